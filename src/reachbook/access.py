@@ -1,0 +1,130 @@
+"""Who is asking: a bearer token → a `Caller`.
+
+A credential read from the store is trusted for 0.9 s, so that revoking is felt within a second in
+every worker. Tokens whose signature has been checked are remembered with the second they die;
+what their credential may do is looked up again each time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from typing import TypeVar
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from reachbook import credential as credentials
+from reachbook.credential import Caller, Credential
+from reachbook.errors import Refusal
+from reachbook.storage import Store
+from reachbook.storage.store import CredentialKind
+
+TRUSTED_SECONDS = 0.9
+MOST_CREDENTIALS = 10_000
+MOST_TOKENS = 10_000
+USE_NOTED_EVERY = 60_000_000
+
+Clock = Callable[[], int]
+Value = TypeVar("Value")
+
+
+class Known(Struct, frozen=True):
+    """A credential as it was read, with its signing key opened, and until when it is trusted."""
+
+    credential: Credential | None
+    signing_key: bytes | None
+    until: float
+
+
+class Access:
+    """Verifies tokens against the credentials in the store."""
+
+    def __init__(self, store: Store, master_key: bytes, clock: Clock) -> None:
+        self._store = store
+        self._master_key = master_key
+        self._clock = clock
+        self._known: dict[str, Known] = {}
+        self._verified: dict[str, tuple[str, float]] = {}
+        self._notes: set[asyncio.Task[None]] = set()
+
+    async def caller(self, authorization: str | None) -> Caller:
+        """The verified caller of an `Authorization` header, or a refusal."""
+        token = credentials.bearer(authorization)
+        if credentials.is_jwt(token):
+            return self._live("api_secret", await self._jwt(token))
+        return self._live("api_key", await self._api_key(token))
+
+    async def close(self) -> None:
+        """Finish noting who was here."""
+        await asyncio.gather(*self._notes, return_exceptions=True)
+
+    async def _jwt(self, token: str) -> Known:
+        now = self._clock() / 1_000_000
+        if token in self._verified:
+            secret_id, dies = self._verified[token]
+            known = await self._look_up("api_secret", secret_id)
+            credentials.alive(dies, now)
+        else:
+            claimed = credentials.read_jwt(token)
+            secret_id = claimed.credential_id
+            known = await self._look_up("api_secret", secret_id)
+            dies = credentials.verify(claimed, known.signing_key, now)
+            _remember(self._verified, token, (secret_id, dies), MOST_TOKENS)
+        return known
+
+    async def _api_key(self, token: str) -> Known:
+        known = await self._look_up("api_key", credentials.key_id(token) or "")
+        kept = known.credential.proof if known.credential else b""
+        if not hmac.compare_digest(credentials.hash_api_key(token), kept):
+            raise credentials.bad_credential()
+        return known
+
+    async def _look_up(self, kind: CredentialKind, ident: str) -> Known:
+        now = time.monotonic()
+        known = self._known.get(ident)
+        if known is None or known.until < now:
+            team_id = credentials.team_hint(ident)
+            found = None
+            if team_id is not None:
+                found = await self._store.credential(kind, team_id, ident)
+            known = Known(found, self._signing_key(kind, found), now + TRUSTED_SECONDS)
+            _remember(self._known, ident, known, MOST_CREDENTIALS)
+        return known
+
+    def _signing_key(self, kind: CredentialKind, found: Credential | None) -> bytes | None:
+        if found is None or kind != "api_secret":
+            return None
+        secret_key = credentials.unseal(self._master_key, found.id, found.proof)
+        return credentials.signing_key(found.id, secret_key) if secret_key is not None else None
+
+    def _live(self, kind: CredentialKind, known: Known) -> Caller:
+        found = known.credential
+        if found is None or found.revoked is not None:
+            raise credentials.bad_credential()
+        now = self._clock()
+        if now - (found.last_used or 0) > USE_NOTED_EVERY:
+            self._known[found.id] = replace(known, credential=replace(found, last_used=now))
+            note = asyncio.create_task(self._note_use(kind, found, now))
+            self._notes.add(note)
+            note.add_done_callback(self._notes.discard)
+        return Caller(
+            found.team_id, found.id, found.representation, found.read_only, found.default_region
+        )
+
+    async def _note_use(self, kind: CredentialKind, found: Credential, now: int) -> None:
+        with suppress(Refusal):  # a note that cannot be kept now is made again in a minute
+            await self._store.note_use(
+                kind, found.team_id, found.id, now, unless_since=now - USE_NOTED_EVERY
+            )
+
+
+def _remember(kept: dict[str, Value], key: str, value: Value, most: int) -> None:
+    """Keep a value, at the price of the oldest one when there are too many."""
+    kept.pop(key, None)
+    if len(kept) >= most:
+        del kept[next(iter(kept))]
+    kept[key] = value

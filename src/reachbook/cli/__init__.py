@@ -1,0 +1,29 @@
+"""The command line: it wires everything, and is the only room that knows everyone."""
+
+from __future__ import annotations
+
+import click
+
+from reachbook import __version__
+from reachbook.cli.contact import contact
+from reachbook.cli.credential import key, secret
+from reachbook.cli.serve import migrate, serve, show_settings
+from reachbook.cli.team import team
+
+
+@click.group(
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="Start with: reachbook serve. It makes a store to try things with, and prints a curl "
+    "line. Each command has a --help of its own.",
+)
+@click.version_option(__version__, prog_name="reachbook")
+def main() -> None:
+    """Reachbook: the book of how a team can reach its contacts.
+
+    It serves the Heymarket v2 contact-channel API from an embedded SQLite file or from
+    PostgreSQL. Settings come from flags, then REACHBOOK_* variables, then defaults.
+    """
+
+
+for command in (serve, migrate, team, secret, key, contact, show_settings):
+    main.add_command(command)

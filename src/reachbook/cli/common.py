@@ -1,0 +1,105 @@
+"""What every command shares: its options, how it reaches the store, how it speaks."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from functools import wraps
+from typing import Any, TypeVar
+
+import click
+import msgspec
+
+from reachbook import moment, settings
+from reachbook.administration import Administration
+from reachbook.errors import Refusal
+from reachbook.settings import BadSettingError, Settings
+from reachbook.storage import Store, open_store
+
+Result = TypeVar("Result")
+
+
+def options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command `--json`, `--database` and `--data-dir`."""
+    for option in (
+        click.option("--data-dir", help="Where the embedded store and the key file live."),
+        click.option("--database", help="postgresql://... or sqlite:///PATH.", metavar="URL"),
+        click.option(
+            "--json", "as_json", is_flag=True, help="Print one JSON document and nothing else."
+        ),
+    ):
+        command = option(command)
+    return speaks_plainly(command)
+
+
+def speaks_plainly(command: Callable[..., Result]) -> Callable[..., Result]:
+    """Turn a refusal into one sentence on standard error and exit code 1."""
+
+    @wraps(command)
+    def spoken(*args: Any, **kwargs: Any) -> Result:
+        try:
+            return command(*args, **kwargs)
+        except (Refusal, BadSettingError) as no:
+            click.echo(f"reachbook: {no}", err=True)
+            sys.exit(1)
+
+    return spoken
+
+
+def read_settings(**flags: object) -> Settings:
+    """The settings of this run."""
+    return settings.read(flags, os.environ)[0]
+
+
+@asynccontextmanager
+async def opened(chosen: Settings) -> AsyncIterator[Store]:
+    """The store, at the schema this program knows."""
+    store = await open_store(chosen.database_url)
+    try:
+        await store.require_schema()
+        yield store
+    finally:
+        await store.close()
+
+
+def with_store(chosen: Settings, use: Callable[[Store], Awaitable[Result]]) -> Result:
+    """Run one use of the store to its end."""
+
+    async def once() -> Result:
+        async with opened(chosen) as store:
+            return await use(store)
+
+    return asyncio.run(once())
+
+
+def with_administration(
+    chosen: Settings, use: Callable[[Administration], Awaitable[Result]]
+) -> Result:
+    """Run one use of teams and credentials to its end."""
+    return with_store(chosen, lambda store: use(Administration(store, moment.now)))
+
+
+def print_json(value: object) -> None:
+    """One JSON document on standard output."""
+    click.echo(msgspec.json.format(msgspec.json.encode(value), indent=2).decode())
+
+
+def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    """Rows for a person; a value that is not there is a dash."""
+    from rich.console import Console  # the terminal's own width, and 60 ms that JSON need not pay
+    from rich.table import Table
+
+    table = Table(*columns, box=None, pad_edge=False, header_style="bold")
+    for row in rows:
+        table.add_row(*("-" if value in (None, "") else str(value) for value in row))
+    Console(soft_wrap=True).print(table)
+
+
+def print_facts(facts: Mapping[str, object]) -> None:
+    """Names and values for a person, one a line."""
+    width = max(len(name) for name in facts)
+    for name, value in facts.items():
+        click.echo(f"  {name:<{width}}  {'-' if value in (None, '') else value}")

@@ -1,0 +1,148 @@
+"""`secret` and `key`: the credentials of a team."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+from reachbook import moment
+from reachbook.administration import Administration, Terms
+from reachbook.cli import common
+from reachbook.credential import Credential, Representation
+from reachbook.master_key import open_master_key
+from reachbook.storage import Store
+from reachbook.storage.store import CredentialKind
+
+
+@click.group()
+def secret() -> None:
+    """Make, list and revoke API secrets, which sign JWTs. A team has at most two live."""
+
+
+@click.group()
+def key() -> None:
+    """Make, list and revoke API keys."""
+
+
+def _how_to_make(default: Representation) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
+        for option in (
+            click.option("--read-only", is_flag=True, help="It may look up and not change."),
+            click.option(
+                "--representation",
+                type=click.Choice([str(one) for one in Representation]),
+                default=str(default),
+                show_default=True,
+                help="How ids are spelled for who uses it.",
+            ),
+            click.option("--label", default="", help="What it is for."),
+            click.option("--team", "team_id", type=int, required=True, metavar="ID"),
+        ):
+            command = option(command)
+        return common.options(command)
+
+    return decorate
+
+
+@secret.command("create")
+@_how_to_make(Representation.INTEGER_IDS)
+def create_secret(
+    team_id: int, label: str, representation: str, read_only: bool, as_json: bool, **flags: object
+) -> None:
+    """Make an API secret. Its key is shown once, now."""
+    chosen = common.read_settings(**flags)
+    terms = Terms(Representation(representation), label, read_only)
+
+    async def make(store: Store) -> tuple[Credential, str]:
+        return await Administration(store, moment.now).create_secret(
+            team_id, terms, await open_master_key(chosen, store)
+        )
+
+    made, secret_key = common.with_store(chosen, make)
+    _show_new(
+        {
+            "team_id": made.team_id,
+            "secret_id": made.id,
+            "secret_key": secret_key,
+            "representation": made.representation,
+        },
+        as_json=as_json,
+    )
+
+
+@key.command("create")
+@_how_to_make(Representation.STRING_IDS)
+def create_key(
+    team_id: int, label: str, representation: str, read_only: bool, as_json: bool, **flags: object
+) -> None:
+    """Make an API key. It is shown once, now."""
+    terms = Terms(Representation(representation), label, read_only)
+    made, api_key = common.with_administration(
+        common.read_settings(**flags),
+        lambda admin: admin.create_key(team_id, terms),
+    )
+    _show_new(
+        {
+            "team_id": made.team_id,
+            "key_id": made.id,
+            "api_key": api_key,
+            "representation": made.representation,
+        },
+        as_json=as_json,
+    )
+
+
+def _add_list_and_revoke(group: click.Group, kind: CredentialKind, noun: str) -> None:
+    @group.command("list", help=f"List API {noun}s; the keys themselves are not kept.")
+    @click.option("--team", "team_id", type=int, metavar="ID", help="Of this team only.")
+    @common.options
+    def list_(team_id: int | None, as_json: bool, **flags: object) -> None:
+        found = common.with_administration(
+            common.read_settings(**flags), lambda admin: admin.list(kind, team_id)
+        )
+        facts = [_facts(one, noun) for one in found]
+        if as_json:
+            common.print_json(facts)
+        else:
+            columns = ("team", noun, "label", "ids", "read only", "created", "used", "revoked")
+            common.print_table(columns, [list(one.values()) for one in facts])
+
+    @group.command("revoke", help=f"End an API {noun}; every worker feels it within a second.")
+    @click.argument("ident", metavar=f"{noun.upper()}_ID")
+    @common.options
+    def revoke(ident: str, as_json: bool, **flags: object) -> None:
+        ended = common.with_administration(
+            common.read_settings(**flags), lambda admin: admin.revoke(kind, ident)
+        )
+        facts = _facts(ended, noun)
+        if as_json:
+            common.print_json(facts)
+        else:
+            click.echo(f"{ended.id} is revoked, as of {facts['revoked']}.")
+
+
+_add_list_and_revoke(secret, "api_secret", "secret")
+_add_list_and_revoke(key, "api_key", "key")
+
+
+def _show_new(facts: dict[str, object], *, as_json: bool) -> None:
+    if as_json:
+        common.print_json(facts)
+    else:
+        common.print_facts(facts)
+        click.echo("\nKeep the key now; it is not shown again.")
+
+
+def _facts(one: Credential, noun: str) -> dict[str, object]:
+    return {
+        "team_id": one.team_id,
+        f"{noun}_id": one.id,
+        "label": one.label,
+        "representation": one.representation,
+        "read_only": one.read_only,
+        "created": moment.exact(one.created),
+        "last_used": moment.exact(one.last_used) if one.last_used else None,
+        "revoked": moment.exact(one.revoked) if one.revoked else None,
+    }

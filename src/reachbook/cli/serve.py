@@ -1,0 +1,101 @@
+"""`serve`, `migrate` and `settings`: running the program."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from typing import TYPE_CHECKING
+
+import click
+import msgspec
+
+from reachbook import settings as all_settings
+from reachbook.cli import common
+from reachbook.storage import open_store
+
+if TYPE_CHECKING:
+    from reachbook.first_run import Welcome
+
+
+@click.command()
+@click.option("--host", help="The address to listen on.  [default: 127.0.0.1]")
+@click.option("--port", type=int, help="The port; 0 picks a free one.  [default: 8080]")
+@click.option("--workers", type=int, help="Processes; above 1 on PostgreSQL only.  [default: 1]")
+@common.options
+def serve(as_json: bool, **flags: object) -> None:
+    """Serve the API.
+
+    The first start on an empty data directory makes a team, its credentials and the contact of
+    the documentation, and prints a curl line that works when pasted.
+    """
+    from reachbook import server  # the server and its libraries are of no use to other commands
+
+    chosen = common.read_settings(**flags)
+    with server.sole_server(chosen):
+        made = asyncio.run(server.prepare(chosen))
+        listener = server.listen(chosen)
+        server.run(
+            chosen, listener, lambda url: _say_json(url, made) if as_json else _say(url, made)
+        )
+
+
+@click.command()
+@common.options
+def migrate(as_json: bool, **flags: object) -> None:
+    """Bring the database's schema up to date.
+
+    PostgreSQL changes only by this command; an embedded store is brought up to date when opened.
+    """
+    chosen = common.read_settings(**flags)
+
+    async def run() -> tuple[int, int]:
+        store = await open_store(chosen.database_url)
+        try:
+            return await store.migrate()
+        finally:
+            await store.close()
+
+    before, after = asyncio.run(run())
+    if as_json:
+        common.print_json({"from": before, "to": after})
+    elif before == after:
+        click.echo(f"The schema is at version {after} already.")
+    else:
+        click.echo(f"The schema went from version {before} to {after}.")
+
+
+@click.command("settings")
+@common.options
+def show_settings(as_json: bool, **flags: object) -> None:
+    """Show every setting and where it comes from; secrets are masked."""
+    shown = all_settings.shown(*all_settings.read(flags, os.environ))
+    if as_json:
+        common.print_json(shown)
+    else:
+        rows = [(name, one["value"], one["source"]) for name, one in shown.items()]
+        common.print_table(("setting", "value", "source"), rows)
+
+
+def _say(url: str, made: Welcome | None) -> None:
+    click.echo(f"Reachbook is listening on {url}")
+    if made is None:
+        click.echo("To ask it something, make a key: reachbook key create --team ID")
+        return
+    click.echo("\nThis is the first start, so there is a team to try things with, and Alice.")
+    click.echo("The keys are shown only now:\n")
+    common.print_facts(
+        {
+            "team": made.team_id,
+            "API key": made.api_key,
+            "API secret id": made.secret_id,
+            "API secret key": made.secret_key,
+        }
+    )
+    click.echo("\nTry it:\n")
+    click.echo(
+        f'curl {url}/v2/contact/{made.contact}/channels -H "Authorization: Bearer {made.api_key}"\n'
+    )
+
+
+def _say_json(url: str, made: Welcome | None) -> None:
+    common.print_json({"url": url, **(msgspec.to_builtins(made) if made else {})})

@@ -1,0 +1,94 @@
+"""The ways we say no.
+
+A refusal is a reason from one list, a sentence a person can act on, and the facts a program
+needs. Nothing here knows HTTP: `wire` turns a `Kind` into a status and back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import Enum, StrEnum
+
+
+class Kind(StrEnum):
+    """The class of a refusal: the `error` of an answer."""
+
+    BAD_DATA = "bad_data"
+    UNAUTHORIZED = "unauthorized"
+    DENIED = "denied"
+    NOT_FOUND = "not_found"
+    METHOD_NOT_ALLOWED = "method_not_allowed"
+    CONFLICT = "conflict"
+    TOO_LARGE = "too_large"
+    RATE_LIMITED = "rate_limited"
+    SERVER_ERROR = "server_error"
+    UNAVAILABLE = "unavailable"
+
+
+class Reason(Enum):
+    """The exact reason: the `error_code` of an answer, its kind, and what it means."""
+
+    MALFORMED_JSON = "malformed_json", Kind.BAD_DATA, "the body is not UTF-8 JSON"
+    MISSING_FIELD = "missing_field", Kind.BAD_DATA, "a required field is not there"
+    WRONG_TYPE = "wrong_type", Kind.BAD_DATA, "a field holds another JSON type"
+    BAD_VALUE = "bad_value", Kind.BAD_DATA, "a field or parameter holds what we cannot take"
+    BAD_UUID = "bad_uuid", Kind.BAD_DATA, "the path does not carry a contact's UUID"
+    BAD_CHANNEL_TYPE = "bad_channel_type", Kind.BAD_DATA, "not a name a channel type can have"
+    BAD_PHONE = "bad_phone", Kind.BAD_DATA, "not a phone number with its country code"
+    BAD_EMAIL = "bad_email", Kind.BAD_DATA, "not an email address"
+    BAD_CHANNEL_ID = "bad_channel_id", Kind.BAD_DATA, "not a value an integration's id can have"
+    AMBIGUOUS = "ambiguous", Kind.BAD_DATA, "the digits could be two different phone numbers"
+    MISSING_CREDENTIAL = "missing_credential", Kind.UNAUTHORIZED, "no bearer token was sent"
+    MALFORMED_TOKEN = "malformed_token", Kind.UNAUTHORIZED, "the bearer token cannot be read"
+    WRONG_ALGORITHM = "wrong_algorithm", Kind.UNAUTHORIZED, "the JWT is not signed with HS256"
+    BAD_CREDENTIAL = "bad_credential", Kind.UNAUTHORIZED, "no live credential matches the token"
+    EXPIRED = "expired", Kind.UNAUTHORIZED, "the JWT is too old"
+    NOT_YET_VALID = "not_yet_valid", Kind.UNAUTHORIZED, "the JWT is from the future"
+    READ_ONLY = "read_only", Kind.DENIED, "the credential may read and not write"
+    NO_ROUTE = "no_route", Kind.NOT_FOUND, "the path is not one of ours"
+    NO_CONTACT = "no_contact", Kind.NOT_FOUND, "the team has no such contact"
+    NO_CHANNEL = "no_channel", Kind.NOT_FOUND, "the contact has no such channel"
+    NO_TEAM = "no_team", Kind.NOT_FOUND, "there is no such team"
+    NO_CREDENTIAL = "no_credential", Kind.NOT_FOUND, "there is no such API secret or API key"
+    WRONG_METHOD = "method_not_allowed", Kind.METHOD_NOT_ALLOWED, "the path has other methods"
+    ADDRESS_TAKEN = "address_taken", Kind.CONFLICT, "another contact of the team owns the address"
+    SEVERAL = "several", Kind.CONFLICT, "the contact has several channels of that type"
+    UUID_TAKEN = "uuid_taken", Kind.CONFLICT, "the team already has a contact with that UUID"
+    EXTERNAL_ID_TAKEN = "external_id_taken", Kind.CONFLICT, "another contact has that external id"
+    TWO_LIVE_SECRETS = "two_live_secrets", Kind.CONFLICT, "the team has two live API secrets"
+    ALREADY_REVOKED = "already_revoked", Kind.CONFLICT, "the credential was revoked before"
+    BODY_TOO_LARGE = "body_too_large", Kind.TOO_LARGE, "the body is over 1 MiB"
+    TOO_MANY_REQUESTS = "too_many_requests", Kind.RATE_LIMITED, "the minute's allowance is used up"
+    BUG = "server_error", Kind.SERVER_ERROR, "a bug of ours"
+    STORE_UNAVAILABLE = "store_unavailable", Kind.UNAVAILABLE, "the store is out of reach or full"
+    STORE_UNFIT = "store_unfit", Kind.UNAVAILABLE, "the store is not one this program can serve"
+
+    def __init__(self, code: str, kind: Kind, meaning: str) -> None:
+        self.code = code
+        self.kind = kind
+        self.meaning = meaning
+
+
+class Refusal(Exception):  # noqa: N818 - a refusal is an answer, and the contract calls it that
+    """We say no: why, in one sentence, and the facts a program can use.
+
+    `fields` names what is to blame in the request; `facts` are values for the answer's body,
+    in our own words (a `ContactChannel`, say), which `wire` spells for the caller.
+    `retry_after` is in seconds.
+    """
+
+    def __init__(
+        self,
+        reason: Reason,
+        message: str,
+        *,
+        fields: Mapping[str, str] | None = None,
+        facts: Mapping[str, object] | None = None,
+        retry_after: int | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.reason = reason
+        self.message = message
+        self.fields = dict(fields or {})
+        self.facts = dict(facts or {})
+        self.retry_after = retry_after

@@ -1,0 +1,64 @@
+"""The first `serve` on an empty data directory: a team, its credentials and the seeds' contact."""
+
+from __future__ import annotations
+
+from itertools import chain, repeat
+
+from msgspec import Struct
+
+from reachbook import address as addresses
+from reachbook.administration import Administration, Terms
+from reachbook.contact import WantedContact
+from reachbook.contact_channel import Wanted
+from reachbook.credential import Representation, TeamId
+from reachbook.service import Asking, Service
+from reachbook.storage import Store
+
+ALICE = "a1b2c3d4-e5f6-7890-abcd-ef1234567890"
+ALICE_PHONE = "15105553344"
+ALICE_EMAIL = "alice@example.com"
+TEAM_NAME = "My team"
+ACTOR = "first run"
+
+# When seed 000 says that Alice's phone and then her email were added, in microseconds.
+PHONE_ADDED = 1_705_312_800_000_000
+EMAIL_ADDED = 1_705_313_100_000_000
+
+
+class Welcome(Struct):
+    """What the first start made; the secrets in it are told only now."""
+
+    team_id: int
+    secret_id: str
+    secret_key: str
+    key_id: str
+    api_key: str
+    contact: str
+
+
+async def welcome(
+    store: Store, administration: Administration, master_key: bytes
+) -> Welcome | None:
+    """Make a team to try things with, unless the store has one."""
+    if await administration.teams():
+        return None
+    team = await administration.create_team(TEAM_NAME, None)
+    secret, secret_key = await administration.create_secret(
+        team.team_id, Terms(Representation.INTEGER_IDS, "first"), master_key
+    )
+    key, api_key = await administration.create_key(
+        team.team_id, Terms(Representation.STRING_IDS, "first")
+    )
+    await _make_alice(store, TeamId(team.team_id))
+    return Welcome(team.team_id, secret.id, secret_key, key.id, api_key, ALICE)
+
+
+async def _make_alice(store: Store, team_id: TeamId) -> None:
+    """Alice as seed 000 shows her, at the times it shows, so that its examples answer the same."""
+    times = chain([PHONE_ADDED], repeat(EMAIL_ADDED))
+    service = Service(store, lambda: next(times))
+    asking = Asking(team_id, ACTOR, ACTOR)
+    phone = Wanted(addresses.parse(addresses.channel_type("phone"), ALICE_PHONE))
+    email = Wanted(addresses.parse(addresses.channel_type("email"), ALICE_EMAIL))
+    await service.create_contact(asking, WantedContact((phone,), first="Alice"), ALICE)
+    await service.add_channel(asking, ALICE, email)

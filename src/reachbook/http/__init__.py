@@ -1,0 +1,1 @@
+"""HTTP: routes, middleware, handlers. `app` is where to start reading."""

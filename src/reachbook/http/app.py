@@ -1,0 +1,67 @@
+"""Three lists: routes, middleware, lifespan. Start reading here."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from reachbook.credential import Representation
+from reachbook.errors import Reason, Refusal
+from reachbook.http import contact, contact_channel
+from reachbook.http.desk import Desk
+from reachbook.http.middleware import Observe
+from reachbook.http.resource import Resource, reads, refused, writes
+
+OpenDesk = Callable[[], AbstractAsyncContextManager[Desk]]
+
+CHANNEL = Resource(POST=writes(contact_channel.add), PUT=writes(contact_channel.replace))
+CHANNELS = Resource(GET=reads(contact_channel.list_all))
+CHANNEL_OF_TYPE = Resource(GET=reads(contact_channel.get), DELETE=writes(contact_channel.remove))
+CONTACTS = Resource(POST=writes(contact.create))
+CONTACT = Resource(GET=reads(contact.get), DELETE=writes(contact.delete))
+TEAM = Resource(GET=reads(contact.team))
+
+ROUTES = [
+    Route("/v2/contact/{contactID}/channel/{channelType}", CHANNEL_OF_TYPE),
+    Route("/v2/contact/{contactID}/channel", CHANNEL),
+    Route("/v2/contact/{contactID}/channels", CHANNELS),
+    Route("/v2/contact/{contactID}", CONTACT),
+    Route("/v2/contact", CONTACTS),
+    Route("/v1/team", TEAM),
+]
+
+MIDDLEWARE = [Middleware(Observe)]
+
+
+def build(open_desk: OpenDesk) -> Starlette:
+    """The application; `open_desk` opens the store for as long as the application lives."""
+
+    @asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        async with open_desk() as app.state.desk:
+            yield
+
+    app = Starlette(
+        routes=ROUTES,
+        middleware=MIDDLEWARE,
+        lifespan=lifespan,
+        exception_handlers={404: _no_route},
+    )
+    app.router.redirect_slashes = False
+    return app
+
+
+async def _no_route(request: Request, _error: Exception) -> Response:
+    no = Refusal(
+        Reason.NO_ROUTE,
+        "There is nothing at this path; the README lists the routes. "
+        "A trailing slash makes another path.",
+    )
+    answer = refused(no, request.scope, Representation.STRING_IDS)
+    return Response(answer.body, answer.status, media_type="application/json")

@@ -1,0 +1,17 @@
+"""What every handler works with, made once when a process starts."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from reachbook.access import Access
+from reachbook.http.allowance import Allowance
+from reachbook.service import Service
+
+
+class Desk(Struct, frozen=True):
+    """The use cases, who may use them, and how often."""
+
+    service: Service
+    access: Access
+    allowance: Allowance

@@ -1,0 +1,68 @@
+"""What surrounds every request, routes that do not exist included."""
+
+from __future__ import annotations
+
+import re
+import time
+from uuid import uuid4
+
+import structlog
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from reachbook.credential import Representation
+from reachbook.errors import Reason, Refusal
+from reachbook.http.resource import header, refused
+
+_VISIBLE_ASCII = re.compile(r"[\x21-\x7e]{1,128}")
+
+log = structlog.stdlib.get_logger()
+
+
+class Observe:
+    """Gives each request an id and a log line; turns a bug into a 500 without a stack trace."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request, and say in one line what came of it."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        started = time.perf_counter()
+        request_id = scope["request_id"] = _request_id(header(scope, b"x-request-id"))
+        status = 0
+
+        async def send_with_id(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message["headers"].append((b"x-request-id", request_id.encode()))
+            await send(message)
+
+        try:
+            await self._app(scope, receive, send_with_id)
+        except Exception:
+            log.exception("bug", request_id=request_id)
+            if not status:
+                await _apologise(scope, send_with_id)
+        log.info(
+            "request",
+            request_id=request_id,
+            method=scope["method"],
+            route=getattr(scope.get("route"), "path", None),
+            status=status,
+            error_code=scope.get("refused"),
+            milliseconds=round((time.perf_counter() - started) * 1000, 2),
+        )
+
+
+def _request_id(given: str | None) -> str:
+    return given if given and _VISIBLE_ASCII.fullmatch(given) else str(uuid4())
+
+
+async def _apologise(scope: Scope, send: Send) -> None:
+    no = Refusal(
+        Reason.BUG, "Something is wrong on our side; the log has it under this request id."
+    )
+    await refused(no, scope, Representation.STRING_IDS).send(scope, send)

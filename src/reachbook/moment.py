@@ -1,0 +1,25 @@
+"""Moments, kept as microseconds since the epoch, and how they are written: ISO 8601, UTC."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime
+
+SECOND = 1_000_000
+
+
+def now() -> int:
+    """Microseconds since the epoch."""
+    return time.time_ns() // 1000
+
+
+def in_seconds(moment: int) -> str:
+    """Whole seconds, as a channel's times are: `2024-01-15T10:00:00Z` (seed 000)."""
+    return f"{datetime.fromtimestamp(moment // SECOND, UTC):%Y-%m-%dT%H:%M:%SZ}"
+
+
+def exact(moment: int) -> str:
+    """All six digits of the microseconds, as a contact's times are."""
+    return (
+        f"{datetime.fromtimestamp(moment // SECOND, UTC):%Y-%m-%dT%H:%M:%S}.{moment % SECOND:06d}Z"
+    )

@@ -1,0 +1,127 @@
+"""Flags, then `REACHBOOK_*` variables, then defaults: one frozen `Settings`, made once.
+
+Nothing here reads the environment on import, and nothing holds settings in a global.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal
+from urllib.parse import quote, urlsplit, urlunsplit
+
+import msgspec
+from msgspec import Struct
+from platformdirs import user_data_path
+
+from reachbook.credential import MASTER_KEY_BYTES
+
+Source = Literal["flag", "environment", "default"]
+
+PREFIX = "REACHBOOK_"
+HIDDEN = "********"
+SQLITE_FILE = "reachbook.db"
+
+
+class BadSettingError(Exception):
+    """A flag or variable holds what it cannot; the message is one sentence for a person."""
+
+
+class Settings(Struct, frozen=True):
+    """How the program runs.
+
+    `database` is a URL (empty: SQLite in `data_dir`), `master_key` is base64 of 32 bytes (empty:
+    the key file in `data_dir`), `rate_limit` is requests a minute for each credential (0: off).
+    """
+
+    database: str = ""
+    data_dir: str = ""
+    master_key: str = ""
+    host: str = "127.0.0.1"
+    port: int = 8080
+    workers: int = 1
+    rate_limit: int = 0
+
+    @property
+    def directory(self) -> Path:
+        """The data directory: the embedded store and the key file live here."""
+        return Path(self.data_dir) if self.data_dir else user_data_path("reachbook")
+
+    @property
+    def database_url(self) -> str:
+        """Where the data is; SQLite in the data directory unless said otherwise."""
+        if self.database:
+            return self.database
+        return "sqlite:///" + quote(str(self.directory.absolute() / SQLITE_FILE))
+
+
+def read(
+    flags: Mapping[str, object], environment: Mapping[str, str]
+) -> tuple[Settings, dict[str, Source]]:
+    """The settings, and where each came from. A flag that is None was not given."""
+    values: dict[str, object] = {}
+    sources: dict[str, Source] = {}
+    for name in Settings.__struct_fields__:
+        variable = PREFIX + name.upper()
+        if flags.get(name) is not None:
+            values[name], sources[name] = flags[name], "flag"
+        elif environment.get(variable):
+            values[name], sources[name] = environment[variable], "environment"
+        else:
+            sources[name] = "default"
+    try:
+        settings = msgspec.convert(values, Settings, strict=False)
+    except msgspec.ValidationError as error:
+        raise BadSettingError(_sentence(str(error))) from None
+    _check(settings)
+    return settings, sources
+
+
+def shown(settings: Settings, sources: Mapping[str, Source]) -> dict[str, dict[str, object]]:
+    """Each setting as `{value, source}`, with the defaults worked out and the secrets masked."""
+    values = {
+        **msgspec.structs.asdict(settings),
+        "database": _without_password(settings.database_url),
+        "data_dir": str(settings.directory),
+        "master_key": HIDDEN if settings.master_key else "",
+    }
+    return {name: {"value": values[name], "source": sources[name]} for name in values}
+
+
+def decode_master_key(text: str) -> bytes:
+    """The 32 bytes that a master key spells in base64."""
+    try:
+        key = base64.b64decode(text.strip(), validate=True)
+    except (binascii.Error, ValueError):
+        key = b""
+    if len(key) != MASTER_KEY_BYTES:
+        raise BadSettingError(
+            f"REACHBOOK_MASTER_KEY must be {MASTER_KEY_BYTES} random bytes in base64; "
+            "make one with: openssl rand -base64 32"
+        )
+    return key
+
+
+def _check(settings: Settings) -> None:
+    if settings.master_key:
+        decode_master_key(settings.master_key)
+    limits = {"port": (0, 65535), "workers": (1, 64), "rate_limit": (0, 10_000_000)}
+    for name, (least, most) in limits.items():
+        if not least <= getattr(settings, name) <= most:
+            raise BadSettingError(f"{PREFIX}{name.upper()} must be between {least} and {most}.")
+
+
+def _without_password(url: str) -> str:
+    parts = urlsplit(url)
+    if parts.password is None:
+        return url
+    return urlunsplit(
+        parts._replace(netloc=parts.netloc.replace(f":{parts.password}@", f":{HIDDEN}@"))
+    )
+
+
+def _sentence(complaint: str) -> str:
+    said, _, where = complaint.partition(" - at `$.")
+    return f"{PREFIX}{where.rstrip('`').upper()}: {said[:1].lower()}{said[1:]}.".replace("`", "")

@@ -1,0 +1,7 @@
+"""The only door to data: open a store, read words from it, hand it commits."""
+
+from reachbook.storage.commit import STALE, Commit, Saved, Stale, Taken
+from reachbook.storage.door import open_store
+from reachbook.storage.store import Store, Team
+
+__all__ = ["STALE", "Commit", "Saved", "Stale", "Store", "Taken", "Team", "open_store"]

@@ -1,0 +1,46 @@
+"""Which engine a database URL means."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from reachbook.storage.engine import Engine, unfit
+from reachbook.storage.store import Store
+
+
+async def open_store(url: str) -> Store:
+    """The store at `postgresql://...` or `sqlite:///PATH`, or a refusal with a sentence.
+
+    SQLite files are made and migrated on the way; a PostgreSQL schema is left as it is found.
+    The drivers are imported only when they are needed: a command line should start at once.
+    """
+    scheme = urlsplit(url).scheme
+    engine: Engine
+    if scheme in ("postgresql", "postgres"):
+        from reachbook.storage.postgres import Postgres
+
+        engine = await Postgres.open(url)
+    elif scheme == "sqlite":
+        from reachbook.storage.sqlite import Sqlite
+
+        engine = await Sqlite.open(sqlite_path(url))
+    else:
+        raise unfit(
+            "A database URL begins with postgresql:// or sqlite:///, "
+            "for example sqlite:////var/lib/reachbook/reachbook.db."
+        )
+    return Store(engine)
+
+
+def is_sqlite(url: str) -> bool:
+    """Whether a URL means the embedded store."""
+    return urlsplit(url).scheme == "sqlite"
+
+
+def sqlite_path(url: str) -> Path:
+    """The file of a `sqlite:///PATH` URL; four slashes begin an absolute path."""
+    path = unquote(urlsplit(url).path.removeprefix("/"))
+    if not path:
+        raise unfit("A SQLite URL names a file: sqlite:///relative.db or sqlite:////absolute.db.")
+    return Path(path)

@@ -1,0 +1,68 @@
+"""What the store asks of a database engine: a waist of few methods."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+from reachbook.errors import Reason, Refusal
+from reachbook.storage.commit import Commit
+
+Row = Sequence[Any]
+Decide = Callable[[list[Row]], Commit]
+
+RETRY_AFTER = 1
+
+
+class AlreadyThereError(Exception):
+    """A unique key refused a row. Which one is for the store to find out by looking again."""
+
+
+class Engine(Protocol):
+    """A database that can be read, written, and handed commits.
+
+    Every method refuses with `store_unavailable` when the database cannot be reached or is full.
+    """
+
+    name: str
+
+    async def read(self, statement: str, *values: object) -> list[Row]:
+        """The rows of a statement that only reads."""
+
+    async def write(self, statement: str, *values: object) -> list[Row]:
+        """Run one statement that writes, outside any commit; may raise `AlreadyThereError`."""
+
+    async def number(self, table: str) -> int:
+        """A number for a new row of a table."""
+
+    async def commit(self, commit: Commit) -> Commit | None:
+        """Write a commit; its numbered form, or None when the revision had moved.
+
+        May raise `AlreadyThereError`; then nothing was written.
+        """
+
+    async def decide(self, statement: str, team_id: int, uuid: str, rule: Decide) -> Commit | None:
+        """Read a contact, let `rule` decide and write its commit, while nobody else may."""
+
+    async def migrate(self) -> tuple[int, int]:
+        """Bring the schema to this program's version; the versions before and after."""
+
+    async def schema_version(self) -> int:
+        """The version of the schema that is there; 0 for none."""
+
+    async def close(self) -> None:
+        """Let go of every connection."""
+
+
+def unavailable(why: str) -> Refusal:
+    """The refusal when the database cannot be reached, or cannot write."""
+    return Refusal(
+        Reason.STORE_UNAVAILABLE,
+        f"The store cannot answer: {why}. Nothing was half done; try again shortly.",
+        retry_after=RETRY_AFTER,
+    )
+
+
+def unfit(why: str) -> Refusal:
+    """The refusal of a database that this program must not serve."""
+    return Refusal(Reason.STORE_UNFIT, why)

@@ -1,0 +1,45 @@
+"""Numbered steps from an empty database to this program's schema, a file per engine.
+
+A file is named `0001_what_it_brings.ENGINE.sql` and never changes once released.
+"""
+
+from __future__ import annotations
+
+from importlib.resources import files
+
+from msgspec import Struct
+
+from reachbook.storage.engine import unfit
+
+
+class Step(Struct, frozen=True):
+    """One migration: the version it leads to, its name, and its statements."""
+
+    version: int
+    name: str
+    text: str
+
+
+def steps(engine: str, *, after: int = 0) -> list[Step]:
+    """The migrations of an engine that lead on from a version, in order."""
+    found = []
+    for file in files(__name__).iterdir():
+        if file.name.endswith(f".{engine}.sql"):
+            version, _, name = file.name.removesuffix(f".{engine}.sql").partition("_")
+            found.append(Step(int(version), name, file.read_text()))
+    return sorted((step for step in found if step.version > after), key=lambda step: step.version)
+
+
+def newest(engine: str) -> int:
+    """The version of the schema that this program knows."""
+    return steps(engine)[-1].version
+
+
+def refuse_newer(found: int, engine: str) -> None:
+    """Refuse a schema that a newer release has made: we do not know what its rows mean."""
+    known = newest(engine)
+    if found > known:
+        raise unfit(
+            f"The database has schema version {found}, and this release knows up to {known}: "
+            "a newer Reachbook has migrated it. Run that release or a newer one."
+        )

@@ -1,0 +1,235 @@
+"""How PostgreSQL connects, binds, commits and complains."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections import defaultdict, deque
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, cast
+
+import asyncpg
+import msgspec
+
+from reachbook.contact import Contact
+from reachbook.storage import commit as commits
+from reachbook.storage import migrations, sql
+from reachbook.storage.commit import Commit
+from reachbook.storage.engine import AlreadyThereError, Decide, Row, unavailable, unfit
+
+if TYPE_CHECKING:
+    from asyncpg.pool import PoolConnectionProxy
+
+    Connection = PoolConnectionProxy[asyncpg.Record]
+
+POOL_SIZE = 10
+CONNECT_SECONDS = 5.0
+STATEMENT_SECONDS = 10.0
+MIGRATION_LOCK_SECONDS = 10
+CONTENTION_TRIES = 20
+MOST_NUMBERS = 64
+
+_OUT_OF_REACH = (
+    OSError,
+    TimeoutError,
+    asyncpg.InterfaceError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.InsufficientResourcesError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.InvalidAuthorizationSpecificationError,
+    asyncpg.InvalidCatalogNameError,
+)
+_CONTENTION = (asyncpg.SerializationError, asyncpg.DeadlockDetectedError)
+
+_VERSION_TABLE = """
+CREATE TABLE IF NOT EXISTS schema_version (
+    version bigint NOT NULL PRIMARY KEY, name text NOT NULL, applied timestamptz NOT NULL
+)"""
+
+
+class Postgres:
+    """A pool of connections to one PostgreSQL database."""
+
+    name = "postgres"
+
+    def __init__(self, pool: asyncpg.Pool) -> None:
+        self._pool = pool
+        self._sql = sql.statements(self.name)
+        self._numbers: defaultdict[str, deque[int]] = defaultdict(deque)
+        self._number_block: defaultdict[str, int] = defaultdict(lambda: 1)
+
+    @classmethod
+    async def open(cls, url: str) -> Postgres:
+        """Connect, or refuse with a sentence that does not hold the password."""
+        try:
+            pool = await asyncpg.create_pool(
+                url,
+                min_size=1,
+                max_size=POOL_SIZE,
+                timeout=CONNECT_SECONDS,
+                command_timeout=STATEMENT_SECONDS,
+                # Nothing outlives a transaction on our connections, so there is nothing to reset,
+                # and a quarter of the time is saved.
+                reset=_nothing,
+                server_settings={"application_name": "reachbook", "jit": "off"},
+            )
+        except (ValueError, *_OUT_OF_REACH) as error:
+            raise unavailable(_said(error)) from None
+        if await pool.fetchval("SHOW server_encoding") != "UTF8":
+            await pool.close()
+            raise unfit("The database must have the encoding UTF8: CREATE DATABASE ... ENCODING.")
+        return cls(pool)
+
+    async def read(self, statement: str, *values: object) -> list[Row]:
+        async with self._connection() as connection:
+            return cast("list[Row]", await connection.fetch(self._sql[statement], *values))
+
+    write = read
+
+    async def number(self, table: str) -> int:
+        async with self._connection() as connection:
+            return (await self._take_numbers(connection, table, 1))[0]
+
+    async def commit(self, commit: Commit) -> Commit | None:
+        for attempt in range(CONTENTION_TRIES):
+            try:
+                async with self._connection() as connection:
+                    numbered = await self._numbered(connection, commit)
+                    return numbered if await self._apply(connection, numbered) else None
+            except _CONTENTION:
+                await asyncio.sleep(random.uniform(0, 0.005 * (attempt + 1)))
+        raise unavailable("too many others are changing the same contacts")
+
+    async def decide(self, statement: str, team_id: int, uuid: str, rule: Decide) -> Commit | None:
+        async with self._connection() as connection, connection.transaction():
+            await connection.fetch(self._sql["lock_contact"], team_id, uuid)
+            commit = rule(
+                cast("list[Row]", await connection.fetch(self._sql[statement], team_id, uuid))
+            )
+            if commit.is_empty():
+                return commit
+            numbered = await self._numbered(connection, commit)
+            return numbered if await self._apply(connection, numbered) else None
+
+    async def migrate(self) -> tuple[int, int]:
+        async with self._connection() as connection:
+            before = await self._schema_version(connection)
+            migrations.refuse_newer(before, self.name)
+            async with connection.transaction():
+                await connection.execute(f"SET LOCAL lock_timeout = '{MIGRATION_LOCK_SECONDS}s'")
+                try:
+                    before, after = await self._take_steps(connection)
+                except (asyncpg.LockNotAvailableError, asyncpg.UniqueViolationError):
+                    raise unfit(
+                        "Another program is migrating this database; we waited "
+                        f"{MIGRATION_LOCK_SECONDS} s. Run reachbook migrate again when it is done."
+                    ) from None
+        return before, after
+
+    async def schema_version(self) -> int:
+        async with self._connection() as connection:
+            return await self._schema_version(connection)
+
+    async def close(self) -> None:
+        try:
+            await asyncio.wait_for(self._pool.close(), timeout=STATEMENT_SECONDS)
+        except TimeoutError:
+            self._pool.terminate()
+
+    async def _apply(self, connection: Connection, commit: Commit) -> bool:
+        """One statement when only channels change; a short transaction when the contact does."""
+        after = commit.change.after
+        if not isinstance(after, Contact):
+            return await self._write(connection, commit)
+        async with connection.transaction():
+            details = commits.details(after)
+            if commit.change.before is None:
+                new = (after.team_id, after.id, after.uuid, after.created, *details)
+                await connection.fetch(self._sql["insert_contact"], *new)
+            else:
+                seen = (after.team_id, after.id, commit.change.before.rev, after.deleted)
+                await connection.fetch(self._sql["set_contact"], *seen, *details)
+            return await self._write(connection, commit)
+
+    async def _write(self, connection: Connection, commit: Commit) -> bool:
+        change = commit.change
+        rows = commits.writes(change)
+        told = await connection.fetch(
+            self._sql["commit"],
+            change.after.team_id,
+            change.after.id,
+            change.after.rev - 1,
+            change.after.updated,
+            rows.removed,
+            msgspec.json.encode(rows.kept).decode(),
+            change.kind,
+            rows.before,
+            rows.after,
+            commit.actor,
+            commit.request_id,
+        )
+        return bool(told)
+
+    async def _numbered(self, connection: Connection, commit: Commit) -> Commit:
+        change = commit.change
+        wanted = commits.numbers_wanted(change)
+        contact_id = change.after.id
+        if not contact_id:
+            [contact_id] = await self._take_numbers(connection, "contact", 1)
+        numbers = await self._take_numbers(connection, "contact_channel", wanted)
+        change = commits.numbered(change, contact_id, iter(numbers))
+        return msgspec.structs.replace(commit, change=change)
+
+    async def _take_numbers(self, connection: Connection, table: str, wanted: int) -> list[int]:
+        """Numbers that this process has set aside; it asks for twice as many each time it runs out.
+
+        So a commit knows its numbers before it is sent, and needs no second round trip.
+        """
+        spare = self._numbers[table]
+        if len(spare) < wanted:
+            block = self._number_block[table]
+            self._number_block[table] = min(block * 2, MOST_NUMBERS)
+            column = "team_id" if table == "team" else "id"
+            ask = max(wanted, block)
+            rows = await connection.fetch(self._sql["numbers"], table, ask, column)
+            spare.extend(row[0] for row in rows)
+        return [spare.popleft() for _ in range(wanted)]
+
+    async def _schema_version(self, connection: Connection) -> int:
+        there = await connection.fetchval("SELECT to_regclass('schema_version')")
+        if there is None:
+            return 0
+        return int(await connection.fetchval("SELECT max(version) FROM schema_version") or 0)
+
+    async def _take_steps(self, connection: Connection) -> tuple[int, int]:
+        await connection.execute(_VERSION_TABLE)
+        await connection.execute("LOCK TABLE schema_version IN ACCESS EXCLUSIVE MODE")
+        before = await self._schema_version(connection)
+        for step in migrations.steps(self.name, after=before):
+            await connection.execute(step.text)
+            await connection.execute(
+                "INSERT INTO schema_version (version, name, applied) VALUES ($1, $2, now())",
+                step.version,
+                step.name,
+            )
+        return before, await self._schema_version(connection)
+
+    @asynccontextmanager
+    async def _connection(self) -> AsyncIterator[Connection]:
+        try:
+            async with self._pool.acquire(timeout=CONNECT_SECONDS) as connection:
+                yield connection
+        except asyncpg.UniqueViolationError:
+            raise AlreadyThereError from None
+        except _OUT_OF_REACH as error:
+            raise unavailable(_said(error)) from error
+
+
+async def _nothing(_connection: object) -> None:
+    """What is reset when a connection goes back to the pool."""
+
+
+def _said(error: BaseException) -> str:
+    """What went wrong, in one line; drivers put neither password nor data in these."""
+    return " ".join(str(error).split()) or type(error).__name__

