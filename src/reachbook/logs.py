@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
+import traceback
 from typing import Any
 
 import msgspec
@@ -16,7 +17,6 @@ def configure() -> None:
         processors=[
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.dict_tracebacks,
             _render,
         ],
         logger_factory=structlog.BytesLoggerFactory(sys.stderr.buffer),
@@ -25,6 +25,18 @@ def configure() -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_Line())
     logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
+
+
+def where(error: BaseException) -> dict[str, object]:
+    """What kind of error it was and where it came from.
+
+    Its text is left out: drivers quote the row that they complain about, addresses included.
+    """
+    frames = traceback.extract_tb(error.__traceback__)
+    return {
+        "error": type(error).__qualname__,
+        "where": [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in frames],
+    }
 
 
 def _render(_logger: object, _method: str, event: Any) -> bytes:
@@ -41,6 +53,6 @@ class _Line(logging.Formatter):
             "logger": record.name,
             "level": record.levelname.lower(),
         }
-        if record.exc_info:
-            line["exception"] = self.formatException(record.exc_info)
+        if record.exc_info and record.exc_info[1]:
+            line |= where(record.exc_info[1])
         return msgspec.json.encode(line).decode()

@@ -15,11 +15,13 @@ def now() -> int:
 
 def in_seconds(moment: int) -> str:
     """Whole seconds, as a channel's times are: `2024-01-15T10:00:00Z` (seed 000)."""
-    return f"{datetime.fromtimestamp(moment // SECOND, UTC):%Y-%m-%dT%H:%M:%SZ}"
+    return f"{_whole_seconds(moment)}Z"
 
 
 def exact(moment: int) -> str:
     """All six digits of the microseconds, as a contact's times are."""
-    return (
-        f"{datetime.fromtimestamp(moment // SECOND, UTC):%Y-%m-%dT%H:%M:%S}.{moment % SECOND:06d}Z"
-    )
+    return f"{_whole_seconds(moment)}.{moment % SECOND:06d}Z"
+
+
+def _whole_seconds(moment: int) -> str:
+    return datetime.fromtimestamp(moment // SECOND, UTC).replace(tzinfo=None).isoformat()

@@ -9,6 +9,7 @@ from uuid import uuid4
 import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from reachbook import logs
 from reachbook.credential import Representation
 from reachbook.errors import Reason, Refusal
 from reachbook.http.resource import header, refused
@@ -42,8 +43,8 @@ class Observe:
 
         try:
             await self._app(scope, receive, send_with_id)
-        except Exception:
-            log.exception("bug", request_id=request_id)
+        except Exception as error:  # noqa: BLE001 - the last net: a bug is a 500
+            log.error("bug", request_id=request_id, **logs.where(error))  # noqa: TRY400 - no text
             if not status:
                 await _apologise(scope, send_with_id)
         log.info(

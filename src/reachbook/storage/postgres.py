@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 POOL_SIZE = 10
 CONNECT_SECONDS = 5.0
 STATEMENT_SECONDS = 10.0
-MIGRATION_LOCK_SECONDS = 10
+MIGRATION_SECONDS = 3600.0
+MIGRATION_LOCK_SECONDS = 8
 CONTENTION_TRIES = 20
 MOST_NUMBERS = 64
 
@@ -116,16 +117,8 @@ class Postgres:
         async with self._connection() as connection:
             before = await self._schema_version(connection)
             migrations.refuse_newer(before, self.name)
-            async with connection.transaction():
-                await connection.execute(f"SET LOCAL lock_timeout = '{MIGRATION_LOCK_SECONDS}s'")
-                try:
-                    before, after = await self._take_steps(connection)
-                except (asyncpg.LockNotAvailableError, asyncpg.UniqueViolationError):
-                    raise unfit(
-                        "Another program is migrating this database; we waited "
-                        f"{MIGRATION_LOCK_SECONDS} s. Run reachbook migrate again when it is done."
-                    ) from None
-        return before, after
+            async with _patient(connection):
+                return await self._take_steps(connection)
 
     async def schema_version(self) -> int:
         async with self._connection() as connection:
@@ -197,17 +190,17 @@ class Postgres:
         return [spare.popleft() for _ in range(wanted)]
 
     async def _schema_version(self, connection: Connection) -> int:
-        there = await connection.fetchval("SELECT to_regclass('schema_version')")
-        if there is None:
+        if await connection.fetchval("SELECT to_regclass('schema_version')") is None:
             return 0
-        return int(await connection.fetchval("SELECT max(version) FROM schema_version") or 0)
+        async with _patient(connection):
+            return int(await connection.fetchval("SELECT max(version) FROM schema_version") or 0)
 
     async def _take_steps(self, connection: Connection) -> tuple[int, int]:
         await connection.execute(_VERSION_TABLE)
         await connection.execute("LOCK TABLE schema_version IN ACCESS EXCLUSIVE MODE")
         before = await self._schema_version(connection)
         for step in migrations.steps(self.name, after=before):
-            await connection.execute(step.text)
+            await connection.execute(step.text, timeout=MIGRATION_SECONDS)
             await connection.execute(
                 "INSERT INTO schema_version (version, name, applied) VALUES ($1, $2, now())",
                 step.version,
@@ -224,6 +217,20 @@ class Postgres:
             raise AlreadyThereError from None
         except _OUT_OF_REACH as error:
             raise unavailable(_said(error)) from error
+
+
+@asynccontextmanager
+async def _patient(connection: Connection) -> AsyncIterator[None]:
+    """A transaction that waits for a program that is migrating, but not for ever."""
+    try:
+        async with connection.transaction():
+            await connection.execute(f"SET LOCAL lock_timeout = '{MIGRATION_LOCK_SECONDS}s'")
+            yield
+    except (asyncpg.LockNotAvailableError, asyncpg.UniqueViolationError):
+        raise unfit(
+            f"Another program is migrating this database; we waited {MIGRATION_LOCK_SECONDS} s. "
+            "Try again when it is done."
+        ) from None
 
 
 async def _nothing(_connection: object) -> None:

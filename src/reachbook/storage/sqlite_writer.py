@@ -74,7 +74,7 @@ class Writer:
         except apsw.Error as error:
             if self._connection.in_transaction:
                 self._connection.execute("ROLLBACK")
-            return [unavailable(str(error))] * len(jobs)
+            return [unavailable(_why(error))] * len(jobs)
         return outcomes
 
     def _try(self, job: Job) -> object:
@@ -92,6 +92,12 @@ class Writer:
             self._connection.execute("ROLLBACK TO job")
         self._connection.execute("RELEASE job")
         return outcome
+
+
+def _why(error: apsw.Error) -> str:
+    if isinstance(error, apsw.BusyError):
+        return "another program has been writing to the file all the while we waited"
+    return str(error)
 
 
 def _is_unique(error: apsw.ConstraintError) -> bool:
