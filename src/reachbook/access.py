@@ -29,6 +29,7 @@ MOST_TOKENS = 10_000
 USE_NOTED_EVERY = 60_000_000
 
 Clock = Callable[[], int]
+Key = TypeVar("Key")
 Value = TypeVar("Value")
 
 
@@ -47,7 +48,7 @@ class Access:
         self._store = store
         self._master_key = master_key
         self._clock = clock
-        self._known: dict[str, Known] = {}
+        self._known: dict[tuple[CredentialKind, str], Known] = {}
         self._verified: dict[str, tuple[str, float]] = {}
         self._notes: set[asyncio.Task[None]] = set()
 
@@ -85,14 +86,14 @@ class Access:
 
     async def _look_up(self, kind: CredentialKind, ident: str) -> Known:
         now = time.monotonic()
-        known = self._known.get(ident)
+        known = self._known.get((kind, ident))
         if known is None or known.until < now:
             team_id = credentials.team_hint(ident)
             found = None
             if team_id is not None:
                 found = await self._store.credential(kind, team_id, ident)
             known = Known(found, self._signing_key(kind, found), now + TRUSTED_SECONDS)
-            _remember(self._known, ident, known, MOST_CREDENTIALS)
+            _remember(self._known, (kind, ident), known, MOST_CREDENTIALS)
         return known
 
     def _signing_key(self, kind: CredentialKind, found: Credential | None) -> bytes | None:
@@ -107,7 +108,7 @@ class Access:
             raise credentials.bad_credential()
         now = self._clock()
         if now - (found.last_used or 0) > USE_NOTED_EVERY:
-            self._known[found.id] = replace(known, credential=replace(found, last_used=now))
+            self._known[kind, found.id] = replace(known, credential=replace(found, last_used=now))
             note = asyncio.create_task(self._note_use(kind, found, now))
             self._notes.add(note)
             note.add_done_callback(self._notes.discard)
@@ -122,7 +123,7 @@ class Access:
             )
 
 
-def _remember(kept: dict[str, Value], key: str, value: Value, most: int) -> None:
+def _remember(kept: dict[Key, Value], key: Key, value: Value, most: int) -> None:
     """Keep a value, at the price of the oldest one when there are too many."""
     kept.pop(key, None)
     if len(kept) >= most:

@@ -32,11 +32,12 @@ UNSCOPED = PHONE_FAMILY | {"email"}
 RESERVED_TYPE = "id"
 
 MAX_CHARACTERS = 255
+MAX_PHONE_CHARACTERS = 64
 MAX_EMAIL_OCTETS = 254
 MAX_EMAIL_LOCAL_OCTETS = 64
 
 _CHANNEL_TYPE = re.compile(r"[a-z][a-z0-9_-]{0,31}")
-_PHONE_CHARACTERS = re.compile(r"\+?[0-9 .()/-]{1,64}")
+_PHONE_CHARACTERS = re.compile(r"\+?[0-9 .()/-]*")
 _NOT_DIGITS = re.compile(r"[^0-9]")
 _UNSTORABLE = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 
@@ -82,7 +83,7 @@ def parse(kind: ChannelType, text: str, region: str | None = None) -> Address:
         return _email(kind, text)
     if kind in PHONE_FAMILY:
         trimmed = text.strip(" ")
-        if _PHONE_CHARACTERS.fullmatch(trimmed):
+        if text and _PHONE_CHARACTERS.fullmatch(trimmed):
             return _phone(kind, trimmed, region)
         if kind not in ALSO_OPAQUE:
             raise _bad_phone("it holds something other than digits, spaces and . - ( ) /")
@@ -171,6 +172,8 @@ def _bad_email(why: str) -> Refusal:
 
 
 def _phone(kind: ChannelType, text: str, region: str | None) -> Address:
+    if len(text) > MAX_PHONE_CHARACTERS:
+        raise _bad_phone(f"it is longer than {MAX_PHONE_CHARACTERS} characters")
     digits = _NOT_DIGITS.sub("", text)
     if digits.startswith("00"):
         raise _bad_phone("write the country code without the leading 00")

@@ -222,8 +222,9 @@ def _with_channels(reach: Reach, channels: tuple[ContactChannel, ...], at: int) 
     return with_fields(reach, rev=reach.rev + 1, updated=at, channels=channels)
 
 
-def _identity(channel: ContactChannel) -> tuple[str, str, str]:
-    return channel.channel_type, channel.scope, channel.identity
+def _identity(channel: ContactChannel) -> tuple[str, str]:
+    """What one contact has only once: to the contact that holds it, a scope tells nothing apart."""
+    return channel.channel_type, channel.identity
 
 
 def _no_channel(named: Named) -> Refusal:

@@ -11,6 +11,7 @@ import binascii
 import hashlib
 import hmac
 import json
+import math
 import re
 import secrets
 from enum import StrEnum
@@ -178,8 +179,10 @@ def read_jwt(token: str) -> Token:
         raise Refusal(
             Reason.WRONG_ALGORITHM, "The JWT must be signed with HS256; its header says otherwise."
         )
-    if "crit" in header:
-        raise _malformed("its header asks for extensions (crit) that we do not have")
+    if "crit" in header or header.get("b64", True) is not True:
+        raise _malformed("its header asks for extensions (crit, b64) that we do not have")
+    if not isinstance(header.get("kid", ""), str):
+        raise _malformed("its kid is not a string")
     if not _is_base64url(signature):
         raise _malformed("its signature is not base64url")
     claims = _json_object(encoded_claims, "payload")
@@ -197,8 +200,9 @@ def read_jwt(token: str) -> Token:
 
 
 def verify(token: Token, signing: bytes | None, now: float) -> float:
-    """Check signature and times; `now` in Unix seconds. Returns the second the token dies.
+    """Check signature and times; `now` in Unix seconds. Returns the last moment it is good at.
 
+    That is `iat` + 300 s, or the moment before `exp` (RFC 7519, 4.1.4: "on or after" is too late).
     Without a signing key (no such secret) the same work is done and the same words are said.
     """
     digest = hmac.digest(signing or _UNKNOWN_SIGNING_KEY, token.signed, "sha256")
@@ -219,7 +223,7 @@ def verify(token: Token, signing: bytes | None, now: float) -> float:
         )
     dies = token.issued + TOKEN_LIFE
     if token.expires is not None:
-        dies = min(dies, token.expires)
+        dies = min(dies, math.nextafter(token.expires, -math.inf))
     alive(dies, now)
     return dies
 

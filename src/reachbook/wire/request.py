@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from typing import Annotated, Any, TypeVar, cast
 from urllib.parse import parse_qsl
@@ -87,7 +89,9 @@ def options(query: bytes) -> Options:
         )
     except ValueError:
         raise Refusal(
-            Reason.BAD_VALUE, "The query string cannot be read as percent-encoded UTF-8."
+            Reason.BAD_VALUE,
+            "The query string cannot be read: it is percent-encoded UTF-8 "
+            f"with at most {_MAX_QUERY_FIELDS} fields.",
         ) from None
     if pairs.get("on_conflict", "refuse") != "refuse":
         raise _bad_parameter("on_conflict", "refuse")
@@ -110,19 +114,14 @@ def wanted_channel(body: bytes, region: str | None) -> Wanted:
 def wanted_contact(body: bytes, region: str | None) -> WantedContact:
     """What the body of POST /v2/contact asks for."""
     request = decode(body, ContactRequest)
-    first = [
-        ChannelRequest(kind, value)
-        for kind, value in (("phone", request.phone), ("email", request.email))
-        if value
-    ]
     return WantedContact(
-        channels=tuple(_wanted(one, region) for one in [*first, *(request.contact_channels or ())]),
+        channels=tuple(_wanted_channels(request, region)),
         first=_text("first", request.first),
         last=_text("last", request.last),
         display_name=_text("display_name", request.display_name),
         avatar=_text("avatar", request.avatar),
         assigned_user_id=None if request.assignee_id == _NO_ONE else request.assignee_id,
-        external_id=_text("external_id", request.external_id) or None,
+        external_id=UNSET if request.external_id is UNSET else _external_id(request.external_id),
         is_opted_out=request.is_opted_out,
         custom={} if request.custom is None else request.custom,
         tags=_tags(request.tags),
@@ -172,6 +171,31 @@ def _wanted(request: ChannelRequest, region: str | None) -> Wanted:
         _text("channel_handle", request.channel_handle),
         _text("info_channel", request.info_channel),
     )
+
+
+def _wanted_channels(request: ContactRequest, region: str | None) -> Iterator[Wanted]:
+    """`phone` and `email` first, so that they are the primary ones; then the list."""
+    for kind, value in (("phone", request.phone), ("email", request.email)):
+        if value:
+            with _blaming("channel_id", kind):
+                yield _wanted(ChannelRequest(kind, value), region)
+    for index, one in enumerate(request.contact_channels or ()):
+        with _blaming("", f"contact_channels[{index}]."):
+            yield _wanted(one, region)
+
+
+@contextmanager
+def _blaming(said: str, meant: str) -> Iterator[None]:
+    """Blame the field that was sent: `said` at its beginning is written as `meant`."""
+    try:
+        yield
+    except Refusal as no:
+        no.fields = {meant + field.removeprefix(said): why for field, why in no.fields.items()}
+        raise
+
+
+def _external_id(value: str | None) -> str | None:
+    return addresses.storable("external_id", value) if value else None
 
 
 def _text(field: str, value: str | UnsetType | None) -> str | UnsetType:

@@ -1,0 +1,71 @@
+"""Alice's page of the book and what is asked of it, written short."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from msgspec import UNSET, UnsetType
+from msgspec.structs import replace as with_fields
+
+from cast import ALICE
+from reachbook import address, contact_channel
+from reachbook.address import Address, ChannelType
+from reachbook.contact_channel import Named, Reach, Wanted
+from reachbook.errors import Refusal
+
+SECOND = 1_000_000
+BEFORE = 1_705_312_800 * SECOND
+NOW = BEFORE + 60 * SECOND
+TWO_PHONES = ("phone:15105553344", "phone:14155551234")
+
+
+def addressed(spec: str, region: str | None = None) -> Address:
+    """The address of a spec like `phone:15105553344`."""
+    kind, _, value = spec.partition(":")
+    return address.parse(ChannelType(kind), value, region)
+
+
+def want(
+    spec: str,
+    handle: str | UnsetType = UNSET,
+    info: str | UnsetType = UNSET,
+    region: str | None = None,
+) -> Wanted:
+    """The body of a POST or PUT."""
+    return Wanted(addressed(spec, region), handle, info)
+
+
+def name(kind: str, value: str | None = None) -> Named:
+    """The channel of a type, or exactly the one with that value."""
+    one = None if value is None else address.parse(ChannelType(kind), value)
+    return Named(ChannelType(kind), one)
+
+
+def numbered(reach: Reach) -> Reach:
+    """The page as the store gives it back: every channel has its number."""
+    channels = tuple(
+        with_fields(one, id=one.id or number) for number, one in enumerate(reach.channels, 1)
+    )
+    return with_fields(reach, channels=channels)
+
+
+def page(*wanted: str | Wanted) -> Reach:
+    """Alice's page with these channels, a second apart, the last of them made at BEFORE."""
+    reach = Reach(1, 7, ALICE, 1, BEFORE - len(wanted) * SECOND, ())
+    for one in wanted:
+        asked = want(one) if isinstance(one, str) else one
+        reach = numbered(contact_channel.add(reach, asked, reach.updated + SECOND))
+    return reach
+
+
+def values(reach: Reach) -> list[str]:
+    """The addresses on a page, in their order."""
+    return [one.channel_id for one in reach.channels]
+
+
+def refusal(rule: Callable[[], object]) -> Refusal:
+    """What a rule says when it refuses."""
+    with pytest.raises(Refusal) as caught:
+        rule()
+    return caught.value

@@ -1,0 +1,124 @@
+"""How contacts come and go: pure, as the rules of their channels are."""
+
+from __future__ import annotations
+
+import pytest
+from msgspec import UNSET
+from msgspec.structs import replace as with_fields
+
+from alice import BEFORE, NOW, SECOND, refusal, values, want
+from cast import ALICE
+from reachbook import contact
+from reachbook.contact import Contact, WantedContact
+from reachbook.contact_channel import NOT_NUMBERED
+from reachbook.errors import Kind, Reason
+
+
+def stored() -> Contact:
+    """Alice as the store gives her back."""
+    new = contact.create(1, ALICE, WantedContact((want("phone:15105553344"),)), BEFORE)
+    channels = tuple(with_fields(one, id=1) for one in new.channels)
+    return with_fields(new, id=7, channels=channels)
+
+
+def test_it_works() -> None:
+    wanted = WantedContact(
+        channels=(want("phone:15105553344"), want("email:alice@example.com", "@alice")),
+        first="Alice",
+        last="Liddell",
+        display_name="Alice L.",
+        avatar="https://example.com/alice.png",
+        assigned_user_id=5,
+        external_id="crm-1",
+        is_opted_out=True,
+        custom={"12": "cats"},
+        tags=(3, 4),
+    )
+
+    made = contact.create(1, ALICE, wanted, NOW)
+
+    assert made == Contact(
+        team_id=1,
+        id=contact.NOT_STORED,
+        uuid=ALICE,
+        rev=1,
+        updated=NOW,
+        channels=made.channels,
+        created=NOW,
+        deleted=None,
+        first="Alice",
+        last="Liddell",
+        display_name="Alice L.",
+        avatar="https://example.com/alice.png",
+        assigned_user_id=5,
+        external_id="crm-1",
+        is_opted_out=True,
+        custom={"12": "cats"},
+        tags=(3, 4),
+    )
+    assert values(made) == ["15105553344", "alice@example.com"]
+    assert {(one.id, one.created, one.updated) for one in made.channels} == {
+        (NOT_NUMBERED, NOW, NOW)
+    }
+
+
+def test_a_contact_may_begin_with_nothing() -> None:
+    made = contact.create(1, ALICE, WantedContact(()), NOW)
+
+    assert made == Contact(1, contact.NOT_STORED, ALICE, 1, NOW, (), NOW)
+
+
+def test_what_is_left_unset_is_not_supplied() -> None:
+    """Unset, as the decoder leaves it, is neither null nor the empty text."""
+    made = contact.create(1, ALICE, WantedContact((), first=UNSET, external_id=UNSET), NOW)
+
+    assert (made.first, made.external_id) == ("", None)
+
+
+def test_two_new_contacts_do_not_share_their_custom_fields() -> None:
+    one, other = (contact.create(1, ALICE, WantedContact(()), NOW) for _ in range(2))
+
+    assert one.custom is not other.custom
+
+
+def test_an_address_that_is_given_twice_is_one_channel() -> None:
+    twice = (want("phone:5511987654321"), want("phone:551187654321", "@alice"))
+
+    (one,) = contact.create(1, ALICE, WantedContact(twice), NOW).channels
+
+    assert (one.channel_id, one.channel_handle, one.created) == ("5511987654321", "@alice", NOW)
+
+
+def test_a_new_contact_is_not_given_digits_in_doubt() -> None:
+    wanted = WantedContact((want("phone:5105553344", region="US"),))
+
+    assert refusal(lambda: contact.create(1, ALICE, wanted, NOW)).reason is Reason.AMBIGUOUS
+
+
+def test_deleting_frees_the_addresses_and_keeps_the_rest() -> None:
+    before = stored()
+
+    after = contact.delete(before, NOW)
+
+    assert after == with_fields(before, rev=before.rev + 1, updated=NOW, deleted=NOW, channels=())
+
+
+@pytest.mark.parametrize("behind", [0, SECOND])
+def test_deleting_is_later_than_what_was_there_whatever_the_clock_says(behind: int) -> None:
+    before = stored()
+
+    after = contact.delete(before, before.updated - behind)
+
+    assert after.updated == after.deleted == before.updated + 1
+
+
+def test_a_contact_that_is_not_there_cannot_be_deleted() -> None:
+    assert refusal(lambda: contact.delete(None, NOW)).reason is Reason.NO_CONTACT
+
+
+def test_too_many_tags_are_counted() -> None:
+    no = contact.too_many_tags(6)
+
+    assert no.reason.kind is Kind.BAD_DATA
+    assert "5 tags; 6 were sent" in no.message
+    assert list(no.fields) == ["tags"]

@@ -1,0 +1,212 @@
+"""The rules of POST and PUT: pure, so no store is needed to try them (contract section 2).
+
+GET, DELETE and what every rule has in common stand in `test_contact_channel_picking`.
+"""
+
+from __future__ import annotations
+
+import pytest
+from msgspec import UNSET
+from msgspec.structs import replace as with_fields
+
+from alice import NOW, TWO_PHONES, name, page, refusal, values, want
+from cast import ALICE
+from reachbook import contact_channel
+from reachbook.address import ChannelType
+from reachbook.contact_channel import ContactChannel, Named, Wanted
+from reachbook.errors import Reason
+
+
+def test_it_works() -> None:
+    after = contact_channel.add(page(), want("phone:+1 510 555 3344", "@alice", "sms-1"), NOW)
+
+    assert after.rev == 2
+    assert after.updated == NOW
+    (made,) = after.channels
+    assert made == ContactChannel(
+        id=contact_channel.NOT_NUMBERED,
+        channel_type=ChannelType("phone"),
+        channel_id="15105553344",
+        scope="",
+        identity="15105553344",
+        channel_handle="@alice",
+        info_channel="sms-1",
+        made_primary=None,
+        created=NOW,
+        updated=NOW,
+    )
+
+
+# ── POST ─────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_contact_can_have_several_channels_of_a_type() -> None:
+    after = contact_channel.add(page("phone:15105553344"), want("phone:14155551234"), NOW)
+
+    assert values(after) == ["15105553344", "14155551234"]
+
+
+@pytest.mark.parametrize(
+    ("held", "posted"),
+    [
+        (want("phone:15105553344"), want("phone:15105553344")),
+        (want("phone:5511987654321"), want("phone:551187654321")),
+        (want("email:Alice@example.com"), want("email:alice@EXAMPLE.com")),
+        (want("email:a@b.com", "@a", "x"), want("email:a@b.com", "@a", "x")),
+        (want("email:a@b.com", "@a", "x"), want("email:a@b.com", "@a")),
+        (want("email:a@b.com"), want("email:a@b.com", "", "")),
+        (want("facebook:1789", "", "page-1"), want("facebook:1789", UNSET, "page-1")),
+        (want("facebook:1789", "", "page-1"), want("facebook:1789")),
+    ],
+)
+def test_adding_what_is_there_with_every_supplied_field_equal_changes_nothing(
+    held: Wanted, posted: Wanted
+) -> None:
+    reach = page(held)
+
+    assert contact_channel.add(reach, posted, NOW) is reach
+
+
+@pytest.mark.parametrize(
+    ("posted", "handle", "info"),
+    [
+        (want("facebook:1789", "@b"), "@b", "page-1"),
+        (want("facebook:1789", ""), "", "page-1"),
+        (want("facebook:1789", UNSET, "page-2"), "@a", "page-2"),
+        (want("facebook:1789", UNSET, ""), "@a", ""),
+        (want("facebook:1789", "@b", "page-2"), "@b", "page-2"),
+    ],
+)
+def test_adding_what_is_there_updates_the_fields_that_differ(
+    posted: Wanted, handle: str, info: str
+) -> None:
+    before = page(want("facebook:1789", "@a", "page-1"))
+    (held,) = before.channels
+
+    (after,) = contact_channel.add(before, posted, NOW).channels
+
+    assert after == with_fields(
+        held, channel_handle=handle, info_channel=info, scope=info, updated=NOW
+    )
+
+
+def test_the_info_channel_of_a_number_is_no_part_of_what_is_unique() -> None:
+    (after,) = contact_channel.add(page(), want("phone:15105553344", UNSET, "sms-1"), NOW).channels
+
+    assert (after.info_channel, after.scope) == ("sms-1", "")
+
+
+def test_digits_in_doubt_are_not_added() -> None:
+    no = refusal(lambda: contact_channel.add(page(), want("phone:5105553344", region="US"), NOW))
+
+    assert no.reason is Reason.AMBIGUOUS
+
+
+def test_digits_in_doubt_that_the_contact_has_are_in_no_doubt() -> None:
+    reach = page("phone:+5105553344")
+    posted = want("phone:5105553344", region="US")
+
+    assert posted.address.other_reading
+    assert contact_channel.add(reach, posted, NOW) is reach
+    assert contact_channel.replace(reach, posted, name("phone"), NOW) is reach
+
+
+# ── PUT ──────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_replacing_keeps_the_id_and_the_time_of_creation() -> None:
+    before = page(want("phone:15105553344", "@a", "sms-1"), "email:a@b.com")
+    held = before.channels[0]
+
+    after = contact_channel.replace(before, want("phone:14155551234"), name("phone"), NOW)
+
+    assert after.channels == (
+        with_fields(held, channel_id="14155551234", identity="14155551234", updated=NOW),
+        before.channels[1],
+    )
+    assert (after.rev, after.updated) == (before.rev + 1, NOW)
+
+
+def test_replacing_with_the_same_value_and_fields_changes_nothing() -> None:
+    reach = page(want("phone:15105553344", "@a", "sms-1"))
+    put = want("phone:+1 510 555 3344", "@a", "sms-1")
+
+    assert contact_channel.replace(reach, put, name("phone"), NOW) is reach
+
+
+@pytest.mark.parametrize(
+    ("held", "put", "stored"),
+    [
+        ("phone:5511987654321", "phone:+55 11 8765-4321", "551187654321"),
+        ("email:Alice@example.com", "email:alice@example.com", "alice@example.com"),
+    ],
+)
+def test_replacing_rewrites_a_new_spelling_of_the_same_identity(
+    held: str, put: str, stored: str
+) -> None:
+    before = page(held)
+    kind = held.partition(":")[0]
+
+    (after,) = contact_channel.replace(before, want(put), name(kind), NOW).channels
+
+    assert after == with_fields(before.channels[0], channel_id=stored, updated=NOW)
+
+
+def test_replacing_by_type_means_the_primary_one() -> None:
+    after = contact_channel.replace(
+        page(*TWO_PHONES), want("phone:13105550000"), name("phone"), NOW
+    )
+
+    assert values(after) == ["13105550000", "14155551234"]
+
+
+def test_replacing_can_name_the_channel() -> None:
+    named = name("phone", "+1 415 555 1234")
+
+    after = contact_channel.replace(page(*TWO_PHONES), want("phone:13105550000"), named, NOW)
+
+    assert values(after) == ["15105553344", "13105550000"]
+
+
+@pytest.mark.parametrize("named", [name("email"), name("email", "no@b.com")])
+def test_replacing_does_not_create(named: Named) -> None:
+    no = refusal(
+        lambda: contact_channel.replace(page(*TWO_PHONES), want("email:a@b.com"), named, NOW)
+    )
+
+    assert no.reason is Reason.NO_CHANNEL
+
+
+@pytest.mark.parametrize("put", ["phone:14155551234", "phone:+1 (415) 555-1234"])
+def test_replacing_with_what_another_channel_of_the_contact_has_is_refused(put: str) -> None:
+    reach = page(*TWO_PHONES)
+
+    no = refusal(lambda: contact_channel.replace(reach, want(put), name("phone"), NOW))
+
+    assert no.reason is Reason.ADDRESS_TAKEN
+    assert no.facts == {
+        "conflicting_contact_id": ALICE,
+        "conflicting_channel_id": reach.channels[1].id,
+        "channel_id": "14155551234",
+    }
+    assert list(no.fields) == ["channel_id"]
+
+
+def test_replacing_never_gives_a_contact_one_id_twice() -> None:
+    """Under two pages, too: `?channel_id=` could not name one of them exactly."""
+    reach = page(want("facebook:1", UNSET, "page-1"), want("facebook:2", UNSET, "page-2"))
+    named = name("facebook", "2")
+
+    no = refusal(lambda: contact_channel.replace(reach, want("facebook:1"), named, NOW))
+
+    assert no.reason is Reason.ADDRESS_TAKEN
+
+
+def test_replacing_with_digits_in_doubt_is_refused() -> None:
+    put = want("phone:5105553344", region="US")
+
+    no = refusal(
+        lambda: contact_channel.replace(page("phone:14155551234"), put, name("phone"), NOW)
+    )
+
+    assert no.reason is Reason.AMBIGUOUS

@@ -1,0 +1,127 @@
+"""What happened: each step of a contact is named, and told with the values before and after."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from msgspec.structs import replace as with_fields
+
+from alice import NOW, TWO_PHONES, name, numbered, page, want
+from cast import ALICE
+from reachbook import contact, contact_channel, event
+from reachbook.contact import Contact, WantedContact
+from reachbook.contact_channel import Reach
+from reachbook.event import Kind
+
+
+def alice() -> Contact:
+    """Alice as the store gives her back, with two phones and a name."""
+    phones = tuple(want(spec) for spec in TWO_PHONES)
+    made = contact.create(1, ALICE, WantedContact(phones, first="Alice", tags=(3,)), NOW - 1)
+    page = numbered(made)
+    assert isinstance(page, Contact)
+    return page
+
+
+def told(before: Reach | None, after: Reach) -> tuple[Any, Any]:
+    was, now = event.told(event.change(before, after))
+    return (None if was is None else json.loads(was)), json.loads(now)
+
+
+def test_it_works() -> None:
+    before = page("phone:15105553344")
+    after = contact_channel.add(before, want("email:a@b.com"), NOW)
+
+    change = event.change(before, after)
+
+    assert change == event.Change(Kind.CHANNEL_ADDED, before, after)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "kind"),
+    [
+        (None, alice(), Kind.CONTACT_CREATED),
+        (alice(), contact.delete(alice(), NOW), Kind.CONTACT_DELETED),
+        (
+            page(*TWO_PHONES),
+            contact_channel.remove(page(*TWO_PHONES), name("phone", "15105553344"), NOW),
+            Kind.CHANNEL_REMOVED,
+        ),
+        (
+            page(*TWO_PHONES),
+            contact_channel.replace(
+                page(*TWO_PHONES), want("phone:13105550000"), name("phone"), NOW
+            ),
+            Kind.CHANNEL_UPDATED,
+        ),
+        (
+            page(*TWO_PHONES),
+            contact_channel.add(page(*TWO_PHONES), want("phone:15105553344", "@alice"), NOW),
+            Kind.CHANNEL_UPDATED,
+        ),
+    ],
+)
+def test_a_step_is_named_for_what_it_does(before: Reach | None, after: Reach, kind: Kind) -> None:
+    assert event.change(before, after).kind is kind
+
+
+def test_an_added_channel_is_told_with_nothing_before() -> None:
+    before = page("phone:15105553344")
+    after = numbered(contact_channel.add(before, want("email:a@b.com"), NOW))
+
+    was, now = told(before, after)
+
+    assert was == {"channels": []}
+    assert [one["channel_id"] for one in now["channels"]] == ["a@b.com"]
+
+
+def test_a_removed_channel_is_told_with_nothing_after() -> None:
+    before = page(*TWO_PHONES)
+    after = contact_channel.remove(before, name("phone", "15105553344"), NOW)
+
+    was, now = told(before, after)
+
+    assert [one["channel_id"] for one in was["channels"]] == ["15105553344"]
+    assert now == {"channels": []}
+
+
+def test_a_changed_channel_is_told_with_its_old_value_and_its_new_one() -> None:
+    before = page(*TWO_PHONES)
+    after = contact_channel.replace(before, want("phone:13105550000"), name("phone"), NOW)
+
+    was, now = told(before, after)
+
+    (old,), (new,) = was["channels"], now["channels"]
+    assert (old["id"], old["channel_id"]) == (1, "15105553344")
+    assert (new["id"], new["channel_id"]) == (1, "13105550000")
+    assert (old["updated"], new["updated"]) == (before.channels[0].updated, NOW)
+
+
+def test_a_new_contact_is_told_with_all_that_is_known() -> None:
+    was, now = told(None, alice())
+
+    assert was is None
+    assert [one["channel_id"] for one in now.pop("channels")] == ["15105553344", "14155551234"]
+    assert now["uuid"] == ALICE
+    assert now["first"] == "Alice"
+    assert now["tags"] == [3]
+
+
+def test_a_deleted_contact_is_told_with_what_it_had() -> None:
+    was, now = told(alice(), contact.delete(alice(), NOW))
+
+    assert [one["channel_id"] for one in was.pop("channels")] == ["15105553344", "14155551234"]
+    assert was == {"deleted": None}
+    assert now == {"channels": [], "deleted": NOW}
+
+
+def test_only_the_fields_that_changed_are_told() -> None:
+    before = alice()
+    after = with_fields(before, rev=2, updated=NOW, first="Alicia", custom={"1": "\u00e9"})
+
+    was, now = told(before, after)
+
+    assert was == {"channels": [], "first": "Alice", "custom": {}}
+    assert now == {"channels": [], "first": "Alicia", "custom": {"1": "\u00e9"}}

@@ -1,0 +1,37 @@
+"""A worker of the server that judges headers, and headers to be judged."""
+
+from __future__ import annotations
+
+import pytest
+
+from cast import MASTER_KEY, Asker, Book, sign
+from reachbook.access import Access
+from reachbook.errors import Refusal
+
+
+def worker(book: Book, master_key: bytes = MASTER_KEY) -> Access:
+    """A worker that has seen no token yet."""
+    return Access(book.store, master_key, book.clock)
+
+
+async def refusal(access: Access, authorization: str | None) -> Refusal:
+    """What a worker says to a header when it refuses."""
+    with pytest.raises(Refusal) as caught:
+        await access.caller(authorization)
+    return caught.value
+
+
+def by_jwt(asker: Asker) -> str:
+    """A header with a JWT of this second."""
+    return asker.by_jwt()["authorization"]
+
+
+def by_key(asker: Asker) -> str:
+    """A header with the API key."""
+    return asker.by_key()["authorization"]
+
+
+def signed(book: Book, issuer: str, secret_key: str) -> str:
+    """A header with a JWT that says it is of an issuer, signed with some key."""
+    now = book.clock() // 1_000_000
+    return f"Bearer {sign({'iss': issuer, 'iat': now}, issuer, secret_key)}"
