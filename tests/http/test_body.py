@@ -1,0 +1,174 @@
+"""Bodies as they come: stray, untyped, no JSON, too large, cut short (contract section 2)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+import httpx
+import pytest
+
+from cast import NOBODY, Book
+
+pytestmark = pytest.mark.anyio
+
+LIMIT = 1024 * 1024
+PHONE = {"channel_type": "phone", "channel_id": "15105553344"}
+
+
+def refusal(answer: httpx.Response) -> tuple[int, str]:
+    return answer.status_code, answer.json()["error_code"]
+
+
+@pytest.mark.parametrize("stray", [b"", b"[]", b"{}", b"null", b'{"channel_id": "x"}'])
+@pytest.mark.parametrize("kind", [None, "application/json", "text/plain", "nonsense"])
+async def test_a_read_or_a_delete_is_served_with_a_stray_body(
+    book: Book, stray: bytes, kind: str | None
+) -> None:
+    uuid = await book.contact(("phone", "15105553344"))
+    by = book.bob.by_key() | ({"content-type": kind} if kind else {})
+    for method, tail in [
+        ("GET", "/channels"),
+        ("HEAD", "/channels"),
+        ("GET", "/channel/phone"),
+        ("GET", ""),
+        ("DELETE", "/channel/phone"),
+    ]:
+        answer = await book.ask(method, f"/v2/contact/{uuid}{tail}", stray, by=by)
+        assert answer.status_code == 200, (method, tail)
+
+
+@pytest.mark.parametrize("kind", [None, "", "text/plain", "application/json; charset=latin-1"])
+@pytest.mark.parametrize("method", ["POST", "PUT"])
+async def test_a_missing_or_odd_content_type_is_served(
+    book: Book, method: str, kind: str | None
+) -> None:
+    uuid = await book.contact(("phone", "14155551234"))
+    by = book.bob.by_key() | ({} if kind is None else {"content-type": kind})
+
+    answer = await book.ask(method, f"/v2/contact/{uuid}/channel", PHONE, by=by)
+
+    assert answer.status_code == 200, answer.text
+
+
+def filled(text: bytes) -> bytes:
+    """A body that is whole but for one value, in a key that is otherwise ignored."""
+    return json.dumps({**PHONE, "unheard": 0}).encode().replace(b": 0", b": " + text)
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT"])
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b" ",
+        b"{",
+        b"}",
+        b"{,}",
+        b"\x00",
+        b"\xef\xbb\xbf" + filled(b"1"),
+        filled(b"1").decode().encode("utf-16"),
+        filled(b'"\xff"'),
+        filled(b'"\xed\xa0\x80"'),
+        filled(b'"\xc0\xaf"'),
+        filled(b"NaN"),
+        filled(b"Infinity"),
+        filled(b"-Infinity"),
+        filled(b"nan"),
+        filled(b"01"),
+        filled(b"1."),
+        filled(b"'x'"),
+        filled(b"1,"),
+        filled(b'"a\nb"'),
+        filled(b"1 // no"),
+        filled(b"1") + b"x",
+        filled(b"1") + filled(b"1"),
+        filled(b"1")[:-1],
+        filled(b"[" * 100_000),
+        filled(b"[" * 100_000 + b"]" * 100_000),
+        filled(b'{"a":' * 50_000 + b"1" + b"}" * 50_000),
+    ],
+    ids=range(27),
+)
+async def test_what_is_not_json_in_utf_8_is_refused(book: Book, method: str, body: bytes) -> None:
+    uuid = await book.contact(("phone", "14155551234"))
+
+    answer = await book.ask(method, f"/v2/contact/{uuid}/channel", body)
+
+    assert refusal(answer) == (400, "malformed_json")
+    assert answer.json()["error"] == "bad_data"
+
+
+@pytest.mark.parametrize(
+    "body", [b"[]", b"null", b"true", b"1", b'"text"', b"[{}]", b"[" * LIMIT], ids=range(7)
+)
+async def test_json_that_is_no_object_is_refused(book: Book, body: bytes) -> None:
+    answer = await book.ask("POST", f"/v2/contact/{NOBODY}/channel", body)
+
+    assert refusal(answer) == (400, "wrong_type")
+
+
+@pytest.mark.parametrize("depth", [10, 100])
+async def test_an_ignored_key_may_hold_anything(book: Book, depth: int) -> None:
+    uuid = await book.contact()
+    body = filled(b"[" * depth + b"]" * depth)
+
+    answer = await book.ask("POST", f"/v2/contact/{uuid}/channel", body)
+
+    assert answer.status_code == 200, answer.text
+
+
+async def test_a_body_of_exactly_the_limit_is_read(book: Book) -> None:
+    body = json.dumps(PHONE).encode()
+    path = f"/v2/contact/{await book.contact()}/channel"
+
+    assert (await book.ask("POST", path, body.ljust(LIMIT))).status_code == 200
+    assert refusal(await book.ask("POST", path, body.ljust(LIMIT + 1))) == (413, "body_too_large")
+
+
+@pytest.mark.parametrize("declared", [True, False])
+async def test_a_huge_body_is_read_no_further(book: Book, declared: bool) -> None:
+    """A declared length is refused unread; a chunked body as soon as it has grown over."""
+    piece, sent = b" " * 65536, 0
+
+    async def endless() -> AsyncIterator[bytes]:
+        nonlocal sent
+        for _ in range(1024):
+            sent += len(piece)
+            yield piece
+
+    length = {"content-length": str(1024 * len(piece))} if declared else {}
+    answer = await book.client.post(
+        f"/v2/contact/{NOBODY}/channel",
+        content=endless(),
+        headers={**book.bob.by_key(), **length},
+    )
+
+    assert refusal(answer) == (413, "body_too_large")
+    assert answer.json()["error"] == "too_large"
+    assert sent <= (0 if declared else LIMIT + len(piece))
+
+
+async def test_a_body_that_stops_short_changes_nothing(book: Book) -> None:
+    """The connection ends in the middle of what would have been a whole body."""
+    uuid = await book.contact()
+    whole = json.dumps(PHONE).encode()
+    incoming: Iterator[dict[str, Any]] = iter(
+        [{"type": "http.request", "body": whole, "more_body": True}, {"type": "http.disconnect"}]
+    )
+    headers = [(b"authorization", book.bob.by_key()["authorization"].encode())]
+    path = f"/v2/contact/{uuid}/channel"
+    scope = {"type": "http", "method": "POST", "path": path, "headers": headers}
+    sent: list[Any] = []
+
+    async def receive() -> dict[str, Any]:
+        return next(incoming)
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    await book.app({**scope, "query_string": b""}, receive, send)
+
+    assert [one["status"] for one in sent if "status" in one] in ([], [400])
+    assert (await book.ask("GET", f"/v2/contact/{uuid}/channels")).json() == []
