@@ -6,7 +6,9 @@ from msgspec import Struct
 
 from reachbook.access import Access
 from reachbook.http.allowance import Allowance
+from reachbook.measures import Measures
 from reachbook.service import Service
+from reachbook.storage import Store
 
 
 class Desk(Struct, frozen=True):
@@ -15,3 +17,5 @@ class Desk(Struct, frozen=True):
     service: Service
     access: Access
     allowance: Allowance
+    store: Store
+    measures: Measures

@@ -13,6 +13,7 @@ import asyncpg
 import msgspec
 
 from reachbook.contact import Contact
+from reachbook.measures import Measures
 from reachbook.storage import commit as commits
 from reachbook.storage import migrations, sql
 from reachbook.storage.commit import Commit
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     Connection = PoolConnectionProxy[asyncpg.Record]
 
 POOL_SIZE = 10
-CONNECT_SECONDS = 5.0
+CONNECT_SECONDS = 1.5
 STATEMENT_SECONDS = 10.0
 MIGRATION_SECONDS = 3600.0
 MIGRATION_LOCK_SECONDS = 8
@@ -54,14 +55,15 @@ class Postgres:
 
     name = "postgres"
 
-    def __init__(self, pool: asyncpg.Pool) -> None:
+    def __init__(self, pool: asyncpg.Pool, measures: Measures) -> None:
         self._pool = pool
+        self._measures = measures
         self._sql = sql.statements(self.name)
         self._numbers: defaultdict[str, deque[int]] = defaultdict(deque)
         self._number_block: defaultdict[str, int] = defaultdict(lambda: 1)
 
     @classmethod
-    async def open(cls, url: str) -> Postgres:
+    async def open(cls, url: str, measures: Measures) -> Postgres:
         """Connect, or refuse with a sentence that does not hold the password."""
         try:
             pool = await asyncpg.create_pool(
@@ -80,7 +82,7 @@ class Postgres:
         if await pool.fetchval("SHOW server_encoding") != "UTF8":
             await pool.close()
             raise unfit("The database must have the encoding UTF8: CREATE DATABASE ... ENCODING.")
-        return cls(pool)
+        return cls(pool, measures)
 
     async def read(self, statement: str, *values: object) -> list[Row]:
         async with self._connection() as connection:
@@ -148,6 +150,7 @@ class Postgres:
     async def _write(self, connection: Connection, commit: Commit) -> bool:
         change = commit.change
         rows = commits.writes(change)
+        self._measures.transactions.inc()
         told = await connection.fetch(
             self._sql["commit"],
             change.after.team_id,
@@ -212,10 +215,19 @@ class Postgres:
     async def _connection(self) -> AsyncIterator[Connection]:
         try:
             async with self._pool.acquire(timeout=CONNECT_SECONDS) as connection:
-                yield connection
+                self._measures.connections_busy.inc()
+                try:
+                    yield connection
+                except (TimeoutError, asyncio.CancelledError):
+                    # What it is doing cannot be known any more, and asking it politely can hang.
+                    connection.terminate()
+                    raise
+                finally:
+                    self._measures.connections_busy.dec()
         except asyncpg.UniqueViolationError:
             raise AlreadyThereError from None
         except _OUT_OF_REACH as error:
+            await self._pool.expire_connections()
             raise unavailable(_said(error)) from error
 
 
