@@ -21,7 +21,7 @@ from prometheus_client.multiprocess import MultiProcessCollector
 
 SHARED_DIR = "PROMETHEUS_MULTIPROC_DIR"
 
-disable_created_metrics()
+disable_created_metrics()  # type: ignore[no-untyped-call]
 
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
 

@@ -131,7 +131,7 @@ async def _open_desk(settings: Settings, measures: Measures) -> AsyncIterator[De
     access = Access(store, await open_master_key(settings, store), moment.now, measures)
     allowance = Allowance(settings.rate_limit, settings.rate_limit_url)
     try:
-        yield Desk(Service(store), access, allowance, store, measures)
+        yield Desk(Service(store), access, allowance, measures)
     finally:
         await access.close()
         await store.close()

@@ -8,7 +8,6 @@ from reachbook.access import Access
 from reachbook.http.allowance import Allowance
 from reachbook.measures import Measures
 from reachbook.service import Service
-from reachbook.storage import Store
 
 
 class Desk(Struct, frozen=True):
@@ -17,5 +16,4 @@ class Desk(Struct, frozen=True):
     service: Service
     access: Access
     allowance: Allowance
-    store: Store
     measures: Measures

@@ -23,7 +23,7 @@ async def ready(desk: Desk) -> Answer:
     """GET /readyz → 200 when the store answers at our schema, else 503 with the reason."""
     try:
         async with asyncio.timeout(READY_SECONDS):
-            await desk.store.require_schema()
+            await desk.service.ready()
     except TimeoutError:
         raise Refusal(
             Reason.STORE_UNAVAILABLE,

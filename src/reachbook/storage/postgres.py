@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import defaultdict, deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, cast
 
@@ -95,25 +95,17 @@ class Postgres:
             return (await self._take_numbers(connection, table, 1))[0]
 
     async def commit(self, commit: Commit) -> Commit | None:
-        for attempt in range(CONTENTION_TRIES):
-            try:
-                async with self._connection() as connection:
-                    numbered = await self._numbered(connection, commit)
-                    return numbered if await self._apply(connection, numbered) else None
-            except _CONTENTION:
-                await asyncio.sleep(random.uniform(0, 0.005 * (attempt + 1)))
-        raise unavailable("too many others are changing the same contacts")
+        return await self._contended(lambda connection: self._apply(connection, commit))
 
     async def decide(self, statement: str, team_id: int, uuid: str, rule: Decide) -> Commit | None:
-        async with self._connection() as connection, connection.transaction():
-            await connection.fetch(self._sql["lock_contact"], team_id, uuid)
-            commit = rule(
-                cast("list[Row]", await connection.fetch(self._sql[statement], team_id, uuid))
-            )
-            if commit.is_empty():
-                return commit
-            numbered = await self._numbered(connection, commit)
-            return numbered if await self._apply(connection, numbered) else None
+        async def once(connection: Connection) -> Commit | None:
+            async with connection.transaction():
+                await connection.fetch(self._sql["lock_contact"], team_id, uuid)
+                rows = await connection.fetch(self._sql[statement], team_id, uuid)
+                commit = rule(cast("list[Row]", rows))
+                return commit if commit.is_empty() else await self._apply(connection, commit)
+
+        return await self._contended(once)
 
     async def migrate(self) -> tuple[int, int]:
         async with self._connection() as connection:
@@ -132,8 +124,21 @@ class Postgres:
         except TimeoutError:
             self._pool.terminate()
 
-    async def _apply(self, connection: Connection, commit: Commit) -> bool:
+    async def _contended(
+        self, work: Callable[[Connection], Awaitable[Commit | None]]
+    ) -> Commit | None:
+        """Do the work again, all of it, when PostgreSQL broke a deadlock at our cost."""
+        for attempt in range(CONTENTION_TRIES):
+            try:
+                async with self._connection() as connection:
+                    return await work(connection)
+            except _CONTENTION:
+                await asyncio.sleep(random.uniform(0, 0.005 * (attempt + 1)))
+        raise unavailable("too many others are changing the same contacts")
+
+    async def _apply(self, connection: Connection, commit: Commit) -> Commit | None:
         """One statement when only channels change; a short transaction when the contact does."""
+        commit = await self._numbered(connection, commit)
         after = commit.change.after
         if not isinstance(after, Contact):
             return await self._write(connection, commit)
@@ -147,7 +152,7 @@ class Postgres:
                 await connection.fetch(self._sql["set_contact"], *seen, *details)
             return await self._write(connection, commit)
 
-    async def _write(self, connection: Connection, commit: Commit) -> bool:
+    async def _write(self, connection: Connection, commit: Commit) -> Commit | None:
         change = commit.change
         rows = commits.writes(change)
         self._measures.transactions.inc()
@@ -165,7 +170,7 @@ class Postgres:
             commit.actor,
             commit.request_id,
         )
-        return bool(told)
+        return commit if told else None
 
     async def _numbered(self, connection: Connection, commit: Commit) -> Commit:
         change = commit.change
