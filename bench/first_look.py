@@ -79,10 +79,14 @@ async def _compare(store: str, url: str, options: argparse.Namespace) -> None:
         seen: Seen = defaultdict(list)
         for server in SERVERS * options.rounds:
             with _serving(server, url, data_dir, asked) as port:
-                for what, make in _requests(asked).items():
-                    seen[what, server].append(await measure(port, make, options.seconds))
+                await _round(server, port, asked, options.seconds, seen)
     for what in ("GET", "POST"):
         _print(store, what, {server: seen[what, server] for server in SERVERS})
+
+
+async def _round(server: str, port: int, asked: Asked, seconds: float, seen: Seen) -> None:
+    for what, make in _requests(asked).items():
+        seen[what, server].append(await measure(port, make, seconds))
 
 
 def _print(store: str, what: str, rounds: dict[str, list[Measured]]) -> None:
