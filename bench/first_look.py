@@ -20,6 +20,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import count, cycle
@@ -43,6 +44,8 @@ from reachbook.storage import open_store
 HERE = Path(__file__).parent
 START_SECONDS = 20.0
 SERVERS = ("reachbook", "bare")
+
+Seen = defaultdict[tuple[str, str], list[Measured]]
 
 
 def main() -> None:
@@ -73,15 +76,17 @@ def _database(store: str, folder: Path) -> Iterator[str]:
 async def _compare(store: str, url: str, options: argparse.Namespace) -> None:
     with tempfile.TemporaryDirectory() as data_dir:
         asked = await _fill(url, data_dir, options.contacts)
-        seen: dict[tuple[str, str], list[Measured]] = {}
-        for _ in range(options.rounds):
-            for server in SERVERS:
-                with _serving(server, url, data_dir, asked) as port:
-                    for what, make in _requests(asked).items():
-                        round_ = await measure(port, make, options.seconds)
-                        seen.setdefault((what, server), []).append(round_)
+        seen: Seen = defaultdict(list)
+        for server in SERVERS * options.rounds:
+            with _serving(server, url, data_dir, asked) as port:
+                await _round(server, port, asked, options.seconds, seen)
     for what in ("GET", "POST"):
         _print(store, what, {server: seen[what, server] for server in SERVERS})
+
+
+async def _round(server: str, port: int, asked: Asked, seconds: float, seen: Seen) -> None:
+    for what, make in _requests(asked).items():
+        seen[what, server].append(await measure(port, make, seconds))
 
 
 def _print(store: str, what: str, rounds: dict[str, list[Measured]]) -> None:

@@ -24,6 +24,7 @@ from reachbook.credential import Credential, Representation
 from reachbook.http import app
 from reachbook.http.allowance import Allowance
 from reachbook.http.desk import Desk
+from reachbook.measures import Measures
 from reachbook.service import Service
 from reachbook.storage import Store, Team, open_store
 
@@ -114,12 +115,13 @@ class Book:
 @asynccontextmanager
 async def open_book(database: str, *, per_minute: int = 0) -> AsyncIterator[Book]:
     """A book on a database, served in this process, for Bob's team and for Charlie's."""
-    store = await open_store(database)
+    measures = Measures()
+    store = await open_store(database, measures)
     clock = Clock()
     administration = Administration(store, clock)
     service = Service(store, clock)
-    access = Access(store, MASTER_KEY, clock)
-    desk = Desk(service, access, Allowance(per_minute))
+    access = Access(store, MASTER_KEY, clock, measures)
+    desk = Desk(service, access, Allowance(per_minute), measures)
 
     @asynccontextmanager
     async def open_desk() -> AsyncIterator[Desk]:

@@ -24,7 +24,7 @@ from reachbook.cli import main
 from reachbook.cli.serve import _say, serve
 from reachbook.first_run import ALICE, Welcome, welcome
 from reachbook.http import app
-from reachbook.http.resource import Resource
+from reachbook.http.resource import Methods
 from reachbook.settings import PREFIX, Settings
 from reachbook.storage import open_store
 
@@ -170,8 +170,8 @@ def test_the_routes_are_the_ones_listed() -> None:
 
     served = {
         f"{method} {route.path}"
-        for route in app.ROUTES
-        if isinstance(route.endpoint, Resource)
+        for route in [*app.ROUTES, app.METRICS]
+        if isinstance(route.endpoint, Methods)
         for method in set(route.endpoint.operations) - {"HEAD"}
     }
     assert listed == served

@@ -19,6 +19,8 @@ The words, pure, without I/O and without a clock:
   contact.py                  Contact; the rules create and delete
   credential.py               API secret, API key; a bearer token read and verified
   event.py                    what happened: one frozen fact a revision, before and after
+What is counted:
+  measures.py                 counters and gauges for Prometheus, handed to the rooms that count
 The vendor's JSON, both ways:
   wire/                       wire/request.py in, wire/answer.py and wire/refusal.py out
 The use cases: read, rule, commit:
@@ -39,12 +41,15 @@ The storage, the only door to data:
   storage/migrations/         numbered steps to the schema, one file for each engine
 HTTP:
   http/                       http/app.py: routes, middleware, lifespan. Start reading here
-  http/resource.py            one path and its methods; the answer, the refusal
+  http/resource.py            one path and its methods; the order in which a request is judged
+  http/message.py             a request as a handler sees it; the answer, the refusal
   http/middleware.py          what surrounds every request, unknown routes included
   http/allowance.py           requests a minute for each credential
   http/desk.py                what every handler works with
   http/contact_channel.py     the five operations: decode, ask, encode, return
   http/contact.py             contacts as far as channels need them, and the team
+  http/probes.py              alive, ready, and what was counted
+  http/deadline.py            the one place that touches the server's protocol: slow clients, caps
 The program:
   settings.py                 flags, then environment, then defaults → Settings, once
   master_key.py               the key that API secrets are sealed under

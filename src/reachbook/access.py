@@ -20,6 +20,7 @@ from msgspec.structs import replace
 from reachbook import credential as credentials
 from reachbook.credential import Caller, Credential
 from reachbook.errors import Refusal
+from reachbook.measures import Measures
 from reachbook.storage import Store
 from reachbook.storage.store import CredentialKind
 
@@ -44,8 +45,9 @@ class Known(Struct, frozen=True):
 class Access:
     """Verifies tokens against the credentials in the store."""
 
-    def __init__(self, store: Store, master_key: bytes, clock: Clock) -> None:
+    def __init__(self, store: Store, master_key: bytes, clock: Clock, measures: Measures) -> None:
         self._store = store
+        self._measures = measures
         self._master_key = master_key
         self._clock = clock
         self._known: dict[tuple[CredentialKind, str], Known] = {}
@@ -66,10 +68,12 @@ class Access:
     async def _jwt(self, token: str) -> Known:
         now = self._clock() / 1_000_000
         if token in self._verified:
+            self._measures.token_known.inc()
             secret_id, dies = self._verified[token]
             known = await self._look_up("api_secret", secret_id)
             credentials.alive(dies, now)
         else:
+            self._measures.token_new.inc()
             claimed = credentials.read_jwt(token)
             secret_id = claimed.credential_id
             known = await self._look_up("api_secret", secret_id)

@@ -63,10 +63,11 @@ def create(team_id: int, uuid: str, wanted: WantedContact, now: int) -> Contact:
 
 
 def delete(contact: Contact | None, now: int) -> Contact:
-    """DELETE /v2/contact/{contactID}: the addresses are free, the contact is hidden."""
+    """DELETE /v2/contact/{contactID}: what only one may have is free, the contact is hidden."""
     known = contact_channel.found(contact)
     at = contact_channel.moment(known, now)
-    return with_fields(known, rev=known.rev + 1, updated=at, deleted=at, channels=())
+    freed = {"channels": (), "external_id": None}
+    return with_fields(known, rev=known.rev + 1, updated=at, deleted=at, **freed)
 
 
 def too_many_tags(count: int) -> Refusal:

@@ -29,6 +29,7 @@ class Reason(Enum):
     """The exact reason: the `error_code` of an answer, its kind, and what it means."""
 
     MALFORMED_JSON = "malformed_json", Kind.BAD_DATA, "the body is not UTF-8 JSON"
+    MALFORMED_REQUEST = "malformed_request", Kind.BAD_DATA, "the bytes are not an HTTP request"
     MISSING_FIELD = "missing_field", Kind.BAD_DATA, "a required field is not there"
     WRONG_TYPE = "wrong_type", Kind.BAD_DATA, "a field holds another JSON type"
     BAD_VALUE = "bad_value", Kind.BAD_DATA, "a field or parameter holds what we cannot take"
@@ -61,6 +62,7 @@ class Reason(Enum):
     TOO_MANY_REQUESTS = "too_many_requests", Kind.RATE_LIMITED, "the minute's allowance is used up"
     BUG = "server_error", Kind.SERVER_ERROR, "a bug of ours"
     STORE_UNAVAILABLE = "store_unavailable", Kind.UNAVAILABLE, "the store is out of reach or full"
+    TOO_MANY_CONNECTIONS = "too_many_connections", Kind.UNAVAILABLE, "no connection is free"
     STORE_UNFIT = "store_unfit", Kind.UNAVAILABLE, "the store is not one this program can serve"
 
     def __init__(self, code: str, kind: Kind, meaning: str) -> None:

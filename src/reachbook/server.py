@@ -6,12 +6,15 @@ import fcntl
 import os
 import signal
 import socket
+import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from functools import partial
 from pathlib import Path
 
 import uvicorn
+from prometheus_client import CollectorRegistry, start_http_server
+from prometheus_client.multiprocess import mark_process_dead
 from starlette.applications import Starlette
 from uvicorn.supervisors import Multiprocess
 
@@ -21,8 +24,10 @@ from reachbook.administration import Administration
 from reachbook.first_run import Welcome, welcome
 from reachbook.http import app
 from reachbook.http.allowance import Allowance
+from reachbook.http.deadline import IDLE_SECONDS, BoundedProtocol
 from reachbook.http.desk import Desk
 from reachbook.master_key import open_master_key
+from reachbook.measures import SHARED_DIR, Measures, all_workers
 from reachbook.service import Service
 from reachbook.settings import BadSettingError, Settings
 from reachbook.storage import door, open_store
@@ -72,43 +77,61 @@ def listen(settings: Settings) -> socket.socket:
 def run(settings: Settings, listener: socket.socket, announce: Announce) -> None:
     """Serve until a signal says stop; `announce` is called with the URL when we can answer."""
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
-    url = f"http://{host}:{listener.getsockname()[1]}"
-    config = uvicorn.Config(
-        partial(make_app, settings),
-        factory=True,
-        loop="uvloop",
-        http="httptools",
-        ws="none",
-        lifespan="on",
-        log_config=None,
-        access_log=False,
-        proxy_headers=False,
-        server_header=False,
-        backlog=BACKLOG,
-        workers=settings.workers,
-        timeout_graceful_shutdown=DRAIN_SECONDS,
-    )
+    ready = partial(announce, f"http://{host}:{listener.getsockname()[1]}")
     if settings.workers > 1:
-        _Workers(config, [listener], partial(announce, url)).run()
+        _run_workers(settings, listener, ready)
         return
     # Uvicorn raises the signal again when it has drained; drained is what we wanted: exit 0.
     for one in (signal.SIGTERM, signal.SIGINT):
         signal.signal(one, lambda *_: None)
-    _Process(config, partial(announce, url)).run([listener])
+    measures = Measures()
+    with _serving_metrics(settings, measures.registry):
+        _Process(_config(settings, measures), ready).run([listener])
 
 
-def make_app(settings: Settings) -> Starlette:
+def _run_workers(settings: Settings, listener: socket.socket, ready: Callable[[], None]) -> None:
+    """Workers keep what they count in files of one folder; this process only adds them up."""
+    with tempfile.TemporaryDirectory(prefix="reachbook-measures-") as shared:
+        os.environ[SHARED_DIR] = shared
+        with _serving_metrics(settings, all_workers(shared)):
+            _Workers(_config(settings), [listener], ready).run()
+
+
+def _config(settings: Settings, measures: Measures | None = None) -> uvicorn.Config:
+    return uvicorn.Config(
+        partial(make_app, settings, measures),
+        factory=True,
+        loop="uvloop",
+        http=BoundedProtocol,
+        ws="none",
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        proxy_headers=bool(settings.trusted_proxies),
+        forwarded_allow_ips=settings.trusted_proxies or None,
+        root_path=settings.base_path,
+        server_header=False,
+        backlog=BACKLOG,
+        workers=settings.workers,
+        timeout_keep_alive=IDLE_SECONDS,
+        timeout_graceful_shutdown=DRAIN_SECONDS,
+    )
+
+
+def make_app(settings: Settings, measures: Measures | None = None) -> Starlette:
     """The application of one process; with several workers each makes its own."""
     logs.configure()
-    return app.build(partial(_open_desk, settings))
+    open_desk = partial(_open_desk, settings, measures or Measures())
+    return app.build(open_desk, shows_metrics=settings.metrics_address is None)
 
 
 @asynccontextmanager
-async def _open_desk(settings: Settings) -> AsyncIterator[Desk]:
-    store = await open_store(settings.database_url)
-    access = Access(store, await open_master_key(settings, store), moment.now)
+async def _open_desk(settings: Settings, measures: Measures) -> AsyncIterator[Desk]:
+    store = await open_store(settings.database_url, measures)
+    access = Access(store, await open_master_key(settings, store), moment.now, measures)
+    allowance = Allowance(settings.rate_limit, settings.rate_limit_url)
     try:
-        yield Desk(Service(store), access, Allowance(settings.rate_limit))
+        yield Desk(Service(store), access, allowance, measures)
     finally:
         await access.close()
         await store.close()
@@ -142,6 +165,35 @@ class _Workers(Multiprocess):
         super().init_processes()
         if all(one.wait_until_ready(WORKER_START_SECONDS) for one in self.processes):
             self._ready()
+
+    def keep_subprocess_alive(self) -> None:
+        """Replace a worker that died, and stop counting what it had in hand."""
+        before = {one.pid for one in self.processes}
+        super().keep_subprocess_alive()
+        for pid in before - {one.pid for one in self.processes}:
+            mark_process_dead(pid)  # type: ignore[no-untyped-call]
+
+
+@contextmanager
+def _serving_metrics(settings: Settings, registry: CollectorRegistry) -> Iterator[None]:
+    """/metrics on an address of its own, when the settings name one."""
+    address = settings.metrics_address
+    if address is None:
+        yield
+        return
+    host, port = address
+    try:
+        server, thread = start_http_server(port, host, registry)
+    except OSError as error:
+        raise BadSettingError(
+            f"Cannot serve metrics on {settings.metrics}: {error.strerror or error}."
+        ) from None
+    try:
+        yield
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
 
 
 @contextmanager

@@ -95,6 +95,12 @@ class Service:
         """Hide a contact and free its addresses."""
         await self._change(asking, Contact, uuid, contacts.delete)
 
+    # ── the book itself ──────────────────────────────────────────────────────────────────────
+
+    async def ready(self) -> None:
+        """Refuse when the store does not answer, or not with the schema this program knows."""
+        await self._store.require_schema()
+
     # ── teams ────────────────────────────────────────────────────────────────────────────────
 
     async def team(self, asking: Asking) -> Team:

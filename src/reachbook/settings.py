@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
@@ -25,6 +26,10 @@ HIDDEN = "********"
 SQLITE_FILE = "reachbook.db"
 
 
+_BASE_PATH = re.compile(r"(/[A-Za-z0-9._~-]+)+")
+_HOST_AND_PORT = re.compile(r"[^\s/]+:[0-9]{1,5}")
+
+
 class BadSettingError(Exception):
     """A flag or variable holds what it cannot; the message is one sentence for a person."""
 
@@ -33,7 +38,10 @@ class Settings(Struct, frozen=True):
     """How the program runs.
 
     `database` is a URL (empty: SQLite in `data_dir`), `master_key` is base64 of 32 bytes (empty:
-    the key file in `data_dir`), `rate_limit` is requests a minute for each credential (0: off).
+    the key file in `data_dir`), `rate_limit` is requests a minute for each credential (0: off),
+    counted per process unless `rate_limit_url` names a Redis or Valkey. `metrics` is HOST:PORT
+    where /metrics is served instead (empty: beside the API). `base_path` is where a proxy shows
+    us, and `trusted_proxies` are the addresses whose X-Forwarded-For is believed.
     """
 
     database: str = ""
@@ -43,11 +51,23 @@ class Settings(Struct, frozen=True):
     port: int = 8080
     workers: int = 1
     rate_limit: int = 0
+    rate_limit_url: str = ""
+    metrics: str = ""
+    base_path: str = ""
+    trusted_proxies: str = ""
 
     @property
     def directory(self) -> Path:
         """The data directory: the embedded store and the key file live here."""
         return Path(self.data_dir) if self.data_dir else user_data_path("reachbook")
+
+    @property
+    def metrics_address(self) -> tuple[str, int] | None:
+        """Where /metrics is served by itself, if it is."""
+        if not self.metrics:
+            return None
+        host, _, port = self.metrics.rpartition(":")
+        return host.strip("[]"), int(port)
 
     @property
     def database_url(self) -> str:
@@ -86,6 +106,7 @@ def shown(settings: Settings, sources: Mapping[str, Source]) -> dict[str, dict[s
         "database": _without_password(settings.database_url),
         "data_dir": str(settings.directory),
         "master_key": HIDDEN if settings.master_key else "",
+        "rate_limit_url": _without_password(settings.rate_limit_url),
     }
     return {name: {"value": values[name], "source": sources[name]} for name in values}
 
@@ -105,6 +126,10 @@ def decode_master_key(text: str) -> bytes:
 
 
 def _check(settings: Settings) -> None:
+    if settings.base_path and not _BASE_PATH.fullmatch(settings.base_path):
+        raise BadSettingError("REACHBOOK_BASE_PATH begins with a / and does not end with one.")
+    if settings.metrics and not _HOST_AND_PORT.fullmatch(settings.metrics):
+        raise BadSettingError("REACHBOOK_METRICS is HOST:PORT, like 127.0.0.1:9100.")
     if settings.master_key:
         decode_master_key(settings.master_key)
     limits = {"port": (0, 65535), "workers": (1, 64), "rate_limit": (0, 10_000_000)}

@@ -92,10 +92,13 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> Non
     from rich.console import Console  # the terminal's own width, and 60 ms that JSON need not pay
     from rich.table import Table
 
-    table = Table(*columns, box=None, pad_edge=False, header_style="bold")
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in columns:
+        table.add_column(column, no_wrap=True)  # an id that is cut cannot be copied
     for row in rows:
         table.add_row(*("-" if value in (None, "") else str(value) for value in row))
-    Console(soft_wrap=True).print(table)
+    wide = Console(width=Console().measure(table).maximum)
+    wide.print(table)
 
 
 def print_facts(facts: Mapping[str, object]) -> None:

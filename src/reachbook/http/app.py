@@ -13,10 +13,11 @@ from starlette.routing import Route
 
 from reachbook.credential import Representation
 from reachbook.errors import Reason, Refusal
-from reachbook.http import contact, contact_channel
+from reachbook.http import contact, contact_channel, probes
 from reachbook.http.desk import Desk
+from reachbook.http.message import refused
 from reachbook.http.middleware import Observe
-from reachbook.http.resource import Resource, reads, refused, writes
+from reachbook.http.resource import Open, Resource, reads, writes
 
 OpenDesk = Callable[[], AbstractAsyncContextManager[Desk]]
 
@@ -34,12 +35,15 @@ ROUTES = [
     Route("/v2/contact/{contactID}", CONTACT),
     Route("/v2/contact", CONTACTS),
     Route("/v1/team", TEAM),
+    Route("/healthz", Open(GET=probes.health)),
+    Route("/readyz", Open(GET=probes.ready)),
 ]
+METRICS = Route("/metrics", Open(GET=probes.metrics))
 
 MIDDLEWARE = [Middleware(Observe)]
 
 
-def build(open_desk: OpenDesk) -> Starlette:
+def build(open_desk: OpenDesk, *, shows_metrics: bool = True) -> Starlette:
     """The application; `open_desk` opens the store for as long as the application lives."""
 
     @asynccontextmanager
@@ -48,7 +52,7 @@ def build(open_desk: OpenDesk) -> Starlette:
             yield
 
     app = Starlette(
-        routes=ROUTES,
+        routes=[*ROUTES, METRICS] if shows_metrics else ROUTES,
         middleware=MIDDLEWARE,
         lifespan=lifespan,
         exception_handlers={404: _no_route},

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from reachbook.http.resource import Answer, Request
+from reachbook.http.message import Answer, Request
 from reachbook.wire import answer
 from reachbook.wire.request import contact_uuid, wanted_contact
 

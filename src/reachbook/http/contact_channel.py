@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from reachbook.contact_channel import Named
-from reachbook.http.resource import Answer, Request
+from reachbook.http.message import Answer, Request
 from reachbook.wire import answer
 from reachbook.wire.request import contact_uuid, named, wanted_channel
 

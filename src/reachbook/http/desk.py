@@ -6,6 +6,7 @@ from msgspec import Struct
 
 from reachbook.access import Access
 from reachbook.http.allowance import Allowance
+from reachbook.measures import Measures
 from reachbook.service import Service
 
 
@@ -15,3 +16,4 @@ class Desk(Struct, frozen=True):
     service: Service
     access: Access
     allowance: Allowance
+    measures: Measures

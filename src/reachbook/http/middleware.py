@@ -12,9 +12,11 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from reachbook import logs
 from reachbook.credential import Representation
 from reachbook.errors import Reason, Refusal
-from reachbook.http.resource import header, refused
+from reachbook.http.message import header, refused
 
 _VISIBLE_ASCII = re.compile(r"[\x21-\x7e]{1,128}")
+
+NO_ROUTE = "none"
 
 log = structlog.stdlib.get_logger()
 
@@ -47,15 +49,26 @@ class Observe:
             log.error("bug", request_id=request_id, **logs.where(error))  # noqa: TRY400 - no text
             if not status:
                 await _apologise(scope, send_with_id)
+        seconds = time.perf_counter() - started
+        route = getattr(scope.get("route"), "path", NO_ROUTE)
         log.info(
             "request",
             request_id=request_id,
             method=scope["method"],
-            route=getattr(scope.get("route"), "path", None),
+            route=route,
             status=status,
             error_code=scope.get("refused"),
-            milliseconds=round((time.perf_counter() - started) * 1000, 2),
+            milliseconds=round(seconds * 1000, 2),
         )
+        _count(scope, route, status, seconds)
+
+
+def _count(scope: Scope, route: str, status: int, seconds: float) -> None:
+    measures = scope["app"].state.desk.measures
+    measures.requests.labels(scope["method"], route, status).inc()
+    measures.seconds.labels(route).observe(seconds)
+    if "refused" in scope:
+        measures.refusals.labels(scope["refused"]).inc()
 
 
 def _request_id(given: str | None) -> str:

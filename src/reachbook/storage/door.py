@@ -5,32 +5,34 @@ from __future__ import annotations
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+from reachbook.measures import Measures
 from reachbook.storage.engine import Engine, unfit
 from reachbook.storage.store import Store
 
 
-async def open_store(url: str) -> Store:
+async def open_store(url: str, measures: Measures | None = None) -> Store:
     """The store at `postgresql://...` or `sqlite:///PATH`, or a refusal with a sentence.
 
     SQLite files are made and migrated on the way; a PostgreSQL schema is left as it is found.
     The drivers are imported only when they are needed: a command line should start at once.
     """
+    measures = measures or Measures()
     scheme = urlsplit(url).scheme
     engine: Engine
     if scheme in ("postgresql", "postgres"):
         from reachbook.storage.postgres import Postgres
 
-        engine = await Postgres.open(url)
+        engine = await Postgres.open(url, measures)
     elif scheme == "sqlite":
         from reachbook.storage.sqlite import Sqlite
 
-        engine = await Sqlite.open(sqlite_path(url))
+        engine = await Sqlite.open(sqlite_path(url), measures)
     else:
         raise unfit(
             "A database URL begins with postgresql:// or sqlite:///, "
             "for example sqlite:////var/lib/reachbook/reachbook.db."
         )
-    return Store(engine)
+    return Store(engine, measures)
 
 
 def is_sqlite(url: str) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import defaultdict, deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, cast
 
@@ -13,6 +13,7 @@ import asyncpg
 import msgspec
 
 from reachbook.contact import Contact
+from reachbook.measures import Measures
 from reachbook.storage import commit as commits
 from reachbook.storage import migrations, sql
 from reachbook.storage.commit import Commit
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     Connection = PoolConnectionProxy[asyncpg.Record]
 
 POOL_SIZE = 10
-CONNECT_SECONDS = 5.0
+CONNECT_SECONDS = 1.5
 STATEMENT_SECONDS = 10.0
 MIGRATION_SECONDS = 3600.0
 MIGRATION_LOCK_SECONDS = 8
@@ -54,14 +55,15 @@ class Postgres:
 
     name = "postgres"
 
-    def __init__(self, pool: asyncpg.Pool) -> None:
+    def __init__(self, pool: asyncpg.Pool, measures: Measures) -> None:
         self._pool = pool
+        self._measures = measures
         self._sql = sql.statements(self.name)
         self._numbers: defaultdict[str, deque[int]] = defaultdict(deque)
         self._number_block: defaultdict[str, int] = defaultdict(lambda: 1)
 
     @classmethod
-    async def open(cls, url: str) -> Postgres:
+    async def open(cls, url: str, measures: Measures) -> Postgres:
         """Connect, or refuse with a sentence that does not hold the password."""
         try:
             pool = await asyncpg.create_pool(
@@ -80,7 +82,7 @@ class Postgres:
         if await pool.fetchval("SHOW server_encoding") != "UTF8":
             await pool.close()
             raise unfit("The database must have the encoding UTF8: CREATE DATABASE ... ENCODING.")
-        return cls(pool)
+        return cls(pool, measures)
 
     async def read(self, statement: str, *values: object) -> list[Row]:
         async with self._connection() as connection:
@@ -93,25 +95,17 @@ class Postgres:
             return (await self._take_numbers(connection, table, 1))[0]
 
     async def commit(self, commit: Commit) -> Commit | None:
-        for attempt in range(CONTENTION_TRIES):
-            try:
-                async with self._connection() as connection:
-                    numbered = await self._numbered(connection, commit)
-                    return numbered if await self._apply(connection, numbered) else None
-            except _CONTENTION:
-                await asyncio.sleep(random.uniform(0, 0.005 * (attempt + 1)))
-        raise unavailable("too many others are changing the same contacts")
+        return await self._contended(lambda connection: self._apply(connection, commit))
 
     async def decide(self, statement: str, team_id: int, uuid: str, rule: Decide) -> Commit | None:
-        async with self._connection() as connection, connection.transaction():
-            await connection.fetch(self._sql["lock_contact"], team_id, uuid)
-            commit = rule(
-                cast("list[Row]", await connection.fetch(self._sql[statement], team_id, uuid))
-            )
-            if commit.is_empty():
-                return commit
-            numbered = await self._numbered(connection, commit)
-            return numbered if await self._apply(connection, numbered) else None
+        async def once(connection: Connection) -> Commit | None:
+            async with connection.transaction():
+                await connection.fetch(self._sql["lock_contact"], team_id, uuid)
+                rows = await connection.fetch(self._sql[statement], team_id, uuid)
+                commit = rule(cast("list[Row]", rows))
+                return commit if commit.is_empty() else await self._apply(connection, commit)
+
+        return await self._contended(once)
 
     async def migrate(self) -> tuple[int, int]:
         async with self._connection() as connection:
@@ -130,8 +124,21 @@ class Postgres:
         except TimeoutError:
             self._pool.terminate()
 
-    async def _apply(self, connection: Connection, commit: Commit) -> bool:
+    async def _contended(
+        self, work: Callable[[Connection], Awaitable[Commit | None]]
+    ) -> Commit | None:
+        """Do the work again, all of it, when PostgreSQL broke a deadlock at our cost."""
+        for attempt in range(CONTENTION_TRIES):
+            try:
+                async with self._connection() as connection:
+                    return await work(connection)
+            except _CONTENTION:
+                await asyncio.sleep(random.uniform(0, 0.005 * (attempt + 1)))
+        raise unavailable("too many others are changing the same contacts")
+
+    async def _apply(self, connection: Connection, commit: Commit) -> Commit | None:
         """One statement when only channels change; a short transaction when the contact does."""
+        commit = await self._numbered(connection, commit)
         after = commit.change.after
         if not isinstance(after, Contact):
             return await self._write(connection, commit)
@@ -145,9 +152,10 @@ class Postgres:
                 await connection.fetch(self._sql["set_contact"], *seen, *details)
             return await self._write(connection, commit)
 
-    async def _write(self, connection: Connection, commit: Commit) -> bool:
+    async def _write(self, connection: Connection, commit: Commit) -> Commit | None:
         change = commit.change
         rows = commits.writes(change)
+        self._measures.transactions.inc()
         told = await connection.fetch(
             self._sql["commit"],
             change.after.team_id,
@@ -162,7 +170,7 @@ class Postgres:
             commit.actor,
             commit.request_id,
         )
-        return bool(told)
+        return commit if told else None
 
     async def _numbered(self, connection: Connection, commit: Commit) -> Commit:
         change = commit.change
@@ -212,10 +220,19 @@ class Postgres:
     async def _connection(self) -> AsyncIterator[Connection]:
         try:
             async with self._pool.acquire(timeout=CONNECT_SECONDS) as connection:
-                yield connection
+                self._measures.connections_busy.inc()
+                try:
+                    yield connection
+                except (TimeoutError, asyncio.CancelledError):
+                    # What it is doing cannot be known any more, and asking it politely can hang.
+                    connection.terminate()
+                    raise
+                finally:
+                    self._measures.connections_busy.dec()
         except asyncpg.UniqueViolationError:
             raise AlreadyThereError from None
         except _OUT_OF_REACH as error:
+            await self._pool.expire_connections()
             raise unavailable(_said(error)) from error
 
 

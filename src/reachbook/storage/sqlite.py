@@ -13,6 +13,7 @@ import apsw
 import msgspec
 
 from reachbook.contact import Contact
+from reachbook.measures import Measures
 from reachbook.storage import commit as commits
 from reachbook.storage import migrations, sql
 from reachbook.storage.commit import Commit
@@ -33,7 +34,7 @@ class Sqlite:
 
     name = "sqlite"
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, measures: Measures) -> None:
         self._sql = sql.statements(self.name)
         try:
             self._reader = _connect(path, READER_WAITS_MS)
@@ -42,16 +43,16 @@ class Sqlite:
             raise unfit(f"{path} is not a SQLite database that can be read.") from None
         except apsw.Error as error:
             raise unavailable(f"{path}: {error}") from None
-        self._writer = Writer(writer)
+        self._writer = Writer(writer, measures)
 
     @classmethod
-    async def open(cls, path: Path) -> Sqlite:
+    async def open(cls, path: Path, measures: Measures) -> Sqlite:
         """Open the file, made and migrated if need be."""
         try:
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:
             raise unavailable(f"{path.parent}: {error.strerror}") from None
-        engine = cls(path)
+        engine = cls(path, measures)
         try:
             await engine.migrate()
         except BaseException:

@@ -11,12 +11,14 @@ from typing import Any, TypeVar
 import apsw
 
 from reachbook.errors import Refusal
+from reachbook.measures import Measures
 from reachbook.storage.engine import AlreadyThereError, unavailable
 
 Result = TypeVar("Result")
 Job = Callable[[apsw.Connection], Any]
 
 MOST_TOGETHER = 256
+MOST_WAITING = 10_000
 
 
 class Writer:
@@ -26,8 +28,9 @@ class Writer:
     several jobs fails to commit, every one of them is refused.
     """
 
-    def __init__(self, connection: apsw.Connection) -> None:
+    def __init__(self, connection: apsw.Connection, measures: Measures) -> None:
         self._connection = connection
+        self._measures = measures
         self._waiting: deque[tuple[Job, asyncio.AbstractEventLoop, asyncio.Future[Any]]] = deque()
         self._wake = threading.Condition()
         self._closing = False
@@ -41,7 +44,10 @@ class Writer:
         with self._wake:
             if self._closing:
                 raise unavailable("it is being closed")
+            if len(self._waiting) >= MOST_WAITING:
+                raise unavailable(f"{MOST_WAITING} writes are waiting already")
             self._waiting.append((job, loop, future))
+            self._measures.writers_waiting.set(len(self._waiting))
             self._wake.notify()
         return await future
 
@@ -71,6 +77,7 @@ class Writer:
             self._connection.execute("BEGIN IMMEDIATE")
             outcomes = [self._try(job) for job in jobs]
             self._connection.execute("COMMIT")
+            self._measures.transactions.inc()
         except apsw.Error as error:
             if self._connection.in_transaction:
                 self._connection.execute("ROLLBACK")

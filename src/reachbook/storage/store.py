@@ -11,6 +11,7 @@ from msgspec import Struct
 from reachbook.contact import Contact
 from reachbook.contact_channel import ContactChannel, Reach
 from reachbook.credential import Credential, Representation, TeamId
+from reachbook.measures import Measures
 from reachbook.storage import migrations
 from reachbook.storage.commit import STALE, Commit, Saved, Stale, Taken
 from reachbook.storage.engine import AlreadyThereError, Engine, Row, unfit
@@ -37,8 +38,9 @@ class Team(Struct, frozen=True):
 class Store:
     """The book, on whichever engine."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, measures: Measures) -> None:
         self.engine = engine
+        self._measures = measures
 
     # ── contacts ─────────────────────────────────────────────────────────────────────────────
 
@@ -65,7 +67,11 @@ class Store:
                 if taken := await self._in_the_way(commit):
                     return taken
             else:
-                return Saved(written.change.after) if written else STALE
+                if written is None:
+                    self._measures.stale.inc()
+                    return STALE
+                self._measures.commits.inc()
+                return Saved(written.change.after)
         return STALE
 
     async def commit_held(

@@ -18,13 +18,17 @@ _PARAMETER = re.compile(r"\$(\d+)")
 
 def statements(engine: str) -> dict[str, str]:
     """Every statement that one engine can be sent, by name, in that engine's spelling."""
-    found: dict[str, str] = {}
-    for page in sorted(files(__name__).iterdir(), key=lambda each: each.name):
-        if page.name.endswith(".sql"):
-            for match in _STATEMENT.finditer(page.read_text()):
-                if match["engine"] in (None, engine):
-                    found[match["name"]] = _spelled(match["text"], engine)
-    return found
+    return {
+        match["name"]: _spelled(match["text"], engine)
+        for page in _pages()
+        for match in _STATEMENT.finditer(page)
+        if match["engine"] in (None, engine)
+    }
+
+
+def _pages() -> list[str]:
+    pages = (page for page in files(__name__).iterdir() if page.name.endswith(".sql"))
+    return [page.read_text() for page in sorted(pages, key=lambda page: page.name)]
 
 
 def _spelled(text: str, engine: str) -> str:
