@@ -48,9 +48,31 @@ def empty_postgres(postgres: str) -> str:
     return asyncio.run(_create(postgres, "template1"))
 
 
+@pytest.fixture(scope="session")
+def shared_postgres(postgres: str) -> str:
+    """The URL of one migrated PostgreSQL database; each book in it has teams of its own."""
+    return asyncio.run(_copy_template(postgres))
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def book_database(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The URL of a database that a book may share with others, once on each store."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/reachbook.db"
+    url: str = request.getfixturevalue("shared_postgres")
+    return url
+
+
 @pytest.fixture
-async def book(database: str) -> AsyncIterator[Book]:
+async def book(book_database: str) -> AsyncIterator[Book]:
     """The application in this process, with Alice, Bob and Charlie (see `cast`)."""
+    async with open_book(book_database) as opened:
+        yield opened
+
+
+@pytest.fixture
+async def fresh_book(database: str) -> AsyncIterator[Book]:
+    """The same on a database of its own: for tests of numbers, and tests that break it."""
     async with open_book(database) as opened:
         yield opened
 

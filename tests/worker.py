@@ -7,11 +7,12 @@ import pytest
 from cast import MASTER_KEY, Asker, Book, sign
 from reachbook.access import Access
 from reachbook.errors import Refusal
+from reachbook.measures import Measures
 
 
 def worker(book: Book, master_key: bytes = MASTER_KEY) -> Access:
     """A worker that has seen no token yet."""
-    return Access(book.store, master_key, book.clock)
+    return Access(book.store, master_key, book.clock, Measures())
 
 
 async def refusal(access: Access, authorization: str | None) -> Refusal:

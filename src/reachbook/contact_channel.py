@@ -166,15 +166,12 @@ def _matching(reach: Reach, named: Named) -> list[ContactChannel]:
 
 
 def _same_address(reach: Reach, wanted: Wanted) -> ContactChannel | None:
-    """What the contact already has of this address: in the same scope, else in any.
+    """What the contact already has of this address, in whatever scope.
 
     An id under another page is the same address to the contact that holds it: its info channel
     differs, and is updated.
     """
-    same = _matching(reach, Named(wanted.address.channel_type, wanted.address))
-    info_channel = "" if wanted.info_channel is UNSET else wanted.info_channel
-    scope = addresses.scope(wanted.address.channel_type, info_channel)
-    return next((one for one in same if one.scope == scope), None) or primary(same)
+    return primary(_matching(reach, Named(wanted.address.channel_type, wanted.address)))
 
 
 def _new(wanted: Wanted, at: int) -> ContactChannel:

@@ -22,11 +22,11 @@ VISIBLE = "".join(map(chr, range(0x21, 0x7F)))
 PHONE = {"channel_type": "phone", "channel_id": "15105553344"}
 
 
-async def with_id(book: Book, given: str | bytes) -> str:
+async def with_id(fresh_book: Book, given: str | bytes) -> str:
     """The request id of an answer to a request that brings its own."""
     raw = given if isinstance(given, bytes) else given.encode()
-    by = {**book.bob.by_key(), "x-request-id": raw}
-    answer = await book.client.request("GET", "/v1/team", headers=by)  # type: ignore[arg-type]
+    by = {**fresh_book.bob.by_key(), "x-request-id": raw}
+    answer = await fresh_book.client.request("GET", "/v1/team", headers=by)  # type: ignore[arg-type]
     assert answer.status_code == 200
     return str(answer.headers["x-request-id"])
 
@@ -47,12 +47,12 @@ async def with_id(book: Book, given: str | bytes) -> str:
     ],
 )
 async def test_every_response_has_an_id(
-    book: Book, method: str, path: str, status: int, authenticated: bool
+    fresh_book: Book, method: str, path: str, status: int, authenticated: bool
 ) -> None:
-    by = book.bob.by_key() if authenticated else {}
+    by = fresh_book.bob.by_key() if authenticated else {}
 
-    made = await book.ask(method, path, by=by)
-    echoed = await book.ask(method, path, by={**by, "x-request-id": "mine"})
+    made = await fresh_book.ask(method, path, by=by)
+    echoed = await fresh_book.ask(method, path, by={**by, "x-request-id": "mine"})
 
     assert (made.status_code, echoed.status_code) == (status, status)
     assert str(UUID(made.headers["x-request-id"])) == made.headers["x-request-id"]
@@ -62,15 +62,15 @@ async def test_every_response_has_an_id(
         assert echoed.json()["request_id"] == "mine"
 
 
-async def test_no_two_requests_get_the_same_id(book: Book) -> None:
-    ids = {(await book.ask("GET", "/nowhere")).headers["x-request-id"] for _ in range(20)}
+async def test_no_two_requests_get_the_same_id(fresh_book: Book) -> None:
+    ids = {(await fresh_book.ask("GET", "/nowhere")).headers["x-request-id"] for _ in range(20)}
 
     assert len(ids) == 20
 
 
 @pytest.mark.parametrize("given", ["a", "x" * 128, VISIBLE, '"\\', "<script>"])
-async def test_visible_ascii_comes_back(book: Book, given: str) -> None:
-    assert await with_id(book, given) == given
+async def test_visible_ascii_comes_back(fresh_book: Book, given: str) -> None:
+    assert await with_id(fresh_book, given) == given
 
 
 @pytest.mark.parametrize(
@@ -89,8 +89,8 @@ async def test_visible_ascii_comes_back(book: Book, given: str) -> None:
         "\x00",
     ],
 )
-async def test_anything_else_gets_a_new_id(book: Book, given: str | bytes) -> None:
-    made = await with_id(book, given)
+async def test_anything_else_gets_a_new_id(fresh_book: Book, given: str | bytes) -> None:
+    made = await with_id(fresh_book, given)
 
     assert str(UUID(made)) == made
 
@@ -102,12 +102,14 @@ def broken() -> int:
     raise RuntimeError("the clock fell off the wall")
 
 
-async def test_a_bug_is_a_500_without_a_stack_trace(book: Book) -> None:
-    uuid = await book.contact()
-    before: Desk = book.app.state.desk
-    book.app.state.desk = Desk(Service(book.store, broken), before.access, before.allowance)
+async def test_a_bug_is_a_500_without_a_stack_trace(fresh_book: Book) -> None:
+    uuid = await fresh_book.contact()
+    before: Desk = fresh_book.app.state.desk
+    fresh_book.app.state.desk = Desk(
+        Service(fresh_book.store, broken), before.access, before.allowance, before.measures
+    )
 
-    answer = await book.ask("POST", f"/v2/contact/{uuid}/channel", PHONE)
+    answer = await fresh_book.ask("POST", f"/v2/contact/{uuid}/channel", PHONE)
 
     assert answer.status_code == 500
     said = answer.json()
@@ -115,13 +117,13 @@ async def test_a_bug_is_a_500_without_a_stack_trace(book: Book) -> None:
     assert said["request_id"] == answer.headers["x-request-id"]
     for told in ("Traceback", "RuntimeError", "clock", ".py"):
         assert told not in answer.text
-    book.app.state.desk = before
-    assert (await book.ask("GET", f"/v2/contact/{uuid}/channels")).json() == []
+    fresh_book.app.state.desk = before
+    assert (await fresh_book.ask("GET", f"/v2/contact/{uuid}/channels")).json() == []
 
 
-async def beside(book: Book, *statements: str) -> None:
+async def beside(fresh_book: Book, *statements: str) -> None:
     """Run statements on the PostgreSQL server, outside the book's own database."""
-    outside = await asyncpg.connect(with_name(book.database, "postgres"))
+    outside = await asyncpg.connect(with_name(fresh_book.database, "postgres"))
     try:
         for statement in statements:
             await outside.execute(statement)
@@ -129,66 +131,66 @@ async def beside(book: Book, *statements: str) -> None:
         await outside.close()
 
 
-async def fill(book: Book) -> None:
+async def fill(fresh_book: Book) -> None:
     """SQLite may take no more pages; PostgreSQL is not there any more."""
-    if isinstance(book.store.engine, Sqlite):
-        await book.store.engine._writer.run(_full)
+    if isinstance(fresh_book.store.engine, Sqlite):
+        await fresh_book.store.engine._writer.run(_full)
     else:
-        name = urlsplit(book.database).path[1:]
-        await beside(book, f"DROP DATABASE {name} WITH (FORCE)")
+        name = urlsplit(fresh_book.database).path[1:]
+        await beside(fresh_book, f"DROP DATABASE {name} WITH (FORCE)")
 
 
 def _full(connection: apsw.Connection) -> None:
     connection.execute("PRAGMA max_page_count = 1")
 
 
-async def until_refused(book: Book, uuid: str) -> httpx.Response:
+async def until_refused(fresh_book: Book, uuid: str) -> httpx.Response:
     """The first refusal; what still fits is taken."""
     for number in range(2000):
         wanted = {"channel_type": "facebook", "channel_id": f"{number:0255d}"}
-        answer = await book.ask("POST", f"/v2/contact/{uuid}/channel", wanted)
+        answer = await fresh_book.ask("POST", f"/v2/contact/{uuid}/channel", wanted)
         if answer.status_code != 200:
             return answer
     raise AssertionError("the store took everything")
 
 
-async def test_a_store_that_is_full_or_away_is_a_503(book: Book) -> None:
-    uuid = await book.contact()
-    await fill(book)
+async def test_a_store_that_is_full_or_away_is_a_503(fresh_book: Book) -> None:
+    uuid = await fresh_book.contact()
+    await fill(fresh_book)
 
-    answer = await until_refused(book, uuid)
+    answer = await until_refused(fresh_book, uuid)
 
     assert answer.status_code == 503
     said = answer.json()
     assert (said["error"], said["error_code"]) == ("unavailable", "store_unavailable")
     assert int(answer.headers["retry-after"]) >= 1
     assert said["request_id"] == answer.headers["x-request-id"]
-    assert book.database not in answer.text
+    assert fresh_book.database not in answer.text
 
 
-async def test_nothing_is_half_done_when_the_store_is_full(book: Book) -> None:
-    if not isinstance(book.store.engine, Sqlite):
+async def test_nothing_is_half_done_when_the_store_is_full(fresh_book: Book) -> None:
+    if not isinstance(fresh_book.store.engine, Sqlite):
         pytest.skip("PostgreSQL is away in the test above, and cannot be asked what it kept")
-    uuid = await book.contact()
-    await fill(book)
+    uuid = await fresh_book.contact()
+    await fill(fresh_book)
 
-    await until_refused(book, uuid)
+    await until_refused(fresh_book, uuid)
 
-    contact = (await book.ask("GET", f"/v2/contact/{uuid}")).json()
+    contact = (await fresh_book.ask("GET", f"/v2/contact/{uuid}")).json()
     assert contact["rev"] == 1 + len(contact["contact_channels"])
 
 
-async def test_a_database_that_is_closed_for_maintenance_is_a_503(book: Book) -> None:
-    if isinstance(book.store.engine, Sqlite):
+async def test_a_database_that_is_closed_for_maintenance_is_a_503(fresh_book: Book) -> None:
+    if isinstance(fresh_book.store.engine, Sqlite):
         pytest.skip("a SQLite file cannot be closed to its own process")
-    name = urlsplit(book.database).path[1:]
-    uuid = await book.contact()
+    name = urlsplit(fresh_book.database).path[1:]
+    uuid = await fresh_book.contact()
     await beside(
-        book,
+        fresh_book,
         f"ALTER DATABASE {name} ALLOW_CONNECTIONS false",
         f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'",
     )
 
-    statuses = {(await book.ask("GET", f"/v2/contact/{uuid}")).status_code for _ in range(3)}
+    statuses = {(await fresh_book.ask("GET", f"/v2/contact/{uuid}")).status_code for _ in range(3)}
 
     assert statuses == {503}

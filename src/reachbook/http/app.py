@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.requests import Request
-from starlette.responses import Response
 from starlette.routing import Route
 
 from reachbook.credential import Representation
 from reachbook.errors import Reason, Refusal
 from reachbook.http import contact, contact_channel, probes
 from reachbook.http.desk import Desk
-from reachbook.http.message import refused
+from reachbook.http.message import Answer, refused
 from reachbook.http.middleware import Observe
 from reachbook.http.resource import Open, Resource, reads, writes
 
@@ -28,17 +28,26 @@ CONTACTS = Resource(POST=writes(contact.create))
 CONTACT = Resource(GET=reads(contact.get), DELETE=writes(contact.delete))
 TEAM = Resource(GET=reads(contact.team))
 
+
+class Exactly(Route):
+    """A route whose path ends where it ends: Starlette's `$` lets a final newline through."""
+
+    def __init__(self, path: str, endpoint: Resource | Open) -> None:
+        super().__init__(path, endpoint)
+        self.path_regex = re.compile(self.path_regex.pattern.removesuffix("$") + r"\Z")
+
+
 ROUTES = [
-    Route("/v2/contact/{contactID}/channel/{channelType}", CHANNEL_OF_TYPE),
-    Route("/v2/contact/{contactID}/channel", CHANNEL),
-    Route("/v2/contact/{contactID}/channels", CHANNELS),
-    Route("/v2/contact/{contactID}", CONTACT),
-    Route("/v2/contact", CONTACTS),
-    Route("/v1/team", TEAM),
-    Route("/healthz", Open(GET=probes.health)),
-    Route("/readyz", Open(GET=probes.ready)),
+    Exactly("/v2/contact/{contactID}/channel/{channelType}", CHANNEL_OF_TYPE),
+    Exactly("/v2/contact/{contactID}/channel", CHANNEL),
+    Exactly("/v2/contact/{contactID}/channels", CHANNELS),
+    Exactly("/v2/contact/{contactID}", CONTACT),
+    Exactly("/v2/contact", CONTACTS),
+    Exactly("/v1/team", TEAM),
+    Exactly("/healthz", Open(GET=probes.health)),
+    Exactly("/readyz", Open(GET=probes.ready)),
 ]
-METRICS = Route("/metrics", Open(GET=probes.metrics))
+METRICS = Exactly("/metrics", Open(GET=probes.metrics))
 
 MIDDLEWARE = [Middleware(Observe)]
 
@@ -55,17 +64,16 @@ def build(open_desk: OpenDesk, *, shows_metrics: bool = True) -> Starlette:
         routes=[*ROUTES, METRICS] if shows_metrics else ROUTES,
         middleware=MIDDLEWARE,
         lifespan=lifespan,
-        exception_handlers={404: _no_route},
+        exception_handlers={404: _no_route},  # type: ignore[dict-item]  # any ASGI app will do
     )
     app.router.redirect_slashes = False
     return app
 
 
-async def _no_route(request: Request, _error: Exception) -> Response:
+async def _no_route(request: Request, _error: Exception) -> Answer:
     no = Refusal(
         Reason.NO_ROUTE,
         "There is nothing at this path; the README lists the routes. "
         "A trailing slash makes another path.",
     )
-    answer = refused(no, request.scope, Representation.STRING_IDS)
-    return Response(answer.body, answer.status, media_type="application/json")
+    return refused(no, request.scope, Representation.STRING_IDS)

@@ -30,7 +30,7 @@ class Answer(Struct):
     headers: Headers = []
     content_type: bytes = b"application/json"
 
-    async def send(self, scope: Scope, send: Send) -> None:
+    async def __call__(self, scope: Scope, _receive: Receive, send: Send) -> None:
         """Send it whole; a HEAD is told the length and spared the body."""
         headers = self.headers
         if self.status != NO_CONTENT:
@@ -91,8 +91,7 @@ class Request(Struct):
 
     def answer(self, value: object, headers: Headers | None = None) -> Answer:
         """A 200 with a value in the caller's representation."""
-        spelled = (b"x-representation", self.representation.encode())
-        return Answer(200, msgspec.json.encode(value), [spelled, *(headers or [])])
+        return Answer(200, msgspec.json.encode(value), headers or [])
 
 
 def refused(no: Refusal, scope: Scope, representation: Representation) -> Answer:

@@ -75,8 +75,12 @@ def _request_id(given: str | None) -> str:
     return given if given and _VISIBLE_ASCII.fullmatch(given) else str(uuid4())
 
 
+async def _nothing() -> Message:
+    return {"type": "http.disconnect"}
+
+
 async def _apologise(scope: Scope, send: Send) -> None:
     no = Refusal(
         Reason.BUG, "Something is wrong on our side; the log has it under this request id."
     )
-    await refused(no, scope, Representation.STRING_IDS).send(scope, send)
+    await refused(no, scope, Representation.STRING_IDS)(scope, _nothing, send)

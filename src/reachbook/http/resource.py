@@ -57,7 +57,7 @@ class Methods(Generic[Does]):
             answer = await self.judge(self.operations[scope["method"]], scope, receive)
         else:
             answer = self._wrong_method(scope)
-        await answer.send(scope, send)
+        await answer(scope, receive, send)
 
     async def judge(self, operation: Does, scope: Scope, receive: Receive) -> Answer:
         """The answer of one operation to one request."""
@@ -95,7 +95,8 @@ class Resource(Methods[Operation]):
             answer = refused(no, scope, representation)
         except TimeoutError:
             answer = refused(_too_slow(), scope, representation)
-        answer.headers = [*answer.headers, *scope.get("allowance", ())]
+        spelled = (b"x-representation", representation.encode())
+        answer.headers = [spelled, *answer.headers, *scope.get("allowance", ())]
         return answer
 
 

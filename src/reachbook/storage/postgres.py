@@ -219,21 +219,25 @@ class Postgres:
     @asynccontextmanager
     async def _connection(self) -> AsyncIterator[Connection]:
         try:
-            async with self._pool.acquire(timeout=CONNECT_SECONDS) as connection:
-                self._measures.connections_busy.inc()
-                try:
-                    yield connection
-                except (TimeoutError, asyncio.CancelledError):
-                    # What it is doing cannot be known any more, and asking it politely can hang.
-                    connection.terminate()
-                    raise
-                finally:
-                    self._measures.connections_busy.dec()
+            connection = await self._pool.acquire(timeout=CONNECT_SECONDS)
+        except (asyncpg.PostgresError, *_OUT_OF_REACH) as error:
+            raise unavailable(_said(error)) from error
+        self._measures.connections_busy.inc()
+        try:
+            yield connection
         except asyncpg.UniqueViolationError:
             raise AlreadyThereError from None
+        except asyncio.CancelledError:
+            # What it is doing cannot be known any more, and asking it politely can hang.
+            connection.terminate()
+            raise
         except _OUT_OF_REACH as error:
+            connection.terminate()
             await self._pool.expire_connections()
             raise unavailable(_said(error)) from error
+        finally:
+            self._measures.connections_busy.dec()
+            await self._pool.release(connection)
 
 
 @asynccontextmanager

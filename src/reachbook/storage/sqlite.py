@@ -61,7 +61,10 @@ class Sqlite:
         return engine
 
     async def read(self, statement: str, *values: object) -> list[Row]:
-        return _rows(self._reader, self._sql[statement], *values)
+        try:
+            return _rows(self._reader, self._sql[statement], *values)
+        except apsw.Error as error:
+            raise unavailable(str(error)) from error
 
     async def write(self, statement: str, *values: object) -> list[Row]:
         return await self._writer.run(
