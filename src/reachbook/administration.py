@@ -16,6 +16,7 @@ from reachbook.storage import Store, Team
 from reachbook.storage.store import CredentialKind
 
 MAX_NAME = 255
+MAX_ID = 2**63 - 1
 NO_REGION = ""
 
 
@@ -50,7 +51,7 @@ class Administration:
 
     async def team(self, team_id: int) -> Team:
         """A team by its id, or a refusal."""
-        team = await self._store.team(team_id)
+        team = await self._store.team(team_id) if 0 < team_id <= MAX_ID else None
         if team is None:
             raise Refusal(
                 Reason.NO_TEAM, f"There is no team {team_id}; reachbook team list shows them."

@@ -45,7 +45,7 @@ def _read_or_make(path: Path) -> bytes:
             raise BadSettingError(
                 f"{path} can be read by others than its owner; run: chmod 600 {path}"
             )
-        return decode_master_key(path.read_text())
+        return decode_master_key(path.read_text("ascii", "replace"), str(path))
     except OSError as error:
         raise BadSettingError(f"The key file {path}: {error.strerror}.") from None
 
@@ -53,7 +53,7 @@ def _read_or_make(path: Path) -> bytes:
 def _make(path: Path) -> None:
     """Write a whole file beside it and link it into place: of two first starts, one wins."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    fresh = path.with_name(f"{FILE_NAME}.{os.getpid()}")
+    fresh = path.with_name(f"{FILE_NAME}.{secrets.token_hex(8)}")
     key = base64.b64encode(secrets.token_bytes(MASTER_KEY_BYTES))
     with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, OWNER_ONLY), "wb") as file:
         file.write(key + b"\n")

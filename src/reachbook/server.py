@@ -39,8 +39,11 @@ WORKER_START_SECONDS = 30.0
 Announce = Callable[[str], None]
 
 
-async def prepare(settings: Settings) -> Welcome | None:
-    """Whatever would stop us is found here, before the port opens; a first start is welcomed."""
+async def prepare(settings: Settings) -> tuple[socket.socket, Welcome | None]:
+    """Whatever would stop us is found here; then the port is ours, and a first start welcomed.
+
+    The socket is bound and does not listen yet: nobody is let in before we can answer.
+    """
     on_sqlite = door.is_sqlite(settings.database_url)
     if on_sqlite and settings.workers > 1:
         raise BadSettingError(
@@ -51,14 +54,17 @@ async def prepare(settings: Settings) -> Welcome | None:
     try:
         await store.require_schema()
         master_key = await open_master_key(settings, store)
+        Allowance(settings.rate_limit, settings.rate_limit_url)
+        listener = bind(settings)
         if not on_sqlite:
-            return None
-        return await welcome(store, Administration(store, moment.now), master_key)
+            return listener, None
+        administration = Administration(store, moment.now)
+        return listener, await welcome(store, administration, master_key)
     finally:
         await store.close()
 
 
-def listen(settings: Settings) -> socket.socket:
+def bind(settings: Settings) -> socket.socket:
     """The bound socket, or a sentence that says why not."""
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
@@ -165,6 +171,12 @@ class _Workers(Multiprocess):
         super().init_processes()
         if all(one.wait_until_ready(WORKER_START_SECONDS) for one in self.processes):
             self._ready()
+
+    def terminate_all(self) -> None:
+        """Stop accepting here too, so that nobody waits in a queue that no worker reads."""
+        for listener in self.sockets:
+            listener.close()
+        super().terminate_all()
 
     def keep_subprocess_alive(self) -> None:
         """Replace a worker that died, and stop counting what it had in hand."""

@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
-from urllib.parse import quote, urlsplit, urlunsplit
+from urllib.parse import quote
 
 import msgspec
 from msgspec import Struct
@@ -24,9 +24,11 @@ Source = Literal["flag", "environment", "default"]
 PREFIX = "REACHBOOK_"
 HIDDEN = "********"
 SQLITE_FILE = "reachbook.db"
+MAX_PORT = 65535
 
 
 _BASE_PATH = re.compile(r"(/[A-Za-z0-9._~-]+)+")
+_PASSWORD_PARAMETER = re.compile(r"([?&](?:password|passfile|sslpassword)=)[^&]*", re.IGNORECASE)
 _HOST_AND_PORT = re.compile(r"[^\s/]+:[0-9]{1,5}")
 
 
@@ -111,16 +113,16 @@ def shown(settings: Settings, sources: Mapping[str, Source]) -> dict[str, dict[s
     return {name: {"value": values[name], "source": sources[name]} for name in values}
 
 
-def decode_master_key(text: str) -> bytes:
-    """The 32 bytes that a master key spells in base64."""
+def decode_master_key(text: str, where: str = "REACHBOOK_MASTER_KEY") -> bytes:
+    """The 32 bytes that a master key spells in base64; a refusal says `where` it stands."""
     try:
         key = base64.b64decode(text.strip(), validate=True)
     except (binascii.Error, ValueError):
         key = b""
     if len(key) != MASTER_KEY_BYTES:
         raise BadSettingError(
-            f"REACHBOOK_MASTER_KEY must be {MASTER_KEY_BYTES} random bytes in base64; "
-            "make one with: openssl rand -base64 32"
+            f"{where} must hold {MASTER_KEY_BYTES} random bytes in base64; "
+            "one is made with: openssl rand -base64 32"
         )
     return key
 
@@ -128,23 +130,28 @@ def decode_master_key(text: str) -> bytes:
 def _check(settings: Settings) -> None:
     if settings.base_path and not _BASE_PATH.fullmatch(settings.base_path):
         raise BadSettingError("REACHBOOK_BASE_PATH begins with a / and does not end with one.")
-    if settings.metrics and not _HOST_AND_PORT.fullmatch(settings.metrics):
+    if settings.metrics and not _is_address(settings.metrics):
         raise BadSettingError("REACHBOOK_METRICS is HOST:PORT, like 127.0.0.1:9100.")
     if settings.master_key:
         decode_master_key(settings.master_key)
-    limits = {"port": (0, 65535), "workers": (1, 64), "rate_limit": (0, 10_000_000)}
+    limits = {"port": (0, MAX_PORT), "workers": (1, 64), "rate_limit": (0, 10_000_000)}
     for name, (least, most) in limits.items():
         if not least <= getattr(settings, name) <= most:
             raise BadSettingError(f"{PREFIX}{name.upper()} must be between {least} and {most}.")
 
 
+def _is_address(text: str) -> bool:
+    return bool(_HOST_AND_PORT.fullmatch(text)) and int(text.rpartition(":")[2]) <= MAX_PORT
+
+
 def _without_password(url: str) -> str:
-    parts = urlsplit(url)
-    if parts.password is None:
-        return url
-    return urlunsplit(
-        parts._replace(netloc=parts.netloc.replace(f":{parts.password}@", f":{HIDDEN}@"))
-    )
+    """A URL as it may be shown. What cannot be told apart from a password is hidden with it."""
+    user, at, host = url.rpartition("@")
+    if at:
+        scheme, slashes, user = user.partition("://")
+        name, colon, _ = user.partition(":")
+        url = f"{scheme}{slashes}{name}{colon and ':' + HIDDEN}@{host}"
+    return _PASSWORD_PARAMETER.sub(rf"\1{HIDDEN}", url)
 
 
 def _sentence(complaint: str) -> str:

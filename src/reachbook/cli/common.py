@@ -20,6 +20,7 @@ from reachbook.settings import BadSettingError, Settings
 from reachbook.storage import Store, open_store
 
 Result = TypeVar("Result")
+WIDE = 10_000  # an id that is cut or wrapped cannot be copied
 
 
 def options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -91,14 +92,15 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> Non
     """Rows for a person; a value that is not there is a dash."""
     from rich.console import Console  # the terminal's own width, and 60 ms that JSON need not pay
     from rich.table import Table
+    from rich.text import Text
 
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in columns:
-        table.add_column(column, no_wrap=True)  # an id that is cut cannot be copied
+        table.add_column(column, no_wrap=True)
     for row in rows:
-        table.add_row(*("-" if value in (None, "") else str(value) for value in row))
-    wide = Console(width=Console().measure(table).maximum)
-    wide.print(table)
+        # A name may look like markup; it is shown as it is.
+        table.add_row(*(Text("-" if value in (None, "") else str(value)) for value in row))
+    Console(width=WIDE).print(table)
 
 
 def print_facts(facts: Mapping[str, object]) -> None:

@@ -56,7 +56,7 @@ def create(
             last=addresses.storable("last", last),
         )
         return await Service(store).create_contact(
-            _asking(team_id), wanted, contact_uuid(uuid) if uuid else None
+            _asking(team_id), wanted, None if uuid is None else contact_uuid(uuid)
         )
 
     _show(common.with_store(common.read_settings(**flags), make), as_json=as_json)

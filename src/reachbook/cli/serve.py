@@ -32,8 +32,7 @@ def serve(as_json: bool, **flags: object) -> None:
 
     chosen = common.read_settings(**flags)
     with server.sole_server(chosen):
-        made = asyncio.run(server.prepare(chosen))
-        listener = server.listen(chosen)
+        listener, made = asyncio.run(server.prepare(chosen))
         server.run(
             chosen, listener, lambda url: _say_json(url, made) if as_json else _say(url, made)
         )

@@ -35,7 +35,7 @@ class BoundedProtocol(HttpToolsProtocol):
     _receiving_since = _NOTHING_RECEIVED
     _stuck_since = _NOTHING_RECEIVED
     _head_bytes = 0
-    _in_head = True
+    _in_head = False
     _draining = False
     _timer: asyncio.TimerHandle | None = None
 
@@ -85,8 +85,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         """All of it is here."""
-        self._receiving_since, self._in_head = _NOTHING_RECEIVED, True
-        self._head_bytes = 0
+        self._receiving_since = _NOTHING_RECEIVED
         super().on_message_complete()
 
     def pause_writing(self) -> None:
@@ -102,7 +101,7 @@ class BoundedProtocol(HttpToolsProtocol):
     def shutdown(self) -> None:
         """Drain: a request whose head is half received is under way too."""
         self._draining = True
-        if not (self._in_head and self._head_bytes):
+        if not self._in_head:
             super().shutdown()
 
     def send_400_response(self, msg: str) -> None:

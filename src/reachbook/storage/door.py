@@ -17,7 +17,7 @@ async def open_store(url: str, measures: Measures | None = None) -> Store:
     The drivers are imported only when they are needed: a command line should start at once.
     """
     measures = measures or Measures()
-    scheme = urlsplit(url).scheme
+    scheme = _scheme(url)
     engine: Engine
     if scheme in ("postgresql", "postgres"):
         from reachbook.storage.postgres import Postgres
@@ -37,12 +37,19 @@ async def open_store(url: str, measures: Measures | None = None) -> Store:
 
 def is_sqlite(url: str) -> bool:
     """Whether a URL means the embedded store."""
-    return urlsplit(url).scheme == "sqlite"
+    return _scheme(url) == "sqlite"
 
 
 def sqlite_path(url: str) -> Path:
     """The file of a `sqlite:///PATH` URL; four slashes begin an absolute path."""
     path = unquote(urlsplit(url).path.removeprefix("/"))
-    if not path:
+    if not path or "\0" in path:
         raise unfit("A SQLite URL names a file: sqlite:///relative.db or sqlite:////absolute.db.")
     return Path(path)
+
+
+def _scheme(url: str) -> str:
+    try:
+        return urlsplit(url).scheme
+    except ValueError:
+        raise unfit("The database URL cannot be read; is its host written rightly?") from None

@@ -6,7 +6,7 @@ import asyncio
 import random
 from collections import defaultdict, deque
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, cast
 
 import asyncpg
@@ -41,6 +41,9 @@ _OUT_OF_REACH = (
     asyncpg.OperatorInterventionError,
     asyncpg.InvalidAuthorizationSpecificationError,
     asyncpg.InvalidCatalogNameError,
+    asyncpg.InsufficientPrivilegeError,
+    asyncpg.ReadOnlySQLTransactionError,
+    asyncpg.InternalClientError,
 )
 _CONTENTION = (asyncpg.SerializationError, asyncpg.DeadlockDetectedError)
 
@@ -77,7 +80,11 @@ class Postgres:
                 reset=_nothing,
                 server_settings={"application_name": "reachbook", "jit": "off"},
             )
-        except (ValueError, *_OUT_OF_REACH) as error:
+        except ValueError:
+            raise unfit(
+                "The database URL cannot be read; write special characters as %XX."
+            ) from None
+        except _OUT_OF_REACH as error:
             raise unavailable(_said(error)) from None
         if await pool.fetchval("SHOW server_encoding") != "UTF8":
             await pool.close()
@@ -111,6 +118,9 @@ class Postgres:
         async with self._connection() as connection:
             before = await self._schema_version(connection)
             migrations.refuse_newer(before, self.name)
+            with suppress(asyncpg.UniqueViolationError):
+                async with _patient(connection):
+                    await connection.execute(_VERSION_TABLE)
             async with _patient(connection):
                 return await self._take_steps(connection)
 
@@ -204,7 +214,6 @@ class Postgres:
             return int(await connection.fetchval("SELECT max(version) FROM schema_version") or 0)
 
     async def _take_steps(self, connection: Connection) -> tuple[int, int]:
-        await connection.execute(_VERSION_TABLE)
         await connection.execute("LOCK TABLE schema_version IN ACCESS EXCLUSIVE MODE")
         before = await self._schema_version(connection)
         for step in migrations.steps(self.name, after=before):
@@ -228,11 +237,10 @@ class Postgres:
         except asyncpg.UniqueViolationError:
             raise AlreadyThereError from None
         except asyncio.CancelledError:
-            # What it is doing cannot be known any more, and asking it politely can hang.
-            connection.terminate()
+            _cut(connection)
             raise
         except _OUT_OF_REACH as error:
-            connection.terminate()
+            _cut(connection)
             await self._pool.expire_connections()
             raise unavailable(_said(error)) from error
         finally:
@@ -247,11 +255,17 @@ async def _patient(connection: Connection) -> AsyncIterator[None]:
         async with connection.transaction():
             await connection.execute(f"SET LOCAL lock_timeout = '{MIGRATION_LOCK_SECONDS}s'")
             yield
-    except (asyncpg.LockNotAvailableError, asyncpg.UniqueViolationError):
+    except asyncpg.LockNotAvailableError:
         raise unfit(
             f"Another program is migrating this database; we waited {MIGRATION_LOCK_SECONDS} s. "
             "Try again when it is done."
         ) from None
+
+
+def _cut(connection: Connection) -> None:
+    """End a connection: what it is doing is unknown, and asking it politely can hang."""
+    with suppress(asyncpg.InterfaceError):  # it has gone by itself
+        connection.terminate()
 
 
 async def _nothing(_connection: object) -> None:

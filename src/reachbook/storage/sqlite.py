@@ -23,6 +23,16 @@ from reachbook.storage.sqlite_writer import Writer
 WRITER_WAITS_MS = 10_000
 READER_WAITS_MS = 1_000
 
+_OUT_OF_REACH = (
+    apsw.BusyError,
+    apsw.CantOpenError,
+    apsw.ConnectionClosedError,
+    apsw.CorruptError,
+    apsw.FullError,
+    apsw.IOError,
+    apsw.NotADBError,
+)
+
 _VERSION_TABLE = """
 CREATE TABLE IF NOT EXISTS schema_version (
     version INTEGER NOT NULL PRIMARY KEY, name TEXT NOT NULL, applied TEXT NOT NULL
@@ -36,6 +46,7 @@ class Sqlite:
 
     def __init__(self, path: Path, measures: Measures) -> None:
         self._sql = sql.statements(self.name)
+        self._found_at_first: int | None = None  # before opening it brought it up to date
         try:
             self._reader = _connect(path, READER_WAITS_MS)
             writer = _connect(path, WRITER_WAITS_MS)
@@ -63,7 +74,7 @@ class Sqlite:
     async def read(self, statement: str, *values: object) -> list[Row]:
         try:
             return _rows(self._reader, self._sql[statement], *values)
-        except apsw.Error as error:
+        except _OUT_OF_REACH as error:
             raise unavailable(str(error)) from error
 
     async def write(self, statement: str, *values: object) -> list[Row]:
@@ -85,11 +96,14 @@ class Sqlite:
         return await self._writer.run(job)
 
     async def migrate(self) -> tuple[int, int]:
-        before = await self.schema_version()
-        migrations.refuse_newer(before, self.name)
-        if before == migrations.newest(self.name):
-            return before, before
-        return await self._writer.run(self._take_steps)
+        found = await self.schema_version()
+        migrations.refuse_newer(found, self.name)
+        if self._found_at_first is None:
+            self._found_at_first = found
+        newest = migrations.newest(self.name)
+        if found < newest:
+            await self._writer.run(self._take_steps)
+        return self._found_at_first, newest
 
     async def schema_version(self) -> int:
         try:
@@ -156,16 +170,14 @@ class Sqlite:
         [[last]] = _rows(connection, self._sql["numbers"], table, wanted)
         return list(range(last - wanted + 1, last + 1))
 
-    def _take_steps(self, connection: apsw.Connection) -> tuple[int, int]:
-        before = _version(connection)
+    def _take_steps(self, connection: apsw.Connection) -> None:
         connection.execute(_VERSION_TABLE)
-        for step in migrations.steps(self.name, after=before):
+        for step in migrations.steps(self.name, after=_version(connection)):
             connection.execute(step.text)
             connection.execute(
                 "INSERT INTO schema_version VALUES (?1, ?2, datetime('now'))",
                 (step.version, step.name),
             )
-        return before, _version(connection)
 
 
 def _connect(path: Path, waits_ms: int) -> apsw.Connection:

@@ -6,6 +6,7 @@ import asyncio
 import threading
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, TypeVar
 
 import apsw
@@ -63,7 +64,8 @@ class Writer:
         while batch := self._next_batch():
             outcomes = self._commit([job for job, _, _ in batch])
             for (_, loop, future), outcome in zip(batch, outcomes, strict=True):
-                loop.call_soon_threadsafe(_settle, future, outcome)
+                with suppress(RuntimeError):  # its loop is closed, and nobody waits any more
+                    loop.call_soon_threadsafe(_settle, future, outcome)
 
     def _next_batch(self) -> list[tuple[Job, asyncio.AbstractEventLoop, asyncio.Future[Any]]]:
         with self._wake:
@@ -126,5 +128,11 @@ def _settle(future: asyncio.Future[Any], outcome: object) -> None:
 def _own(error: Exception) -> Exception:
     """Each waiter gets an exception of its own: a raised one carries its raiser's traceback."""
     if isinstance(error, Refusal):
-        return Refusal(error.reason, error.message, retry_after=error.retry_after)
+        return Refusal(
+            error.reason,
+            error.message,
+            fields=error.fields,
+            facts=error.facts,
+            retry_after=error.retry_after,
+        )
     return error

@@ -1,0 +1,33 @@
+"""The machine's own PostgreSQL 15, where there is one: the same store on an older server."""
+
+from __future__ import annotations
+
+import pytest
+
+from cast import open_book
+from reachbook.storage import open_store
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_it_works(debian_postgres: str) -> None:
+    store = await open_store(debian_postgres)
+    assert (await store.migrate())[0] == 0
+    await store.close()
+    async with open_book(debian_postgres) as book:
+        uuid = await book.contact(("phone", "+1 510-555-3344"))
+        channel = f"/v2/contact/{uuid}/channel"
+
+        added = await book.ask("POST", channel, {"channel_type": "line", "channel_id": "a"})
+        replaced = await book.ask("PUT", channel, {"channel_type": "line", "channel_id": "b"})
+        removed = await book.ask("DELETE", f"{channel}/phone")
+        taken = await book.ask(
+            "POST",
+            "/v2/contact",
+            {"contact_channels": [{"channel_type": "line", "channel_id": "b"}]},
+        )
+
+    assert [one.status_code for one in (added, replaced, removed, taken)] == [200, 200, 200, 409]
+    assert [one["channel_id"] for one in replaced.json()] == ["15105553344", "b"]
+    assert [one["channel_id"] for one in removed.json()] == ["b"]
+    assert taken.json()["conflicting_contact_id"] == uuid

@@ -1,0 +1,218 @@
+"""The schema from nothing to the newest version, on both engines, beside others who do the same."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import asyncpg
+import pytest
+
+import catalogue
+from reachbook.errors import Reason, Refusal
+from reachbook.storage import migrations, open_store, postgres, sqlite
+from reachbook.storage.migrations import Step
+from tables import beside
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def empty(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The URL of a database with nothing in it."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/reachbook.db"
+    return str(request.getfixturevalue("empty_postgres"))
+
+
+async def migrate(database: str) -> tuple[int, int]:
+    store = await open_store(database)
+    try:
+        return await store.migrate()
+    finally:
+        await store.close()
+
+
+async def refusal(database: str) -> Refusal:
+    with pytest.raises(Refusal) as refused:
+        await migrate(database)
+    return refused.value
+
+
+async def test_it_works(empty: str) -> None:
+    newest = migrations.newest("sqlite")
+
+    await migrate(empty)
+
+    store = await open_store(empty)
+    assert await store.engine.schema_version() == newest
+    await store.require_schema()
+    assert await store.teams() == []
+    await store.close()
+    steps = await beside(empty)("SELECT version, name FROM schema_version ORDER BY version")
+    assert steps == [(step.version, step.name) for step in migrations.steps("sqlite")]
+
+
+async def test_a_second_time_changes_nothing(empty: str) -> None:
+    newest = migrations.newest("sqlite")
+    await migrate(empty)
+    before = await beside(empty)("SELECT * FROM schema_version")
+
+    assert await migrate(empty) == (newest, newest)
+    assert await beside(empty)("SELECT * FROM schema_version") == before
+
+
+async def test_several_at_once_migrate_once(empty: str) -> None:
+    done = await asyncio.gather(*(migrate(empty) for _ in range(5)))
+
+    newest = migrations.newest("sqlite")
+    assert {after for _, after in done} == {newest}
+    assert len(await beside(empty)("SELECT * FROM schema_version")) == newest
+
+
+async def test_a_newer_schema_is_refused(empty: str) -> None:
+    await migrate(empty)
+    await beside(empty)("INSERT INTO schema_version VALUES (99, 'future', '2030-01-01')")
+
+    no = await refusal(empty)
+
+    assert no.reason is Reason.STORE_UNFIT
+    assert "schema version 99" in no.message
+    assert f"knows up to {migrations.newest('sqlite')}" in no.message
+
+
+async def test_a_step_that_fails_leaves_nothing(
+    empty: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bad = Step(1, "bad", "CREATE TABLE half (n INTEGER); INSERT INTO nothing VALUES (1);")
+    monkeypatch.setattr(migrations, "steps", lambda _engine, *, after=0: [bad][after:])
+
+    with pytest.raises(Exception, match="nothing"):
+        await migrate(empty)
+
+    monkeypatch.undo()
+    await migrate(empty)
+    assert "half" not in await catalogue_of(empty)
+
+
+def test_the_steps_are_numbered_without_gaps_and_alike() -> None:
+    steps = {engine: migrations.steps(engine) for engine in ("sqlite", "postgres")}
+
+    assert [(one.version, one.name) for one in steps["sqlite"]] == [
+        (one.version, one.name) for one in steps["postgres"]
+    ]
+    assert [one.version for one in steps["sqlite"]] == list(range(1, len(steps["sqlite"]) + 1))
+
+
+async def catalogue_of(database: str) -> dict[str, catalogue.Table]:
+    raw = beside(database)
+    of = catalogue.of_sqlite if database.startswith("sqlite") else catalogue.of_postgres
+    return await of(raw)
+
+
+async def test_both_engines_have_the_same_tables(empty_postgres: str, tmp_path: Path) -> None:
+    """Columns in their order, which may be null, keys, unique indexes with their conditions."""
+    on_sqlite = f"sqlite:///{tmp_path}/reachbook.db"
+    for database in (on_sqlite, empty_postgres):
+        await migrate(database)
+
+    small, big = await catalogue_of(on_sqlite), await catalogue_of(empty_postgres)
+
+    assert small.keys() == big.keys()
+    assert len(small) >= 7
+    for name, table in small.items():
+        assert list(table.columns.items()) == list(big[name].columns.items()), name
+        assert table == big[name], name
+
+
+async def test_the_comparison_sees_a_difference(empty_postgres: str) -> None:
+    raw = beside(empty_postgres)
+    await migrate(empty_postgres)
+    before = await catalogue_of(empty_postgres)
+    for change in (
+        "ALTER TABLE team ALTER COLUMN default_region SET NOT NULL",
+        "DROP INDEX contact_external_id",
+        "CREATE UNIQUE INDEX contact_external_id ON contact (team_id, external_id)",
+        "CREATE INDEX more ON event (team_id, at)",
+        "ALTER TABLE event DROP CONSTRAINT event_team_id_contact_id_fkey",
+    ):
+        await raw(change)
+        after = await catalogue_of(empty_postgres)
+        assert after != before, change
+        before = after
+
+
+# ── others hold the lock ─────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("migrated", [False, True], ids=["empty", "migrated"])
+async def test_a_lock_that_another_holds_is_waited_for_and_then_refused(
+    empty_postgres: str, monkeypatch: pytest.MonkeyPatch, migrated: bool
+) -> None:
+    """Both waits are shortened by the same factor, so that the same one ends first."""
+    if migrated:
+        await migrate(empty_postgres)
+    shorter = postgres.STATEMENT_SECONDS / postgres.MIGRATION_LOCK_SECONDS
+    monkeypatch.setattr(postgres, "MIGRATION_LOCK_SECONDS", 1)
+    monkeypatch.setattr(postgres, "STATEMENT_SECONDS", shorter)
+    other = await asyncpg.connect(empty_postgres)
+    transaction = other.transaction()
+    await transaction.start()
+    try:
+        await other.execute(postgres._VERSION_TABLE)
+        await other.execute("LOCK TABLE schema_version IN ACCESS EXCLUSIVE MODE")
+        no = await refusal(empty_postgres)
+    finally:
+        await transaction.rollback()
+        await other.close()
+
+    assert no.reason is Reason.STORE_UNFIT
+    assert "Another program is migrating this database" in no.message
+    assert (await migrate(empty_postgres))[1] == migrations.newest("postgres")
+
+
+async def test_a_lock_that_is_let_go_in_time_is_no_trouble(empty_postgres: str) -> None:
+    other = await asyncpg.connect(empty_postgres)
+    transaction = other.transaction()
+    await transaction.start()
+    await other.execute(postgres._VERSION_TABLE)
+    ours = asyncio.create_task(migrate(empty_postgres))
+    await asyncio.sleep(0.2)
+    assert not ours.done()
+    await transaction.commit()
+    await other.close()
+
+    assert await asyncio.wait_for(ours, 10) == (0, migrations.newest("postgres"))
+
+
+async def test_a_step_may_take_longer_than_a_request(
+    empty_postgres: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An index on a large table takes minutes; a request has seconds."""
+    await migrate(empty_postgres)
+    long = Step(2, "long", "SELECT pg_sleep(0.5)")
+    known = migrations.steps("postgres")
+    monkeypatch.setattr(
+        migrations, "steps", lambda _engine, *, after=0: [*known, long][after:] or [long]
+    )
+    monkeypatch.setattr(postgres, "STATEMENT_SECONDS", 0.2)
+
+    assert await migrate(empty_postgres) == (1, 2)
+
+
+async def test_a_file_that_another_holds_is_waited_for_and_then_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database = f"sqlite:///{tmp_path}/reachbook.db"
+    raw = beside(database)
+    await raw("PRAGMA journal_mode=WAL")
+    monkeypatch.setattr(sqlite, "WRITER_WAITS_MS", 200)
+    holder = sqlite._connect(tmp_path / "reachbook.db", 0)
+    holder.execute("BEGIN IMMEDIATE")
+
+    no = await refusal(database)
+    holder.execute("ROLLBACK")
+    holder.close()
+
+    assert no.reason is Reason.STORE_UNAVAILABLE
+    await migrate(database)

@@ -1,0 +1,273 @@
+"""The store on both engines: a commit is all of it or nothing, and its event is written with it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+
+from cast import ALICE, NOBODY, Book
+from reachbook import address as addresses
+from reachbook import contact as contacts
+from reachbook import contact_channel, event
+from reachbook.contact import Contact, WantedContact
+from reachbook.contact_channel import Named, Reach, Wanted
+from reachbook.credential import TeamId
+from reachbook.errors import Reason, Refusal
+from reachbook.service import Asking
+from reachbook.storage import STALE, Commit, Saved, Taken, open_store
+from tables import Raw
+
+pytestmark = pytest.mark.anyio
+
+PHONE = addresses.channel_type("phone")
+EVENTS = """
+SELECT contact_id, contact_rev, kind, before, after, actor, request_id, at, seq
+FROM event ORDER BY id"""
+
+
+@pytest.fixture
+def book(fresh_book: Book) -> Book:
+    """On a database of its own, whose tables are then read whole."""
+    return fresh_book
+
+
+def phone(digits: str, **supplied: str) -> Wanted:
+    return Wanted(addresses.parse(PHONE, digits), **supplied)
+
+
+def bob(book: Book) -> Asking:
+    return Asking(book.bob.secret.team_id, "rbk_actor", "request-1")
+
+
+async def alice(book: Book, *digits: str) -> Contact:
+    """A contact of Bob's team with these phones."""
+    wanted = WantedContact(tuple(phone(one) for one in digits), first="Alice")
+    return await book.service.create_contact(bob(book), wanted, ALICE)
+
+
+async def seen(book: Book, uuid: str = ALICE) -> Reach:
+    found = await book.store.read(Reach, bob(book).team_id, uuid)
+    assert found is not None
+    return found
+
+
+def adding(before: Reach, wanted: Wanted, now: int = 1) -> Commit:
+    after = contact_channel.add(before, wanted, now)
+    return Commit(event.change(before, after), "rbk_actor", "request-1")
+
+
+async def everything(raw: Raw) -> list[Any]:
+    """All that is kept of contacts."""
+    return [
+        await raw(f"SELECT * FROM {table} ORDER BY id")
+        for table in ("contact", "contact_channel", "event")
+    ]
+
+
+async def test_it_works(book: Book, raw: Raw) -> None:
+    """One event a revision, in the same commit, with the values before and after."""
+    made = await alice(book, "15105553344")
+    book.clock.forward(5)
+    added = await book.service.add_channel(bob(book), ALICE, phone("15105553345"))
+    book.clock.forward(5)
+    put = await book.service.replace_channel(bob(book), ALICE, phone("15105553346"), Named(PHONE))
+    second = Named(PHONE, phone("15105553345").address)
+    left = await book.service.remove_channel(bob(book), ALICE, second)
+    await book.service.delete_contact(bob(book), ALICE)
+
+    events = await raw(EVENTS)
+    assert [(one[1], one[2]) for one in events] == [
+        (1, "contact_created"),
+        (2, "channel_added"),
+        (3, "channel_updated"),
+        (4, "channel_removed"),
+        (5, "contact_deleted"),
+    ]
+    assert {one[0] for one in events} == {made.id}
+    assert {one[5:7] for one in events} == {("rbk_actor", "request-1")}
+    assert [one[7] for one in events[:4]] == [one.updated for one in (made, added, put, left)]
+    assert {one[8] for one in events} == {None}
+
+
+async def test_an_event_holds_what_was_touched_before_and_after(book: Book, raw: Raw) -> None:
+    made = await alice(book, "15105553344", "15105553345")
+    before = made.channels[0]
+    changed = await book.service.replace_channel(
+        bob(book), ALICE, phone("15105553346"), Named(PHONE)
+    )
+    await book.service.delete_contact(bob(book), ALICE)
+
+    created, updated, deleted = [
+        (json.loads(one[3] or "null"), json.loads(one[4])) for one in await raw(EVENTS)
+    ]
+    assert created[0] is None
+    assert [one["channel_id"] for one in created[1]["channels"]] == ["15105553344", "15105553345"]
+    assert created[1]["first"] == "Alice"
+    [was], [now] = updated[0]["channels"], updated[1]["channels"]
+    assert (was["id"], was["channel_id"]) == (before.id, "15105553344")
+    assert (now["id"], now["channel_id"]) == (before.id, "15105553346")
+    assert (now["created"], now["updated"]) == (before.created, changed.updated)
+    assert len(deleted[0]["channels"]) == 2
+    assert deleted[1]["channels"] == []
+    assert deleted[1]["deleted"]
+
+
+async def test_the_numbers_in_the_event_are_those_of_the_rows(book: Book, raw: Raw) -> None:
+    await alice(book, "15105553344")
+
+    [[told]] = await raw("SELECT after FROM event")
+    [[number]] = await raw("SELECT id FROM contact_channel")
+    assert json.loads(told)["channels"][0]["id"] == number
+
+
+async def test_what_changes_nothing_writes_nothing(book: Book, raw: Raw) -> None:
+    await alice(book, "15105553344")
+    before = await everything(raw)
+
+    await book.service.add_channel(bob(book), ALICE, phone("+1 510 555 3344"))
+    await book.service.replace_channel(bob(book), ALICE, phone("15105553344"), Named(PHONE))
+
+    assert await everything(raw) == before
+
+
+@pytest.mark.parametrize("whole", [False, True])
+async def test_a_stale_commit_writes_nothing(book: Book, raw: Raw, whole: bool) -> None:
+    """Whether it carries the channels only or the whole contact."""
+    old: Reach = await alice(book, "15105553344")
+    if not whole:
+        old = await seen(book)
+    await book.service.add_channel(bob(book), ALICE, phone("15105553345"))
+    before = await everything(raw)
+
+    added = adding(old, phone("15105553346"))
+    removed = Commit(event.change(old, replace(old, rev=2, channels=())), "a", "r")
+
+    assert await book.store.commit(added) is STALE
+    assert await book.store.commit(removed) is STALE
+    assert await everything(raw) == before
+
+
+async def test_of_two_commits_on_one_revision_one_holds(book: Book, raw: Raw) -> None:
+    await alice(book)
+    old = await seen(book)
+    commits = [adding(old, phone(f"151055533{number}")) for number in range(40, 50)]
+
+    outcomes = await asyncio.gather(*(book.store.commit(one) for one in commits))
+
+    [saved] = [one for one in outcomes if isinstance(one, Saved)]
+    assert outcomes.count(STALE) == len(commits) - 1
+    assert await seen(book) == saved.after
+    assert len(await raw(EVENTS)) == 2
+
+
+async def test_a_commit_without_its_contact_is_stale(book: Book, raw: Raw) -> None:
+    ghost = Reach(bob(book).team_id, 4711, NOBODY, 1, 0, ())
+
+    assert await book.store.commit(adding(ghost, phone("15105553344"))) is STALE
+    assert await everything(raw) == [[], [], []]
+
+
+async def test_a_commit_to_another_team_is_stale(book: Book, raw: Raw) -> None:
+    """The number is Alice's, the team is not."""
+    made = await alice(book, "15105553344")
+    before = await everything(raw)
+    foreign = replace(await seen(book), team_id=book.charlie.team.team_id, channels=())
+
+    assert await book.store.commit(adding(foreign, phone("15105553399"))) is STALE
+    assert await everything(raw) == before
+    assert made.rev == 1
+
+
+async def test_an_address_that_is_taken_leaves_nothing_behind(book: Book, raw: Raw) -> None:
+    """The second of two channels is the one that cannot be had; the first goes with it."""
+    owner = await alice(book, "15105553344")
+    other = await book.service.create_contact(bob(book), WantedContact())
+    before = await everything(raw)
+    both = WantedContact((phone("15105553300"), phone("15105553344"), phone("15105553399")))
+    now = book.clock()
+
+    new = contacts.create(bob(book).team_id, NOBODY, both, now)
+    outcomes = [
+        await book.store.commit(adding(other, phone("15105553344"), now)),
+        await book.store.commit(Commit(event.change(None, new), "a", "r")),
+    ]
+
+    for outcome in outcomes:
+        assert outcome == Taken(ALICE, "address", owner.channels[0])
+    assert await everything(raw) == before
+
+
+@pytest.mark.parametrize("uuid", [ALICE, NOBODY])
+async def test_a_uuid_or_external_id_in_use_leaves_nothing_behind(
+    book: Book, raw: Raw, uuid: str
+) -> None:
+    wanted = WantedContact(external_id="crm-1")
+    await book.service.create_contact(bob(book), wanted, ALICE)
+    before = await everything(raw)
+
+    with pytest.raises(Refusal) as refused:
+        await book.service.create_contact(
+            bob(book),
+            WantedContact((phone("15105553344"),), external_id=None if uuid == ALICE else "crm-1"),
+            uuid,
+        )
+
+    reason = Reason.UUID_TAKEN if uuid == ALICE else Reason.EXTERNAL_ID_TAKEN
+    assert refused.value.reason is reason
+    assert refused.value.facts == {"conflicting_contact_id": ALICE}
+    assert await everything(raw) == before
+
+
+async def test_the_uuid_of_a_deleted_contact_is_not_given_again(book: Book) -> None:
+    await alice(book, "15105553344")
+    await book.service.delete_contact(bob(book), ALICE)
+
+    with pytest.raises(Refusal) as refused:
+        await alice(book)
+
+    assert refused.value.reason is Reason.UUID_TAKEN
+    other = WantedContact((phone("15105553344"),))
+    assert (await book.service.create_contact(bob(book), other)).channels
+
+
+async def test_teams_do_not_share_anything(book: Book) -> None:
+    await alice(book, "15105553344")
+    charlie = Asking(book.charlie.secret.team_id, "c", "r")
+    wanted = WantedContact((phone("15105553344"),), external_id="crm-1")
+
+    made = await book.service.create_contact(charlie, wanted, ALICE)
+
+    assert made.channels[0].channel_id == "15105553344"
+    assert (await seen(book)).channels[0].id != made.channels[0].id
+
+
+async def test_both_stores_answer_the_same_page(database: str) -> None:
+    """Every kind of value comes back as it was written."""
+    store = await open_store(database)
+    team_id = TeamId((await store.create_team("Bob's team", "US", 1)).team_id)
+    custom: dict[str, object] = {"a": [1, 2.5, None, True, {"b": "é\u2028"}], "": ""}
+    wanted = WantedContact(
+        (phone("15105553344", channel_handle="é\U0001f600", info_channel="page"),),
+        *("First", "Last", "Shown", "https://x/y.png"),
+        assigned_user_id=2**53 - 1,
+        external_id="crm-1",
+        is_opted_out=True,
+        custom=custom,
+        tags=(3, 1, 2),
+    )
+    new = contacts.create(team_id, ALICE, wanted, 2**52)
+
+    saved = await store.commit(Commit(event.change(None, new), "a", "r"))
+    read = await store.read(Contact, team_id, ALICE)
+    await store.close()
+
+    assert isinstance(saved, Saved)
+    assert read is not None
+    assert read == saved.after
+    assert read == replace(
+        new, id=read.id, channels=(replace(new.channels[0], id=read.channels[0].id),)
+    )

@@ -1,0 +1,38 @@
+"""The tables as they are: statements sent by the drivers alone, beside the program."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import apsw
+import asyncpg
+
+from reachbook.storage import door
+
+Rows = list[tuple[Any, ...]]
+Raw = Callable[[str], Awaitable[Rows]]
+
+
+def beside(database: str) -> Raw:
+    """Runs one statement on a connection of its own; its rows."""
+    if database.startswith("sqlite"):
+        return lambda statement: _on_sqlite(database, statement)
+    return lambda statement: _on_postgres(database, statement)
+
+
+async def _on_sqlite(database: str, statement: str) -> Rows:
+    connection = apsw.Connection(str(door.sqlite_path(database)))
+    connection.set_busy_timeout(5_000)
+    try:
+        return connection.execute(statement).fetchall()
+    finally:
+        connection.close()
+
+
+async def _on_postgres(database: str, statement: str) -> Rows:
+    connection = await asyncpg.connect(database)
+    try:
+        return [tuple(row) for row in await connection.fetch(statement)]
+    finally:
+        await connection.close()
