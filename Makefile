@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 export REACHBOOK_DATA_DIR ?= .reachbook
 
-.PHONY: help setup serve test check bench lock
+.PHONY: help setup serve test torture check bench lock
 
 help: ## Show these verbs
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -25,6 +25,9 @@ serve: .venv/run ## Serve on http://127.0.0.1:8080 from a store in ./.reachbook
 
 test: .venv/tools ## Run the test suite, on SQLite and on PostgreSQL
 	$(BIN)/pytest $(ARGS)
+
+torture: .venv/tools ## Run the drills at length: faults, kills, power losses, slow clients
+	REACHBOOK_TORTURE=1 $(BIN)/pytest tests/drills tests/directory $(ARGS)
 
 check: .venv/tools ## Lint, check types, and hold the laws of the house
 	$(BIN)/ruff check .

@@ -1,0 +1,158 @@
+"""PostgreSQL goes away under load: only typed refusals, soon; then all is as it was promised."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from drills.clients import Client, several
+from drills.cluster import Cluster
+from drills.conftest import Note
+from drills.load import Load, untyped
+from drills.proxy import Proxy, Road
+from drills.scale import LONG, scaled
+from drills.servers import Server, api_key, serving, until
+from drills.truth import truth
+from reachbook.storage.postgres_pool import POOL_SIZE
+
+pytestmark = pytest.mark.anyio
+
+CLIENTS = 32
+ANSWER_SECONDS = 2.0  # within this a request without a store is refused
+HEAL_SECONDS = 2.0  # and within this a store that is back is used
+WATCHED_SECONDS = 0.6
+NOISE_SECONDS = 0.0 if LONG else 0.5  # what other programs of a machine under test may cost
+
+FAULTS = [
+    (Road.CLOSED, 0.0),
+    (Road.CUTTING, 0.0),
+    (Road.SWALLOWING, 0.0),
+    (Road.DEAF, 0.0),
+    (Road.SLOW, 0.4),
+    (Road.SLOW, 3.0),
+]
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A server whose road to PostgreSQL can be changed."""
+
+    server: Server
+    proxy: Proxy
+    key: str
+    cluster: Cluster
+    name: str
+
+
+@asynccontextmanager
+async def staged(cluster: Cluster, directory: Path, *arguments: str) -> AsyncIterator[Stage]:
+    name = await cluster.database()
+    key = await api_key(cluster.url(name))
+    proxy = Proxy(cluster.socket_path)
+    async with proxy.running():
+        by_proxy = cluster.url_by(proxy.port, name)
+        async with serving(directory, by_proxy, *arguments) as server:
+            yield Stage(server, proxy, key, cluster, name)
+
+
+@pytest.fixture
+async def stage(cluster: Cluster, tmp_path: Path) -> AsyncIterator[Stage]:
+    async with staged(cluster, tmp_path) as one:
+        yield one
+
+
+async def heals(load: Load) -> float:
+    """The seconds after which every client is served again, now that the store is back."""
+    back = time.monotonic()
+    seconds = HEAL_SECONDS + NOISE_SECONDS
+    took = await until(lambda: load.all_served_since(back), seconds, "every client is served")
+    healed = time.monotonic()
+    await asyncio.sleep(WATCHED_SECONDS)
+    assert max(load.refused_at) < healed
+    return took
+
+
+async def nothing_was_lost(stage: Stage, load: Load, note: Note) -> None:
+    slowest = max(load.refused_after, default=0.0)
+    note(
+        f"{load.ledger.acknowledged} acknowledged, {len(load.refused_after)} refused, "
+        f"the slowest after {slowest:.2f} s"
+    )
+    assert load.wrong == []
+    assert load.cuts == 0
+    assert 0 < slowest <= ANSWER_SECONDS + NOISE_SECONDS
+    assert (await truth(stage.cluster.url(stage.name))).faults(load.ledger) == []
+    await nothing_leaks(stage)
+
+
+async def nothing_leaks(stage: Stage) -> None:
+    """The pool gives out all it has, and PostgreSQL has no more of us than the pool."""
+    await stage.proxy.forget_the_lost()
+    async with several(3 * POOL_SIZE, stage.server.port, stage.key) as clients:
+        async with asyncio.timeout(10):
+            for _ in range(5):
+                answers = await asyncio.gather(*[one.ask("GET", "/v1/team") for one in clients])
+                assert {answer.status for answer in answers} == {200}
+        await asyncio.sleep(0.5)
+        assert await stage.cluster.connections(stage.name) <= POOL_SIZE
+
+
+async def test_it_works(stage: Stage, note: Note) -> None:
+    """Every fault of the road, under load, one after the other and then at random."""
+    load = Load([Client(stage.server.port, stage.key) for _ in range(CLIENTS)])
+    chosen = random.Random(3)
+    faults = [FAULTS[i] if i < len(FAULTS) else chosen.choice(FAULTS) for i in range(scaled(6, 50))]
+    slowest = 0.0
+    async with load.running():
+        await asyncio.sleep(0.5)
+        for road, delay in faults:
+            await stage.proxy.make(road, delay)
+            await asyncio.sleep(chosen.uniform(0.5, 2.5) if LONG else 1)
+            await stage.proxy.make(Road.OPEN)
+            slowest = max(slowest, await heals(load))
+    note(f"{len(faults)} faults, healed after {slowest:.2f} s at most")
+    await nothing_was_lost(stage, load, note)
+
+
+@pytest.mark.parametrize("mode", ["fast", "immediate"])
+async def test_postgresql_itself_is_stopped_and_started(
+    stage: Stage, mode: str, note: Note
+) -> None:
+    load = Load([Client(stage.server.port, stage.key) for _ in range(CLIENTS)])
+    stops, slowest = scaled(1, 5), 0.0
+    async with load.running():
+        for _ in range(stops):
+            await asyncio.sleep(0.3)
+            await stage.cluster.stop(mode)
+            await asyncio.sleep(0.5)
+            await stage.cluster.start()
+            slowest = max(slowest, await heals(load))
+    note(f"stopped {stops} times, healed after {slowest:.2f} s at most")
+    await nothing_was_lost(stage, load, note)
+
+
+@pytest.mark.parametrize("road", [Road.SWALLOWING, Road.DEAF])
+async def test_an_unhurried_client_is_served_soon_after_the_road_is_back(
+    stage: Stage, road: Road
+) -> None:
+    """Each connection of the pool may be dead without knowing; they must not be tried in turn."""
+    async with several(2 * POOL_SIZE, stage.server.port, stage.key) as clients:
+        await asyncio.gather(*[one.ask("GET", "/v1/team") for one in clients])
+        await stage.proxy.make(road)
+        await asyncio.sleep(1)
+        assert untyped(await clients[0].ask("GET", "/v1/team")) == ""
+        await stage.proxy.make(Road.OPEN)
+        back = time.monotonic()
+
+        while (answer := await clients[0].ask("GET", "/v1/team")).status != 200:
+            assert untyped(answer) == ""
+            assert time.monotonic() - back < HEAL_SECONDS + NOISE_SECONDS
+            await asyncio.sleep(0.1)
+    await nothing_leaks(stage)

@@ -1,0 +1,186 @@
+"""What is refused before it is a request: garbage, strange methods, one connection too many."""
+
+from __future__ import annotations
+
+import asyncio
+import resource
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, contextmanager
+from pathlib import Path
+
+import pytest
+
+from drills.clients import HOST, Answer, Client, read_answer, request, send_raw
+from drills.servers import STOP_SECONDS, Server, api_key, serving
+from reachbook.http.deadline import FAREWELL_SECONDS, MAX_CONNECTIONS
+
+pytestmark = pytest.mark.anyio
+
+GET = b"GET /healthz HTTP/1.1\r\nhost: book\r\n"
+
+GARBAGE = {
+    "noise": b"\x00\xff\xfe\r\n\r\n",
+    "tls": bytes.fromhex("1603010200010001fc0303") + b"\x00" * 64,
+    "http/2": b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+    "an unknown method": b"FROB / HTTP/1.1\r\nhost: book\r\n\r\n",
+    "a method in lower case": b"get / HTTP/1.1\r\nhost: book\r\n\r\n",
+    "a version to come": b"GET / HTTP/9.9\r\nhost: book\r\n\r\n",
+    "a connect": b"CONNECT book:443 HTTP/1.1\r\nhost: book\r\n\r\n",
+    "a path that is not ASCII": "GET /é HTTP/1.1\r\nhost: book\r\n\r\n".encode(),
+    "a header without a colon": GET + b"nonsense\r\n\r\n",
+    "a header name with a space": GET + b"a b: c\r\n\r\n",
+    "a NUL in a header": GET + b"a: b\x00c\r\n\r\n",
+    "two lengths": GET + b"content-length: 1\r\ncontent-length: 2\r\n\r\nab",
+    "a length and chunks": GET
+    + b"content-length: 1\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n",
+    "a negative length": GET + b"content-length: -1\r\n\r\n",
+    "a length that is no number": GET + b"content-length: many\r\n\r\n",
+    "a length past all numbers": GET + b"content-length: 99999999999999999999999\r\n\r\n",
+    "a chunk size that is none": GET + b"transfer-encoding: chunked\r\n\r\nzz\r\n",
+    "too many headers": GET + b"a: b\r\n" * 101 + b"\r\n",
+    "a large head": GET + b"a: " + b"b" * 65536 + b"\r\n\r\n",
+    "a large head in one piece": GET + (b"a: " + b"b" * 8000 + b"\r\n") * 20 + b"\r\n",
+}
+
+
+@pytest.fixture(scope="module")
+async def server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Server]:
+    directory: Path = tmp_path_factory.mktemp("door")
+    async with serving(directory, f"sqlite:///{directory}/reachbook.db") as one:
+        yield one
+
+
+@contextmanager
+def may_open(files: int) -> Iterator[None]:
+    """How many files this process may open, and what it starts as well."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(files, hard), hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def says(answer: Answer, status: int, code: str) -> None:
+    told = answer.json()
+    assert (answer.status, told["error_code"]) == (status, code)
+    assert answer.headers["content-type"] == "application/json"
+    assert answer.headers["x-request-id"] == told["request_id"]
+    assert told["message"]
+
+
+async def test_it_works(server: Server) -> None:
+    says(await send_raw(server.port, b"this is no request\r\n\r\n"), 400, "malformed_request")
+    assert (await send_raw(server.port, GET + b"connection: close\r\n\r\n")).status == 200
+
+
+@pytest.mark.parametrize("garbage", GARBAGE.values(), ids=GARBAGE.keys())
+async def test_garbage_is_refused_in_our_words(server: Server, garbage: bytes) -> None:
+    says(await send_raw(server.port, garbage), 400, "malformed_request")
+
+
+async def test_a_known_method_of_another_protocol_is_one_the_path_does_not_take(
+    server: Server,
+) -> None:
+    asked = b"PROPFIND /healthz HTTP/1.1\r\nhost: book\r\nconnection: close\r\n\r\n"
+    says(await send_raw(server.port, asked), 405, "method_not_allowed")
+
+
+async def test_many_small_requests_in_one_piece_are_no_large_head(server: Server) -> None:
+    """A client that does not wait for answers, and whose last request is only half there."""
+    reader, writer = await asyncio.open_connection(HOST, server.port)
+    asked = GET + b"\r\n"
+    number = 100_000 // len(asked)
+    writer.write(asked * number + asked[:20])
+
+    for _ in range(number):
+        assert (await read_answer(reader)).status == 200
+    writer.write(asked[20:])
+    assert (await read_answer(reader)).status == 200
+    writer.transport.abort()
+
+
+async def test_garbage_after_a_request_does_not_take_its_answer(server: Server) -> None:
+    """Or a client would take the refusal for the answer to what it asked before."""
+    first = await send_raw(server.port, GET + b"\r\n" + b"garbage\r\n\r\n")
+
+    assert first.status == 200
+
+
+async def test_a_wish_for_another_protocol_is_passed_over(server: Server) -> None:
+    """As RFC 9110 has it; and whatever the client asks next on the connection has its answer."""
+    reader, writer = await asyncio.open_connection(HOST, server.port)
+    wish = b"connection: upgrade\r\nupgrade: h2c\r\n\r\n"
+    writer.write(GET + wish)
+    answer = await read_answer(reader)
+    assert answer.status == 200
+    if answer.headers.get("connection") != "close":
+        writer.write(GET + b"\r\n")
+        assert (await read_answer(reader)).status == 200
+    writer.transport.abort()
+
+
+async def test_one_connection_too_many_is_told_so(tmp_path: Path) -> None:
+    """The others are served as before, and there is room again when one of them goes.
+
+    The server begins with a limit of open files that is below what it needs for this.
+    """
+    database = f"sqlite:///{tmp_path}/reachbook.db"
+    key = await api_key(database)
+    async with AsyncExitStack() as stack:
+        with may_open(MAX_CONNECTIONS // 2):
+            server = await stack.enter_async_context(serving(tmp_path, database))
+        stack.enter_context(may_open(4 * MAX_CONNECTIONS))
+        first = Client(server.port, key)
+        assert (await first.ask("GET", "/v1/team")).status == 200
+        others = [
+            await asyncio.open_connection(HOST, server.port) for _ in range(MAX_CONNECTIONS - 1)
+        ]
+        refused = await send_raw(server.port, request("GET", "/v1/team", key))
+        says(refused, 503, "too_many_connections")
+        assert refused.headers["retry-after"] == "1"
+        assert (await first.ask("GET", "/v1/team")).status == 200
+
+        for _, writer in others:
+            writer.transport.abort()
+        await asyncio.sleep(0.2)
+        second = Client(server.port, key)
+        assert (await second.ask("GET", "/v1/team")).status == 200
+        await first.close()
+        await second.close()
+
+
+@pytest.mark.parametrize("received", [1, 30, -2, -1], ids=["a letter", "a line", "head", "body"])
+async def test_a_request_half_received_at_the_end_is_answered(
+    tmp_path: Path, received: int
+) -> None:
+    database = f"sqlite:///{tmp_path}/reachbook.db"
+    whole = request("POST", "/v2/contact", await api_key(database), b"{}")
+    async with serving(tmp_path, database) as server:
+        reader, writer = await asyncio.open_connection(HOST, server.port)
+        writer.write(whole[:received])
+        await asyncio.sleep(0.3)
+        stopping = asyncio.create_task(server.stop())
+        await asyncio.sleep(2 * FAREWELL_SECONDS)
+        writer.write(whole[received:])
+        answer = await read_answer(reader)
+        code, seconds = await stopping
+        writer.transport.abort()
+
+    assert (answer.status, answer.headers["connection"]) == (200, "close")
+    assert code == 0
+    assert seconds < STOP_SECONDS
+
+
+async def test_who_asks_while_it_drains_is_told_that_it_was_the_last_time(tmp_path: Path) -> None:
+    """A connection that is kept alive does not end under a request that is on its way."""
+    database = f"sqlite:///{tmp_path}/reachbook.db"
+    key = await api_key(database)
+    async with serving(tmp_path, database) as server:
+        client = Client(server.port, key)
+        assert (await client.ask("GET", "/v1/team")).status == 200
+        stopping = asyncio.create_task(server.stop())
+        await asyncio.sleep(0.3)
+        answer = await client.ask("GET", "/v1/team")
+        assert (answer.status, answer.headers["connection"]) == (200, "close")
+        assert (await stopping)[0] == 0
