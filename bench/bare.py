@@ -55,23 +55,25 @@ def _check(token: bytes) -> None:
 
 async def _get(uuid: str, _receive: Callable[[], Awaitable[Any]]) -> object:
     rows = await store.engine.read("reach", TEAM_ID, uuid)
-    return next(_channel(uuid, row) for row in rows if row[4] == "phone")
+    return next(_channel(uuid, row) for row in rows if row[5] == "phone")
 
 
 async def _post(uuid: str, receive: Callable[[], Awaitable[Any]]) -> object:
     wanted = msgspec.json.decode((await receive())["body"])
     rows = await store.engine.read("reach", TEAM_ID, uuid)
     now, value, kind = moment.now(), wanted["channel_id"], wanted["channel_type"]
-    new = (next(NUMBERS), kind, value, "", value, "", "", None, now, now)
+    known = ("", None, "unknown", "", None)
+    new = (next(NUMBERS), kind, value, "", value, "", "", None, now, now, *known)
     await _commit(rows[0], new, now)
-    return [_channel(uuid, row) for row in rows] + [_channel(uuid, (*rows[0][:3], *new))]
+    return [_channel(uuid, row) for row in rows] + [_channel(uuid, (*rows[0][:4], *new))]
 
 
 async def _commit(seen: Row, new: tuple[Any, ...], now: int) -> None:
-    contact_id, rev = seen[0], seen[1]
+    contact_id, rev = seen[0], seen[2]
     names = (
         "id", "channel_type", "channel_id", "scope", "identity", "channel_handle",
-        "info_channel", "made_primary", "created", "updated",
+        "info_channel", "made_primary", "created", "updated", "label", "held_reason", "consent",
+        "consent_source", "consent_at",
     )  # fmt: skip
     event = ("channel_added", '{"channels":[]}', "{}", "bench", "bench")
     engine: Any = store.engine
@@ -95,15 +97,15 @@ async def _commit(seen: Row, new: tuple[Any, ...], now: int) -> None:
 
 def _channel(uuid: str, row: Row) -> dict[str, object]:
     return {
-        "id": row[3],
+        "id": row[4],
         "team_id": TEAM_ID,
         "contact_id": row[0],
-        "channel_type": row[4],
-        "channel_id": row[5],
-        "info_channel": row[9],
-        "channel_handle": row[8],
-        "created": moment.in_seconds(row[11]),
-        "updated": moment.in_seconds(row[12]),
+        "channel_type": row[5],
+        "channel_id": row[6],
+        "info_channel": row[10],
+        "channel_handle": row[9],
+        "created": moment.in_seconds(row[12]),
+        "updated": moment.in_seconds(row[13]),
     }
 
 

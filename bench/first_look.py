@@ -131,7 +131,7 @@ async def _fill(url: str, data_dir: str, contacts: int) -> Asked:
 
     async def make(number: int) -> str:
         wanted = Wanted(addresses.parse(phone, f"1555{number:07d}"))
-        return (await service.create_contact(asking, WantedContact((wanted,)))).uuid
+        return (await service.contacts.create(asking, WantedContact((wanted,)))).uuid
 
     uuids: list[str] = []
     for start in range(0, contacts, 100):

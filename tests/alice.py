@@ -11,8 +11,9 @@ from msgspec.structs import replace as with_fields
 from cast import ALICE
 from reachbook import address, contact_channel
 from reachbook.address import Address, ChannelType
-from reachbook.contact_channel import Named, Reach, Wanted
+from reachbook.contact_channel import Wanted
 from reachbook.errors import Refusal
+from reachbook.reach import Named, Reach
 
 SECOND = 1_000_000
 BEFORE = 1_705_312_800 * SECOND

@@ -120,7 +120,7 @@ async def open_book(database: str, *, per_minute: int = 0) -> AsyncIterator[Book
     clock = Clock()
     administration = Administration(store, clock)
     service = Service(store, clock)
-    access = Access(store, MASTER_KEY, clock, measures)
+    access = Access(store, (MASTER_KEY,), clock, measures)
     desk = Desk(service, access, Allowance(per_minute), measures)
 
     @asynccontextmanager

@@ -17,6 +17,8 @@ NOT_OF_ONE_TEAM = {
     "teams": "the list of teams for the person at the terminal",
     "any_api_secret": "what the master key is tried on at the start, whoever's it is",
     "numbers": "a sequence has no rows of a team",
+    "doctor_next_team": "how the doctor, who looks at every team, goes from one to the next",
+    "doctor_indexes": "the catalogue has no rows of a team",
 }
 """Statements that need not name a team, and why."""
 
@@ -35,7 +37,8 @@ _BARE_CLOCKS = re.compile(
     r"\bcurrent_(?:timestamp|time|date)\b|\blocaltime(?:stamp)?\b", re.IGNORECASE
 )
 _CALL = re.compile(r"\b([a-z_][a-z0-9_]*)\s*\(", re.IGNORECASE)
-_VERB = re.compile(r"(?=\b(?:SELECT|INSERT INTO|DELETE FROM|(?<!DO )(?<!FOR )UPDATE)\b)")
+_VERB = re.compile(r"(?=\b(?:SELECT|INSERT INTO|DELETE FROM|(?<!DO )(?<!FOR )(?<!KEY )UPDATE)\b)")
+_INNERMOST = re.compile(r"\(([^()]*)\)")
 _READ = re.compile(r"\b(?:FROM|JOIN)\s+([a-z_]+)")
 _JOIN = re.compile(
     r"\bJOIN\s+([a-z_]+)(?:\s+AS)?\s+([a-z_]+)\s+ON\s+([^;]*?)(?=\bJOIN\b|\bWHERE\b|$)"
@@ -84,7 +87,7 @@ def statement_faults(
     faults = []
     for name, text in statements.items():
         if name not in NOT_OF_ONE_TEAM:
-            parts = _VERB.split(" ".join(text.split()))
+            parts = _parts(" ".join(text.split()))
             faults += [f"{name} {fault}" for part in parts for fault in _part_faults(part, tables)]
         if name not in MAY_BE_VOLATILE:
             called = {call.lower() for call in _CALL.findall(text)} & volatile
@@ -93,8 +96,21 @@ def statement_faults(
     return faults
 
 
+def _parts(text: str) -> list[str]:
+    """Every SELECT, INSERT, UPDATE and DELETE of a statement, without those that stand in it."""
+    parts: list[str] = []
+    while match := _INNERMOST.search(text):
+        inner = "{" + match[1] + "}"
+        if _VERB.search(inner):
+            parts += _VERB.split(match[1])
+            inner = "{...}"
+        text = text[: match.start()] + inner + text[match.end() :]
+    parts += _VERB.split(text)
+    return [part.replace("{", "(").replace("}", ")") for part in parts]
+
+
 def _part_faults(part: str, tables: AbstractSet[str]) -> list[str]:
-    """The faults of one SELECT, INSERT, UPDATE or DELETE, which may stand inside another."""
+    """The faults of one SELECT, INSERT, UPDATE or DELETE."""
     if part.startswith("INSERT INTO"):
         columns = [*_FIRST_COLUMN.findall(part), *_CONFLICT.findall(part)]
         return [f"inserts by {one}, not by team_id" for one in columns if one != "team_id"]
@@ -103,7 +119,7 @@ def _part_faults(part: str, tables: AbstractSet[str]) -> list[str]:
     if touches and not _PINNED.search(part):
         faults.append(f"does not say which team: {part[:60]}")
     for table, alias, condition in _JOIN.findall(part):
-        if not re.search(rf"\b{alias}\.team_id = [a-z_]+\.team_id\b", condition):
+        if not re.search(rf"\b{alias}\.team_id = (?:[a-z_]+\.team_id\b|[$?]\d)", condition):
             faults.append(f"joins {table} of any team")
     return faults
 

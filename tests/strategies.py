@@ -15,7 +15,8 @@ from msgspec import UNSET, UnsetType
 
 from reachbook import address
 from reachbook.address import ChannelType
-from reachbook.contact_channel import Named, Wanted
+from reachbook.contact_channel import Wanted
+from reachbook.reach import Named
 
 # The machine may be slow, busy with other work; no property is wrong for that.
 settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -10,8 +10,8 @@ from alice import BEFORE, NOW, SECOND, refusal, values, want
 from cast import ALICE
 from reachbook import contact
 from reachbook.contact import Contact, WantedContact
-from reachbook.contact_channel import NOT_NUMBERED
 from reachbook.errors import Kind, Reason
+from reachbook.reach import NOT_NUMBERED
 
 
 def stored() -> Contact:

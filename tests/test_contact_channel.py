@@ -13,8 +13,9 @@ from alice import NOW, TWO_PHONES, name, page, refusal, values, want
 from cast import ALICE
 from reachbook import contact_channel
 from reachbook.address import ChannelType
-from reachbook.contact_channel import ContactChannel, Named, Wanted
+from reachbook.contact_channel import Wanted
 from reachbook.errors import Reason
+from reachbook.reach import NOT_NUMBERED, ContactChannel, Named
 
 
 def test_it_works() -> None:
@@ -24,7 +25,7 @@ def test_it_works() -> None:
     assert after.updated == NOW
     (made,) = after.channels
     assert made == ContactChannel(
-        id=contact_channel.NOT_NUMBERED,
+        id=NOT_NUMBERED,
         channel_type=ChannelType("phone"),
         channel_id="15105553344",
         scope="",

@@ -11,9 +11,10 @@ from msgspec.structs import replace as with_fields
 
 import strategies
 from alice import NOW, SECOND, TWO_PHONES, name, page, refusal, values, want
-from reachbook import contact_channel
-from reachbook.contact_channel import ContactChannel, Named, Reach, Wanted
+from reachbook import contact_channel, reach
+from reachbook.contact_channel import Wanted
 from reachbook.errors import Reason, Refusal
+from reachbook.reach import ContactChannel, Named, Reach, pick, primary
 
 
 def made_primary(reach: Reach, *when: int | None) -> Reach:
@@ -30,7 +31,7 @@ def made_primary(reach: Reach, *when: int | None) -> Reach:
 def test_it_works() -> None:
     reach = page("email:a@b.com", "phone:15105553344")
 
-    assert contact_channel.pick(reach, name("phone")) is reach.channels[1]
+    assert pick(reach, name("phone")) is reach.channels[1]
 
 
 @pytest.mark.parametrize(
@@ -48,7 +49,7 @@ def test_the_primary_is_the_one_last_made_so_else_the_oldest(
 ) -> None:
     reach = made_primary(page(*TWO_PHONES), *when)
 
-    assert contact_channel.pick(reach, name("phone")).channel_id == picked
+    assert pick(reach, name("phone")).channel_id == picked
 
 
 def test_when_the_primary_goes_the_same_rule_names_the_next() -> None:
@@ -57,22 +58,22 @@ def test_when_the_primary_goes_the_same_rule_names_the_next() -> None:
     two = contact_channel.remove(three, name("phone", "13105550000"), NOW)
     one = contact_channel.remove(two, name("phone", "14155551234"), NOW)
 
-    assert contact_channel.pick(three, name("phone")).channel_id == "13105550000"
-    assert contact_channel.pick(two, name("phone")).channel_id == "14155551234"
-    assert contact_channel.pick(one, name("phone")).channel_id == "15105553344"
+    assert pick(three, name("phone")).channel_id == "13105550000"
+    assert pick(two, name("phone")).channel_id == "14155551234"
+    assert pick(one, name("phone")).channel_id == "15105553344"
 
 
 def test_of_two_made_at_the_same_time_the_lower_number_is_the_older() -> None:
     reach = page(*TWO_PHONES)
     first, second = (with_fields(one, created=NOW) for one in reach.channels)
 
-    assert contact_channel.primary([second, first]) is first
+    assert primary([second, first]) is first
 
 
 def test_of_no_channels_none_is_primary() -> None:
     none: list[ContactChannel] = []
 
-    assert contact_channel.primary(none) is None
+    assert primary(none) is None
 
 
 @pytest.mark.parametrize(
@@ -89,7 +90,7 @@ def test_a_value_names_one_channel_in_any_spelling_of_its_identity(held: str, va
     kind = held.partition(":")[0]
     reach = page("phone:15105553344", "email:a@b.com", "facebook:1", held)
 
-    assert contact_channel.pick(reach, name(kind, value)) is reach.channels[3]
+    assert pick(reach, name(kind, value)) is reach.channels[3]
 
 
 @pytest.mark.parametrize(
@@ -99,7 +100,7 @@ def test_what_the_contact_does_not_have_is_not_found(named: Named) -> None:
     reach = page(*TWO_PHONES)
 
     for no in (
-        refusal(lambda: contact_channel.pick(reach, named)),
+        refusal(lambda: pick(reach, named)),
         refusal(lambda: contact_channel.remove(reach, named, NOW)),
     ):
         assert no.reason is Reason.NO_CHANNEL
@@ -159,8 +160,8 @@ def test_removing_again_finds_nothing() -> None:
         lambda: contact_channel.add(None, want("phone:15105553344"), NOW),
         lambda: contact_channel.replace(None, want("phone:15105553344"), name("phone"), NOW),
         lambda: contact_channel.remove(None, name("phone"), NOW),
-        lambda: contact_channel.pick(None, name("phone")),
-        lambda: contact_channel.found(None),
+        lambda: pick(None, name("phone")),
+        lambda: reach.found(None),
     ],
 )
 def test_a_contact_that_is_not_there_is_told_so(rule: Callable[[], object]) -> None:

@@ -124,7 +124,24 @@ def requests_shown() -> list[tuple[str, str]]:
 
 
 def test_every_answer_shown_has_its_request() -> None:
-    assert len(requests_shown()) == len(blocks(README, "json")) == 4
+    assert len(requests_shown()) == len(blocks(README, "json")) == 7
+
+
+def requests_alone() -> list[str]:
+    """The curl lines below which no answer is shown."""
+    every = {block for block in blocks(README, "sh") if block.startswith("curl ")}
+    return sorted(every - {line for line, _ in requests_shown()})
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("line", requests_alone())
+async def test_a_request_alone_succeeds(first_start: tuple[Book, Welcome], line: str) -> None:
+    book, made = first_start
+    line = line.replace("$KEY", made.api_key)
+
+    assert (await curl(book, line)).status_code == 200
+    if "Idempotency-Key" in line:
+        assert (await curl(book, line)).headers["idempotent-replayed"] == "true"
 
 
 @pytest.mark.anyio
@@ -166,7 +183,7 @@ def test_the_first_start_prints_what_is_shown(capsys: pytest.CaptureFixture[str]
 
 
 def test_the_routes_are_the_ones_listed() -> None:
-    listed = {row[0] for row in rows("The five operations")}
+    listed = {row[0] for row in rows("The operations")}
 
     served = {
         f"{method} {route.path}"

@@ -12,8 +12,8 @@ from alice import NOW, TWO_PHONES, name, numbered, page, want
 from cast import ALICE
 from reachbook import contact, contact_channel, event
 from reachbook.contact import Contact, WantedContact
-from reachbook.contact_channel import Reach
 from reachbook.event import Kind
+from reachbook.reach import Reach
 
 
 def alice() -> Contact:
@@ -27,7 +27,7 @@ def alice() -> Contact:
 
 def told(before: Reach | None, after: Reach) -> tuple[Any, Any]:
     was, now = event.told(event.change(before, after))
-    return (None if was is None else json.loads(was)), json.loads(now)
+    return (None if was is None else json.loads(was)), json.loads(now or "null")
 
 
 def test_it_works() -> None:

@@ -11,10 +11,10 @@ from cast import ALICE, MASTER_KEY
 from reachbook import credential, moment
 from reachbook.access import Access
 from reachbook.administration import Administration
-from reachbook.contact_channel import Reach
 from reachbook.credential import Representation
 from reachbook.first_run import welcome
 from reachbook.measures import Measures
+from reachbook.reach import Reach
 from reachbook.storage import Store, open_store
 from reachbook.wire import answer
 from seeds import ALICE_LIST
@@ -34,7 +34,7 @@ async def test_it_works(store: Store) -> None:
     made = await welcome(store, Administration(store, moment.now), MASTER_KEY)
 
     assert made is not None
-    access = Access(store, MASTER_KEY, moment.now, Measures())
+    access = Access(store, (MASTER_KEY,), moment.now, Measures())
     caller = await access.caller(f"Bearer {made.api_key}")
     seen = await store.read(Reach, caller.team_id, ALICE)
     await access.close()

@@ -30,7 +30,10 @@ NESTING = 3
 PARAMETERS = 5
 TALK = "make it simpler, or say why not: # house: <reason>"
 
-WORDS = ("errors", "moment", "address", "contact_channel", "contact", "credential", "event")
+WORDS = (
+    *("errors", "moment", "address", "explain", "credential", "reach", "contact_channel"),
+    *("contact", "event", "history"),
+)
 WORDS_MAY_USE = {"msgspec", "phonenumbers", "email_validator", "cryptography", "reachbook"}
 WIRE_MAY_USE = {"msgspec", "reachbook"}
 

@@ -12,7 +12,7 @@ from reachbook.measures import Measures
 
 def worker(book: Book, master_key: bytes = MASTER_KEY) -> Access:
     """A worker that has seen no token yet."""
-    return Access(book.store, master_key, book.clock, Measures())
+    return Access(book.store, (master_key,), book.clock, Measures())
 
 
 async def refusal(access: Access, authorization: str | None) -> Refusal:

@@ -5,59 +5,93 @@ The walk of one request, POST /v2/contact/{contactID}/channel:
   1  http/app.py              finds the route                           one list of routes
   2  http/middleware.py       gives it an id, and at the end a log line
   3  http/resource.py         judges it in order: method (405), caller (401, 403), allowance (429)
+                              and looks for what its Idempotency-Key was answered before
   4  http/contact_channel.py  decodes path, query and body → Wanted     400 if malformed
-  5  service.py               seen = await store.read(Reach, team, uuid)      one read, its revision
+  5  service/changing.py      seen = await store.read(Reach, team, uuid)      one read, its revision
   6  contact_channel.py       after = add(seen, wanted, now)            a pure rule; 404, 409
-  7  service.py               await store.commit(Commit(...))           one write: rev, rows, event
+  7  service/changing.py      await store.commit(Commit(...))           one write: rev, rows, event
   8  http/contact_channel.py  encodes the contact's whole list → 200
 
 The words, pure, without I/O and without a clock:
   errors.py                   the ways we say no; no HTTP here
   moment.py                   microseconds since the epoch, and how they are written
   address.py                  what was typed → the canonical address and its identity
-  contact_channel.py          ContactChannel, Reach; the rules add, replace, remove, pick
-  contact.py                  Contact; the rules create and delete
+  explain.py                  how an address was read, told to a person
+  reach.py                    ContactChannel, and Reach: a contact's channels at one revision
+  contact_channel.py          the rules add, replace, remove, patch, make_primary, give_up
+  contact.py                  Contact; the rules create, update, delete, erase
   credential.py               API secret, API key; a bearer token read and verified
   event.py                    what happened: one frozen fact a revision, before and after
+  history.py                  events folded: a contact as of a revision or a moment
 What is counted:
   measures.py                 counters and gauges for Prometheus, handed to the rooms that count
-The vendor's JSON, both ways:
-  wire/                       wire/request.py in, wire/answer.py and wire/refusal.py out
+JSON, both ways:
+  wire/                       the vendor's: wire/request.py, wire/answer.py, wire/refusal.py
+  wire/query.py               query strings, and what is said of a name that we do not know
+  wire/directory.py           many contacts: lists, search, bulk
+  wire/own.py                 what /x takes and shows: resolve, one channel with all we know of it
+  wire/happened.py            events, pages of them, the export
+  wire/shown.py               the rows of bulk bodies, for the description alone
 The use cases: read, rule, commit:
-  service.py                  contacts and their channels, for one team at a time
+  service/                    what one can ask of the book, for one team at a time
+  service/changing.py         how a contact is changed; how owners make way for a move
+  service/channels.py         a contact's channels; beside it service/contacts.py
+  service/resolve.py          who is this; service/lookup.py: own type first, then the phone family
+  service/history.py          history, feed, as_of, export, erase
   access.py                   who is asking: a token → Caller, trusted for 0.9 s
   administration.py           teams and credentials, for the person at the terminal
   first_run.py                the first start: a team, its credentials, the contact of the seeds
+  doctor/                     what should never be; doctor/finding.py is one fault
+  doctor/reading.py           all that is kept under a contact's number, in bounded pages
+  doctor/contact.py           one contact judged; doctor/team.py a whole team, doctor/repair.py
 The storage, the only door to data:
   storage/                    what the others may import from here
   storage/door.py             which engine a database URL means
   storage/store.py            what is kept and looked up, in words; who is in the way of a commit
+  storage/directory.py        reads that span contacts: pages, owners, what happened, the feed
   storage/commit.py           a commit is a value; so is the answer to it
+  storage/rows.py             rows of the statements → words
   storage/engine.py           the waist: what a store asks of an engine
   storage/postgres.py         how PostgreSQL connects, binds, commits, complains
+  storage/postgres_pool.py    its connections: lent, bounded, given up when they do not answer
+  storage/postgres_schema.py  how its schema is brought up to date
   storage/sqlite.py           the same answers for SQLite
   storage/sqlite_writer.py    its one writing thread: what waits together shares an fsync
   storage/sql/                every statement, a page per noun, each named and explained
+  storage/backup.py           a SQLite store as one file: copied while in use, checked, put back
   storage/migrations/         numbered steps to the schema, one file for each engine
 HTTP:
   http/                       http/app.py: routes, middleware, lifespan. Start reading here
   http/resource.py            one path and its methods; the order in which a request is judged
   http/message.py             a request as a handler sees it; the answer, the refusal
+  http/conditions.py          ETag, If-Match, If-None-Match, Idempotency-Key
   http/middleware.py          what surrounds every request, unknown routes included
   http/allowance.py           requests a minute for each credential
   http/desk.py                what every handler works with
   http/contact_channel.py     the five operations: decode, ask, encode, return
-  http/contact.py             contacts as far as channels need them, and the team
+  http/contact.py             one contact, and the team; http/contacts.py: many at once
+  http/resolve.py             who is this: one address, or up to 1,000
+  http/known_channel.py       one channel, exactly, and with all that we know of it
+  http/history.py             history, feed, export, erase
   http/probes.py              alive, ready, and what was counted
+  http/examples.py            Alice of the seeds, and refusals as the rules say them
+  http/openapi.py             the description: what the handlers say of themselves
+  http/shared.py              and what many of them share, said once
+  http/docs.py                the page that shows it
   http/deadline.py            the one place that touches the server's protocol: slow clients, caps
 The program:
   settings.py                 flags, then environment, then defaults → Settings, once
   master_key.py               the key that API secrets are sealed under
   logs.py                     JSON lines on standard error
   server.py                   from settings to a listening socket, and back to silence
+  supervising.py              the processes that serve: one, or a parent with its workers
   cli/                        knows everyone, known by nobody; cli/common.py is what commands share
   cli/serve.py                serve, migrate, settings
-  cli/team.py                 team; beside it cli/credential.py (secret, key) and cli/contact.py
+  cli/operate.py              doctor, backup, restore, rekey
+  cli/team.py                 team; beside it cli/credential.py (secret, key)
+  cli/resolve.py              resolve; cli/values.py: arguments that may begin with a + or a -
+  cli/contact.py              contact create and show; cli/past.py: history, export, erase
+  cli/channel.py              channel
   __main__.py                 python -m reachbook
 """
 

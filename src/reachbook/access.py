@@ -31,6 +31,7 @@ USE_NOTED_EVERY = 60_000_000
 
 Clock = Callable[[], int]
 Key = TypeVar("Key")
+Keys = tuple[bytes, ...]
 Value = TypeVar("Value")
 
 
@@ -43,12 +44,24 @@ class Known(Struct, frozen=True):
 
 
 class Access:
-    """Verifies tokens against the credentials in the store."""
+    """Verifies tokens against the credentials in the store.
 
-    def __init__(self, store: Store, master_key: bytes, clock: Clock, measures: Measures) -> None:
+    `keys` are the master keys, the current one first. `reread` looks where they come from, and is
+    asked when none of them opens a secret: the master key may have been turned since.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        keys: Keys,
+        clock: Clock,
+        measures: Measures,
+        reread: Callable[[], Keys] | None = None,
+    ) -> None:
         self._store = store
         self._measures = measures
-        self._master_key = master_key
+        self._keys = keys
+        self._reread = reread
         self._clock = clock
         self._known: dict[tuple[CredentialKind, str], Known] = {}
         self._verified: dict[str, tuple[str, float]] = {}
@@ -103,7 +116,10 @@ class Access:
     def _signing_key(self, kind: CredentialKind, found: Credential | None) -> bytes | None:
         if found is None or kind != "api_secret":
             return None
-        secret_key = credentials.unseal(self._master_key, found.id, found.proof)
+        secret_key = credentials.unseal_any(self._keys, found.id, found.proof)
+        if secret_key is None and self._reread is not None:
+            self._keys = self._reread() or self._keys
+            secret_key = credentials.unseal_any(self._keys, found.id, found.proof)
         return credentials.signing_key(found.id, secret_key) if secret_key is not None else None
 
     def _live(self, kind: CredentialKind, known: Known) -> Caller:

@@ -28,6 +28,13 @@ class Terms(Struct, frozen=True):
     read_only: bool = False
 
 
+class Rekeyed(Struct, frozen=True):
+    """What a turn of the master key has done, and the live secrets that no key opens."""
+
+    resealed: int
+    unopened: list[str]
+
+
 class Administration:
     """Teams and credentials. `clock` gives microseconds since the epoch."""
 
@@ -115,6 +122,22 @@ class Administration:
                 f"{ident} has been revoked since {moment.exact(found.revoked or now)}.",
             )
         return found
+
+    async def rekey(self, keys: tuple[bytes, ...]) -> Rekeyed:
+        """Seal what an earlier master key sealed with the first of `keys`, one secret a commit."""
+        current, *earlier = keys
+        done = Rekeyed(0, [])
+        for one in await self.list("api_secret", None):
+            if credentials.unseal(current, one.id, one.proof) is not None:
+                continue
+            secret_key = credentials.unseal_any(tuple(earlier), one.id, one.proof)
+            if secret_key is not None:
+                sealed = credentials.seal(current, one.id, secret_key)
+                resealed = await self._store.reseal(one, sealed)
+                done = replace(done, resealed=done.resealed + resealed)
+            elif one.revoked is None:
+                done = replace(done, unopened=[*done.unopened, one.id])
+        return done
 
     def _new(self, team: Team, ident: str, proof: bytes, terms: Terms) -> Credential:
         return Credential(

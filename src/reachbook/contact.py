@@ -1,4 +1,4 @@
-"""A contact: whom the channels reach, and the rules by which contacts come and go."""
+"""A contact: whom the channels reach, and the rules by which contacts come, change and go."""
 
 from __future__ import annotations
 
@@ -6,24 +6,31 @@ from msgspec import UNSET, Struct, UnsetType, field
 from msgspec.structs import asdict
 from msgspec.structs import replace as with_fields
 
+from reachbook import address as addresses
 from reachbook import contact_channel
-from reachbook.contact_channel import Reach, Wanted
+from reachbook.address import Address, ChannelType
+from reachbook.contact_channel import Wanted
 from reachbook.errors import Reason, Refusal
+from reachbook.reach import Named, Reach, found, matching, moment, primary
 
 MAX_TAGS = 5
 NOT_STORED = 0
+
+PHONE = ChannelType("phone")
+EMAIL = ChannelType("email")
 
 
 class Contact(Reach, frozen=True):
     """A contact as the store keeps it: its page of the book, and what is known of the person.
 
-    `created`, `updated` and `deleted` are microseconds since the epoch. `custom` is the JSON
-    object of the team's own fields, `tags` the ids of at most five tags; `external_id` is unique
-    in a team.
+    `created`, `updated`, `deleted` and `erased` are microseconds since the epoch. `custom` is the
+    JSON object of the team's own fields, `tags` the ids of at most five tags; `external_id` is
+    unique in a team.
     """
 
     created: int
     deleted: int | None = None
+    erased: int | None = None
     first: str = ""
     last: str = ""
     display_name: str = ""
@@ -36,9 +43,14 @@ class Contact(Reach, frozen=True):
 
 
 class WantedContact(Struct, frozen=True):
-    """What a client asks a contact to be. A field left unset stays as it is."""
+    """What a client asks a contact to be. A field left unset stays as it is.
+
+    `phone` and `email` are the primary channels of those types; null takes the primary one away.
+    """
 
     channels: tuple[Wanted, ...] = ()
+    phone: Address | UnsetType | None = UNSET
+    email: Address | UnsetType | None = UNSET
     first: str | UnsetType = UNSET
     last: str | UnsetType = UNSET
     display_name: str | UnsetType = UNSET
@@ -51,23 +63,53 @@ class WantedContact(Struct, frozen=True):
 
 
 def create(team_id: int, uuid: str, wanted: WantedContact, now: int) -> Contact:
-    """POST /v2/contact: a new contact with its channels, its first revision."""
-    new = Contact(
+    """A new contact with its channels, its first revision."""
+    empty = Contact(
         team_id=team_id, id=NOT_STORED, uuid=uuid, rev=0, updated=now - 1, channels=(), created=now
     )
-    supplied = {name: value for name, value in asdict(wanted).items() if value is not UNSET}
-    del supplied["channels"]
-    for channel in wanted.channels:
-        new = with_fields(new, channels=contact_channel.add(new, channel, now).channels)
-    return with_fields(new, rev=1, updated=now, **supplied)
+    filled = with_fields(empty, channels=_with_wanted(empty, wanted, now).channels)
+    return with_fields(filled, rev=1, updated=now, **_supplied(wanted))
+
+
+def update(contact: Contact | None, wanted: WantedContact, now: int, *, overwrite: bool) -> Contact:
+    """What is supplied is set; `custom` is merged, or replaced when `overwrite`."""
+    if contact is None:
+        for channel in _all_wanted(wanted):
+            addresses.certain(channel.address)
+    known = found(contact)
+    supplied = _supplied(wanted)
+    if "custom" in supplied and not overwrite and wanted.custom is not UNSET:
+        supplied["custom"] = {**known.custom, **wanted.custom}
+    channels = _with_wanted(known, wanted, now).channels
+    after = with_fields(known, channels=channels, **supplied)
+    if after == known:
+        return known
+    return with_fields(after, rev=known.rev + 1, updated=moment(known, now))
 
 
 def delete(contact: Contact | None, now: int) -> Contact:
-    """DELETE /v2/contact/{contactID}: what only one may have is free, the contact is hidden."""
-    known = contact_channel.found(contact)
-    at = contact_channel.moment(known, now)
+    """What only one may have is free, the contact is hidden; its history remains."""
+    known = found(contact)
+    at = moment(known, now)
     freed = {"channels": (), "external_id": None}
     return with_fields(known, rev=known.rev + 1, updated=at, deleted=at, **freed)
+
+
+def erase(contact: Contact | None, now: int) -> Contact:
+    """Nothing personal is left: a tombstone with the UUID, so that followers can purge."""
+    known = found(contact)
+    at = moment(known, now)
+    return Contact(
+        team_id=known.team_id,
+        id=known.id,
+        uuid=known.uuid,
+        rev=known.rev + 1,
+        updated=at,
+        channels=(),
+        created=known.created,
+        deleted=known.deleted or at,
+        erased=at,
+    )
 
 
 def too_many_tags(count: int) -> Refusal:
@@ -77,3 +119,57 @@ def too_many_tags(count: int) -> Refusal:
         f"A contact has at most {MAX_TAGS} tags; {count} were sent.",
         fields={"tags": f"more than {MAX_TAGS}"},
     )
+
+
+def erased(uuid: str) -> Refusal:
+    """The 410 of an erased contact's past."""
+    return Refusal(Reason.ERASED, f"Contact {uuid} was erased; nothing of it is kept but this.")
+
+
+def _supplied(wanted: WantedContact) -> dict[str, object]:
+    apart = {"channels", "phone", "email"}
+    return {
+        name: value
+        for name, value in asdict(wanted).items()
+        if value is not UNSET and name not in apart
+    }
+
+
+def _all_wanted(wanted: WantedContact) -> list[Wanted]:
+    views = [one for one in (wanted.phone, wanted.email) if isinstance(one, Address)]
+    return [*(Wanted(one) for one in views), *wanted.channels]
+
+
+def _with_wanted(contact: Contact, wanted: WantedContact, now: int) -> Reach:
+    """The contact's reach with `phone` and `email` first, so that they are primary, then the list.
+
+    Every step is taken at the same moment: it is one change.
+    """
+    reach: Reach = contact
+    for kind, view in ((PHONE, wanted.phone), (EMAIL, wanted.email)):
+        if view is not UNSET:
+            reach = _with_view(reach, kind, view, now)
+    for channel in wanted.channels:
+        reach = _at_once(contact, contact_channel.add(reach, channel, now))
+    return reach
+
+
+def _with_view(reach: Reach, kind: ChannelType, view: Address | None, now: int) -> Reach:
+    """Write the primary channel of a type: add, replace, or take it away.
+
+    An address that the contact has beside the primary one becomes primary, as it is written now.
+    """
+    current = primary(matching(reach, Named(kind)))
+    if view is None:
+        return _at_once(reach, contact_channel.give_up(reach, current, now)) if current else reach
+    held = matching(reach, Named(kind, view))
+    if current is None:
+        return _at_once(reach, contact_channel.add(reach, Wanted(view), now))
+    if held and held[0] is not current:
+        reach = _at_once(reach, contact_channel.make_primary(reach, held[0].id, now))
+    return _at_once(reach, contact_channel.replace(reach, Wanted(view), Named(kind), now))
+
+
+def _at_once(seen: Reach, after: Reach) -> Reach:
+    """A step within one change: the revision and the moment belong to the whole."""
+    return with_fields(after, rev=seen.rev, updated=seen.updated)

@@ -1,4 +1,4 @@
-"""A contact channel, and the rules by which a contact's channels change.
+"""The rules by which a contact's channels change.
 
 The rules are pure: a `Reach` and what is wanted go in, the `Reach` as it will be comes out, or a
 refusal. A rule that finds nothing to do returns the very `Reach` it was given.
@@ -6,54 +6,40 @@ refusal. A rule that finds nothing to do returns the very `Reach` it was given.
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import TypeVar
 
 from msgspec import UNSET, Struct, UnsetType
 from msgspec.structs import replace as with_fields
 
 from reachbook import address as addresses
-from reachbook.address import Address, ChannelType
+from reachbook.address import Address
 from reachbook.errors import Reason, Refusal
+from reachbook.reach import (
+    NOT_NUMBERED,
+    Consent,
+    ContactChannel,
+    HeldReason,
+    Named,
+    Reach,
+    address_taken,
+    by_number,
+    found,
+    matching,
+    moment,
+    no_channel,
+    pick,
+    primary,
+)
 
-MICROSECOND = 1
-NOT_NUMBERED = 0
-
-
-class ContactChannel(Struct, frozen=True):
-    """One way to reach a contact (seed 000, "The ContactChannel object").
-
-    `created` and `updated` are microseconds since the epoch, UTC. `made_primary` is the contact's
-    revision when the channel was made the primary of its type, else null. `id` is 0 until the
-    store has numbered the channel.
-    """
-
-    id: int
-    channel_type: ChannelType
-    channel_id: str
-    scope: str
-    identity: str
-    channel_handle: str
-    info_channel: str
-    made_primary: int | None
-    created: int
-    updated: int
+Value = TypeVar("Value")
 
 
-class Reach(Struct, frozen=True):
-    """How a contact can be reached: its page of the book, at one revision.
+class OnConflict(StrEnum):
+    """What happens when another contact owns the address that is to be added."""
 
-    `channels` run oldest first. `id` is the contact's integer id, `updated` is in microseconds.
-    """
-
-    team_id: int
-    id: int
-    uuid: str
-    rev: int
-    updated: int
-    channels: tuple[ContactChannel, ...]
-
-
-Page = TypeVar("Page", bound=Reach)
+    REFUSE = "refuse"
+    MOVE = "move"
 
 
 class Wanted(Struct, frozen=True):
@@ -64,11 +50,16 @@ class Wanted(Struct, frozen=True):
     info_channel: str | UnsetType = UNSET
 
 
-class Named(Struct, frozen=True):
-    """Which channel is meant: the one of a type, or exactly the one with an address of it."""
+class Patch(Struct, frozen=True):
+    """What a PATCH sets on one channel. A field left unset stays as it is; "" clears it."""
 
-    channel_type: ChannelType
-    address: Address | None = None
+    channel_handle: str | UnsetType = UNSET
+    info_channel: str | UnsetType = UNSET
+    label: str | UnsetType = UNSET
+    held: bool | UnsetType = UNSET
+    held_reason: HeldReason | UnsetType = UNSET
+    consent: Consent | UnsetType = UNSET
+    consent_source: str | UnsetType = UNSET
 
 
 def add(reach: Reach | None, wanted: Wanted, now: int) -> Reach:
@@ -84,85 +75,95 @@ def add(reach: Reach | None, wanted: Wanted, now: int) -> Reach:
 
 
 def replace(reach: Reach | None, wanted: Wanted, named: Named, now: int) -> Reach:
-    """PUT: the channel of that type gets another address, and keeps its `id` and `created`."""
+    """PUT: the channel of that type gets another address, and keeps its `id` and `created`.
+
+    Consent and hold were the old address's; another identity begins without them.
+    """
     if reach is None or _same_address(reach, wanted) is None:
         addresses.certain(wanted.address)
     known = found(reach)
     target = pick(known, named)
-    at = moment(known, now)
-    after = _with_supplied(target, wanted, channel_id=wanted.address.channel_id)
-    for other in known.channels:
-        if other is not target and _identity(other) == _identity(after):
-            raise address_taken(known.uuid, other)
-    return _changed(known, target, after, at)
+    after = with_fields(
+        _with_supplied(target, wanted),
+        channel_id=wanted.address.channel_id,
+        identity=wanted.address.identity,
+    )
+    if after.identity != target.identity:
+        after = with_fields(
+            after, held_reason=None, consent=Consent.UNKNOWN, consent_source="", consent_at=None
+        )
+    _refuse_twin(known, target, after)
+    return _changed(known, target, after, moment(known, now))
 
 
 def remove(reach: Reach | None, named: Named, now: int) -> Reach:
     """DELETE: the channel goes for good. When several could be meant, none does."""
     known = found(reach)
-    matching = _matching(known, named)
-    if not matching:
-        raise _no_channel(named)
-    if len(matching) > 1:
+    meant = matching(known, named)
+    if not meant:
+        raise no_channel(named)
+    if len(meant) > 1:
         raise Refusal(
             Reason.SEVERAL,
-            f"The contact has {len(matching)} {named.channel_type} channels; name one with "
+            f"The contact has {len(meant)} {named.channel_type} channels; name one with "
             "?channel_id=, so that a repeated DELETE cannot take another.",
-            facts={"channels": with_fields(known, channels=tuple(matching))},
+            facts={"channels": with_fields(known, channels=tuple(meant))},
         )
-    left = tuple(one for one in known.channels if one is not matching[0])
-    return _with_channels(known, left, moment(known, now))
+    return _without(known, meant[0], now)
 
 
-def pick(reach: Reach | None, named: Named) -> ContactChannel:
-    """GET by type: the primary one, or the one that `?channel_id=` names."""
-    channel = primary(_matching(found(reach), named))
-    if channel is None:
-        raise _no_channel(named)
-    return channel
+def remove_exactly(reach: Reach | None, number: int, now: int) -> Reach:
+    """DELETE of one channel by its id."""
+    return _without(found(reach), by_number(reach, number), now)
 
 
-def primary(channels: list[ContactChannel]) -> ContactChannel | None:
-    """Of channels of one type, the one last made primary, else the oldest."""
-    return min(
-        channels, key=lambda one: (-(one.made_primary or 0), one.created, one.id), default=None
+def give_up(reach: Reach, taken: ContactChannel, now: int) -> Reach:
+    """Another contact takes the address: the owner loses the channel."""
+    return _without(reach, by_number(reach, taken.id), now)
+
+
+def make_primary(reach: Reach | None, number: int, now: int) -> Reach:
+    """The channel becomes the primary one of its type."""
+    known, target = found(reach), by_number(reach, number)
+    if primary(matching(known, Named(target.channel_type))) is target:
+        return known
+    after = with_fields(target, made_primary=known.rev + 1)
+    return _changed(known, target, after, moment(known, now))
+
+
+def patch(reach: Reach | None, number: int, wanted: Patch, now: int) -> Reach:
+    """PATCH: set what we know of one channel."""
+    known, target = found(reach), by_number(reach, number)
+    at = moment(known, now)
+    info_channel = _either(wanted.info_channel, target.info_channel)
+    after = with_fields(
+        target,
+        channel_handle=_either(wanted.channel_handle, target.channel_handle),
+        info_channel=info_channel,
+        scope=addresses.scope(target.channel_type, info_channel),
+        label=_either(wanted.label, target.label),
+        held_reason=_held_reason(target, wanted),
+        consent_source=_either(wanted.consent_source, target.consent_source),
     )
+    if wanted.consent is not UNSET and wanted.consent is not target.consent:
+        after = with_fields(after, consent=wanted.consent, consent_at=at)
+    _refuse_twin(known, target, after)
+    return _changed(known, target, after, at)
 
 
-def found(reach: Page | None) -> Page:
-    """The contact that was looked for, or `no_contact`: ours, erased and foreign read the same."""
-    if reach is None:
-        raise Refusal(Reason.NO_CONTACT, "This team has no contact with that UUID; check the path.")
-    return reach
-
-
-def moment(reach: Reach, now: int) -> int:
-    """When a change happens: now, but always after the last one, whatever the clocks say."""
-    return max(now, reach.updated + MICROSECOND)
-
-
-def address_taken(owner_uuid: str, channel: ContactChannel) -> Refusal:
-    """The 409 that names who has the address."""
-    return Refusal(
-        Reason.ADDRESS_TAKEN,
-        f"{channel.channel_type} {channel.channel_id} already belongs to contact {owner_uuid}; "
-        "remove it there first, or use that contact.",
-        fields={"channel_id": "already belongs to a contact"},
-        facts={
-            "conflicting_contact_id": owner_uuid,
-            "conflicting_channel_id": channel.id,
-            "channel_id": channel.channel_id,
-        },
-    )
-
-
-def _matching(reach: Reach, named: Named) -> list[ContactChannel]:
-    return [
-        one
-        for one in reach.channels
-        if one.channel_type == named.channel_type
-        and (named.address is None or one.identity == named.address.identity)
-    ]
+def _held_reason(target: ContactChannel, wanted: Patch) -> HeldReason | None:
+    """A hold has a reason, `other` when none is given; a reason alone changes a hold's."""
+    held = target.held_reason is not None if wanted.held is UNSET else wanted.held
+    if not held:
+        if wanted.held_reason is not UNSET:
+            raise Refusal(
+                Reason.BAD_VALUE,
+                "held_reason says why a channel is held, and this one is not; "
+                "send held: true with it.",
+                fields={"held_reason": "the channel is not held"},
+            )
+        return None
+    return _either(wanted.held_reason, target.held_reason or HeldReason.OTHER)
 
 
 def _same_address(reach: Reach, wanted: Wanted) -> ContactChannel | None:
@@ -171,19 +172,26 @@ def _same_address(reach: Reach, wanted: Wanted) -> ContactChannel | None:
     An id under another page is the same address to the contact that holds it: its info channel
     differs, and is updated.
     """
-    return primary(_matching(reach, Named(wanted.address.channel_type, wanted.address)))
+    return primary(matching(reach, Named(wanted.address.channel_type, wanted.address)))
+
+
+def _refuse_twin(reach: Reach, target: ContactChannel, after: ContactChannel) -> None:
+    """Two channels of one contact cannot have one address."""
+    for other in reach.channels:
+        if other is not target and _identity(other) == _identity(after):
+            raise address_taken(reach.uuid, other)
 
 
 def _new(wanted: Wanted, at: int) -> ContactChannel:
     address = wanted.address
-    info_channel = "" if wanted.info_channel is UNSET else wanted.info_channel
+    info_channel = _either(wanted.info_channel, "")
     return ContactChannel(
         id=NOT_NUMBERED,
         channel_type=address.channel_type,
         channel_id=address.channel_id,
         scope=addresses.scope(address.channel_type, info_channel),
         identity=address.identity,
-        channel_handle="" if wanted.channel_handle is UNSET else wanted.channel_handle,
+        channel_handle=_either(wanted.channel_handle, ""),
         info_channel=info_channel,
         made_primary=None,
         created=at,
@@ -191,16 +199,11 @@ def _new(wanted: Wanted, at: int) -> ContactChannel:
     )
 
 
-def _with_supplied(
-    channel: ContactChannel, wanted: Wanted, channel_id: str | None = None
-) -> ContactChannel:
-    handle, info = wanted.channel_handle, wanted.info_channel
-    info_channel = channel.info_channel if info is UNSET else info
+def _with_supplied(channel: ContactChannel, wanted: Wanted) -> ContactChannel:
+    info_channel = _either(wanted.info_channel, channel.info_channel)
     return with_fields(
         channel,
-        channel_id=channel.channel_id if channel_id is None else channel_id,
-        identity=wanted.address.identity,
-        channel_handle=channel.channel_handle if handle is UNSET else handle,
+        channel_handle=_either(wanted.channel_handle, channel.channel_handle),
         info_channel=info_channel,
         scope=addresses.scope(channel.channel_type, info_channel),
     )
@@ -215,6 +218,11 @@ def _changed(reach: Reach, before: ContactChannel, after: ContactChannel, at: in
     )
 
 
+def _without(reach: Reach, gone: ContactChannel, now: int) -> Reach:
+    left = tuple(one for one in reach.channels if one is not gone)
+    return _with_channels(reach, left, moment(reach, now))
+
+
 def _with_channels(reach: Reach, channels: tuple[ContactChannel, ...], at: int) -> Reach:
     return with_fields(reach, rev=reach.rev + 1, updated=at, channels=channels)
 
@@ -224,10 +232,5 @@ def _identity(channel: ContactChannel) -> tuple[str, str]:
     return channel.channel_type, channel.identity
 
 
-def _no_channel(named: Named) -> Refusal:
-    which = "" if named.address is None else " with that address"
-    return Refusal(
-        Reason.NO_CHANNEL,
-        f"The contact has no {named.channel_type} channel{which}; "
-        "GET its channels to see what it has.",
-    )
+def _either(supplied: Value | UnsetType, kept: Value) -> Value:
+    return kept if supplied is UNSET else supplied

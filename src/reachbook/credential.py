@@ -129,6 +129,12 @@ def unseal(master_key: bytes, secret_id: str, sealed: bytes) -> str | None:
         return None
 
 
+def unseal_any(keys: tuple[bytes, ...], secret_id: str, sealed: bytes) -> str | None:
+    """The plain secret key, by whichever of the master keys sealed it."""
+    opened = (unseal(key, secret_id, sealed) for key in keys)
+    return next((plain for plain in opened if plain is not None), None)
+
+
 def team_hint(credential_id: str) -> int | None:
     """The team that an id says it belongs to; the stored row is the authority."""
     match = _ID.fullmatch(credential_id)

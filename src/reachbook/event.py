@@ -13,7 +13,7 @@ from msgspec import Struct
 from msgspec.structs import asdict
 
 from reachbook.contact import Contact
-from reachbook.contact_channel import Reach
+from reachbook.reach import Reach
 
 _NOT_TOLD = frozenset({"team_id", "id", "rev", "updated", "created", "channels"})
 
@@ -22,10 +22,32 @@ class Kind(StrEnum):
     """What a revision was about."""
 
     CONTACT_CREATED = "contact_created"
+    CONTACT_UPDATED = "contact_updated"
     CONTACT_DELETED = "contact_deleted"
     CHANNEL_ADDED = "channel_added"
     CHANNEL_UPDATED = "channel_updated"
     CHANNEL_REMOVED = "channel_removed"
+    CHANNEL_MOVED_HERE = "channel_moved_here"
+    CHANNEL_MOVED_AWAY = "channel_moved_away"
+    ERASED = "erased"
+    REPAIRED = "repaired"
+
+
+class Happened(Struct, frozen=True):
+    """An event as it is kept. `before` and `after` are JSON texts, null once erased.
+
+    `at` is in microseconds since the epoch; `seq` is null until the feed has numbered it.
+    """
+
+    contact_uuid: str
+    rev: int
+    kind: str
+    before: str | None
+    after: str | None
+    actor: str
+    request_id: str
+    at: int
+    seq: int | None
 
 
 class Change(Struct, frozen=True):
@@ -38,32 +60,45 @@ class Change(Struct, frozen=True):
 
 def change(before: Reach | None, after: Reach) -> Change:
     """The step from one revision to the next, named for what it does to the contact."""
-    if before is None:
-        return Change(Kind.CONTACT_CREATED, before, after)
-    if isinstance(after, Contact) and after.deleted is not None:
-        return Change(Kind.CONTACT_DELETED, before, after)
-    gained = len(after.channels) - len(before.channels)
-    if gained > 0:
-        return Change(Kind.CHANNEL_ADDED, before, after)
-    return Change(Kind.CHANNEL_REMOVED if gained < 0 else Kind.CHANNEL_UPDATED, before, after)
+    return Change(_kind(before, after), before, after)
 
 
-def told(change: Change) -> tuple[str | None, str]:
+def told(one: Change) -> tuple[str | None, str | None]:
     """The values before and after, as JSON texts: the touched channels and the touched fields."""
-    before, after = change.before, change.after
-    old = {one.id: one for one in before.channels} if before else {}
-    new = {one.id: one for one in after.channels}
-    was: dict[str, object] = {"channels": [one for key, one in old.items() if new.get(key) != one]}
-    now: dict[str, object] = {"channels": [one for key, one in new.items() if old.get(key) != one]}
+    before, after = one.before, one.after
+    if one.kind is Kind.ERASED:
+        return None, None
+    old = {each.id: each for each in before.channels} if before else {}
+    new = {each.id: each for each in after.channels}
+    was: dict[str, object] = {
+        "channels": [each for key, each in old.items() if new.get(key) != each]
+    }
+    now: dict[str, object] = {
+        "channels": [each for key, each in new.items() if old.get(key) != each]
+    }
     if isinstance(after, Contact):
-        fields = _fields(before) if isinstance(before, Contact) else {}
-        touched = {key: value for key, value in _fields(after).items() if fields.get(key) != value}
-        was |= {key: fields[key] for key in touched if key in fields}
+        known = fields(before) if isinstance(before, Contact) else {}
+        touched = {key: value for key, value in fields(after).items() if known.get(key) != value}
+        was |= {key: known[key] for key in touched if key in known}
         now |= touched
     return (_text(was) if before else None), _text(now)
 
 
-def _fields(contact: Contact) -> dict[str, object]:
+def _kind(before: Reach | None, after: Reach) -> Kind:
+    if before is None:
+        return Kind.CONTACT_CREATED
+    if isinstance(after, Contact):
+        if after.erased is not None:
+            return Kind.ERASED
+        return Kind.CONTACT_UPDATED if after.deleted is None else Kind.CONTACT_DELETED
+    gained = len(after.channels) - len(before.channels)
+    if gained > 0:
+        return Kind.CHANNEL_ADDED
+    return Kind.CHANNEL_REMOVED if gained < 0 else Kind.CHANNEL_UPDATED
+
+
+def fields(contact: Contact) -> dict[str, object]:
+    """What an event can tell of a contact beside its channels."""
     return {key: value for key, value in asdict(contact).items() if key not in _NOT_TOLD}
 
 

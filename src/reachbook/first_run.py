@@ -60,5 +60,5 @@ async def _make_alice(store: Store, team_id: TeamId) -> None:
     asking = Asking(team_id, ACTOR, ACTOR)
     phone = Wanted(addresses.parse(addresses.channel_type("phone"), ALICE_PHONE))
     email = Wanted(addresses.parse(addresses.channel_type("email"), ALICE_EMAIL))
-    await service.create_contact(asking, WantedContact((phone,), first="Alice"), ALICE)
-    await service.add_channel(asking, ALICE, email)
+    await service.contacts.create(asking, WantedContact((phone,), first="Alice"), ALICE)
+    await service.channels.add(asking, ALICE, email)

@@ -2,22 +2,29 @@
 
 One `Measures` is made when a process starts and handed to the rooms that count. With several
 workers the numbers live in files that all share (`PROMETHEUS_MULTIPROC_DIR`, set by the parent
-before a worker imports anything), and whichever worker is asked adds them up.
+before a worker imports anything), and whichever worker is asked adds them up. What a dead worker
+counted stays in the sums; what it had in hand does not.
 """
 
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
+from glob import glob
+from pathlib import Path
 
 from prometheus_client import (
     CollectorRegistry,
     Counter,
     Gauge,
     Histogram,
+    Metric,
     disable_created_metrics,
     generate_latest,
 )
 from prometheus_client.multiprocess import MultiProcessCollector
+
+from reachbook import __version__
 
 SHARED_DIR = "PROMETHEUS_MULTIPROC_DIR"
 
@@ -25,11 +32,15 @@ disable_created_metrics()  # type: ignore[no-untyped-call]
 
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
 
+# A client may send any of some forty methods; each would be a time series of its own.
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+OTHER_METHOD = "other"
+
 
 def all_workers(shared_dir: str) -> CollectorRegistry:
     """A registry that adds up what every worker keeps in the shared folder."""
     registry = CollectorRegistry()
-    MultiProcessCollector(registry, shared_dir)  # type: ignore[no-untyped-call]
+    registry.register(_Workers(None, shared_dir))  # type: ignore[no-untyped-call]
     return registry
 
 
@@ -38,15 +49,19 @@ class Measures:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
-        self.requests = self._counter("requests", "Requests answered.", "method", "route", "status")
-        self.refusals = self._counter("refusals", "Requests refused, by error_code.", "error_code")
-        self.seconds = Histogram(
+        self._requests = self._counter(
+            "requests", "Requests answered, by route template.", "method", "route", "status"
+        )
+        self._refusals = self._counter("refusals", "Requests refused, by reason.", "error_code")
+        self._seconds = Histogram(
             "reachbook_request_seconds",
-            "Seconds from the first byte of a request's head to the end of its answer.",
-            ["route"],
+            "Seconds from the end of a request's head to the end of its answer; the time its "
+            "body took to arrive is in it.",
+            ["method", "route"],
             registry=self.registry,
             buckets=_SECONDS,
         )
+        self._bound: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
         self.commits = self._counter("commits", "Changes of contacts written.")
         self.transactions = self._counter(
             "transactions", "Database transactions that carried commits; an fsync each."
@@ -58,6 +73,19 @@ class Measures:
         self.token_known, self.token_new = tokens.labels("yes"), tokens.labels("no")
         self.writers_waiting = self._gauge("writers_waiting", "Writes waiting for the store.")
         self.connections_busy = self._gauge("connections_busy", "Database connections in use.")
+        self._gauge("workers", "Processes that serve, by release.", "version").labels(
+            __version__
+        ).set(1)
+
+    def request(self, method: str, route: str, status: int, seconds: float) -> None:
+        """Count one answered request. A label's child is looked up once, not for each request."""
+        bound = self._bound.get((method, route, status)) or self._bind(method, route, status)
+        bound[0].inc()
+        bound[1].observe(seconds)
+
+    def refusal(self, error_code: str) -> None:
+        """Count one refused request."""
+        self._refusals.labels(error_code).inc()
 
     def text(self) -> bytes:
         """The exposition format, for all workers."""
@@ -65,10 +93,48 @@ class Measures:
             return generate_latest(self.registry)
         return generate_latest(all_workers(os.environ[SHARED_DIR]))
 
+    def _bind(self, method: str, route: str, status: int) -> tuple[Counter, Histogram]:
+        named = method if method in _METHODS else OTHER_METHOD
+        bound = (
+            self._requests.labels(named, route, status),
+            self._seconds.labels(named, route),
+        )
+        self._bound[method, route, status] = bound
+        return bound
+
     def _counter(self, name: str, help_text: str, *labels: str) -> Counter:
         return Counter(f"reachbook_{name}", help_text, labels, registry=self.registry)
 
-    def _gauge(self, name: str, help_text: str) -> Gauge:
+    def _gauge(self, name: str, help_text: str, *labels: str) -> Gauge:
         return Gauge(
-            f"reachbook_{name}", help_text, registry=self.registry, multiprocess_mode="livesum"
+            f"reachbook_{name}",
+            help_text,
+            labels,
+            registry=self.registry,
+            multiprocess_mode="livesum",
         )
+
+
+class _Workers(MultiProcessCollector):
+    """The sum over workers, without what a worker that is gone had in hand.
+
+    The parent removes that when it replaces a worker that died; a worker can also go when the
+    parent is told to restart them, and no one removes it then.
+    """
+
+    def collect(self) -> Iterable[Metric]:
+        """Add up the files of the shared folder."""
+        files = glob(f"{self._path}/*.db")  # noqa: PTH207 - as strings, which the merge takes apart
+        return self.merge([file for file in files if not _left_behind(file)])  # type: ignore[no-untyped-call,no-any-return]
+
+
+def _left_behind(file: str) -> bool:
+    """Whether a file holds the live gauges of a process that is gone."""
+    path = Path(file)
+    if not path.name.startswith("gauge_live"):
+        return False
+    try:
+        os.kill(int(path.stem.rpartition("_")[2]), 0)
+    except (ProcessLookupError, PermissionError):  # the number may be someone else's by now
+        return True
+    return False

@@ -2,39 +2,42 @@
 
 from __future__ import annotations
 
+import asyncio
 import fcntl
 import os
 import signal
 import socket
 import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 
 import uvicorn
 from prometheus_client import CollectorRegistry, start_http_server
-from prometheus_client.multiprocess import mark_process_dead
 from starlette.applications import Starlette
-from uvicorn.supervisors import Multiprocess
 
 from reachbook import logs, moment
 from reachbook.access import Access
 from reachbook.administration import Administration
+from reachbook.errors import Refusal
 from reachbook.first_run import Welcome, welcome
 from reachbook.http import app
 from reachbook.http.allowance import Allowance
-from reachbook.http.deadline import IDLE_SECONDS, BoundedProtocol
+from reachbook.http.deadline import IDLE_SECONDS, MAX_CONNECTIONS, BoundedProtocol
 from reachbook.http.desk import Desk
-from reachbook.master_key import open_master_key
+from reachbook.master_key import open_master_key, open_master_keys, reread
 from reachbook.measures import SHARED_DIR, Measures, all_workers
 from reachbook.service import Service
 from reachbook.settings import BadSettingError, Settings
 from reachbook.storage import door, open_store
+from reachbook.supervising import OneProcess, Workers, allow_open_files, ending_with_the_parent
 
-DRAIN_SECONDS = 8
+DRAIN_SECONDS = 7
+CLOSE_SECONDS = 0.5
+SWEEP_SECONDS = 60
 BACKLOG = 1024
-WORKER_START_SECONDS = 30.0
+OPEN_FILES = 4 * MAX_CONNECTIONS
 
 Announce = Callable[[str], None]
 
@@ -82,25 +85,29 @@ def bind(settings: Settings) -> socket.socket:
 
 def run(settings: Settings, listener: socket.socket, announce: Announce) -> None:
     """Serve until a signal says stop; `announce` is called with the URL when we can answer."""
+    allow_open_files(OPEN_FILES)
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
     ready = partial(announce, f"http://{host}:{listener.getsockname()[1]}")
     if settings.workers > 1:
         _run_workers(settings, listener, ready)
         return
-    # Uvicorn raises the signal again when it has drained; drained is what we wanted: exit 0.
-    for one in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(one, lambda *_: None)
     measures = Measures()
+    process = OneProcess(_config(settings, measures), ready)
+    # A signal that comes while we start is heeded, too. Uvicorn raises it again when it has
+    # drained; drained is what we wanted: exit 0.
+    for one in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(one, process.handle_exit)
     with _serving_metrics(settings, measures.registry):
-        _Process(_config(settings, measures), ready).run([listener])
+        process.run([listener])
 
 
 def _run_workers(settings: Settings, listener: socket.socket, ready: Callable[[], None]) -> None:
     """Workers keep what they count in files of one folder; this process only adds them up."""
     with tempfile.TemporaryDirectory(prefix="reachbook-measures-") as shared:
         os.environ[SHARED_DIR] = shared
+        logs.configure()
         with _serving_metrics(settings, all_workers(shared)):
-            _Workers(_config(settings), [listener], ready).run()
+            Workers(_config(settings), [listener], ready).run()
 
 
 def _config(settings: Settings, measures: Measures | None = None) -> uvicorn.Config:
@@ -128,62 +135,40 @@ def make_app(settings: Settings, measures: Measures | None = None) -> Starlette:
     """The application of one process; with several workers each makes its own."""
     logs.configure()
     open_desk = partial(_open_desk, settings, measures or Measures())
-    return app.build(open_desk, shows_metrics=settings.metrics_address is None)
+    return app.build(
+        open_desk,
+        shows_metrics=settings.metrics_address is None,
+        base_path=settings.base_path,
+    )
 
 
 @asynccontextmanager
 async def _open_desk(settings: Settings, measures: Measures) -> AsyncIterator[Desk]:
     store = await open_store(settings.database_url, measures)
-    access = Access(store, await open_master_key(settings, store), moment.now, measures)
+    keys = await open_master_keys(settings, store)
+    access = Access(store, keys, moment.now, measures, partial(reread, settings))
     allowance = Allowance(settings.rate_limit, settings.rate_limit_url)
+    service = Service(store)
+    sweeper = asyncio.create_task(_sweep(service))
     try:
-        yield Desk(Service(store), access, allowance, measures)
+        with ending_with_the_parent():
+            yield Desk(service, access, allowance, measures)
     finally:
-        await access.close()
+        sweeper.cancel()
+        # A store that is away must not hold up the end; what it was to be told can wait.
+        with suppress(TimeoutError):
+            async with asyncio.timeout(CLOSE_SECONDS):
+                await allowance.close()
+                await access.close()
         await store.close()
 
 
-class _Process(uvicorn.Server):
-    """The server of a single process, which tells when it can answer."""
-
-    def __init__(self, config: uvicorn.Config, ready: Callable[[], None]) -> None:
-        super().__init__(config)
-        self._ready = ready
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Start, then tell."""
-        await super().startup(sockets)
-        if self.started:
-            self._ready()
-
-
-class _Workers(Multiprocess):
-    """The parent of several workers, which tells when every one of them can answer."""
-
-    def __init__(
-        self, config: uvicorn.Config, sockets: list[socket.socket], ready: Callable[[], None]
-    ) -> None:
-        super().__init__(config, sockets)
-        self._ready = ready
-
-    def init_processes(self) -> None:
-        """Start the workers, then tell."""
-        super().init_processes()
-        if all(one.wait_until_ready(WORKER_START_SECONDS) for one in self.processes):
-            self._ready()
-
-    def terminate_all(self) -> None:
-        """Stop accepting here too, so that nobody waits in a queue that no worker reads."""
-        for listener in self.sockets:
-            listener.close()
-        super().terminate_all()
-
-    def keep_subprocess_alive(self) -> None:
-        """Replace a worker that died, and stop counting what it had in hand."""
-        before = {one.pid for one in self.processes}
-        super().keep_subprocess_alive()
-        for pid in before - {one.pid for one in self.processes}:
-            mark_process_dead(pid)  # type: ignore[no-untyped-call]
+async def _sweep(service: Service) -> None:
+    """Let answers go that are older than a day, a few at a time, for as long as we serve."""
+    while True:
+        await asyncio.sleep(SWEEP_SECONDS)
+        with suppress(Refusal):  # the store is away; there is time
+            await service.forget_old_answers()
 
 
 @contextmanager

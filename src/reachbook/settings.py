@@ -40,7 +40,8 @@ class Settings(Struct, frozen=True):
     """How the program runs.
 
     `database` is a URL (empty: SQLite in `data_dir`), `master_key` is base64 of 32 bytes (empty:
-    the key file in `data_dir`), `rate_limit` is requests a minute for each credential (0: off),
+    the key file in `data_dir`), `master_key_previous` the one before it, which opens secrets and
+    seals none, `rate_limit` is requests a minute for each credential (0: off),
     counted per process unless `rate_limit_url` names a Redis or Valkey. `metrics` is HOST:PORT
     where /metrics is served instead (empty: beside the API). `base_path` is where a proxy shows
     us, and `trusted_proxies` are the addresses whose X-Forwarded-For is believed.
@@ -49,6 +50,7 @@ class Settings(Struct, frozen=True):
     database: str = ""
     data_dir: str = ""
     master_key: str = ""
+    master_key_previous: str = ""
     host: str = "127.0.0.1"
     port: int = 8080
     workers: int = 1
@@ -108,6 +110,7 @@ def shown(settings: Settings, sources: Mapping[str, Source]) -> dict[str, dict[s
         "database": _without_password(settings.database_url),
         "data_dir": str(settings.directory),
         "master_key": HIDDEN if settings.master_key else "",
+        "master_key_previous": HIDDEN if settings.master_key_previous else "",
         "rate_limit_url": _without_password(settings.rate_limit_url),
     }
     return {name: {"value": values[name], "source": sources[name]} for name in values}
@@ -134,6 +137,8 @@ def _check(settings: Settings) -> None:
         raise BadSettingError("REACHBOOK_METRICS is HOST:PORT, like 127.0.0.1:9100.")
     if settings.master_key:
         decode_master_key(settings.master_key)
+    if settings.master_key_previous:
+        decode_master_key(settings.master_key_previous, "REACHBOOK_MASTER_KEY_PREVIOUS")
     limits = {"port": (0, MAX_PORT), "workers": (1, 64), "rate_limit": (0, 10_000_000)}
     for name, (least, most) in limits.items():
         if not least <= getattr(settings, name) <= most:

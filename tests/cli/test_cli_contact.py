@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import re
+import subprocess
 
 import pytest
 
 from cast import ALICE, NOBODY
-from processes import Done, Home
+from processes import COMMAND_SECONDS, PROGRAM, Done, Home
 
 KEYS = {
     "id",
@@ -33,6 +35,20 @@ KEYS = {
 
 def create(home: Home, *arguments: str) -> Done:
     return home.run("contact", "create", "--team", "1", *arguments)
+
+
+def erase(home: Home, *, typed: str) -> Done:
+    """Erase Alice, with what a person types when asked."""
+    done = subprocess.run(
+        [PROGRAM, "contact", "erase", ALICE, "--json"],
+        check=False,
+        capture_output=True,
+        text=True,
+        input=typed,
+        env=home._environment(),
+        timeout=COMMAND_SECONDS,
+    )
+    return Done(done.returncode, done.stdout, done.stderr)
 
 
 def test_it_works(housed: Home) -> None:
@@ -149,6 +165,121 @@ def test_an_unknown_team_is_refused(housed: Home, team: str) -> None:
     assert said in housed.run("contact", "show", ALICE, "--team", team).refusal()
 
 
+def test_the_team_may_be_left_out_when_there_is_one(housed: Home) -> None:
+    made = housed.json("contact", "create", "--uuid", ALICE)
+
+    assert housed.json("contact", "show", ALICE) == made
+
+
+def test_several_teams_have_to_be_told_apart(bobs: Home) -> None:
+    bobs.json("team", "create", "Charlie's team")
+
+    said = bobs.run("contact", "create").refusal()
+
+    assert said == (
+        "There are 2 teams, so say which with --team: 1 (Bob's team), 2 (Charlie's team)."
+    )
+    assert bobs.run("contact", "show", ALICE).refusal() == said
+
+
+def test_without_a_team_one_is_told_how_to_make_it(home: Home) -> None:
+    assert "reachbook team create" in home.run("contact", "create").refusal()
+
+
+def test_the_history_is_a_table_newest_first(housed: Home) -> None:
+    create(housed, "--uuid", ALICE, "--first", "Alice").succeeded()
+    housed.run("channel", "add", ALICE, "+15105553344").succeeded()
+    housed.run("channel", "remove", ALICE, "ch_001").succeeded()
+
+    shown = housed.run("contact", "history", ALICE).succeeded()
+
+    told = [line.split(maxsplit=3) for line in shown.splitlines()[1:]]
+    assert [(rev, kind) for rev, _, kind, _ in told] == [
+        ("3", "channel_removed"),
+        ("2", "channel_added"),
+        ("1", "contact_created"),
+    ]
+    assert "command line" in shown
+    assert "- phone 15105553344" in told[0][3]
+    assert "+ phone 15105553344" in told[1][3]
+    assert "first: Alice" in told[2][3]
+
+
+def test_the_history_has_pages(housed: Home) -> None:
+    create(housed, "--uuid", ALICE, "--channel", "phone=15105553344").succeeded()
+    housed.run("channel", "add", ALICE, "alice@example.com").succeeded()
+
+    newest = housed.json("contact", "history", ALICE, "--limit", "1")
+    rest = housed.json("contact", "history", ALICE, "--cursor", newest["next"])
+
+    assert [one["kind"] for one in newest["events"]] == ["channel_added"]
+    assert [one["kind"] for one in rest["events"]] == ["contact_created"]
+    assert rest["next"] is None
+    shown = housed.run("contact", "history", ALICE, "--limit", "1").succeeded()
+    assert f"--cursor {newest['next']}" in shown
+
+
+def test_a_bad_page_of_history_is_refused(bobs: Home) -> None:
+    create(bobs, "--uuid", ALICE).succeeded()
+
+    assert "cursor" in bobs.run("contact", "history", ALICE, "--cursor", "mine").refusal()
+    assert "--limit" in bobs.run("contact", "history", ALICE, "--limit", "0").misuse()
+
+
+def test_the_export_is_one_json_document(housed: Home) -> None:
+    create(housed, "--uuid", ALICE, "--channel", "phone=15105553344").succeeded()
+
+    plain = json.loads(housed.run("contact", "export", ALICE).succeeded())
+
+    assert plain == housed.json("contact", "export", ALICE)
+    assert set(plain) == {"contact", "deleted", "channels", "events"}
+    assert plain["contact"]["uuid"] == ALICE
+    assert plain["channels"][0]["channel_id"] == "15105553344"
+    assert [one["kind"] for one in plain["events"]] == ["contact_created"]
+
+
+def test_who_is_erased_is_gone(housed: Home) -> None:
+    create(housed, "--uuid", ALICE, "--channel", "phone=15105553344").succeeded()
+
+    assert housed.json("contact", "erase", ALICE, "--yes") == "contact erased"
+
+    assert "no contact" in housed.run("contact", "show", ALICE).refusal()
+    for command in ("history", "export"):
+        assert "erased" in housed.run("contact", command, ALICE).refusal()
+    assert "erased" in housed.run("contact", "erase", ALICE, "--yes").refusal()
+    assert housed.json("resolve", "15105553344")["contact"] is None
+
+
+@pytest.mark.parametrize("answer", ["n\n", "\n", ""])
+def test_erase_asks_and_takes_no_for_an_answer(bobs: Home, answer: str) -> None:
+    """The last one is nobody at the terminal."""
+    before = bobs.json("contact", "create", "--uuid", ALICE)
+
+    done = erase(bobs, typed=answer)
+
+    assert (done.code, done.out) == (1, "")
+    assert "Traceback" not in done.err
+    assert f"Erase {ALICE}" in done.err
+    assert done.err.endswith("reachbook: Nothing was erased.\n")
+    assert bobs.json("contact", "show", ALICE) == before
+
+
+def test_erase_asks_and_takes_yes_for_an_answer(bobs: Home) -> None:
+    create(bobs, "--uuid", ALICE).succeeded()
+
+    done = erase(bobs, typed="y\n")
+
+    assert (done.code, done.out) == (0, '"contact erased"\n')
+    assert "no contact" in bobs.run("contact", "show", ALICE).refusal()
+
+
+@pytest.mark.parametrize("command", ["history", "export", "erase"])
+def test_nobody_has_no_past(bobs: Home, command: str) -> None:
+    """Erase does not ask before it says so."""
+    assert "no contact" in bobs.run("contact", command, NOBODY).refusal()
+    assert ALICE in bobs.run("contact", command, "5").refusal()
+
+
 def test_wrong_usage_exits_with_2(home: Home) -> None:
-    assert "--team" in home.run("contact", "create").misuse()
+    assert "--team" in home.run("contact", "create", "--team", "mine").misuse()
     assert "UUID" in home.run("contact", "show", "--team", "1").misuse()

@@ -25,6 +25,17 @@ DOCUMENTED = {
     "key revoke": set(),
     "contact create": {"--team", "--uuid", "--first", "--last", "--channel"},
     "contact show": {"--team"},
+    "contact history": {"--team", "--limit", "--cursor"},
+    "contact export": {"--team"},
+    "contact erase": {"--team", "--yes"},
+    "channel add": {"--team", "--type", "--move"},
+    "channel list": {"--team"},
+    "channel remove": {"--team"},
+    "resolve": {"--team", "--type", "--create", "--explain"},
+    "doctor": {"--repair", "--yes"},
+    "backup": {"--overwrite"},
+    "restore": set(),
+    "rekey": {"--new-key-file"},
     "settings": set(),
 }
 
@@ -65,7 +76,7 @@ def test_every_command_says_what_it_does(name: str) -> None:
     assert COMMANDS[name].help
 
 
-@pytest.mark.parametrize("group", ["", "team", "secret", "key", "contact"])
+@pytest.mark.parametrize("group", ["", "team", "secret", "key", "contact", "channel"])
 def test_a_bare_command_prints_its_help(home: Home, group: str) -> None:
     said = home.run(*group.split()).misuse()
 

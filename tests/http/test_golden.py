@@ -27,7 +27,7 @@ async def meet_alice(fresh_book: Book) -> None:
     fresh_book.clock.set("2024-01-15T10:00:00Z")
     phone = Wanted(address.parse(address.channel_type("phone"), "15105553344"))
     asking = Asking(TeamId(fresh_book.bob.team.team_id), "golden", "golden")
-    await fresh_book.service.create_contact(asking, WantedContact((phone,)), ALICE)
+    await fresh_book.service.contacts.create(asking, WantedContact((phone,)), ALICE)
 
 
 def in_order(text: str) -> Any:

@@ -104,10 +104,15 @@ STATEMENT_FAULTS = {
     "DELETE FROM contact_channel USING held WHERE contact_id = held.id": "does not say which team",
     "WITH held AS (SELECT id FROM contact WHERE id = $1) INSERT INTO event (team_id, id) "
     "SELECT $2, id FROM held": "does not say which team",
+    "UPDATE event SET seq = f.n FROM (SELECT id, count(*) AS n FROM event WHERE team_id = $1) AS f "
+    "WHERE event.id = f.id": "does not say which team",
+    "SELECT id FROM contact WHERE id = $1 FOR NO KEY UPDATE": "does not say which team",
     "INSERT INTO event (id, team_id) VALUES ($1, $2)": "inserts by id",
     "INSERT INTO event (team_id, id) VALUES ($1, $2) ON CONFLICT (id) DO NOTHING": "inserts by id",
     "SELECT c.uuid FROM contact_channel AS ch JOIN contact AS c ON c.id = ch.contact_id "
     "WHERE ch.team_id = $1": "joins contact of any team",
+    "SELECT c.id FROM json_each($2) AS w JOIN contact AS c ON c.team_id > $1 AND c.id = w.value "
+    "WHERE c.team_id = $1": "joins contact of any team",
     "UPDATE contact SET updated = now() WHERE team_id = $1": "calls now",
     "UPDATE contact SET updated = CURRENT_TIMESTAMP WHERE team_id = $1": "calls current_timestamp",
     "UPDATE contact SET updated = clock_timestamp() WHERE team_id = $1": "calls clock_timestamp",
@@ -129,6 +134,15 @@ CLEAN = [
         "ON CONFLICT (team_id, id) DO UPDATE SET at = excluded.at"
     ),
     "SELECT id FROM contact WHERE team_id = $1 FOR UPDATE",
+    "SELECT team_id FROM team WHERE team_id = $1 FOR NO KEY UPDATE",
+    (
+        "SELECT w.n, ch.id FROM jsonb_to_recordset($2::jsonb) AS w (n int, identity text) "
+        "JOIN contact_channel AS ch ON ch.team_id = $1 AND ch.identity = w.identity"
+    ),
+    (
+        "UPDATE event SET seq = f.n FROM (SELECT id, count(*) AS n FROM event WHERE team_id = $1) "
+        "AS f WHERE event.team_id = $1 AND event.id = f.id"
+    ),
 ]
 
 

@@ -10,7 +10,7 @@ import pytest
 
 import catalogue
 from reachbook.errors import Reason, Refusal
-from reachbook.storage import migrations, open_store, postgres, sqlite
+from reachbook.storage import migrations, open_store, postgres_pool, postgres_schema, sqlite
 from reachbook.storage.migrations import Step
 from tables import beside
 
@@ -152,14 +152,14 @@ async def test_a_lock_that_another_holds_is_waited_for_and_then_refused(
     """Both waits are shortened by the same factor, so that the same one ends first."""
     if migrated:
         await migrate(empty_postgres)
-    shorter = postgres.STATEMENT_SECONDS / postgres.MIGRATION_LOCK_SECONDS
-    monkeypatch.setattr(postgres, "MIGRATION_LOCK_SECONDS", 1)
-    monkeypatch.setattr(postgres, "STATEMENT_SECONDS", shorter)
+    shorter = postgres_pool.STATEMENT_SECONDS / postgres_schema.LOCK_SECONDS
+    monkeypatch.setattr(postgres_schema, "LOCK_SECONDS", 1)
+    monkeypatch.setattr(postgres_pool, "STATEMENT_SECONDS", shorter)
     other = await asyncpg.connect(empty_postgres)
     transaction = other.transaction()
     await transaction.start()
     try:
-        await other.execute(postgres._VERSION_TABLE)
+        await other.execute(postgres_schema._VERSION_TABLE)
         await other.execute("LOCK TABLE schema_version IN ACCESS EXCLUSIVE MODE")
         no = await refusal(empty_postgres)
     finally:
@@ -175,7 +175,7 @@ async def test_a_lock_that_is_let_go_in_time_is_no_trouble(empty_postgres: str) 
     other = await asyncpg.connect(empty_postgres)
     transaction = other.transaction()
     await transaction.start()
-    await other.execute(postgres._VERSION_TABLE)
+    await other.execute(postgres_schema._VERSION_TABLE)
     ours = asyncio.create_task(migrate(empty_postgres))
     await asyncio.sleep(0.2)
     assert not ours.done()
@@ -190,14 +190,15 @@ async def test_a_step_may_take_longer_than_a_request(
 ) -> None:
     """An index on a large table takes minutes; a request has seconds."""
     await migrate(empty_postgres)
-    long = Step(2, "long", "SELECT pg_sleep(0.5)")
     known = migrations.steps("postgres")
+    newest = known[-1].version
+    long = Step(newest + 1, "long", "SELECT pg_sleep(0.5)")
     monkeypatch.setattr(
         migrations, "steps", lambda _engine, *, after=0: [*known, long][after:] or [long]
     )
-    monkeypatch.setattr(postgres, "STATEMENT_SECONDS", 0.2)
+    monkeypatch.setattr(postgres_pool, "STATEMENT_SECONDS", 0.2)
 
-    assert await migrate(empty_postgres) == (1, 2)
+    assert await migrate(empty_postgres) == (newest, newest + 1)
 
 
 async def test_a_file_that_another_holds_is_waited_for_and_then_refused(

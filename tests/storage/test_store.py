@@ -14,9 +14,10 @@ from reachbook import address as addresses
 from reachbook import contact as contacts
 from reachbook import contact_channel, event
 from reachbook.contact import Contact, WantedContact
-from reachbook.contact_channel import Named, Reach, Wanted
+from reachbook.contact_channel import Wanted
 from reachbook.credential import TeamId
 from reachbook.errors import Reason, Refusal
+from reachbook.reach import Named, Reach
 from reachbook.service import Asking
 from reachbook.storage import STALE, Commit, Saved, Taken, open_store
 from tables import Raw
@@ -46,7 +47,7 @@ def bob(book: Book) -> Asking:
 async def alice(book: Book, *digits: str) -> Contact:
     """A contact of Bob's team with these phones."""
     wanted = WantedContact(tuple(phone(one) for one in digits), first="Alice")
-    return await book.service.create_contact(bob(book), wanted, ALICE)
+    return await book.service.contacts.create(bob(book), wanted, ALICE)
 
 
 async def seen(book: Book, uuid: str = ALICE) -> Reach:
@@ -57,7 +58,7 @@ async def seen(book: Book, uuid: str = ALICE) -> Reach:
 
 def adding(before: Reach, wanted: Wanted, now: int = 1) -> Commit:
     after = contact_channel.add(before, wanted, now)
-    return Commit(event.change(before, after), "rbk_actor", "request-1")
+    return Commit((event.change(before, after),), "rbk_actor", "request-1")
 
 
 async def everything(raw: Raw) -> list[Any]:
@@ -72,12 +73,12 @@ async def test_it_works(book: Book, raw: Raw) -> None:
     """One event a revision, in the same commit, with the values before and after."""
     made = await alice(book, "15105553344")
     book.clock.forward(5)
-    added = await book.service.add_channel(bob(book), ALICE, phone("15105553345"))
+    added = await book.service.channels.add(bob(book), ALICE, phone("15105553345"))
     book.clock.forward(5)
-    put = await book.service.replace_channel(bob(book), ALICE, phone("15105553346"), Named(PHONE))
+    put = await book.service.channels.replace(bob(book), ALICE, phone("15105553346"), Named(PHONE))
     second = Named(PHONE, phone("15105553345").address)
-    left = await book.service.remove_channel(bob(book), ALICE, second)
-    await book.service.delete_contact(bob(book), ALICE)
+    left = await book.service.channels.remove(bob(book), ALICE, second)
+    await book.service.contacts.delete(bob(book), ALICE)
 
     events = await raw(EVENTS)
     assert [(one[1], one[2]) for one in events] == [
@@ -96,10 +97,10 @@ async def test_it_works(book: Book, raw: Raw) -> None:
 async def test_an_event_holds_what_was_touched_before_and_after(book: Book, raw: Raw) -> None:
     made = await alice(book, "15105553344", "15105553345")
     before = made.channels[0]
-    changed = await book.service.replace_channel(
+    changed = await book.service.channels.replace(
         bob(book), ALICE, phone("15105553346"), Named(PHONE)
     )
-    await book.service.delete_contact(bob(book), ALICE)
+    await book.service.contacts.delete(bob(book), ALICE)
 
     created, updated, deleted = [
         (json.loads(one[3] or "null"), json.loads(one[4])) for one in await raw(EVENTS)
@@ -128,8 +129,8 @@ async def test_what_changes_nothing_writes_nothing(book: Book, raw: Raw) -> None
     await alice(book, "15105553344")
     before = await everything(raw)
 
-    await book.service.add_channel(bob(book), ALICE, phone("+1 510 555 3344"))
-    await book.service.replace_channel(bob(book), ALICE, phone("15105553344"), Named(PHONE))
+    await book.service.channels.add(bob(book), ALICE, phone("+1 510 555 3344"))
+    await book.service.channels.replace(bob(book), ALICE, phone("15105553344"), Named(PHONE))
 
     assert await everything(raw) == before
 
@@ -140,11 +141,11 @@ async def test_a_stale_commit_writes_nothing(book: Book, raw: Raw, whole: bool) 
     old: Reach = await alice(book, "15105553344")
     if not whole:
         old = await seen(book)
-    await book.service.add_channel(bob(book), ALICE, phone("15105553345"))
+    await book.service.channels.add(bob(book), ALICE, phone("15105553345"))
     before = await everything(raw)
 
     added = adding(old, phone("15105553346"))
-    removed = Commit(event.change(old, replace(old, rev=2, channels=())), "a", "r")
+    removed = Commit((event.change(old, replace(old, rev=2, channels=())),), "a", "r")
 
     assert await book.store.commit(added) is STALE
     assert await book.store.commit(removed) is STALE
@@ -185,7 +186,7 @@ async def test_a_commit_to_another_team_is_stale(book: Book, raw: Raw) -> None:
 async def test_an_address_that_is_taken_leaves_nothing_behind(book: Book, raw: Raw) -> None:
     """The second of two channels is the one that cannot be had; the first goes with it."""
     owner = await alice(book, "15105553344")
-    other = await book.service.create_contact(bob(book), WantedContact())
+    other = await book.service.contacts.create(bob(book), WantedContact())
     before = await everything(raw)
     both = WantedContact((phone("15105553300"), phone("15105553344"), phone("15105553399")))
     now = book.clock()
@@ -193,7 +194,7 @@ async def test_an_address_that_is_taken_leaves_nothing_behind(book: Book, raw: R
     new = contacts.create(bob(book).team_id, NOBODY, both, now)
     outcomes = [
         await book.store.commit(adding(other, phone("15105553344"), now)),
-        await book.store.commit(Commit(event.change(None, new), "a", "r")),
+        await book.store.commit(Commit((event.change(None, new),), "a", "r")),
     ]
 
     for outcome in outcomes:
@@ -206,11 +207,11 @@ async def test_a_uuid_or_external_id_in_use_leaves_nothing_behind(
     book: Book, raw: Raw, uuid: str
 ) -> None:
     wanted = WantedContact(external_id="crm-1")
-    await book.service.create_contact(bob(book), wanted, ALICE)
+    await book.service.contacts.create(bob(book), wanted, ALICE)
     before = await everything(raw)
 
     with pytest.raises(Refusal) as refused:
-        await book.service.create_contact(
+        await book.service.contacts.create(
             bob(book),
             WantedContact((phone("15105553344"),), external_id=None if uuid == ALICE else "crm-1"),
             uuid,
@@ -224,14 +225,14 @@ async def test_a_uuid_or_external_id_in_use_leaves_nothing_behind(
 
 async def test_the_uuid_of_a_deleted_contact_is_not_given_again(book: Book) -> None:
     await alice(book, "15105553344")
-    await book.service.delete_contact(bob(book), ALICE)
+    await book.service.contacts.delete(bob(book), ALICE)
 
     with pytest.raises(Refusal) as refused:
         await alice(book)
 
     assert refused.value.reason is Reason.UUID_TAKEN
     other = WantedContact((phone("15105553344"),))
-    assert (await book.service.create_contact(bob(book), other)).channels
+    assert (await book.service.contacts.create(bob(book), other)).channels
 
 
 async def test_teams_do_not_share_anything(book: Book) -> None:
@@ -239,7 +240,7 @@ async def test_teams_do_not_share_anything(book: Book) -> None:
     charlie = Asking(book.charlie.secret.team_id, "c", "r")
     wanted = WantedContact((phone("15105553344"),), external_id="crm-1")
 
-    made = await book.service.create_contact(charlie, wanted, ALICE)
+    made = await book.service.contacts.create(charlie, wanted, ALICE)
 
     assert made.channels[0].channel_id == "15105553344"
     assert (await seen(book)).channels[0].id != made.channels[0].id
@@ -252,7 +253,10 @@ async def test_both_stores_answer_the_same_page(database: str) -> None:
     custom: dict[str, object] = {"a": [1, 2.5, None, True, {"b": "é\u2028"}], "": ""}
     wanted = WantedContact(
         (phone("15105553344", channel_handle="é\U0001f600", info_channel="page"),),
-        *("First", "Last", "Shown", "https://x/y.png"),
+        first="First",
+        last="Last",
+        display_name="Shown",
+        avatar="https://x/y.png",
         assigned_user_id=2**53 - 1,
         external_id="crm-1",
         is_opted_out=True,
@@ -261,7 +265,7 @@ async def test_both_stores_answer_the_same_page(database: str) -> None:
     )
     new = contacts.create(team_id, ALICE, wanted, 2**52)
 
-    saved = await store.commit(Commit(event.change(None, new), "a", "r"))
+    saved = await store.commit(Commit((event.change(None, new),), "a", "r"))
     read = await store.read(Contact, team_id, ALICE)
     await store.close()
 

@@ -15,17 +15,17 @@ from reachbook import address as addresses
 from reachbook import contact as contacts
 from reachbook import contact_channel, event
 from reachbook.contact import WantedContact
-from reachbook.contact_channel import Reach, Wanted
+from reachbook.contact_channel import Wanted
 from reachbook.credential import TeamId
 from reachbook.errors import Reason, Refusal
-from reachbook.storage import STALE, Commit, Saved, Stale, Store, Taken, open_store
+from reachbook.reach import Reach
+from reachbook.storage import STALE, Commit, Outcome, Saved, Store, Taken, open_store
 from tables import Raw, beside
 
 pytestmark = pytest.mark.anyio
 
 TEAM = TeamId(1)
 PHONE = addresses.channel_type("phone")
-Outcome = Saved | Stale | Taken
 
 
 @pytest.fixture
@@ -45,12 +45,16 @@ def phone(digits: str) -> Wanted:
 
 def new(uuid: str, digits: str) -> Commit:
     made = contacts.create(TEAM, uuid, WantedContact((phone(digits),)), 1)
-    return Commit(event.change(None, made), "a", "r")
+    return Commit((event.change(None, made),), "a", "r")
+
+
+def _step(seen: Reach | None, after: Reach) -> Commit:
+    return Commit((event.change(seen, after),), "a", "r")
 
 
 def adding(digits: str) -> Callable[[Reach | None], Commit]:
     def attempt(seen: Reach | None) -> Commit:
-        return Commit(event.change(seen, contact_channel.add(seen, phone(digits), 9)), "a", "r")
+        return _step(seen, contact_channel.add(seen, phone(digits), 9))
 
     return attempt
 

@@ -12,8 +12,8 @@ from alice import name, page, want
 from cast import ALICE
 from reachbook import contact_channel
 from reachbook.contact import Contact
-from reachbook.contact_channel import ContactChannel, Reach
 from reachbook.credential import Representation
+from reachbook.reach import ContactChannel, Reach
 from reachbook.wire import answer
 
 STRINGS, INTEGERS = Representation.STRING_IDS, Representation.INTEGER_IDS

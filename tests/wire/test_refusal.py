@@ -10,7 +10,7 @@ import pytest
 
 from alice import NOW, TWO_PHONES, name, page, refusal, want
 from cast import ALICE
-from reachbook import contact_channel
+from reachbook import contact_channel, reach
 from reachbook.credential import Representation
 from reachbook.errors import Kind, Reason, Refusal
 from reachbook.wire import refusal as refusals
@@ -39,7 +39,7 @@ def test_it_works() -> None:
 
 
 def test_the_request_id_comes_last_and_the_class_first() -> None:
-    no = contact_channel.address_taken(ALICE, page("phone:15105553344").channels[0])
+    no = reach.address_taken(ALICE, page("phone:15105553344").channels[0])
 
     assert list(body(no)) == [
         *("error", "error_code", "message", "fields"),
@@ -48,7 +48,7 @@ def test_the_request_id_comes_last_and_the_class_first() -> None:
 
 
 def test_when_no_field_is_to_blame_none_is_named() -> None:
-    no = refusal(lambda: contact_channel.found(None))
+    no = refusal(lambda: reach.found(None))
 
     assert set(body(no)) == {"error", "error_code", "message", "request_id"}
 
@@ -89,7 +89,7 @@ def test_every_reason_has_a_code_of_its_own_and_says_what_it_means() -> None:
 def test_a_taken_address_names_who_has_it_in_the_callers_representation(
     representation: Representation, shown: str | int
 ) -> None:
-    no = contact_channel.address_taken(ALICE, page("phone:15105553344").channels[0])
+    no = reach.address_taken(ALICE, page("phone:15105553344").channels[0])
 
     said = body(no, representation)
 

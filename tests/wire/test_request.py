@@ -12,8 +12,9 @@ from cast import ALICE
 from reachbook.contact_channel import Wanted
 from reachbook.credential import Representation
 from reachbook.errors import Kind, Reason
+from reachbook.wire import query as queries
 from reachbook.wire import request
-from reachbook.wire.request import Options
+from reachbook.wire.query import Options
 
 PHONE = {"channel_type": "phone", "channel_id": "+1 510 555 3344"}
 EMAIL = {"channel_type": "email", "channel_id": "alice@example.com"}
@@ -155,7 +156,7 @@ def test_an_integer_id_is_told_that_the_path_takes_the_uuid(text: str) -> None:
 def test_the_options_that_are_ours_are_read_and_others_ignored(
     query: bytes, options: Options
 ) -> None:
-    assert request.options(query) == options
+    assert queries.options(query) == options
 
 
 @pytest.mark.parametrize(
@@ -171,7 +172,7 @@ def test_the_options_that_are_ours_are_read_and_others_ignored(
 def test_an_unknown_value_of_an_option_is_refused_with_those_we_know(
     query: bytes, field: str
 ) -> None:
-    no = refusal(lambda: request.options(query))
+    no = refusal(lambda: queries.options(query))
 
     assert (no.reason, list(no.fields)) == (Reason.BAD_VALUE, [field])
     assert ("string_ids or integer_ids" in no.message) or ("refuse" in no.message)
@@ -179,11 +180,11 @@ def test_an_unknown_value_of_an_option_is_refused_with_those_we_know(
 
 @pytest.mark.parametrize("query", [b"\xff", b"channel_id=%ff", b"channel_id=%ed%a0%80"])
 def test_a_query_that_is_not_utf8_is_refused(query: bytes) -> None:
-    assert refusal(lambda: request.options(query)).reason is Reason.BAD_VALUE
+    assert refusal(lambda: queries.options(query)).reason is Reason.BAD_VALUE
 
 
 def test_a_query_of_too_many_fields_is_told_how_many_there_may_be() -> None:
-    no = refusal(lambda: request.options(b"&".join([b"utm=1"] * 101)))
+    no = refusal(lambda: queries.options(b"&".join([b"utm=1"] * 101)))
 
     assert no.reason is Reason.BAD_VALUE
     assert "100" in no.message

@@ -5,8 +5,12 @@ from __future__ import annotations
 import click
 
 from reachbook import __version__
+from reachbook.cli.channel import channel
 from reachbook.cli.contact import contact
 from reachbook.cli.credential import key, secret
+from reachbook.cli.operate import backup, doctor, rekey, restore
+from reachbook.cli.past import erase, export, history
+from reachbook.cli.resolve import resolve
 from reachbook.cli.serve import migrate, serve, show_settings
 from reachbook.cli.team import team
 
@@ -25,5 +29,11 @@ def main() -> None:
     """
 
 
-for command in (serve, migrate, team, secret, key, contact, show_settings):
+for command in (serve, migrate, team, secret, key, show_settings):
+    main.add_command(command)
+for command in (resolve, contact, channel):
+    main.add_command(command)
+for command in (history, export, erase):
+    contact.add_command(command)
+for command in (doctor, backup, restore, rekey):
     main.add_command(command)

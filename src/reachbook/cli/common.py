@@ -8,19 +8,32 @@ import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import wraps
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 import click
 import msgspec
 
 from reachbook import moment, settings
 from reachbook.administration import Administration
-from reachbook.errors import Refusal
+from reachbook.credential import TeamId
+from reachbook.errors import Reason, Refusal
+from reachbook.service import Asking, Service
 from reachbook.settings import BadSettingError, Settings
-from reachbook.storage import Store, open_store
+from reachbook.storage import Store, Team, open_store
 
 Result = TypeVar("Result")
+Use = Callable[[Service, Team], Awaitable[Result]]
 WIDE = 10_000  # an id that is cut or wrapped cannot be copied
+MOST_TEAMS_SHOWN = 10
+ACTOR = "command line"
+
+team_option = click.option(
+    "--team",
+    "team_id",
+    type=int,
+    metavar="ID",
+    help="Whose contact; may be left out when there is one team.",
+)
 
 
 def options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -44,8 +57,7 @@ def speaks_plainly(command: Callable[..., Result]) -> Callable[..., Result]:
         try:
             return command(*args, **kwargs)
         except (Refusal, BadSettingError) as no:
-            click.echo(f"reachbook: {no}", err=True)
-            sys.exit(1)
+            end(str(no))
 
     return spoken
 
@@ -81,6 +93,43 @@ def with_administration(
 ) -> Result:
     """Run one use of teams and credentials to its end."""
     return with_store(chosen, lambda store: use(Administration(store, moment.now)))
+
+
+def with_team(chosen: Settings, team_id: int | None, use: Use[Result]) -> Result:
+    """Run one use case for a team, or for the only one there is."""
+
+    async def run(store: Store) -> Result:
+        team = await _team(Administration(store, moment.now), team_id)
+        return await use(Service(store), team)
+
+    return with_store(chosen, run)
+
+
+def asking(team: Team) -> Asking:
+    """On whose behalf a use case runs: the person at the terminal."""
+    return Asking(TeamId(team.team_id), ACTOR, ACTOR)
+
+
+async def _team(administration: Administration, team_id: int | None) -> Team:
+    if team_id is not None:
+        return await administration.team(team_id)
+    teams = await administration.teams()
+    if len(teams) == 1:
+        return teams[0]
+    if not teams:
+        raise Refusal(Reason.NO_TEAM, "There is no team yet; reachbook team create makes one.")
+    shown = [f"{one.team_id} ({one.name})" for one in teams[:MOST_TEAMS_SHOWN]]
+    more = len(teams) - len(shown)
+    which = ", ".join([*shown, f"and {more} more"] if more else shown)
+    raise Refusal(
+        Reason.NO_TEAM, f"There are {len(teams)} teams, so say which with --team: {which}."
+    )
+
+
+def end(sentence: str) -> NoReturn:
+    """One sentence on standard error, and exit code 1."""
+    click.echo(f"reachbook: {sentence}", err=True)
+    sys.exit(1)
 
 
 def print_json(value: object) -> None:

@@ -5,27 +5,23 @@ from __future__ import annotations
 import click
 
 from reachbook import address as addresses
-from reachbook import moment
-from reachbook.administration import Administration
 from reachbook.cli import common
 from reachbook.contact import Contact, WantedContact
 from reachbook.contact_channel import Wanted
-from reachbook.credential import Representation, TeamId
-from reachbook.service import Asking, Service
-from reachbook.storage import Store
+from reachbook.credential import Representation
+from reachbook.service import Service
+from reachbook.storage import Team
 from reachbook.wire import answer
 from reachbook.wire.request import contact_uuid
-
-ACTOR = "command line"
 
 
 @click.group()
 def contact() -> None:
-    """Make and show contacts."""
+    """Make, show, export and erase contacts, and read their history."""
 
 
 @contact.command()
-@click.option("--team", "team_id", type=int, required=True, metavar="ID")
+@common.team_option
 @click.option("--uuid", help="Its UUID; a new one unless given.")
 @click.option("--first", default="", metavar="NAME")
 @click.option("--last", default="", metavar="NAME")
@@ -38,7 +34,7 @@ def contact() -> None:
 )
 @common.options
 def create(
-    team_id: int,
+    team_id: int | None,
     uuid: str | None,
     first: str,
     last: str,
@@ -48,53 +44,40 @@ def create(
 ) -> None:
     """Make a contact."""
 
-    async def make(store: Store) -> Contact:
-        team = await Administration(store, moment.now).team(team_id)
+    async def make(service: Service, team: Team) -> Contact:
         wanted = WantedContact(
             tuple(_channel(each, team.default_region) for each in channels),
             first=addresses.storable("first", first),
             last=addresses.storable("last", last),
         )
-        return await Service(store).create_contact(
-            _asking(team_id), wanted, None if uuid is None else contact_uuid(uuid)
-        )
+        named = None if uuid is None else contact_uuid(uuid)
+        return await service.contacts.create(common.asking(team), wanted, named)
 
-    _show(common.with_store(common.read_settings(**flags), make), as_json=as_json)
+    made = common.with_team(common.read_settings(**flags), team_id, make)
+    print_contact(made, as_json=as_json)
 
 
 @contact.command()
 @click.argument("uuid")
-@click.option("--team", "team_id", type=int, required=True, metavar="ID")
+@common.team_option
 @common.options
-def show(uuid: str, team_id: int, as_json: bool, **flags: object) -> None:
+def show(uuid: str, team_id: int | None, as_json: bool, **flags: object) -> None:
     """Show the contact with this UUID."""
 
-    async def find(store: Store) -> Contact:
-        await Administration(store, moment.now).team(team_id)
-        return await Service(store).contact(_asking(team_id), contact_uuid(uuid))
+    async def find(service: Service, team: Team) -> Contact:
+        return await service.contacts.get(common.asking(team), contact_uuid(uuid))
 
-    _show(common.with_store(common.read_settings(**flags), find), as_json=as_json)
-
-
-def _asking(team_id: int) -> Asking:
-    return Asking(TeamId(team_id), ACTOR, ACTOR)
+    found = common.with_team(common.read_settings(**flags), team_id, find)
+    print_contact(found, as_json=as_json)
 
 
-def _channel(text: str, region: str | None) -> Wanted:
-    kind, equals, value = text.partition("=")
-    if not equals:
-        raise click.BadParameter(f"{text!r} is not TYPE=VALUE, like phone=15105553344")
-    return Wanted(addresses.parse(addresses.channel_type(kind), value, region))
-
-
-def _show(one: Contact, *, as_json: bool) -> None:
+def print_contact(one: Contact, *, as_json: bool) -> None:
+    """A contact and its channels."""
     body = answer.contact(one, Representation.STRING_IDS)
     if as_json:
         common.print_json(body)
         return
-    common.print_facts(
-        {"uuid": body.uuid, "first": body.first, "last": body.last, "created": body.created}
-    )
+    common.print_facts(facts(one))
     rows = [
         (each.id, each.channel_type, each.channel_id, each.created)
         for each in body.contact_channels
@@ -102,3 +85,32 @@ def _show(one: Contact, *, as_json: bool) -> None:
     if rows:
         click.echo()
         common.print_table(("channel", "type", "address", "added"), rows)
+
+
+def facts(one: Contact) -> dict[str, object]:
+    """Who a contact is: its names, and what else has been set."""
+    body = answer.contact(one, Representation.STRING_IDS)
+    set_or_not = {
+        "display name": body.display_name,
+        "external id": body.external_id,
+        "assigned to": body.assigned_user_id,
+        "opted out": "yes" if body.is_opted_out else None,
+        "tags": ", ".join(str(tag.tag_id) for tag in body.tags),
+        "custom": ", ".join(f"{name}: {value}" for name, value in body.custom.items()),
+    }
+    return {
+        "uuid": body.uuid,
+        "first": body.first,
+        "last": body.last,
+        **{name: value for name, value in set_or_not.items() if value not in (None, "")},
+        "revision": body.rev,
+        "created": body.created,
+        "updated": body.updated,
+    }
+
+
+def _channel(text: str, region: str | None) -> Wanted:
+    kind, equals, value = text.partition("=")
+    if not equals:
+        raise click.BadParameter(f"{text!r} is not TYPE=VALUE, like phone=15105553344")
+    return Wanted(addresses.parse(addresses.channel_type(kind), value, region))

@@ -29,8 +29,11 @@ def serve(as_json: bool, **flags: object) -> None:
     the documentation, and prints a curl line that works when pasted.
     """
     from reachbook import server  # the server and its libraries are of no use to other commands
+    from reachbook.http import allowance
 
     chosen = common.read_settings(**flags)
+    if said := allowance.to_say_at_start(chosen):
+        click.echo(said, err=True)
     with server.sole_server(chosen):
         listener, made = asyncio.run(server.prepare(chosen))
         server.run(

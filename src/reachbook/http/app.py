@@ -13,20 +13,23 @@ from starlette.routing import Route
 
 from reachbook.credential import Representation
 from reachbook.errors import Reason, Refusal
-from reachbook.http import contact, contact_channel, probes
+from reachbook.http import (
+    contact,
+    contact_channel,
+    contacts,
+    docs,
+    history,
+    known_channel,
+    openapi,
+    probes,
+    resolve,
+)
 from reachbook.http.desk import Desk
 from reachbook.http.message import Answer, refused
 from reachbook.http.middleware import Observe
-from reachbook.http.resource import Open, Resource, reads, writes
+from reachbook.http.resource import Open, Resource
 
 OpenDesk = Callable[[], AbstractAsyncContextManager[Desk]]
-
-CHANNEL = Resource(POST=writes(contact_channel.add), PUT=writes(contact_channel.replace))
-CHANNELS = Resource(GET=reads(contact_channel.list_all))
-CHANNEL_OF_TYPE = Resource(GET=reads(contact_channel.get), DELETE=writes(contact_channel.remove))
-CONTACTS = Resource(POST=writes(contact.create))
-CONTACT = Resource(GET=reads(contact.get), DELETE=writes(contact.delete))
-TEAM = Resource(GET=reads(contact.team))
 
 
 class Exactly(Route):
@@ -37,36 +40,70 @@ class Exactly(Route):
         self.path_regex = re.compile(self.path_regex.pattern.removesuffix("$") + r"\Z")
 
 
-ROUTES = [
-    Exactly("/v2/contact/{contactID}/channel/{channelType}", CHANNEL_OF_TYPE),
-    Exactly("/v2/contact/{contactID}/channel", CHANNEL),
-    Exactly("/v2/contact/{contactID}/channels", CHANNELS),
-    Exactly("/v2/contact/{contactID}", CONTACT),
-    Exactly("/v2/contact", CONTACTS),
-    Exactly("/v1/team", TEAM),
+ROUTES: list[Route] = [
+    Exactly(
+        "/v2/contact/{contactID}/channel/{channelType}",
+        Resource(GET=contact_channel.get, DELETE=contact_channel.remove),
+    ),
+    Exactly(
+        "/v2/contact/{contactID}/channel",
+        Resource(POST=contact_channel.add, PUT=contact_channel.replace),
+    ),
+    Exactly("/v2/contact/{contactID}/channels", Resource(GET=contact_channel.list_all)),
+    Exactly(
+        "/v2/contact/{contactID}",
+        Resource(GET=contact.get, PUT=contact.update, DELETE=contact.delete),
+    ),
+    Exactly("/v2/contact", Resource(POST=contact.create)),
+    Exactly("/v2/contacts/list", Resource(POST=contacts.page)),
+    Exactly("/v2/contacts/search", Resource(POST=contacts.search)),
+    Exactly("/v2/contacts", Resource(POST=contacts.write_many, DELETE=contacts.delete_many)),
+    Exactly("/v1/team", Resource(GET=contact.team)),
+    Exactly("/x/resolve", Resource(POST=resolve.one)),
+    Exactly("/x/resolve/batch", Resource(POST=resolve.batch)),
+    Exactly("/x/events", Resource(GET=history.feed)),
+    Exactly("/x/contact/{contactID}/channels", Resource(GET=known_channel.list_all)),
+    Exactly(
+        "/x/contact/{contactID}/channel/{id}",
+        Resource(GET=known_channel.get, PATCH=known_channel.patch, DELETE=known_channel.remove),
+    ),
+    Exactly(
+        "/x/contact/{contactID}/channel/{id}/primary", Resource(POST=known_channel.make_primary)
+    ),
+    Exactly("/x/contact/{contactID}/history", Resource(GET=history.of_contact)),
+    Exactly("/x/contact/{contactID}/export", Resource(GET=history.export)),
+    Exactly("/x/contact/{contactID}/erase", Resource(DELETE=history.erase)),
     Exactly("/healthz", Open(GET=probes.health)),
     Exactly("/readyz", Open(GET=probes.ready)),
+    Exactly("/openapi.json", Open(GET=docs.description)),
+    Exactly("/docs", Open(GET=docs.page)),
+    Exactly("/docs/assets/{name}", Open(GET=docs.asset)),
 ]
 METRICS = Exactly("/metrics", Open(GET=probes.metrics))
 
 MIDDLEWARE = [Middleware(Observe)]
 
 
-def build(open_desk: OpenDesk, *, shows_metrics: bool = True) -> Starlette:
-    """The application; `open_desk` opens the store for as long as the application lives."""
+def build(open_desk: OpenDesk, *, shows_metrics: bool = True, base_path: str = "") -> Starlette:
+    """The application; `open_desk` opens the store for as long as the application lives.
+
+    `base_path` is where a proxy shows us, as the description tells it.
+    """
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         async with open_desk() as app.state.desk:
             yield
 
+    routes = [*ROUTES, METRICS] if shows_metrics else ROUTES
     app = Starlette(
-        routes=[*ROUTES, METRICS] if shows_metrics else ROUTES,
+        routes=routes,
         middleware=MIDDLEWARE,
         lifespan=lifespan,
         exception_handlers={404: _no_route},  # type: ignore[dict-item]  # any ASGI app will do
     )
     app.router.redirect_slashes = False
+    app.state.description = openapi.document(routes, base_path)
     return app
 
 

@@ -1,34 +1,117 @@
-"""Contacts, as far as channels need them, and the team (contract section 6)."""
+"""One contact, and the team (contract section 6): decode, ask, encode, return."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any, Literal
+
+from reachbook.errors import Reason
+from reachbook.http.contact_channel import BAD_NEW_ADDRESS, NO_CONTACT, ON_CONFLICT
+from reachbook.http.examples import ADD_EMAIL, ADD_PHONE, ALICE, in_both
 from reachbook.http.message import Answer, Request
+from reachbook.http.resource import Gives, Parameter, Takes, reads, writes
 from reachbook.wire import answer
-from reachbook.wire.request import contact_uuid, wanted_contact
+from reachbook.wire.answer import IntegerIdsContact, StringIdsContact, TeamBody
+from reachbook.wire.request import ContactRequest, contact_uuid, wanted_contact
+
+CONTACT = Gives(
+    "The contact.",
+    (StringIdsContact, IntegerIdsContact),
+    in_both(lambda spelled: answer.contact(ALICE, spelled)),
+)
+CONTACTS = Gives(
+    "The contacts.",
+    (list[StringIdsContact], list[IntegerIdsContact]),
+    in_both(lambda spelled: [answer.contact(ALICE, spelled)]),
+)
+OVERWRITE = Parameter(
+    "overwrite", bool, "Whether `custom` is replaced; otherwise it is merged, key by key."
+)
+DELETED = "contact deleted"
 
 
+@writes(
+    takes=Takes(
+        ContactRequest, {"Alice": {"first": "Alice", "contact_channels": [ADD_PHONE, ADD_EMAIL]}}
+    ),
+    gives=CONTACT,
+    tagged=True,
+    refuses=(*BAD_NEW_ADDRESS, Reason.ADDRESS_TAKEN, Reason.EXTERNAL_ID_TAKEN),
+    parameters=(ON_CONFLICT,),
+)
 async def create(request: Request) -> Answer:
-    """POST /v2/contact → the new Contact."""
+    """Create a contact.
+
+    `phone` and `email` are short for a channel of that type.
+    """
     wanted = wanted_contact(await request.body(), request.caller.default_region)
-    contact = await request.service.create_contact(request.asking, wanted)
-    return request.answer(answer.contact(contact, request.representation))
+    return encode(request)(
+        await request.service.contacts.create(request.asking(encode(request)), wanted)
+    )
 
 
+@reads(gives=CONTACT, tagged=True, refuses=NO_CONTACT)
 async def get(request: Request) -> Answer:
-    """GET /v2/contact/{contactID} → the Contact."""
+    """Retrieve a contact."""
     uuid = contact_uuid(request.path("contactID"))
-    contact = await request.service.contact(request.asking, uuid)
-    return request.answer(answer.contact(contact, request.representation))
+    return encode(request)(await request.service.contacts.get(request.asking(), uuid))
 
 
+@writes(
+    takes=Takes(ContactRequest, {"Alice": {"first": "Alice", "email": "alice@example.com"}}),
+    gives=CONTACT,
+    tagged=True,
+    refuses=(
+        *NO_CONTACT,
+        *BAD_NEW_ADDRESS,
+        Reason.ADDRESS_TAKEN,
+        Reason.EXTERNAL_ID_TAKEN,
+        Reason.STALE_REVISION,
+    ),
+    parameters=(ON_CONFLICT, OVERWRITE),
+)
+async def update(request: Request) -> Answer:
+    """Update a contact.
+
+    What is left out stays as it is. `phone` and `email` are the primary channels of those types,
+    and writing them writes the channel; `custom` is merged unless `overwrite` is true.
+    """
+    uuid = contact_uuid(request.path("contactID"))
+    wanted = wanted_contact(await request.body(), request.caller.default_region)
+    return encode(request)(
+        await request.service.contacts.update(
+            request.asking(encode(request)), uuid, wanted, overwrite=request.options.overwrite
+        )
+    )
+
+
+@writes(
+    gives=Gives("It is deleted.", (Literal["contact deleted"],), {"deleted": DELETED}),
+    refuses=(*NO_CONTACT, Reason.STALE_REVISION),
+)
 async def delete(request: Request) -> Answer:
-    """DELETE /v2/contact/{contactID} → "contact deleted"."""
+    """Delete a contact.
+
+    It is hidden, and its addresses are free for others.
+    """
     uuid = contact_uuid(request.path("contactID"))
-    await request.service.delete_contact(request.asking, uuid)
-    return request.answer("contact deleted")
+
+    def said(_after: object) -> Answer:
+        return request.answer(DELETED)
+
+    return said(await request.service.contacts.delete(request.asking(said), uuid))
 
 
+@reads(
+    gives=Gives("The team.", (TeamBody,), {"team": answer.team(1, "My team")}),
+    refuses=(Reason.NO_TEAM,),
+)
 async def team(request: Request) -> Answer:
-    """GET /v1/team → the team that the credential belongs to."""
-    found = await request.service.team(request.asking)
+    """Retrieve the team that the credential belongs to."""
+    found = await request.service.team(request.asking())
     return request.answer(answer.team(found.team_id, found.name))
+
+
+def encode(request: Request) -> Callable[[Any], Answer]:
+    """How a contact is answered, with its ETag."""
+    return lambda one: request.tagged(one, answer.contact(one, request.representation))

@@ -2,49 +2,146 @@
 
 from __future__ import annotations
 
-from reachbook.contact_channel import Named
+from collections.abc import Callable
+from typing import Literal
+
+from reachbook.contact_channel import OnConflict
+from reachbook.errors import Reason
+from reachbook.http.examples import ADD_EMAIL, ADD_PHONE, ALICE, NEW_EMAIL, PHONE, in_both
 from reachbook.http.message import Answer, Request
+from reachbook.http.resource import Gives, Header, Parameter, Takes, reads, writes
+from reachbook.reach import Named, Reach
 from reachbook.wire import answer
-from reachbook.wire.request import contact_uuid, named, wanted_channel
+from reachbook.wire.answer import IntegerIdsChannel, StringIdsChannel
+from reachbook.wire.request import ChannelRequest, contact_uuid, named, wanted_channel
+
+CHANNEL = Gives(
+    "One channel.",
+    (StringIdsChannel, IntegerIdsChannel),
+    in_both(lambda spelled: answer.channel(ALICE, PHONE, spelled)),
+)
+CHANNELS = Gives(
+    "The contact's whole list, oldest first.",
+    (list[StringIdsChannel], list[IntegerIdsChannel]),
+    in_both(lambda spelled: answer.channels(ALICE, spelled)),
+)
+WHICH = Parameter(
+    "channel_id",
+    str,
+    "Names one channel exactly, in any spelling of its address, where the contact has several of "
+    "the type. Without it, the primary one is meant.",
+)
+ON_CONFLICT = Parameter(
+    "on_conflict",
+    OnConflict,
+    "What to do when another contact owns the address: `refuse`, or `move` it here in one commit.",
+)
+UNREACHABLE = Header(
+    "X-Contact-Reachable", Literal["false"], "Sent when the contact has no channel left."
+)
+BAD_ADDRESS = (
+    Reason.BAD_CHANNEL_TYPE,
+    Reason.BAD_PHONE,
+    Reason.BAD_EMAIL,
+    Reason.BAD_CHANNEL_ID,
+)
+BAD_NEW_ADDRESS = (*BAD_ADDRESS, Reason.AMBIGUOUS)
+NO_CONTACT = (Reason.BAD_UUID, Reason.NO_CONTACT)
+IN_THE_WAY = (Reason.ADDRESS_TAKEN, Reason.STALE_REVISION)
 
 
+@writes(
+    takes=Takes(ChannelRequest, {"email": ADD_EMAIL, "phone": ADD_PHONE}),
+    gives=CHANNELS,
+    tagged=True,
+    refuses=(*NO_CONTACT, *BAD_NEW_ADDRESS, *IN_THE_WAY),
+    parameters=(ON_CONFLICT,),
+)
 async def add(request: Request) -> Answer:
-    """POST /v2/contact/{contactID}/channel → the contact's whole list."""
+    """Add a channel to a contact.
+
+    What the contact already has, with every supplied field equal, is not written again; a
+    differing handle or info channel is updated.
+    """
     uuid = contact_uuid(request.path("contactID"))
     wanted = wanted_channel(await request.body(), request.caller.default_region)
-    reach = await request.service.add_channel(request.asking, uuid, wanted)
-    return request.answer(answer.channels(reach, request.representation))
+    encode = _encode(request)
+    return encode(await request.service.channels.add(request.asking(encode), uuid, wanted))
 
 
+@writes(
+    takes=Takes(ChannelRequest, {"email": NEW_EMAIL}),
+    gives=CHANNELS,
+    tagged=True,
+    refuses=(
+        *NO_CONTACT,
+        *BAD_NEW_ADDRESS,
+        Reason.NO_CHANNEL,
+        Reason.ADDRESS_TAKEN,
+        Reason.STALE_REVISION,
+    ),
+    parameters=(WHICH, ON_CONFLICT),
+)
 async def replace(request: Request) -> Answer:
-    """PUT /v2/contact/{contactID}/channel → the contact's whole list."""
+    """Give the contact's channel of a type another address.
+
+    The channel keeps its `id` and `created`. A type that the contact lacks is refused: this
+    updates, it does not create.
+    """
     uuid = contact_uuid(request.path("contactID"))
     wanted = wanted_channel(await request.body(), request.caller.default_region)
     which = named(wanted.address.channel_type, request.options)
-    reach = await request.service.replace_channel(request.asking, uuid, wanted, which)
-    return request.answer(answer.channels(reach, request.representation))
+    encode, asking = _encode(request), request.asking(_encode(request))
+    return encode(await request.service.channels.replace(asking, uuid, wanted, which))
 
 
+@reads(gives=CHANNELS, tagged=True, refuses=NO_CONTACT)
 async def list_all(request: Request) -> Answer:
-    """GET /v2/contact/{contactID}/channels → the contact's whole list."""
+    """List the channels of a contact."""
     uuid = contact_uuid(request.path("contactID"))
-    reach = await request.service.channels(request.asking, uuid)
-    return request.answer(answer.channels(reach, request.representation))
+    return _encode(request)(await request.service.channels.all(request.asking(), uuid))
 
 
+@reads(
+    gives=CHANNEL,
+    tagged=True,
+    refuses=(*NO_CONTACT, *BAD_ADDRESS, Reason.NO_CHANNEL),
+    parameters=(WHICH,),
+)
 async def get(request: Request) -> Answer:
-    """GET /v2/contact/{contactID}/channel/{channelType} → one channel."""
+    """Retrieve the channel of a type.
+
+    When there are several, it is the primary one: the one last made primary, else the oldest.
+    """
     uuid, which = contact_uuid(request.path("contactID")), _named_in_path(request)
-    reach, channel = await request.service.channel(request.asking, uuid, which)
-    return request.answer(answer.channel(reach, channel, request.representation))
+    reach, channel = await request.service.channels.get(request.asking(), uuid, which)
+    return request.tagged(reach, answer.channel(reach, channel, request.representation))
 
 
+@writes(
+    gives=CHANNELS,
+    tagged=True,
+    refuses=(*NO_CONTACT, *BAD_ADDRESS, Reason.NO_CHANNEL, Reason.SEVERAL, Reason.STALE_REVISION),
+    parameters=(WHICH,),
+    headers=(UNREACHABLE,),
+)
 async def remove(request: Request) -> Answer:
-    """DELETE /v2/contact/{contactID}/channel/{channelType} → the list that is left."""
+    """Remove the channel of a type, for good.
+
+    The answer is the list that is left. The last channel may go: the contact can then not be
+    reached. When several channels could be meant, none is removed.
+    """
     uuid, which = contact_uuid(request.path("contactID")), _named_in_path(request)
-    reach = await request.service.remove_channel(request.asking, uuid, which)
-    unreachable = [] if reach.channels else [(b"x-contact-reachable", b"false")]
-    return request.answer(answer.channels(reach, request.representation), unreachable)
+
+    def encode(after: Reach) -> Answer:
+        unreachable = [] if after.channels else [(b"x-contact-reachable", b"false")]
+        return request.tagged(after, answer.channels(after, request.representation), unreachable)
+
+    return encode(await request.service.channels.remove(request.asking(encode), uuid, which))
+
+
+def _encode(request: Request) -> Callable[[Reach], Answer]:
+    return lambda reach: request.tagged(reach, answer.channels(reach, request.representation))
 
 
 def _named_in_path(request: Request) -> Named:

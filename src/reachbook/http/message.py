@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import asyncio
-from typing import cast
+import hashlib
+from collections.abc import Callable
+from typing import Any, cast
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 from starlette.types import Receive, Scope, Send
 
 from reachbook.credential import Caller, Representation
 from reachbook.errors import Kind, Reason, Refusal
-from reachbook.service import Asking, Service
+from reachbook.http import conditions
+from reachbook.reach import Reach
+from reachbook.service import Asking, Kept, Service
 from reachbook.wire import refusal
-from reachbook.wire.request import Options
+from reachbook.wire.query import Options, Query, own
 
 MAX_BODY_BYTES = 1024 * 1024
 STORE_SECONDS = 1.8
 NO_CONTENT = 204
+NOT_MODIFIED = 304
 
 Headers = list[tuple[bytes, bytes]]
 
@@ -32,17 +38,20 @@ class Answer(Struct):
 
     async def __call__(self, scope: Scope, _receive: Receive, send: Send) -> None:
         """Send it whole; a HEAD is told the length and spared the body."""
-        headers = self.headers
-        if self.status != NO_CONTENT:
-            headers = [
-                (b"content-type", self.content_type),
-                (b"content-length", str(len(self.body)).encode()),
-                (b"vary", b"Authorization"),
-                *headers,
-            ]
+        headers = [(b"vary", b"Authorization"), *self.headers]
+        if self.status not in (NO_CONTENT, NOT_MODIFIED):
+            length = str(len(self.body)).encode()
+            headers += [(b"content-type", self.content_type), (b"content-length", length)]
         await send({"type": "http.response.start", "status": self.status, "headers": headers})
         body = b"" if scope["method"] == "HEAD" else self.body
         await send({"type": "http.response.body", "body": body})
+
+
+class Key(Struct, frozen=True):
+    """An Idempotency-Key, and the hash of the request that came with it."""
+
+    text: str
+    request_hash: bytes
 
 
 class Request(Struct):
@@ -54,44 +63,131 @@ class Request(Struct):
     scope: Scope
     receive: Receive
     deadline: asyncio.Timeout
+    seconds: float = STORE_SECONDS
+    key: Key | None = None
+    sent: bytes | None = None
 
     @property
     def representation(self) -> Representation:
         """How ids are spelled in the answer."""
         return self.options.representation or self.caller.representation
 
-    @property
-    def asking(self) -> Asking:
-        """On whose behalf a use case runs."""
-        return Asking(self.caller.team_id, self.caller.credential_id, self.scope["request_id"])
-
     def path(self, name: str) -> str:
         """A part of the path, as it was sent."""
         return cast("str", self.scope["path_params"][name])
 
+    def query(self, shape: type[Query]) -> Query:
+        """The parameters of a path of our own, which refuses what it does not know."""
+        return own(self.scope["query_string"], shape)
+
+    def asking(self, encode: Callable[[Any], Answer] | None = None) -> Asking:
+        """On whose behalf a use case runs; `encode` makes the answer to keep for a retry."""
+        keep = None
+        if self.key is not None and encode is not None:
+            answer = encode
+            keep = self.service.keep(
+                self.key.text, self.key.request_hash, lambda after: kept(answer(after))
+            )
+        return Asking(
+            self.caller.team_id,
+            self.caller.credential_id,
+            self.scope["request_id"],
+            conditions.revisions(header(self.scope, b"if-match")),
+            self.options.on_conflict,
+            keep,
+        )
+
+    def asking_for_row(self, index: int, encode: Callable[[Any], Answer]) -> Asking:
+        """The same for one row of many, whose answer is kept under a key of its own.
+
+        No caller's key holds a space, so none can be taken for a row's.
+        """
+        asking = self.asking(encode)
+        if asking.keep is None:
+            return asking
+        row = replace(asking.keep, key=f"{asking.keep.key} {index}")
+        return replace(asking, keep=row)
+
+    def permit_write(self) -> None:
+        """Refuse what writes to a credential that may only read."""
+        if self.caller.read_only:
+            raise Refusal(
+                Reason.READ_ONLY,
+                "This credential is read-only; use one that may write for this.",
+            )
+
     async def body(self) -> bytes:
-        """The body, refused as soon as it is known to be too large."""
-        self.deadline.reschedule(None)  # the connection has a deadline of its own for this
-        declared = header(self.scope, b"content-length")
-        if declared is not None and int(declared) > MAX_BODY_BYTES:
-            raise _too_large()
-        parts: list[bytes] = []
-        size, more = 0, True
-        while more:
-            message = await self.receive()
-            if message["type"] == "http.disconnect":
-                raise Refusal(Reason.MALFORMED_JSON, "The connection ended before the body did.")
-            parts.append(message.get("body", b""))
-            size += len(parts[-1])
-            if size > MAX_BODY_BYTES:
-                raise _too_large()
-            more = message.get("more_body", False)
-        self.deadline.reschedule(asyncio.get_running_loop().time() + STORE_SECONDS)
-        return parts[0] if len(parts) == 1 else b"".join(parts)
+        """The body, refused as soon as it is known to be too large.
+
+        The connection has a deadline of its own for this; the store's stands still meanwhile.
+        """
+        if self.sent is None:
+            loop = asyncio.get_running_loop()
+            left = (self.deadline.when() or 0.0) - loop.time()
+            self.deadline.reschedule(None)
+            self.sent = await _read_body(self.scope, self.receive)
+            self.deadline.reschedule(loop.time() + left)
+        return self.sent
+
+    async def recognise(self, key: str) -> None:
+        """Take the Idempotency-Key; an answer that it was given before is raised."""
+        conditions.check_key(key)
+        told = (
+            self.scope["method"].encode(),
+            self.scope["raw_path"],
+            self.scope["query_string"],
+            self.representation.encode(),
+            await self.body(),
+        )
+        digest = hashlib.sha256(b"".join(b"%d:%b" % (len(one), one) for one in told)).digest()
+        self.key = Key(key, digest)
+        await self.service.answered(self.asking(_nothing_yet))
 
     def answer(self, value: object, headers: Headers | None = None) -> Answer:
         """A 200 with a value in the caller's representation."""
         return Answer(200, msgspec.json.encode(value), headers or [])
+
+    def tagged(self, reach: Reach, value: object, headers: Headers | None = None) -> Answer:
+        """The same for one contact at one revision: with its ETag, or 304 when that is known."""
+        tag = conditions.tag(reach.rev, self.representation)
+        headers = [(b"etag", tag.encode()), *(headers or [])]
+        known = header(self.scope, b"if-none-match")
+        if self.scope["method"] in ("GET", "HEAD") and conditions.knows(known, tag):
+            return Answer(NOT_MODIFIED, b"", headers)
+        return Answer(200, msgspec.json.encode(value), headers)
+
+
+async def _read_body(scope: Scope, receive: Receive) -> bytes:
+    declared = header(scope, b"content-length")
+    if declared is not None and int(declared) > MAX_BODY_BYTES:
+        raise _too_large()
+    body = bytearray()
+    more = True
+    while more:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise Refusal(Reason.MALFORMED_JSON, "The connection ended before the body did.")
+        body += message.get("body", b"")
+        if len(body) > MAX_BODY_BYTES:
+            raise _too_large()
+        more = message.get("more_body", False)
+    return bytes(body)
+
+
+def replayed(answer: Kept) -> Answer:
+    """An answer that was kept, as it was given the first time."""
+    headers = [(name.encode(), value.encode()) for name, value in answer.headers]
+    return Answer(answer.status, answer.body, [*headers, (b"idempotent-replayed", b"true")])
+
+
+def kept(answer: Answer) -> Kept:
+    """An answer as it is kept for a retry."""
+    headers = [(name.decode(), value.decode()) for name, value in answer.headers]
+    return Kept(answer.status, headers, answer.body)
+
+
+def _nothing_yet(_after: object) -> Answer:
+    raise AssertionError
 
 
 def refused(no: Refusal, scope: Scope, representation: Representation) -> Answer:

@@ -17,12 +17,18 @@ from reachbook.http.message import header, refused
 _VISIBLE_ASCII = re.compile(r"[\x21-\x7e]{1,128}")
 
 NO_ROUTE = "none"
+REFUSED = 400
+PROBES = frozenset({"/healthz", "/readyz", "/metrics"})
 
 log = structlog.stdlib.get_logger()
 
 
 class Observe:
-    """Gives each request an id and a log line; turns a bug into a 500 without a stack trace."""
+    """Gives each request an id and a log line; turns a bug into a 500 without a stack trace.
+
+    Probes are counted, but not logged while they succeed: they come every second, and would be
+    most of the log. What they are told is never cached.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -41,6 +47,8 @@ class Observe:
             if message["type"] == "http.response.start":
                 status = message["status"]
                 message["headers"].append((b"x-request-id", request_id.encode()))
+                if _route(scope) in PROBES:
+                    message["headers"].append((b"cache-control", b"no-store"))
             await send(message)
 
         try:
@@ -49,26 +57,33 @@ class Observe:
             log.error("bug", request_id=request_id, **logs.where(error))  # noqa: TRY400 - no text
             if not status:
                 await _apologise(scope, send_with_id)
-        seconds = time.perf_counter() - started
-        route = getattr(scope.get("route"), "path", NO_ROUTE)
+        _tell(scope, status, time.perf_counter() - started)
+
+
+def _tell(scope: Scope, status: int, seconds: float) -> None:
+    """Log and count what came of a request."""
+    route = _route(scope)
+    if route not in PROBES or status >= REFUSED:
         log.info(
             "request",
-            request_id=request_id,
+            request_id=scope["request_id"],
             method=scope["method"],
             route=route,
             status=status,
             error_code=scope.get("refused"),
+            credential=scope.get("credential"),
             milliseconds=round(seconds * 1000, 2),
+            client=scope["client"][0] if scope.get("client") else None,
         )
-        _count(scope, route, status, seconds)
-
-
-def _count(scope: Scope, route: str, status: int, seconds: float) -> None:
     measures = scope["app"].state.desk.measures
-    measures.requests.labels(scope["method"], route, status).inc()
-    measures.seconds.labels(route).observe(seconds)
+    measures.request(scope["method"], route, status, seconds)
     if "refused" in scope:
-        measures.refusals.labels(scope["refused"]).inc()
+        measures.refusal(scope["refused"])
+
+
+def _route(scope: Scope) -> str:
+    """The template of the route, never the path: paths hold ids, and there is no end of them."""
+    return getattr(scope.get("route"), "path", NO_ROUTE)
 
 
 def _request_id(given: str | None) -> str:

@@ -1,7 +1,32 @@
 """The only door to data: open a store, read words from it, hand it commits."""
 
-from reachbook.storage.commit import STALE, Commit, Saved, Stale, Taken
+from reachbook.storage.commit import (
+    STALE,
+    Commit,
+    Keep,
+    Kept,
+    Outcome,
+    Replayed,
+    Saved,
+    Stale,
+    Taken,
+)
+from reachbook.storage.directory import Directory
 from reachbook.storage.door import open_store
 from reachbook.storage.store import Store, Team
 
-__all__ = ["STALE", "Commit", "Saved", "Stale", "Store", "Taken", "Team", "open_store"]
+__all__ = [
+    "STALE",
+    "Commit",
+    "Directory",
+    "Keep",
+    "Kept",
+    "Outcome",
+    "Replayed",
+    "Saved",
+    "Stale",
+    "Store",
+    "Taken",
+    "Team",
+    "open_store",
+]

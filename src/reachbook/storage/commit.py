@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from enum import Enum
 from typing import Final, Literal
 
@@ -12,19 +12,47 @@ from msgspec.structs import replace
 
 from reachbook import event
 from reachbook.contact import Contact
-from reachbook.contact_channel import ContactChannel, Reach
 from reachbook.event import Change
+from reachbook.reach import ContactChannel, Reach
+
+
+class Kept(Struct, frozen=True):
+    """An answer as it is kept for a retry."""
+
+    status: int
+    headers: list[tuple[str, str]]
+    body: bytes
+
+
+class Keep(Struct, frozen=True):
+    """Under which key the answer to a commit is kept, and how it is made from what was saved.
+
+    `created` and `expired_before` are microseconds since the epoch.
+    """
+
+    key: str
+    request_hash: bytes
+    answer: Callable[[Reach], Kept]
+    created: int
+    expired_before: int
 
 
 class Commit(Struct, frozen=True):
-    """One contact's step to its next revision, and who took it.
+    """Contacts' steps to their next revisions, who took them, and the answer to keep.
 
-    It holds only if the contact still has the revision that `change.before` shows.
+    The first change is the one that was asked for; the others make way for it. The commit holds
+    only if every contact still has the revision that its `before` shows.
     """
 
-    change: Change
+    changes: tuple[Change, ...]
     actor: str
     request_id: str
+    keep: Keep | None = None
+
+    @property
+    def change(self) -> Change:
+        """The change that was asked for."""
+        return self.changes[0]
 
     def is_empty(self) -> bool:
         """Whether the rule found nothing to do: it returned the very page it was given."""
@@ -45,6 +73,13 @@ class Taken(Struct, frozen=True):
     channel: ContactChannel | None = None
 
 
+class Replayed(Struct, frozen=True):
+    """The key has been used: what was answered then, and to which request."""
+
+    request_hash: bytes
+    answer: Kept
+
+
 class Stale(Enum):
     """The contact has moved on since it was read: read it again and redo the rule."""
 
@@ -53,6 +88,8 @@ class Stale(Enum):
 
 STALE: Final = Stale.STALE
 
+Outcome = Saved | Taken | Replayed | Stale
+
 
 class Writes(Struct, frozen=True):
     """The rows that a change writes, as both engines need them."""
@@ -60,7 +97,7 @@ class Writes(Struct, frozen=True):
     removed: list[int]
     kept: list[ContactChannel]
     before: str | None
-    after: str
+    after: str | None
 
 
 def writes(change: Change) -> Writes:
@@ -70,27 +107,29 @@ def writes(change: Change) -> Writes:
     before, after = event.told(change)
     return Writes(
         removed=[key for key in old if key not in new],
-        # In the order of their identities, so that two commits cannot wait for one another.
+        # Those that change before those that come, who may want an address that is let go. Then
+        # in the order of their identities, so that two commits seldom wait for one another.
         kept=sorted(
             (one for key, one in new.items() if old.get(key) != one),
-            key=lambda one: (one.channel_type, one.scope, one.identity),
+            key=lambda one: (one.id not in old, one.channel_type, one.scope, one.identity),
         ),
         before=before,
         after=after,
     )
 
 
-def numbers_wanted(change: Change) -> int:
-    """How many channels of a change have no number yet."""
-    return sum(not one.id for one in change.after.channels)
+def numbers_wanted(commit: Commit) -> int:
+    """How many channels of a commit have no number yet."""
+    return sum(not one.id for change in commit.changes for one in change.after.channels)
 
 
-def numbered(change: Change, contact_id: int, numbers: Iterator[int]) -> Change:
-    """The change with the contact's number, and a number for each new channel."""
-    channels = tuple(
-        one if one.id else replace(one, id=next(numbers)) for one in change.after.channels
+def numbered(commit: Commit, contact_id: int, numbers: Iterator[int]) -> Commit:
+    """The commit with a number for the contact that is asked for, and for each new channel."""
+    first, *others = commit.changes
+    first = replace(first, after=replace(first.after, id=contact_id))
+    return replace(
+        commit, changes=tuple(_with_numbers(change, numbers) for change in (first, *others))
     )
-    return replace(change, after=replace(change.after, id=contact_id, channels=channels))
 
 
 def details(contact: Contact) -> tuple[object, ...]:
@@ -106,3 +145,33 @@ def details(contact: Contact) -> tuple[object, ...]:
         msgspec.json.encode(contact.custom).decode(),
         msgspec.json.encode(contact.tags).decode(),
     )
+
+
+def kept(commit: Commit) -> tuple[object, ...] | None:
+    """The row of the answer to keep, in the order of the statement; None when there is no key."""
+    keep, after = commit.keep, commit.change.after
+    if keep is None:
+        return None
+    return kept_row(after.team_id, after.id, keep, keep.answer(after))
+
+
+def kept_row(team_id: int, contact_id: int | None, keep: Keep, answer: Kept) -> tuple[object, ...]:
+    """The row of an answer, in the order of the statement that keeps it."""
+    return (
+        team_id,
+        keep.key,
+        keep.request_hash,
+        answer.status,
+        msgspec.json.encode(answer.headers).decode(),
+        answer.body,
+        contact_id,
+        keep.created,
+        keep.expired_before,
+    )
+
+
+def _with_numbers(change: Change, numbers: Iterator[int]) -> Change:
+    channels = tuple(
+        one if one.id else replace(one, id=next(numbers)) for one in change.after.channels
+    )
+    return replace(change, after=replace(change.after, channels=channels))

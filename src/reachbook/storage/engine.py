@@ -18,6 +18,10 @@ class AlreadyThereError(Exception):
     """A unique key refused a row. Which one is for the store to find out by looking again."""
 
 
+class MovedError(Exception):
+    """A contact no longer has the revision that was seen; nothing was written."""
+
+
 class Engine(Protocol):
     """A database that can be read, written, and handed commits.
 
@@ -29,20 +33,29 @@ class Engine(Protocol):
     async def read(self, statement: str, *values: object) -> list[Row]:
         """The rows of a statement that only reads."""
 
+    async def scan(self, statement: str, *values: object) -> list[Row]:
+        """The same for a statement that may take long: it keeps nobody waiting."""
+
     async def write(self, statement: str, *values: object) -> list[Row]:
         """Run one statement that writes, outside any commit; may raise `AlreadyThereError`."""
 
     async def number(self, table: str) -> int:
         """A number for a new row of a table."""
 
-    async def commit(self, commit: Commit) -> Commit | None:
-        """Write a commit; its numbered form, or None when the revision had moved.
+    async def commit(self, commit: Commit) -> Commit:
+        """Write a commit; its numbered form.
 
-        May raise `AlreadyThereError`; then nothing was written.
+        May raise `MovedError` or `AlreadyThereError`; then nothing was written.
         """
 
-    async def decide(self, statement: str, team_id: int, uuid: str, rule: Decide) -> Commit | None:
+    async def decide(self, statement: str, team_id: int, uuid: str, rule: Decide) -> Commit:
         """Read a contact, let `rule` decide and write its commit, while nobody else may."""
+
+    async def keep(self, row: tuple[object, ...]) -> bool:
+        """Keep an answer by itself; False when its key is in use."""
+
+    async def number_events(self, team_id: int) -> None:
+        """Give the team's feed its next numbers, one numberer at a time."""
 
     async def migrate(self) -> tuple[int, int]:
         """Bring the schema to this program's version; the versions before and after."""
@@ -60,6 +73,14 @@ def unavailable(why: str) -> Refusal:
         Reason.STORE_UNAVAILABLE,
         f"The store cannot answer: {why}. Nothing was half done; try again shortly.",
         retry_after=RETRY_AFTER,
+    )
+
+
+def in_progress() -> Refusal:
+    """The refusal while a request with the same key has not ended."""
+    return Refusal(
+        Reason.IN_PROGRESS,
+        "A request with the same Idempotency-Key has not ended; try again shortly.",
     )
 
 

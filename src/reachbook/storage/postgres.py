@@ -5,52 +5,40 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import defaultdict, deque
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
-from typing import TYPE_CHECKING, cast
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, TypeVar, cast
 
 import asyncpg
 import msgspec
 
 from reachbook.contact import Contact
+from reachbook.event import Change, Kind
 from reachbook.measures import Measures
 from reachbook.storage import commit as commits
-from reachbook.storage import migrations, sql
+from reachbook.storage import postgres_schema, sql
 from reachbook.storage.commit import Commit
-from reachbook.storage.engine import AlreadyThereError, Decide, Row, unavailable, unfit
+from reachbook.storage.engine import (
+    AlreadyThereError,
+    Decide,
+    MovedError,
+    Row,
+    in_progress,
+    unavailable,
+    unfit,
+)
+from reachbook.storage.postgres_pool import Pool, transaction
 
 if TYPE_CHECKING:
-    from asyncpg.pool import PoolConnectionProxy
+    from reachbook.storage.postgres_pool import Connection
 
-    Connection = PoolConnectionProxy[asyncpg.Record]
-
-POOL_SIZE = 10
-CONNECT_SECONDS = 1.5
-STATEMENT_SECONDS = 10.0
-MIGRATION_SECONDS = 3600.0
-MIGRATION_LOCK_SECONDS = 8
+WRITE_SECONDS = 2.0
 CONTENTION_TRIES = 20
 MOST_NUMBERS = 64
+MOST_EVENTS = 10_000
 
-_OUT_OF_REACH = (
-    OSError,
-    TimeoutError,
-    asyncpg.InterfaceError,
-    asyncpg.PostgresConnectionError,
-    asyncpg.InsufficientResourcesError,
-    asyncpg.OperatorInterventionError,
-    asyncpg.InvalidAuthorizationSpecificationError,
-    asyncpg.InvalidCatalogNameError,
-    asyncpg.InsufficientPrivilegeError,
-    asyncpg.ReadOnlySQLTransactionError,
-    asyncpg.InternalClientError,
-)
 _CONTENTION = (asyncpg.SerializationError, asyncpg.DeadlockDetectedError)
 
-_VERSION_TABLE = """
-CREATE TABLE IF NOT EXISTS schema_version (
-    version bigint NOT NULL PRIMARY KEY, name text NOT NULL, applied timestamptz NOT NULL
-)"""
+Result = TypeVar("Result")
 
 
 class Postgres:
@@ -58,8 +46,9 @@ class Postgres:
 
     name = "postgres"
 
-    def __init__(self, pool: asyncpg.Pool, measures: Measures) -> None:
-        self._pool = pool
+    def __init__(self, pool: Pool, measures: Measures) -> None:
+        self._connection = pool.connection
+        self._close = pool.close
         self._measures = measures
         self._sql = sql.statements(self.name)
         self._numbers: defaultdict[str, deque[int]] = defaultdict(deque)
@@ -68,75 +57,67 @@ class Postgres:
     @classmethod
     async def open(cls, url: str, measures: Measures) -> Postgres:
         """Connect, or refuse with a sentence that does not hold the password."""
+        engine = cls(await Pool.open(url, measures), measures)
         try:
-            pool = await asyncpg.create_pool(
-                url,
-                min_size=1,
-                max_size=POOL_SIZE,
-                timeout=CONNECT_SECONDS,
-                command_timeout=STATEMENT_SECONDS,
-                # Nothing outlives a transaction on our connections, so there is nothing to reset,
-                # and a quarter of the time is saved.
-                reset=_nothing,
-                server_settings={"application_name": "reachbook", "jit": "off"},
-            )
-        except ValueError:
-            raise unfit(
-                "The database URL cannot be read; write special characters as %XX."
-            ) from None
-        except _OUT_OF_REACH as error:
-            raise unavailable(_said(error)) from None
-        if await pool.fetchval("SHOW server_encoding") != "UTF8":
-            await pool.close()
-            raise unfit("The database must have the encoding UTF8: CREATE DATABASE ... ENCODING.")
-        return cls(pool, measures)
+            await engine._require_utf8()
+        except BaseException:
+            await engine.close()
+            raise
+        return engine
 
     async def read(self, statement: str, *values: object) -> list[Row]:
         async with self._connection() as connection:
             return cast("list[Row]", await connection.fetch(self._sql[statement], *values))
 
-    write = read
+    scan = read
+
+    async def write(self, statement: str, *values: object) -> list[Row]:
+        async with self._connection() as connection:
+            rows = await connection.fetch(self._sql[statement], *values, timeout=WRITE_SECONDS)
+            return cast("list[Row]", rows)
 
     async def number(self, table: str) -> int:
         async with self._connection() as connection:
             return (await self._take_numbers(connection, table, 1))[0]
 
-    async def commit(self, commit: Commit) -> Commit | None:
+    async def commit(self, commit: Commit) -> Commit:
         return await self._contended(lambda connection: self._apply(connection, commit))
 
-    async def decide(self, statement: str, team_id: int, uuid: str, rule: Decide) -> Commit | None:
-        async def once(connection: Connection) -> Commit | None:
-            async with connection.transaction():
+    async def decide(self, statement: str, team_id: int, uuid: str, rule: Decide) -> Commit:
+        async def once(connection: Connection) -> Commit:
+            async with transaction(connection):
                 await connection.fetch(self._sql["lock_contact"], team_id, uuid)
                 rows = await connection.fetch(self._sql[statement], team_id, uuid)
-                commit = rule(cast("list[Row]", rows))
-                return commit if commit.is_empty() else await self._apply(connection, commit)
+                commit = await self._numbered(connection, rule(cast("list[Row]", rows)))
+                await self._take_steps(connection, commit)
+                return commit
 
         return await self._contended(once)
 
+    async def keep(self, row: tuple[object, ...]) -> bool:
+        async with self._connection() as connection:
+            return await self._keep_row(connection, row)
+
+    async def number_events(self, team_id: int) -> None:
+        async def once(connection: Connection) -> None:
+            async with transaction(connection):
+                await connection.fetch(self._sql["lock_team"], team_id)
+                await connection.fetch(self._sql["number_events"], team_id, MOST_EVENTS)
+
+        await self._contended(once)
+
     async def migrate(self) -> tuple[int, int]:
         async with self._connection() as connection:
-            before = await self._schema_version(connection)
-            migrations.refuse_newer(before, self.name)
-            with suppress(asyncpg.UniqueViolationError):
-                async with _patient(connection):
-                    await connection.execute(_VERSION_TABLE)
-            async with _patient(connection):
-                return await self._take_steps(connection)
+            return await postgres_schema.migrate(connection)
 
     async def schema_version(self) -> int:
         async with self._connection() as connection:
-            return await self._schema_version(connection)
+            return await postgres_schema.version(connection)
 
     async def close(self) -> None:
-        try:
-            await asyncio.wait_for(self._pool.close(), timeout=STATEMENT_SECONDS)
-        except TimeoutError:
-            self._pool.terminate()
+        await self._close()
 
-    async def _contended(
-        self, work: Callable[[Connection], Awaitable[Commit | None]]
-    ) -> Commit | None:
+    async def _contended(self, work: Callable[[Connection], Awaitable[Result]]) -> Result:
         """Do the work again, all of it, when PostgreSQL broke a deadlock at our cost."""
         for attempt in range(CONTENTION_TRIES):
             try:
@@ -146,26 +127,44 @@ class Postgres:
                 await asyncio.sleep(random.uniform(0, 0.005 * (attempt + 1)))
         raise unavailable("too many others are changing the same contacts")
 
-    async def _apply(self, connection: Connection, commit: Commit) -> Commit | None:
-        """One statement when only channels change; a short transaction when the contact does."""
+    async def _apply(self, connection: Connection, commit: Commit) -> Commit:
+        """One statement when one contact's channels change; else a short transaction."""
         commit = await self._numbered(connection, commit)
-        after = commit.change.after
-        if not isinstance(after, Contact):
-            return await self._write(connection, commit)
-        async with connection.transaction():
-            details = commits.details(after)
-            if commit.change.before is None:
-                new = (after.team_id, after.id, after.uuid, after.created, *details)
-                await connection.fetch(self._sql["insert_contact"], *new)
-            else:
-                seen = (after.team_id, after.id, commit.change.before.rev, after.deleted)
-                await connection.fetch(self._sql["set_contact"], *seen, *details)
-            return await self._write(connection, commit)
+        if commit.keep is None and len(commit.changes) == 1 and not _is_whole(commit.change):
+            if not commit.is_empty():
+                await self._write(connection, commit, commit.change)
+            return commit
+        async with transaction(connection):
+            await self._take_steps(connection, commit)
+        return commit
 
-    async def _write(self, connection: Connection, commit: Commit) -> Commit | None:
-        change = commit.change
+    async def _take_steps(self, connection: Connection, commit: Commit) -> None:
+        """Inside a transaction: those who make way first, rows locked in the order of their ids."""
+        if commit.change.kind is Kind.ERASED:
+            await self._forget(connection, commit)
+        await self._keep(connection, commit)
+        if commit.is_empty():
+            return
+        if len(commit.changes) > 1:
+            ids = [one.after.id for one in commit.changes]
+            await connection.fetch(self._sql["lock_contacts"], commit.change.after.team_id, ids)
+        for change in reversed(commit.changes):
+            if _is_whole(change):
+                await self._write_contact(connection, change)
+            await self._write(connection, commit, change)
+
+    async def _write_contact(self, connection: Connection, change: Change) -> None:
+        after = cast("Contact", change.after)
+        details = commits.details(after)
+        if change.before is None:
+            new = (after.team_id, after.id, after.uuid, after.created, *details)
+            await connection.fetch(self._sql["insert_contact"], *new)
+        else:
+            seen = (after.team_id, after.id, change.before.rev, after.deleted, after.erased)
+            await connection.fetch(self._sql["set_contact"], *seen, *details)
+
+    async def _write(self, connection: Connection, commit: Commit, change: Change) -> None:
         rows = commits.writes(change)
-        self._measures.transactions.inc()
         told = await connection.fetch(
             self._sql["commit"],
             change.after.team_id,
@@ -180,17 +179,35 @@ class Postgres:
             commit.actor,
             commit.request_id,
         )
-        return commit if told else None
+        if not told:
+            raise MovedError
+        self._measures.transactions.inc()
+
+    async def _keep(self, connection: Connection, commit: Commit) -> None:
+        """The key's row first: a duplicate waits on it, and then finds the answer."""
+        if (row := commits.kept(commit)) and not await self._keep_row(connection, row):
+            raise AlreadyThereError
+
+    async def _keep_row(self, connection: Connection, row: tuple[object, ...]) -> bool:
+        try:
+            return bool(await connection.fetch(self._sql["keep_answer"], *row))
+        except asyncpg.LockNotAvailableError:
+            raise in_progress() from None
+
+    async def _forget(self, connection: Connection, commit: Commit) -> None:
+        gone = commit.change.after
+        await connection.fetch(self._sql["forget_events"], gone.team_id, gone.id)
+        await connection.fetch(self._sql["forget_answers"], gone.team_id, gone.id, gone.uuid)
 
     async def _numbered(self, connection: Connection, commit: Commit) -> Commit:
-        change = commit.change
-        wanted = commits.numbers_wanted(change)
-        contact_id = change.after.id
+        contact_id = commit.change.after.id
         if not contact_id:
             [contact_id] = await self._take_numbers(connection, "contact", 1)
+        wanted = commits.numbers_wanted(commit)
         numbers = await self._take_numbers(connection, "contact_channel", wanted)
-        change = commits.numbered(change, contact_id, iter(numbers))
-        return msgspec.structs.replace(commit, change=change)
+        return (
+            commits.numbered(commit, contact_id, iter(numbers)) if not commit.is_empty() else commit
+        )
 
     async def _take_numbers(self, connection: Connection, table: str, wanted: int) -> list[int]:
         """Numbers that this process has set aside; it asks for twice as many each time it runs out.
@@ -207,71 +224,14 @@ class Postgres:
             spare.extend(row[0] for row in rows)
         return [spare.popleft() for _ in range(wanted)]
 
-    async def _schema_version(self, connection: Connection) -> int:
-        if await connection.fetchval("SELECT to_regclass('schema_version')") is None:
-            return 0
-        async with _patient(connection):
-            return int(await connection.fetchval("SELECT max(version) FROM schema_version") or 0)
-
-    async def _take_steps(self, connection: Connection) -> tuple[int, int]:
-        await connection.execute("LOCK TABLE schema_version IN ACCESS EXCLUSIVE MODE")
-        before = await self._schema_version(connection)
-        for step in migrations.steps(self.name, after=before):
-            await connection.execute(step.text, timeout=MIGRATION_SECONDS)
-            await connection.execute(
-                "INSERT INTO schema_version (version, name, applied) VALUES ($1, $2, now())",
-                step.version,
-                step.name,
-            )
-        return before, await self._schema_version(connection)
-
-    @asynccontextmanager
-    async def _connection(self) -> AsyncIterator[Connection]:
-        try:
-            connection = await self._pool.acquire(timeout=CONNECT_SECONDS)
-        except (asyncpg.PostgresError, *_OUT_OF_REACH) as error:
-            raise unavailable(_said(error)) from error
-        self._measures.connections_busy.inc()
-        try:
-            yield connection
-        except asyncpg.UniqueViolationError:
-            raise AlreadyThereError from None
-        except asyncio.CancelledError:
-            _cut(connection)
-            raise
-        except _OUT_OF_REACH as error:
-            _cut(connection)
-            await self._pool.expire_connections()
-            raise unavailable(_said(error)) from error
-        finally:
-            self._measures.connections_busy.dec()
-            await self._pool.release(connection)
+    async def _require_utf8(self) -> None:
+        async with self._connection() as connection:
+            if await connection.fetchval("SHOW server_encoding") != "UTF8":
+                raise unfit(
+                    "The database must have the encoding UTF8: CREATE DATABASE ... ENCODING."
+                )
 
 
-@asynccontextmanager
-async def _patient(connection: Connection) -> AsyncIterator[None]:
-    """A transaction that waits for a program that is migrating, but not for ever."""
-    try:
-        async with connection.transaction():
-            await connection.execute(f"SET LOCAL lock_timeout = '{MIGRATION_LOCK_SECONDS}s'")
-            yield
-    except asyncpg.LockNotAvailableError:
-        raise unfit(
-            f"Another program is migrating this database; we waited {MIGRATION_LOCK_SECONDS} s. "
-            "Try again when it is done."
-        ) from None
-
-
-def _cut(connection: Connection) -> None:
-    """End a connection: what it is doing is unknown, and asking it politely can hang."""
-    with suppress(asyncpg.InterfaceError):  # it has gone by itself
-        connection.terminate()
-
-
-async def _nothing(_connection: object) -> None:
-    """What is reset when a connection goes back to the pool."""
-
-
-def _said(error: BaseException) -> str:
-    """What went wrong, in one line; drivers put neither password nor data in these."""
-    return " ".join(str(error).split()) or type(error).__name__
+def _is_whole(change: Change) -> bool:
+    """Whether more of the contact changes than its channels."""
+    return isinstance(change.after, Contact)

@@ -6,6 +6,7 @@ Writes queue for one thread (`sqlite_writer`) and are durable when they are answ
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from typing import cast
 
@@ -13,25 +14,24 @@ import apsw
 import msgspec
 
 from reachbook.contact import Contact
+from reachbook.event import Change, Kind
 from reachbook.measures import Measures
 from reachbook.storage import commit as commits
 from reachbook.storage import migrations, sql
 from reachbook.storage.commit import Commit
-from reachbook.storage.engine import Decide, Row, unavailable, unfit
-from reachbook.storage.sqlite_writer import Writer
+from reachbook.storage.engine import (
+    AlreadyThereError,
+    Decide,
+    MovedError,
+    Row,
+    unavailable,
+    unfit,
+)
+from reachbook.storage.sqlite_writer import OUT_OF_REACH, Writer, why
 
 WRITER_WAITS_MS = 10_000
 READER_WAITS_MS = 1_000
-
-_OUT_OF_REACH = (
-    apsw.BusyError,
-    apsw.CantOpenError,
-    apsw.ConnectionClosedError,
-    apsw.CorruptError,
-    apsw.FullError,
-    apsw.IOError,
-    apsw.NotADBError,
-)
+MOST_EVENTS = 10_000
 
 _VERSION_TABLE = """
 CREATE TABLE IF NOT EXISTS schema_version (
@@ -49,11 +49,13 @@ class Sqlite:
         self._found_at_first: int | None = None  # before opening it brought it up to date
         try:
             self._reader = _connect(path, READER_WAITS_MS)
+            self._scanner = _connect(path, READER_WAITS_MS)
             writer = _connect(path, WRITER_WAITS_MS)
         except (apsw.NotADBError, apsw.CorruptError):
             raise unfit(f"{path} is not a SQLite database that can be read.") from None
         except apsw.Error as error:
             raise unavailable(f"{path}: {error}") from None
+        self._scanning = asyncio.Lock()
         self._writer = Writer(writer, measures)
 
     @classmethod
@@ -74,8 +76,18 @@ class Sqlite:
     async def read(self, statement: str, *values: object) -> list[Row]:
         try:
             return _rows(self._reader, self._sql[statement], *values)
-        except _OUT_OF_REACH as error:
-            raise unavailable(str(error)) from error
+        except OUT_OF_REACH as error:
+            raise unavailable(why(error)) from None
+
+    async def scan(self, statement: str, *values: object) -> list[Row]:
+        async with self._scanning:
+            return await asyncio.to_thread(self._scan, statement, values)
+
+    def _scan(self, statement: str, values: tuple[object, ...]) -> list[Row]:
+        try:
+            return _rows(self._scanner, self._sql[statement], *values)
+        except OUT_OF_REACH as error:
+            raise unavailable(why(error)) from None
 
     async def write(self, statement: str, *values: object) -> list[Row]:
         return await self._writer.run(
@@ -85,15 +97,23 @@ class Sqlite:
     async def number(self, table: str) -> int:
         return await self._writer.run(lambda connection: self._numbers(connection, table, 1)[0])
 
-    async def commit(self, commit: Commit) -> Commit | None:
+    async def commit(self, commit: Commit) -> Commit:
         return await self._writer.run(lambda connection: self._apply(connection, commit))
 
-    async def decide(self, statement: str, team_id: int, uuid: str, rule: Decide) -> Commit | None:
-        def job(connection: apsw.Connection) -> Commit | None:
-            commit = rule(_rows(connection, self._sql[statement], team_id, uuid))
-            return commit if commit.is_empty() else self._apply(connection, commit)
+    async def decide(self, statement: str, team_id: int, uuid: str, rule: Decide) -> Commit:
+        return await self._writer.run(
+            lambda connection: self._apply(
+                connection, rule(_rows(connection, self._sql[statement], team_id, uuid))
+            )
+        )
 
-        return await self._writer.run(job)
+    async def keep(self, row: tuple[object, ...]) -> bool:
+        return bool(await self.write("keep_answer", *row))
+
+    async def number_events(self, team_id: int) -> None:
+        await self._writer.run(
+            lambda connection: _rows(connection, self._sql["number_events"], team_id, MOST_EVENTS)
+        )
 
     async def migrate(self) -> tuple[int, int]:
         found = await self.schema_version()
@@ -110,34 +130,47 @@ class Sqlite:
             return _version(self._reader)
         except (apsw.NotADBError, apsw.CorruptError):
             raise unfit("The file is not a SQLite database that can be read.") from None
+        except OUT_OF_REACH as error:
+            raise unavailable(why(error)) from None
 
     async def close(self) -> None:
         self._writer.close()
         self._reader.close()
+        self._scanner.close()
 
-    def _apply(self, connection: apsw.Connection, commit: Commit) -> Commit | None:
+    def _apply(self, connection: apsw.Connection, commit: Commit) -> Commit:
         """The steps of a commit, on the writer's connection and inside its savepoint."""
-        commit = self._numbered(connection, commit)
-        before, after = commit.change.before, commit.change.after
+        if not commit.is_empty():
+            commit = self._numbered(connection, commit)
+        if commit.change.kind is Kind.ERASED:
+            self._forget(connection, commit)
+        row = commits.kept(commit)
+        if row and not _rows(connection, self._sql["keep_answer"], *row):
+            raise AlreadyThereError
+        if not commit.is_empty():
+            for change in reversed(commit.changes):
+                self._take_step(connection, commit, change)
+        return commit
+
+    def _take_step(self, connection: apsw.Connection, commit: Commit, change: Change) -> None:
+        before, after = change.before, change.after
         if isinstance(after, Contact):
             details = commits.details(after)
             if before is None:
                 new = (after.team_id, after.id, after.uuid, after.created, *details)
                 _rows(connection, self._sql["insert_contact"], *new)
             else:
-                seen = (after.team_id, after.id, before.rev, after.deleted)
+                seen = (after.team_id, after.id, before.rev, after.deleted, after.erased)
                 _rows(connection, self._sql["set_contact"], *seen, *details)
-        seen_rev = after.rev - 1
-        key = (after.team_id, after.id)
-        _rows(connection, self._sql["move_revision"], *key, seen_rev, after.updated)
+        moved = (after.team_id, after.id, after.rev - 1, after.updated)
+        _rows(connection, self._sql["move_revision"], *moved)
         if connection.changes() == 0:
-            return None
-        self._write_rows(connection, commit)
-        return commit
+            raise MovedError
+        self._write_rows(connection, commit, change)
 
-    def _write_rows(self, connection: apsw.Connection, commit: Commit) -> None:
-        after = commit.change.after
-        rows = commits.writes(commit.change)
+    def _write_rows(self, connection: apsw.Connection, commit: Commit, change: Change) -> None:
+        after = change.after
+        rows = commits.writes(change)
         key = (after.team_id, after.id)
         for channel_id in rows.removed:
             _rows(connection, self._sql["remove_channel"], *key, channel_id)
@@ -150,7 +183,7 @@ class Sqlite:
             self._numbers(connection, "event", 1)[0],
             after.id,
             after.rev,
-            commit.change.kind,
+            change.kind,
             rows.before,
             rows.after,
             commit.actor,
@@ -158,13 +191,16 @@ class Sqlite:
             after.updated,
         )
 
+    def _forget(self, connection: apsw.Connection, commit: Commit) -> None:
+        gone = commit.change.after
+        _rows(connection, self._sql["forget_events"], gone.team_id, gone.id)
+        _rows(connection, self._sql["forget_answers"], gone.team_id, gone.id, gone.uuid)
+
     def _numbered(self, connection: apsw.Connection, commit: Commit) -> Commit:
-        change = commit.change
-        wanted = commits.numbers_wanted(change)
-        contact_id = change.after.id or self._numbers(connection, "contact", 1)[0]
+        contact_id = commit.change.after.id or self._numbers(connection, "contact", 1)[0]
+        wanted = commits.numbers_wanted(commit)
         numbers = self._numbers(connection, "contact_channel", wanted) if wanted else []
-        change = commits.numbered(change, contact_id, iter(numbers))
-        return msgspec.structs.replace(commit, change=change)
+        return commits.numbered(commit, contact_id, iter(numbers))
 
     def _numbers(self, connection: apsw.Connection, table: str, wanted: int) -> list[int]:
         [[last]] = _rows(connection, self._sql["numbers"], table, wanted)

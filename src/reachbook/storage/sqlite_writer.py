@@ -13,13 +13,31 @@ import apsw
 
 from reachbook.errors import Refusal
 from reachbook.measures import Measures
+from reachbook.storage.commit import Commit
 from reachbook.storage.engine import AlreadyThereError, unavailable
 
 Result = TypeVar("Result")
 Job = Callable[[apsw.Connection], Any]
+Waiting = tuple[Job, asyncio.AbstractEventLoop, asyncio.Future[Any]]
 
 MOST_TOGETHER = 256
 MOST_WAITING = 10_000
+CLOSE_SECONDS = 1.0
+
+# The disk, the file or its locks fail us: not one job is to blame, and another try may succeed.
+OUT_OF_REACH = (
+    apsw.BusyError,
+    apsw.CantOpenError,
+    apsw.CorruptError,
+    apsw.FullError,
+    apsw.IOError,
+    apsw.LockedError,
+    apsw.NoMemError,
+    apsw.NotADBError,
+    apsw.PermissionsError,
+    apsw.ProtocolError,
+    apsw.ReadOnlyError,
+)
 
 
 class Writer:
@@ -32,7 +50,7 @@ class Writer:
     def __init__(self, connection: apsw.Connection, measures: Measures) -> None:
         self._connection = connection
         self._measures = measures
-        self._waiting: deque[tuple[Job, asyncio.AbstractEventLoop, asyncio.Future[Any]]] = deque()
+        self._waiting: deque[Waiting] = deque()
         self._wake = threading.Condition()
         self._closing = False
         self._thread = threading.Thread(target=self._run, name="reachbook-writer", daemon=True)
@@ -53,25 +71,35 @@ class Writer:
         return await future
 
     def close(self) -> None:
-        """Finish what waits, then end the thread and close its connection."""
+        """Finish what waits, then end the thread and close its connection.
+
+        A thread that hangs on a lock or a disk is left to end with the process: whoever waits for
+        it has been refused by then, or is refused by a process that ends.
+        """
         with self._wake:
             self._closing = True
             self._wake.notify()
-        self._thread.join()
-        self._connection.close()
+        self._thread.join(CLOSE_SECONDS)
+        if not self._thread.is_alive():
+            self._connection.close()
 
     def _run(self) -> None:
         while batch := self._next_batch():
-            outcomes = self._commit([job for job, _, _ in batch])
-            for (_, loop, future), outcome in zip(batch, outcomes, strict=True):
+            # Who has stopped waiting was told that the store did not answer: leave it so.
+            wanted = [one for one in batch if not one[2].cancelled()]
+            outcomes = self._commit([job for job, _, _ in wanted]) if wanted else []
+            for (_, loop, future), outcome in zip(wanted, outcomes, strict=True):
                 with suppress(RuntimeError):  # its loop is closed, and nobody waits any more
                     loop.call_soon_threadsafe(_settle, future, outcome)
 
-    def _next_batch(self) -> list[tuple[Job, asyncio.AbstractEventLoop, asyncio.Future[Any]]]:
+    def _next_batch(self) -> list[Waiting]:
         with self._wake:
             while not self._waiting and not self._closing:
                 self._wake.wait()
-            return [self._waiting.popleft() for _ in range(min(len(self._waiting), MOST_TOGETHER))]
+            together = min(len(self._waiting), MOST_TOGETHER)
+            batch = [self._waiting.popleft() for _ in range(together)]
+            self._measures.writers_waiting.set(len(self._waiting))
+            return batch
 
     def _commit(self, jobs: list[Job]) -> list[object]:
         """What came of each job: its result, or the exception it ends with."""
@@ -79,11 +107,14 @@ class Writer:
             self._connection.execute("BEGIN IMMEDIATE")
             outcomes = [self._try(job) for job in jobs]
             self._connection.execute("COMMIT")
-            self._measures.transactions.inc()
+            if any(isinstance(one, Commit) for one in outcomes):
+                self._measures.transactions.inc()
         except apsw.Error as error:
-            if self._connection.in_transaction:
-                self._connection.execute("ROLLBACK")
-            return [unavailable(_why(error))] * len(jobs)
+            # When even this fails, so does the next BEGIN, and then it is tried again.
+            with suppress(apsw.Error):
+                if self._connection.in_transaction:
+                    self._connection.execute("ROLLBACK")
+            return [unavailable(why(error))] * len(jobs)
         return outcomes
 
     def _try(self, job: Job) -> object:
@@ -93,7 +124,7 @@ class Writer:
             outcome = job(self._connection)
         except apsw.ConstraintError as error:
             outcome = AlreadyThereError() if _is_unique(error) else error
-        except (apsw.FullError, apsw.IOError, apsw.BusyError, apsw.CorruptError, apsw.NoMemError):
+        except OUT_OF_REACH:
             raise
         except Exception as error:  # noqa: BLE001 - it belongs to the caller that waits for it
             outcome = error
@@ -103,7 +134,8 @@ class Writer:
         return outcome
 
 
-def _why(error: apsw.Error) -> str:
+def why(error: apsw.Error) -> str:
+    """What fails us, in a few words."""
     if isinstance(error, apsw.BusyError):
         return "another program has been writing to the file all the while we waited"
     return str(error)

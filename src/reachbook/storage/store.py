@@ -2,28 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any, Literal, TypeVar
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Literal
 
 import msgspec
 from msgspec import Struct
 
 from reachbook.contact import Contact
-from reachbook.contact_channel import ContactChannel, Reach
-from reachbook.credential import Credential, Representation, TeamId
+from reachbook.credential import Credential, TeamId
 from reachbook.measures import Measures
+from reachbook.reach import ContactChannel, Page
+from reachbook.storage import commit as commits
 from reachbook.storage import migrations
-from reachbook.storage.commit import STALE, Commit, Saved, Stale, Taken
-from reachbook.storage.engine import AlreadyThereError, Engine, Row, unfit
+from reachbook.storage.commit import STALE, Commit, Keep, Kept, Outcome, Replayed, Saved, Taken
+from reachbook.storage.engine import AlreadyThereError, Engine, MovedError, Row, unfit
+from reachbook.storage.rows import PAGES, channel_of, contact_of, credential_of, kept_of
 
 REDOS = 5
+MOST_FORGOTTEN = 500
 
-_REACH_COLUMNS = slice(0, 3)
-_CHANNEL_COLUMNS = slice(3, 13)
-_DETAIL_COLUMNS = slice(13, None)
 
 CredentialKind = Literal["api_secret", "api_key"]
-Page = TypeVar("Page", bound=Reach)
 
 
 class Team(Struct, frozen=True):
@@ -46,33 +45,23 @@ class Store:
 
     async def read(self, page: type[Page], team_id: TeamId, uuid: str) -> Page | None:
         """A contact as a `Reach` or a whole `Contact`; None when the team has no such contact."""
-        statement, made_of = _PAGES[page]
-        found: Page | None = made_of(
-            await self.engine.read(statement, team_id, uuid), team_id, uuid
-        )
+        statement, made_of = PAGES[page]
+        found: Page | None = made_of(await self.engine.read(statement, team_id, uuid), team_id)
         return found
 
-    async def commit(self, commit: Commit) -> Saved | Stale | Taken:
+    async def read_ever(self, team_id: TeamId, uuid: str) -> Contact | None:
+        """A contact that the team has or once had: deleted and erased ones too."""
+        return contact_of(await self.engine.read("contact_ever", team_id, uuid), team_id)
+
+    async def commit(self, commit: Commit) -> Outcome:
         """Write a change, all of it or nothing.
 
         When a unique key refuses, who is in the way is looked up; when nobody is any more, the
         commit is sent again. A commit that changes nothing is saved already.
         """
-        if commit.is_empty():
+        if commit.is_empty() and commit.keep is None:
             return Saved(commit.change.after)
-        for _ in range(REDOS):
-            try:
-                written = await self.engine.commit(commit)
-            except AlreadyThereError:
-                if taken := await self._in_the_way(commit):
-                    return taken
-            else:
-                if written is None:
-                    self._measures.stale.inc()
-                    return STALE
-                self._measures.commits.inc()
-                return Saved(written.change.after)
-        return STALE
+        return await self._look_again(lambda: self.engine.commit(commit), lambda: commit)
 
     async def commit_held(
         self,
@@ -80,31 +69,67 @@ class Store:
         team_id: TeamId,
         uuid: str,
         attempt: Callable[[Page | None], Commit],
-    ) -> Saved | Stale | Taken:
+    ) -> Outcome:
         """Read, decide and write while the contact is held, for who has lost too many races."""
-        statement, made_of = _PAGES[page]
+        statement, made_of = PAGES[page]
         attempted: list[Commit] = []
 
         def decide(rows: list[Row]) -> Commit:
-            attempted[:] = [attempt(made_of(rows, team_id, uuid))]
+            attempted[:] = [attempt(made_of(rows, team_id))]
             return attempted[0]
 
+        return await self._look_again(
+            lambda: self.engine.decide(statement, team_id, uuid, decide), lambda: attempted[0]
+        )
+
+    async def kept_answer(self, team_id: int, key: str, expired_before: int) -> Replayed | None:
+        """What was answered under a key, unless that is too long ago."""
+        rows = await self.engine.read("kept_answer", team_id, key)
+        if not rows or rows[0][4] < expired_before:
+            return None
+        request_hash, status, headers, body, _ = rows[0]
+        pairs = msgspec.json.decode(headers, type=list[tuple[str, str]])
+        return Replayed(bytes(request_hash), Kept(status, pairs, bytes(body)))
+
+    async def keep_answer(self, team_id: int, keep: Keep, answer: Kept) -> Replayed | None:
+        """Keep an answer by itself; the one that is there already when the key is in use."""
+        row = commits.kept_row(team_id, None, keep, answer)
+        if await self.engine.keep(row):
+            return None
+        return await self.kept_answer(team_id, keep.key, keep.expired_before)
+
+    async def forget_old_answers(self, team_id: int, before: int) -> bool:
+        """Let some of the answers go that have grown old; whether there may be more."""
+        gone = await self.engine.write("forget_old_answers", team_id, before, MOST_FORGOTTEN - 1)
+        return len(gone) >= MOST_FORGOTTEN
+
+    async def _look_again(
+        self, write: Callable[[], Awaitable[Commit]], meant: Callable[[], Commit]
+    ) -> Outcome:
         for _ in range(REDOS):
             try:
-                written = await self.engine.decide(statement, team_id, uuid, decide)
+                written = await write()
+            except MovedError:
+                break
             except AlreadyThereError:
-                if taken := await self._in_the_way(attempted[0]):
-                    return taken
+                if there := await self._in_the_way(meant()):
+                    return there
             else:
-                return Saved(written.change.after) if written else STALE
+                self._measures.commits.inc()
+                return Saved(written.change.after)
+        self._measures.stale.inc()
         return STALE
 
-    async def _in_the_way(self, commit: Commit) -> Taken | None:
-        """Who has what the commit wanted: an address, then the external id, then the UUID."""
+    async def _in_the_way(self, commit: Commit) -> Taken | Replayed | None:
+        """What the commit ran into: its key, an address, the external id, the UUID, in turn."""
         after, before = commit.change.after, commit.change.before
+        if commit.keep is not None:
+            keep = commit.keep
+            if kept := await self.kept_answer(after.team_id, keep.key, keep.expired_before):
+                return kept
         for channel in after.channels:
             owner = await self._owner(after.team_id, channel)
-            if owner and owner.owner_uuid != after.uuid:
+            if owner and owner.owner_uuid != after.uuid and not _makes_way(commit, owner):
                 return owner
         if isinstance(after, Contact) and after.external_id is not None:
             rows = await self.engine.read(
@@ -121,7 +146,7 @@ class Store:
         rows = await self.engine.read("owner", team_id, *address)
         if not rows:
             return None
-        return Taken(rows[0][0], "address", ContactChannel(*rows[0][1:]))
+        return Taken(rows[0][0], "address", channel_of(rows[0][1:]))
 
     # ── teams ────────────────────────────────────────────────────────────────────────────────
 
@@ -149,11 +174,11 @@ class Store:
     async def credential(self, kind: CredentialKind, team_id: int, ident: str) -> Credential | None:
         """An API secret or API key with its team's default region, live or revoked."""
         rows = await self.engine.read(kind, team_id, ident)
-        return _credential(rows[0]) if rows else None
+        return credential_of(rows[0]) if rows else None
 
     async def credentials(self, kind: CredentialKind, team_id: int) -> list[Credential]:
         """A team's API secrets or API keys, oldest first."""
-        return [_credential(row) for row in await self.engine.read(f"{kind}s", team_id)]
+        return [credential_of(row) for row in await self.engine.read(f"{kind}s", team_id)]
 
     async def any_sealed(self) -> tuple[str, bytes] | None:
         """The id and the sealed key of one API secret, to try a master key on."""
@@ -169,7 +194,7 @@ class Store:
                 return False
             try:
                 await self.engine.write(
-                    "insert_api_secret", one.team_id, one.id, free[0], *_kept_of(one)
+                    "insert_api_secret", one.team_id, one.id, free[0], *kept_of(one)
                 )
             except AlreadyThereError:
                 continue
@@ -178,11 +203,16 @@ class Store:
 
     async def insert_api_key(self, one: Credential) -> None:
         """Keep a new API key."""
-        await self.engine.write("insert_api_key", one.team_id, one.id, *_kept_of(one))
+        await self.engine.write("insert_api_key", one.team_id, one.id, *kept_of(one))
 
     async def revoke(self, kind: CredentialKind, team_id: int, ident: str, now: int) -> bool:
         """End a live credential; False when it had ended before."""
         return bool(await self.engine.write(f"revoke_{kind}", team_id, ident, now))
+
+    async def reseal(self, one: Credential, sealed: bytes) -> bool:
+        """Keep a secret's key sealed anew; False when that was done meanwhile."""
+        values = (one.team_id, one.id, one.proof, sealed)
+        return bool(await self.engine.write("reseal_api_secret", *values))
 
     async def note_use(
         self, kind: CredentialKind, team_id: int, ident: str, now: int, *, unless_since: int
@@ -196,10 +226,15 @@ class Store:
         """Bring the schema up to date; the versions before and after."""
         return await self.engine.migrate()
 
-    async def require_schema(self) -> None:
-        """Refuse a database that is not exactly at the version this program knows."""
+    async def require_schema(self, *, may_be_newer: bool = False) -> None:
+        """Refuse a database that is not at the version this program knows.
+
+        A process that started on its own version stays fit when the next release migrates: its
+        migrations come in two steps when they must.
+        """
         found = await self.engine.schema_version()
-        migrations.refuse_newer(found, self.engine.name)
+        if not may_be_newer:
+            migrations.refuse_newer(found, self.engine.name)
         known = migrations.newest(self.engine.name)
         if found < known:
             raise unfit(
@@ -212,53 +247,8 @@ class Store:
         await self.engine.close()
 
 
-def _reach(rows: list[Row], team_id: int, uuid: str) -> Reach | None:
-    if not rows:
-        return None
-    number, rev, updated = rows[0][_REACH_COLUMNS]
-    return Reach(team_id, number, uuid, rev, updated, _channels(rows))
-
-
-def _contact(rows: list[Row], team_id: int, uuid: str) -> Contact | None:
-    if not rows:
-        return None
-    number, rev, updated = rows[0][_REACH_COLUMNS]
-    *details, opted_out, custom, tags = rows[0][_DETAIL_COLUMNS]
-    known: tuple[Any, ...] = (
-        *details,
-        bool(opted_out),
-        msgspec.json.decode(custom),
-        msgspec.json.decode(tags, type=tuple[int, ...]),
-    )
-    return Contact(team_id, number, uuid, rev, updated, _channels(rows), *known)
-
-
-_PAGES: dict[Any, tuple[str, Callable[[list[Row], int, str], Any]]] = {
-    Reach: ("reach", _reach),
-    Contact: ("contact", _contact),
-}
-
-
-def _channels(rows: list[Row]) -> tuple[ContactChannel, ...]:
-    return tuple(
-        ContactChannel(*row[_CHANNEL_COLUMNS])
-        for row in rows
-        if row[_CHANNEL_COLUMNS][0] is not None
-    )
-
-
-def _credential(row: Row) -> Credential:
-    team_id, ident, proof, label, representation, read_only, *rest = row
-    return Credential(
-        TeamId(team_id),
-        ident,
-        bytes(proof),
-        label,
-        Representation(representation),
-        bool(read_only),
-        *rest,
-    )
-
-
-def _kept_of(one: Credential) -> tuple[object, ...]:
-    return one.proof, one.label, one.representation, one.read_only, one.created
+def _makes_way(commit: Commit, owner: Taken) -> bool:
+    """Whether the commit itself takes the address from its owner."""
+    taken = owner.channel
+    others = commit.changes[1:]
+    return taken is not None and any(taken.id in commits.writes(one).removed for one in others)

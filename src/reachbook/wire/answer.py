@@ -6,16 +6,38 @@ nine keys.
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any, cast
 
-from msgspec import UNSET, Meta, Struct, UnsetType
+from msgspec import Meta, Struct
 
-from reachbook import contact_channel, moment
+from reachbook import moment
 from reachbook.contact import Contact
-from reachbook.contact_channel import ContactChannel, Reach
 from reachbook.credential import Representation
+from reachbook.reach import ContactChannel, Reach, primary
 
 Count = Annotated[int, Meta(ge=0, le=2**53 - 1)]
+Uuid = Annotated[str, Meta(extra_json_schema={"format": "uuid"})]
+Moment = Annotated[
+    str, Meta(description="ISO 8601, in UTC.", extra_json_schema={"format": "date-time"})
+]
+ChannelType = Annotated[
+    str,
+    Meta(
+        description="phone, email, facebook, or the name of any other integration.",
+        examples=["phone"],
+        extra_json_schema={"pattern": "^[a-z][a-z0-9_-]{0,31}$", "not": {"const": "id"}},
+    ),
+]
+Address = Annotated[
+    str,
+    Meta(
+        description="The value: a phone number as E.164 digits without +, an email address, an id.",
+        examples=["15105553344"],
+        extra_json_schema={"minLength": 1},
+    ),
+]
+Handle = Annotated[str, Meta(description="The handle associated with the channel, if any.")]
+InfoChannel = Annotated[str, Meta(description="The related integration channel, if any.")]
 
 
 def channel_id(number: int, representation: Representation) -> str | int:
@@ -26,32 +48,32 @@ def channel_id(number: int, representation: Representation) -> str | int:
 # ── the channel, as each seed shows it ───────────────────────────────────────────────────────
 
 
-class StringIdsChannel(Struct, omit_defaults=True):
-    """Seed 000: string ids; a key that does not apply is left out."""
+class StringIdsChannel(Struct, omit_defaults=True, kw_only=True):
+    """A channel with string ids; a key that does not apply is left out (seed 000)."""
 
-    id: str
+    id: Annotated[str, Meta(examples=["ch_001"])]
     team_id: int
-    contact_id: str
-    channel_type: str
-    channel_id: str
-    channel_handle: str = ""
-    info_channel: str = ""
-    created: str | UnsetType = UNSET
-    updated: str | UnsetType = UNSET
+    contact_id: Uuid
+    channel_type: ChannelType
+    channel_id: Address
+    channel_handle: Handle = ""
+    info_channel: InfoChannel = ""
+    created: Moment
+    updated: Moment
 
 
 class IntegerIdsChannel(Struct):
-    """Seeds 001 and 002: integer ids; all nine keys."""
+    """A channel with integer ids and all nine keys (seeds 001 and 002)."""
 
     id: int
     team_id: int
     contact_id: int
-    channel_type: str
-    channel_id: str
-    info_channel: str
-    channel_handle: str
-    created: str
-    updated: str
+    channel_type: ChannelType
+    channel_id: Address
+    info_channel: InfoChannel
+    channel_handle: Handle
+    created: Moment
+    updated: Moment
 
 
 def channel(
@@ -61,15 +83,15 @@ def channel(
     created, updated = moment.in_seconds(one.created), moment.in_seconds(one.updated)
     if representation is Representation.STRING_IDS:
         return StringIdsChannel(
-            f"ch_{one.id:03d}",
-            reach.team_id,
-            reach.uuid,
-            one.channel_type,
-            one.channel_id,
-            one.channel_handle,
-            one.info_channel,
-            created,
-            updated,
+            id=f"ch_{one.id:03d}",
+            team_id=reach.team_id,
+            contact_id=reach.uuid,
+            channel_type=one.channel_type,
+            channel_id=one.channel_id,
+            channel_handle=one.channel_handle,
+            info_channel=one.info_channel,
+            created=created,
+            updated=updated,
         )
     return IntegerIdsChannel(
         one.id,
@@ -101,11 +123,11 @@ class Tag(Struct):
 
 
 class ContactBody(Struct):
-    """A Contact: the vendor's keys, with `uuid`, `rev` and `contact_channels` always shown."""
+    """A Contact: the vendor's keys, with `uuid` and `rev` always shown."""
 
     id: int
-    uuid: str
-    rev: int
+    uuid: Uuid
+    rev: Annotated[int, Meta(description="One more with each write that changes something.")]
     team_id: int
     first: str
     last: str
@@ -117,15 +139,28 @@ class ContactBody(Struct):
     external_id: str | None
     is_opted_out: bool
     tags: list[Tag]
-    custom: dict[str, object]
-    created: str
-    updated: str
-    contact_channels: list[StringIdsChannel | IntegerIdsChannel]
+    custom: dict[str, Any]
+    created: Moment
+    updated: Moment
 
 
-def contact(one: Contact, representation: Representation) -> ContactBody:
+class StringIdsContact(ContactBody):
+    """A Contact whose channels have string ids."""
+
+    contact_channels: list[StringIdsChannel]
+
+
+class IntegerIdsContact(ContactBody):
+    """A Contact whose channels have integer ids."""
+
+    contact_channels: list[IntegerIdsChannel]
+
+
+def contact(one: Contact, representation: Representation) -> StringIdsContact | IntegerIdsContact:
     """A Contact; `phone` and `email` are its primary channels of those types."""
-    return ContactBody(
+    strings = representation is Representation.STRING_IDS
+    shape: type[Any] = StringIdsContact if strings else IntegerIdsContact
+    body: StringIdsContact | IntegerIdsContact = shape(
         id=one.id,
         uuid=one.uuid,
         rev=one.rev,
@@ -145,10 +180,16 @@ def contact(one: Contact, representation: Representation) -> ContactBody:
         updated=moment.exact(one.updated),
         contact_channels=channels(one, representation),
     )
+    return body
+
+
+def contact_with_string_ids(one: Contact) -> StringIdsContact:
+    """A Contact as `/x` shows it."""
+    return cast("StringIdsContact", contact(one, Representation.STRING_IDS))
 
 
 def _primary_address(one: Contact, kind: str) -> str:
-    found = contact_channel.primary([each for each in one.channels if each.channel_type == kind])
+    found = primary([each for each in one.channels if each.channel_type == kind])
     return found.channel_id if found else ""
 
 
@@ -157,9 +198,9 @@ class TeamBody(Struct):
 
     id: int
     name: str
-    members: list[object] = []
+    members: list[Any]
 
 
 def team(number: int, name: str) -> TeamBody:
     """The team; people with accounts are not kept here, so `members` is empty."""
-    return TeamBody(number, name)
+    return TeamBody(number, name, [])

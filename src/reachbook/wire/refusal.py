@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from reachbook.contact_channel import Reach
+from typing import Annotated
+
+from msgspec import UNSET, Meta, Struct, UnsetType
+
 from reachbook.credential import Representation
-from reachbook.errors import Kind, Refusal
+from reachbook.errors import Kind, Reason, Refusal
+from reachbook.reach import Reach
 from reachbook.wire import answer
+from reachbook.wire.answer import Address, IntegerIdsChannel, StringIdsChannel, Uuid
 
 STATUS = {
     Kind.BAD_DATA: 400,
@@ -14,12 +19,68 @@ STATUS = {
     Kind.NOT_FOUND: 404,
     Kind.METHOD_NOT_ALLOWED: 405,
     Kind.CONFLICT: 409,
+    Kind.GONE: 410,
+    Kind.PRECONDITION_FAILED: 412,
     Kind.TOO_LARGE: 413,
+    Kind.IDEMPOTENCY_MISMATCH: 422,
     Kind.RATE_LIMITED: 429,
     Kind.SERVER_ERROR: 500,
     Kind.UNAVAILABLE: 503,
 }
 KIND = {status: kind for kind, status in STATUS.items()}
+
+
+class Refused(Struct, kw_only=True):
+    """A refusal: `error` is its class, `error_code` the exact reason."""
+
+    error: Kind
+    error_code: str
+    message: Annotated[str, Meta(description="One sentence that a person can act on.")]
+    fields: Annotated[dict[str, str], Meta(description="What in the request is to blame.")] | (
+        UnsetType
+    ) = UNSET
+    request_id: Annotated[str, Meta(description="The X-Request-Id; the log has it too.")]
+
+
+class Ambiguous(Refused):
+    """Digits that could be two phone numbers, with both readings."""
+
+    readings: Annotated[list[str], Meta(examples=[["+15105553344", "+4415105553344"]])]
+
+
+class Owned(Refused):
+    """What only one contact of a team can have, and the contact that has it."""
+
+    conflicting_contact_id: Uuid
+
+
+class AddressTaken(Owned):
+    """An address, the contact that owns it, and the channel there."""
+
+    conflicting_channel_id: str | int
+    channel_id: Address
+
+
+class SeveralStringIds(Refused):
+    """The channels that could be meant, with string ids."""
+
+    channels: list[StringIdsChannel]
+
+
+class SeveralIntegerIds(Refused):
+    """The channels that could be meant, with integer ids."""
+
+    channels: list[IntegerIdsChannel]
+
+
+SHAPES: dict[Reason, tuple[type[Refused], ...]] = {
+    Reason.AMBIGUOUS: (Ambiguous,),
+    Reason.ADDRESS_TAKEN: (AddressTaken,),
+    Reason.SEVERAL: (SeveralStringIds, SeveralIntegerIds),
+    Reason.UUID_TAKEN: (Owned,),
+    Reason.EXTERNAL_ID_TAKEN: (Owned,),
+}
+"""The refusals that carry more than every refusal does."""
 
 
 def body(no: Refusal, representation: Representation, request_id: str) -> dict[str, object]:

@@ -6,61 +6,78 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
-from typing import Annotated, Any, TypeVar, cast
-from urllib.parse import parse_qsl
+from typing import Annotated, Any, TypeVar, cast, get_args
 
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from reachbook import address as addresses
 from reachbook import contact
+from reachbook.address import Address
 from reachbook.contact import WantedContact
-from reachbook.contact_channel import Named, Wanted
-from reachbook.credential import Representation
+from reachbook.contact_channel import Wanted
 from reachbook.errors import Reason, Refusal
-from reachbook.wire.answer import Tag
+from reachbook.reach import Named
+from reachbook.wire.answer import ChannelType, Tag
+from reachbook.wire.query import Options, unknown_name
 
-UserId = Annotated[int, Meta(ge=-1, le=2**53 - 1)]
+_NO_CONTROL_CHARACTERS = r"^[^\u0000-\u001f\u007f-\u009f]*$"
+
+UserId = Annotated[int, Meta(ge=-1, le=2**53 - 1, description="-1 is nobody.")]
+Typed = Annotated[
+    str,
+    Meta(
+        description="The value, as people type it: a phone number with its country code and with "
+        "or without + and separators, an email address, or the id that an integration gives.",
+        examples=["+1 (510) 555-3344"],
+        extra_json_schema={"minLength": 1, "pattern": _NO_CONTROL_CHARACTERS},
+    ),
+]
+Text = Annotated[
+    str,
+    Meta(
+        description='"" or null clears it.',
+        extra_json_schema={
+            "maxLength": addresses.MAX_CHARACTERS,
+            "pattern": _NO_CONTROL_CHARACTERS,
+        },
+    ),
+]
+Tags = Annotated[list[Tag], Meta(extra_json_schema={"maxItems": contact.MAX_TAGS})]
 Body = TypeVar("Body", bound=Struct)
 
 _UUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _WHERE = re.compile(r"`\$\.?([^`]*)`")
 _MISSING = re.compile(r"missing required field `([^`]*)`")
-_MAX_QUERY_FIELDS = 100
+_UNKNOWN = re.compile(r"unknown field `([^`]*)`")
+MAX_DEPTH = 32
 _NO_ONE = -1
-
-
-class Options(Struct, frozen=True):
-    """The query options that are ours under /v2."""
-
-    representation: Representation | None = None
-    channel_id: str | None = None
 
 
 class ChannelRequest(Struct):
     """The body of a POST or PUT of a channel; other keys are let through unread."""
 
-    channel_type: str
-    channel_id: str
-    channel_handle: str | UnsetType | None = UNSET
-    info_channel: str | UnsetType | None = UNSET
+    channel_type: ChannelType
+    channel_id: Typed
+    channel_handle: Text | UnsetType | None = UNSET
+    info_channel: Text | UnsetType | None = UNSET
 
 
 class ContactRequest(Struct):
-    """The body of POST /v2/contact."""
+    """The body of POST /v2/contact and PUT /v2/contact/{contactID}."""
 
     contact_channels: list[ChannelRequest] | None = None
-    phone: str | None = None
-    email: str | None = None
-    first: str | UnsetType | None = UNSET
-    last: str | UnsetType | None = UNSET
-    display_name: str | UnsetType | None = UNSET
-    avatar: str | UnsetType | None = UNSET
+    phone: str | UnsetType | None = UNSET
+    email: str | UnsetType | None = UNSET
+    first: Text | UnsetType | None = UNSET
+    last: Text | UnsetType | None = UNSET
+    display_name: Text | UnsetType | None = UNSET
+    avatar: Text | UnsetType | None = UNSET
     assignee_id: UserId | UnsetType | None = UNSET
-    external_id: str | UnsetType | None = UNSET
+    external_id: Text | UnsetType | None = UNSET
     is_opted_out: bool | UnsetType = UNSET
-    custom: dict[str, object] | UnsetType | None = UNSET
-    tags: list[Tag] | UnsetType | None = UNSET
+    custom: dict[str, Any] | UnsetType | None = UNSET
+    tags: Tags | UnsetType | None = UNSET
 
 
 def contact_uuid(text: str) -> str:
@@ -74,28 +91,6 @@ def contact_uuid(text: str) -> str:
         "one looks like a1b2c3d4-e5f6-7890-abcd-ef1234567890.",
         fields={"contactID": "not a UUID"},
     )
-
-
-def options(query: bytes) -> Options:
-    """The options of a query string; what is not ours is ignored."""
-    try:
-        pairs = dict(
-            parse_qsl(
-                query.decode(),
-                keep_blank_values=True,
-                errors="strict",
-                max_num_fields=_MAX_QUERY_FIELDS,
-            )
-        )
-    except ValueError:
-        raise Refusal(
-            Reason.BAD_VALUE,
-            "The query string cannot be read: it is percent-encoded UTF-8 "
-            f"with at most {_MAX_QUERY_FIELDS} fields.",
-        ) from None
-    if pairs.get("on_conflict", "refuse") != "refuse":
-        raise _bad_parameter("on_conflict", "refuse")
-    return Options(_representation(pairs.get("representation")), pairs.get("channel_id"))
 
 
 def named(path_type: str, given: Options) -> Named:
@@ -112,10 +107,16 @@ def wanted_channel(body: bytes, region: str | None) -> Wanted:
 
 
 def wanted_contact(body: bytes, region: str | None) -> WantedContact:
-    """What the body of POST /v2/contact asks for."""
-    request = decode(body, ContactRequest)
+    """What the body of a POST or PUT of a contact asks for."""
+    return contact_of(decode(body, ContactRequest), region)
+
+
+def contact_of(request: ContactRequest, region: str | None) -> WantedContact:
+    """What a contact is asked to be, every address read and every text judged."""
     return WantedContact(
         channels=tuple(_wanted_channels(request, region)),
+        phone=_view("phone", request.phone, region),
+        email=_view("email", request.email, region),
         first=_text("first", request.first),
         last=_text("last", request.last),
         display_name=_text("display_name", request.display_name),
@@ -123,7 +124,7 @@ def wanted_contact(body: bytes, region: str | None) -> WantedContact:
         assigned_user_id=None if request.assignee_id == _NO_ONE else request.assignee_id,
         external_id=UNSET if request.external_id is UNSET else _external_id(request.external_id),
         is_opted_out=request.is_opted_out,
-        custom={} if request.custom is None else request.custom,
+        custom=_custom(request.custom),
         tags=_tags(request.tags),
     )
 
@@ -133,7 +134,7 @@ def decode(body: bytes, shape: type[Body]) -> Body:
     try:
         return cast("Body", _decoder(shape).decode(body.decode()))
     except msgspec.ValidationError as error:
-        raise _invalid(str(error)) from None
+        raise _invalid(str(error), shape) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise Refusal(
             Reason.MALFORMED_JSON,
@@ -147,8 +148,11 @@ def _decoder(shape: type[Struct]) -> msgspec.json.Decoder[Any]:
     return msgspec.json.Decoder(shape)
 
 
-def _invalid(complaint: str) -> Refusal:
+def _invalid(complaint: str, shape: type[Struct]) -> Refusal:
     missing = _MISSING.search(complaint)
+    unknown = _UNKNOWN.search(complaint)
+    if unknown:
+        return unknown_name("key", unknown[1], _names(shape))
     where = _WHERE.search(complaint)
     path = where[1] if where else ""
     if missing:
@@ -164,6 +168,22 @@ def _invalid(complaint: str) -> Refusal:
     return Refusal(Reason.WRONG_TYPE, sentence, fields={field: said})
 
 
+def _names(shape: type[Struct]) -> Iterator[str]:
+    """Every key that a body and what stands in it may have."""
+    for field in msgspec.structs.fields(shape):
+        yield field.encode_name
+        for inner in _structs(field.type):
+            yield from _names(inner)
+
+
+def _structs(kind: Any) -> Iterator[type[Struct]]:
+    """The structs that a field's type is made of."""
+    if isinstance(kind, type) and issubclass(kind, Struct):
+        yield kind
+    for inner in get_args(kind):
+        yield from _structs(inner)
+
+
 def _wanted(request: ChannelRequest, region: str | None) -> Wanted:
     kind = addresses.channel_type(request.channel_type)
     return Wanted(
@@ -174,14 +194,40 @@ def _wanted(request: ChannelRequest, region: str | None) -> Wanted:
 
 
 def _wanted_channels(request: ContactRequest, region: str | None) -> Iterator[Wanted]:
-    """`phone` and `email` first, so that they are the primary ones; then the list."""
-    for kind, value in (("phone", request.phone), ("email", request.email)):
-        if value:
-            with _blaming("channel_id", kind):
-                yield _wanted(ChannelRequest(kind, value), region)
     for index, one in enumerate(request.contact_channels or ()):
         with _blaming("", f"contact_channels[{index}]."):
             yield _wanted(one, region)
+
+
+def _view(
+    kind: str, value: str | UnsetType | None, region: str | None
+) -> Address | UnsetType | None:
+    """The primary phone or email that is asked for; "" and null ask for none."""
+    if value is UNSET:
+        return UNSET
+    if not value:
+        return None
+    with _blaming("channel_id", kind):
+        return addresses.parse(addresses.channel_type(kind), value, region)
+
+
+def _custom(value: dict[str, object] | UnsetType | None) -> dict[str, object] | UnsetType:
+    if value is UNSET:
+        return UNSET
+    _bound_depth(value, MAX_DEPTH)
+    return value or {}
+
+
+def _bound_depth(value: object, left: int) -> None:
+    if left == 0:
+        raise Refusal(
+            Reason.BAD_VALUE,
+            f"custom is nested more than {MAX_DEPTH} deep; keep it flatter.",
+            fields={"custom": "nested too deep"},
+        )
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    for one in inner:
+        _bound_depth(one, left - 1)
 
 
 @contextmanager
@@ -211,20 +257,3 @@ def _tags(tags: list[Tag] | UnsetType | None) -> tuple[int, ...] | UnsetType:
     if len(numbers) > contact.MAX_TAGS:
         raise contact.too_many_tags(len(numbers))
     return numbers
-
-
-def _representation(name: str | None) -> Representation | None:
-    if name is None:
-        return None
-    try:
-        return Representation(name)
-    except ValueError:
-        raise _bad_parameter("representation", *Representation) from None
-
-
-def _bad_parameter(name: str, *known: str) -> Refusal:
-    return Refusal(
-        Reason.BAD_VALUE,
-        f"{name} takes {' or '.join(known)}.",
-        fields={name: "not one of the known values"},
-    )

@@ -91,7 +91,7 @@ CREATE TABLE contact_channel (
 ) STRICT;
 -- One owner per address: this index is the promise of contract section 3.
 CREATE UNIQUE INDEX contact_channel_owner
-    ON contact_channel (team_id, channel_type, scope, identity);
+    ON contact_channel (team_id, channel_type, identity, scope);
 CREATE INDEX contact_channel_contact ON contact_channel (team_id, contact_id);
 
 CREATE TABLE event (

@@ -3,9 +3,10 @@
 -- name: reach
 -- How one contact can be reached, oldest channel first; no row when the team has no such contact,
 -- one row of nulls for the channel when the contact has none.
-SELECT c.id, c.rev, c.updated,
+SELECT c.id, c.uuid, c.rev, c.updated,
        ch.id, ch.channel_type, ch.channel_id, ch.scope, ch.identity, ch.channel_handle,
-       ch.info_channel, ch.made_primary, ch.created, ch.updated
+       ch.info_channel, ch.made_primary, ch.created, ch.updated, ch.label, ch.held_reason,
+       ch.consent, ch.consent_source, ch.consent_at
 FROM contact AS c
 LEFT JOIN contact_channel AS ch ON ch.team_id = c.team_id AND ch.contact_id = c.id
 WHERE c.team_id = $1 AND c.uuid = $2 AND c.deleted IS NULL
@@ -13,15 +14,94 @@ ORDER BY ch.created, ch.id;
 
 -- name: contact
 -- The same, with all that is known of the contact.
-SELECT c.id, c.rev, c.updated,
+SELECT c.id, c.uuid, c.rev, c.updated,
        ch.id, ch.channel_type, ch.channel_id, ch.scope, ch.identity, ch.channel_handle,
-       ch.info_channel, ch.made_primary, ch.created, ch.updated,
-       c.created, c.deleted, c.first, c.last, c.display_name, c.avatar, c.assigned_user_id,
-       c.external_id, c.is_opted_out, c.custom, c.tags
+       ch.info_channel, ch.made_primary, ch.created, ch.updated, ch.label, ch.held_reason,
+       ch.consent, ch.consent_source, ch.consent_at,
+       c.created, c.deleted, c.erased, c.first, c.last, c.display_name, c.avatar,
+       c.assigned_user_id, c.external_id, c.is_opted_out, c.custom, c.tags
 FROM contact AS c
 LEFT JOIN contact_channel AS ch ON ch.team_id = c.team_id AND ch.contact_id = c.id
 WHERE c.team_id = $1 AND c.uuid = $2 AND c.deleted IS NULL
 ORDER BY ch.created, ch.id;
+
+-- name: contact_ever
+-- The same, for a contact that may be deleted or erased: for its history.
+SELECT c.id, c.uuid, c.rev, c.updated,
+       ch.id, ch.channel_type, ch.channel_id, ch.scope, ch.identity, ch.channel_handle,
+       ch.info_channel, ch.made_primary, ch.created, ch.updated, ch.label, ch.held_reason,
+       ch.consent, ch.consent_source, ch.consent_at,
+       c.created, c.deleted, c.erased, c.first, c.last, c.display_name, c.avatar,
+       c.assigned_user_id, c.external_id, c.is_opted_out, c.custom, c.tags
+FROM contact AS c
+LEFT JOIN contact_channel AS ch ON ch.team_id = c.team_id AND ch.contact_id = c.id
+WHERE c.team_id = $1 AND c.uuid = $2
+ORDER BY ch.created, ch.id;
+
+-- name: contacts_after
+-- A page by time of change, oldest first: those after $2, at least $3 + 1 of them if there are as
+-- many, and never a part of those that share one instant.
+SELECT c.id, c.uuid, c.rev, c.updated,
+       ch.id, ch.channel_type, ch.channel_id, ch.scope, ch.identity, ch.channel_handle,
+       ch.info_channel, ch.made_primary, ch.created, ch.updated, ch.label, ch.held_reason,
+       ch.consent, ch.consent_source, ch.consent_at,
+       c.created, c.deleted, c.erased, c.first, c.last, c.display_name, c.avatar,
+       c.assigned_user_id, c.external_id, c.is_opted_out, c.custom, c.tags
+FROM contact AS c
+LEFT JOIN contact_channel AS ch ON ch.team_id = c.team_id AND ch.contact_id = c.id
+WHERE c.team_id = $1 AND c.deleted IS NULL AND c.updated > $2
+  AND c.updated <= coalesce((
+      SELECT edge.updated FROM contact AS edge
+      WHERE edge.team_id = $1 AND edge.deleted IS NULL AND edge.updated > $2
+      ORDER BY edge.updated LIMIT 1 OFFSET $3), 9223372036854775807)
+ORDER BY c.updated, c.id, ch.created, ch.id;
+
+-- name: contacts_before
+-- The same, newest first: those before $2.
+SELECT c.id, c.uuid, c.rev, c.updated,
+       ch.id, ch.channel_type, ch.channel_id, ch.scope, ch.identity, ch.channel_handle,
+       ch.info_channel, ch.made_primary, ch.created, ch.updated, ch.label, ch.held_reason,
+       ch.consent, ch.consent_source, ch.consent_at,
+       c.created, c.deleted, c.erased, c.first, c.last, c.display_name, c.avatar,
+       c.assigned_user_id, c.external_id, c.is_opted_out, c.custom, c.tags
+FROM contact AS c
+LEFT JOIN contact_channel AS ch ON ch.team_id = c.team_id AND ch.contact_id = c.id
+WHERE c.team_id = $1 AND c.deleted IS NULL AND c.updated < $2
+  AND c.updated >= coalesce((
+      SELECT edge.updated FROM contact AS edge
+      WHERE edge.team_id = $1 AND edge.deleted IS NULL AND edge.updated < $2
+      ORDER BY edge.updated DESC LIMIT 1 OFFSET $3), 0)
+ORDER BY c.updated DESC, c.id DESC, ch.created, ch.id;
+
+-- name: contacts_of [postgres]
+-- The contacts of a JSON array of ids, by a look into the index each (OFFSET 0 holds it so).
+SELECT c.id, c.uuid, c.rev, c.updated,
+       ch.id, ch.channel_type, ch.channel_id, ch.scope, ch.identity, ch.channel_handle,
+       ch.info_channel, ch.made_primary, ch.created, ch.updated, ch.label, ch.held_reason,
+       ch.consent, ch.consent_source, ch.consent_at,
+       c.created, c.deleted, c.erased, c.first, c.last, c.display_name, c.avatar,
+       c.assigned_user_id, c.external_id, c.is_opted_out, c.custom, c.tags
+FROM jsonb_array_elements_text($2::jsonb) AS wanted (id)
+CROSS JOIN LATERAL (
+    SELECT * FROM contact AS one
+    WHERE one.team_id = $1 AND one.id = wanted.id::bigint AND one.deleted IS NULL
+    OFFSET 0
+) AS c
+LEFT JOIN contact_channel AS ch ON ch.team_id = $1 AND ch.contact_id = c.id
+ORDER BY c.id, ch.created, ch.id;
+
+-- name: contacts_of [sqlite]
+-- The contacts of a JSON array of ids, likewise; CROSS keeps SQLite from going through all.
+SELECT c.id, c.uuid, c.rev, c.updated,
+       ch.id, ch.channel_type, ch.channel_id, ch.scope, ch.identity, ch.channel_handle,
+       ch.info_channel, ch.made_primary, ch.created, ch.updated, ch.label, ch.held_reason,
+       ch.consent, ch.consent_source, ch.consent_at,
+       c.created, c.deleted, c.erased, c.first, c.last, c.display_name, c.avatar,
+       c.assigned_user_id, c.external_id, c.is_opted_out, c.custom, c.tags
+FROM json_each($2) AS wanted
+CROSS JOIN contact AS c ON c.team_id = $1 AND c.id = wanted.value AND c.deleted IS NULL
+LEFT JOIN contact_channel AS ch ON ch.team_id = c.team_id AND ch.contact_id = c.id
+ORDER BY c.id, ch.created, ch.id;
 
 -- name: contact_by_uuid
 -- Whether a UUID is in use, by a deleted contact too: a UUID is never given twice.
@@ -34,18 +114,22 @@ SELECT uuid FROM contact WHERE team_id = $1 AND external_id = $2;
 -- name: insert_contact
 -- A new contact, at revision 0; the commit that follows in the same transaction makes it 1.
 INSERT INTO contact (
-    team_id, id, uuid, rev, updated, created, deleted, first, last, display_name, avatar,
+    team_id, id, uuid, rev, updated, created, deleted, erased, first, last, display_name, avatar,
     assigned_user_id, external_id, is_opted_out, custom, tags
-) VALUES ($1, $2, $3, 0, $4, $4, NULL, $5, $6, $7, $8, $9, $10, $11, $12, $13);
+) VALUES ($1, $2, $3, 0, $4, $4, NULL, NULL, $5, $6, $7, $8, $9, $10, $11, $12, $13);
 
 -- name: set_contact
 -- All that is known of a contact, if its revision is still the one seen. The revision itself is
 -- moved by the commit that follows in the same transaction.
 UPDATE contact
-SET deleted = $4, first = $5, last = $6, display_name = $7, avatar = $8, assigned_user_id = $9,
-    external_id = $10, is_opted_out = $11, custom = $12, tags = $13
+SET deleted = $4, erased = $5, first = $6, last = $7, display_name = $8, avatar = $9,
+    assigned_user_id = $10, external_id = $11, is_opted_out = $12, custom = $13, tags = $14
 WHERE team_id = $1 AND id = $2 AND rev = $3;
 
 -- name: lock_contact [postgres]
 -- Hold one contact's row: for a change that lost too many races to try again without.
 SELECT id FROM contact WHERE team_id = $1 AND uuid = $2 FOR UPDATE;
+
+-- name: lock_contacts [postgres]
+-- Hold several contacts' rows, in the order of their ids, so that no two can wait for one another.
+SELECT id FROM contact WHERE team_id = $1 AND id = ANY ($2::bigint[]) ORDER BY id FOR UPDATE;

@@ -4,15 +4,41 @@
 -- Who owns an address: the contact's UUID and the channel.
 SELECT c.uuid,
        ch.id, ch.channel_type, ch.channel_id, ch.scope, ch.identity, ch.channel_handle,
-       ch.info_channel, ch.made_primary, ch.created, ch.updated
+       ch.info_channel, ch.made_primary, ch.created, ch.updated, ch.label, ch.held_reason,
+       ch.consent, ch.consent_source, ch.consent_at
 FROM contact_channel AS ch
 JOIN contact AS c ON c.team_id = ch.team_id AND c.id = ch.contact_id
-WHERE ch.team_id = $1 AND ch.channel_type = $2 AND ch.scope = $3 AND ch.identity = $4;
+WHERE ch.team_id = $1 AND ch.channel_type = $2 AND ch.identity = $4 AND ch.scope = $3;
+
+-- name: owners [postgres]
+-- Who owns each of a JSON array of addresses {n, channel_type, identity, scope}; scope null: in
+-- whichever scope. Rows say which entry (n) they answer. OFFSET 0 keeps the planner from reading
+-- the whole table for a long array: each entry is one look into the index.
+SELECT wanted.n, ch.channel_type, ch.scope, ch.created, ch.id, ch.contact_id
+FROM jsonb_to_recordset($2::jsonb) AS wanted (n int, channel_type text, identity text, scope text)
+CROSS JOIN LATERAL (
+    SELECT one.channel_type, one.scope, one.created, one.id, one.contact_id
+    FROM contact_channel AS one
+    WHERE one.team_id = $1 AND one.channel_type = wanted.channel_type
+      AND one.identity = wanted.identity AND (wanted.scope IS NULL OR one.scope = wanted.scope)
+    OFFSET 0
+) AS ch;
+
+-- name: owners [sqlite]
+-- Who owns each of a JSON array of addresses, likewise; CROSS keeps SQLite from going through all
+-- the team's channels for each entry.
+SELECT wanted.value ->> 'n', ch.channel_type, ch.scope, ch.created, ch.id, ch.contact_id
+FROM json_each($2) AS wanted
+CROSS JOIN contact_channel AS ch
+    ON ch.team_id = $1 AND ch.channel_type = wanted.value ->> 'channel_type'
+    AND ch.identity = wanted.value ->> 'identity'
+    AND (wanted.value ->> 'scope' IS NULL OR ch.scope = wanted.value ->> 'scope');
 
 -- name: commit [postgres]
 -- The whole commit in one round trip: if the revision is still the one seen ($3), it moves by one,
 -- the channels $5 go, the channels of the JSON array $6 come or change, and the event is told.
 -- No row comes back when the revision had moved; then nothing was written.
+-- Counting `removed` makes what goes go first: what comes may want its address.
 WITH held AS (
     UPDATE contact SET rev = $3 + 1, updated = $4
     WHERE team_id = $1 AND id = $2 AND rev = $3
@@ -22,21 +48,28 @@ WITH held AS (
     WHERE contact_channel.team_id = $1
       AND contact_channel.contact_id = held.id
       AND contact_channel.id = ANY ($5::bigint[])
+    RETURNING contact_channel.id
 ), kept AS (
     INSERT INTO contact_channel (
         team_id, id, contact_id, channel_type, channel_id, scope, identity, channel_handle,
-        info_channel, made_primary, created, updated
+        info_channel, made_primary, created, updated, label, held_reason, consent,
+        consent_source, consent_at
     )
     SELECT $1, new.id, held.id, new.channel_type, new.channel_id, new.scope, new.identity,
-           new.channel_handle, new.info_channel, new.made_primary, new.created, new.updated
+           new.channel_handle, new.info_channel, new.made_primary, new.created, new.updated,
+           new.label, new.held_reason, new.consent, new.consent_source, new.consent_at
     FROM held, jsonb_to_recordset($6::jsonb) AS new (
         id bigint, channel_type text, channel_id text, scope text, identity text,
-        channel_handle text, info_channel text, made_primary bigint, created bigint, updated bigint
+        channel_handle text, info_channel text, made_primary bigint, created bigint, updated bigint,
+        label text, held_reason text, consent text, consent_source text, consent_at bigint
     )
+    WHERE (SELECT count(*) FROM removed) >= 0
     ON CONFLICT (team_id, id) DO UPDATE
     SET channel_id = excluded.channel_id, scope = excluded.scope, identity = excluded.identity,
         channel_handle = excluded.channel_handle, info_channel = excluded.info_channel,
-        made_primary = excluded.made_primary, updated = excluded.updated
+        made_primary = excluded.made_primary, updated = excluded.updated, label = excluded.label,
+        held_reason = excluded.held_reason, consent = excluded.consent,
+        consent_source = excluded.consent_source, consent_at = excluded.consent_at
 )
 INSERT INTO event (team_id, contact_id, contact_rev, kind, before, after, actor, request_id, at)
 SELECT $1, held.id, $3 + 1, $7, $8, $9, $10, $11, $4 FROM held
@@ -54,12 +87,15 @@ DELETE FROM contact_channel WHERE team_id = $1 AND contact_id = $2 AND id = $3;
 -- A channel comes, or changes.
 INSERT INTO contact_channel (
     team_id, contact_id, id, channel_type, channel_id, scope, identity, channel_handle,
-    info_channel, made_primary, created, updated
-) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
+    info_channel, made_primary, created, updated, label, held_reason, consent, consent_source,
+    consent_at
+) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)
 ON CONFLICT (team_id, id) DO UPDATE
 SET channel_id = excluded.channel_id, scope = excluded.scope, identity = excluded.identity,
     channel_handle = excluded.channel_handle, info_channel = excluded.info_channel,
-    made_primary = excluded.made_primary, updated = excluded.updated;
+    made_primary = excluded.made_primary, updated = excluded.updated, label = excluded.label,
+    held_reason = excluded.held_reason, consent = excluded.consent,
+    consent_source = excluded.consent_source, consent_at = excluded.consent_at;
 
 -- name: tell_event [sqlite]
 -- The last step of a commit: what happened.

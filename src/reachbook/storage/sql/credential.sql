@@ -29,8 +29,8 @@ FROM api_key AS k JOIN team AS t ON t.team_id = k.team_id
 WHERE k.team_id = $1 ORDER BY k.created, k.key_id;
 
 -- name: any_api_secret
--- One sealed secret of any team: what the master key is tried on when the program starts.
-SELECT s.secret_id, s.sealed FROM api_secret AS s ORDER BY s.created DESC LIMIT 1;
+-- One live secret of any team: what the master key is tried on when the program starts.
+SELECT s.secret_id, s.sealed FROM api_secret AS s WHERE s.revoked IS NULL ORDER BY s.created DESC LIMIT 1;
 
 -- name: taken_slots
 -- Which of the two slots hold a live secret.
@@ -47,6 +47,11 @@ INSERT INTO api_secret (
 INSERT INTO api_key (
     team_id, key_id, hash, label, representation, read_only, created
 ) VALUES ($1, $2, $3, $4, $5, $6, $7);
+
+-- name: reseal_api_secret
+-- A secret's key sealed under another master key, if it is still as it was read ($3).
+UPDATE api_secret SET sealed = $4
+WHERE team_id = $1 AND secret_id = $2 AND sealed = $3 RETURNING secret_id;
 
 -- name: revoke_api_secret
 -- A live secret ends now; no row when it had ended before.

@@ -1,0 +1,273 @@
+"""`doctor`, `backup`, `restore` and `rekey`: what an operator does to a book that is in use."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import click
+
+from reachbook import doctor as doctors
+from reachbook import master_key, moment
+from reachbook.administration import Administration, Rekeyed
+from reachbook.cli import common
+from reachbook.doctor import Finding, Kind
+from reachbook.settings import BadSettingError, Settings
+from reachbook.storage import Store, door, migrations, open_store
+
+FILE = click.Path(dir_okay=False, path_type=Path)
+AS_IT_IS = "Even if the doctor finds something wrong in it."
+DUMP = 'pg_dump --format=custom --file=FILE "$REACHBOOK_DATABASE"'
+PG_RESTORE = (
+    'pg_restore --clean --if-exists --no-owner --single-transaction --dbname="$REACHBOOK_DATABASE"'
+    " FILE"
+)
+
+
+# ── doctor ───────────────────────────────────────────────────────────────────────────────────
+
+
+@click.command()
+@click.option("--repair", is_flag=True, help="Say what would be done about it.")
+@click.option("--yes", is_flag=True, help="With --repair: do it.")
+@common.options
+def doctor(repair: bool, yes: bool, as_json: bool, **flags: object) -> None:
+    """Report what should never be.
+
+    It only reads, and is safe beside a running server. It ends with 0 when nothing is wrong.
+    """
+    if yes and not repair:
+        raise click.UsageError("--yes is the second word after --repair.")
+    chosen = _existing(common.read_settings(**flags))
+
+    async def run(store: Store) -> list[tuple[Finding, bool]]:
+        found = await _findings(chosen, store)
+        if not yes:
+            return [(one, False) for one in found]
+        return [one async for one in doctors.repair(store, found, moment.now)]
+
+    found = common.with_store(chosen, run)
+    if as_json:
+        common.print_json([_facts(one, done if yes else None) for one, done in found])
+    else:
+        _say_findings(found, repair=repair, yes=yes)
+    left = sum(not done for _, done in found)
+    if left and yes:
+        common.end(f"{left} of {len(found)} faults could not be repaired.")
+    elif left:
+        common.end(
+            f"{_faults(left)} found; reachbook doctor --repair says what can be done about it."
+        )
+
+
+async def _findings(chosen: Settings, store: Store) -> list[Finding]:
+    keys = master_key.known_keys(chosen)
+    return [one async for one in doctors.examine(store, keys)]
+
+
+def _facts(one: Finding, repaired: bool | None) -> dict[str, object]:
+    facts: dict[str, object] = {"kind": one.kind, "team_id": one.team_id}
+    optional = {"contact_id": one.contact_id, "what": one.what, "repair": one.repair}
+    facts |= {name: value for name, value in optional.items() if value is not None}
+    return facts if repaired is None else {**facts, "repaired": repaired}
+
+
+def _say_findings(found: list[tuple[Finding, bool]], *, repair: bool, yes: bool) -> None:
+    if not found:
+        click.echo("Nothing is wrong.")
+    for one, done in found:
+        where = "the store" if one.team_id is None else f"team {one.team_id}"
+        where += f", contact {one.contact_id}" if one.contact_id else ""
+        click.echo(f"{one.kind}: {where}: {one.what}.")
+        if done:
+            click.echo("  repaired")
+        elif repair and (yes or one.repair is None):
+            click.echo("  not repaired: it takes a person" if yes else "  it takes a person")
+        elif repair:
+            click.echo(f"  would {one.repair}")
+
+
+def _faults(count: int) -> str:
+    return "1 fault was" if count == 1 else f"{count} faults were"
+
+
+# ── backup and restore ───────────────────────────────────────────────────────────────────────
+
+
+@click.command()
+@click.argument("file", type=FILE)
+@click.option("--overwrite", is_flag=True, help="Replace FILE if it is there.")
+@click.option("--as-it-is", is_flag=True, help=AS_IT_IS)
+@common.options
+def backup(file: Path, overwrite: bool, as_it_is: bool, as_json: bool, **flags: object) -> None:
+    """Copy a SQLite store into FILE, whole and verified, while it is being served."""
+    file = file.absolute()
+    chosen = _sqlite(common.read_settings(**flags), DUMP)
+    source = _database(_existing(chosen))
+    if file.exists() and not overwrite:
+        raise BadSettingError(f"{file} is there already; name another, or say --overwrite.")
+    if file.exists() and file.samefile(source):
+        raise BadSettingError(f"{file} is the database itself; name another.")
+    made = asyncio.run(_take(chosen, file, as_it_is=as_it_is))
+    if as_json:
+        common.print_json(made)
+        return
+    click.echo(f"{file} holds the whole store: {made['bytes']} bytes, verified.")
+    where = "REACHBOOK_MASTER_KEY" if chosen.master_key else chosen.directory / "master.key"
+    click.echo(f"The master key is not in it: keep {where} apart, or its API secrets stay closed.")
+
+
+@click.command()
+@click.argument("file", type=FILE)
+@click.option("--as-it-is", is_flag=True, help=AS_IT_IS)
+@common.options
+def restore(file: Path, as_it_is: bool, as_json: bool, **flags: object) -> None:
+    """Put the backup in FILE in the place of a SQLite store that nobody is serving.
+
+    The store that was there is kept beside it.
+    """
+    from reachbook import server
+
+    chosen = _sqlite(common.read_settings(**flags), PG_RESTORE)
+    with server.sole_server(chosen):
+        made = asyncio.run(_put_back(chosen, file, as_it_is=as_it_is))
+    if as_json:
+        common.print_json(made)
+        return
+    click.echo(f"{made['database']} is now what {file} held.")
+    if made["replaced"]:
+        click.echo(f"What was there before is kept as {made['replaced']}.")
+
+
+async def _take(chosen: Settings, file: Path, *, as_it_is: bool) -> dict[str, Any]:
+    from reachbook.storage import backup as backups  # it brings a driver that others do not need
+
+    fresh = file.with_name(f".{file.name}.{os.getpid()}.part")
+    try:
+        backups.copy(_database(chosen), fresh)
+        version, strays = backups.verify(fresh)
+        if version < migrations.newest(backups.ENGINE):
+            raise BadSettingError(
+                f"The database has schema version {version}: take the backup with the release "
+                "that made it, or run first: reachbook migrate"
+            )
+        await _require_sound(chosen, fresh, strays, as_it_is=as_it_is)
+        backups.finish(fresh)
+        size = fresh.stat().st_size
+        backups.put(fresh, file)
+    except OSError as error:
+        raise BadSettingError(f"{file}: {error.strerror}.") from None
+    finally:
+        backups.discard(fresh)
+    return {"file": str(file), "bytes": size, "schema_version": version}
+
+
+async def _put_back(chosen: Settings, file: Path, *, as_it_is: bool) -> dict[str, Any]:
+    from reachbook.storage import backup as backups
+
+    target = _database(chosen)
+    fresh = target.with_name(f".{target.name}.{os.getpid()}.part")
+    kept = None
+    try:
+        backups.verify(file)
+        backups.copy(file, fresh)
+        _, strays = backups.verify(fresh)
+        await _require_sound(chosen, fresh, strays, as_it_is=as_it_is)
+        backups.finish(fresh)
+        if target.exists():
+            kept = target.with_name(f"{target.name}.replaced-{_stamp()}")
+            backups.set_aside(target, kept)
+        backups.put(fresh, target)
+    except OSError as error:
+        raise BadSettingError(f"{target}: {error.strerror}.") from None
+    finally:
+        backups.discard(fresh)
+    return {"database": str(target), "replaced": str(kept) if kept else None}
+
+
+async def _require_sound(chosen: Settings, path: Path, strays: int, *, as_it_is: bool) -> None:
+    """Refuse a copy whose secrets do not open, or in which the doctor finds something."""
+    store = await open_store("sqlite:///" + quote(str(path)))
+    try:
+        await master_key.open_master_keys(chosen, store)
+        found = [one.kind for one in await _findings(chosen, store)]
+        count = max(strays, len(found) - found.count(Kind.PREVIOUS_KEY))
+    finally:
+        await store.close()
+    if count and not as_it_is:
+        raise BadSettingError(
+            f"{_faults(count)} found in it, so it was not kept; see reachbook doctor --repair, or "
+            "take it with --as-it-is."
+        )
+
+
+def _existing(chosen: Settings) -> Settings:
+    """Refuse to make a store on the way to look at it."""
+    if door.is_sqlite(chosen.database_url) and not _database(chosen).is_file():
+        raise BadSettingError(f"There is no store at {_database(chosen)}.")
+    return chosen
+
+
+def _sqlite(chosen: Settings, command: str) -> Settings:
+    if not door.is_sqlite(chosen.database_url):
+        raise BadSettingError(f"PostgreSQL brings its own way, run: {command}")
+    return chosen
+
+
+def _database(chosen: Settings) -> Path:
+    """The file itself, where a name that only points to it leads."""
+    return Path(os.path.realpath(door.sqlite_path(chosen.database_url)))
+
+
+def _stamp() -> str:
+    """Now, as a part of a file's name: 20240115T100000.000000Z."""
+    return moment.exact(moment.now()).replace("-", "").replace(":", "")
+
+
+# ── rekey ────────────────────────────────────────────────────────────────────────────────────
+
+
+@click.command()
+@click.option("--new-key-file", is_flag=True, help="First make a new master.key; keep the old.")
+@common.options
+def rekey(new_key_file: bool, as_json: bool, **flags: object) -> None:
+    """Seal every API secret that is under the previous master key with the current one.
+
+    Servers that have both keys answer all the while. It can be stopped and run again.
+    """
+    chosen = _existing(common.read_settings(**flags))
+
+    async def run(store: Store) -> Rekeyed:
+        keys = await master_key.open_master_keys(chosen, store)
+        return await Administration(store, moment.now).rekey(keys)
+
+    async def turn(store: Store) -> Path:
+        await master_key.open_master_keys(chosen, store)
+        return master_key.turn_key_file(chosen)
+
+    previous = common.with_store(chosen, turn) if new_key_file else None
+    if previous and not as_json:
+        click.echo(f"{previous.with_name(master_key.FILE_NAME)} is new; {previous} is the old one.")
+    if previous and not door.is_sqlite(chosen.database_url):
+        # Another host would not open what is sealed with a key that it does not have yet.
+        done = Rekeyed(0, [])
+        next_step = "Copy both to every other host that serves, then run: reachbook rekey"
+    else:
+        done = common.with_store(chosen, run)
+        next_step = "When reachbook doctor finds nothing, drop the previous key."
+    _say_rekeyed(done, previous, next_step, as_json=as_json)
+    if done.unopened:
+        common.end(f"No key opens these API secrets: {', '.join(done.unopened)}.")
+
+
+def _say_rekeyed(done: Rekeyed, previous: Path | None, next_step: str, *, as_json: bool) -> None:
+    if as_json:
+        kept = str(previous) if previous else None
+        common.print_json({"resealed": done.resealed, "previous_key_file": kept})
+        return
+    click.echo(f"API secrets sealed anew under the current master key: {done.resealed}.")
+    if not done.unopened:
+        click.echo(next_step)

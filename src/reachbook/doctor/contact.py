@@ -1,0 +1,138 @@
+"""One contact judged: what stands against what should, and what its own events tell. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from msgspec.structs import replace
+
+from reachbook import address as addresses
+from reachbook import event
+from reachbook.contact import Contact
+from reachbook.doctor.finding import Finding, Kind, named
+from reachbook.doctor.reading import Dossier
+from reachbook.errors import Refusal
+from reachbook.reach import ContactChannel
+
+MOST_NAMED = 5
+
+Fault = tuple[Kind, str, str | None]
+"""What is wrong, in words, and what a repair would do."""
+
+
+def judge(one: Dossier) -> list[Finding]:
+    """What is wrong under one contact's number; without a whole history there is no repair."""
+    faults = [*_two_owners(one)]
+    if one.contact is None:
+        faults += _of_nobody(one)
+    else:
+        faults += _of_contact(one, one.contact)
+    mendable = one.contact is None or one.told.is_whole
+    return [
+        Finding(
+            kind,
+            one.team_id,
+            what,
+            one.contact.uuid if one.contact else None,
+            repair if mendable else None,
+            one.number,
+        )
+        for kind, what, repair in faults
+    ]
+
+
+def mended(channel: ContactChannel) -> ContactChannel:
+    """The channel as its address, its info channel and its creation say it should be."""
+    scope = addresses.scope(channel.channel_type, channel.info_channel)
+    right = replace(channel, scope=scope, updated=max(channel.updated, channel.created))
+    try:
+        address = addresses.parse(channel.channel_type, channel.channel_id)
+    except Refusal:
+        return right
+    return replace(right, channel_id=address.channel_id, identity=address.identity)
+
+
+def _two_owners(one: Dossier) -> Iterator[Fault]:
+    for rival in one.rivals:
+        theirs = "it" if rival.other_contact == one.number else f"contact {rival.other_contact}"
+        what = f"{named(rival.channel)} has the address that {theirs} has as {named(rival.other)}"
+        yield Kind.TWO_OWNERS, f"{what}; decide whose it is, and DELETE the other", None
+
+
+def _of_nobody(one: Dossier) -> Iterator[Fault]:
+    for channel in one.channels:
+        yield (
+            Kind.ORPHAN_CHANNEL,
+            f"{named(channel)} belongs to contact {one.number}, which is not there",
+            "remove it, which frees its address",
+        )
+    if one.told.last:
+        what = f"events up to revision {one.told.last} are of contact {one.number}, which is not"
+        yield Kind.ORPHAN_EVENT, f"{what} there; they may be all that is left of it", None
+
+
+def _of_contact(one: Dossier, contact: Contact) -> Iterator[Fault]:
+    if contact.deleted is not None and one.channels:
+        names = ", ".join(named(each) for each in one.channels)
+        what = f"the contact is deleted, and {names} still hold addresses"
+        yield Kind.ORPHAN_CHANNEL, what, "remove them, which frees the addresses"
+    for channel in one.channels:
+        yield from _of_channel(channel)
+    if contact.updated < contact.created:
+        yield Kind.TIMES, "the contact was updated before it was created", "update it now"
+    for column in one.bad_columns:
+        repair = "write what its events tell"
+        yield Kind.BAD_JSON, f"the contact's {column} is not the JSON it should be", repair
+    yield from _of_events(one, contact)
+
+
+def _of_channel(channel: ContactChannel) -> Iterator[Fault]:
+    right, name = mended(channel), named(channel)
+    if (right.channel_id, right.identity) != (channel.channel_id, channel.identity):
+        what = f"what {name} is stored and found by does not follow its address"
+        yield Kind.IDENTITY, what, "derive it from the address again"
+    if right.scope != channel.scope:
+        what = f"the scope of {name} does not follow its info channel"
+        yield Kind.SCOPE, what, "derive it from the info channel again"
+    if right.updated != channel.updated:
+        yield Kind.TIMES, f"{name} was updated before it was created", "update it now"
+    try:
+        kind = addresses.channel_type(channel.channel_type)
+        addresses.parse(kind, channel.channel_id)
+    except Refusal as no:
+        what = f"{name} is of no type, or no address, that would be taken: {no.reason.meaning}"
+        yield Kind.ADDRESS, what, None
+
+
+def _of_events(one: Dossier, contact: Contact) -> Iterator[Fault]:
+    told = one.told
+    for gap in [*told.missing, range(told.last + 1, contact.rev + 1)]:
+        if gap:
+            which = f"revision {gap[0]}" if len(gap) == 1 else f"revisions {gap[0]} to {gap[-1]}"
+            yield Kind.MISSING_EVENT, f"no event tells of {which}", None
+    for rev in told.twice[:MOST_NAMED]:
+        yield Kind.REVISION, f"two events tell of revision {rev}", None
+    for rev in told.unread[:MOST_NAMED]:
+        yield Kind.BAD_JSON, f"the event of revision {rev} is not the JSON it should be", None
+    if contact.rev < told.last:
+        what = f"the contact is at revision {contact.rev}, and its events go up to {told.last}"
+        yield Kind.REVISION, what, f"go on from revision {told.last}"
+    elif contact.rev == told.last and told.is_whole and one.known and not told.past.erased:
+        differing = [name for name in _differing(contact, one.known) if name not in one.bad_columns]
+        if differing:
+            repair = "tell what stands, in an event"
+            what = f"its events do not lead to what stands: {', '.join(differing)}"
+            yield Kind.REPLAY, what, repair
+
+
+def _differing(contact: Contact, known: Contact) -> Iterator[str]:
+    """The channels and the fields that are not as the events tell."""
+    there = {channel.id: channel for channel in contact.channels}
+    told = {channel.id: channel for channel in known.channels}
+    for number in sorted(there.keys() | told.keys()):
+        if there.get(number) != told.get(number):
+            yield named(number)
+    fields = event.fields(known)
+    yield from (name for name, value in event.fields(contact).items() if fields[name] != value)
+    if contact.updated != known.updated:
+        yield "updated"

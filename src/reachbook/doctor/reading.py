@@ -1,0 +1,179 @@
+"""What the doctor looks at: all that is kept under a contact's number, read in bounded pages.
+
+Contacts are read a page at a time, then the channels, the rivals and the events of that range of
+numbers; so a row that belongs to no contact is met on the way. Nothing is locked: what looks
+wrong may only have been changed between two reads, and `settled` tells.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import msgspec
+from msgspec import Struct, field
+from msgspec.structs import replace
+
+from reachbook import history
+from reachbook.contact import Contact
+from reachbook.history import NOTHING, Past
+from reachbook.reach import ContactChannel
+from reachbook.storage import Store
+from reachbook.storage.engine import Row
+from reachbook.storage.rows import channel_of
+
+PAGE = 500
+FIRST, LAST = -(2**63), 2**63 - 1
+LOOKS = 8
+LOOK_SECONDS = 0.05
+
+_DETAILS = slice(5, 13)
+_OPTED_OUT, _CUSTOM, _TAGS = 13, 14, 15
+
+
+class Ledger(Struct):
+    """A contact's events, folded as they are read, and what is wrong with them themselves.
+
+    `last` is the highest revision told; `missing`, `twice` and `unread` are revisions.
+    """
+
+    past: Past = NOTHING
+    last: int = 0
+    missing: list[range] = field(default_factory=list)
+    twice: list[int] = field(default_factory=list)
+    unread: list[int] = field(default_factory=list)
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether every revision up to the last is told once, and can be read."""
+        return not (self.missing or self.twice or self.unread)
+
+    def add(self, row: history.Row) -> None:
+        """Take in the next event."""
+        rev = row[0]
+        if rev == self.last:
+            self.twice.append(rev)
+        elif rev > self.last + 1:
+            self.missing.append(range(self.last + 1, rev))
+        self.last = rev
+        try:
+            self.past = history.step(self.past, row)
+        except msgspec.DecodeError:
+            self.unread.append(rev)
+
+
+class Rival(Struct, frozen=True):
+    """A channel, and the other one that has its address."""
+
+    channel: int
+    other: int
+    other_contact: int
+
+
+class Dossier(Struct):
+    """All that is kept under one contact's number; `contact` is None when no contact has it.
+
+    `bad_columns` do not hold the JSON they should, and are empty in `contact`. `known` is the
+    contact as its events tell it.
+    """
+
+    team_id: int
+    number: int
+    contact: Contact | None = None
+    bad_columns: list[str] = field(default_factory=list)
+    channels: list[ContactChannel] = field(default_factory=list)
+    rivals: list[Rival] = field(default_factory=list)
+    told: Ledger = field(default_factory=Ledger)
+    known: Contact | None = None
+
+
+async def dossiers(store: Store, team_id: int) -> AsyncIterator[Dossier]:
+    """Every number of a team under which anything is kept."""
+    low = FIRST
+    while low < LAST:
+        rows = await store.engine.read("doctor_contacts", team_id, low, LAST, PAGE)
+        high = rows[-1][0] if len(rows) == PAGE else LAST
+        for one in (await _between(store, team_id, low, high, rows)).values():
+            yield one
+        low = high
+
+
+async def settled(store: Store, team_id: int, number: int) -> Dossier | None:
+    """A dossier whose contact was not changed while it was read; None when it always is."""
+    for look in range(LOOKS):
+        await asyncio.sleep(LOOK_SECONDS if look else 0)
+        only = (team_id, number - 1, number)
+        rows = await store.engine.read("doctor_contacts", *only, 1)
+        found = await _between(store, *only, rows)
+        again = await store.engine.read("doctor_contacts", *only, 1)
+        if [tuple(row) for row in rows] == [tuple(row) for row in again]:
+            return found.get(number, Dossier(team_id, number))
+    return None
+
+
+async def _between(
+    store: Store, team_id: int, low: int, high: int, contacts: list[Row]
+) -> dict[int, Dossier]:
+    """The dossiers of the numbers after `low` and up to `high`, of which `contacts` were read."""
+    found = {row[0]: _opened(team_id, row) for row in contacts}
+
+    def of(number: int) -> Dossier:
+        return found.setdefault(number, Dossier(team_id, number))
+
+    async for number, *channel in _paged(store, "doctor_channels", team_id, (low, LAST), high):
+        of(number).channels.append(channel_of(channel))
+    rivals = await store.engine.read("doctor_rivals", team_id, low, high, PAGE)
+    for number, *rival in rivals:
+        of(number).rivals.append(Rival(*rival))
+    after = (low, LAST, LAST)
+    async for number, rev, _, at, was, now in _paged(store, "doctor_events", team_id, after, high):
+        of(number).told.add((rev, at, was, now))
+    for one in found.values():
+        _finish(one)
+    return found
+
+
+async def _paged(
+    store: Store, statement: str, team_id: int, after: tuple[int, ...], high: int
+) -> AsyncIterator[Any]:
+    """Every row after a cursor, whose columns are the first ones of a row."""
+    while True:
+        rows = await store.engine.read(statement, team_id, *after, high, PAGE)
+        for row in rows:
+            yield row
+        if len(rows) < PAGE:
+            return
+        after = tuple(rows[-1][: len(after)])
+
+
+def _opened(team_id: int, row: Row) -> Dossier:
+    number, uuid, rev, updated, created = row[:5]
+    bad: list[str] = []
+
+    def parsed(column: str, text: str, kind: Any) -> Any:
+        try:
+            return msgspec.json.decode(text, type=kind)
+        except msgspec.DecodeError:
+            bad.append(column)
+            return kind()
+
+    known: tuple[Any, ...] = (
+        *row[_DETAILS],
+        bool(row[_OPTED_OUT]),
+        parsed("custom", row[_CUSTOM], dict[str, Any]),
+        parsed("tags", row[_TAGS], tuple[int, ...]),
+    )
+    contact = Contact(team_id, number, uuid, rev, updated, (), created, *known)
+    return Dossier(team_id, number, contact, bad)
+
+
+def _finish(one: Dossier) -> None:
+    one.channels.sort(key=lambda channel: (channel.created, channel.id))
+    if one.contact is None:
+        return
+    one.contact = replace(one.contact, channels=tuple(one.channels))
+    try:
+        one.known = history.contact(one.told.past, one.contact)
+    except msgspec.ValidationError:
+        one.told.unread.append(one.told.last)

@@ -1,0 +1,65 @@
+"""What is judged for a whole team, or for the whole store: credentials, the feed, the indexes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator, Iterator
+
+from reachbook.credential import LIVE_SECRETS, Credential, unseal, unseal_any
+from reachbook.doctor.finding import Finding, Kind
+from reachbook.storage import Store, migrations
+
+PAGE = 5_000
+
+_INDEX = re.compile(r"^CREATE (?:UNIQUE )?INDEX (\w+)[^;]*;", re.MULTILINE)
+_DROPPED = re.compile(r"^DROP INDEX (?:IF EXISTS )?(\w+)", re.MULTILINE)
+
+
+async def missing_indexes(store: Store) -> AsyncIterator[Finding]:
+    """The indexes of this program's schema that are not there; some keep its promises."""
+    text = "\n".join(step.text for step in migrations.steps(store.engine.name))
+    there = {row[0] for row in await store.engine.read("doctor_indexes")}
+    there |= set(_DROPPED.findall(text))
+    for match in _INDEX.finditer(text):
+        if match[1] not in there:
+            what = f"there is no index {match[1]}; make it again: {' '.join(match[0].split())}"
+            yield Finding(Kind.MISSING_INDEX, None, what)
+
+
+async def credentials(
+    store: Store, team_id: int, keys: tuple[bytes, ...]
+) -> AsyncIterator[Finding]:
+    """What is wrong with a team's live API secrets, under the master keys, current one first."""
+    every = await store.credentials("api_secret", team_id)
+    live = [one for one in every if one.revoked is None]
+    if len(live) > LIVE_SECRETS:
+        what = f"{len(live)} live API secrets, {LIVE_SECRETS} is the most: reachbook secret revoke"
+        yield Finding(Kind.LIVE_SECRETS, team_id, what)
+    for one in live:
+        for kind, what in _sealed(one, keys):
+            yield Finding(kind, team_id, what)
+
+
+async def feed(store: Store, team_id: int) -> AsyncIterator[Finding]:
+    """Gaps in the numbers of a team's feed, which runs from 1 without any."""
+    last = 0
+    while True:
+        rows = await store.engine.read("doctor_feed", team_id, last, PAGE)
+        for (seq,) in rows:
+            if seq != last + 1:
+                what = f"the feed goes from {last} to {seq}, and its followers count on no gaps"
+                yield Finding(Kind.FEED, team_id, what)
+            last = seq
+        if len(rows) < PAGE:
+            return
+
+
+def _sealed(one: Credential, keys: tuple[bytes, ...]) -> Iterator[tuple[Kind, str]]:
+    if keys and unseal(keys[0], one.id, one.proof) is not None:
+        return
+    if unseal_any(keys, one.id, one.proof) is None:
+        what = f"the master key does not open API secret {one.id}"
+        yield Kind.UNOPENED, f"{what}; bring the key that sealed it, or revoke it"
+    else:
+        what = f"API secret {one.id} is sealed under the previous master key"
+        yield Kind.PREVIOUS_KEY, f"{what}; run: reachbook rekey"

@@ -1,0 +1,72 @@
+"""A contact's past: its events, folded in order, tell how it stood at a revision or a moment."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import msgspec
+from msgspec import Struct, field
+from msgspec.structs import replace
+
+from reachbook.contact import Contact
+from reachbook.reach import ContactChannel
+
+Row = tuple[int, int, str | None, str | None]
+"""An event as it is kept: the revision, the moment, and the JSON texts before and after."""
+
+
+class Past(Struct, frozen=True):
+    """A contact as its events tell it, after the last of them.
+
+    `rev` and `at` are that event's; `fields` are a contact's own, as JSON has them: one that is
+    not there has never been other than at first. Of an erased contact nothing is told any more
+    but when it was changed.
+    """
+
+    rev: int = 0
+    at: int = 0
+    channels: tuple[ContactChannel, ...] = ()
+    fields: dict[str, Any] = field(default_factory=dict)
+    erased: bool = False
+
+
+NOTHING = Past()
+
+
+def replay(rows: Iterable[Row], *, rev: int | None = None, at: int | None = None) -> Past:
+    """The contact after its last event, or as of a revision or a moment; rows in `rev` order."""
+    past = NOTHING
+    for row in rows:
+        if (rev is not None and row[0] > rev) or (at is not None and row[1] > at):
+            break
+        past = step(past, row)
+    return past
+
+
+def step(past: Past, row: Row) -> Past:
+    """The contact after one more event; `msgspec.DecodeError` when its texts cannot be read."""
+    rev, at, before, after = row
+    if after is None or past.erased:
+        return Past(rev, at, erased=True)
+    was, _ = _read(before) if before else ((), {})
+    now, fields = _read(after)
+    gone = {one.id for one in was}
+    channels = {one.id: one for one in past.channels if one.id not in gone}
+    channels |= {one.id: one for one in now}
+    oldest_first = sorted(channels.values(), key=lambda one: (one.created, one.id))
+    return Past(rev, at, tuple(oldest_first), past.fields | fields)
+
+
+def contact(past: Past, seen: Contact) -> Contact:
+    """The past as a page of the contact that was seen; `msgspec.ValidationError` if it is none."""
+    page: dict[str, Any] = {"uuid": seen.uuid, **past.fields}
+    page |= {"team_id": seen.team_id, "id": seen.id, "created": seen.created}
+    page |= {"rev": past.rev, "updated": past.at, "channels": ()}
+    return replace(msgspec.convert(page, Contact), channels=past.channels)
+
+
+def _read(text: str) -> tuple[tuple[ContactChannel, ...], dict[str, Any]]:
+    told = msgspec.json.decode(text, type=dict[str, Any])
+    channels = msgspec.convert(told.pop("channels", ()), tuple[ContactChannel, ...])
+    return channels, told

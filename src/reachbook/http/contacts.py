@@ -1,0 +1,162 @@
+"""Many contacts at once (contract section 6): decode, ask, encode, return."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from msgspec import Raw
+
+from reachbook.errors import Reason, Refusal
+from reachbook.http import examples
+from reachbook.http.conditions import refuse_if_match
+from reachbook.http.contact import CONTACTS, encode
+from reachbook.http.contact_channel import BAD_ADDRESS
+from reachbook.http.examples import ALICE, in_both
+from reachbook.http.message import Answer, Request, header, kept
+from reachbook.http.resource import Gives, Takes, reads, writes
+from reachbook.service import AlreadyAnswered, Asking, Sought
+from reachbook.wire import answer, directory, shown
+from reachbook.wire.request import contact_of, contact_uuid, decode
+
+BULK_SECONDS = 60.0
+PASSING = frozenset({Reason.STORE_UNAVAILABLE, Reason.IN_PROGRESS})
+
+
+@reads(
+    takes=Takes(directory.ListRequest, {"first": {"limit": 30, "ascending": True}}),
+    gives=CONTACTS,
+    refuses=(Reason.TOO_MANY,),
+    seconds=BULK_SECONDS,
+)
+async def page(request: Request) -> Answer:
+    """List contacts by the time of their last change.
+
+    The page begins after `date`: the last row's `updated`, passed back as it was. It never ends
+    inside a group that shares one instant, so it may be longer than `limit`.
+    """
+    wanted = decode(await request.body() or b"{}", directory.ListRequest)
+    found = await request.service.contacts.page(
+        request.caller.team_id, directory.since(wanted), wanted.limit, ascending=wanted.ascending
+    )
+    return request.answer([answer.contact(one, request.representation) for one in found])
+
+
+@reads(
+    takes=Takes(
+        directory.SearchRequest, {"phone": {"contact_channels": [{"channel_ids": ["15105553344"]}]}}
+    ),
+    gives=CONTACTS,
+    refuses=(*BAD_ADDRESS, Reason.TOO_MANY),
+    seconds=BULK_SECONDS,
+)
+async def search(request: Request) -> Answer:
+    """Find the contacts that own any of some addresses.
+
+    Without `channel_type` an @ means email and digits mean phone.
+    """
+    wanted = directory.searched(decode(await request.body(), directory.SearchRequest))
+    found = await request.service.contacts.search(
+        request.caller.team_id, [Sought(one) for one in wanted]
+    )
+    return request.answer([answer.contact(one, request.representation) for one in found])
+
+
+@writes(
+    takes=Takes(
+        shown.BulkRows,
+        {"two": {"contacts": [{"first": "Alice"}, {"contact_id": ALICE.uuid, "tags": []}]}},
+    ),
+    gives=Gives(
+        "What became of each row.",
+        (shown.StringIdsBulk, shown.IntegerIdsBulk),
+        in_both(examples.bulk),
+    ),
+    refuses=(Reason.TOO_MANY,),
+    seconds=BULK_SECONDS,
+)
+async def write_many(request: Request) -> Answer:
+    """Create and update up to 1,000 contacts.
+
+    A row with a `contact_id` (the UUID) is an update, one without is made. One bad row fails
+    alone and is echoed as it was sent. With an Idempotency-Key, a row that failed because the
+    store was out of reach is tried again by a retry; the others are not.
+    """
+    refuse_if_match(header(request.scope, b"if-match"))
+    rows = decode(await request.body(), directory.BulkRequest).contacts
+    if len(rows) > directory.MAX_ROWS:
+        raise directory.too_many("contacts", len(rows), directory.MAX_ROWS)
+    done: list[Raw] = []
+    failed: list[directory.Failed] = []
+    passing = False
+    for index, row in enumerate(rows):
+        try:
+            done.append(await _write_row(request, index, row))
+        except Refusal as no:
+            if no.reason is Reason.KEY_REUSED:
+                raise
+            passing = passing or no.reason in PASSING
+            failed.append(directory.failed(row, no))
+    whole = request.answer(directory.BulkBody(done, failed))
+    return whole if passing else await kept_whole(request, whole)
+
+
+@writes(
+    takes=Takes(
+        directory.BulkDeleteRequest,
+        {
+            "one": {
+                "contact_channels": [
+                    {
+                        "channel_type": "id",
+                        "channel_ids": [ALICE.uuid],
+                    }
+                ]
+            }
+        },
+    ),
+    gives=Gives("Always the same text.", (Literal["ok"],), {"ok": "ok"}),
+    refuses=(Reason.BAD_UUID, Reason.TOO_MANY),
+    seconds=BULK_SECONDS,
+)
+async def delete_many(request: Request) -> Answer:
+    """Delete contacts by their UUIDs, under the reserved type `id`.
+
+    A contact that is not there any more is no reason to stop.
+    """
+    refuse_if_match(header(request.scope, b"if-match"))
+    for uuid in directory.deleted(decode(await request.body(), directory.BulkDeleteRequest)):
+        try:
+            await request.service.contacts.delete(request.asking(), uuid)
+        except Refusal as no:
+            if no.reason is not Reason.NO_CONTACT:
+                raise
+    return await kept_whole(request, request.answer("ok"))
+
+
+async def _write_row(request: Request, index: int, raw: Raw) -> Raw:
+    """One row, one commit.
+
+    With a key, each row's answer is kept under a key of its own, so that a retry after a crash
+    goes on where it ended.
+    """
+    row = decode(bytes(raw), directory.BulkRow)
+    wanted = contact_of(row, request.caller.default_region)
+
+    asking = request.asking_for_row(index, encode(request))
+    contacts = request.service.contacts
+    try:
+        if row.contact_id is None:
+            saved = await contacts.create(asking, wanted)
+        else:
+            uuid = contact_uuid(row.contact_id)
+            saved = await contacts.update(asking, uuid, wanted, overwrite=request.options.overwrite)
+    except AlreadyAnswered as before:
+        return Raw(before.answer.body)
+    return Raw(encode(request)(saved).body)
+
+
+async def kept_whole(request: Request, whole: Answer) -> Answer:
+    """Keep an answer for a retry that was not kept in one commit with its effect."""
+    asking: Asking = request.asking(lambda _: whole)
+    await request.service.keep_answer(asking, kept(whole))
+    return whole

@@ -1,0 +1,211 @@
+"""What the description shows: Alice of the seeds, and refusals as the rules say them.
+
+Nothing here is written twice: answers come from `wire`, refusals from the rules that refuse.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from msgspec import UNSET, Raw
+from msgspec.structs import replace as with_fields
+
+from reachbook import address as addresses
+from reachbook import contact as contacts
+from reachbook import contact_channel as channels
+from reachbook import credential as credentials
+from reachbook import event
+from reachbook import reach as reaches
+from reachbook.address import Address
+from reachbook.contact import Contact
+from reachbook.contact_channel import Wanted
+from reachbook.credential import Representation
+from reachbook.errors import Reason, Refusal
+from reachbook.event import Happened
+from reachbook.reach import ContactChannel, Named, Reach
+from reachbook.wire import answer, directory, happened, own, refusal
+from reachbook.wire.query import ResolveQuery, options
+from reachbook.wire.query import own as own_query
+from reachbook.wire.request import ChannelRequest, contact_of, contact_uuid, decode
+
+REQUEST_ID = "8434932a-cd0b-49f1-b5ce-3613cd445555"
+
+# When seed 000 says that Alice's phone and then her email were added, in microseconds.
+_PHONE_ADDED = 1_705_312_800_000_000
+_EMAIL_ADDED = 1_705_313_100_000_000
+
+ADD_EMAIL = {"channel_type": "email", "channel_id": "alice@example.com"}
+ADD_PHONE = {"channel_type": "phone", "channel_id": "14155551234"}
+NEW_EMAIL = {"channel_type": "email", "channel_id": "newemail@example.com"}
+
+
+def _channel(number: int, kind: str, value: str, added: int) -> ContactChannel:
+    address = addresses.parse(addresses.channel_type(kind), value)
+    return ContactChannel(
+        id=number,
+        channel_type=address.channel_type,
+        channel_id=address.channel_id,
+        scope="",
+        identity=address.identity,
+        channel_handle="",
+        info_channel="",
+        made_primary=None,
+        created=added,
+        updated=added,
+    )
+
+
+PHONE = _channel(1, "phone", "15105553344", _PHONE_ADDED)
+EMAIL = _channel(2, "email", "alice@example.com", _EMAIL_ADDED)
+SECOND_PHONE = _channel(3, "phone", "14155551234", _EMAIL_ADDED)
+
+ALICE = Contact(
+    team_id=1,
+    id=1,
+    uuid="a1b2c3d4-e5f6-7890-abcd-ef1234567890",
+    rev=2,
+    created=_PHONE_ADDED,
+    updated=_EMAIL_ADDED,
+    channels=(PHONE, EMAIL),
+    first="Alice",
+)
+
+
+def in_both(spell: Callable[[Representation], object]) -> dict[str, object]:
+    """An answer in each representation, under its name."""
+    return {one.value: spell(one) for one in Representation}
+
+
+# ── many contacts, who is this, and what happened ────────────────────────────────────────────
+
+
+def bulk(spelled: Representation) -> directory.BulkBody:
+    """A bulk write of two rows, one of them bad."""
+    row = b'{"first": "Bob", "phone": "+1 510"}'
+    no = _heard(lambda: contact_of(decode(row, directory.BulkRow), None))
+    return directory.BulkBody([answer.contact(ALICE, spelled)], [directory.failed(Raw(row), no)])
+
+
+TYPED = "+1 510 555 3344"
+FOUND = own.ResolvedBody(
+    answer.contact_with_string_ids(ALICE), own.known_channel(ALICE, PHONE), created=False
+)
+EXPLAINED = with_fields(
+    FOUND,
+    explain=own.explained(TYPED, addresses.parse(PHONE.channel_type, TYPED), PHONE),
+)
+NOBODY = own.ResolvedBody(None, None, created=False)
+
+
+def batch() -> own.BatchBody:
+    """One address that is found, one that nobody owns, one that cannot be read."""
+    return own.BatchBody(
+        [FOUND, NOBODY, own.bad_address(_heard(lambda: _parse("phone", "+1 510")))]
+    )
+
+
+def _email_added() -> Happened:
+    """The second event of Alice, which is also her team's second."""
+    before = Reach(ALICE.team_id, ALICE.id, ALICE.uuid, 1, _PHONE_ADDED, (PHONE,))
+    after = Reach(ALICE.team_id, ALICE.id, ALICE.uuid, 2, _EMAIL_ADDED, ALICE.channels)
+    change = event.change(before, after)
+    was, now = event.told(change)
+    return Happened(
+        ALICE.uuid, after.rev, change.kind, was, now, _ACTOR, REQUEST_ID, _EMAIL_ADDED, seq=2
+    )
+
+
+_ACTOR = "rbk_1_0123456789abcdef"
+FED = happened.event(ALICE.team_id, _email_added(), {_ACTOR: "support desk"})
+TOLD = with_fields(FED, seq=UNSET)
+HISTORY = happened.HistoryBody([TOLD], happened.cursor(2))
+FEED = happened.FeedBody([FED], 2)
+EXPORT = happened.ExportBody(
+    answer.contact_with_string_ids(ALICE), None, own.known_channels(ALICE), [TOLD]
+)
+
+# ── refusals ─────────────────────────────────────────────────────────────────────────────────
+
+
+def refused(reason: Reason) -> dict[str, object]:
+    """A refusal as it reads on the wire; where a rule can be asked to refuse, it says it."""
+    no = _heard(_SAYING[reason]) if reason in _SAYING else _meant(reason)
+    return refusal.body(no, Representation.STRING_IDS, REQUEST_ID)
+
+
+def _heard(say: Callable[[], object]) -> Refusal:
+    try:
+        say()
+    except Refusal as no:
+        return no
+    raise AssertionError("an example of a refusal was not refused")
+
+
+def _meant(reason: Reason) -> Refusal:
+    return Refusal(reason, f"{reason.meaning[0].upper()}{reason.meaning[1:]}.")
+
+
+def _parse(kind: str, value: str, region: str | None = None) -> Address:
+    return addresses.parse(addresses.channel_type(kind), value, region)
+
+
+def _add_ambiguous() -> None:
+    channels.add(ALICE, Wanted(_parse("phone", "4155552671", "US")), _EMAIL_ADDED)
+
+
+def _remove_one_of_two() -> None:
+    with_two = with_fields(ALICE, channels=(*ALICE.channels, SECOND_PHONE))
+    channels.remove(with_two, Named(PHONE.channel_type), _EMAIL_ADDED)
+
+
+def _take() -> None:
+    raise reaches.address_taken(ALICE.uuid, PHONE)
+
+
+def _ask_for_a_longer_page() -> None:
+    directory.since(directory.ListRequest(limit=directory.MAX_PAGE + 1))
+
+
+def _look_back_at_the_erased() -> None:
+    raise contacts.erased(ALICE.uuid)
+
+
+def _take_external_id() -> None:
+    raise Refusal(
+        Reason.EXTERNAL_ID_TAKEN,
+        f"Contact {ALICE.uuid} already has this external_id; a team gives each only once.",
+        fields={"external_id": "already in use"},
+        facts={"conflicting_contact_id": ALICE.uuid},
+    )
+
+
+def _expire() -> None:
+    credentials.alive(0, 40)
+
+
+_SAYING: dict[Reason, Callable[[], object]] = {
+    Reason.MALFORMED_JSON: lambda: decode(b'{"channel_type": ', ChannelRequest),
+    Reason.MISSING_FIELD: lambda: decode(b'{"channel_type": "phone"}', ChannelRequest),
+    Reason.WRONG_TYPE: lambda: decode(
+        b'{"channel_type": "phone", "channel_id": 15105553344}', ChannelRequest
+    ),
+    Reason.BAD_VALUE: lambda: options(b"representation=strings"),
+    Reason.UNKNOWN_NAME: lambda: own_query(b"explian=true", ResolveQuery),
+    Reason.BAD_CURSOR: lambda: happened.revision("2"),
+    Reason.TOO_MANY: _ask_for_a_longer_page,
+    Reason.ERASED: _look_back_at_the_erased,
+    Reason.BAD_UUID: lambda: contact_uuid("1"),
+    Reason.BAD_CHANNEL_TYPE: lambda: addresses.channel_type("Phone"),
+    Reason.BAD_PHONE: lambda: _parse("phone", "+1 510"),
+    Reason.BAD_EMAIL: lambda: _parse("email", "alice"),
+    Reason.BAD_CHANNEL_ID: lambda: _parse("facebook", ""),
+    Reason.AMBIGUOUS: _add_ambiguous,
+    Reason.MISSING_CREDENTIAL: lambda: credentials.bearer(None),
+    Reason.MALFORMED_TOKEN: lambda: credentials.bearer("Basic YWxpY2U6"),
+    Reason.EXPIRED: _expire,
+    Reason.NO_CONTACT: lambda: reaches.found(None),
+    Reason.NO_CHANNEL: lambda: reaches.pick(ALICE, Named(addresses.channel_type("facebook"))),
+    Reason.ADDRESS_TAKEN: _take,
+    Reason.SEVERAL: _remove_one_of_two,
+    Reason.EXTERNAL_ID_TAKEN: _take_external_id,
+}

@@ -1,0 +1,121 @@
+"""What happened, and how it is forgotten: history, feed, export, erase."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from msgspec import Meta
+
+from reachbook.errors import Reason
+from reachbook.http import examples
+from reachbook.http.contact_channel import NO_CONTACT
+from reachbook.http.message import Answer, Request
+from reachbook.http.resource import Gives, Parameter, reads, writes
+from reachbook.moment import exact
+from reachbook.service.history import Page
+from reachbook.wire import answer, happened, own, shown
+from reachbook.wire.query import FeedQuery, HistoryQuery, NoQuery
+from reachbook.wire.request import contact_uuid
+
+LIMIT = Parameter(
+    "limit", Annotated[int, Meta(ge=1, le=500)], "How many events at most; without it 50."
+)
+FEED_LIMIT = Parameter(
+    "limit", Annotated[int, Meta(ge=1, le=1000)], "How many events at most; without it 100."
+)
+CURSOR = Parameter("cursor", str, "The `next` of the page before, as it was.")
+AFTER = Parameter(
+    "after",
+    Annotated[int, Meta(ge=0, le=2**53 - 1)],
+    "The `next` of the page before; 0 begins at the first event.",
+)
+PAST = (*NO_CONTACT, Reason.ERASED)
+READ_SECONDS = 10.0
+
+
+@reads(
+    gives=Gives(
+        "A page of the contact's events, newest first.",
+        (shown.HistoryPage,),
+        {"alice": examples.HISTORY},
+    ),
+    refuses=(*PAST, Reason.BAD_CURSOR, Reason.UNKNOWN_NAME),
+    parameters=(LIMIT, CURSOR),
+    query=HistoryQuery,
+)
+async def of_contact(request: Request) -> Answer:
+    """Read what happened to a contact, newest first; a deleted contact still has its history."""
+    uuid, query = contact_uuid(request.path("contactID")), request.query(HistoryQuery)
+    page = await request.service.history.of_contact(
+        request.caller.team_id,
+        uuid,
+        before_rev=happened.revision(query.cursor),
+        limit=query.limit,
+    )
+    return request.answer(happened.HistoryBody(_events(request, page), happened.cursor(page.next)))
+
+
+@reads(
+    gives=Gives(
+        "A page of the team's events, in order.", (shown.FeedPage,), {"one": examples.FEED}
+    ),
+    refuses=(Reason.UNKNOWN_NAME,),
+    parameters=(AFTER, FEED_LIMIT),
+    query=FeedQuery,
+    seconds=READ_SECONDS,
+)
+async def feed(request: Request) -> Answer:
+    """Follow the team's events, in order and gapless from 1.
+
+    Pass `next` back as `after`; a follower never misses one, however commits interleave.
+    """
+    query = request.query(FeedQuery)
+    page = await request.service.history.feed(request.caller.team_id, query.after, query.limit)
+    return request.answer(happened.FeedBody(_events(request, page), page.next or 0))
+
+
+@reads(
+    gives=Gives("All that is held about the contact.", (shown.Export,), {"alice": examples.EXPORT}),
+    refuses=PAST,
+    query=NoQuery,
+    seconds=READ_SECONDS,
+)
+async def export(request: Request) -> Answer:
+    """Export all that is held about one contact, as one JSON document."""
+    uuid = contact_uuid(request.path("contactID"))
+    request.query(NoQuery)
+    contact, page = await request.service.history.export(request.caller.team_id, uuid)
+    return request.answer(
+        happened.ExportBody(
+            answer.contact_with_string_ids(contact),
+            None if contact.deleted is None else exact(contact.deleted),
+            own.known_channels(contact),
+            _events(request, page),
+        )
+    )
+
+
+@writes(
+    gives=Gives("It is erased.", (Literal["contact erased"],), {"erased": "contact erased"}),
+    refuses=(*PAST, Reason.STALE_REVISION),
+    query=NoQuery,
+    seconds=READ_SECONDS,
+)
+async def erase(request: Request) -> Answer:
+    """Erase a person from contacts, channels, events and kept answers.
+
+    A tombstone without personal data remains, with an `erased` event so that followers purge.
+    """
+    uuid = contact_uuid(request.path("contactID"))
+    request.query(NoQuery)
+
+    def encode(_after: object) -> Answer:
+        return request.answer("contact erased")
+
+    await request.service.history.erase(request.asking(encode), uuid)
+    return encode(None)
+
+
+def _events(request: Request, page: Page) -> list[happened.EventBody]:
+    team_id = request.caller.team_id
+    return [happened.event(team_id, one, page.labels) for one in page.events]

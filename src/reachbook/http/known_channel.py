@@ -1,0 +1,121 @@
+"""One channel, exactly: what we know of it beyond the nine keys (`/x`)."""
+
+from __future__ import annotations
+
+from reachbook.errors import Reason
+from reachbook.http.contact_channel import NO_CONTACT, UNREACHABLE
+from reachbook.http.examples import ALICE, PHONE
+from reachbook.http.message import Answer, Request
+from reachbook.http.resource import Gives, Parameter, Takes, reads, writes
+from reachbook.reach import Reach, by_number
+from reachbook.wire import own
+from reachbook.wire.answer import Moment
+from reachbook.wire.query import AsOfQuery, NoQuery, moment
+from reachbook.wire.request import contact_uuid, decode
+
+KNOWN = Gives("The channel.", (own.KnownChannel,), {"phone": own.known_channel(ALICE, PHONE)})
+ALL_KNOWN = Gives(
+    "The contact's whole list, oldest first.",
+    (list[own.KnownChannel],),
+    {"alice": own.known_channels(ALICE)},
+)
+AS_OF = Parameter(
+    "as_of", Moment, "Answer as of this moment (RFC 3339), events at that very instant included."
+)
+NO_CHANNEL = (*NO_CONTACT, Reason.BAD_VALUE, Reason.NO_CHANNEL)
+
+
+@reads(
+    gives=ALL_KNOWN,
+    tagged=True,
+    refuses=(*NO_CONTACT, Reason.ERASED),
+    parameters=(AS_OF,),
+    query=AsOfQuery,
+)
+async def list_all(request: Request) -> Answer:
+    """List the channels of a contact with all that we know of each, now or at a moment."""
+    uuid = contact_uuid(request.path("contactID"))
+    as_of = request.query(AsOfQuery).as_of
+    if as_of is not None:
+        past = await _as_of(request, uuid, as_of)
+        return request.answer(own.known_channels(past))
+    reach = await request.service.channels.all(request.asking(), uuid)
+    return request.tagged(reach, own.known_channels(reach))
+
+
+@reads(
+    gives=KNOWN,
+    tagged=True,
+    refuses=(*NO_CHANNEL, Reason.ERASED),
+    parameters=(AS_OF,),
+    query=AsOfQuery,
+)
+async def get(request: Request) -> Answer:
+    """Retrieve one channel by its id, now or at a moment."""
+    uuid, number = contact_uuid(request.path("contactID")), own.channel_number(request.path("id"))
+    as_of = request.query(AsOfQuery).as_of
+    if as_of is not None:
+        past = await _as_of(request, uuid, as_of)
+        return request.answer(own.known_channel(past, by_number(past, number)))
+    reach, channel = await request.service.channels.exactly(request.asking(), uuid, number)
+    return request.tagged(reach, own.known_channel(reach, channel))
+
+
+@writes(
+    takes=Takes(
+        own.PatchRequest,
+        {"bounced": {"held": True, "held_reason": "bounced"}, "consent": {"consent": "opted_in"}},
+    ),
+    gives=KNOWN,
+    tagged=True,
+    refuses=(*NO_CHANNEL, Reason.UNKNOWN_NAME, Reason.ADDRESS_TAKEN, Reason.STALE_REVISION),
+    query=NoQuery,
+)
+async def patch(request: Request) -> Answer:
+    """Set what is known of one channel; what is left out stays as it is."""
+    uuid, number = contact_uuid(request.path("contactID")), own.channel_number(request.path("id"))
+    wanted = own.patch(decode(await request.body(), own.PatchRequest))
+
+    def encode(after: Reach) -> Answer:
+        return request.tagged(after, own.known_channel(after, by_number(after, number)))
+
+    return encode(
+        await request.service.channels.patch(request.asking(encode), uuid, number, wanted)
+    )
+
+
+@writes(gives=KNOWN, tagged=True, refuses=(*NO_CHANNEL, Reason.STALE_REVISION), query=NoQuery)
+async def make_primary(request: Request) -> Answer:
+    """Make one channel the primary one of its type."""
+    uuid, number = contact_uuid(request.path("contactID")), own.channel_number(request.path("id"))
+
+    def encode(after: Reach) -> Answer:
+        return request.tagged(after, own.known_channel(after, by_number(after, number)))
+
+    return encode(await request.service.channels.make_primary(request.asking(encode), uuid, number))
+
+
+@writes(
+    gives=ALL_KNOWN,
+    tagged=True,
+    refuses=(*NO_CHANNEL, Reason.STALE_REVISION),
+    headers=(UNREACHABLE,),
+    query=NoQuery,
+)
+async def remove(request: Request) -> Answer:
+    """Remove one channel by its id, for good; the answer is the list that is left."""
+    uuid, number = contact_uuid(request.path("contactID")), own.channel_number(request.path("id"))
+
+    def encode(after: Reach) -> Answer:
+        unreachable = [] if after.channels else [(b"x-contact-reachable", b"false")]
+        return request.tagged(after, own.known_channels(after), unreachable)
+
+    return encode(
+        await request.service.channels.remove_exactly(request.asking(encode), uuid, number)
+    )
+
+
+async def _as_of(request: Request, uuid: str, as_of: str) -> Reach:
+    return await request.service.history.reach_as_of(
+        request.caller.team_id, uuid, moment("as_of", as_of)
+    )

@@ -1,0 +1,134 @@
+"""Who is this: `/x/resolve`."""
+
+from __future__ import annotations
+
+from typing import cast
+
+from msgspec import Raw
+
+from reachbook.contact import Contact
+from reachbook.errors import Reason, Refusal
+from reachbook.http import examples
+from reachbook.http.contact_channel import BAD_NEW_ADDRESS
+from reachbook.http.contacts import kept_whole
+from reachbook.http.message import Answer, Request
+from reachbook.http.resource import Gives, Parameter, Takes, reads
+from reachbook.reach import Reach
+from reachbook.service import Resolved, Sought, made
+from reachbook.wire import answer, directory, own, shown
+from reachbook.wire.query import NoQuery, ResolveQuery
+from reachbook.wire.request import decode
+
+EXPLAIN = Parameter(
+    "explain", bool, "Tell how the address was read and which rule joined it to its owner."
+)
+TAKEN = (Reason.ADDRESS_TAKEN, Reason.EXTERNAL_ID_TAKEN)
+
+
+@reads(
+    takes=Takes(
+        own.ResolveRequest,
+        {
+            "look up": {"channel_id": examples.TYPED},
+            "or make": {"channel_id": "15105553344", "create": {"first": "Alice"}},
+        },
+    ),
+    gives=Gives(
+        "Who owns the address; nobody is an answer.",
+        (own.ResolvedBody,),
+        {"found": examples.FOUND, "explained": examples.EXPLAINED, "nobody": examples.NOBODY},
+    ),
+    refuses=(*BAD_NEW_ADDRESS, Reason.UNKNOWN_NAME, *TAKEN),
+    parameters=(EXPLAIN,),
+    query=ResolveQuery,
+    may_write=True,
+)
+async def one(request: Request) -> Answer:
+    """Find the contact that owns an address, or make it.
+
+    Any number of simultaneous calls for one address give one contact, and `created` is true
+    exactly once. Without `create` this only looks, and a read-only credential may use it.
+    """
+    explain = request.query(ResolveQuery).explain
+    wanted = decode(await request.body(), own.ResolveRequest)
+    region = None
+    if wanted.create is not None:
+        request.permit_write()
+        region = request.caller.default_region
+    sought = _sought(wanted, region)
+    create = own.new_contact(wanted, sought.address, region) if wanted.create else None
+
+    def encode(resolved: Resolved) -> Answer:
+        body = _body(resolved)
+        if explain:
+            body.explain = own.explained(wanted.channel_id, sought.address, resolved.channel)
+        return request.answer(body)
+
+    def encode_new(after: Reach) -> Answer:
+        return encode(made(cast("Contact", after), sought.address))
+
+    asking = request.asking(encode_new)
+    resolved = await request.service.resolving.one(asking, sought, create)
+    if create is None or resolved.created:
+        return encode(resolved)
+    return await kept_whole(request, encode(resolved))
+
+
+@reads(
+    takes=Takes(
+        shown.BatchRows,
+        {
+            "three": {
+                "addresses": [
+                    {"channel_id": "15105553344"},
+                    {"channel_type": "facebook", "channel_id": "24681357"},
+                    {"channel_type": "phone", "channel_id": "+1 510"},
+                ]
+            }
+        },
+    ),
+    gives=Gives(
+        "An answer for each address, in order.",
+        (shown.BatchAnswers,),
+        {"three": examples.batch()},
+    ),
+    refuses=(Reason.UNKNOWN_NAME, Reason.TOO_MANY),
+    query=NoQuery,
+    seconds=10.0,
+)
+async def batch(request: Request) -> Answer:
+    """Find the owners of up to 1,000 addresses, in order; a bad one is an error in its place."""
+    request.query(NoQuery)
+    rows = decode(await request.body(), own.BatchRequest).addresses
+    if len(rows) > own.MAX_BATCH:
+        raise directory.too_many("addresses", len(rows), own.MAX_BATCH)
+    read = [_read(row) for row in rows]
+    sought = [one for one in read if isinstance(one, Sought)]
+    found = iter(await request.service.resolving.many(request.caller.team_id, sought))
+    results = [
+        _body(next(found)) if isinstance(one, Sought) else own.bad_address(one) for one in read
+    ]
+    return request.answer(own.BatchBody(results))
+
+
+def _read(row: Raw) -> Sought | Refusal:
+    try:
+        return _sought(decode(bytes(row), own.SoughtRequest))
+    except Refusal as no:
+        return no
+
+
+def _sought(wanted: own.SoughtRequest, region: str | None = None) -> Sought:
+    address = directory.sought(wanted.channel_type, wanted.channel_id, region)
+    return Sought(address, own.scope(address, wanted.info_channel))
+
+
+def _body(resolved: Resolved) -> own.ResolvedBody:
+    contact, channel = resolved.contact, resolved.channel
+    if contact is None or channel is None:
+        return own.ResolvedBody(None, None, created=False)
+    return own.ResolvedBody(
+        answer.contact_with_string_ids(contact),
+        own.known_channel(contact, channel),
+        resolved.created,
+    )

@@ -1,0 +1,159 @@
+"""How a contact can be reached: its channels at one revision, and how one of them is found."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from enum import StrEnum
+from typing import TypeVar
+
+from msgspec import Struct
+
+from reachbook.address import Address, ChannelType
+from reachbook.errors import Reason, Refusal
+
+MICROSECOND = 1
+NOT_NUMBERED = 0
+
+
+class Consent(StrEnum):
+    """Whether the person agreed to be messaged at an address."""
+
+    OPTED_IN = "opted_in"
+    OPTED_OUT = "opted_out"
+    UNKNOWN = "unknown"
+
+
+class HeldReason(StrEnum):
+    """Why nothing should be sent to an address for now."""
+
+    BOUNCED = "bounced"
+    WRONG_PERSON = "wrong_person"
+    RECYCLED = "recycled"
+    OTHER = "other"
+
+
+class ContactChannel(Struct, frozen=True):
+    """One way to reach a contact (seed 000, "The ContactChannel object").
+
+    `created`, `updated` and `consent_at` are microseconds since the epoch, UTC. `made_primary` is
+    the contact's revision when the channel was made the primary of its type, else null. A channel
+    is held while it has a `held_reason`. `id` is 0 until the store has numbered the channel.
+    """
+
+    id: int
+    channel_type: ChannelType
+    channel_id: str
+    scope: str
+    identity: str
+    channel_handle: str
+    info_channel: str
+    made_primary: int | None
+    created: int
+    updated: int
+    label: str = ""
+    held_reason: HeldReason | None = None
+    consent: Consent = Consent.UNKNOWN
+    consent_source: str = ""
+    consent_at: int | None = None
+
+
+class Reach(Struct, frozen=True):
+    """How a contact can be reached: its page of the book, at one revision.
+
+    `channels` run oldest first. `id` is the contact's integer id, `updated` is in microseconds.
+    """
+
+    team_id: int
+    id: int
+    uuid: str
+    rev: int
+    updated: int
+    channels: tuple[ContactChannel, ...]
+
+
+Page = TypeVar("Page", bound=Reach)
+
+
+class Named(Struct, frozen=True):
+    """Which channel is meant: the one of a type, or exactly the one with an address of it."""
+
+    channel_type: ChannelType
+    address: Address | None = None
+
+
+def found(reach: Page | None) -> Page:
+    """The contact that was looked for, or `no_contact`: ours, erased and foreign read the same."""
+    if reach is None:
+        raise Refusal(Reason.NO_CONTACT, "This team has no contact with that UUID; check the path.")
+    return reach
+
+
+def moment(reach: Reach, now: int) -> int:
+    """When a change happens: now, but always after the last one, whatever the clocks say."""
+    return max(now, reach.updated + MICROSECOND)
+
+
+def matching(reach: Reach, named: Named) -> list[ContactChannel]:
+    """The channels that a name could mean."""
+    return [
+        one
+        for one in reach.channels
+        if one.channel_type == named.channel_type
+        and (named.address is None or one.identity == named.address.identity)
+    ]
+
+
+def pick(reach: Reach | None, named: Named) -> ContactChannel:
+    """The primary channel of a type, or the one that `?channel_id=` names."""
+    channel = primary(matching(found(reach), named))
+    if channel is None:
+        raise no_channel(named)
+    return channel
+
+
+def by_number(reach: Reach | None, number: int) -> ContactChannel:
+    """The channel with an id."""
+    for one in found(reach).channels:
+        if one.id == number:
+            return one
+    raise Refusal(
+        Reason.NO_CHANNEL,
+        "The contact has no channel with that id; GET its channels to see what it has.",
+    )
+
+
+def primary(channels: Sequence[ContactChannel]) -> ContactChannel | None:
+    """Of channels of one type, the one last made primary, else the oldest."""
+    return min(
+        channels, key=lambda one: (-(one.made_primary or 0), one.created, one.id), default=None
+    )
+
+
+def is_primary(reach: Reach, channel: ContactChannel) -> bool:
+    """Whether a channel is the primary one of its type."""
+    return primary(matching(reach, Named(channel.channel_type))) is channel
+
+
+def no_channel(named: Named) -> Refusal:
+    """The 404 of a contact that has no such channel."""
+    which = "" if named.address is None else " with that address"
+    return Refusal(
+        Reason.NO_CHANNEL,
+        f"The contact has no {named.channel_type} channel{which}; "
+        "GET its channels to see what it has.",
+    )
+
+
+def address_taken(owner_uuid: str, channel: ContactChannel) -> Refusal:
+    """The 409 that names who has the address."""
+    return Refusal(
+        Reason.ADDRESS_TAKEN,
+        f"{channel.channel_type} {channel.channel_id} already belongs to contact {owner_uuid}; "
+        "remove it there first, or use that contact.",
+        fields={"channel_id": "already belongs to a contact"},
+        facts={
+            "conflicting_contact_id": owner_uuid,
+            "conflicting_channel_id": channel.id,
+            "channel_id": channel.channel_id,
+        },
+    )

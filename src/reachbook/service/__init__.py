@@ -1,0 +1,65 @@
+"""The use cases, a file per noun: read, rule, commit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from reachbook import moment
+from reachbook.errors import Reason, Refusal
+from reachbook.reach import Reach
+from reachbook.service.changing import AlreadyAnswered, Asking, Changing, Clock
+from reachbook.service.channels import Channels
+from reachbook.service.contacts import Contacts
+from reachbook.service.history import History
+from reachbook.service.resolve import Resolved, Resolving, made
+from reachbook.storage import Directory, Keep, Kept, Store, Team
+from reachbook.storage.directory import Sought
+
+__all__ = ["AlreadyAnswered", "Asking", "Kept", "Resolved", "Service", "Sought", "made"]
+
+DAY = 24 * 60 * 60 * moment.SECOND
+
+
+class Service:
+    """What one can ask of the book, for one team at a time."""
+
+    def __init__(self, store: Store, clock: Clock = moment.now) -> None:
+        self._store = store
+        self._clock = clock
+        directory = Directory(store.engine)
+        changing = Changing(store, clock)
+        self.channels = Channels(changing)
+        self.contacts = Contacts(changing, directory)
+        self.resolving = Resolving(changing, directory)
+        self.history = History(store, directory, clock)
+
+    async def ready(self) -> None:
+        """Refuse when the store does not answer, or its schema is older than this program's."""
+        await self._store.require_schema(may_be_newer=True)
+
+    async def team(self, asking: Asking) -> Team:
+        """The team that asks."""
+        team = await self._store.team(asking.team_id)
+        if team is None:
+            raise Refusal(Reason.NO_TEAM, f"There is no team {asking.team_id}.")
+        return team
+
+    def keep(self, key: str, request_hash: bytes, answer: Callable[[Reach], Kept]) -> Keep:
+        """How the answer to a request is kept under its key, for a day."""
+        now = self._clock()
+        return Keep(key, request_hash, answer, now, now - DAY)
+
+    async def keep_answer(self, asking: Asking, answer: Kept) -> None:
+        """Keep an answer whose effects were committed one by one, each under a key of its own."""
+        await self.channels.changing.keep_answer(asking, answer)
+
+    async def answered(self, asking: Asking) -> None:
+        """Raise the answer that the request's key was given before, if it was."""
+        await self.channels.changing.answered(asking)
+
+    async def forget_old_answers(self) -> None:
+        """Let the answers go that are older than a day, a few at a time."""
+        before = self._clock() - DAY
+        for team in await self._store.teams():
+            while await self._store.forget_old_answers(team.team_id, before):
+                pass

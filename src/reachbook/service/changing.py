@@ -1,0 +1,210 @@
+"""How a contact is changed: read it, run the rule, commit.
+
+A commit holds only if the contact is still as it was read. When it is not, the rule runs again on
+what is there now: a few times at once, then once more while the contact is held for us. When
+another contact owns a wanted address and the request says `move`, the owner makes way in the same
+commit.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable
+from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from reachbook import contact_channel, event
+from reachbook.contact_channel import OnConflict
+from reachbook.credential import TeamId
+from reachbook.errors import Kind, Reason, Refusal
+from reachbook.event import Change
+from reachbook.reach import ContactChannel, Page, Reach, address_taken
+from reachbook.storage import STALE, Commit, Keep, Kept, Outcome, Replayed, Saved, Store, Taken
+
+OPTIMISTIC_TRIES = 4
+MOVE_TRIES = 100
+JITTER_SECONDS = 0.01
+
+Clock = Callable[[], int]
+Rule = Callable[[Page | None, int], Page]
+
+
+class Asking(Struct, frozen=True):
+    """On whose behalf a use case runs: the verified team, the credential, and what they asked.
+
+    `if_match` holds the revisions that the contact may have; None means any. `keep` says under
+    which key the answer is kept for a retry.
+    """
+
+    team_id: TeamId
+    actor: str
+    request_id: str
+    if_match: frozenset[int] | None = None
+    on_conflict: OnConflict = OnConflict.REFUSE
+    keep: Keep | None = None
+
+
+class AlreadyAnswered(Exception):  # noqa: N818 - it is an answer, not an error
+    """The request was answered before, under the same key; here is that answer."""
+
+    def __init__(self, answer: Kept) -> None:
+        super().__init__("already answered")
+        self.answer = answer
+
+
+class Changing:
+    """Changes contacts, one commit each."""
+
+    def __init__(self, store: Store, clock: Clock) -> None:
+        self.store = store
+        self.clock = clock
+
+    async def change(self, asking: Asking, page: type[Page], uuid: str, rule: Rule[Page]) -> Page:
+        """Take a contact to its next revision by a rule; what was saved."""
+
+        def attempt(seen: Page | None) -> Commit:
+            return _commit(asking, seen, _judged(asking, seen, lambda: rule(seen, self.clock())))
+
+        tries = MOVE_TRIES if asking.on_conflict is OnConflict.MOVE else OPTIMISTIC_TRIES
+        for _ in range(tries):
+            commit = attempt(await self.store.read(page, asking.team_id, uuid))
+            outcome = await self.make_way(asking, commit)
+            if outcome is not STALE:
+                break
+            await asyncio.sleep(random.uniform(0, JITTER_SECONDS))
+        else:
+            outcome = await self.store.commit_held(page, asking.team_id, uuid, attempt)
+        saved: Page = settled(asking, outcome)
+        return saved
+
+    async def create(self, asking: Asking, new: Callable[[int], Page]) -> Outcome:
+        """Commit a contact that is not there yet; `new` makes it for a moment."""
+        for _ in range(MOVE_TRIES):
+            outcome = await self.make_way(asking, _commit(asking, None, new(self.clock())))
+            if outcome is not STALE:
+                break
+            await asyncio.sleep(random.uniform(0, JITTER_SECONDS))
+        return outcome
+
+    async def once(self, asking: Asking, seen: Page, after: Page) -> Outcome:
+        """Commit one step that was decided already."""
+        judged = _judged(asking, seen, lambda: after)
+        return await self.store.commit(_commit(asking, seen, judged))
+
+    async def answered(self, asking: Asking) -> None:
+        """Raise the answer that the request's key was given before, if it was."""
+        keep = asking.keep
+        if keep is None:
+            return
+        kept = await self.store.kept_answer(asking.team_id, keep.key, keep.expired_before)
+        if kept is not None:
+            settled(asking, kept)
+
+    async def keep_answer(self, asking: Asking, answer: Kept) -> None:
+        """Keep an answer that has no effect of its own; one that is there already is raised."""
+        if asking.keep is None:
+            return
+        there = await self.store.keep_answer(asking.team_id, asking.keep, answer)
+        if there is not None:
+            settled(asking, there)
+
+    async def make_way(self, asking: Asking, commit: Commit) -> Outcome:
+        """Commit; on `move`, together with the owners of the wanted addresses making way."""
+        outcome = await self.store.commit(commit)
+        for _ in commit.change.after.channels:
+            if asking.on_conflict is OnConflict.REFUSE or not isinstance(outcome, Taken):
+                break
+            if outcome.channel is None:  # only an address can move
+                break
+            given_up = await self._given_up(asking, commit, outcome.owner_uuid, outcome.channel)
+            if given_up is None:
+                return STALE
+            commit = _with_way_made(commit, given_up)
+            outcome = await self.store.commit(commit)
+        return outcome
+
+    async def _given_up(
+        self, asking: Asking, commit: Commit, owner_uuid: str, taken: ContactChannel
+    ) -> Change | None:
+        """The owner's step that gives the address up; None when somebody was faster."""
+        made = [one for one in commit.changes[1:] if one.after.uuid == owner_uuid]
+        owner = made[0].after if made else None
+        if owner is None:
+            owner = await self.store.read(Reach, asking.team_id, owner_uuid)
+        if owner is None or all(one.id != taken.id for one in owner.channels):
+            return None
+        after = contact_channel.give_up(owner, taken, self.clock())
+        if made:
+            after = replace(after, rev=owner.rev)
+        before = made[0].before if made else owner
+        return Change(event.Kind.CHANNEL_MOVED_AWAY, before, after)
+
+
+def settled(asking: Asking, outcome: Outcome) -> Any:
+    """The page that was saved, the answer that was given before, or the refusal."""
+    match outcome:
+        case Saved(after):
+            return after
+        case Replayed(request_hash, answer):
+            if asking.keep is None or asking.keep.request_hash != request_hash:
+                raise _key_reused()
+            raise AlreadyAnswered(answer)
+        case Taken(owner, "address", channel) if channel:
+            raise address_taken(owner, channel)
+        case Taken(owner, what):
+            reason = Reason.UUID_TAKEN if what == "uuid" else Reason.EXTERNAL_ID_TAKEN
+            raise Refusal(
+                reason,
+                f"Contact {owner} already has this {what}; a team gives each only once.",
+                fields={what: "already in use"},
+                facts={"conflicting_contact_id": owner},
+            )
+    raise Refusal(
+        Reason.STORE_UNAVAILABLE,
+        "Too many others are changing this contact; try again.",
+        retry_after=1,
+    )
+
+
+def _commit(asking: Asking, before: Reach | None, after: Reach) -> Commit:
+    return Commit((event.change(before, after),), asking.actor, asking.request_id, asking.keep)
+
+
+def _with_way_made(commit: Commit, given_up: Change) -> Commit:
+    first, *others = commit.changes
+    if first.before is not None:
+        first = replace(first, kind=event.Kind.CHANNEL_MOVED_HERE)
+    others = [one for one in others if one.after.uuid != given_up.after.uuid]
+    return replace(commit, changes=(first, *others, given_up))
+
+
+def _judged(asking: Asking, seen: Reach | None, rule: Callable[[], Page]) -> Page:
+    """What the rule says, unless the contact is not at a revision that the request allows."""
+    moved = seen is not None and asking.if_match is not None and seen.rev not in asking.if_match
+    try:
+        after = rule()
+    except Refusal as no:
+        if moved and no.reason.kind is Kind.CONFLICT:
+            raise _moved() from None
+        raise
+    if moved:
+        raise _moved()
+    return after
+
+
+def _moved() -> Refusal:
+    return Refusal(
+        Reason.STALE_REVISION,
+        "The contact has changed since the ETag in If-Match was given; read it again first.",
+    )
+
+
+def _key_reused() -> Refusal:
+    return Refusal(
+        Reason.KEY_REUSED,
+        "This Idempotency-Key was used for another request within the last 24 hours; "
+        "a new request needs a new key.",
+    )

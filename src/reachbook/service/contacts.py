@@ -1,0 +1,65 @@
+"""Contacts: one, many, and those who own an address."""
+
+from __future__ import annotations
+
+from uuid import uuid4
+
+from reachbook import contact as contacts
+from reachbook.contact import Contact, WantedContact
+from reachbook.credential import TeamId
+from reachbook.reach import found
+from reachbook.service.changing import Asking, Changing, settled
+from reachbook.service.lookup import look_up
+from reachbook.storage import Directory
+from reachbook.storage.directory import Sought
+
+
+class Contacts:
+    """What one can ask of contacts."""
+
+    def __init__(self, changing: Changing, directory: Directory) -> None:
+        self._changing = changing
+        self._directory = directory
+
+    async def get(self, asking: Asking, uuid: str) -> Contact:
+        """A contact and all that is known of it."""
+        return found(await self._changing.store.read(Contact, asking.team_id, uuid))
+
+    async def create(
+        self, asking: Asking, wanted: WantedContact, uuid: str | None = None
+    ) -> Contact:
+        """A new contact, with a new UUID unless one is given."""
+        named = uuid or str(uuid4())
+        outcome = await self._changing.create(
+            asking, lambda now: contacts.create(asking.team_id, named, wanted, now)
+        )
+        saved: Contact = settled(asking, outcome)
+        return saved
+
+    async def update(
+        self, asking: Asking, uuid: str, wanted: WantedContact, *, overwrite: bool
+    ) -> Contact:
+        """Set what is supplied; `custom` is merged, or replaced when `overwrite`."""
+        return await self._changing.change(
+            asking,
+            Contact,
+            uuid,
+            lambda seen, now: contacts.update(seen, wanted, now, overwrite=overwrite),
+        )
+
+    async def delete(self, asking: Asking, uuid: str) -> Contact:
+        """Hide a contact and free its addresses."""
+        return await self._changing.change(asking, Contact, uuid, contacts.delete)
+
+    async def page(
+        self, team_id: TeamId, moment: int | None, limit: int, *, ascending: bool
+    ) -> list[Contact]:
+        """Contacts by the time of their last change, beyond a moment."""
+        return await self._directory.page(team_id, moment, limit, ascending=ascending)
+
+    async def search(self, team_id: TeamId, sought: list[Sought]) -> list[Contact]:
+        """The contacts that own any of the addresses, in the order of the addresses."""
+        owned = await look_up(self._directory, team_id, sought)
+        numbers = [one.contact_number for some in owned for one in some]
+        found_ = await self._directory.contacts(team_id, set(numbers))
+        return [found_[number] for number in dict.fromkeys(numbers) if number in found_]

@@ -1,0 +1,105 @@
+"""Who is this? One contact for an address, under any concurrency."""
+
+from __future__ import annotations
+
+from uuid import uuid4
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from reachbook import address as addresses
+from reachbook import contact as contacts
+from reachbook.address import Address
+from reachbook.contact import Contact, WantedContact
+from reachbook.contact_channel import OnConflict, Wanted
+from reachbook.credential import TeamId
+from reachbook.reach import ContactChannel, Named, pick
+from reachbook.service.changing import Asking, Changing, settled
+from reachbook.service.lookup import look_up
+from reachbook.storage import Directory, Taken
+from reachbook.storage.directory import Owned, Sought
+
+TRIES = 100
+
+
+class Resolved(Struct, frozen=True):
+    """Who owns an address: nobody is an answer."""
+
+    contact: Contact | None = None
+    channel: ContactChannel | None = None
+    created: bool = False
+
+
+class Resolving:
+    """Finds the owners of addresses, and makes one when asked."""
+
+    def __init__(self, changing: Changing, directory: Directory) -> None:
+        self._changing = changing
+        self._directory = directory
+
+    async def one(self, asking: Asking, sought: Sought, create: WantedContact | None) -> Resolved:
+        """The owner of an address; when nobody owns it, the contact to make, if any."""
+        [found] = await self.many(asking.team_id, [sought])
+        if found.contact or create is None:
+            return found
+        addresses.certain(sought.address)
+        wanted = Wanted(sought.address, info_channel=sought.scope or "")
+        new = replace(create, channels=(wanted, *create.channels))
+        named = str(uuid4())
+        refusing = replace(asking, on_conflict=OnConflict.REFUSE)
+        for _ in range(TRIES):
+            outcome = await self._changing.create(
+                refusing, lambda now: contacts.create(asking.team_id, named, new, now)
+            )
+            if not _is_ours(outcome, sought):
+                saved: Contact = settled(asking, outcome)
+                return made(saved, sought.address)
+            [found] = await self.many(asking.team_id, [sought])
+            if found.contact:
+                return found
+        raise AssertionError
+
+    async def many(self, team_id: TeamId, sought: list[Sought]) -> list[Resolved]:
+        """The owners of many addresses, in order; who moves between two reads is sought again."""
+        answers: dict[int, Resolved] = {}
+        left = list(range(len(sought)))
+        for _ in range(TRIES):
+            owned = await look_up(self._directory, team_id, [sought[place] for place in left])
+            numbers = {some[0].contact_number for some in owned if some}
+            found = await self._directory.contacts(team_id, numbers)
+            seen = [_resolved(some[0], found) if some else Resolved() for some in owned]
+            answers |= dict(zip(left, seen, strict=True))
+            left = [
+                place
+                for place, some in zip(left, owned, strict=True)
+                if some and not answers[place].contact
+            ]
+            if not left:
+                break
+        return [answers[place] for place in range(len(sought))]
+
+
+def made(contact: Contact, address: Address) -> Resolved:
+    """A contact that was just made for an address, and the channel that has it."""
+    channel = pick(contact, Named(address.channel_type, address))
+    return Resolved(contact, channel, created=True)
+
+
+def _is_ours(outcome: object, sought: Sought) -> bool:
+    """Whether the address that was looked for is what somebody else took meanwhile."""
+    return (
+        isinstance(outcome, Taken)
+        and outcome.channel is not None
+        and outcome.channel.channel_type == sought.address.channel_type
+        and outcome.channel.identity == sought.address.identity
+    )
+
+
+def _resolved(owned: Owned, found: dict[int, Contact]) -> Resolved:
+    contact = found.get(owned.contact_number)
+    if contact is None:
+        return Resolved()
+    for channel in contact.channels:
+        if channel.id == owned.channel_number:
+            return Resolved(contact, channel)
+    return Resolved()

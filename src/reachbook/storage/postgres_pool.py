@@ -1,0 +1,143 @@
+"""Connections to PostgreSQL: lent, held to their word, and given up when they do not keep it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from typing import TYPE_CHECKING
+
+import asyncpg
+
+from reachbook.measures import Measures
+from reachbook.storage.engine import AlreadyThereError, unavailable, unfit
+
+if TYPE_CHECKING:
+    from asyncpg.pool import PoolConnectionProxy
+
+    Connection = PoolConnectionProxy[asyncpg.Record]
+
+POOL_SIZE = 10
+CONNECT_SECONDS = 1.5
+STATEMENT_SECONDS = 10.0
+CLOSE_SECONDS = 1.0
+
+# What a connection is asked to keep to. Its other end may be a dead router: then PostgreSQL itself
+# has to end the transaction that holds a contact, and no statement may outwait its caller by much.
+_SESSION = {
+    "application_name": "reachbook",
+    "jit": "off",
+    "lock_timeout": "1200ms",
+    "idle_in_transaction_session_timeout": "2s",
+}
+
+# The driver gave up on a connection; asyncpg says InternalClientError when a session is ended
+# between two statements.
+_BROKEN = (OSError, asyncpg.InterfaceError, asyncpg.InternalClientError)
+_OUT_OF_REACH = (
+    *_BROKEN,
+    asyncpg.PostgresConnectionError,
+    asyncpg.InsufficientResourcesError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.InvalidAuthorizationSpecificationError,
+    asyncpg.InvalidCatalogNameError,
+    asyncpg.IdleInTransactionSessionTimeoutError,
+    asyncpg.LockNotAvailableError,
+    asyncpg.PostgresSystemError,
+    asyncpg.ReadOnlySQLTransactionError,
+    asyncpg.InsufficientPrivilegeError,
+    asyncpg.ObjectNotInPrerequisiteStateError,
+)
+
+
+class Pool:
+    """Connections to one database, lent one at a time."""
+
+    def __init__(self, pool: asyncpg.Pool, measures: Measures) -> None:
+        self._pool = pool
+        self._measures = measures
+
+    @classmethod
+    async def open(cls, url: str, measures: Measures) -> Pool:
+        """Connect, or refuse with a sentence that does not hold the password."""
+        try:
+            pool = await asyncpg.create_pool(
+                url,
+                min_size=1,
+                max_size=POOL_SIZE,
+                timeout=CONNECT_SECONDS,
+                command_timeout=STATEMENT_SECONDS,
+                # Nothing outlives a transaction on our connections, so there is nothing to reset,
+                # and a quarter of the time is saved.
+                reset=_nothing,
+                server_settings=_SESSION,
+            )
+        except ValueError:
+            raise unfit(
+                "The database URL cannot be read; write special characters as %XX."
+            ) from None
+        except _OUT_OF_REACH as error:
+            raise unavailable(_said(error)) from None
+        return cls(pool, measures)
+
+    @asynccontextmanager
+    async def connection(self) -> AsyncIterator[Connection]:
+        """A connection; what keeps it from answering is a refusal, `store_unavailable`."""
+        try:
+            async with self._pool.acquire(timeout=CONNECT_SECONDS) as connection:
+                self._measures.connections_busy.inc()
+                try:
+                    yield connection
+                except (asyncio.CancelledError, *_BROKEN) as error:
+                    await self._give_up(connection, error)
+                    raise
+                finally:
+                    self._measures.connections_busy.dec()
+        except asyncpg.UniqueViolationError:
+            raise AlreadyThereError from None
+        except _OUT_OF_REACH as error:
+            raise unavailable(_said(error)) from error
+
+    async def close(self) -> None:
+        """Let go of every connection, of those that hang as well."""
+        try:
+            await asyncio.wait_for(self._pool.close(), timeout=CLOSE_SECONDS)
+        except TimeoutError:
+            self._pool.terminate()
+
+    async def _give_up(self, connection: Connection, error: BaseException) -> None:
+        """What it is doing cannot be known any more, and asking it politely can hang.
+
+        One that did not answer in time may be half open, and then so may be those that are idle:
+        none of them is used again.
+        """
+        with suppress(asyncpg.InterfaceError):  # it has gone by itself
+            connection.terminate()
+        if isinstance(error, (asyncio.CancelledError, TimeoutError)):
+            await self._pool.expire_connections()
+
+
+@asynccontextmanager
+async def transaction(connection: Connection) -> AsyncIterator[None]:
+    """A transaction that does not ask a connection that is given up to roll back.
+
+    Asyncpg's own would, and wait for the answer of one that is half open; closing it does the same.
+    """
+    await connection.execute("BEGIN")
+    try:
+        yield
+    except (asyncio.CancelledError, *_BROKEN):
+        raise
+    except BaseException:
+        await connection.execute("ROLLBACK")
+        raise
+    await connection.execute("COMMIT")
+
+
+async def _nothing(_connection: object) -> None:
+    """What is reset when a connection goes back to the pool."""
+
+
+def _said(error: BaseException) -> str:
+    """What went wrong, in one line; drivers put neither password nor data in these."""
+    return " ".join(str(error).split()) or type(error).__name__

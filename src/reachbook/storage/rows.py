@@ -1,0 +1,86 @@
+"""Rows of a database → words. Both engines give the columns in the order of the statements."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import groupby
+from typing import Any
+
+import msgspec
+
+from reachbook.contact import Contact
+from reachbook.credential import Credential, Representation, TeamId
+from reachbook.reach import Consent, ContactChannel, HeldReason, Reach
+from reachbook.storage.engine import Row
+
+_REACH_COLUMNS = slice(0, 4)
+_CHANNEL_COLUMNS = slice(4, 19)
+_DETAIL_COLUMNS = slice(19, None)
+_HELD_REASON, _CONSENT = 11, 12
+
+
+def reach_of(rows: list[Row], team_id: int) -> Reach | None:
+    """How a contact can be reached, of its rows, one for each channel."""
+    if not rows:
+        return None
+    number, uuid, rev, updated = rows[0][_REACH_COLUMNS]
+    return Reach(team_id, number, uuid, rev, updated, _channels(rows))
+
+
+def contact_of(rows: list[Row], team_id: int) -> Contact | None:
+    """A contact of its rows, one for each channel."""
+    if not rows:
+        return None
+    number, uuid, rev, updated = rows[0][_REACH_COLUMNS]
+    *details, opted_out, custom, tags = rows[0][_DETAIL_COLUMNS]
+    known: tuple[Any, ...] = (
+        *details,
+        bool(opted_out),
+        msgspec.json.decode(custom),
+        msgspec.json.decode(tags, type=tuple[int, ...]),
+    )
+    return Contact(team_id, number, uuid, rev, updated, _channels(rows), *known)
+
+
+def contacts_of(rows: list[Row], team_id: int) -> list[Contact]:
+    """The contacts of rows that stand together, a row for each channel."""
+    grouped = (list(group) for _, group in groupby(rows, key=lambda row: row[0]))
+    return [one for group in grouped if (one := contact_of(group, team_id))]
+
+
+PAGES: dict[Any, tuple[str, Callable[[list[Row], int], Any]]] = {
+    Reach: ("reach", reach_of),
+    Contact: ("contact", contact_of),
+}
+
+
+def _channels(rows: list[Row]) -> tuple[ContactChannel, ...]:
+    cells = (row[_CHANNEL_COLUMNS] for row in rows)
+    return tuple(channel_of(each) for each in cells if each[0] is not None)
+
+
+def channel_of(cells: Row) -> ContactChannel:
+    """A channel of its columns, in the order of its fields."""
+    known: list[Any] = list(cells)
+    known[_HELD_REASON] = HeldReason(known[_HELD_REASON]) if known[_HELD_REASON] else None
+    known[_CONSENT] = Consent(known[_CONSENT])
+    return ContactChannel(*known)
+
+
+def credential_of(row: Row) -> Credential:
+    """A credential of its row."""
+    team_id, ident, proof, label, representation, read_only, *rest = row
+    return Credential(
+        TeamId(team_id),
+        ident,
+        bytes(proof),
+        label,
+        Representation(representation),
+        bool(read_only),
+        *rest,
+    )
+
+
+def kept_of(one: Credential) -> tuple[object, ...]:
+    """What is kept of a new credential, in the order of the statements."""
+    return one.proof, one.label, one.representation, one.read_only, one.created

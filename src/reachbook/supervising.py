@@ -1,0 +1,112 @@
+"""The processes that serve: one, or a parent with its workers; how they start and end."""
+
+from __future__ import annotations
+
+import asyncio
+import multiprocessing
+import os
+import resource
+import signal
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import structlog
+import uvicorn
+from prometheus_client.multiprocess import mark_process_dead
+from uvicorn.supervisors.multiprocess import Multiprocess, Process
+
+from reachbook.settings import BadSettingError
+
+WORKER_START_SECONDS = 30.0
+
+log = structlog.get_logger()
+
+
+class OneProcess(uvicorn.Server):
+    """The server of a single process, which tells when it can answer."""
+
+    def __init__(self, config: uvicorn.Config, ready: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._ready = ready
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start, then tell."""
+        await super().startup(sockets)
+        if self.started:
+            self._ready()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Drain, then cut what would not end."""
+        await super().shutdown(sockets)
+        for connection in list(self.server_state.connections):
+            connection.transport.abort()
+
+
+class Workers(Multiprocess):
+    """The parent of several workers, which tells when every one of them can answer."""
+
+    def __init__(
+        self, config: uvicorn.Config, sockets: list[socket.socket], ready: Callable[[], None]
+    ) -> None:
+        super().__init__(config, sockets)
+        self._ready = ready
+
+    def init_processes(self) -> None:
+        """Start the workers, then tell."""
+        super().init_processes()
+        if not all(one.wait_until_ready(WORKER_START_SECONDS) for one in self.processes):
+            self.terminate_all()
+            self.join_all()
+            raise BadSettingError("A worker could not start; the log says why.")
+        self._ready()
+
+    def terminate_all(self) -> None:
+        """Stop accepting here too, so that nobody waits in a queue that no worker reads."""
+        for listener in self.sockets:
+            listener.close()
+        super().terminate_all()
+
+    def keep_subprocess_alive(self) -> None:
+        """Replace a worker that died, and stop counting what it had in hand.
+
+        Uvicorn's own would end the whole service when a worker cannot start; ours only waits: once
+        we have served, what is missing is a store that will come back.
+        """
+        for number, one in enumerate(self.processes):
+            if self.should_exit.is_set() or one.is_alive(self.config.timeout_worker_healthcheck):
+                continue
+            one.kill()
+            one.join()
+            log.warning("a worker died and is replaced", pid=one.pid)
+            mark_process_dead(one.pid)  # type: ignore[no-untyped-call]
+            self.processes[number] = Process(self.config, self.sockets)
+            self.processes[number].start()
+
+
+def allow_open_files(wanted: int) -> None:
+    """Every connection is an open file, and many systems begin with fewer than we may have."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    enough = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    if soft != resource.RLIM_INFINITY and soft < enough:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (enough, hard))
+
+
+@contextmanager
+def ending_with_the_parent() -> Iterator[None]:
+    """A worker drains and ends when its parent was killed: nobody else would tell it to."""
+    parent = multiprocessing.parent_process()
+    if parent is None:
+        yield
+        return
+    loop, sentinel = asyncio.get_running_loop(), parent.sentinel
+
+    def end() -> None:
+        loop.remove_reader(sentinel)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    loop.add_reader(sentinel, end)
+    try:
+        yield
+    finally:
+        loop.remove_reader(sentinel)

@@ -1,0 +1,151 @@
+"""Many contacts at once: lists, search, bulk (contract section 6)."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta, Raw, Struct
+
+from reachbook import address as addresses
+from reachbook.address import Address, ChannelType
+from reachbook.errors import Kind, Reason, Refusal
+from reachbook.wire.answer import ChannelType as ChannelName
+from reachbook.wire.answer import Moment, Uuid
+from reachbook.wire.query import moment
+from reachbook.wire.request import ContactRequest, Typed, contact_uuid
+
+MAX_ROWS = 1000
+MAX_PAGE = 500
+
+
+class ListRequest(Struct):
+    """The body of POST /v2/contacts/list; `date` is the last row's `updated`, passed back."""
+
+    limit: Annotated[int, Meta(ge=1)] = 30
+    date: Moment | None = None
+    ascending: bool = False
+
+
+class SearchEntry(Struct):
+    """Values of one type to search for; the type is inferred when left out."""
+
+    channel_ids: list[Typed]
+    channel_type: ChannelName | None = None
+
+
+class SearchRequest(Struct):
+    """The body of POST /v2/contacts/search."""
+
+    contact_channels: list[SearchEntry]
+
+
+class BulkRequest(Struct):
+    """The body of POST /v2/contacts: rows are judged one by one."""
+
+    contacts: list[Raw]
+
+
+class BulkRow(ContactRequest):
+    """A row of a bulk write; with `contact_id` (the UUID) it is an update."""
+
+    contact_id: Uuid | None = None
+
+
+class Failed(Struct):
+    """A row that failed alone, echoed as it was sent."""
+
+    contact: Raw
+    error: Kind
+    error_code: str
+    message: str
+
+
+class BulkBody(Struct):
+    """What became of a bulk write."""
+
+    contacts: list[Any]
+    failed_contacts: list[Failed]
+
+
+class BulkDeleteEntry(Struct):
+    """Which contacts to delete: UUIDs under the reserved type `id`."""
+
+    channel_type: Annotated[str, Meta(extra_json_schema={"const": "id"})]
+    channel_ids: list[Uuid]
+
+
+class BulkDeleteRequest(Struct):
+    """The body of DELETE /v2/contacts: exactly one entry."""
+
+    contact_channels: list[BulkDeleteEntry]
+
+
+def since(request: ListRequest) -> int | None:
+    """The moment after (or before) which a page begins."""
+    if request.limit > MAX_PAGE:
+        raise too_many("limit", request.limit, MAX_PAGE)
+    return None if request.date is None else moment("date", request.date)
+
+
+def sought(kind: str | None, value: str, region: str | None = None) -> Address:
+    """An address to look for; without a type an @ means email and digits mean phone.
+
+    `region` is for an address that may be added; a look-up is never ambiguous.
+    """
+    if kind is not None:
+        return addresses.parse(addresses.channel_type(kind), value, region)
+    if "@" in value:
+        return addresses.parse(ChannelType("email"), value)
+    if any(each in "0123456789" for each in value):
+        return addresses.parse(ChannelType("phone"), value, region)
+    raise Refusal(
+        Reason.BAD_VALUE,
+        "Say which channel_type this is: an @ would mean email and digits a phone.",
+        fields={"channel_type": "cannot be inferred"},
+    )
+
+
+def searched(request: SearchRequest) -> list[Address]:
+    """Every address of a search."""
+    count = sum(len(one.channel_ids) for one in request.contact_channels)
+    if count > MAX_ROWS:
+        raise too_many("channel_ids", count, MAX_ROWS)
+    return [
+        sought(one.channel_type, value)
+        for one in request.contact_channels
+        for value in one.channel_ids
+    ]
+
+
+def deleted(request: BulkDeleteRequest) -> list[str]:
+    """The UUIDs of a bulk delete."""
+    if len(request.contact_channels) != 1 or request.contact_channels[0].channel_type != "id":
+        raise Refusal(
+            Reason.BAD_VALUE,
+            'contact_channels takes exactly one entry, of channel_type "id", with UUIDs.',
+            fields={"contact_channels": 'not one entry of type "id"'},
+        )
+    uuids = request.contact_channels[0].channel_ids
+    if len(uuids) > MAX_ROWS:
+        raise too_many("channel_ids", len(uuids), MAX_ROWS)
+    return [contact_uuid(one) for one in uuids]
+
+
+def failed(row: Raw, no: Refusal) -> Failed:
+    """What a bad row is told."""
+    return Failed(row, no.reason.kind, no.reason.code, no.message)
+
+
+def too_many(field: str, count: int, most: int) -> Refusal:
+    """The refusal of more than one request may carry, before any work."""
+    return Refusal(
+        Reason.TOO_MANY,
+        f"{field}: {count} is more than the {most} that one request may ask for.",
+        fields={field: f"more than {most}"},
+    )
+
+
+def row(raw: Raw) -> BulkRow:
+    """A row of a bulk write."""
+    return msgspec.json.decode(raw, type=BulkRow)

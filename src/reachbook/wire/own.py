@@ -1,0 +1,239 @@
+"""What `/x` takes and shows: one channel with all that we know of it, resolve, what happened."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import UNSET, Meta, Struct, UnsetType
+from msgspec.structs import replace as with_fields
+
+from reachbook import address as addresses
+from reachbook import explain, moment
+from reachbook.contact import WantedContact
+from reachbook.contact_channel import Patch, Wanted
+from reachbook.errors import Kind, Reason, Refusal
+from reachbook.reach import Consent, ContactChannel, HeldReason, Reach, is_primary
+from reachbook.wire.answer import (
+    Address,
+    ChannelType,
+    Handle,
+    InfoChannel,
+    Moment,
+    StringIdsContact,
+    Uuid,
+)
+from reachbook.wire.request import ChannelRequest, ContactRequest, Text, Typed, contact_of
+
+MAX_BATCH = 1000
+
+_CHANNEL_NUMBER = re.compile(r"(?:ch_)?([0-9]{1,18})")
+
+
+class KnownChannel(Struct, kw_only=True):
+    """A channel with its nine keys and all that we know of it. Ids are strings here."""
+
+    id: Annotated[str, Meta(examples=["ch_001"])]
+    team_id: int
+    contact_id: Uuid
+    channel_type: ChannelType
+    channel_id: Address
+    channel_handle: Handle | UnsetType = UNSET
+    info_channel: InfoChannel | UnsetType = UNSET
+    created: Moment
+    updated: Moment
+    primary: (
+        Annotated[bool, Meta(description="Of its type. An event does not tell.")] | UnsetType
+    ) = UNSET
+    label: str
+    held: bool
+    held_reason: HeldReason | None
+    consent: Consent
+    consent_source: str
+    consent_at: Moment | None
+
+
+class StrictChannel(ChannelRequest, forbid_unknown_fields=True):
+    """A channel of a contact to make, without keys that we do not know."""
+
+
+class NewContact(ContactRequest, forbid_unknown_fields=True):
+    """The contact to make when nobody owns the address, without keys that we do not know."""
+
+    contact_channels: list[StrictChannel] | None = None  # type: ignore[assignment]
+
+
+class SoughtRequest(Struct, forbid_unknown_fields=True):
+    """An address to look for; without `channel_type` an @ means email and digits mean phone."""
+
+    channel_id: Typed
+    channel_type: ChannelType | None = None
+    info_channel: str | None = None
+
+
+class ResolveRequest(SoughtRequest, forbid_unknown_fields=True):
+    """The body of POST /x/resolve."""
+
+    create: NewContact | None = None
+
+
+class BatchRequest(Struct, forbid_unknown_fields=True):
+    """The body of POST /x/resolve/batch: up to 1,000 addresses."""
+
+    addresses: list[msgspec.Raw]
+
+
+class PatchRequest(Struct, forbid_unknown_fields=True):
+    """The body of PATCH of one channel."""
+
+    channel_handle: Text | UnsetType | None = UNSET
+    info_channel: Text | UnsetType | None = UNSET
+    label: Text | UnsetType | None = UNSET
+    held: bool | UnsetType = UNSET
+    held_reason: HeldReason | UnsetType = UNSET
+    consent: Consent | UnsetType = UNSET
+    consent_source: Text | UnsetType | None = UNSET
+
+
+class Explained(Struct):
+    """How an address was read, and which rule joined it to its owner."""
+
+    typed: str
+    channel_type: str
+    read_as: str
+    canonical: str
+    identity: str
+    rule: str
+
+
+class ResolvedBody(Struct):
+    """Who owns an address: nobody is an answer."""
+
+    contact: StringIdsContact | None
+    channel: KnownChannel | None
+    created: bool
+    explain: Explained | UnsetType = UNSET
+
+
+class BadAddress(Struct):
+    """An address of a batch that cannot be read, in its place."""
+
+    error: Kind
+    error_code: str
+    message: str
+
+
+class BatchBody(Struct):
+    """An answer for each address of a batch, in order."""
+
+    results: list[Any]
+
+
+def known_channel(reach: Reach, one: ContactChannel) -> KnownChannel:
+    """A channel of a contact as it stands."""
+    shown = told_channel(reach.team_id, reach.uuid, one)
+    shown.primary = is_primary(reach, one)
+    return shown
+
+
+def known_channels(reach: Reach) -> list[KnownChannel]:
+    """The contact's whole list, oldest first."""
+    return [known_channel(reach, one) for one in reach.channels]
+
+
+def told_channel(team_id: int, uuid: str, one: ContactChannel) -> KnownChannel:
+    """A channel as an event tells it: which one is primary is for the whole list to say."""
+    return KnownChannel(
+        id=f"ch_{one.id:03d}",
+        team_id=team_id,
+        contact_id=uuid,
+        channel_type=one.channel_type,
+        channel_id=one.channel_id,
+        channel_handle=one.channel_handle or UNSET,
+        info_channel=one.info_channel or UNSET,
+        created=moment.in_seconds(one.created),
+        updated=moment.in_seconds(one.updated),
+        label=one.label,
+        held=one.held_reason is not None,
+        held_reason=one.held_reason,
+        consent=one.consent,
+        consent_source=one.consent_source,
+        consent_at=None if one.consent_at is None else moment.exact(one.consent_at),
+    )
+
+
+def channel_number(text: str) -> int:
+    """The number of a channel's id in a path: `ch_001`, or the integer."""
+    match = _CHANNEL_NUMBER.fullmatch(text)
+    if match is None:
+        raise Refusal(
+            Reason.BAD_VALUE,
+            "A channel is named by its id, like ch_001.",
+            fields={"id": "not a channel's id"},
+        )
+    return int(match[1])
+
+
+def scope(address: addresses.Address, info_channel: str | None) -> str | None:
+    """In which scope to look: in any when no info channel is given."""
+    if info_channel is None:
+        return None
+    return addresses.scope(address.channel_type, addresses.storable("info_channel", info_channel))
+
+
+def new_contact(
+    request: ResolveRequest, address: addresses.Address, region: str | None
+) -> WantedContact | None:
+    """The contact to make for an address, which it has with the info channel that was given."""
+    if request.create is None:
+        return None
+    wanted = contact_of(request.create, region)
+    if request.info_channel is None:
+        return wanted
+    channel = Wanted(address, info_channel=request.info_channel)
+    return with_fields(wanted, channels=(channel, *wanted.channels))
+
+
+def bad_address(no: Refusal) -> BadAddress:
+    """What a batch says of an address that it cannot read."""
+    return BadAddress(no.reason.kind, no.reason.code, no.message)
+
+
+def patch(request: PatchRequest) -> Patch:
+    """What a PATCH sets, every text judged."""
+    return Patch(
+        channel_handle=_text("channel_handle", request.channel_handle),
+        info_channel=_text("info_channel", request.info_channel),
+        label=_text("label", request.label),
+        held=request.held,
+        held_reason=request.held_reason,
+        consent=request.consent,
+        consent_source=_text("consent_source", request.consent_source),
+    )
+
+
+def explained(typed: str, address: addresses.Address, owned: ContactChannel | None) -> Explained:
+    """How an address was read, and which rule joined it to the channel that owns it."""
+    return Explained(
+        typed=typed,
+        channel_type=address.channel_type,
+        read_as=explain.read_as(typed, address),
+        canonical=address.channel_id,
+        identity=address.identity,
+        rule=_rule(address, owned),
+    )
+
+
+def _rule(address: addresses.Address, owned: ContactChannel | None) -> str:
+    if owned is None:
+        return "nobody owns it"
+    if owned.channel_type != address.channel_type:
+        return f"the same number as a {owned.channel_type} channel, which the phone family shares"
+    if owned.channel_id == address.channel_id:
+        return "the same address"
+    return explain.joined(address, owned.channel_id)
+
+
+def _text(field: str, value: str | UnsetType | None) -> str | UnsetType:
+    return UNSET if value is UNSET else addresses.storable(field, value or "")

@@ -1,0 +1,148 @@
+"""Query strings → one frozen struct per operation.
+
+Under /v2 the options that are ours are read and others ignored, as the vendor ignores ours. Under
+/x an unknown parameter is refused, naming the nearest one we know.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+from difflib import get_close_matches
+from typing import Annotated, TypeVar
+from urllib.parse import parse_qsl
+
+import msgspec
+from msgspec import Meta, Struct
+
+from reachbook.contact_channel import OnConflict
+from reachbook.credential import Representation
+from reachbook.errors import Reason, Refusal
+
+MAX_FIELDS = 100
+
+Query = TypeVar("Query", bound=Struct)
+Choice = TypeVar("Choice", Representation, OnConflict)
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class Options(Struct, frozen=True):
+    """The query options that are ours under /v2, and the vendor's `overwrite`."""
+
+    representation: Representation | None = None
+    channel_id: str | None = None
+    on_conflict: OnConflict = OnConflict.REFUSE
+    overwrite: bool = False
+
+
+class NoQuery(Struct, frozen=True):
+    """An operation without parameters."""
+
+
+class AsOfQuery(Struct, frozen=True):
+    """A look at the past: `as_of` is a moment, RFC 3339."""
+
+    as_of: str | None = None
+
+
+class HistoryQuery(Struct, frozen=True):
+    """A page of a contact's history."""
+
+    limit: Annotated[int, Meta(ge=1, le=500)] = 50
+    cursor: str | None = None
+
+
+class FeedQuery(Struct, frozen=True):
+    """A page of a team's feed, after a sequence number."""
+
+    after: Annotated[int, Meta(ge=0, le=2**53 - 1)] = 0
+    limit: Annotated[int, Meta(ge=1, le=1000)] = 100
+
+
+class ResolveQuery(Struct, frozen=True):
+    """Whether to tell how an address was read and which rule joined it to its owner."""
+
+    explain: bool = False
+
+
+def options(raw: bytes) -> Options:
+    """The options of a query under /v2; what is not ours is ignored."""
+    pairs = _pairs(raw)
+    return Options(
+        representation=_choice("representation", pairs, Representation),
+        channel_id=pairs.get("channel_id"),
+        on_conflict=_choice("on_conflict", pairs, OnConflict) or OnConflict.REFUSE,
+        overwrite=pairs.get("overwrite", "").lower() in ("true", "1"),
+    )
+
+
+def own(raw: bytes, shape: type[Query]) -> Query:
+    """The parameters of a query under /x, which knows what it takes."""
+    pairs = _pairs(raw)
+    for name in pairs:
+        if name not in shape.__struct_fields__:
+            raise unknown_name("parameter", name, shape.__struct_fields__)
+    try:
+        return msgspec.convert(pairs, shape, strict=False)
+    except msgspec.ValidationError as error:
+        said, _, where = str(error).replace("`", "").partition(" - at $.")
+        raise Refusal(
+            Reason.BAD_VALUE, f"{where}: {said[0].lower()}{said[1:]}.", fields={where: said}
+        ) from None
+
+
+def moment(field: str, text: str) -> int:
+    """Microseconds since the epoch of an RFC 3339 time with its offset."""
+    try:
+        time = datetime.fromisoformat(text)
+    except ValueError:
+        time = None
+    if time is None or time.tzinfo is None:
+        raise Refusal(
+            Reason.BAD_VALUE,
+            f"{field} is a time with its offset, like 2024-01-15T10:00:00Z; in a query write the "
+            "+ of an offset as %2B.",
+            fields={field: "not an RFC 3339 time"},
+        )
+    return (time - _EPOCH) // timedelta(microseconds=1)
+
+
+def unknown_name(what: str, name: str, known: Iterable[str]) -> Refusal:
+    """The refusal of a key or parameter that we do not know, naming the nearest that we do."""
+    names = sorted(set(known))
+    near = get_close_matches(name, names, n=1, cutoff=0)
+    hint = f"; the nearest is {near[0]}" if near else "; there are none here"
+    return Refusal(
+        Reason.UNKNOWN_NAME,
+        f"There is no {what} {name!r}{hint}.",
+        fields={name: f"not a known {what}"},
+    )
+
+
+def _pairs(raw: bytes) -> dict[str, str]:
+    try:
+        return dict(
+            parse_qsl(
+                raw.decode(), keep_blank_values=True, errors="strict", max_num_fields=MAX_FIELDS
+            )
+        )
+    except ValueError:
+        raise Refusal(
+            Reason.BAD_VALUE,
+            "The query string cannot be read: it is percent-encoded UTF-8 "
+            f"with at most {MAX_FIELDS} fields.",
+        ) from None
+
+
+def _choice(name: str, pairs: dict[str, str], choices: type[Choice]) -> Choice | None:
+    if name not in pairs:
+        return None
+    try:
+        return choices(pairs[name])
+    except ValueError:
+        raise Refusal(
+            Reason.BAD_VALUE,
+            f"{name} takes {' or '.join(choices)}.",
+            fields={name: "not one of the known values"},
+        ) from None

@@ -1,0 +1,98 @@
+"""Many contacts at once, written beside the program: a phone, an event and a kept answer each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import apsw
+import asyncpg
+
+TEAM = 1
+BEGINNING = 1_700_000_000_000_000
+
+Row = tuple[object, ...]
+
+COLUMNS = {
+    "team": ("team_id", "name", "created"),
+    "contact": (
+        *("team_id", "id", "uuid", "rev", "updated", "created", "first", "last", "display_name"),
+        *("avatar", "is_opted_out", "custom", "tags"),
+    ),
+    "contact_channel": (
+        *("team_id", "id", "contact_id", "channel_type", "channel_id", "scope", "identity"),
+        *("channel_handle", "info_channel", "created", "updated"),
+    ),
+    "event": (
+        *("team_id", "id", "contact_id", "contact_rev", "kind", "after", "actor", "request_id"),
+        *("at", "seq"),
+    ),
+    "idempotency": ("team_id", "key", "request_hash", "status", "headers", "body", "created"),
+}
+"""The tables that are filled, in an order that their keys allow, and the columns that are."""
+
+EVENT = '{"channels":[],"first":"Person"}'
+
+
+def uuid(number: int) -> str:
+    """The UUID of a contact by its number."""
+    return f"00000000-0000-4000-8000-{number:012x}"
+
+
+def phone(number: int) -> str:
+    """The phone of a contact by its number."""
+    return f"1555{number:07d}"
+
+
+def rows(table: str, numbers: range) -> Iterator[Row]:
+    """The rows of a table for contacts by their numbers."""
+    if table == "team":
+        yield from [(TEAM, "Bob's team", BEGINNING)] if numbers.start == 1 else []
+        return
+    for number in numbers:
+        yield _row(table, number)
+
+
+def _row(table: str, n: int) -> Row:
+    at = BEGINNING + n
+    if table == "contact":
+        names = ("Person", f"number {n}", "", "")
+        return (TEAM, n, uuid(n), 1, at, at, *names, False, "{}", "[]")
+    if table == "contact_channel":
+        return (TEAM, n, n, "phone", phone(n), "", phone(n), "", "", at, at)
+    if table == "event":
+        return (TEAM, n, n, 1, "contact_created", EVENT, "bench", "bench", at, n)
+    return (TEAM, f"key-{n}", b"hash", 200, "[]", b"{}", at)
+
+
+async def fill_postgres(url: str, numbers: range) -> None:
+    """Fill a migrated database, and let the planner know."""
+    connection = await asyncpg.connect(url)
+    try:
+        for table, columns in COLUMNS.items():
+            records = rows(table, numbers)
+            await connection.copy_records_to_table(
+                table, records=records, columns=columns, timeout=600
+            )
+        for table in ("contact", "contact_channel", "event"):
+            sequence = f"pg_get_serial_sequence('{table}', 'id')"
+            await connection.execute(f"SELECT setval({sequence}, {numbers.stop})")
+        await connection.execute("SELECT setval(pg_get_serial_sequence('team', 'team_id'), 1)")
+        await connection.execute("VACUUM ANALYZE", timeout=600)
+    finally:
+        await connection.close()
+
+
+def fill_sqlite(path: str, numbers: range) -> None:
+    """Fill a migrated file, and let the planner know nothing: the program does not either."""
+    connection = apsw.Connection(path)
+    connection.execute("PRAGMA foreign_keys=OFF")
+    connection.execute("BEGIN IMMEDIATE")
+    for table, columns in COLUMNS.items():
+        marks = ", ".join("?" * len(columns))
+        statement = f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({marks})"
+        connection.executemany(statement, rows(table, numbers))
+    connection.execute("UPDATE sequence SET last = ? WHERE name <> 'team'", (numbers.stop,))
+    connection.execute("UPDATE sequence SET last = 1 WHERE name = 'team'")
+    connection.execute("COMMIT")
+    connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    connection.close()

@@ -1,0 +1,110 @@
+"""A list by time of change stays whole while the contacts in it are changed."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections import Counter
+from itertools import pairwise
+
+import pytest
+
+from directory.asking import services, stores, team
+from drills.scale import scaled
+from reachbook.contact import Contact, WantedContact
+from reachbook.service import Asking, Service
+
+pytestmark = pytest.mark.anyio
+
+CONTACTS = scaled(1000, 100_000)
+AT_ONCE = 50
+WRITERS = 4
+PAGE = scaled(50, 500)
+MOST_PAGES = 20 * CONTACTS // PAGE
+PATIENCE_SECONDS = scaled(60, 900)
+
+
+async def made(service: Service, asking: Asking) -> list[str]:
+    """Contacts, made a few at a time."""
+
+    async def make(start: int) -> list[str]:
+        numbers = range(start, CONTACTS, AT_ONCE)
+        wanted = [WantedContact(first=f"Person {number}") for number in numbers]
+        return [(await service.contacts.create(asking, one)).uuid for one in wanted]
+
+    made_ = await asyncio.gather(*(make(start) for start in range(AT_ONCE)))
+    return [uuid for some in made_ for uuid in some]
+
+
+async def write(service: Service, asking: Asking, uuids: list[str], done: asyncio.Event) -> int:
+    """Change contacts at random until the list is read; how many times."""
+    chosen = random.Random(uuids[0])
+    turn = 0
+    while not done.is_set():
+        turn += 1
+        wanted = WantedContact(last=f"turn {turn}")
+        await service.contacts.update(asking, chosen.choice(uuids), wanted, overwrite=False)
+    return turn
+
+
+async def read(service: Service, asking: Asking) -> list[Contact]:
+    """The whole list in ascending pages, each after the last row of the one before."""
+    rows: list[Contact] = []
+    after: int | None = None
+    for _ in range(MOST_PAGES):
+        page = await service.contacts.page(asking.team_id, after, PAGE, ascending=True)
+        if not page:
+            break
+        rows += page
+        after = page[-1].updated
+        if len(rows) > CONTACTS * 5:  # the writers are faster than the reader: an end is an end
+            break
+    return rows
+
+
+async def test_it_works(database: str) -> None:
+    """Half of the contacts are changed all the while, the other half is left alone."""
+    async with stores(database) as opened, asyncio.timeout(PATIENCE_SECONDS):
+        first, *_, last = [*services(opened), *services(opened)]
+        asking = await team(opened[0])
+        uuids = await made(first, asking)
+        changed, untouched = uuids[::2], uuids[1::2]
+        done = asyncio.Event()
+        writers = [
+            asyncio.create_task(write(first, asking, changed[start::WRITERS], done))
+            for start in range(WRITERS)
+        ]
+        rows = await read(last, asking)
+        done.set()
+        turns = await asyncio.gather(*writers)
+
+    assert all(turns), "a writer had no turn"
+    seen = Counter(one.uuid for one in rows)
+    assert set(uuids) <= seen.keys()
+    assert {seen[uuid] for uuid in untouched} == {1}
+    moments = [one.updated for one in rows]
+    assert moments == sorted(moments)
+
+
+@pytest.mark.parametrize("ascending", [True, False])
+async def test_a_page_never_ends_inside_a_group_that_shares_an_instant(
+    database: str, *, ascending: bool
+) -> None:
+    async with stores(database) as opened:
+        service = Service(opened[0], lambda: 1_700_000_000_000_000 + turn // 7)
+        asking = await team(opened[0])
+        for turn in range(30):
+            await service.contacts.create(asking, WantedContact(first=f"Person {turn}"))
+        after, pages = None, []
+        for _ in range(30):
+            page = await service.contacts.page(asking.team_id, after, 5, ascending=ascending)
+            if not page:
+                break
+            pages.append([one.updated for one in page])
+            after = page[-1].updated
+
+    moments = [one for page in pages for one in page]
+    assert len(moments) == 30
+    assert moments == sorted(moments, reverse=not ascending)
+    assert all(before[-1] != following[0] for before, following in pairwise(pages))
+    assert [len(page) for page in pages] == ([7, 7, 7, 7, 2] if ascending else [9, 7, 7, 7])

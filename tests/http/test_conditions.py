@@ -1,0 +1,208 @@
+"""Conditions in headers: ETag, If-Match, If-None-Match (section 8)."""
+
+from __future__ import annotations
+
+import httpx
+import pytest
+
+from cast import NOBODY, Book
+
+pytestmark = pytest.mark.anyio
+
+ONE, TWO = "15105553344", "14155551234"
+PHONE = {"channel_type": "phone", "channel_id": ONE}
+Ask = tuple[str, str, object]
+
+TAGGED = [
+    "/v2/contact/{uuid}",
+    "/v2/contact/{uuid}/channels",
+    "/v2/contact/{uuid}/channel/phone",
+    "/x/contact/{uuid}/channels",
+    "/x/contact/{uuid}/channel/{id}",
+]
+ONE_CONTACT: list[Ask] = [
+    ("PUT", "/v2/contact/{uuid}", {"first": "A"}),
+    ("DELETE", "/v2/contact/{uuid}", None),
+    ("POST", "/v2/contact/{uuid}/channel", {**PHONE, "channel_id": TWO}),
+    ("PUT", "/v2/contact/{uuid}/channel", {**PHONE, "channel_id": TWO}),
+    ("DELETE", "/v2/contact/{uuid}/channel/phone", None),
+    ("PATCH", "/x/contact/{uuid}/channel/{id}", {"label": "x"}),
+    ("DELETE", "/x/contact/{uuid}/channel/{id}", None),
+    ("POST", "/x/contact/{uuid}/channel/{id}/primary", None),
+    ("DELETE", "/x/contact/{uuid}/erase", None),
+]
+WITHOUT_CHANGE: list[Ask] = [
+    ("PUT", "/v2/contact/{uuid}", {"phone": ONE}),
+    ("POST", "/v2/contact/{uuid}/channel", PHONE),
+    ("PUT", "/v2/contact/{uuid}/channel", PHONE),
+    ("PATCH", "/x/contact/{uuid}/channel/{id}", {"label": ""}),
+    ("POST", "/x/contact/{uuid}/channel/{id}/primary", None),
+    ("POST", "/x/resolve", {"channel_id": ONE, "create": {}}),
+    ("POST", "/v2/contacts", {"contacts": []}),
+    ("POST", "/v2/contacts", {"contacts": [{"contact_id": "7"}, {"phone": ONE}]}),
+]
+ERASING = {"contact_channels": [{"channel_type": "id", "channel_ids": ["{uuid}"]}]}
+MANY: list[Ask] = [
+    ("POST", "/v2/contact", {"first": "A"}),
+    ("POST", "/v2/contacts", {"contacts": [{"first": "A"}, {"contact_id": "{uuid}"}, {}]}),
+    ("DELETE", "/v2/contacts", ERASING),
+    ("POST", "/x/resolve", {"channel_id": TWO, "create": {"first": "A"}}),
+]
+
+
+def refusal(answer: httpx.Response) -> tuple[int, str]:
+    return answer.status_code, answer.json()["error_code"]
+
+
+async def alice(book: Book) -> dict[str, str]:
+    """A contact's UUID, and the id of its phone."""
+    uuid = await book.contact(("phone", ONE))
+    [phone] = (await book.ask("GET", f"/v2/contact/{uuid}/channels")).json()
+    return {"uuid": uuid, "id": phone["id"]}
+
+
+async def ask(
+    book: Book, what: Ask, names: dict[str, str], headers: dict[str, str] | None = None
+) -> httpx.Response:
+    method, path, body = what
+    for name, value in names.items():
+        path = path.replace(f"{{{name}}}", value)
+    if body == ERASING:
+        entry = {"channel_type": "id", "channel_ids": [names["uuid"]]}
+        body = {"contact_channels": [entry]}
+    by = {**book.bob.by_key(), **(headers or {})}
+    return await book.ask(method, path, body, by=by)
+
+
+async def rev(book: Book, uuid: str) -> int:
+    return int((await book.ask("GET", f"/v2/contact/{uuid}")).json()["rev"])
+
+
+async def count(book: Book) -> int:
+    return len((await book.ask("POST", "/v2/contacts/list", {"limit": 500})).json())
+
+
+# ── ETag and If-None-Match ───────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("path", TAGGED)
+async def test_it_works(book: Book, path: str) -> None:
+    """One tag per revision; a read of what the caller has is 304, with the tag and no body."""
+    names = await alice(book)
+    first = await ask(book, ("GET", path, None), names)
+    tag = first.headers["etag"]
+    for known in (tag, f"W/{tag}", f'"x", {tag}', "*"):
+        for method in ("GET", "HEAD"):
+            answer = await ask(book, (method, path, None), names, {"if-none-match": known})
+            assert (answer.status_code, answer.content) == (304, b""), known
+            assert answer.headers["etag"] == tag
+    await ask(book, ("PUT", "/v2/contact/{uuid}", {"first": "A"}), names)
+
+    answer = await ask(book, ("GET", path, None), names, {"if-none-match": tag})
+
+    assert answer.status_code == 200
+    assert answer.headers["etag"] != tag
+    assert answer.headers["vary"] == "Authorization"
+    plain = await ask(book, ("GET", path, None), names, {"if-none-match": "nonsense"})
+    assert plain.status_code == 200
+
+
+async def test_each_representation_has_its_tag(book: Book) -> None:
+    names = await alice(book)
+    path = "/v2/contact/{uuid}/channels"
+    strings = (await ask(book, ("GET", path, None), names)).headers["etag"]
+    known = {"if-none-match": strings}
+
+    answer = await ask(book, ("GET", f"{path}?representation=integer_ids", None), names, known)
+
+    assert answer.status_code == 200
+    assert answer.headers["etag"] != strings
+
+
+async def test_a_write_tells_the_new_tag(book: Book) -> None:
+    names = await alice(book)
+    for what in (ONE_CONTACT[0], ONE_CONTACT[2], ONE_CONTACT[5], ONE_CONTACT[4]):
+        query = f"?channel_id={ONE}" if what[0] == "DELETE" else ""
+        written = await ask(book, (what[0], what[1] + query, what[2]), names)
+        read = await ask(book, ("GET", "/v2/contact/{uuid}", None), names)
+        assert written.headers["etag"] == read.headers["etag"], what
+
+
+async def test_a_304_says_that_it_varies(book: Book) -> None:
+    names = await alice(book)
+    get = ("GET", "/v2/contact/{uuid}", None)
+    answer = await ask(book, get, names, {"if-none-match": "*"})
+    assert answer.headers["vary"] == "Authorization"
+
+
+# ── If-Match ─────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("what", ONE_CONTACT, ids=lambda one: f"{one[0]} {one[1]}")
+async def test_a_write_holds_only_at_the_revision_it_names(book: Book, what: Ask) -> None:
+    names = await alice(book)
+    tag = (await ask(book, ("GET", "/v2/contact/{uuid}", None), names)).headers["etag"]
+    await ask(book, ("PUT", "/v2/contact/{uuid}", {"last": "B"}), names)
+    for old in (tag, '"1-integer_ids"', f'W/"2-{tag[3:]}', '"2"', "nonsense", ""):
+        answer = await ask(book, what, names, {"if-match": old})
+        assert refusal(answer) == (412, "stale_revision"), old
+    assert await rev(book, names["uuid"]) == 2
+
+    answer = await ask(book, what, names, {"if-match": f'{tag}, "2-string_ids"'})
+
+    assert answer.status_code == 200, answer.text
+
+
+async def test_any_revision_and_any_representation_match(book: Book) -> None:
+    names = await alice(book)
+    for number, tag in enumerate(("*", '"2-integer_ids"', '"3-string_ids"')):
+        put = ("PUT", "/v2/contact/{uuid}", {"first": str(number)})
+        assert (await ask(book, put, names, {"if-match": tag})).status_code == 200
+
+
+async def test_what_is_not_there_is_404_first(book: Book) -> None:
+    names, stale = await alice(book), {"if-match": '"9-string_ids"'}
+    for what in ONE_CONTACT:
+        answer = await ask(book, what, {**names, "uuid": NOBODY}, stale)
+        assert refusal(answer) == (404, "no_contact"), what
+    for what in [
+        ("PUT", "/v2/contact/{uuid}/channel", {"channel_type": "email", "channel_id": "a@b.test"}),
+        ("DELETE", "/v2/contact/{uuid}/channel/email", None),
+        ("PATCH", "/x/contact/{uuid}/channel/ch_999999999", {"label": "x"}),
+    ]:
+        assert refusal(await ask(book, what, names, stale)) == (404, "no_channel"), what
+
+
+async def test_an_old_revision_is_told_before_a_conflict(book: Book) -> None:
+    """What conflicts may be different at the revision that is there."""
+    names = await alice(book)
+    await book.contact(("phone", TWO))
+    await book.ask(
+        "POST", f"/v2/contact/{names['uuid']}/channel", {**PHONE, "channel_id": "12125550199"}
+    )
+    stale = {"if-match": '"1-string_ids"'}
+    for what in [
+        ("POST", "/v2/contact/{uuid}/channel", {**PHONE, "channel_id": TWO}),
+        ("PUT", "/v2/contact/{uuid}/channel?channel_id=12125550199", PHONE),
+        ("DELETE", "/v2/contact/{uuid}/channel/phone", None),
+    ]:
+        assert refusal(await ask(book, what, names, stale)) == (412, "stale_revision"), what
+        assert (await ask(book, what, names)).status_code == 409, what
+
+
+@pytest.mark.parametrize("what", WITHOUT_CHANGE[:5], ids=lambda one: f"{one[0]} {one[1]}")
+async def test_a_write_that_changes_nothing_is_conditional_too(book: Book, what: Ask) -> None:
+    names = await alice(book)
+    assert (await ask(book, what, names, {"if-match": '"1-string_ids"'})).status_code == 200
+    answer = await ask(book, what, names, {"if-match": '"2-string_ids"'})
+    assert refusal(answer) == (412, "stale_revision")
+
+
+async def test_a_bulk_write_takes_no_if_match(book: Book) -> None:
+    names = await alice(book)
+    for what in MANY[1:3]:
+        for tag in ("*", '"1-string_ids"'):
+            answer = await ask(book, what, names, {"if-match": tag})
+            assert refusal(answer) == (400, "bad_value")
+            assert list(answer.json()["fields"]) == ["If-Match"]
+    assert (await count(book), await rev(book, names["uuid"])) == (1, 1)

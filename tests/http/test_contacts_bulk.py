@@ -1,0 +1,236 @@
+"""Many contacts in one request: partial success, and nothing at all beyond the bounds."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import httpx
+import pytest
+
+from cast import NOBODY, Book
+from tables import beside
+
+pytestmark = pytest.mark.anyio
+
+PHONE = {"channel_type": "phone", "channel_id": "15105553344"}
+
+
+def refusal(answer: httpx.Response) -> tuple[int, str]:
+    return answer.status_code, answer.json()["error_code"]
+
+
+async def bulk(book: Book, *rows: object, query: str = "") -> Any:
+    answer = await book.ask("POST", f"/v2/contacts{query}", {"contacts": rows})
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+async def get(book: Book, uuid: str) -> Any:
+    return (await book.ask("GET", f"/v2/contact/{uuid}")).json()
+
+
+def deletion(*uuids: str, kind: str = "id") -> dict[str, object]:
+    return {"contact_channels": [{"channel_type": kind, "channel_ids": uuids}]}
+
+
+# ── create and update ────────────────────────────────────────────────────────────────────────
+
+
+async def test_it_works(book: Book) -> None:
+    """A row with a `contact_id` is an update, one without is made; both come back whole."""
+    uuid = await book.contact(("email", "alice@example.com"))
+
+    told = await bulk(
+        book,
+        {"first": "Bob", "contact_channels": [{**PHONE, "channel_handle": "b"}]},
+        {"contact_id": uuid.upper(), "first": "Alice"},
+        {"contact_id": None},
+    )
+
+    assert told["failed_contacts"] == []
+    made, updated, empty = told["contacts"]
+    assert (made["first"], made["phone"], made["rev"]) == ("Bob", PHONE["channel_id"], 1)
+    assert made["contact_channels"][0]["channel_handle"] == "b"
+    assert (updated["uuid"], updated["first"], updated["rev"]) == (uuid, "Alice", 2)
+    assert updated["email"] == "alice@example.com"
+    for one in (made, updated, empty):
+        assert await get(book, one["uuid"]) == one
+    assert await bulk(book) == {"contacts": [], "failed_contacts": []}
+
+
+async def test_one_bad_row_fails_alone_and_is_echoed_as_sent(book: Book) -> None:
+    """Byte for byte, whatever it holds, with the reason in three forms."""
+    owner = await book.contact(("phone", PHONE["channel_id"]))
+    bad = [
+        (b'{"phone":  "nope", "1.50": 1.50, "unknown": null}', "bad_data", "bad_phone"),
+        (b'{"phone": "+1 (510) 555-3344", "first":"\\u0041"}', "conflict", "address_taken"),
+        (b'{"contact_id": "%s"}' % NOBODY.encode(), "not_found", "no_contact"),
+        (b'{"contact_id": 7}', "bad_data", "wrong_type"),
+        (b'{"contact_id": "7"}', "bad_data", "bad_uuid"),
+        (b'{"contact_channels": [{"channel_type": "phone"}]}', "bad_data", "missing_field"),
+        (b'{"tags":[%s]}' % b",".join([b'{"tag_id":1}'] * 6), "bad_data", "bad_value"),
+        (b"[1,  2]", "bad_data", "wrong_type"),
+        (b"null", "bad_data", "wrong_type"),
+    ]
+    rows = [b'{"first": "first"}', *(row for row, _, _ in bad), b'{"first": "last"}']
+
+    answer = await book.ask("POST", "/v2/contacts", b'{"contacts": [%s]}' % b", ".join(rows))
+
+    told = answer.json()
+    assert [one["first"] for one in told["contacts"]] == ["first", "last"]
+    assert [(one["error"], one["error_code"]) for one in told["failed_contacts"]] == [
+        (error, code) for _, error, code in bad
+    ]
+    for row, failed in zip(bad, told["failed_contacts"], strict=True):
+        assert set(failed) == {"contact", "error", "error_code", "message"}
+        assert failed["contact"] == json.loads(row[0])
+        assert row[0] in answer.content
+        assert failed["message"].endswith(".")
+    assert owner in told["failed_contacts"][1]["message"]
+
+
+async def test_rows_see_the_rows_before_them(book: Book) -> None:
+    told = await bulk(book, {"phone": PHONE["channel_id"]}, {"phone": PHONE["channel_id"]})
+
+    assert len(told["contacts"]) == 1
+    assert [one["error_code"] for one in told["failed_contacts"]] == ["address_taken"]
+
+
+async def test_the_options_are_for_every_row(book: Book) -> None:
+    owner = await book.contact(("phone", PHONE["channel_id"]))
+    uuid = (await bulk(book, {"custom": {"1": "x"}}))["contacts"][0]["uuid"]
+
+    told = await bulk(
+        book,
+        {"contact_id": uuid, "custom": {"2": "y"}, "contact_channels": [PHONE]},
+        query="?on_conflict=move&overwrite=true&representation=integer_ids",
+    )
+
+    assert told["contacts"][0]["custom"] == {"2": "y"}
+    assert isinstance(told["contacts"][0]["contact_channels"][0]["id"], int)
+    assert (await get(book, owner))["contact_channels"] == []
+
+
+async def test_more_rows_than_a_thousand_are_refused_before_any_work(book: Book) -> None:
+    rows: list[object] = [{"first": "A"}] * 1001
+
+    answer = await book.ask("POST", "/v2/contacts", {"contacts": rows})
+
+    assert refusal(answer) == (400, "too_many")
+    assert (await book.ask("POST", "/v2/contacts/list")).json() == []
+
+
+async def test_a_thousand_rows_are_taken(book: Book) -> None:
+    told = await bulk(book, *[{"first": "A"}] * 1000)
+    assert (len(told["contacts"]), told["failed_contacts"]) == (1000, [])
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        ({}, (400, "missing_field")),
+        ({"contacts": {}}, (400, "wrong_type")),
+        ([], (400, "wrong_type")),
+        (b'{"contacts": [{"a": NaN}]}', (400, "malformed_json")),
+        (b'{"contacts": [{"a": 1]}', (400, "malformed_json")),
+    ],
+)
+async def test_a_body_of_another_shape_is_refused(
+    book: Book, body: object, expected: tuple[int, str]
+) -> None:
+    assert refusal(await book.ask("POST", "/v2/contacts", body)) == expected
+
+
+async def test_charlie_updates_nothing_of_bobs(book: Book) -> None:
+    uuid = await book.contact()
+    rows = {"contacts": [{"contact_id": uuid, "first": "Mine"}, {"contact_id": NOBODY}]}
+
+    answer = await book.ask("POST", "/v2/contacts", rows, by=book.charlie.by_key())
+
+    foreign, missing = answer.json()["failed_contacts"]
+    assert {**foreign, "contact": None} == {**missing, "contact": None}
+    assert (await get(book, uuid))["first"] == ""
+
+
+# ── delete ───────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_delete_takes_each_contact(book: Book) -> None:
+    """One that is not there, foreign or not, is no reason to stop."""
+    gone = [await book.contact(), await book.contact(("phone", PHONE["channel_id"]))]
+    kept = await book.contact()
+    foreign = await book.contact(by=book.charlie.by_key())
+    asked = deletion(gone[0], NOBODY, foreign, gone[1].upper(), gone[0])
+
+    answer = await book.ask("DELETE", "/v2/contacts", asked)
+
+    assert (answer.status_code, answer.json()) == (200, "ok")
+    assert (await book.ask("DELETE", "/v2/contacts", asked)).json() == "ok"
+    rows = (await book.ask("POST", "/v2/contacts/list")).json()
+    assert [one["uuid"] for one in rows] == [kept]
+    by = book.charlie.by_key()
+    assert (await book.ask("GET", f"/v2/contact/{foreign}", by=by)).status_code == 200
+    assert await book.contact(("phone", PHONE["channel_id"]))
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        (deletion(NOBODY, kind="phone"), (400, "bad_value")),
+        ({"contact_channels": []}, (400, "bad_value")),
+        ({"contact_channels": deletion()["contact_channels"] * 2}, (400, "bad_value")),  # type: ignore[operator]
+        (deletion("7"), (400, "bad_uuid")),
+        (deletion(*[NOBODY] * 1001), (400, "too_many")),
+        ({"contact_channels": [{"channel_ids": []}]}, (400, "missing_field")),
+        (None, (400, "malformed_json")),
+    ],
+)
+async def test_a_wrong_delete_is_refused(
+    book: Book, body: object, expected: tuple[int, str]
+) -> None:
+    assert refusal(await book.ask("DELETE", "/v2/contacts", body)) == expected
+
+
+async def test_a_delete_is_judged_whole_before_any_work(book: Book) -> None:
+    uuid = await book.contact()
+    answer = await book.ask("DELETE", "/v2/contacts", deletion(uuid, "7"))
+
+    assert refusal(answer) == (400, "bad_uuid")
+    assert (await get(book, uuid))["uuid"] == uuid
+
+
+# ── a retry under the same key ───────────────────────────────────────────────────────────────
+
+
+async def test_a_retry_goes_on_where_the_first_ended(book: Book) -> None:
+    """As after a crash: rows were written, and the whole answer was not kept."""
+    by = {**book.bob.by_key(), "idempotency-key": "k"}
+    rows = {"contacts": [{"first": "A"}, {"first": "B"}]}
+    first = await book.ask("POST", "/v2/contacts", rows, by=by)
+    team = book.bob.team.team_id
+    await beside(book.database)(
+        f"DELETE FROM idempotency WHERE team_id = {team} AND key IN ('k', 'k 1')"
+    )
+
+    again = await book.ask("POST", "/v2/contacts", rows, by=by)
+
+    made = [[one["uuid"] for one in answer.json()["contacts"]] for answer in (first, again)]
+    assert made[0][0] == made[1][0]
+    assert made[0][1] != made[1][1]
+    assert "idempotent-replayed" not in again.headers
+    third = await book.ask("POST", "/v2/contacts", rows, by=by)
+    assert (third.content, third.headers["idempotent-replayed"]) == (again.content, "true")
+
+
+async def test_another_request_under_the_key_is_refused_whole(book: Book) -> None:
+    """Also when the first one ended between its rows."""
+    by = {**book.bob.by_key(), "idempotency-key": "k"}
+    await book.ask("POST", "/v2/contacts", {"contacts": [{"first": "A"}]}, by=by)
+    team = book.bob.team.team_id
+    await beside(book.database)(f"DELETE FROM idempotency WHERE team_id = {team} AND key = 'k'")
+
+    answer = await book.ask("POST", "/v2/contacts", {"contacts": [{"first": "B"}]}, by=by)
+
+    assert refusal(answer) == (422, "key_reused")
+    assert len((await book.ask("POST", "/v2/contacts/list")).json()) == 1

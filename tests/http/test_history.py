@@ -1,0 +1,241 @@
+"""What happened: a contact's history, the team's feed, and how it stood at a moment."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+from typing import Any
+
+import httpx
+import pytest
+
+from cast import NOBODY, Asker, Book
+
+pytestmark = pytest.mark.anyio
+
+ONE, TWO, EMAIL = "15105553344", "14155551234", "alice@example.com"
+
+
+def refusal(answer: httpx.Response) -> tuple[int, str]:
+    return answer.status_code, answer.json()["error_code"]
+
+
+def phone(value: str) -> dict[str, str]:
+    return {"channel_type": "phone", "channel_id": value}
+
+
+async def ok(book: Book, method: str, path: str, body: object = None) -> Any:
+    answer = await book.ask(method, path, body)
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+async def history(book: Book, uuid: str, query: str = "") -> Any:
+    return await ok(book, "GET", f"/x/contact/{uuid}/history{query}")
+
+
+async def feed(book: Book, query: str = "", by: Asker | None = None) -> Any:
+    answer = await book.ask("GET", f"/x/events{query}", by=(by or book.bob).by_key())
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+async def told_of_alice(book: Book) -> str:
+    """A contact with a revision of every kind that one contact alone can have, a second apart."""
+    body = {"first": "Alice", "contact_channels": [phone(ONE)], "tags": [{"tag_id": 3}]}
+    uuid = str((await ok(book, "POST", "/v2/contact", body))["uuid"])
+    for method, path, change in [
+        ("POST", "/channel", phone(TWO)),
+        ("PUT", f"/channel?channel_id={TWO}", phone("12125550199")),
+        ("DELETE", f"/channel/phone?channel_id={ONE}", None),
+        ("PUT", "", {"last": "Liddell", "email": EMAIL}),
+        ("DELETE", "", None),
+    ]:
+        book.clock.forward(1)
+        await ok(book, method, f"/v2/contact/{uuid}{path}", change)
+    return uuid
+
+
+KINDS = [
+    "contact_created",
+    "channel_added",
+    "channel_updated",
+    "channel_removed",
+    "contact_updated",
+    "contact_deleted",
+]
+
+
+# ── one contact ──────────────────────────────────────────────────────────────────────────────
+
+
+async def test_it_works(book: Book) -> None:
+    """Newest first, a deleted contact's too; each event with what it touched, before and after."""
+    uuid = await told_of_alice(book)
+
+    told = await history(book, uuid)
+
+    assert told["next"] is None
+    events = told["events"]
+    assert [one["kind"] for one in events] == KINDS[::-1]
+    assert [one["rev"] for one in events] == [6, 5, 4, 3, 2, 1]
+    assert {one["contact_id"] for one in events} == {uuid}
+    deleted, updated, removed, replaced, _, created = events
+    assert created["before"] is None
+    assert created["after"]["first"] == "Alice"
+    assert created["after"]["tags"] == [{"tag_id": 3}]
+    touched = [[one["channel_id"] for one in replaced[side]["channels"]] for side in BOTH]
+    assert touched == [[TWO], ["12125550199"]]
+    assert replaced["before"]["channels"][0]["id"] == replaced["after"]["channels"][0]["id"]
+    assert [len(removed[side]["channels"]) for side in BOTH] == [1, 0]
+    assert (updated["before"]["last"], updated["after"]["last"]) == ("", "Liddell")
+    assert "first" not in updated["after"]
+    assert deleted["after"]["deleted"] == deleted["at"]
+    assert len(deleted["before"]["channels"]) == 2
+
+
+BOTH = ("before", "after")
+
+
+async def test_an_event_names_who_did_it_and_in_which_request(book: Book) -> None:
+    by = {**book.bob.by_jwt(), "x-request-id": "asked-for"}
+    made = (await book.ask("POST", "/v2/contact", {}, by=by)).json()
+
+    [event] = (await history(book, made["uuid"]))["events"]
+
+    assert event["actor"] == {"credential_id": book.bob.secret.id, "label": book.bob.secret.label}
+    assert event["request_id"] == "asked-for"
+    assert event["at"] == made["created"]
+
+
+async def test_pages_are_joined_by_the_cursor(book: Book) -> None:
+    uuid = await told_of_alice(book)
+    for limit, sizes in [(1, [1] * 6), (4, [4, 2]), (6, [6]), (3, [3, 3])]:
+        pages, query = [], f"?limit={limit}"
+        for _ in range(7):
+            page = await history(book, uuid, query)
+            pages.append([one["rev"] for one in page["events"]])
+            if page["next"] is None:
+                break
+            query = f"?limit={limit}&cursor={page['next']}"
+        assert [len(page) for page in pages] == sizes
+        assert [rev for page in pages for rev in page] == [6, 5, 4, 3, 2, 1]
+
+
+async def test_a_page_is_not_moved_by_what_happens_meanwhile(book: Book) -> None:
+    uuid = await book.contact()
+    await ok(book, "PUT", f"/v2/contact/{uuid}", {"first": "A"})
+    page = await history(book, uuid, "?limit=1")
+    await ok(book, "PUT", f"/v2/contact/{uuid}", {"first": "B"})
+
+    rest = await history(book, uuid, f"?limit=1&cursor={page['next']}")
+
+    assert ([one["rev"] for one in rest["events"]], rest["next"]) == ([1], None)
+
+
+NOT_OURS = ["", "x", "1", "*", "é", *("rev:", "rev:-1", "rev:x", "rev:²", "rev:" + "9" * 19)]
+
+
+@pytest.mark.parametrize("text", NOT_OURS)
+async def test_a_cursor_that_is_not_ours_is_refused(book: Book, text: str) -> None:
+    """As it stands, and dressed as ours are."""
+    uuid = await book.contact()
+    dressed = base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
+    for cursor in {text, dressed}:
+        answer = await book.ask("GET", f"/x/contact/{uuid}/history?cursor={cursor}")
+        assert refusal(answer) == (400, "bad_cursor"), cursor
+
+
+@pytest.mark.parametrize(
+    ("path", "code", "said"),
+    [
+        ("/x/contact/{uuid}/history?limit=0", "bad_value", "limit"),
+        ("/x/contact/{uuid}/history?limit=501", "bad_value", "limit"),
+        ("/x/contact/{uuid}/history?limit=x", "bad_value", "limit"),
+        ("/x/contact/{uuid}/history?curser=x", "unknown_name", "nearest is cursor"),
+        ("/x/contact/7/history", "bad_uuid", "integer"),
+        ("/x/events?after=-1", "bad_value", "after"),
+        ("/x/events?limit=1001", "bad_value", "limit"),
+        ("/x/events?afer=1", "unknown_name", "nearest is after"),
+        ("/x/contact/{uuid}/channels?as_of=yesterday", "bad_value", "as_of"),
+        ("/x/contact/{uuid}/channels?as_of=2026-01-01T00:00:00", "bad_value", "as_of"),
+        ("/x/contact/{uuid}/channels?as_of=2999-01-01T00:00:00Z", "bad_value", "future"),
+        ("/x/contact/{uuid}/channel/1?as_of=2999-01-01T00:00:00Z", "bad_value", "future"),
+        (f"/x/contact/{NOBODY}/channels?as_of=2999-01-01T00:00:00Z", "bad_value", "future"),
+        ("/x/contact/{uuid}/export?limit=1", "unknown_name", "limit"),
+    ],
+)
+async def test_a_wrong_question_is_refused(book: Book, path: str, code: str, said: str) -> None:
+    uuid = await book.contact()
+    answer = await book.ask("GET", path.replace("{uuid}", uuid))
+
+    assert refusal(answer) == (400, code)
+    assert said in answer.json()["message"]
+
+
+# ── the feed ─────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_the_feed_is_in_order_and_gapless_from_one(book: Book) -> None:
+    assert await feed(book) == {"events": [], "next": 0}
+    uuid = await told_of_alice(book)
+
+    told = await feed(book)
+
+    assert [one["seq"] for one in told["events"]] == [1, 2, 3, 4, 5, 6]
+    assert [one["kind"] for one in told["events"]] == KINDS
+    assert told["next"] == 6
+    assert told["events"][::-1] == (await history(book, uuid))["events"]
+    assert await feed(book, "?after=6") == {"events": [], "next": 6}
+    assert (await feed(book, "?after=99"))["next"] == 99
+
+
+async def test_a_follower_misses_nothing_while_others_write(book: Book) -> None:
+    """Each team counts for itself."""
+
+    async def follow(limit: int) -> list[tuple[int, str]]:
+        seen: list[tuple[int, str]] = []
+        for _ in range(200):
+            page = await feed(book, f"?after={len(seen)}&limit={limit}")
+            seen += [(one["seq"], one["contact_id"]) for one in page["events"]]
+            assert page["next"] == len(seen)
+            if len(seen) == 30:
+                break
+        return seen
+
+    async def write(by: dict[str, str]) -> list[str]:
+        return [await book.contact(by=by) for _ in range(10)]
+
+    by_bob, by_charlie = book.bob.by_key(), book.charlie.by_key()
+    followers, made, foreign = await asyncio.gather(
+        asyncio.gather(*(follow(limit) for limit in (3, 7, 1000))),
+        asyncio.gather(*(write(by_bob) for _ in range(3))),
+        write(by_charlie),
+    )
+
+    assert [seq for seq, _ in followers[0]] == list(range(1, 31))
+    assert followers[0] == followers[1] == followers[2]
+    expected = sorted(uuid for some in made for uuid in some)
+    assert sorted(uuid for _, uuid in followers[0]) == expected
+    own = (await feed(book, by=book.charlie))["events"]
+    assert [one["seq"] for one in own] == list(range(1, 11))
+    assert [one["contact_id"] for one in own] == foreign
+
+
+# ── who is not there ─────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    "tail", ["/history", "/export", "/channels?as_of=2001-01-01T00:00:00Z", "/channels"]
+)
+async def test_a_foreign_past_reads_as_one_that_never_was(book: Book, tail: str) -> None:
+    uuid = await book.contact(("phone", ONE))
+    by = {**book.charlie.by_key(), "x-request-id": "same"}
+
+    foreign = await book.ask("GET", f"/x/contact/{uuid}{tail}", by=by)
+    missing = await book.ask("GET", f"/x/contact/{NOBODY}{tail}", by=by)
+
+    assert refusal(foreign) == (404, "no_contact")
+    assert foreign.content == missing.content
+    assert foreign.headers.multi_items() == missing.headers.multi_items()
+    assert await feed(book, by=book.charlie) == {"events": [], "next": 0}

@@ -1,0 +1,199 @@
+"""Idempotency-Key: a retry is answered as the first time, and has no effect (section 8)."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import httpx
+import pytest
+
+from cast import Book
+
+pytestmark = pytest.mark.anyio
+
+ONE, TWO = "15105553344", "14155551234"
+PHONE = {"channel_type": "phone", "channel_id": ONE}
+DAY = 24 * 60 * 60
+Ask = tuple[str, str, object]
+
+ONE_CONTACT: list[Ask] = [
+    ("PUT", "/v2/contact/{uuid}", {"first": "A"}),
+    ("DELETE", "/v2/contact/{uuid}", None),
+    ("POST", "/v2/contact/{uuid}/channel", {**PHONE, "channel_id": TWO}),
+    ("PUT", "/v2/contact/{uuid}/channel", {**PHONE, "channel_id": TWO}),
+    ("DELETE", "/v2/contact/{uuid}/channel/phone", None),
+    ("PATCH", "/x/contact/{uuid}/channel/{id}", {"label": "x"}),
+    ("DELETE", "/x/contact/{uuid}/channel/{id}", None),
+    ("POST", "/x/contact/{uuid}/channel/{id}/primary", None),
+    ("DELETE", "/x/contact/{uuid}/erase", None),
+]
+WITHOUT_CHANGE: list[Ask] = [
+    ("PUT", "/v2/contact/{uuid}", {"phone": ONE}),
+    ("POST", "/v2/contact/{uuid}/channel", PHONE),
+    ("PUT", "/v2/contact/{uuid}/channel", PHONE),
+    ("PATCH", "/x/contact/{uuid}/channel/{id}", {"label": ""}),
+    ("POST", "/x/contact/{uuid}/channel/{id}/primary", None),
+    ("POST", "/x/resolve", {"channel_id": ONE, "create": {}}),
+    ("POST", "/v2/contacts", {"contacts": []}),
+    ("POST", "/v2/contacts", {"contacts": [{"contact_id": "7"}, {"phone": ONE}]}),
+]
+ERASING = {"contact_channels": [{"channel_type": "id", "channel_ids": ["{uuid}"]}]}
+MANY: list[Ask] = [
+    ("POST", "/v2/contact", {"first": "A"}),
+    ("POST", "/v2/contacts", {"contacts": [{"first": "A"}, {"contact_id": "{uuid}"}, {}]}),
+    ("DELETE", "/v2/contacts", ERASING),
+    ("POST", "/x/resolve", {"channel_id": TWO, "create": {"first": "A"}}),
+]
+
+
+def refusal(answer: httpx.Response) -> tuple[int, str]:
+    return answer.status_code, answer.json()["error_code"]
+
+
+async def alice(book: Book) -> dict[str, str]:
+    """A contact's UUID, and the id of its phone."""
+    uuid = await book.contact(("phone", ONE))
+    [phone] = (await book.ask("GET", f"/v2/contact/{uuid}/channels")).json()
+    return {"uuid": uuid, "id": phone["id"]}
+
+
+async def ask(
+    book: Book, what: Ask, names: dict[str, str], headers: dict[str, str] | None = None
+) -> httpx.Response:
+    method, path, body = what
+    for name, value in names.items():
+        path = path.replace(f"{{{name}}}", value)
+    if body == ERASING:
+        entry = {"channel_type": "id", "channel_ids": [names["uuid"]]}
+        body = {"contact_channels": [entry]}
+    by = {**book.bob.by_key(), **(headers or {})}
+    return await book.ask(method, path, body, by=by)
+
+
+async def rev(book: Book, uuid: str) -> int:
+    return int((await book.ask("GET", f"/v2/contact/{uuid}")).json()["rev"])
+
+
+async def count(book: Book) -> int:
+    return len((await book.ask("POST", "/v2/contacts/list", {"limit": 500})).json())
+
+
+@pytest.mark.parametrize(
+    "what", [*ONE_CONTACT, *MANY, *WITHOUT_CHANGE], ids=lambda one: f"{one[0]} {one[1]}"
+)
+async def test_a_retry_is_answered_byte_for_byte(book: Book, what: Ask) -> None:
+    """Every write, one that changes nothing too; and the retry changes nothing."""
+    names, key = await alice(book), {"idempotency-key": "k"}
+    first = await ask(book, what, names, key)
+    assert first.status_code == 200, first.text
+    feed = (await book.ask("GET", "/x/events")).content
+    book.clock.forward(DAY - 1)
+
+    again = await ask(book, what, names, key)
+
+    assert (again.status_code, again.content) == (200, first.content)
+    assert again.headers["idempotent-replayed"] == "true"
+    assert "idempotent-replayed" not in first.headers
+    for name in ("etag", "x-contact-reachable", "x-representation", "content-type"):
+        assert again.headers.get(name) == first.headers.get(name)
+    assert (await book.ask("GET", "/x/events")).content == feed
+
+
+async def test_another_request_under_the_key_is_refused(book: Book) -> None:
+    names, key = await alice(book), {"idempotency-key": "k"}
+    path, body = "/v2/contact/{uuid}/channel", {**PHONE, "channel_id": TWO}
+    await ask(book, ("POST", path, body), names, key)
+    other = await book.contact()
+    for what, meant in [
+        (("POST", path, {**body, "channel_handle": "x"}), names),
+        (("PUT", path, body), names),
+        (("POST", path, body), {"uuid": other}),
+        (("POST", f"{path}?on_conflict=refuse", body), names),
+        (("POST", f"{path}?representation=integer_ids", body), names),
+        (("POST", "/v2/contacts", {"contacts": []}), names),
+        (("DELETE", "/x/contact/{uuid}/erase", None), names),
+    ]:
+        assert refusal(await ask(book, what, meant, key)) == (422, "key_reused"), what
+    by = {**book.bob.by_jwt(), **key}
+    answer = await book.ask("POST", path.replace("{uuid}", names["uuid"]), body, by=by)
+    assert refusal(answer) == (422, "key_reused")
+    assert await rev(book, names["uuid"]) == 2
+
+
+async def test_a_refusal_is_judged_afresh(book: Book) -> None:
+    owner, key = await alice(book), {"idempotency-key": "k"}
+    taken = ("POST", "/v2/contact", {"phone": ONE})
+    assert refusal(await ask(book, taken, {}, key)) == (409, "address_taken")
+    await ask(book, ("DELETE", "/v2/contact/{uuid}", None), owner)
+
+    answer = await ask(book, taken, {}, key)
+
+    assert answer.status_code == 200
+    assert "idempotent-replayed" not in answer.headers
+    assert (await ask(book, taken, {}, key)).content == answer.content
+
+
+async def test_a_key_is_free_after_a_day(book: Book) -> None:
+    key, what = {"idempotency-key": "k"}, ("POST", "/v2/contact", {"first": "A"})
+    first = await ask(book, what, {}, key)
+    book.clock.forward(DAY + 1)
+
+    second = await ask(book, ("POST", "/v2/contact", {"first": "B"}), {}, key)
+
+    assert second.status_code == 200
+    assert second.json()["uuid"] != first.json()["uuid"]
+    assert refusal(await ask(book, what, {}, key)) == (422, "key_reused")
+
+
+async def test_a_key_belongs_to_the_team(book: Book) -> None:
+    """Any credential of the team may retry; another team's key is another key."""
+    key, what = {"idempotency-key": "k"}, ("POST", "/v2/contact", {"first": "A"})
+    first = await ask(book, what, {}, key)
+    by = {**book.bob.by_jwt(), **key}
+    again = await book.ask("POST", "/v2/contact", what[2], by=by)
+    assert refusal(again) == (422, "key_reused")  # it would be answered in integers
+
+    own = await book.ask("POST", "/v2/contact", what[2], by={**book.charlie.by_key(), **key})
+
+    assert own.status_code == 200
+    assert "idempotent-replayed" not in own.headers
+    assert own.json()["uuid"] != first.json()["uuid"]
+
+
+async def test_simultaneous_retries_have_one_effect(book: Book) -> None:
+    key = {"idempotency-key": "k"}
+    for what in MANY[:2]:
+        before = await count(book)
+        key = {"idempotency-key": what[1].replace("/", "-")}
+        names = {"uuid": await book.contact()}
+        answers = await asyncio.gather(*(ask(book, what, names, key) for _ in range(8)))
+        assert len({answer.content for answer in answers}) == 1, what
+        made = 1 if what is MANY[0] else 2
+        assert await count(book) == before + 1 + made
+
+
+@pytest.mark.parametrize("key", ["", " ", "a b", "é".encode(), "x" * 256, "\x7f"])
+async def test_a_wrong_key_is_refused(book: Book, key: Any) -> None:
+    headers: Any = {**book.bob.by_key(), "idempotency-key": key}
+    answer = await book.ask("POST", "/v2/contact", {}, by=headers)
+
+    assert refusal(answer) == (400, "bad_value")
+    assert list(answer.json()["fields"]) == ["Idempotency-Key"]
+    assert await count(book) == 0
+
+
+async def test_the_longest_key_is_taken_and_reads_ignore_one(book: Book) -> None:
+    key = {"idempotency-key": "~" * 255}
+    assert (await ask(book, ("POST", "/v2/contact", {}), {}, key)).status_code == 200
+    reads: list[Ask] = [
+        ("GET", "/v1/team", None),
+        ("POST", "/v2/contacts/list", None),
+        ("POST", "/v2/contacts/search", {"contact_channels": []}),
+        ("POST", "/x/resolve/batch", {"addresses": []}),
+    ]
+    for what in reads:
+        for headers in (key, {"idempotency-key": "a b"}):
+            answer = await ask(book, what, {}, headers)
+            assert answer.status_code == 200
+            assert "idempotent-replayed" not in answer.headers

@@ -1,0 +1,156 @@
+"""Refusals that take more than a request: a full allowance, a store that is away, a key in use."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, closing
+from urllib.parse import urlsplit
+
+import asyncpg
+import pytest
+
+from cast import NOBODY, Book, open_book
+from description import Ask
+from reachbook import access
+from reachbook.errors import Reason
+from reachbook.http import resource
+from reachbook.storage import open_store
+from tour import DESCRIPTION, PROVOKE, Stage, declared, on_new_contacts, said, set_up
+
+pytestmark = pytest.mark.anyio
+
+STAGED = {
+    *(Reason.TOO_MANY_REQUESTS, Reason.BUG, Reason.NO_TEAM, Reason.IN_PROGRESS),
+    *(Reason.STORE_UNAVAILABLE, Reason.STORE_UNFIT),
+}
+"""What takes more than a request; each has a test here."""
+
+OF_THE_SOCKET = {Reason.MALFORMED_REQUEST, Reason.TOO_MANY_CONNECTIONS}
+"""Said before there is a request (http/deadline.py)."""
+
+
+@pytest.fixture
+async def stage(book: Book) -> Stage:
+    return await set_up(book)
+
+
+async def test_a_used_up_allowance_is_described(database: str) -> None:
+    async with open_book(database, per_minute=1) as book:
+        stage = Stage(book, NOBODY, {}, book.charlie, {})
+        await book.ask("GET", "/v1/team")
+
+        heard = await said(stage, stage.asks())
+
+    assert heard == declared(Reason.TOO_MANY_REQUESTS)
+
+
+async def test_a_bug_is_described(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("Request", "Visit"):
+        monkeypatch.setattr(resource, name, None)
+
+    assert await said(stage, stage.asks()) == declared(Reason.BUG)
+
+
+async def test_a_store_that_is_gone_is_described(postgres: str, empty_postgres: str) -> None:
+    store = await open_store(empty_postgres)
+    await store.migrate()
+    await store.close()
+    async with open_book(empty_postgres) as book:
+        stage = Stage(book, NOBODY, {}, book.charlie, {})
+        await execute(postgres, f"DROP DATABASE {urlsplit(empty_postgres).path[1:]} WITH (FORCE)")
+
+        heard = await said(stage, stage.asks())
+
+    assert heard == declared(Reason.STORE_UNAVAILABLE)
+
+
+async def test_a_store_of_another_release_is_described(database: str) -> None:
+    """One that has not been migrated yet."""
+    async with open_book(database) as book:
+        stage = await set_up(book)
+        asks = await on_new_contacts(stage)
+        await execute(database, "DELETE FROM schema_version WHERE version > 1")
+
+        assert await said(stage, asks) == declared(Reason.STORE_UNFIT)
+
+
+async def test_a_team_that_is_gone_is_described(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing deletes a team; this is what a caller sees whose team was taken by hand."""
+    monkeypatch.setattr(access, "TRUSTED_SECONDS", 60)
+    team = [ask for ask in stage.asks(by=stage.american.by_key()) if ask.path == "/v1/team"]
+    assert await said(stage, team) == set()
+    number = stage.american.team.team_id
+    await execute(stage.book.database, f"DELETE FROM team WHERE team_id = {number}")
+
+    assert await said(stage, team) == declared(Reason.NO_TEAM)
+
+
+HELD, HELD_NAME = "held", "Idempotency-Key"
+CONNECTIONS = 8
+
+
+async def test_a_key_that_is_in_use_is_described(shared_postgres: str) -> None:
+    """Another request with the key has not ended: on PostgreSQL, as SQLite writes in turn."""
+    async with open_book(shared_postgres) as book:
+        stage = await set_up(book)
+        by = {**book.bob.by_key(), "idempotency-key": HELD}
+        heard: set[tuple[str, str]] = set()
+
+        async def hear(ask: Ask) -> None:
+            heard.update(await said(stage, [ask]))
+
+        asks = [ask for ask in await on_new_contacts(stage, by) if HELD_NAME in ask.parameters]
+        async with in_use(shared_postgres, book.bob.team.team_id):
+            for some in batched(asks, CONNECTIONS):
+                await asyncio.gather(*(hear(ask) for ask in some))
+
+    assert heard == declared(Reason.IN_PROGRESS)
+
+
+@asynccontextmanager
+async def in_use(url: str, team_id: int) -> AsyncIterator[None]:
+    """The key is used by a commit that does not end."""
+    connection = await asyncpg.connect(url)
+    try:
+        async with connection.transaction():
+            await connection.execute(
+                "INSERT INTO idempotency"
+                " (team_id, key, request_hash, status, headers, body, created)"
+                " VALUES ($1, $2, $3, 200, '[]', $3, 0)",
+                team_id,
+                HELD,
+                b"",
+            )
+            yield
+    finally:
+        await connection.close()
+
+
+def batched(asks: list[Ask], size: int) -> Iterator[list[Ask]]:
+    """As many at a time as find a connection."""
+    for start in range(0, len(asks), size):
+        yield asks[start : start + size]
+
+
+def test_every_reason_has_been_on_the_tour() -> None:
+    toured = {*PROVOKE, *STAGED, *OF_THE_SOCKET}
+
+    assert {code for _, code in DESCRIPTION.reasons()} == {one.code for one in toured}
+
+
+async def execute(url: str, statement: str) -> None:
+    """A statement by hand, past every foreign key."""
+    if url.startswith("sqlite"):
+        with closing(sqlite3.connect(url.removeprefix("sqlite:///"))) as file, file:
+            file.execute(statement)
+        return
+    connection = await asyncpg.connect(url)
+    try:
+        await connection.execute("SET session_replication_role = replica")
+        await connection.execute(statement)
+    finally:
+        await connection.close()

@@ -1,0 +1,109 @@
+"""Events folded: a contact as it stood, held against the pages that the rules made."""
+
+from __future__ import annotations
+
+import random
+from itertools import count
+
+import msgspec
+import pytest
+from msgspec.structs import replace
+
+from reachbook import address as addresses
+from reachbook import contact as contacts
+from reachbook import contact_channel, event, history
+from reachbook.contact import Contact, WantedContact
+from reachbook.contact_channel import Wanted
+from reachbook.errors import Refusal
+from reachbook.history import NOTHING, Past, Row
+from reachbook.reach import Named, Reach
+from reachbook.storage.commit import Commit, numbered
+
+PHONE = addresses.channel_type("phone")
+NUMBERS = [f"1510555{number:04}" for number in range(12)]
+
+
+def wanted(number: str, handle: str) -> Wanted:
+    return Wanted(addresses.parse(PHONE, number), channel_handle=handle)
+
+
+def lived(seed: int, steps: int) -> list[tuple[Reach, Row]]:
+    """A contact's pages, and the event that tells of each, as a store would keep them."""
+    choose, numbers = random.Random(seed), count(1)
+    page: Reach | None = None
+    after: Reach = contacts.create(1, "an uuid", WantedContact(first="A"), 1_000)
+    life: list[tuple[Reach, Row]] = []
+    while len(life) < steps:
+        step = Commit((event.change(page, after),), "a", "r")
+        change = numbered(step, 7, numbers).change
+        page = change.after
+        life.append((page, (page.rev, page.updated, *event.told(change))))
+        while (after := changed(page, choose)) is page:
+            pass
+    return life
+
+
+def changed(page: Reach, choose: random.Random) -> Reach:
+    """One of the rules applied to a page at random; the same page when it refuses."""
+    assert isinstance(page, Contact)
+    address = wanted(choose.choice(NUMBERS), choose.choice(["", "a", "b"]))
+    which = Named(PHONE, addresses.parse(PHONE, choose.choice(NUMBERS)))
+    now = page.updated + choose.randint(-5, 50)
+    try:
+        match choose.randrange(5):
+            case 0 | 1:
+                return contact_channel.add(page, address, now)
+            case 2:
+                return contact_channel.replace(page, address, which, now)
+            case 3:
+                return contact_channel.remove(page, which, now)
+    except Refusal:
+        return page
+    custom = {"size": choose.randrange(3), "nested": [None, 1.5]}
+    later = {"rev": page.rev + 1, "updated": page.updated + 1}
+    return replace(page, custom=custom, tags=(choose.randrange(3),), **later)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_it_works(seed: int) -> None:
+    """As of every revision and every moment, the page that stood then."""
+    life = lived(seed, 60)
+    rows = [row for _, row in life]
+
+    for page, _ in life:
+        assert isinstance(page, Contact)
+        assert history.contact(history.replay(rows, rev=page.rev), page) == page
+        assert history.contact(history.replay(rows, at=page.updated), page) == page
+    assert history.replay(rows) == history.replay(rows, rev=len(life))
+
+
+def test_a_deleted_contact_has_no_channels_and_says_when() -> None:
+    [*_, (page, _)] = life = lived(1, 20)
+    assert isinstance(page, Contact)
+    gone = contacts.delete(page, 9_999)
+    last = (gone.rev, gone.updated, *event.told(event.change(page, gone)))
+
+    past = history.replay([*(row for _, row in life), last])
+
+    assert past.channels == ()
+    assert past.fields["deleted"] == gone.updated
+
+
+@pytest.mark.parametrize(("rev", "at"), [(0, None), (None, 999)])
+def test_before_it_was_made_there_is_nothing(rev: int | None, at: int | None) -> None:
+    rows = [row for _, row in lived(1, 3)]
+
+    assert history.replay(rows, rev=rev, at=at) == NOTHING
+
+
+def test_of_an_erased_contact_nothing_is_told() -> None:
+    """Not by the event that says so either."""
+    erased: list[Row] = [(1, 10, None, None), (2, 20, None, None), (3, 30, None, '{"first": "A"}')]
+
+    assert history.replay(erased) == Past(3, 30, erased=True)
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"channels": [{"id": 1}]}', '{"channels": 1}'])
+def test_what_cannot_be_read_is_said(text: str) -> None:
+    with pytest.raises(msgspec.DecodeError):
+        history.replay([(1, 10, None, text)])
