@@ -112,6 +112,25 @@ def test_digits_in_doubt_that_the_contact_has_are_in_no_doubt() -> None:
     assert contact_channel.replace(reach, posted, name("phone"), NOW) is reach
 
 
+# ── making way ───────────────────────────────────────────────────────────────────────────────
+
+
+def test_an_owner_gives_up_all_that_is_taken_in_one_step() -> None:
+    owner = page("phone:15105553344", "phone:14155551234", "email:a@b.com")
+    taken = (owner.channels[0], owner.channels[2])
+
+    after = contact_channel.make_way(owner, taken, NOW)
+
+    assert (values(after), after.rev, after.updated) == (["14155551234"], owner.rev + 1, NOW)
+
+
+def test_an_owner_keeps_the_same_id_of_another_page() -> None:
+    owner = page(want("facebook:1789", "", "page-1"))
+    elsewhere = with_fields(owner.channels[0], scope="page-2")
+
+    assert contact_channel.make_way(owner, [elsewhere], NOW) is owner
+
+
 # ── PUT ──────────────────────────────────────────────────────────────────────────────────────
 
 

@@ -18,9 +18,8 @@ import reachbook
 from cast import Book
 from reachbook import address, contact_channel, event
 from reachbook.contact_channel import Wanted
-from reachbook.credential import TeamId
 from reachbook.reach import Reach
-from reachbook.storage import Commit, Saved
+from reachbook.storage import Commit, Hold, Saved
 from serving import Served, free_port, samples, serving, team_on, until
 
 CHANNELS = "/v2/contact/{contactID}/channels"
@@ -146,11 +145,12 @@ async def test_a_commit_made_while_the_contact_is_held_counts(book: Book) -> Non
     uuid = await book.contact(("phone", "15105553344"))
     wanted = Wanted(address.parse(address.channel_type("email"), "alice@example.com"))
 
-    def attempt(seen: Reach | None) -> Commit:
+    def attempt(seen: Reach | None, _owners: list[Reach]) -> Commit:
         after = contact_channel.add(seen, wanted, book.clock())
         return Commit((event.change(seen, after),), "actor", "request")
 
-    saved = await book.store.commit_held(Reach, TeamId(book.bob.team.team_id), uuid, attempt)
+    hold = Hold(book.bob.team.team_id, Reach, uuid)
+    saved = await book.store.commit_held(hold, attempt)
 
     assert isinstance(saved, Saved)
     assert counted(book)["reachbook_commits_total"] == 2

@@ -18,7 +18,7 @@ The words, pure, without I/O and without a clock:
   address.py                  what was typed → the canonical address and its identity
   explain.py                  how an address was read, told to a person
   reach.py                    ContactChannel, and Reach: a contact's channels at one revision
-  contact_channel.py          the rules add, replace, remove, patch, make_primary, give_up
+  contact_channel.py          the rules add, replace, remove, patch, make_primary, make_way
   contact.py                  Contact; the rules create, update, delete, erase
   credential.py               API secret, API key; a bearer token read and verified
   event.py                    what happened: one frozen fact a revision, before and after

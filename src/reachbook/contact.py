@@ -11,7 +11,7 @@ from reachbook import contact_channel
 from reachbook.address import Address, ChannelType
 from reachbook.contact_channel import Wanted
 from reachbook.errors import Reason, Refusal
-from reachbook.reach import Named, Reach, found, matching, moment, primary
+from reachbook.reach import ContactChannel, Named, Reach, found, matching, moment, primary
 
 MAX_TAGS = 5
 NOT_STORED = 0
@@ -161,13 +161,17 @@ def _with_view(reach: Reach, kind: ChannelType, view: Address | None, now: int) 
     """
     current = primary(matching(reach, Named(kind)))
     if view is None:
-        return _at_once(reach, contact_channel.give_up(reach, current, now)) if current else reach
+        return reach if current is None else _without(reach, current, now)
     held = matching(reach, Named(kind, view))
     if current is None:
         return _at_once(reach, contact_channel.add(reach, Wanted(view), now))
     if held and held[0] is not current:
         reach = _at_once(reach, contact_channel.make_primary(reach, held[0].id, now))
     return _at_once(reach, contact_channel.replace(reach, Wanted(view), Named(kind), now))
+
+
+def _without(reach: Reach, gone: ContactChannel, now: int) -> Reach:
+    return _at_once(reach, contact_channel.remove_exactly(reach, gone.id, now))
 
 
 def _at_once(seen: Reach, after: Reach) -> Reach:

@@ -6,6 +6,7 @@ refusal. A rule that finds nothing to do returns the very `Reach` it was given.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from enum import StrEnum
 from typing import TypeVar
 
@@ -117,9 +118,13 @@ def remove_exactly(reach: Reach | None, number: int, now: int) -> Reach:
     return _without(found(reach), by_number(reach, number), now)
 
 
-def give_up(reach: Reach, taken: ContactChannel, now: int) -> Reach:
-    """Another contact takes the address: the owner loses the channel."""
-    return _without(reach, by_number(reach, taken.id), now)
+def make_way(owner: Reach, taken: Collection[ContactChannel], now: int) -> Reach:
+    """Another contact takes these addresses: their owner loses its channels that have them."""
+    wanted = {(one.scope, *_identity(one)) for one in taken}
+    left = tuple(one for one in owner.channels if (one.scope, *_identity(one)) not in wanted)
+    if len(left) == len(owner.channels):
+        return owner
+    return _with_channels(owner, left, moment(owner, now))
 
 
 def make_primary(reach: Reach | None, number: int, now: int) -> Reach:

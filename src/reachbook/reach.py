@@ -93,13 +93,18 @@ def moment(reach: Reach, now: int) -> int:
     return max(now, reach.updated + MICROSECOND)
 
 
+def has_address(channel: ContactChannel, address: Address) -> bool:
+    """Whether a channel has an address, in whatever scope."""
+    return (channel.channel_type, channel.identity) == (address.channel_type, address.identity)
+
+
 def matching(reach: Reach, named: Named) -> list[ContactChannel]:
     """The channels that a name could mean."""
     return [
         one
         for one in reach.channels
         if one.channel_type == named.channel_type
-        and (named.address is None or one.identity == named.address.identity)
+        and (named.address is None or has_address(one, named.address))
     ]
 
 

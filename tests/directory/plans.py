@@ -76,4 +76,6 @@ def _literal(kind: str, value: object) -> str:
         return "'" + str(value).replace("'", "''") + "'"
     if kind in ("int2", "int4", "int8"):
         return "1"
-    return {"bool": "false", "bytea": "''", "jsonb": "'[]'", "int8[]": "'{1}'"}.get(kind, "'1'")
+    if kind.endswith("[]"):
+        return "'{1}'"
+    return {"bool": "false", "bytea": "''", "jsonb": "'[]'"}.get(kind, "'1'")

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Any
 from urllib.parse import urlsplit
+from uuid import UUID
 
 import asyncpg
 import pytest
@@ -19,12 +20,13 @@ from reachbook.contact_channel import Wanted
 from reachbook.credential import TeamId
 from reachbook.errors import Reason, Refusal
 from reachbook.reach import Reach
-from reachbook.storage import STALE, Commit, Outcome, Saved, Store, Taken, open_store
+from reachbook.storage import STALE, Commit, Hold, Outcome, Saved, Store, Taken, open_store
 from tables import Raw, beside
 
 pytestmark = pytest.mark.anyio
 
 TEAM = TeamId(1)
+HOLD = Hold(TEAM, Reach, ALICE)
 PHONE = addresses.channel_type("phone")
 
 
@@ -52,19 +54,19 @@ def _step(seen: Reach | None, after: Reach) -> Commit:
     return Commit((event.change(seen, after),), "a", "r")
 
 
-def adding(digits: str) -> Callable[[Reach | None], Commit]:
-    def attempt(seen: Reach | None) -> Commit:
+def adding(digits: str) -> Callable[[Reach | None, list[Reach]], Commit]:
+    def attempt(seen: Reach | None, _owners: list[Reach]) -> Commit:
         return _step(seen, contact_channel.add(seen, phone(digits), 9))
 
     return attempt
 
 
 async def held(opened: Store, digits: str) -> Outcome:
-    return await opened.commit_held(Reach, TEAM, ALICE, adding(digits))
+    return await opened.commit_held(HOLD, adding(digits))
 
 
 async def free(opened: Store, digits: str) -> Outcome:
-    return await opened.commit(adding(digits)(await opened.read(Reach, TEAM, ALICE)))
+    return await opened.commit(adding(digits)(await opened.read(Reach, TEAM, ALICE), []))
 
 
 async def digits_of(opened: Store) -> list[str]:
@@ -99,11 +101,11 @@ async def test_a_held_change_of_nothing_writes_nothing(opened: Store, database: 
 
 
 async def test_a_rule_that_refuses_lets_go(opened: Store) -> None:
-    def refuse(_seen: Reach | None) -> Commit:
+    def refuse(_seen: Reach | None, _owners: list[Reach]) -> Commit:
         raise Refusal(Reason.NO_CHANNEL, "No.")
 
     with pytest.raises(Refusal, match=r"^No\.$"):
-        await opened.commit_held(Reach, TEAM, ALICE, refuse)
+        await opened.commit_held(HOLD, refuse)
 
     assert isinstance(await held(opened, "15105553345"), Saved)
 
@@ -111,14 +113,29 @@ async def test_a_rule_that_refuses_lets_go(opened: Store) -> None:
 async def test_a_held_contact_that_is_not_there_is_seen_as_none(opened: Store) -> None:
     seen: list[Reach | None] = []
 
-    def attempt(reach: Reach | None) -> Commit:
+    def attempt(reach: Reach | None, owners: list[Reach]) -> Commit:
         seen.append(reach)
-        return adding("15105553345")(reach)
+        return adding("15105553345")(reach, owners)
 
     with pytest.raises(Refusal, match="no contact"):
-        await opened.commit_held(Reach, TEAM, NOBODY, attempt)
+        await opened.commit_held(Hold(TEAM, Reach, NOBODY), attempt)
 
     assert seen == [None]
+
+
+async def test_those_who_may_have_to_make_way_are_held_and_shown(opened: Store) -> None:
+    """A UUID that is nobody's is passed over."""
+    await opened.commit(new(NOBODY, "15105553399"))
+    shown: list[Reach] = []
+
+    def attempt(seen: Reach | None, owners: list[Reach]) -> Commit:
+        shown.extend(owners)
+        return adding("15105553345")(seen, owners)
+
+    hold = Hold(TEAM, Reach, ALICE, (str(UUID(int=9)), NOBODY))
+
+    assert isinstance(await opened.commit_held(hold, attempt), Saved)
+    assert shown == [await opened.read(Reach, TEAM, NOBODY)]
 
 
 async def test_an_address_that_is_taken_is_told_with_its_owner(

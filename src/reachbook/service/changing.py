@@ -1,8 +1,8 @@
 """How a contact is changed: read it, run the rule, commit.
 
 A commit holds only if the contact is still as it was read. When it is not, the rule runs again on
-what is there now: a few times at once, then once more while the contact is held for us. When
-another contact owns a wanted address and the request says `move`, the owner makes way in the same
+what is there now: a few times at once, then while the contact is held for us. When another contact
+owns a wanted address and the request says `move`, the owner is held, too, and makes way in the same
 commit.
 """
 
@@ -17,15 +17,28 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from reachbook import contact_channel, event
+from reachbook.address import Address
+from reachbook.contact import Contact
 from reachbook.contact_channel import OnConflict
 from reachbook.credential import TeamId
 from reachbook.errors import Kind, Reason, Refusal
 from reachbook.event import Change
-from reachbook.reach import ContactChannel, Page, Reach, address_taken
-from reachbook.storage import STALE, Commit, Keep, Kept, Outcome, Replayed, Saved, Store, Taken
+from reachbook.reach import ContactChannel, Page, Reach, address_taken, has_address
+from reachbook.storage import (
+    STALE,
+    Commit,
+    Hold,
+    Keep,
+    Kept,
+    Outcome,
+    Replayed,
+    Saved,
+    Store,
+    Taken,
+)
 
 OPTIMISTIC_TRIES = 4
-MOVE_TRIES = 100
+HELD_TRIES = 100
 JITTER_SECONDS = 0.01
 
 Clock = Callable[[], int]
@@ -36,7 +49,8 @@ class Asking(Struct, frozen=True):
     """On whose behalf a use case runs: the verified team, the credential, and what they asked.
 
     `if_match` holds the revisions that the contact may have; None means any. `keep` says under
-    which key the answer is kept for a retry.
+    which key the answer is kept for a retry. `stays` is an address that even a `move` leaves with
+    its owner.
     """
 
     team_id: TeamId
@@ -45,6 +59,13 @@ class Asking(Struct, frozen=True):
     if_match: frozenset[int] | None = None
     on_conflict: OnConflict = OnConflict.REFUSE
     keep: Keep | None = None
+    stays: Address | None = None
+
+    def takes(self, channel: ContactChannel | None) -> bool:
+        """Whether another contact's channel is to be taken from it."""
+        if channel is None or self.on_conflict is OnConflict.REFUSE:
+            return False
+        return self.stays is None or not has_address(channel, self.stays)
 
 
 class AlreadyAnswered(Exception):  # noqa: N818 - it is an answer, not an error
@@ -68,26 +89,26 @@ class Changing:
         def attempt(seen: Page | None) -> Commit:
             return _commit(asking, seen, _judged(asking, seen, lambda: rule(seen, self.clock())))
 
-        tries = MOVE_TRIES if asking.on_conflict is OnConflict.MOVE else OPTIMISTIC_TRIES
-        for _ in range(tries):
-            commit = attempt(await self.store.read(page, asking.team_id, uuid))
-            outcome = await self.make_way(asking, commit)
+        outcome: Outcome = STALE
+        for _ in range(OPTIMISTIC_TRIES):
+            seen = await self.store.read(page, asking.team_id, uuid)
+            outcome = await self.store.commit(attempt(seen))
             if outcome is not STALE:
                 break
             await asyncio.sleep(random.uniform(0, JITTER_SECONDS))
-        else:
-            outcome = await self.store.commit_held(page, asking.team_id, uuid, attempt)
-        saved: Page = settled(asking, outcome)
+        hold = Hold(asking.team_id, page, uuid)
+        saved: Page = settled(asking, await self._insist(asking, hold, attempt, outcome))
         return saved
 
-    async def create(self, asking: Asking, new: Callable[[int], Page]) -> Outcome:
+    async def create(self, asking: Asking, uuid: str, new: Callable[[int], Contact]) -> Outcome:
         """Commit a contact that is not there yet; `new` makes it for a moment."""
-        for _ in range(MOVE_TRIES):
-            outcome = await self.make_way(asking, _commit(asking, None, new(self.clock())))
-            if outcome is not STALE:
-                break
-            await asyncio.sleep(random.uniform(0, JITTER_SECONDS))
-        return outcome
+
+        def attempt(_seen: object) -> Commit:
+            return _commit(asking, None, new(self.clock()))
+
+        hold = Hold(asking.team_id, Contact, uuid)
+        outcome = await self.store.commit(attempt(None))
+        return await self._insist(asking, hold, attempt, outcome)
 
     async def once(self, asking: Asking, seen: Page, after: Page) -> Outcome:
         """Commit one step that was decided already."""
@@ -111,36 +132,26 @@ class Changing:
         if there is not None:
             settled(asking, there)
 
-    async def make_way(self, asking: Asking, commit: Commit) -> Outcome:
-        """Commit; on `move`, together with the owners of the wanted addresses making way."""
-        outcome = await self.store.commit(commit)
-        for _ in commit.change.after.channels:
-            if asking.on_conflict is OnConflict.REFUSE or not isinstance(outcome, Taken):
-                break
-            if outcome.channel is None:  # only an address can move
-                break
-            given_up = await self._given_up(asking, commit, outcome.owner_uuid, outcome.channel)
-            if given_up is None:
-                return STALE
-            commit = _with_way_made(commit, given_up)
-            outcome = await self.store.commit(commit)
-        return outcome
+    async def _insist(
+        self, asking: Asking, hold: Hold, attempt: Callable[[Any], Commit], outcome: Outcome
+    ) -> Outcome:
+        """Decide again while the contact is held, until no race and no owner is in the way.
 
-    async def _given_up(
-        self, asking: Asking, commit: Commit, owner_uuid: str, taken: ContactChannel
-    ) -> Change | None:
-        """The owner's step that gives the address up; None when somebody was faster."""
-        made = [one for one in commit.changes[1:] if one.after.uuid == owner_uuid]
-        owner = made[0].after if made else None
-        if owner is None:
-            owner = await self.store.read(Reach, asking.team_id, owner_uuid)
-        if owner is None or all(one.id != taken.id for one in owner.channels):
-            return None
-        after = contact_channel.give_up(owner, taken, self.clock())
-        if made:
-            after = replace(after, rev=owner.rev)
-        before = made[0].before if made else owner
-        return Change(event.Kind.CHANNEL_MOVED_AWAY, before, after)
+        An owner that `move` takes from is held as well, and gives up what it has of what is
+        wanted in the same commit. Whoever took an address from one owner to another meanwhile
+        makes us hold that one, too: the number of those who race bounds the number of turns.
+        """
+
+        def making_way(seen: Reach | None, owners: list[Reach]) -> Commit:
+            return _with_way_made(asking, attempt(seen), owners, self.clock())
+
+        for _ in range(HELD_TRIES):
+            if isinstance(outcome, Taken) and asking.takes(outcome.channel):
+                hold = replace(hold, owners=(*hold.owners, outcome.owner_uuid))
+            elif outcome is not STALE:
+                return outcome
+            outcome = await self.store.commit_held(hold, making_way)
+        return STALE
 
 
 def settled(asking: Asking, outcome: Outcome) -> Any:
@@ -173,12 +184,19 @@ def _commit(asking: Asking, before: Reach | None, after: Reach) -> Commit:
     return Commit((event.change(before, after),), asking.actor, asking.request_id, asking.keep)
 
 
-def _with_way_made(commit: Commit, given_up: Change) -> Commit:
-    first, *others = commit.changes
-    if first.before is not None:
+def _with_way_made(asking: Asking, commit: Commit, owners: list[Reach], now: int) -> Commit:
+    """The commit, with the step of each owner that gives up what it has of what is wanted."""
+    wanted = [one for one in commit.change.after.channels if asking.takes(one)]
+    ways = [(owner, contact_channel.make_way(owner, wanted, now)) for owner in owners]
+    given_up = [
+        Change(event.Kind.CHANNEL_MOVED_AWAY, owner, after)
+        for owner, after in ways
+        if after is not owner
+    ]
+    first = commit.change
+    if given_up and first.before is not None:
         first = replace(first, kind=event.Kind.CHANNEL_MOVED_HERE)
-    others = [one for one in others if one.after.uuid != given_up.after.uuid]
-    return replace(commit, changes=(first, *others, given_up))
+    return replace(commit, changes=(first, *given_up))
 
 
 def _judged(asking: Asking, seen: Reach | None, rule: Callable[[], Page]) -> Page:

@@ -31,7 +31,7 @@ class Contacts:
         """A new contact, with a new UUID unless one is given."""
         named = uuid or str(uuid4())
         outcome = await self._changing.create(
-            asking, lambda now: contacts.create(asking.team_id, named, wanted, now)
+            asking, named, lambda now: contacts.create(asking.team_id, named, wanted, now)
         )
         saved: Contact = settled(asking, outcome)
         return saved

@@ -11,9 +11,9 @@ from reachbook import address as addresses
 from reachbook import contact as contacts
 from reachbook.address import Address
 from reachbook.contact import Contact, WantedContact
-from reachbook.contact_channel import OnConflict, Wanted
+from reachbook.contact_channel import Wanted
 from reachbook.credential import TeamId
-from reachbook.reach import ContactChannel, Named, pick
+from reachbook.reach import ContactChannel, Named, has_address, pick
 from reachbook.service.changing import Asking, Changing, settled
 from reachbook.service.lookup import look_up
 from reachbook.storage import Directory, Taken
@@ -46,10 +46,10 @@ class Resolving:
         wanted = Wanted(sought.address, info_channel=sought.scope or "")
         new = replace(create, channels=(wanted, *create.channels))
         named = str(uuid4())
-        refusing = replace(asking, on_conflict=OnConflict.REFUSE)
+        finding = replace(asking, stays=sought.address)
         for _ in range(TRIES):
             outcome = await self._changing.create(
-                refusing, lambda now: contacts.create(asking.team_id, named, new, now)
+                finding, named, lambda now: contacts.create(asking.team_id, named, new, now)
             )
             if not _is_ours(outcome, sought):
                 saved: Contact = settled(asking, outcome)
@@ -90,8 +90,7 @@ def _is_ours(outcome: object, sought: Sought) -> bool:
     return (
         isinstance(outcome, Taken)
         and outcome.channel is not None
-        and outcome.channel.channel_type == sought.address.channel_type
-        and outcome.channel.identity == sought.address.identity
+        and has_address(outcome.channel, sought.address)
     )
 
 

@@ -3,6 +3,7 @@
 from reachbook.storage.commit import (
     STALE,
     Commit,
+    Hold,
     Keep,
     Kept,
     Outcome,
@@ -19,6 +20,7 @@ __all__ = [
     "STALE",
     "Commit",
     "Directory",
+    "Hold",
     "Keep",
     "Kept",
     "Outcome",

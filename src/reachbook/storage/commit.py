@@ -59,6 +59,18 @@ class Commit(Struct, frozen=True):
         return self.change.after is self.change.before
 
 
+class Hold(Struct, frozen=True):
+    """The contacts that are held while a commit is decided.
+
+    They are the one that is to change, read as a `page`, and those who may have to make way.
+    """
+
+    team_id: int
+    page: type[Reach]
+    uuid: str
+    owners: tuple[str, ...] = ()
+
+
 class Saved(Struct, frozen=True):
     """The commit holds; `after` is the contact with every number the store gave."""
 

@@ -9,7 +9,8 @@ from reachbook.errors import Reason, Refusal
 from reachbook.storage.commit import Commit
 
 Row = Sequence[Any]
-Decide = Callable[[list[Row]], Commit]
+Read = tuple[str, str]  # the name of a statement, and the UUID of the contact it is asked for
+Decide = Callable[[list[list[Row]]], Commit]
 
 RETRY_AFTER = 1
 
@@ -48,8 +49,8 @@ class Engine(Protocol):
         May raise `MovedError` or `AlreadyThereError`; then nothing was written.
         """
 
-    async def decide(self, statement: str, team_id: int, uuid: str, rule: Decide) -> Commit:
-        """Read a contact, let `rule` decide and write its commit, while nobody else may."""
+    async def decide(self, team_id: int, reads: Sequence[Read], rule: Decide) -> Commit:
+        """Read contacts, let `rule` decide and write its commit, while nobody else may."""
 
     async def keep(self, row: tuple[object, ...]) -> bool:
         """Keep an answer by itself; False when its key is in use."""

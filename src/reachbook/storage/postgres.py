@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import defaultdict, deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, TypeVar, cast
 
 import asyncpg
@@ -21,6 +21,7 @@ from reachbook.storage.engine import (
     AlreadyThereError,
     Decide,
     MovedError,
+    Read,
     Row,
     in_progress,
     unavailable,
@@ -83,12 +84,16 @@ class Postgres:
     async def commit(self, commit: Commit) -> Commit:
         return await self._contended(lambda connection: self._apply(connection, commit))
 
-    async def decide(self, statement: str, team_id: int, uuid: str, rule: Decide) -> Commit:
+    async def decide(self, team_id: int, reads: Sequence[Read], rule: Decide) -> Commit:
         async def once(connection: Connection) -> Commit:
             async with transaction(connection):
-                await connection.fetch(self._sql["lock_contact"], team_id, uuid)
-                rows = await connection.fetch(self._sql[statement], team_id, uuid)
-                commit = await self._numbered(connection, rule(cast("list[Row]", rows)))
+                uuids = [uuid for _, uuid in reads]
+                await connection.fetch(self._sql["lock_contacts"], team_id, uuids)
+                found = [
+                    cast("list[Row]", await connection.fetch(self._sql[statement], team_id, uuid))
+                    for statement, uuid in reads
+                ]
+                commit = await self._numbered(connection, rule(found))
                 await self._take_steps(connection, commit)
                 return commit
 
@@ -139,15 +144,12 @@ class Postgres:
         return commit
 
     async def _take_steps(self, connection: Connection, commit: Commit) -> None:
-        """Inside a transaction: those who make way first, rows locked in the order of their ids."""
+        """Inside a transaction: those who make way first."""
         if commit.change.kind is Kind.ERASED:
             await self._forget(connection, commit)
         await self._keep(connection, commit)
         if commit.is_empty():
             return
-        if len(commit.changes) > 1:
-            ids = [one.after.id for one in commit.changes]
-            await connection.fetch(self._sql["lock_contacts"], commit.change.after.team_id, ids)
         for change in reversed(commit.changes):
             if _is_whole(change):
                 await self._write_contact(connection, change)

@@ -7,6 +7,7 @@ Writes queue for one thread (`sqlite_writer`) and are durable when they are answ
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from pathlib import Path
 from typing import cast
 
@@ -23,6 +24,7 @@ from reachbook.storage.engine import (
     AlreadyThereError,
     Decide,
     MovedError,
+    Read,
     Row,
     unavailable,
     unfit,
@@ -100,12 +102,14 @@ class Sqlite:
     async def commit(self, commit: Commit) -> Commit:
         return await self._writer.run(lambda connection: self._apply(connection, commit))
 
-    async def decide(self, statement: str, team_id: int, uuid: str, rule: Decide) -> Commit:
-        return await self._writer.run(
-            lambda connection: self._apply(
-                connection, rule(_rows(connection, self._sql[statement], team_id, uuid))
-            )
-        )
+    async def decide(self, team_id: int, reads: Sequence[Read], rule: Decide) -> Commit:
+        def job(connection: apsw.Connection) -> Commit:
+            found = [
+                _rows(connection, self._sql[statement], team_id, uuid) for statement, uuid in reads
+            ]
+            return self._apply(connection, rule(found))
+
+        return await self._writer.run(job)
 
     async def keep(self, row: tuple[object, ...]) -> bool:
         return bool(await self.write("keep_answer", *row))

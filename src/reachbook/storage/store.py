@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 from msgspec import Struct
@@ -11,10 +11,20 @@ from msgspec import Struct
 from reachbook.contact import Contact
 from reachbook.credential import Credential, TeamId
 from reachbook.measures import Measures
-from reachbook.reach import ContactChannel, Page
+from reachbook.reach import ContactChannel, Page, Reach
 from reachbook.storage import commit as commits
 from reachbook.storage import migrations
-from reachbook.storage.commit import STALE, Commit, Keep, Kept, Outcome, Replayed, Saved, Taken
+from reachbook.storage.commit import (
+    STALE,
+    Commit,
+    Hold,
+    Keep,
+    Kept,
+    Outcome,
+    Replayed,
+    Saved,
+    Taken,
+)
 from reachbook.storage.engine import AlreadyThereError, Engine, MovedError, Row, unfit
 from reachbook.storage.rows import PAGES, channel_of, contact_of, credential_of, kept_of
 
@@ -64,22 +74,25 @@ class Store:
         return await self._look_again(lambda: self.engine.commit(commit), lambda: commit)
 
     async def commit_held(
-        self,
-        page: type[Page],
-        team_id: TeamId,
-        uuid: str,
-        attempt: Callable[[Page | None], Commit],
+        self, hold: Hold, attempt: Callable[[Any, list[Reach]], Commit]
     ) -> Outcome:
-        """Read, decide and write while the contact is held, for who has lost too many races."""
-        statement, made_of = PAGES[page]
+        """Read, decide and write while contacts are held.
+
+        `attempt` is given the contact that is to change, as the page that `hold` names, and the
+        owners that are there.
+        """
+        reads = [(PAGES[hold.page][0], hold.uuid)]
+        reads += [(PAGES[Reach][0], uuid) for uuid in hold.owners]
         attempted: list[Commit] = []
 
-        def decide(rows: list[Row]) -> Commit:
-            attempted[:] = [attempt(made_of(rows, team_id))]
+        def decide(found: list[list[Row]]) -> Commit:
+            seen = PAGES[hold.page][1](found[0], hold.team_id)
+            owners = (PAGES[Reach][1](rows, hold.team_id) for rows in found[1:])
+            attempted[:] = [attempt(seen, [one for one in owners if one])]
             return attempted[0]
 
         return await self._look_again(
-            lambda: self.engine.decide(statement, team_id, uuid, decide), lambda: attempted[0]
+            lambda: self.engine.decide(hold.team_id, reads, decide), lambda: attempted[0]
         )
 
     async def kept_answer(self, team_id: int, key: str, expired_before: int) -> Replayed | None:

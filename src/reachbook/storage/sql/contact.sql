@@ -126,10 +126,7 @@ SET deleted = $4, erased = $5, first = $6, last = $7, display_name = $8, avatar 
     assigned_user_id = $10, external_id = $11, is_opted_out = $12, custom = $13, tags = $14
 WHERE team_id = $1 AND id = $2 AND rev = $3;
 
--- name: lock_contact [postgres]
--- Hold one contact's row: for a change that lost too many races to try again without.
-SELECT id FROM contact WHERE team_id = $1 AND uuid = $2 FOR UPDATE;
-
 -- name: lock_contacts [postgres]
--- Hold several contacts' rows, in the order of their ids, so that no two can wait for one another.
-SELECT id FROM contact WHERE team_id = $1 AND id = ANY ($2::bigint[]) ORDER BY id FOR UPDATE;
+-- Hold contacts' rows, in the order of their ids, so that no two can wait for one another: for a
+-- change that lost too many races to try again without, and for one that takes addresses away.
+SELECT id FROM contact WHERE team_id = $1 AND uuid = ANY ($2::text[]) ORDER BY id FOR UPDATE;
