@@ -95,7 +95,7 @@ def test_a_parameter_of_our_own_paths_is_what_the_query_is_decoded_into() -> Non
             if getattr(operation.says, "query", None) is None or method == "HEAD":
                 continue
             _, named = msgspec.json.schema_components([operation.says.query])
-            [shape] = named.values()
+            shape = named[operation.says.query.__name__]
             said = {
                 one["name"]: bounds(one["schema"])
                 for one in described.operation(method, route.path)["parameters"]
@@ -107,7 +107,8 @@ def test_a_parameter_of_our_own_paths_is_what_the_query_is_decoded_into() -> Non
 def bounds(schema: Json) -> Json:
     """The type and the bounds of a schema; one that may be null is what it is otherwise."""
     one = schema.get("anyOf", [schema])[0]
-    return {key: one.get(key) for key in ("type", "minimum", "maximum")}
+    told = {key: one.get(key) for key in ("type", "minimum", "maximum")}
+    return {**told, "named": one.get("$ref", "").rpartition("/")[2]}
 
 
 def test_everything_that_is_taken_and_given_to_a_caller_has_an_example() -> None:

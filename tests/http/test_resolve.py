@@ -150,6 +150,19 @@ async def test_what_else_is_taken_is_a_conflict(book: Book) -> None:
     assert await resolve(book, {"channel_id": PHONE}) == NOBODY_OWNS_IT
 
 
+async def test_what_else_is_taken_can_be_moved(book: Book) -> None:
+    """But never the address that is looked for: its owner is the answer."""
+    owner = await book.contact(("email", EMAIL))
+    body = {"channel_id": PHONE, "create": {"email": EMAIL}}
+
+    told = await asyncio.gather(*(resolve(book, body, "?on_conflict=move") for _ in range(8)))
+
+    assert [one["created"] for one in told].count(True) == 1
+    assert len({one["contact"]["uuid"] for one in told}) == 1
+    assert told[0]["contact"]["email"] == EMAIL
+    assert (await book.ask("GET", f"/v2/contact/{owner}/channels")).json() == []
+
+
 async def test_a_found_owner_is_an_answer_that_a_key_keeps(book: Book) -> None:
     """A write that changes nothing is replayed as one that does."""
     uuid = await book.contact(("phone", PHONE))
@@ -239,6 +252,7 @@ async def test_explain_tells_how_it_was_read(
         ("", {"channel_id": PHONE, "create": {"frist": "A"}}, "unknown_name", "first"),
         ("?explian=true", {"channel_id": PHONE}, "unknown_name", "explain"),
         ("?representation=integer_ids", {"channel_id": PHONE}, "unknown_name", "explain"),
+        ("?on_conflict=steal", {"channel_id": PHONE}, "bad_value", "on_conflict"),
         ("?explain=perhaps", {"channel_id": PHONE}, "bad_value", "explain"),
         ("/batch", {"adresses": []}, "unknown_name", "addresses"),
         ("/batch?explain=true", {"addresses": []}, "unknown_name", ""),

@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import cast
 
 from msgspec import Raw
+from msgspec.structs import replace
 
 from reachbook.contact import Contact
+from reachbook.contact_channel import OnConflict
 from reachbook.errors import Reason, Refusal
 from reachbook.http import examples
 from reachbook.http.contact_channel import BAD_NEW_ADDRESS
@@ -21,6 +23,12 @@ from reachbook.wire.request import decode
 
 EXPLAIN = Parameter(
     "explain", bool, "Tell how the address was read and which rule joined it to its owner."
+)
+ON_CONFLICT = Parameter(
+    "on_conflict",
+    OnConflict,
+    "What happens when somebody owns another address of the contact to make: `move` takes it from "
+    "them. The address that is looked for is never taken: its owner is the answer.",
 )
 TAKEN = (Reason.ADDRESS_TAKEN, Reason.EXTERNAL_ID_TAKEN)
 
@@ -39,7 +47,7 @@ TAKEN = (Reason.ADDRESS_TAKEN, Reason.EXTERNAL_ID_TAKEN)
         {"found": examples.FOUND, "explained": examples.EXPLAINED, "nobody": examples.NOBODY},
     ),
     refuses=(*BAD_NEW_ADDRESS, Reason.UNKNOWN_NAME, *TAKEN),
-    parameters=(EXPLAIN,),
+    parameters=(EXPLAIN, ON_CONFLICT),
     query=ResolveQuery,
     may_write=True,
 )
@@ -49,7 +57,7 @@ async def one(request: Request) -> Answer:
     Any number of simultaneous calls for one address give one contact, and `created` is true
     exactly once. Without `create` this only looks, and a read-only credential may use it.
     """
-    explain = request.query(ResolveQuery).explain
+    query = request.query(ResolveQuery)
     wanted = decode(await request.body(), own.ResolveRequest)
     region = None
     if wanted.create is not None:
@@ -60,14 +68,14 @@ async def one(request: Request) -> Answer:
 
     def encode(resolved: Resolved) -> Answer:
         body = _body(resolved)
-        if explain:
+        if query.explain:
             body.explain = own.explained(wanted.channel_id, sought.address, resolved.channel)
         return request.answer(body)
 
     def encode_new(after: Reach) -> Answer:
         return encode(made(cast("Contact", after), sought.address))
 
-    asking = request.asking(encode_new)
+    asking = replace(request.asking(encode_new), on_conflict=query.on_conflict)
     resolved = await request.service.resolving.one(asking, sought, create)
     if create is None or resolved.created:
         return encode(resolved)

@@ -61,9 +61,10 @@ class FeedQuery(Struct, frozen=True):
 
 
 class ResolveQuery(Struct, frozen=True):
-    """Whether to tell how an address was read and which rule joined it to its owner."""
+    """Whether to tell how an address was read, and what to do about a new contact's others."""
 
     explain: bool = False
+    on_conflict: OnConflict = OnConflict.REFUSE
 
 
 def options(raw: bytes) -> Options:
