@@ -79,12 +79,22 @@ def test_an_added_channel_is_told_with_nothing_before() -> None:
 
 def test_a_removed_channel_is_told_with_nothing_after() -> None:
     before = page(*TWO_PHONES)
-    after = contact_channel.remove(before, name("phone", "15105553344"), NOW)
+    after = contact_channel.remove(before, name("phone", "14155551234"), NOW)
 
     was, now = told(before, after)
 
-    assert [one["channel_id"] for one in was["channels"]] == ["15105553344"]
+    assert [one["channel_id"] for one in was["channels"]] == ["14155551234"]
     assert now == {"channels": []}
+
+
+def test_a_channel_that_becomes_primary_without_a_change_of_its_own_is_told() -> None:
+    before = page(*TWO_PHONES)
+    removed = contact_channel.remove(before, name("phone", "15105553344"), NOW)
+    for after in (removed, contact_channel.make_primary(before, 2, NOW)):
+        was, now = told(before, after)
+
+        assert [one["primary"] for one in was["channels"]] == [True, False]
+        assert {one["channel_id"]: one["primary"] for one in now["channels"]}["14155551234"]
 
 
 def test_a_changed_channel_is_told_with_its_old_value_and_its_new_one() -> None:

@@ -9,11 +9,11 @@ from __future__ import annotations
 from enum import StrEnum
 
 import msgspec
-from msgspec import Struct
+from msgspec import UNSET, Struct, UnsetType
 from msgspec.structs import asdict
 
 from reachbook.contact import Contact
-from reachbook.reach import Reach
+from reachbook.reach import ContactChannel, Reach, primaries
 
 _NOT_TOLD = frozenset({"team_id", "id", "rev", "updated", "created", "channels"})
 
@@ -50,6 +50,12 @@ class Happened(Struct, frozen=True):
     seq: int | None
 
 
+class ToldChannel(ContactChannel, frozen=True):
+    """A channel as an event keeps it: with whether it is the primary one of its type."""
+
+    primary: bool | UnsetType = UNSET
+
+
 class Change(Struct, frozen=True):
     """One contact moving from one revision to the next; `before` is null when it is made."""
 
@@ -68,8 +74,8 @@ def told(one: Change) -> tuple[str | None, str | None]:
     before, after = one.before, one.after
     if one.kind is Kind.ERASED:
         return None, None
-    old = {each.id: each for each in before.channels} if before else {}
-    new = {each.id: each for each in after.channels}
+    old = _told_channels(before) if before else {}
+    new = _told_channels(after)
     was: dict[str, object] = {
         "channels": [each for key, each in old.items() if new.get(key) != each]
     }
@@ -100,6 +106,11 @@ def _kind(before: Reach | None, after: Reach) -> Kind:
 def fields(contact: Contact) -> dict[str, object]:
     """What an event can tell of a contact beside its channels."""
     return {key: value for key, value in asdict(contact).items() if key not in _NOT_TOLD}
+
+
+def _told_channels(reach: Reach) -> dict[int, ToldChannel]:
+    first = {one.id for one in primaries(reach)}
+    return {one.id: ToldChannel(**asdict(one), primary=one.id in first) for one in reach.channels}
 
 
 def _text(value: dict[str, object]) -> str:

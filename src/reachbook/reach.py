@@ -134,9 +134,10 @@ def primary(channels: Sequence[ContactChannel]) -> ContactChannel | None:
     )
 
 
-def is_primary(reach: Reach, channel: ContactChannel) -> bool:
-    """Whether a channel is the primary one of its type."""
-    return primary(matching(reach, Named(channel.channel_type))) is channel
+def primaries(reach: Reach) -> list[ContactChannel]:
+    """The primary channel of each type."""
+    types = dict.fromkeys(one.channel_type for one in reach.channels)
+    return [pick(reach, Named(channel_type)) for channel_type in types]
 
 
 def no_channel(named: Named) -> Refusal:

@@ -87,7 +87,8 @@ async def test_it_works(book: Book) -> None:
     touched = [[one["channel_id"] for one in replaced[side]["channels"]] for side in BOTH]
     assert touched == [[TWO], ["12125550199"]]
     assert replaced["before"]["channels"][0]["id"] == replaced["after"]["channels"][0]["id"]
-    assert [len(removed[side]["channels"]) for side in BOTH] == [1, 0]
+    told_of = [{one["id"]: one["primary"] for one in removed[side]["channels"]} for side in BOTH]
+    assert [list(one.values()) for one in told_of] == [[True, False], [True]]
     assert (updated["before"]["last"], updated["after"]["last"]) == ("", "Liddell")
     assert "first" not in updated["after"]
     assert deleted["after"]["deleted"] == deleted["at"]
@@ -95,6 +96,27 @@ async def test_it_works(book: Book) -> None:
 
 
 BOTH = ("before", "after")
+
+
+async def test_the_channels_that_events_tell_of_add_up_to_the_present(book: Book) -> None:
+    """Which of them are primary included, whether a channel was made so or became so."""
+    uuid = await book.contact(("phone", ONE), ("phone", TWO), ("email", EMAIL))
+    first, second, _ = await ok(book, "GET", f"/x/contact/{uuid}/channels")
+    steps = [
+        ("POST", f"/channel/{second['id']}/primary", None),
+        ("PATCH", f"/channel/{first['id']}", {"held": True, "consent": "opted_in"}),
+        ("DELETE", f"/channel/{second['id']}", None),
+    ]
+    for method, path, body in steps:
+        await ok(book, method, f"/x/contact/{uuid}{path}", body)
+
+        told: dict[str, Any] = {}
+        for event in (await history(book, uuid))["events"][::-1]:
+            for one in (event["before"] or {}).get("channels", []):
+                assert told.pop(one["id"]) == one
+            told |= {one["id"]: one for one in event["after"]["channels"]}
+        present = await ok(book, "GET", f"/x/contact/{uuid}/channels")
+        assert [told[key] for key in sorted(told, key=lambda id_: int(id_[3:]))] == present
 
 
 async def test_an_event_names_who_did_it_and_in_which_request(book: Book) -> None:

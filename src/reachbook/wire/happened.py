@@ -11,9 +11,8 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from reachbook import moment
 from reachbook.errors import Reason, Refusal
-from reachbook.event import Happened
+from reachbook.event import Happened, ToldChannel
 from reachbook.event import Kind as Event
-from reachbook.reach import ContactChannel
 from reachbook.wire.answer import Moment, StringIdsContact, Tag, Uuid
 from reachbook.wire.own import KnownChannel, told_channel
 
@@ -108,13 +107,14 @@ def _told(team_id: int, uuid: str, text: str | None) -> dict[str, Any] | None:
     if text is None:
         return None
     told: dict[str, Any] = msgspec.json.decode(text)
-    channels = msgspec.convert(told.pop("channels", []), list[ContactChannel])
+    channels = msgspec.convert(told.pop("channels", []), list[ToldChannel])
     for name in ("deleted", "erased"):
         if told.get(name) is not None:
             told[name] = moment.exact(told[name])
     if "tags" in told:
         told["tags"] = [Tag(number) for number in told["tags"]]
-    return {"channels": [told_channel(team_id, uuid, one) for one in channels], **told}
+    shown = [told_channel(team_id, uuid, one, primary=one.primary) for one in channels]
+    return {"channels": shown, **told}
 
 
 def _bad_cursor() -> Refusal:

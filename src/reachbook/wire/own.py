@@ -11,10 +11,10 @@ from msgspec.structs import replace as with_fields
 
 from reachbook import address as addresses
 from reachbook import explain, moment
-from reachbook.contact import WantedContact
+from reachbook.contact import MAX_TAGS, WantedContact
 from reachbook.contact_channel import Patch, Wanted
 from reachbook.errors import Kind, Reason, Refusal
-from reachbook.reach import Consent, ContactChannel, HeldReason, Reach, is_primary
+from reachbook.reach import Consent, ContactChannel, HeldReason, Reach, primaries
 from reachbook.wire.answer import (
     Address,
     ChannelType,
@@ -22,6 +22,7 @@ from reachbook.wire.answer import (
     InfoChannel,
     Moment,
     StringIdsContact,
+    Tag,
     Uuid,
 )
 from reachbook.wire.request import ChannelRequest, ContactRequest, Text, Typed, contact_of
@@ -43,9 +44,7 @@ class KnownChannel(Struct, kw_only=True):
     info_channel: InfoChannel | UnsetType = UNSET
     created: Moment
     updated: Moment
-    primary: (
-        Annotated[bool, Meta(description="Of its type. An event does not tell.")] | UnsetType
-    ) = UNSET
+    primary: Annotated[bool, Meta(description="Of its type.")] | UnsetType = UNSET
     label: str
     held: bool
     held_reason: HeldReason | None
@@ -58,10 +57,18 @@ class StrictChannel(ChannelRequest, forbid_unknown_fields=True):
     """A channel of a contact to make, without keys that we do not know."""
 
 
+class StrictTag(Tag, forbid_unknown_fields=True):
+    """A tag of a contact to make, likewise."""
+
+
+StrictTags = Annotated[list[StrictTag], Meta(extra_json_schema={"maxItems": MAX_TAGS})]
+
+
 class NewContact(ContactRequest, forbid_unknown_fields=True):
     """The contact to make when nobody owns the address, without keys that we do not know."""
 
     contact_channels: list[StrictChannel] | None = None  # type: ignore[assignment]
+    tags: StrictTags | UnsetType | None = UNSET  # type: ignore[assignment]
 
 
 class SoughtRequest(Struct, forbid_unknown_fields=True):
@@ -132,18 +139,21 @@ class BatchBody(Struct):
 
 def known_channel(reach: Reach, one: ContactChannel) -> KnownChannel:
     """A channel of a contact as it stands."""
-    shown = told_channel(reach.team_id, reach.uuid, one)
-    shown.primary = is_primary(reach, one)
-    return shown
+    return told_channel(reach.team_id, reach.uuid, one, primary=one in primaries(reach))
 
 
 def known_channels(reach: Reach) -> list[KnownChannel]:
     """The contact's whole list, oldest first."""
-    return [known_channel(reach, one) for one in reach.channels]
+    first = primaries(reach)
+    return [
+        told_channel(reach.team_id, reach.uuid, one, primary=one in first) for one in reach.channels
+    ]
 
 
-def told_channel(team_id: int, uuid: str, one: ContactChannel) -> KnownChannel:
-    """A channel as an event tells it: which one is primary is for the whole list to say."""
+def told_channel(
+    team_id: int, uuid: str, one: ContactChannel, *, primary: bool | UnsetType
+) -> KnownChannel:
+    """A channel, and whether it is the primary one of its type."""
     return KnownChannel(
         id=f"ch_{one.id:03d}",
         team_id=team_id,
@@ -154,6 +164,7 @@ def told_channel(team_id: int, uuid: str, one: ContactChannel) -> KnownChannel:
         info_channel=one.info_channel or UNSET,
         created=moment.in_seconds(one.created),
         updated=moment.in_seconds(one.updated),
+        primary=primary,
         label=one.label,
         held=one.held_reason is not None,
         held_reason=one.held_reason,
