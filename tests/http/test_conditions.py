@@ -110,6 +110,21 @@ async def test_any_revision_and_any_representation_match(book: Book) -> None:
         assert (await ask(book, put, names, {"if-match": tag})).status_code == 200
 
 
+async def test_a_list_may_come_on_several_lines(book: Book) -> None:
+    """As RFC 9110 (5.3) has it, and as some proxies write it."""
+    names = await alice(book)
+    path = f"/v2/contact/{names['uuid']}"
+    key = ("authorization", book.bob.by_key()["authorization"])
+
+    async def two_lines(method: str, name: str) -> int:
+        tags = [(name, '"9-string_ids"'), (name, '"1-string_ids"')]
+        answer = await book.client.request(method, path, headers=[key, *tags], json={"first": "x"})
+        return answer.status_code
+
+    assert await two_lines("GET", "if-none-match") == 304
+    assert await two_lines("PUT", "if-match") == 200
+
+
 async def test_what_is_not_there_is_404_first(book: Book) -> None:
     names, stale = await alice(book), {"if-match": '"9-string_ids"'}
     for what in ONE_CONTACT:

@@ -206,11 +206,9 @@ def refused(no: Refusal, scope: Scope, representation: Representation) -> Answer
 
 
 def header(scope: Scope, name: bytes) -> str | None:
-    """The first header of a name, given in lower case."""
-    for key, value in scope["headers"]:
-        if key == name:
-            return cast("bytes", value).decode("latin-1")
-    return None
+    """The header of a name, given in lower case; one sent on several lines is their list."""
+    lines: list[bytes] = [value for key, value in scope["headers"] if key == name]
+    return b", ".join(lines).decode("latin-1") if lines else None
 
 
 def _too_large() -> Refusal:
