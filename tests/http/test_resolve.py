@@ -250,6 +250,12 @@ async def test_explain_tells_how_it_was_read(
         ("", {"chanel_id": PHONE}, "unknown_name", "channel_id"),
         ("", {"channel_id": PHONE, "crate": {}}, "unknown_name", "create"),
         ("", {"channel_id": PHONE, "create": {"frist": "A"}}, "unknown_name", "first"),
+        (
+            "",
+            {"channel_id": PHONE, "create": {"tags": [{"tag_id": 1, "tag": 2}]}},
+            "unknown_name",
+            "tag_id",
+        ),
         ("?explian=true", {"channel_id": PHONE}, "unknown_name", "explain"),
         ("?representation=integer_ids", {"channel_id": PHONE}, "unknown_name", "explain"),
         ("?on_conflict=steal", {"channel_id": PHONE}, "bad_value", "on_conflict"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Annotated, Any
 
 import msgspec
@@ -13,7 +14,7 @@ from reachbook.errors import Kind, Reason, Refusal
 from reachbook.wire.answer import ChannelType as ChannelName
 from reachbook.wire.answer import Moment, Uuid
 from reachbook.wire.query import moment
-from reachbook.wire.request import ContactRequest, Typed, contact_uuid
+from reachbook.wire.request import ContactRequest, Typed, blaming, contact_uuid
 
 MAX_ROWS = 1000
 MAX_PAGE = 500
@@ -111,11 +112,19 @@ def searched(request: SearchRequest) -> list[Address]:
     count = sum(len(one.channel_ids) for one in request.contact_channels)
     if count > MAX_ROWS:
         raise too_many("channel_ids", count, MAX_ROWS)
-    return [
-        sought(one.channel_type, value)
-        for one in request.contact_channels
-        for value in one.channel_ids
-    ]
+    return list(_each_sought(request))
+
+
+def _each_sought(request: SearchRequest) -> Iterator[Address]:
+    for index, entry in enumerate(request.contact_channels):
+        where = f"contact_channels[{index}]"
+        for number, value in enumerate(entry.channel_ids):
+            places = {
+                "channel_id": f"{where}.channel_ids[{number}]",
+                "channel_type": f"{where}.channel_type",
+            }
+            with blaming(places):
+                yield sought(entry.channel_type, value)
 
 
 def deleted(request: BulkDeleteRequest) -> list[str]:

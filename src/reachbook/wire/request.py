@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
 from typing import Annotated, Any, TypeVar, cast, get_args
@@ -151,10 +151,10 @@ def _decoder(shape: type[Struct]) -> msgspec.json.Decoder[Any]:
 def _invalid(complaint: str, shape: type[Struct]) -> Refusal:
     missing = _MISSING.search(complaint)
     unknown = _UNKNOWN.search(complaint)
-    if unknown:
-        return unknown_name("key", unknown[1], _names(shape))
     where = _WHERE.search(complaint)
     path = where[1] if where else ""
+    if unknown:
+        return unknown_name("key", unknown[1], _struct_at(shape, path).__struct_fields__)
     if missing:
         field = f"{path}.{missing[1]}" if path else missing[1]
         return Refusal(
@@ -168,12 +168,12 @@ def _invalid(complaint: str, shape: type[Struct]) -> Refusal:
     return Refusal(Reason.WRONG_TYPE, sentence, fields={field: said})
 
 
-def _names(shape: type[Struct]) -> Iterator[str]:
-    """Every key that a body and what stands in it may have."""
-    for field in msgspec.structs.fields(shape):
-        yield field.encode_name
-        for inner in _structs(field.type):
-            yield from _names(inner)
+def _struct_at(shape: type[Struct], path: str) -> type[Struct]:
+    """The struct that stands at a path like create.tags[...]."""
+    for name in path.split("."):
+        kinds = {one.encode_name: one.type for one in msgspec.structs.fields(shape)}
+        shape = next(_structs(kinds.get(name.partition("[")[0])), shape)
+    return shape
 
 
 def _structs(kind: Any) -> Iterator[type[Struct]]:
@@ -195,7 +195,8 @@ def _wanted(request: ChannelRequest, region: str | None) -> Wanted:
 
 def _wanted_channels(request: ContactRequest, region: str | None) -> Iterator[Wanted]:
     for index, one in enumerate(request.contact_channels or ()):
-        with _blaming("", f"contact_channels[{index}]."):
+        fields = ChannelRequest.__struct_fields__
+        with blaming({field: f"contact_channels[{index}].{field}" for field in fields}):
             yield _wanted(one, region)
 
 
@@ -207,7 +208,7 @@ def _view(
         return UNSET
     if not value:
         return None
-    with _blaming("channel_id", kind):
+    with blaming({"channel_id": kind}):
         return addresses.parse(addresses.channel_type(kind), value, region)
 
 
@@ -231,12 +232,12 @@ def _bound_depth(value: object, left: int) -> None:
 
 
 @contextmanager
-def _blaming(said: str, meant: str) -> Iterator[None]:
-    """Blame the field that was sent: `said` at its beginning is written as `meant`."""
+def blaming(places: Mapping[str, str]) -> Iterator[None]:
+    """Blame the place of a body that a field was sent in."""
     try:
         yield
     except Refusal as no:
-        no.fields = {meant + field.removeprefix(said): why for field, why in no.fields.items()}
+        no.fields = {places.get(field, field): why for field, why in no.fields.items()}
         raise
 
 
