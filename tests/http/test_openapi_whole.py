@@ -92,10 +92,11 @@ def test_a_parameter_of_our_own_paths_is_what_the_query_is_decoded_into() -> Non
     endpoints = [(one, one.endpoint) for one in app.ROUTES if isinstance(one.endpoint, Methods)]
     for route, endpoint in endpoints:
         for method, operation in endpoint.operations.items():
-            if getattr(operation.says, "query", None) is None or method == "HEAD":
+            query = getattr(operation.says, "query", None)
+            if query is None or method == "HEAD":
                 continue
-            _, named = msgspec.json.schema_components([operation.says.query])
-            shape = named[operation.says.query.__name__]
+            _, named = msgspec.json.schema_components([query])
+            shape = named[query.__name__]
             said = {
                 one["name"]: bounds(one["schema"])
                 for one in described.operation(method, route.path)["parameters"]

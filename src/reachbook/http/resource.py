@@ -182,7 +182,7 @@ class Resource(Methods[Handler]):
         except Refusal as no:
             answer = refused(no, scope, representation)
         except TimeoutError:
-            answer = refused(_too_slow(), scope, representation)
+            answer = refused(_too_slow(operation), scope, representation)
         spelled = (b"x-representation", representation.encode())
         answer.headers = [spelled, *answer.headers, *scope.get("allowance", ())]
         return answer
@@ -230,10 +230,10 @@ def _permit(caller: Caller, operation: Operation[Handler]) -> None:
         )
 
 
-def _too_slow() -> Refusal:
+def _too_slow(operation: Operation[Any]) -> Refusal:
     return Refusal(
         Reason.STORE_UNAVAILABLE,
-        f"The store did not answer within {STORE_SECONDS} s. Nothing was half done; look again "
-        "before you repeat a write.",
+        f"The store did not answer within {operation.says.seconds:g} s. No contact was half "
+        "changed; look again before you repeat a write.",
         retry_after=1,
     )
