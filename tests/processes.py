@@ -133,11 +133,11 @@ class Home:
         return team, self.json("key", "create", "--team", team)["api_key"]
 
     @contextmanager
-    def serve(self, *arguments: str) -> Iterator[Server]:
-        """A server on a free port, until the block ends."""
+    def serve(self, *arguments: str, err: Path | None = None) -> Iterator[Server]:
+        """A server on a free port, until the block ends; `err` is where its standard error goes."""
         self.directory.parent.mkdir(parents=True, exist_ok=True)
         stem = self.directory.parent / f"serve-{next(_numbers)}"
-        out, err = stem.with_suffix(".out"), stem.with_suffix(".err")
+        out, err = stem.with_suffix(".out"), err or stem.with_suffix(".err")
         with out.open("wb") as to_out, err.open("wb") as to_err:
             process = subprocess.Popen(
                 [PROGRAM, "serve", "--port", "0", *arguments],

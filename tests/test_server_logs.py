@@ -94,6 +94,19 @@ def ask_everything(url: str, token: str) -> int:
     return 10
 
 
+def test_a_line_that_cannot_be_written_is_not_felt(home: Home) -> None:
+    """The disk that standard error goes to is full: requests are answered and counted."""
+    _, api_key = home.team_with_key()
+
+    with home.serve(err=Path("/dev/full")) as server, server.client(api_key) as client:
+        answers = [client.get(path) for path in ("/v1/team", "/v2/contact/7", "/v1/team")]
+        counted = client.get("/metrics").text
+
+    assert [one.status_code for one in answers] == [200, 400, 200]
+    of_team = 'reachbook_requests_total{method="GET",route="/v1/team",status="200"} 2.0'
+    assert of_team in counted
+
+
 async def test_a_bug_is_logged_without_secrets_and_answered_without_a_trace(
     home: Home, database: str
 ) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 import traceback
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
@@ -20,7 +22,7 @@ def configure() -> None:
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             _render,
         ],
-        logger_factory=structlog.BytesLoggerFactory(sys.stderr.buffer),
+        logger_factory=_StandardError,
         cache_logger_on_first_use=True,
     )
     handler = logging.StreamHandler(sys.stderr)
@@ -38,6 +40,23 @@ def where(error: BaseException) -> dict[str, object]:
         "error": type(error).__qualname__,
         "where": [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in frames],
     }
+
+
+class _StandardError:
+    """Writes each line at once. One that cannot be written is lost; the request it tells of is not.
+
+    A disk can be full, and whoever read our standard error can be gone.
+    """
+
+    def __init__(self, *_named: object) -> None:
+        self._file = sys.stderr.fileno()
+
+    def info(self, line: bytes) -> None:
+        """Write a line: past Python's buffer, which keeps one that failed and fails the next."""
+        with suppress(OSError):
+            os.write(self._file, line + b"\n")
+
+    warning = error = info
 
 
 def _render(_logger: object, _method: str, event: Any) -> bytes:
