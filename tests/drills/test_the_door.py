@@ -79,6 +79,23 @@ async def test_garbage_is_refused_in_our_words(server: Server, garbage: bytes) -
     says(await send_raw(server.port, garbage), 400, "malformed_request")
 
 
+async def test_what_is_refused_at_the_door_is_counted_and_logged(server: Server) -> None:
+    before = await refusals(server.port)
+    answer = await send_raw(server.port, b"this is no request\r\n\r\n")
+
+    assert await refusals(server.port) == before + 1
+    assert answer.headers["x-request-id"] in server.log.read_text()
+
+
+async def refusals(port: int) -> float:
+    """How many requests were refused at the door, as `/metrics` has it."""
+    asked = b"GET /metrics HTTP/1.1\r\nhost: book\r\nconnection: close\r\n\r\n"
+    answer = await send_raw(port, asked)
+    name = 'reachbook_refusals_total{error_code="malformed_request"} '
+    counts = [line for line in answer.body.decode().splitlines() if line.startswith(name)]
+    return float(counts[0].removeprefix(name)) if counts else 0
+
+
 async def test_a_known_method_of_another_protocol_is_one_the_path_does_not_take(
     server: Server,
 ) -> None:

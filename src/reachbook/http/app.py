@@ -28,6 +28,7 @@ from reachbook.http.desk import Desk
 from reachbook.http.message import Answer, refused
 from reachbook.http.middleware import Observe
 from reachbook.http.resource import Open, Resource
+from reachbook.measures import Measures
 
 OpenDesk = Callable[[], AbstractAsyncContextManager[Desk]]
 
@@ -91,9 +92,9 @@ def build(open_desk: OpenDesk, *, shows_metrics: bool = True, base_path: str = "
     """
 
     @asynccontextmanager
-    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+    async def lifespan(app: Starlette) -> AsyncIterator[dict[str, Measures]]:
         async with open_desk() as app.state.desk:
-            yield
+            yield {"measures": app.state.desk.measures}
 
     routes = [*ROUTES, METRICS] if shows_metrics else ROUTES
     app = Starlette(

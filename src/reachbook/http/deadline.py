@@ -13,6 +13,7 @@ from typing import Any
 from uuid import uuid4
 
 import msgspec
+import structlog
 from uvicorn.protocols.http.httptools_impl import (
     STATUS_LINE,
     HttpToolsProtocol,
@@ -37,6 +38,8 @@ MAX_MESSAGE_BYTES = 2 * MAX_BODY_BYTES  # a body, what chunks wrap around it, an
 MAX_CONNECTIONS = 1000
 
 _NOT_WAITING = 0.0
+
+log = structlog.stdlib.get_logger()
 
 
 class BoundedProtocol(HttpToolsProtocol):
@@ -187,6 +190,9 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def _refuse(self, no: Refusal) -> None:
         request_id = str(uuid4())
+        self.app_state["measures"].refusal(no.reason.code)
+        client = self.client[0] if self.client else None
+        log.info("refused", request_id=request_id, error_code=no.reason.code, client=client)
         body = msgspec.json.encode(refusal.body(no, Representation.STRING_IDS, request_id))
         headers: list[tuple[str, Any]] = [
             ("content-type", "application/json"),
