@@ -71,6 +71,7 @@ async def test_each_measure_says_what_it_is(book: Book) -> None:
         "reachbook_tokens": "counter",
         "reachbook_writers_waiting": "gauge",
         "reachbook_connections_busy": "gauge",
+        "reachbook_connections_waiting": "gauge",
         "reachbook_workers": "gauge",
     }
     assert all(one.documentation.endswith(".") for one in families.values())
@@ -188,6 +189,7 @@ async def test_nothing_waits_when_nothing_is_under_way(book: Book) -> None:
 
     assert found["reachbook_writers_waiting"] == 0
     assert found["reachbook_connections_busy"] == 0
+    assert found["reachbook_connections_waiting"] == 0
 
 
 # ── several workers ──────────────────────────────────────────────────────────────────────────

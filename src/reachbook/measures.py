@@ -72,6 +72,9 @@ class Measures:
         )
         self.token_known, self.token_new = tokens.labels("yes"), tokens.labels("no")
         self.writers_waiting = self._gauge("writers_waiting", "Writes waiting for the store.")
+        self.connections_waiting = self._gauge(
+            "connections_waiting", "Requests waiting for a database connection."
+        )
         self.connections_busy = self._gauge("connections_busy", "Database connections in use.")
         self._gauge("workers", "Processes that serve, by release.", "version").labels(
             __version__

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING
@@ -50,6 +51,22 @@ _OUT_OF_REACH = (
 )
 
 
+_WORDS: tuple[tuple[type[Exception], str], ...] = (
+    (TimeoutError, "PostgreSQL did not answer in time"),
+    (ConnectionRefusedError, "nothing listens at that host and port"),
+    (socket.gaierror, "its host has no address"),
+    (asyncpg.InvalidAuthorizationSpecificationError, "PostgreSQL refuses the user or the password"),
+    (asyncpg.InvalidCatalogNameError, "PostgreSQL has no database of that name"),
+    (asyncpg.TooManyConnectionsError, "PostgreSQL takes no more connections"),
+    (asyncpg.DiskFullError, "PostgreSQL's disk is full"),
+    (asyncpg.LockNotAvailableError, "somebody else holds what is to be changed"),
+    (asyncpg.QueryCanceledError, "PostgreSQL was told to cancel what we asked"),
+    (asyncpg.OperatorInterventionError, "PostgreSQL is being stopped or started"),
+    (asyncpg.ReadOnlySQLTransactionError, "PostgreSQL takes no writes, as a standby does"),
+    (asyncpg.InsufficientPrivilegeError, "the user of the database may not do this"),
+)
+
+
 class Pool:
     """Connections to one database, lent one at a time."""
 
@@ -84,15 +101,16 @@ class Pool:
     async def connection(self) -> AsyncIterator[Connection]:
         """A connection; what keeps it from answering is a refusal, `store_unavailable`."""
         try:
-            async with self._pool.acquire(timeout=CONNECT_SECONDS) as connection:
-                self._measures.connections_busy.inc()
-                try:
-                    yield connection
-                except (asyncio.CancelledError, *_BROKEN) as error:
-                    await self._give_up(connection, error)
-                    raise
-                finally:
-                    self._measures.connections_busy.dec()
+            connection = await self._lend()
+            self._measures.connections_busy.inc()
+            try:
+                yield connection
+            except (asyncio.CancelledError, *_BROKEN) as error:
+                await self._give_up(connection, error)
+                raise
+            finally:
+                self._measures.connections_busy.dec()
+                await self._pool.release(connection)
         except asyncpg.UniqueViolationError:
             raise AlreadyThereError from None
         except _OUT_OF_REACH as error:
@@ -104,6 +122,13 @@ class Pool:
             await asyncio.wait_for(self._pool.close(), timeout=CLOSE_SECONDS)
         except TimeoutError:
             self._pool.terminate()
+
+    async def _lend(self) -> Connection:
+        self._measures.connections_waiting.inc()
+        try:
+            return await self._pool.acquire(timeout=CONNECT_SECONDS)
+        finally:
+            self._measures.connections_waiting.dec()
 
     async def _give_up(self, connection: Connection, error: BaseException) -> None:
         """What it is doing cannot be known any more, and asking it politely can hang.
@@ -138,6 +163,11 @@ async def _nothing(_connection: object) -> None:
     """What is reset when a connection goes back to the pool."""
 
 
-def _said(error: BaseException) -> str:
-    """What went wrong, in one line; drivers put neither password nor data in these."""
-    return " ".join(str(error).split()) or type(error).__name__
+def _said(error: Exception) -> str:
+    """What went wrong, in our words: a driver's may name hosts, users and databases."""
+    for kind, words in _WORDS:
+        if isinstance(error, kind):
+            return words
+    if isinstance(error, asyncpg.PostgresError):
+        return f"PostgreSQL refuses, with SQLSTATE {error.sqlstate}"
+    return "PostgreSQL cannot be reached"
