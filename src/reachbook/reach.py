@@ -88,9 +88,9 @@ def found(reach: Page | None) -> Page:
     return reach
 
 
-def moment(reach: Reach, now: int) -> int:
+def moment(reach: Reach | None, now: int) -> int:
     """When a change happens: now, but always after the last one, whatever the clocks say."""
-    return max(now, reach.updated + MICROSECOND)
+    return now if reach is None else max(now, reach.updated + MICROSECOND)
 
 
 def has_address(channel: ContactChannel, address: Address) -> bool:

@@ -145,6 +145,8 @@ def _both_tell(events: Sequence[dict[str, Any]]) -> None:
         sides = requests.setdefault(event["request_id"], [set(), set()])
         sides[event["kind"] == "channel_moved_here"] |= lost | got
     assert all(away == here for away, here in requests.values())
+    moments = {(event["request_id"], event["at"]) for event in moved}
+    assert len(moments) == len(requests), "the two sides of a move happened at two moments"
 
 
 async def test_a_contact_made_with_moved_addresses_takes_them_from_each_owner(book: Book) -> None:

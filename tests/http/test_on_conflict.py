@@ -127,6 +127,27 @@ async def test_both_events_tell_what_moved_by_whom_at_once(book: Book) -> None:
     assert sorted(one["kind"] for one in feed[-2:]) == ["channel_moved_away", "channel_moved_here"]
 
 
+@pytest.mark.parametrize("way", EVERY_WAY)
+async def test_as_of_any_moment_the_address_has_one_owner(book: Book, way: str) -> None:
+    """Also when the owner was changed by a host whose clock is ahead."""
+    book.clock.forward(5)
+    owner = await owner_of_one(book)
+    book.clock.forward(-4)
+    other = await book.contact(("phone", TWO))
+
+    taker = await moves(book, way, other)
+
+    [away, here] = [
+        (await ok(book, "GET", f"/x/contact/{one}/history"))["events"][0] for one in (owner, taker)
+    ]
+    assert away["at"] == here["at"]
+    stood = [
+        await ok(book, "GET", f"/x/contact/{one}/channels?as_of={here['at']}")
+        for one in (owner, taker)
+    ]
+    assert [sum(one["channel_id"] == ONE for one in some) for some in stood] == [0, 1]
+
+
 @pytest.mark.parametrize("query", ["", "?on_conflict=refuse"])
 async def test_to_refuse_is_the_default(book: Book, query: str) -> None:
     owner = await owner_of_one(book)

@@ -23,7 +23,7 @@ from reachbook.contact_channel import OnConflict
 from reachbook.credential import TeamId
 from reachbook.errors import Kind, Reason, Refusal
 from reachbook.event import Change
-from reachbook.reach import ContactChannel, Page, Reach, address_taken, has_address
+from reachbook.reach import ContactChannel, Page, Reach, address_taken, has_address, moment
 from reachbook.storage import (
     STALE,
     Commit,
@@ -43,6 +43,7 @@ JITTER_SECONDS = 0.01
 
 Clock = Callable[[], int]
 Rule = Callable[[Page | None, int], Page]
+Attempt = Callable[[Any, int], Commit]
 
 
 class Asking(Struct, frozen=True):
@@ -86,13 +87,13 @@ class Changing:
     async def change(self, asking: Asking, page: type[Page], uuid: str, rule: Rule[Page]) -> Page:
         """Take a contact to its next revision by a rule; what was saved."""
 
-        def attempt(seen: Page | None) -> Commit:
-            return _commit(asking, seen, _judged(asking, seen, lambda: rule(seen, self.clock())))
+        def attempt(seen: Page | None, now: int) -> Commit:
+            return _commit(asking, seen, _judged(asking, seen, lambda: rule(seen, now)))
 
         outcome: Outcome = STALE
         for _ in range(OPTIMISTIC_TRIES):
             seen = await self.store.read(page, asking.team_id, uuid)
-            outcome = await self.store.commit(attempt(seen))
+            outcome = await self.store.commit(attempt(seen, self.clock()))
             if outcome is not STALE:
                 break
             await asyncio.sleep(random.uniform(0, JITTER_SECONDS))
@@ -103,11 +104,11 @@ class Changing:
     async def create(self, asking: Asking, uuid: str, new: Callable[[int], Contact]) -> Outcome:
         """Commit a contact that is not there yet; `new` makes it for a moment."""
 
-        def attempt(_seen: object) -> Commit:
-            return _commit(asking, None, new(self.clock()))
+        def attempt(_seen: object, now: int) -> Commit:
+            return _commit(asking, None, new(now))
 
         hold = Hold(asking.team_id, Contact, uuid)
-        outcome = await self.store.commit(attempt(None))
+        outcome = await self.store.commit(attempt(None, self.clock()))
         return await self._insist(asking, hold, attempt, outcome)
 
     async def once(self, asking: Asking, seen: Page, after: Page) -> Outcome:
@@ -133,17 +134,19 @@ class Changing:
             settled(asking, there)
 
     async def _insist(
-        self, asking: Asking, hold: Hold, attempt: Callable[[Any], Commit], outcome: Outcome
+        self, asking: Asking, hold: Hold, attempt: Attempt, outcome: Outcome
     ) -> Outcome:
         """Decide again while the contact is held, until no race and no owner is in the way.
 
         An owner that `move` takes from is held as well, and gives up what it has of what is
         wanted in the same commit. Whoever took an address from one owner to another meanwhile
-        makes us hold that one, too: the number of those who race bounds the number of turns.
+        makes us hold that one, too: the number of those who race bounds the number of turns. All
+        of it happens at one moment, so that an address has one owner as of any.
         """
 
         def making_way(seen: Reach | None, owners: list[Reach]) -> Commit:
-            return _with_way_made(asking, attempt(seen), owners, self.clock())
+            now = max(moment(one, self.clock()) for one in (seen, *owners))
+            return _with_way_made(asking, attempt(seen, now), owners, now)
 
         for _ in range(HELD_TRIES):
             if isinstance(outcome, Taken) and asking.takes(outcome.channel):
