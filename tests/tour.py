@@ -128,8 +128,15 @@ def as_caller(make: Callable[[Stage], str]) -> Provoke:
     return lambda stage, ask: replace(ask, by={"authorization": make(stage)})
 
 
-def with_body(body: Body | bytes) -> Provoke:
-    return lambda _, ask: replace(ask, body=body) if ask.takes else None
+def malformed(_: Stage, ask: Ask) -> Ask:
+    return replace(ask, body=b"{")
+
+
+def wrong_type(_: Stage, ask: Ask) -> Ask | None:
+    """A stray body is served: a [] everywhere, and any JSON under /v2."""
+    if ask.takes:
+        return replace(ask, body=b"[]")
+    return replace(ask, body=b"[1]") if ask.path.startswith("/x/") else None
 
 
 def with_header(name: str, value: str) -> Provoke:
@@ -159,12 +166,8 @@ def bad_value(_: Stage, ask: Ask) -> Ask:
     return replace(ask, query=query)
 
 
-def too_large(_: Stage, ask: Ask) -> Ask | None:
-    """A key is for one request, so with a key every body is read."""
-    if not ask.takes and "Idempotency-Key" not in ask.parameters:
-        return None
-    by = {**ask.by, "idempotency-key": uuid4().hex}
-    return replace(ask, by=by, body=b" " * (MAX_BODY_BYTES + 1))
+def too_large(_: Stage, ask: Ask) -> Ask:
+    return replace(ask, body=b" " * (MAX_BODY_BYTES + 1))
 
 
 def missing_field(_: Stage, ask: Ask) -> Ask | None:
@@ -259,8 +262,8 @@ PROVOKE: dict[Reason, Provoke] = {
     Reason.UNKNOWN_NAME: with_query("?ghost=1"),
     Reason.BAD_CURSOR: with_query("?cursor=ghost"),
     Reason.TOO_MANY: too_many,
-    Reason.MALFORMED_JSON: with_body(b"{"),
-    Reason.WRONG_TYPE: with_body(b"[]"),
+    Reason.MALFORMED_JSON: malformed,
+    Reason.WRONG_TYPE: wrong_type,
     Reason.MISSING_FIELD: missing_field,
     Reason.BODY_TOO_LARGE: too_large,
     Reason.BAD_UUID: for_contact("42"),

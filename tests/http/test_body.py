@@ -39,6 +39,41 @@ async def test_a_read_or_a_delete_is_served_with_a_stray_body(
         assert answer.status_code == 200, (method, tail)
 
 
+@pytest.mark.parametrize(
+    ("stray", "expected"),
+    [
+        (b"{bad", "malformed_json"),
+        (b"\xff", "malformed_json"),
+        (b"[NaN]", "malformed_json"),
+        (b'{"primary": true}', "unknown_name"),
+        (b"[1]", "wrong_type"),
+        (b"5", "wrong_type"),
+        (b"[]", None),
+        (b" { } ", None),
+    ],
+)
+async def test_a_body_that_nobody_asked_for_is_judged(
+    book: Book, stray: bytes, expected: str | None
+) -> None:
+    """Under /v2 keys are ignored, as everywhere there; under /x what is not known is refused."""
+    uuid = await book.contact(("phone", "15105553344"))
+    [channel] = (await book.ask("GET", f"/x/contact/{uuid}/channels")).json()
+    own = f"/x/contact/{uuid}/channel/{channel['id']}"
+    for method, path in [
+        ("GET", f"/v2/contact/{uuid}"),
+        ("GET", own),
+        ("POST", f"{own}/primary"),
+        ("GET", f"/x/contact/{uuid}/history"),
+        ("DELETE", f"/v2/contact/{uuid}/channel/phone"),
+    ]:
+        answer = await book.ask(method, path, stray)
+
+        vendors = path.startswith("/v2/") and expected != "malformed_json"
+        served = expected is None or vendors
+        code = 200 if served else answer.json()["error_code"]
+        assert (answer.status_code, code) == ((200, 200) if served else (400, expected)), path
+
+
 @pytest.mark.parametrize("kind", [None, "", "text/plain", "application/json; charset=latin-1"])
 @pytest.mark.parametrize("method", ["POST", "PUT"])
 async def test_a_missing_or_odd_content_type_is_served(

@@ -29,6 +29,7 @@ from reachbook.http.message import (
 from reachbook.service import AlreadyAnswered
 from reachbook.wire.query import Options, own
 from reachbook.wire.query import options as read_options
+from reachbook.wire.request import stray
 
 JSON = "application/json"
 
@@ -178,6 +179,8 @@ class Resource(Methods[Handler]):
                 request = Request(
                     desk.service, caller, options, scope, receive, deadline, operation.says.seconds
                 )
+                if operation.says.takes is None and _carries_body(scope):
+                    stray(await request.body(), known=operation.says.query is None)
                 answer = await _once(operation, request)
         except Refusal as no:
             answer = refused(no, scope, representation)
@@ -210,6 +213,11 @@ def _options(operation: Operation[Handler], scope: Scope) -> Options:
         return read_options(scope["query_string"])
     own(scope["query_string"], operation.says.query)
     return Options(Representation.STRING_IDS)
+
+
+def _carries_body(scope: Scope) -> bool:
+    length = header(scope, b"content-length")
+    return length not in (None, "0") or header(scope, b"transfer-encoding") is not None
 
 
 async def _once(operation: Operation[Handler], request: Request) -> Answer:

@@ -109,15 +109,18 @@ def moment(field: str, text: str) -> int:
     return (time - _EPOCH) // timedelta(microseconds=1)
 
 
-def unknown_name(what: str, name: str, known: Iterable[str]) -> Refusal:
-    """The refusal of a key or parameter that we do not know, naming the nearest that we do."""
+def unknown_name(what: str, name: str, known: Iterable[str], place: str = "") -> Refusal:
+    """The refusal of a key or parameter that we do not know, naming the nearest that we do.
+
+    `place` is where in a body it stands.
+    """
     names = sorted(set(known))
     near = get_close_matches(name, names, n=1, cutoff=0)
     hint = f"; the nearest is {near[0]}" if near else "; there are none here"
     return Refusal(
         Reason.UNKNOWN_NAME,
         f"There is no {what} {name!r}{hint}.",
-        fields={name: f"not a known {what}"},
+        fields={f"{place}.{name}" if place else name: f"not a known {what}"},
     )
 
 

@@ -45,6 +45,7 @@ Text = Annotated[
 ]
 Tags = Annotated[list[Tag], Meta(extra_json_schema={"maxItems": contact.MAX_TAGS})]
 Body = TypeVar("Body", bound=Struct)
+ANY_JSON = msgspec.json.Decoder[Any]()
 
 _UUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _WHERE = re.compile(r"`\$\.?([^`]*)`")
@@ -129,17 +130,34 @@ def contact_of(request: ContactRequest, region: str | None) -> WantedContact:
     )
 
 
+def stray(body: bytes, *, known: bool) -> None:
+    """A body that nobody asked for: real clients send [] and {}.
+
+    It is refused when it is no JSON; and when it holds something, unless it may be `known` keys
+    of the vendor's, which are ignored.
+    """
+    held = _read(body, ANY_JSON) if body else None
+    if not held or known:
+        return
+    if isinstance(held, dict):
+        raise unknown_name("key", next(iter(held)), ())
+    raise Refusal(Reason.WRONG_TYPE, "This takes no body.", fields={"body": "not taken"})
+
+
 def decode(body: bytes, shape: type[Body]) -> Body:
     """A JSON body as one typed value; a refusal names the field."""
+    return cast("Body", _read(body, _decoder(shape)))
+
+
+def _read(body: bytes, decoder: msgspec.json.Decoder[Any]) -> Any:
     try:
-        return cast("Body", _decoder(shape).decode(body.decode()))
+        return decoder.decode(body.decode())
     except msgspec.ValidationError as error:
-        raise _invalid(str(error), shape) from None
+        raise _invalid(str(error), decoder.type) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise Refusal(
             Reason.MALFORMED_JSON,
-            'The body is not UTF-8 JSON; send one like {"channel_type": "phone", '
-            '"channel_id": "15105553344"}.',
+            "The body is not UTF-8 JSON; /openapi.json has an example for each operation.",
         ) from None
 
 
@@ -148,13 +166,13 @@ def _decoder(shape: type[Struct]) -> msgspec.json.Decoder[Any]:
     return msgspec.json.Decoder(shape)
 
 
-def _invalid(complaint: str, shape: type[Struct]) -> Refusal:
+def _invalid(complaint: str, shape: type[Any]) -> Refusal:
     missing = _MISSING.search(complaint)
     unknown = _UNKNOWN.search(complaint)
     where = _WHERE.search(complaint)
     path = where[1] if where else ""
     if unknown:
-        return unknown_name("key", unknown[1], _struct_at(shape, path).__struct_fields__)
+        return unknown_name("key", unknown[1], _struct_at(shape, path).__struct_fields__, path)
     if missing:
         field = f"{path}.{missing[1]}" if path else missing[1]
         return Refusal(
