@@ -101,6 +101,11 @@ def test_a_request_that_never_ends_does_not_hold_it_up_for_ever(tmp_path: Path) 
             time.sleep(0.3)
 
             assert server.stop() == 0
+            head, _, body = all_of(connection).partition(b"\r\n\r\n")
 
+        told = json.loads(body)
+        assert head.startswith(b"HTTP/1.1 503 ")
+        assert (told["error"], told["error_code"]) == ("unavailable", "stopping")
+        assert f"x-request-id: {told['request_id']}".encode() in head
         for line in server.err.read_text().splitlines():
             json.loads(line)

@@ -73,6 +73,7 @@ class Reason(Enum):
     BUG = "server_error", Kind.SERVER_ERROR, "a bug of ours"
     STORE_UNAVAILABLE = "store_unavailable", Kind.UNAVAILABLE, "the store is out of reach or full"
     TOO_MANY_CONNECTIONS = "too_many_connections", Kind.UNAVAILABLE, "no connection is free"
+    STOPPING = "stopping", Kind.UNAVAILABLE, "the process ends before the request does"
     STORE_UNFIT = "store_unfit", Kind.UNAVAILABLE, "the store is not one this program can serve"
 
     def __init__(self, code: str, kind: Kind, meaning: str) -> None:

@@ -27,8 +27,8 @@ STAGED = {
 }
 """What takes more than a request; each has a test here."""
 
-OF_THE_SOCKET = {Reason.MALFORMED_REQUEST, Reason.TOO_MANY_CONNECTIONS}
-"""Said before there is a request (http/deadline.py)."""
+OF_THE_SOCKET = {Reason.MALFORMED_REQUEST, Reason.TOO_MANY_CONNECTIONS, Reason.STOPPING}
+"""Said before there is a request (http/deadline.py), or when the process ends before it does."""
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import time
 from uuid import uuid4
@@ -53,6 +54,11 @@ class Observe:
 
         try:
             await self._app(scope, receive, send_with_id)
+        except asyncio.CancelledError:  # told to stop, we have waited for it as long as we may
+            if not status:
+                await refused(_stopping(), scope, Representation.STRING_IDS)(
+                    scope, _nothing, send_with_id
+                )
         except Exception as error:  # noqa: BLE001 - the last net: a bug is a 500
             log.error("bug", request_id=request_id, **logs.where(error))  # noqa: TRY400 - no text
             if not status:
@@ -88,6 +94,14 @@ def _route(scope: Scope) -> str:
 
 def _request_id(given: str | None) -> str:
     return given if given and _VISIBLE_ASCII.fullmatch(given) else str(uuid4())
+
+
+def _stopping() -> Refusal:
+    return Refusal(
+        Reason.STOPPING,
+        "This process is being stopped and cannot wait for the rest of the request; send it again.",
+        retry_after=1,
+    )
 
 
 async def _nothing() -> Message:

@@ -24,7 +24,10 @@ PART = re.compile(r"{(\w+)")
 
 ChannelRecord = Annotated[str, Meta(pattern="^(ch_)?[0-9]{1,18}$", examples=["ch_001"])]
 
-OF_EVERY_PATH = (Reason.MALFORMED_REQUEST, Reason.BUG, Reason.TOO_MANY_CONNECTIONS)
+OF_EVERY_PATH = (
+    *(Reason.MALFORMED_REQUEST, Reason.BUG),
+    *(Reason.TOO_MANY_CONNECTIONS, Reason.STOPPING),
+)
 OF_PATHS_WITH_PARTS = (Reason.NO_ROUTE, Reason.WRONG_METHOD)
 OF_EVERY_CALLER = (
     *(one for one in Reason if one.kind is Kind.UNAUTHORIZED),
