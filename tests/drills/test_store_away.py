@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from cast import ALICE
 from drills.clients import Client, several
 from drills.cluster import Cluster
 from drills.conftest import Note
@@ -136,6 +137,56 @@ async def test_postgresql_itself_is_stopped_and_started(
             slowest = max(slowest, await heals(load))
     note(f"stopped {stops} times, healed after {slowest:.2f} s at most")
     await nothing_was_lost(stage, load, note)
+
+
+LONG_ONES: list[tuple[str, str, object]] = [
+    ("POST", "/v2/contacts/list", {}),
+    ("POST", "/v2/contacts/search", {"contact_channels": [{"channel_ids": ["15105553344"]}]}),
+    ("POST", "/v2/contacts", {"contacts": [{"first": "Alice"}, {"first": "Bob"}]}),
+    ("DELETE", "/v2/contacts", {"contact_channels": [{"channel_type": "id", "channel_ids": []}]}),
+    ("POST", "/x/resolve/batch", {"addresses": [{"channel_id": "15105553344"}]}),
+    ("GET", "/x/events", None),
+    ("GET", f"/x/contact/{ALICE}/export", None),
+    ("DELETE", f"/x/contact/{ALICE}/erase", None),
+]
+"""Operations that may take long, but not to find out that nobody is there."""
+
+
+@pytest.mark.parametrize("road", [Road.CUTTING, Road.SWALLOWING, Road.DEAF])
+async def test_what_may_take_long_is_refused_as_soon(stage: Stage, road: Road) -> None:
+    async with several(len(LONG_ONES), stage.server.port, stage.key) as clients:
+        await asyncio.gather(*[one.ask("GET", "/v1/team") for one in clients])
+        await stage.proxy.make(road)
+        began = time.monotonic()
+        answers = await asyncio.gather(
+            *[one.ask(*asked) for one, asked in zip(clients, LONG_ONES, strict=True)]
+        )
+        took = time.monotonic() - began
+
+    assert [untyped(one) for one in answers] == [""] * len(LONG_ONES)
+    assert {one.status for one in answers} == {503}
+    assert took <= ANSWER_SECONDS + NOISE_SECONDS
+
+
+async def test_the_rows_that_are_left_fail_when_the_store_goes_away(stage: Stage) -> None:
+    """What was done before is told; what is told as done is there."""
+    rows = [{"first": f"Number {number}"} for number in range(1000)]
+    async with several(1, stage.server.port, stage.key) as [client]:
+        writing = asyncio.create_task(client.ask("POST", "/v2/contacts", {"contacts": rows}))
+        await asyncio.sleep(0.4)
+        cut = time.monotonic()
+        await stage.proxy.make(Road.DEAF)
+        answer = await writing
+        took = time.monotonic() - cut
+
+    told = answer.json()
+    assert answer.status == 200
+    assert took <= ANSWER_SECONDS + NOISE_SECONDS
+    assert 0 < len(told["contacts"]) < len(rows)
+    assert len(told["contacts"]) + len(told["failed_contacts"]) == len(rows)
+    assert {one["error_code"] for one in told["failed_contacts"]} == {"store_unavailable"}
+    kept = {uuid for _, uuid, _ in (await truth(stage.cluster.url(stage.name))).contacts}
+    assert {one["uuid"] for one in told["contacts"]} <= kept
 
 
 @pytest.mark.parametrize("road", [Road.SWALLOWING, Road.DEAF])

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import Any
 
+import apsw
 import httpx
 import pytest
 
 from cast import NOBODY, Book
+from reachbook.storage.door import sqlite_path
 from tables import beside
 
 pytestmark = pytest.mark.anyio
@@ -110,6 +113,22 @@ async def test_the_options_are_for_every_row(book: Book) -> None:
     assert told["contacts"][0]["custom"] == {"2": "y"}
     assert isinstance(told["contacts"][0]["contact_channels"][0]["id"], int)
     assert (await get(book, owner))["contact_channels"] == []
+
+
+@pytest.mark.parametrize("book_database", ["sqlite"], indirect=True)
+async def test_a_store_that_takes_no_write_is_a_503_soon(book: Book) -> None:
+    """Another program holds the file: no row is tried after the first."""
+    other = apsw.Connection(str(sqlite_path(book.database)))
+    other.execute("BEGIN IMMEDIATE")
+    began = time.monotonic()
+    answer = await book.ask("POST", "/v2/contacts", {"contacts": [{"first": "A"}] * 10})
+    took = time.monotonic() - began
+    other.execute("ROLLBACK")
+    other.close()
+
+    assert refusal(answer) == (503, "store_unavailable")
+    assert answer.headers["retry-after"] == "1"
+    assert took < 3
 
 
 async def test_more_rows_than_a_thousand_are_refused_before_any_work(book: Book) -> None:

@@ -12,7 +12,7 @@ from reachbook.http.conditions import refuse_if_match
 from reachbook.http.contact import CONTACTS, encode
 from reachbook.http.contact_channel import BAD_ADDRESS
 from reachbook.http.examples import ALICE, in_both
-from reachbook.http.message import Answer, Request, header, kept
+from reachbook.http.message import Answer, Request, header, in_time, kept
 from reachbook.http.resource import Gives, Takes, reads, writes
 from reachbook.service import AlreadyAnswered, Asking, Sought
 from reachbook.wire import answer, directory, shown
@@ -78,8 +78,9 @@ async def write_many(request: Request) -> Answer:
     """Create and update up to 1,000 contacts.
 
     A row with a `contact_id` (the UUID) is an update, one without is made. One bad row fails
-    alone and is echoed as it was sent. With an Idempotency-Key, a row that failed because the
-    store was out of reach is tried again by a retry; the others are not.
+    alone and is echoed as it was sent. When the store goes away, so fail the rows that are left,
+    or the whole when none was done. With an Idempotency-Key, a row that failed because the store
+    was out of reach is tried again by a retry; the others are not.
     """
     refuse_if_match(header(request.scope, b"if-match"))
     rows = decode(await request.body(), directory.BulkRequest).contacts
@@ -88,14 +89,23 @@ async def write_many(request: Request) -> Answer:
     done: list[Raw] = []
     failed: list[directory.Failed] = []
     passing = False
+    away: Refusal | None = None
     for index, row in enumerate(rows):
+        if away:
+            failed.append(directory.failed(row, away))
+            continue
         try:
-            done.append(await _write_row(request, index, row))
+            async with in_time():
+                done.append(await _write_row(request, index, row))
         except Refusal as no:
             if no.reason is Reason.KEY_REUSED:
                 raise
+            if no.reason is Reason.STORE_UNAVAILABLE:
+                away = no
             passing = passing or no.reason in PASSING
             failed.append(directory.failed(row, no))
+    if away and not done:
+        raise away
     whole = request.answer(directory.BulkBody(done, failed))
     return whole if passing else await kept_whole(request, whole)
 
@@ -126,7 +136,8 @@ async def delete_many(request: Request) -> Answer:
     refuse_if_match(header(request.scope, b"if-match"))
     for uuid in directory.deleted(decode(await request.body(), directory.BulkDeleteRequest)):
         try:
-            await request.service.contacts.delete(request.asking(), uuid)
+            async with in_time():
+                await request.service.contacts.delete(request.asking(), uuid)
         except Refusal as no:
             if no.reason is not Reason.NO_CONTACT:
                 raise

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from typing import Any, cast
 
 import msgspec
@@ -63,7 +64,6 @@ class Request(Struct):
     scope: Scope
     receive: Receive
     deadline: asyncio.Timeout
-    seconds: float = STORE_SECONDS
     key: Key | None = None
     sent: bytes | None = None
 
@@ -203,6 +203,26 @@ def refused(no: Refusal, scope: Scope, representation: Representation) -> Answer
     scope["refused"] = no.reason.code
     body = refusal.body(no, representation, scope["request_id"])
     return Answer(refusal.STATUS[kind], msgspec.json.encode(body), headers)
+
+
+@asynccontextmanager
+async def in_time() -> AsyncIterator[None]:
+    """How long the store may take for one write of the many in a request."""
+    try:
+        async with asyncio.timeout(STORE_SECONDS):
+            yield
+    except TimeoutError:
+        raise too_slow() from None
+
+
+def too_slow() -> Refusal:
+    """The refusal when the store takes longer than it may."""
+    return Refusal(
+        Reason.STORE_UNAVAILABLE,
+        "The store did not answer in time. No contact was half changed; look again before you "
+        "repeat a write.",
+        retry_after=1,
+    )
 
 
 def header(scope: Scope, name: bytes) -> str | None:

@@ -25,6 +25,7 @@ from reachbook.http.message import (
     header,
     refused,
     replayed,
+    too_slow,
 )
 from reachbook.service import AlreadyAnswered
 from reachbook.wire.query import Options, own
@@ -96,7 +97,8 @@ class Says(Struct, Generic[Does], frozen=True, kw_only=True):
     `tagged` answers show one contact at one revision, and carry its ETag.
     `may_write` is for an operation that writes only when it is asked to: its handler permits it.
     `query` is the struct of a path under /x, which refuses what it does not know; without it the
-    options of /v2 are read. `seconds` is how long the store may take.
+    options of /v2 are read. `seconds` is how long the store may take; an
+    operation that may take long first makes sure that it answers at all.
     `refuses` are its own reasons, and `parameters` and `headers` its own too: what many share is
     added by the description, and so are `contactID` and `channelType`.
     """
@@ -168,7 +170,7 @@ class Resource(Methods[Handler]):
         desk: Desk = scope["app"].state.desk
         representation = Representation.STRING_IDS
         try:
-            async with asyncio.timeout(operation.says.seconds) as deadline:
+            async with asyncio.timeout(STORE_SECONDS) as deadline:
                 caller = await desk.access.caller(header(scope, b"authorization"))
                 scope["credential"] = caller.credential_id
                 representation = caller.representation
@@ -176,16 +178,18 @@ class Resource(Methods[Handler]):
                 await desk.allowance.spend(caller.credential_id, scope)
                 options = _options(operation, scope)
                 representation = options.representation or representation
-                request = Request(
-                    desk.service, caller, options, scope, receive, deadline, operation.says.seconds
-                )
+                if operation.says.seconds > STORE_SECONDS:
+                    await desk.service.answers()
+                    now = asyncio.get_running_loop().time()
+                    deadline.reschedule(now + operation.says.seconds)
+                request = Request(desk.service, caller, options, scope, receive, deadline)
                 if operation.says.takes is None and _carries_body(scope):
                     stray(await request.body(), known=operation.says.query is None)
                 answer = await _once(operation, request)
         except Refusal as no:
             answer = refused(no, scope, representation)
         except TimeoutError:
-            answer = refused(_too_slow(operation), scope, representation)
+            answer = refused(too_slow(), scope, representation)
         spelled = (b"x-representation", representation.encode())
         answer.headers = [spelled, *answer.headers, *scope.get("allowance", ())]
         return answer
@@ -236,12 +240,3 @@ def _permit(caller: Caller, operation: Operation[Handler]) -> None:
         raise Refusal(
             Reason.READ_ONLY, "This credential is read-only; use one that may write for this."
         )
-
-
-def _too_slow(operation: Operation[Any]) -> Refusal:
-    return Refusal(
-        Reason.STORE_UNAVAILABLE,
-        f"The store did not answer within {operation.says.seconds:g} s. No contact was half "
-        "changed; look again before you repeat a write.",
-        retry_after=1,
-    )

@@ -37,6 +37,10 @@ class Service:
         """Refuse when the store does not answer, or its schema is older than this program's."""
         await self._store.require_schema(may_be_newer=True)
 
+    async def answers(self) -> None:
+        """Refuse when the store does not answer."""
+        await self._store.answers()
+
     async def team(self, asking: Asking) -> Team:
         """The team that asks."""
         team = await self._store.team(asking.team_id)

@@ -233,6 +233,10 @@ class Store:
         """Keep when a credential was last used, unless that was said since `unless_since`."""
         await self.engine.write(f"use_{kind}", team_id, ident, now, unless_since)
 
+    async def answers(self) -> None:
+        """Refuse when the database does not answer."""
+        await self.engine.read("nothing")
+
     # ── the schema ───────────────────────────────────────────────────────────────────────────
 
     async def migrate(self) -> tuple[int, int]:

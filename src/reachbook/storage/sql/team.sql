@@ -15,3 +15,7 @@ INSERT INTO team (team_id, name, default_region, created) VALUES ($1, $2, $3, $4
 -- name: set_team
 -- A team's name and default region.
 UPDATE team SET name = $2, default_region = $3 WHERE team_id = $1 RETURNING team_id;
+
+-- name: nothing
+-- Whether the database answers at all.
+SELECT 1;
