@@ -126,6 +126,35 @@ async def test_a_token_that_was_refused_is_not_remembered(book: Book) -> None:
     assert access._verified == {}
 
 
+async def test_every_wrong_token_costs_the_same(
+    book: Book, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One look into the store, whether the id is known, unknown, or asked for before."""
+    access, bob = worker(book), book.bob
+    looked: list[str] = []
+    look = book.store.credential
+
+    async def counted(kind: CredentialKind, team_id: int, ident: str) -> Credential | None:
+        looked.append(ident)
+        return await look(kind, team_id, ident)
+
+    monkeypatch.setattr(book.store, "credential", counted)
+    await access.caller(by_jwt(bob))
+    await access.caller(by_key(bob))
+    stranger, key_id = f"rbs_{bob.team.team_id}_{'0' * 16}", f"rbk_{bob.team.team_id}_{'0' * 16}"
+    wrong = [
+        signed(book, bob.secret.id, "0" * 64),
+        signed(book, stranger, "0" * 64),
+        by_key(bob)[:-1] + ("0" if by_key(bob)[-1] != "0" else "1"),
+        f"Bearer {credential.new_api_key(key_id)}",
+    ]
+    for header in [*wrong, *wrong]:
+        looked.clear()
+        assert (await refusal(access, header)).reason is Reason.BAD_CREDENTIAL
+        assert len(looked) == 1, header
+    await access.close()
+
+
 @pytest.mark.parametrize("kind", ["api_secret", "api_key"])
 async def test_use_is_noted_at_most_once_a_minute(book: Book, kind: CredentialKind) -> None:
     bob, access, began = book.bob, worker(book), book.clock()

@@ -19,7 +19,7 @@ from msgspec.structs import replace
 
 from reachbook import credential as credentials
 from reachbook.credential import Caller, Credential
-from reachbook.errors import Refusal
+from reachbook.errors import Reason, Refusal
 from reachbook.measures import Measures
 from reachbook.storage import Store
 from reachbook.storage.store import CredentialKind
@@ -32,6 +32,7 @@ USE_NOTED_EVERY = 60_000_000
 Clock = Callable[[], int]
 Key = TypeVar("Key")
 Keys = tuple[bytes, ...]
+Name = tuple[CredentialKind, str]
 Value = TypeVar("Value")
 
 
@@ -89,28 +90,54 @@ class Access:
             self._measures.token_new.inc()
             claimed = credentials.read_jwt(token)
             secret_id = claimed.credential_id
-            known = await self._look_up("api_secret", secret_id)
-            dies = credentials.verify(claimed, known.signing_key, now)
+            known, dies = await self._judged(
+                ("api_secret", secret_id),
+                lambda known: credentials.verify(claimed, known.signing_key, now),
+            )
             _remember(self._verified, token, (secret_id, dies), MOST_TOKENS)
         return known
 
     async def _api_key(self, token: str) -> Known:
-        known = await self._look_up("api_key", credentials.key_id(token) or "")
-        kept = known.credential.proof if known.credential else b""
-        if not hmac.compare_digest(credentials.hash_api_key(token), kept):
-            raise credentials.bad_credential()
+        hashed = credentials.hash_api_key(token)
+
+        def verify(known: Known) -> None:
+            kept = known.credential.proof if known.credential else b""
+            if not hmac.compare_digest(hashed, kept):
+                raise credentials.bad_credential()
+
+        known, _ = await self._judged(("api_key", credentials.key_id(token) or ""), verify)
         return known
 
+    async def _judged(self, name: Name, verify: Callable[[Known], Value]) -> tuple[Known, Value]:
+        """A credential, and what `verify` makes of it.
+
+        One that fails is read again before it is refused: so a wrong id and a wrong signature
+        cost the same, whichever of them we have seen before.
+        """
+        remembered = self._known.get(name)
+        known = await self._look_up(*name)
+        try:
+            return known, verify(known)
+        except Refusal as no:
+            if known is not remembered or no.reason is not Reason.BAD_CREDENTIAL:
+                raise
+        known = await self._read(*name)
+        return known, verify(known)
+
     async def _look_up(self, kind: CredentialKind, ident: str) -> Known:
-        now = time.monotonic()
         known = self._known.get((kind, ident))
-        if known is None or known.until < now:
-            team_id = credentials.team_hint(ident)
-            found = None
-            if team_id is not None:
-                found = await self._store.credential(kind, team_id, ident)
-            known = Known(found, self._signing_key(kind, found), now + TRUSTED_SECONDS)
-            _remember(self._known, (kind, ident), known, MOST_CREDENTIALS)
+        if known is None or known.until < time.monotonic():
+            return await self._read(kind, ident)
+        return known
+
+    async def _read(self, kind: CredentialKind, ident: str) -> Known:
+        until = time.monotonic() + TRUSTED_SECONDS
+        team_id = credentials.team_hint(ident)
+        found = None
+        if team_id is not None:
+            found = await self._store.credential(kind, team_id, ident)
+        known = Known(found, self._signing_key(kind, found), until)
+        _remember(self._known, (kind, ident), known, MOST_CREDENTIALS)
         return known
 
     def _signing_key(self, kind: CredentialKind, found: Credential | None) -> bytes | None:
