@@ -8,7 +8,7 @@ from reachbook.credential import Representation
 from reachbook.errors import Reason, Refusal
 
 _KEY = re.compile(r"[\x21-\x7e]{1,255}")
-_TAG = re.compile(r'(?P<weak>W/)?"(?P<text>[^"]*)"')
+_TAG = re.compile(r'(?:W/)?"(?P<text>[^"]*)"')
 _OURS = re.compile(r"([0-9]{1,18})-[a-z_]+")
 
 
@@ -20,11 +20,12 @@ def tag(rev: int, representation: Representation) -> str:
 def revisions(if_match: str | None) -> frozenset[int] | None:
     """The revisions that an If-Match allows; None when it allows any.
 
-    A tag that is weak or not ours matches nothing, as RFC 9110 has it.
+    A tag that is not ours matches nothing. One of ours names a revision, and so it does when a
+    proxy that compresses has made it weak.
     """
-    if if_match is None or if_match.strip() == "*":
+    if if_match is None or if_match == "*":
         return None
-    ours = [match["text"] for match in _TAG.finditer(if_match) if not match["weak"]]
+    ours = [match["text"] for match in _TAG.finditer(if_match)]
     return frozenset(int(found[1]) for text in ours if (found := _OURS.fullmatch(text)))
 
 
@@ -32,7 +33,7 @@ def knows(if_none_match: str | None, current: str) -> bool:
     """Whether the caller has what we would answer; weak tags count here."""
     if if_none_match is None:
         return False
-    if if_none_match.strip() == "*":
+    if if_none_match == "*":
         return True
     return any(f'"{match["text"]}"' == current for match in _TAG.finditer(if_none_match))
 

@@ -227,7 +227,7 @@ def too_slow() -> Refusal:
 
 def header(scope: Scope, name: bytes) -> str | None:
     """The header of a name, given in lower case; one sent on several lines is their list."""
-    lines: list[bytes] = [value for key, value in scope["headers"] if key == name]
+    lines: list[bytes] = [value.strip() for key, value in scope["headers"] if key == name]
     return b", ".join(lines).decode("latin-1") if lines else None
 
 
