@@ -9,8 +9,8 @@ from msgspec import Raw
 from reachbook.errors import Reason, Refusal
 from reachbook.http import examples
 from reachbook.http.conditions import refuse_if_match
-from reachbook.http.contact import CONTACTS, encode
-from reachbook.http.contact_channel import BAD_ADDRESS
+from reachbook.http.contact import CONTACTS, OVERWRITE, encode
+from reachbook.http.contact_channel import BAD_ADDRESS, ON_CONFLICT
 from reachbook.http.examples import ALICE, in_both
 from reachbook.http.message import Answer, Request, header, in_time, kept
 from reachbook.http.resource import Gives, Takes, reads, writes
@@ -72,6 +72,7 @@ async def search(request: Request) -> Answer:
         in_both(examples.bulk),
     ),
     refuses=(Reason.TOO_MANY,),
+    parameters=(ON_CONFLICT, OVERWRITE),
     seconds=BULK_SECONDS,
 )
 async def write_many(request: Request) -> Answer:
