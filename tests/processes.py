@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import IO, Any, TypeVar
 
 import httpx
 
@@ -110,18 +110,19 @@ class Home:
         named = {f"REACHBOOK_{name.upper()}": value for name, value in variables.items()}
         return Home(self.directory, {**self.variables, **named})
 
-    def run(self, *arguments: str) -> Done:
-        """Run a command to its end."""
+    def run(self, *arguments: str, output: IO[str] | int = subprocess.PIPE) -> Done:
+        """Run a command to its end; `output` is where its standard output goes."""
         done = subprocess.run(
             [PROGRAM, *arguments],
             check=False,
-            capture_output=True,
+            stdout=output,
+            stderr=subprocess.PIPE,
             text=True,
             stdin=subprocess.DEVNULL,
             env=self._environment(),
             timeout=COMMAND_SECONDS,
         )
-        return Done(done.returncode, done.stdout, done.stderr)
+        return Done(done.returncode, done.stdout or "", done.stderr)
 
     def json(self, *arguments: str) -> Any:
         """The one JSON document that a command prints with `--json`."""

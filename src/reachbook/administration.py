@@ -154,16 +154,16 @@ class Administration:
         )
 
 
-def _name(name: str) -> str:
+def _name(name: str, what: str = "name") -> str:
     if not name.strip() or len(name) > MAX_NAME or not name.isprintable():
         raise Refusal(
-            Reason.BAD_VALUE, f"A name is 1 to {MAX_NAME} printable characters, not all spaces."
+            Reason.BAD_VALUE, f"A {what} is 1 to {MAX_NAME} printable characters, not all spaces."
         )
     return name
 
 
 def _label(label: str) -> str:
-    return _name(label) if label else ""
+    return _name(label, "label") if label else ""
 
 
 def _region(region: str | None) -> str | None:

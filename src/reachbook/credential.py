@@ -224,8 +224,8 @@ def verify(token: Token, signing: bytes | None, now: float) -> float:
     if ahead > CLOCK_SKEW:
         raise Refusal(
             Reason.NOT_YET_VALID,
-            f"The JWT is dated {ahead:.0f} s ahead of this server's clock; up to {CLOCK_SKEW} s "
-            "are allowed. Check the clock of the machine that signs.",
+            f"The JWT is dated {math.ceil(ahead)} s ahead of this server's clock; up to "
+            f"{CLOCK_SKEW} s are allowed. Check the clock of the machine that signs.",
         )
     dies = token.issued + TOKEN_LIFE
     if token.expires is not None:

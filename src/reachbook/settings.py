@@ -25,6 +25,7 @@ PREFIX = "REACHBOOK_"
 HIDDEN = "********"
 SQLITE_FILE = "reachbook.db"
 MAX_PORT = 65535
+LIMITS = {"port": (0, MAX_PORT), "workers": (1, 64), "rate_limit": (0, 10_000_000)}
 
 
 _BASE_PATH = re.compile(r"(/[A-Za-z0-9._~-]+)+")
@@ -139,8 +140,9 @@ def _check(settings: Settings) -> None:
         decode_master_key(settings.master_key)
     if settings.master_key_previous:
         decode_master_key(settings.master_key_previous, "REACHBOOK_MASTER_KEY_PREVIOUS")
-    limits = {"port": (0, MAX_PORT), "workers": (1, 64), "rate_limit": (0, 10_000_000)}
-    for name, (least, most) in limits.items():
+    if not settings.host.strip():
+        raise BadSettingError("REACHBOOK_HOST names an address to listen on, like 127.0.0.1.")
+    for name, (least, most) in LIMITS.items():
         if not least <= getattr(settings, name) <= most:
             raise BadSettingError(f"{PREFIX}{name.upper()} must be between {least} and {most}.")
 

@@ -36,6 +36,7 @@ def test_an_unreachable_postgresql_is_refused(home: Home, command: list[str]) ->
         "postgresql://[::1/book",
         "postgresql://bob@db:port/book",
         "sqlite:////no%00where",
+        "sqlite://host/reachbook.db",
     ],
 )
 def test_a_url_that_names_no_database_is_refused(home: Home, database: str) -> None:
@@ -83,6 +84,33 @@ def test_a_file_where_the_data_directory_should_be_is_refused(
     home.directory.write_text("")
 
     assert str(home.directory) in home.run(*command).refusal()
+
+
+def test_a_new_file_is_for_its_owner_alone(home: Home, tmp_path: Path) -> None:
+    """Also in a directory that others may read."""
+    tmp_path.chmod(0o755)
+    home.run("team", "list", "--database", f"sqlite:///{tmp_path}/book.db").succeeded()
+
+    assert (tmp_path / "book.db").stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize("parameter", ["connect_timeout=10", "channel_binding=prefer"])
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_parameter_that_postgresql_does_not_take_is_named(
+    home: Home, empty_postgres: str, command: list[str], parameter: str
+) -> None:
+    said = home.run(*command, "--database", f"{empty_postgres}&{parameter}").refusal()
+
+    assert parameter.partition("=")[0] in said
+
+
+@pytest.mark.parametrize("command", [["team", "list"], ["team", "list", "--json"], ["settings"]])
+def test_output_that_cannot_be_written_is_a_refusal(home: Home, command: list[str]) -> None:
+    """Its disk is full."""
+    with Path("/dev/full").open("w") as full:
+        done = home.run(*command, output=full)
+
+    assert "No space left on device" in done.refusal()
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write to every directory")

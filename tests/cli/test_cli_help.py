@@ -94,6 +94,9 @@ def test_the_version_is_told(home: Home) -> None:
         ["sing"],
         ["team", "list", "--sing"],
         ["serve", "--port", "http"],
+        ["serve", "--port", "-1"],
+        ["serve", "--port", "65536"],
+        ["serve", "--workers", "0"],
     ],
 )
 def test_wrong_usage_exits_with_2(home: Home, arguments: list[str]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
@@ -10,6 +11,7 @@ import pytest
 
 from processes import Home
 from reachbook.storage import migrations
+from tables import beside
 
 pytestmark = pytest.mark.anyio
 
@@ -74,6 +76,21 @@ async def test_who_may_not_read_the_tables_is_told_so(bare: Home, empty_postgres
     said = bare.having(database=stranger).run("team", "list").refusal()
 
     assert "the user of the database may not do this" in said
+
+
+@pytest.mark.parametrize("engine", ["sqlite", "postgres"])
+async def test_a_database_of_somebody_elses_is_left_alone(
+    home: Home, empty_postgres: str, tmp_path: Path, engine: str
+) -> None:
+    """One with a table of a name that we use."""
+    theirs = empty_postgres if engine == "postgres" else f"sqlite:///{tmp_path}/theirs.db"
+    await beside(theirs)("CREATE TABLE contact (name text)")
+
+    said = home.having(database=theirs).run("migrate").refusal()
+
+    assert "contact" in said
+    assert "database of its own" in said
+    assert await beside(theirs)("SELECT name FROM contact") == []
 
 
 def test_wrong_usage_exits_with_2(home: Home) -> None:

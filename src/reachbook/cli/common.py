@@ -58,8 +58,18 @@ def speaks_plainly(command: Callable[..., Result]) -> Callable[..., Result]:
             return command(*args, **kwargs)
         except (Refusal, BadSettingError) as no:
             end(str(no))
+        except BrokenPipeError:
+            raise  # whoever read our output has seen enough; click ends quietly
+        except OSError as error:
+            _write_no_more()
+            end(f"The operating system refuses: {error.strerror or error}.")
 
     return spoken
+
+
+def _write_no_more() -> None:
+    """Give up what is left of the output: on a full disk it would fail again when we end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def read_settings(**flags: object) -> Settings:

@@ -17,10 +17,15 @@ if TYPE_CHECKING:
     from reachbook.first_run import Welcome
 
 
+PORT, WORKERS = (click.IntRange(*all_settings.LIMITS[name]) for name in ("port", "workers"))
+
+
 @click.command()
 @click.option("--host", help="The address to listen on.  [default: 127.0.0.1]")
-@click.option("--port", type=int, help="The port; 0 picks a free one.  [default: 8080]")
-@click.option("--workers", type=int, help="Processes; above 1 on PostgreSQL only.  [default: 1]")
+@click.option("--port", type=PORT, help="The port; 0 picks a free one.  [default: 8080]")
+@click.option(
+    "--workers", type=WORKERS, help="Processes; above 1 on PostgreSQL only.  [default: 1]"
+)
 @common.options
 def serve(as_json: bool, **flags: object) -> None:
     """Serve the API.

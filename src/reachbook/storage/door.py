@@ -42,8 +42,9 @@ def is_sqlite(url: str) -> bool:
 
 def sqlite_path(url: str) -> Path:
     """The file of a `sqlite:///PATH` URL; four slashes begin an absolute path."""
-    path = unquote(urlsplit(url).path.removeprefix("/"))
-    if not path or "\0" in path:
+    split = urlsplit(url)
+    path = unquote(split.path.removeprefix("/"))
+    if split.netloc or not path or "\0" in path:
         raise unfit("A SQLite URL names a file: sqlite:///relative.db or sqlite:////absolute.db.")
     return Path(path)
 

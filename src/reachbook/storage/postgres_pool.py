@@ -95,6 +95,8 @@ class Pool:
             ) from None
         except _OUT_OF_REACH as error:
             raise unavailable(_said(error)) from None
+        except asyncpg.PostgresError as error:  # it takes what it does not know for a setting
+            raise unfit(f"PostgreSQL refuses what the database URL asks for: {error}.") from None
         return cls(pool, measures)
 
     @asynccontextmanager

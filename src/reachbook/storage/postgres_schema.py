@@ -43,13 +43,20 @@ async def migrate(connection: Connection) -> tuple[int, int]:
         await connection.execute("LOCK TABLE schema_version IN ACCESS EXCLUSIVE MODE")
         before = await _newest_step(connection)
         for step in migrations.steps(ENGINE, after=before):
-            await connection.execute(step.text, timeout=STEP_SECONDS)
+            await _take(connection, step.text)
             await connection.execute(
                 "INSERT INTO schema_version (version, name, applied) VALUES ($1, $2, now())",
                 step.version,
                 step.name,
             )
         return before, await _newest_step(connection)
+
+
+async def _take(connection: Connection, step: str) -> None:
+    try:
+        await connection.execute(step, timeout=STEP_SECONDS)
+    except (asyncpg.DuplicateTableError, asyncpg.DuplicateObjectError) as error:
+        raise migrations.not_ours(str(error)) from None
 
 
 @asynccontextmanager

@@ -64,9 +64,9 @@ class Sqlite:
     async def open(cls, path: Path, measures: Measures) -> Sqlite:
         """Open the file, made and migrated if need be."""
         try:
-            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            _make_private(path)
         except OSError as error:
-            raise unavailable(f"{path.parent}: {error.strerror}") from None
+            raise unavailable(f"{path}: {error.strerror}") from None
         engine = cls(path, measures)
         try:
             await engine.migrate()
@@ -213,11 +213,18 @@ class Sqlite:
     def _take_steps(self, connection: apsw.Connection) -> None:
         connection.execute(_VERSION_TABLE)
         for step in migrations.steps(self.name, after=_version(connection)):
-            connection.execute(step.text)
+            _take(connection, step.text)
             connection.execute(
                 "INSERT INTO schema_version VALUES (?1, ?2, datetime('now'))",
                 (step.version, step.name),
             )
+
+
+def _make_private(path: Path) -> None:
+    """The file for its owner alone, if it is not there; what SQLite keeps beside it follows."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if not path.exists():
+        path.touch(mode=0o600)
 
 
 def _connect(path: Path, waits_ms: int) -> apsw.Connection:
@@ -226,6 +233,13 @@ def _connect(path: Path, waits_ms: int) -> apsw.Connection:
     for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
         connection.execute(f"PRAGMA {pragma}")
     return connection
+
+
+def _take(connection: apsw.Connection, step: str) -> None:
+    try:
+        connection.execute(step)
+    except apsw.SQLError as error:
+        raise migrations.not_ours(str(error)) from None
 
 
 def _rows(connection: apsw.Connection, statement: str, *values: object) -> list[Row]:

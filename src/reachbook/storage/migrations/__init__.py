@@ -9,6 +9,7 @@ from importlib.resources import files
 
 from msgspec import Struct
 
+from reachbook.errors import Refusal
 from reachbook.storage.engine import unfit
 
 
@@ -43,3 +44,10 @@ def refuse_newer(found: int, engine: str) -> None:
             f"The database has schema version {found}, and this release knows up to {known}: "
             "a newer Reachbook has migrated it. Run that release or a newer one."
         )
+
+
+def not_ours(said: str) -> Refusal:
+    """The refusal of a database where a step meets what Reachbook did not make."""
+    return unfit(
+        f"The database holds what is not Reachbook's ({said}); give it a database of its own."
+    )
