@@ -98,6 +98,26 @@ async def test_it_works(book: Book) -> None:
 BOTH = ("before", "after")
 
 
+async def test_a_history_is_the_same_before_and_after_the_feed_was_read(book: Book) -> None:
+    """`seq` is the feed's."""
+    uuid = await told_of_alice(book)
+    before = await history(book, uuid)
+    await feed(book)
+
+    assert await history(book, uuid) == before
+    keys = {"kind", "contact_id", "rev", "before", "after", "actor", "request_id", "at"}
+    assert {frozenset(one) for one in before["events"]} == {frozenset(keys)}
+
+
+async def test_a_cursor_is_for_the_history_that_gave_it(book: Book) -> None:
+    alice, other = await told_of_alice(book), await book.contact()
+    cursor = (await history(book, alice, "?limit=1"))["next"]
+
+    answer = await book.ask("GET", f"/x/contact/{other}/history?cursor={cursor}")
+
+    assert refusal(answer) == (400, "bad_cursor")
+
+
 async def test_the_channels_that_events_tell_of_add_up_to_the_present(book: Book) -> None:
     """Which of them are primary included, whether a channel was made so or became so."""
     uuid = await book.contact(("phone", ONE), ("phone", TWO), ("email", EMAIL))
@@ -155,15 +175,15 @@ async def test_a_page_is_not_moved_by_what_happens_meanwhile(book: Book) -> None
     assert ([one["rev"] for one in rest["events"]], rest["next"]) == ([1], None)
 
 
-NOT_OURS = ["", "x", "1", "*", "é", *("rev:", "rev:-1", "rev:x", "rev:²", "rev:" + "9" * 19)]
+NOT_OURS = ["", "x", "1", "*", "é", *("{}", "{}:", "{}:-1", "{}:x", "{}:²", "{}:" + "9" * 19)]
 
 
 @pytest.mark.parametrize("text", NOT_OURS)
 async def test_a_cursor_that_is_not_ours_is_refused(book: Book, text: str) -> None:
     """As it stands, and dressed as ours are."""
     uuid = await book.contact()
-    dressed = base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
-    for cursor in {text, dressed}:
+    dressed = base64.urlsafe_b64encode(text.format(uuid).encode()).decode().rstrip("=")
+    for cursor in {text.format(uuid), dressed}:
         answer = await book.ask("GET", f"/x/contact/{uuid}/history?cursor={cursor}")
         assert refusal(answer) == (400, "bad_cursor"), cursor
 
@@ -204,9 +224,9 @@ async def test_the_feed_is_in_order_and_gapless_from_one(book: Book) -> None:
 
     told = await feed(book)
 
-    assert [one["seq"] for one in told["events"]] == [1, 2, 3, 4, 5, 6]
     assert [one["kind"] for one in told["events"]] == KINDS
     assert told["next"] == 6
+    assert [one.pop("seq") for one in told["events"]] == [1, 2, 3, 4, 5, 6]
     assert told["events"][::-1] == (await history(book, uuid))["events"]
     assert await feed(book, "?after=6") == {"events": [], "next": 6}
     assert (await feed(book, "?after=99"))["next"] == 99

@@ -41,16 +41,17 @@ def history(
     **flags: object,
 ) -> None:
     """Show what happened to a contact, newest first; a deleted one still has its history."""
+    named = contact_uuid(uuid)
 
     async def read(service: Service, team: Team) -> happened.HistoryBody:
         page = await service.history.of_contact(
             common.asking(team).team_id,
-            contact_uuid(uuid),
-            before_rev=happened.revision(cursor),
+            named,
+            before_rev=happened.revision(named, cursor),
             limit=limit,
         )
         events = [happened.event(team.team_id, one, page.labels) for one in page.events]
-        return happened.HistoryBody(events, happened.cursor(page.next))
+        return happened.HistoryBody(events, happened.cursor(named, page.next))
 
     found = common.with_team(common.read_settings(**flags), team_id, read)
     if as_json:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from msgspec import UNSET, Raw
+from msgspec import Raw
 from msgspec.structs import replace as with_fields
 
 from reachbook import address as addresses
@@ -116,10 +116,10 @@ def _email_added() -> Happened:
 
 
 _ACTOR = "rbk_1_0123456789abcdef"
-FED = happened.event(ALICE.team_id, _email_added(), {_ACTOR: "support desk"})
-TOLD = with_fields(FED, seq=UNSET)
-HISTORY = happened.HistoryBody([TOLD], happened.cursor(2))
-FEED = happened.FeedBody([FED], 2)
+_LABELS = {_ACTOR: "support desk"}
+TOLD = happened.event(ALICE.team_id, _email_added(), _LABELS)
+HISTORY = happened.HistoryBody([TOLD], happened.cursor(ALICE.uuid, 2))
+FEED = happened.FeedBody([happened.event_of_feed(ALICE.team_id, _email_added(), _LABELS)], 2)
 EXPORT = happened.ExportBody(
     answer.contact_with_string_ids(ALICE), None, own.known_channels(ALICE), [TOLD]
 )
@@ -191,7 +191,7 @@ _SAYING: dict[Reason, Callable[[], object]] = {
     ),
     Reason.BAD_VALUE: lambda: options(b"representation=strings"),
     Reason.UNKNOWN_NAME: lambda: own_query(b"explian=true", ResolveQuery),
-    Reason.BAD_CURSOR: lambda: happened.revision("2"),
+    Reason.BAD_CURSOR: lambda: happened.revision(ALICE.uuid, "2"),
     Reason.TOO_MANY: _ask_for_a_longer_page,
     Reason.ERASED: _look_back_at_the_erased,
     Reason.BAD_UUID: lambda: contact_uuid("1"),

@@ -49,10 +49,11 @@ async def of_contact(request: Request) -> Answer:
     page = await request.service.history.of_contact(
         request.caller.team_id,
         uuid,
-        before_rev=happened.revision(query.cursor),
+        before_rev=happened.revision(uuid, query.cursor),
         limit=query.limit,
     )
-    return request.answer(happened.HistoryBody(_events(request, page), happened.cursor(page.next)))
+    events = _events(request, page)
+    return request.answer(happened.HistoryBody(events, happened.cursor(uuid, page.next)))
 
 
 @reads(
@@ -71,7 +72,9 @@ async def feed(request: Request) -> Answer:
     """
     query = request.query(FeedQuery)
     page = await request.service.history.feed(request.caller.team_id, query.after, query.limit)
-    return request.answer(happened.FeedBody(_events(request, page), page.next or 0))
+    team_id = request.caller.team_id
+    events = [happened.event_of_feed(team_id, one, page.labels) for one in page.events]
+    return request.answer(happened.FeedBody(events, page.next or 0))
 
 
 @reads(

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
 from typing import Annotated, Any
 
 import msgspec
-from msgspec import UNSET, Meta, Struct, UnsetType
+from msgspec import Meta, Struct
 
 from reachbook import moment
 from reachbook.errors import Reason, Refusal
@@ -18,7 +19,7 @@ from reachbook.wire.own import KnownChannel, told_channel
 
 EventKind = Annotated[str, Meta(extra_json_schema={"enum": list(Event)})]
 
-_CURSOR = b"rev:"
+_REVISION = re.compile("[0-9]{1,18}")
 
 
 class Actor(Struct):
@@ -28,7 +29,7 @@ class Actor(Struct):
     label: str
 
 
-class EventBody(Struct):
+class EventBody(Struct, kw_only=True):
     """One change of one contact. `before` and `after` hold what it touched, null once erased."""
 
     kind: EventKind
@@ -39,7 +40,12 @@ class EventBody(Struct):
     actor: Actor
     request_id: str
     at: Moment
-    seq: Annotated[int, Meta(ge=1, description="Told by the feed only.")] | UnsetType = UNSET
+
+
+class FeedEventBody(EventBody, kw_only=True):
+    """The same with its place in the team's feed."""
+
+    seq: Annotated[int, Meta(ge=1)]
 
 
 class HistoryBody(Struct):
@@ -52,7 +58,7 @@ class HistoryBody(Struct):
 class FeedBody(Struct):
     """A page of a team's feed; `next` is what to pass as `after`."""
 
-    events: list[EventBody]
+    events: list[FeedEventBody]
     next: int
 
 
@@ -67,40 +73,46 @@ class ExportBody(Struct):
 
 def event(team_id: int, one: Happened, labels: dict[str, str]) -> EventBody:
     """An event, spelled for people who read JSON."""
-    return EventBody(
-        kind=one.kind,
-        contact_id=one.contact_uuid,
-        rev=one.rev,
-        before=_told(team_id, one.contact_uuid, one.before),
-        after=_told(team_id, one.contact_uuid, one.after),
-        actor=Actor(one.actor, labels.get(one.actor, "")),
-        request_id=one.request_id,
-        at=moment.exact(one.at),
-        seq=UNSET if one.seq is None else one.seq,
-    )
+    return EventBody(**_spelled(team_id, one, labels))
 
 
-def cursor(rev: int | None) -> str | None:
-    """Where the next page of a history begins, as an opaque text."""
+def event_of_feed(team_id: int, one: Happened, labels: dict[str, str]) -> FeedEventBody:
+    """An event that the feed has numbered."""
+    return FeedEventBody(**_spelled(team_id, one, labels), seq=one.seq or 0)
+
+
+def cursor(uuid: str, rev: int | None) -> str | None:
+    """Where the next page of a contact's history begins, as an opaque text."""
     if rev is None:
         return None
-    return base64.urlsafe_b64encode(_CURSOR + str(rev).encode()).decode().rstrip("=")
+    return base64.urlsafe_b64encode(f"{uuid}:{rev}".encode()).decode().rstrip("=")
 
 
-def revision(text: str | None) -> int | None:
-    """The revision in a cursor of ours."""
+def revision(uuid: str, text: str | None) -> int | None:
+    """The revision in a cursor that we gave for a contact's history."""
     if text is None:
         return None
     try:
         raw = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
-        number = raw.removeprefix(_CURSOR).decode()
+        of, _, number = raw.decode("ascii").partition(":")
     except (binascii.Error, ValueError):
-        raw, number = b"", ""
-    if not raw.startswith(_CURSOR) or not number.isascii() or not number.isdigit():
-        raise _bad_cursor()
-    if len(number) > len(str(2**63)) - 1:
+        of, number = "", ""
+    if of != uuid or not _REVISION.fullmatch(number):
         raise _bad_cursor()
     return int(number)
+
+
+def _spelled(team_id: int, one: Happened, labels: dict[str, str]) -> dict[str, Any]:
+    return {
+        "kind": one.kind,
+        "contact_id": one.contact_uuid,
+        "rev": one.rev,
+        "before": _told(team_id, one.contact_uuid, one.before),
+        "after": _told(team_id, one.contact_uuid, one.after),
+        "actor": Actor(one.actor, labels.get(one.actor, "")),
+        "request_id": one.request_id,
+        "at": moment.exact(one.at),
+    }
 
 
 def _told(team_id: int, uuid: str, text: str | None) -> dict[str, Any] | None:
@@ -120,6 +132,7 @@ def _told(team_id: int, uuid: str, text: str | None) -> dict[str, Any] | None:
 def _bad_cursor() -> Refusal:
     return Refusal(
         Reason.BAD_CURSOR,
-        "This cursor is not one of ours; pass back the `next` of the page before, as it was.",
+        "This cursor is not one of ours for this history; pass back the `next` of the page before, "
+        "as it was.",
         fields={"cursor": "not one of ours"},
     )

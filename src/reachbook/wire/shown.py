@@ -92,6 +92,12 @@ class Event(happened.EventBody, kw_only=True):
     after: Touched | None  # type: ignore[assignment]
 
 
+class FeedEvent(Event, kw_only=True):
+    """The same with its place in the team's feed."""
+
+    seq: Annotated[int, Meta(ge=1)]
+
+
 class HistoryPage(Struct):
     """A page of a contact's history, newest first; `next` is null on the last."""
 
@@ -102,7 +108,7 @@ class HistoryPage(Struct):
 class FeedPage(Struct):
     """A page of a team's feed; `next` is what to pass as `after`."""
 
-    events: list[Event]
+    events: list[FeedEvent]
     next: int
 
 
