@@ -101,6 +101,16 @@ async def test_custom_is_merged_or_replaced(
     assert (await put(book, uuid, {"first": "A"}, query))["custom"] == left
 
 
+@pytest.mark.parametrize(
+    "custom", [{"a\0": 1}, {"a": "\0"}, {"a": [{"b": "c\0"}]}, {"a": {"\0": None}}]
+)
+async def test_custom_holds_no_nul(book: Book, custom: object) -> None:
+    answer = await book.ask("POST", "/v2/contact", {"custom": custom})
+
+    assert refusal(answer) == (400, "bad_value")
+    assert list(answer.json()["fields"]) == ["custom"]
+
+
 async def test_a_contact_has_at_most_five_tags(book: Book) -> None:
     uuid = await book.contact()
     five = [{"tag_id": number} for number in range(5)]

@@ -233,20 +233,28 @@ def _view(
 def _custom(value: dict[str, object] | UnsetType | None) -> dict[str, object] | UnsetType:
     if value is UNSET:
         return UNSET
-    _bound_depth(value, MAX_DEPTH)
+    _judge_custom(value, MAX_DEPTH)
     return value or {}
 
 
-def _bound_depth(value: object, left: int) -> None:
+def _judge_custom(value: object, left: int) -> None:
+    """Bounded depth, and no NUL in any key or text."""
+    if isinstance(value, str) and "\0" in value:
+        raise Refusal(
+            Reason.BAD_VALUE,
+            "custom holds a NUL character, which cannot be stored.",
+            fields={"custom": "holds a NUL"},
+        )
     if left == 0:
         raise Refusal(
             Reason.BAD_VALUE,
             f"custom is nested more than {MAX_DEPTH} deep; keep it flatter.",
             fields={"custom": "nested too deep"},
         )
-    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
-    for one in inner:
-        _bound_depth(one, left - 1)
+    if isinstance(value, dict):
+        value = [*value.keys(), *value.values()]
+    for one in value if isinstance(value, list) else ():
+        _judge_custom(one, left - 1)
 
 
 @contextmanager
