@@ -61,7 +61,8 @@ def fields(made: Json) -> Iterator[str]:
 
 WIRE = (answer, directory, happened, own, refusal, request, shown)
 NOT_A_BODY = {
-    *("ContactBody", "EventBody"),  # what others are made of
+    *("ContactBody", "EventBody", "FeedEventBody"),  # what others are made of
+    "MayCreate",  # a first look at a body
     *("HistoryBody", "FeedBody", "ExportBody"),  # shown as HistoryPage, FeedPage, Export
     *("BulkRequest", "BulkBody", "BatchRequest", "BatchBody"),  # shown row by row
 }

@@ -204,8 +204,10 @@ async def test_a_read_only_credential_looks_and_does_not_create(book: Book) -> N
     assert (await resolve(book, {"channel_id": EMAIL}, by=by))["contact"]["uuid"] == uuid
     assert (await batch(book, {"channel_id": EMAIL}, by=by))[0]["contact"]["uuid"] == uuid
     for value in (EMAIL, PHONE):
-        answer = await book.ask("POST", "/x/resolve", {"channel_id": value, "create": {}}, by=by)
-        assert refusal(answer) == (403, "read_only")
+        for unknown in ({}, {"ghost": 1}):
+            body = {"channel_id": value, "create": {}, **unknown}
+            answer = await book.ask("POST", "/x/resolve", body, by=by)
+            assert refusal(answer) == (403, "read_only")
     assert await resolve(book, {"channel_id": PHONE}, by=by) == NOBODY_OWNS_IT
 
 

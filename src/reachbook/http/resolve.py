@@ -58,11 +58,11 @@ async def one(request: Request) -> Answer:
     exactly once. Without `create` this only looks, and a read-only credential may use it.
     """
     query = request.query(ResolveQuery)
-    wanted = decode(await request.body(), own.ResolveRequest)
-    region = None
-    if wanted.create is not None:
+    body = await request.body()
+    if request.caller.read_only and decode(body, own.MayCreate).create is not None:
         request.permit_write()
-        region = request.caller.default_region
+    wanted = decode(body, own.ResolveRequest)
+    region = request.caller.default_region if wanted.create is not None else None
     sought = _sought(wanted, region)
     create = own.new_contact(wanted, sought.address, region) if wanted.create else None
 
