@@ -52,13 +52,16 @@ class Wanted(Struct, frozen=True):
 
 
 class Patch(Struct, frozen=True):
-    """What a PATCH sets on one channel. A field left unset stays as it is; "" clears it."""
+    """What a PATCH sets on one channel. A field left unset stays as it is; "" clears it.
+
+    A `held_reason` of null is none in particular.
+    """
 
     channel_handle: str | UnsetType = UNSET
     info_channel: str | UnsetType = UNSET
     label: str | UnsetType = UNSET
     held: bool | UnsetType = UNSET
-    held_reason: HeldReason | UnsetType = UNSET
+    held_reason: HeldReason | UnsetType | None = UNSET
     consent: Consent | UnsetType = UNSET
     consent_source: str | UnsetType = UNSET
 
@@ -160,7 +163,7 @@ def _held_reason(target: ContactChannel, wanted: Patch) -> HeldReason | None:
     """A hold has a reason, `other` when none is given; a reason alone changes a hold's."""
     held = target.held_reason is not None if wanted.held is UNSET else wanted.held
     if not held:
-        if wanted.held_reason is not UNSET:
+        if wanted.held_reason:
             raise Refusal(
                 Reason.BAD_VALUE,
                 "held_reason says why a channel is held, and this one is not; "
@@ -168,7 +171,7 @@ def _held_reason(target: ContactChannel, wanted: Patch) -> HeldReason | None:
                 fields={"held_reason": "the channel is not held"},
             )
         return None
-    return _either(wanted.held_reason, target.held_reason or HeldReason.OTHER)
+    return _either(wanted.held_reason, target.held_reason) or HeldReason.OTHER
 
 
 def _same_address(reach: Reach, wanted: Wanted) -> ContactChannel | None:
@@ -184,7 +187,7 @@ def _refuse_twin(reach: Reach, target: ContactChannel, after: ContactChannel) ->
     """Two channels of one contact cannot have one address."""
     for other in reach.channels:
         if other is not target and _identity(other) == _identity(after):
-            raise address_taken(reach.uuid, other)
+            raise address_taken(reach.uuid, other, by_itself=True)
 
 
 def _new(wanted: Wanted, at: int) -> ContactChannel:

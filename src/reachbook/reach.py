@@ -84,7 +84,7 @@ class Named(Struct, frozen=True):
 def found(reach: Page | None) -> Page:
     """The contact that was looked for, or `no_contact`: ours, erased and foreign read the same."""
     if reach is None:
-        raise Refusal(Reason.NO_CONTACT, "This team has no contact with that UUID; check the path.")
+        raise Refusal(Reason.NO_CONTACT, "This team has no contact with that UUID.")
     return reach
 
 
@@ -123,7 +123,7 @@ def by_number(reach: Reach | None, number: int) -> ContactChannel:
             return one
     raise Refusal(
         Reason.NO_CHANNEL,
-        "The contact has no channel with that id; GET its channels to see what it has.",
+        "The contact has no channel with that id; list its channels to see what it has.",
     )
 
 
@@ -146,16 +146,19 @@ def no_channel(named: Named) -> Refusal:
     return Refusal(
         Reason.NO_CHANNEL,
         f"The contact has no {named.channel_type} channel{which}; "
-        "GET its channels to see what it has.",
+        "list its channels to see what it has.",
     )
 
 
-def address_taken(owner_uuid: str, channel: ContactChannel) -> Refusal:
-    """The 409 that names who has the address."""
+def address_taken(owner_uuid: str, channel: ContactChannel, *, by_itself: bool = False) -> Refusal:
+    """The 409 that names who has the address: another contact, or this one `by_itself`."""
+    what = f"{channel.channel_type} {channel.channel_id}"
     return Refusal(
         Reason.ADDRESS_TAKEN,
-        f"{channel.channel_type} {channel.channel_id} already belongs to contact {owner_uuid}; "
-        "remove it there first, or use that contact.",
+        f"The contact has {what} already, as another channel; change or remove that one."
+        if by_itself
+        else f"{what} already belongs to contact {owner_uuid}; remove it there first, or use that "
+        "contact.",
         fields={"channel_id": "already belongs to a contact"},
         facts={
             "conflicting_contact_id": owner_uuid,

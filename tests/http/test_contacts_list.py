@@ -217,6 +217,7 @@ async def test_deleted_and_foreign_contacts_are_not_found(book: Book) -> None:
     [
         ({"channel_ids": [PHONE, "123"]}, "contact_channels[1].channel_ids[1]"),
         ({"channel_ids": ["alice"]}, "contact_channels[1].channel_type"),
+        ({"channel_ids": ["alice2"]}, "contact_channels[1].channel_type"),
         ({"channel_type": "id", "channel_ids": ["1"]}, "contact_channels[1].channel_type"),
     ],
 )

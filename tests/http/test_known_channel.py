@@ -127,6 +127,10 @@ async def test_a_hold_has_a_reason(book: Book) -> None:
         ({"label": "x"}, (True, "recycled")),
         ({"held": False}, (False, None)),
         ({"held": True, "held_reason": "wrong_person"}, (True, "wrong_person")),
+        ({"held_reason": None}, (True, "other")),
+        ({"held": False, "held_reason": None}, (False, None)),
+        ({"held_reason": None}, (False, None)),
+        ({"held": True, "held_reason": None}, (True, "other")),
     ]
     for body, expected in steps:
         after = await patched(book, path, body)

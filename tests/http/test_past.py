@@ -131,6 +131,7 @@ async def test_any_offset_will_do(book: Book) -> None:
     path = f"/x/contact/{uuid}/channels?as_of="
     for text in (
         "2026-01-02T10:00:00Z",
+        "2026-01-02t10:00:00.000000z",
         "2026-01-02T12:00:00%2B02:00",
         "2026-01-02T05:00:00-05:00",
     ):

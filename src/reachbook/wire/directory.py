@@ -98,7 +98,7 @@ def sought(kind: str | None, value: str, region: str | None = None) -> Address:
         return addresses.parse(addresses.channel_type(kind), value, region)
     if "@" in value:
         return addresses.parse(ChannelType("email"), value)
-    if any(each in "0123456789" for each in value):
+    if any(each in "0123456789" for each in value) and not any(map(str.isalpha, value)):
         return addresses.parse(ChannelType("phone"), value, region)
     raise Refusal(
         Reason.BAD_VALUE,

@@ -91,6 +91,12 @@ class BatchRequest(Struct, forbid_unknown_fields=True):
     addresses: list[msgspec.Raw]
 
 
+class MayCreate(Struct):
+    """As much of the body of POST /x/resolve as tells whether it would write."""
+
+    create: Any = None
+
+
 class PatchRequest(Struct, forbid_unknown_fields=True):
     """The body of PATCH of one channel."""
 
@@ -98,7 +104,7 @@ class PatchRequest(Struct, forbid_unknown_fields=True):
     info_channel: Text | UnsetType | None = UNSET
     label: Text | UnsetType | None = UNSET
     held: bool | UnsetType = UNSET
-    held_reason: HeldReason | UnsetType = UNSET
+    held_reason: HeldReason | UnsetType | None = UNSET
     consent: Consent | UnsetType = UNSET
     consent_source: Text | UnsetType | None = UNSET
 

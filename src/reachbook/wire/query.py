@@ -96,7 +96,7 @@ def own(raw: bytes, shape: type[Query]) -> Query:
 def moment(field: str, text: str) -> int:
     """Microseconds since the epoch of an RFC 3339 time with its offset."""
     try:
-        time = datetime.fromisoformat(text)
+        time = datetime.fromisoformat(text.upper())
     except ValueError:
         time = None
     if time is None or time.tzinfo is None:
