@@ -11,7 +11,16 @@ from reachbook import contact_channel
 from reachbook.address import Address, ChannelType
 from reachbook.contact_channel import Wanted
 from reachbook.errors import Reason, Refusal
-from reachbook.reach import ContactChannel, Named, Reach, found, matching, moment, primary
+from reachbook.reach import (
+    ContactChannel,
+    Named,
+    Reach,
+    found,
+    has_address,
+    matching,
+    moment,
+    primary,
+)
 
 MAX_TAGS = 5
 NOT_STORED = 0
@@ -143,28 +152,44 @@ def _all_wanted(wanted: WantedContact) -> list[Wanted]:
 def _with_wanted(contact: Contact, wanted: WantedContact, now: int) -> Reach:
     """The contact's reach with `phone` and `email` first, so that they are primary, then the list.
 
-    Every step is taken at the same moment: it is one change.
+    A client may send back all that it read with `phone` or `email` changed, and the old address
+    still in the list. One that was taken away by null is not added again; one that was changed
+    stays beside the new one, with its consent and its hold. Every step is taken at the same
+    moment: it is one change.
     """
     reach: Reach = contact
+    gone: list[ContactChannel] = []
     for kind, view in ((PHONE, wanted.phone), (EMAIL, wanted.email)):
-        if view is not UNSET:
-            reach = _with_view(reach, kind, view, now)
+        current = primary(matching(reach, Named(kind)))
+        if isinstance(view, Address):
+            listed = current is not None and _lists(wanted, current)
+            reach = _with_view(reach, kind, view, now, beside=listed)
+        elif view is None and current is not None:
+            gone.append(current)
+            reach = _without(reach, current, now)
     for channel in wanted.channels:
-        reach = _at_once(contact, contact_channel.add(reach, channel, now))
+        if not any(has_address(one, channel.address) for one in gone):
+            reach = _at_once(contact, contact_channel.add(reach, channel, now))
     return reach
 
 
-def _with_view(reach: Reach, kind: ChannelType, view: Address | None, now: int) -> Reach:
-    """Write the primary channel of a type: add, replace, or take it away.
+def _lists(wanted: WantedContact, channel: ContactChannel) -> bool:
+    return any(has_address(channel, one.address) for one in wanted.channels)
+
+
+def _with_view(reach: Reach, kind: ChannelType, view: Address, now: int, *, beside: bool) -> Reach:
+    """Write the primary channel of a type: replace its address, or add one `beside` it.
 
     An address that the contact has beside the primary one becomes primary, as it is written now.
     """
     current = primary(matching(reach, Named(kind)))
-    if view is None:
-        return reach if current is None else _without(reach, current, now)
     held = matching(reach, Named(kind, view))
     if current is None:
         return _at_once(reach, contact_channel.add(reach, Wanted(view), now))
+    if beside and not held:
+        *others, added = contact_channel.add(reach, Wanted(view), now).channels
+        first = with_fields(added, made_primary=reach.rev + 1)
+        return with_fields(reach, channels=(*others, first))
     if held and held[0] is not current:
         reach = _at_once(reach, contact_channel.make_primary(reach, held[0].id, now))
     return _at_once(reach, contact_channel.replace(reach, Wanted(view), Named(kind), now))

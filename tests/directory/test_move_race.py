@@ -204,12 +204,3 @@ async def test_an_update_may_pass_its_own_address_on(book: Book) -> None:
     assert answer.json()["phone"] == ADDRESSES[1]
     kept = [one["channel_id"] for one in answer.json()["contact_channels"]]
     assert sorted(kept) == ADDRESSES[:2]
-
-
-async def test_an_update_may_take_an_address_away_and_add_it_again(book: Book) -> None:
-    uuid = await book.contact(("phone", ADDRESSES[0]))
-    body = {"phone": None, "contact_channels": phones(ADDRESSES[:1])}
-    answer = await book.ask("PUT", f"/v2/contact/{uuid}", body)
-
-    assert answer.status_code == 200, answer.text
-    assert [one["channel_id"] for one in answer.json()["contact_channels"]] == ADDRESSES[:1]
