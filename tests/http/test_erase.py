@@ -8,6 +8,7 @@ import httpx
 import pytest
 
 from cast import NOBODY, Book
+from reachbook.storage.door import sqlite_path
 from tables import beside
 
 pytestmark = pytest.mark.anyio
@@ -111,6 +112,20 @@ async def test_it_works(book: Book, *, deleted_before: bool) -> None:
     assert [mark for mark in MARKS if mark in after] == []
     assert await count(book, "event") == events + 1
     assert (await count(book, "contact"), await count(book, "contact_channel")) == (1, 0)
+
+
+@pytest.mark.parametrize("book_database", ["sqlite"], indirect=True)
+async def test_nothing_of_the_person_stands_in_the_file(book: Book) -> None:
+    """Not in what SQLite has freed either, once its log is written back."""
+    for _ in range(5):
+        uuid = await person(book)
+        await ok(book, "DELETE", f"/x/contact/{uuid}/erase")
+    [[busy, *_]] = await beside(book.database)("PRAGMA wal_checkpoint(TRUNCATE)")
+    assert not busy
+
+    file = sqlite_path(book.database)
+    text = file.read_bytes().lower() + file.with_name(f"{file.name}-wal").read_bytes().lower()
+    assert [mark for mark in MARKS if mark.encode() in text] == []
 
 
 async def test_no_answer_tells_of_the_person(book: Book) -> None:

@@ -35,6 +35,10 @@ WRITER_WAITS_MS = 10_000
 READER_WAITS_MS = 1_000
 MOST_EVENTS = 10_000
 
+# What is erased must not stay readable in the file: SQLite leaves deleted text where it stood,
+# unless it is told to write zeros over it.
+_PRAGMAS = ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "secure_delete=ON")
+
 _VERSION_TABLE = """
 CREATE TABLE IF NOT EXISTS schema_version (
     version INTEGER NOT NULL PRIMARY KEY, name TEXT NOT NULL, applied TEXT NOT NULL
@@ -230,7 +234,7 @@ def _make_private(path: Path) -> None:
 def _connect(path: Path, waits_ms: int) -> apsw.Connection:
     connection = apsw.Connection(str(path))
     connection.set_busy_timeout(waits_ms)
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+    for pragma in _PRAGMAS:
         connection.execute(f"PRAGMA {pragma}")
     return connection
 
