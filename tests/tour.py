@@ -128,15 +128,10 @@ def as_caller(make: Callable[[Stage], str]) -> Provoke:
     return lambda stage, ask: replace(ask, by={"authorization": make(stage)})
 
 
-def malformed(_: Stage, ask: Ask) -> Ask:
-    return replace(ask, body=b"{")
-
-
 def wrong_type(_: Stage, ask: Ask) -> Ask | None:
-    """A stray body is served: a [] everywhere, and any JSON under /v2."""
-    if ask.takes:
-        return replace(ask, body=b"[]")
-    return replace(ask, body=b"[1]") if ask.path.startswith("/x/") else None
+    """A stray body is served: any JSON under /v2, and a [] everywhere."""
+    strict = ask.takes or ask.path.startswith("/x/")
+    return replace(ask, body=b"[]" if ask.takes else b"[1]") if strict else None
 
 
 def with_header(name: str, value: str) -> Provoke:
@@ -262,7 +257,7 @@ PROVOKE: dict[Reason, Provoke] = {
     Reason.UNKNOWN_NAME: with_query("?ghost=1"),
     Reason.BAD_CURSOR: with_query("?cursor=ghost"),
     Reason.TOO_MANY: too_many,
-    Reason.MALFORMED_JSON: malformed,
+    Reason.MALFORMED_JSON: lambda _, ask: replace(ask, body=b"{"),
     Reason.WRONG_TYPE: wrong_type,
     Reason.MISSING_FIELD: missing_field,
     Reason.BODY_TOO_LARGE: too_large,

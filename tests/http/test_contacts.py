@@ -224,47 +224,6 @@ async def test_a_new_spelling_is_shown_as_written(
     assert len(after["contact_channels"]) == len(others) + 1
 
 
-async def opted_out(book: Book, *addresses: tuple[str, str]) -> tuple[str, Any]:
-    """A contact none of whose channels may be used, as the vendor's clients read it."""
-    uuid = await book.contact(*addresses)
-    for one in (await book.ask("GET", f"/x/contact/{uuid}/channels")).json():
-        path = f"/x/contact/{uuid}/channel/{one['id']}"
-        await book.ask("PATCH", path, {"consent": "opted_out", "held": True})
-    return uuid, await get(book, uuid)
-
-
-async def test_a_contact_sent_back_whole_with_another_phone_keeps_the_old_one_as_it_was(
-    book: Book,
-) -> None:
-    uuid, read = await opted_out(book, ("phone", ONE), ("email", "alice@example.com"))
-
-    after = await put(book, uuid, {**read, "phone": TWO, "email": "other@example.com"})
-
-    assert (after["phone"], after["email"]) == (TWO, "other@example.com")
-    known = (await book.ask("GET", f"/x/contact/{uuid}/channels")).json()
-    told = {one["channel_id"]: (one["consent"], one["held"], one["primary"]) for one in known}
-    assert told == {
-        ONE: ("opted_out", True, False),
-        "alice@example.com": ("opted_out", True, False),
-        TWO: ("unknown", False, True),
-        "other@example.com": ("unknown", False, True),
-    }
-    assert (await put(book, uuid, after))["rev"] == after["rev"]
-
-
-@pytest.mark.parametrize("nothing", ["", None])
-async def test_a_contact_sent_back_whole_without_its_email_loses_it(
-    book: Book, nothing: str | None
-) -> None:
-    uuid, read = await opted_out(book, ("phone", ONE), ("email", "alice@example.com"))
-
-    after = await put(book, uuid, {**read, "email": nothing})
-
-    assert held(after) == [ONE]
-    [known] = (await book.ask("GET", f"/x/contact/{uuid}/channels")).json()
-    assert (known["consent"], known["held"]) == ("opted_out", True)
-
-
 async def test_channels_and_views_are_one_change(book: Book) -> None:
     uuid = await book.contact(("phone", ONE))
 

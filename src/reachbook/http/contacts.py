@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Literal
 
 from msgspec import Raw
@@ -12,7 +15,7 @@ from reachbook.http.conditions import refuse_if_match
 from reachbook.http.contact import CONTACTS, OVERWRITE, encode
 from reachbook.http.contact_channel import BAD_ADDRESS, ON_CONFLICT
 from reachbook.http.examples import ALICE, in_both
-from reachbook.http.message import Answer, Request, header, in_time, kept
+from reachbook.http.message import STORE_SECONDS, Answer, Request, header, kept, too_slow
 from reachbook.http.resource import Gives, Takes, reads, writes
 from reachbook.service import AlreadyAnswered, Asking, Sought
 from reachbook.wire import answer, directory, shown
@@ -96,7 +99,7 @@ async def write_many(request: Request) -> Answer:
             failed.append(directory.failed(row, away))
             continue
         try:
-            async with in_time():
+            async with _in_time():
                 done.append(await _write_row(request, index, row))
         except Refusal as no:
             if no.reason is Reason.KEY_REUSED:
@@ -137,7 +140,7 @@ async def delete_many(request: Request) -> Answer:
     refuse_if_match(header(request.scope, b"if-match"))
     for uuid in directory.deleted(decode(await request.body(), directory.BulkDeleteRequest)):
         try:
-            async with in_time():
+            async with _in_time():
                 await request.service.contacts.delete(request.asking(), uuid)
         except Refusal as no:
             if no.reason is not Reason.NO_CONTACT:
@@ -165,6 +168,16 @@ async def _write_row(request: Request, index: int, raw: Raw) -> Raw:
     except AlreadyAnswered as before:
         return Raw(before.answer.body)
     return Raw(encode(request)(saved).body)
+
+
+@asynccontextmanager
+async def _in_time() -> AsyncIterator[None]:
+    """How long the store may take for one write of the many in a request."""
+    try:
+        async with asyncio.timeout(STORE_SECONDS):
+            yield
+    except TimeoutError:
+        raise too_slow() from None
 
 
 async def kept_whole(request: Request, whole: Answer) -> Answer:

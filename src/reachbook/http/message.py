@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from typing import Any, cast
 
 import msgspec
@@ -25,6 +24,8 @@ MAX_BODY_BYTES = 1024 * 1024
 STORE_SECONDS = 1.8
 NO_CONTENT = 204
 NOT_MODIFIED = 304
+
+HEADERS = "reachbook.headers"
 
 Headers = list[tuple[bytes, bytes]]
 
@@ -205,16 +206,6 @@ def refused(no: Refusal, scope: Scope, representation: Representation) -> Answer
     return Answer(refusal.STATUS[kind], msgspec.json.encode(body), headers)
 
 
-@asynccontextmanager
-async def in_time() -> AsyncIterator[None]:
-    """How long the store may take for one write of the many in a request."""
-    try:
-        async with asyncio.timeout(STORE_SECONDS):
-            yield
-    except TimeoutError:
-        raise too_slow() from None
-
-
 def too_slow() -> Refusal:
     """The refusal when the store takes longer than it may."""
     return Refusal(
@@ -227,8 +218,18 @@ def too_slow() -> Refusal:
 
 def header(scope: Scope, name: bytes) -> str | None:
     """The header of a name, given in lower case; one sent on several lines is their list."""
-    lines: list[bytes] = [value.strip() for key, value in scope["headers"] if key == name]
-    return b", ".join(lines).decode("latin-1") if lines else None
+    if HEADERS not in scope:
+        scope[HEADERS] = _by_name(scope["headers"])
+    value: bytes | None = scope[HEADERS].get(name)
+    return None if value is None else value.decode("latin-1")
+
+
+def _by_name(pairs: Headers) -> dict[bytes, bytes]:
+    found: dict[bytes, bytes] = {}
+    for name, padded in pairs:
+        value = padded.strip(b" \t")
+        found[name] = found[name] + b", " + value if name in found else value
+    return found
 
 
 def _too_large() -> Refusal:
