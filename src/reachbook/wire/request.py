@@ -130,14 +130,13 @@ def contact_of(request: ContactRequest, region: str | None) -> WantedContact:
     )
 
 
-def stray(body: bytes, *, known: bool) -> None:
-    """A body that nobody asked for: real clients send [] and {}.
+def stray(body: bytes, *, lenient: bool) -> None:
+    """Judge a body that nobody asked for: real clients send [] and {}.
 
-    It is refused when it is no JSON; and when it holds something, unless it may be `known` keys
-    of the vendor's, which are ignored.
+    It is refused when it is no JSON, and, unless we are `lenient`, when it holds something.
     """
     held = _read(body, ANY_JSON) if body else None
-    if not held or known:
+    if not held or lenient:
         return
     if isinstance(held, dict):
         raise unknown_name("key", next(iter(held)), ())
