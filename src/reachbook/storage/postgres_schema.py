@@ -19,6 +19,11 @@ ENGINE = "postgres"
 STEP_SECONDS = 3600.0
 LOCK_SECONDS = 8
 
+_MADE_MEANWHILE = (
+    asyncpg.UniqueViolationError,
+    asyncpg.DuplicateTableError,
+    asyncpg.DuplicateObjectError,
+)
 _VERSION_TABLE = """
 CREATE TABLE IF NOT EXISTS schema_version (
     version bigint NOT NULL PRIMARY KEY, name text NOT NULL, applied timestamptz NOT NULL
@@ -36,7 +41,7 @@ async def version(connection: Connection) -> int:
 async def migrate(connection: Connection) -> tuple[int, int]:
     """Take every step that is missing, in one transaction; the versions before and after."""
     migrations.refuse_newer(await version(connection), ENGINE)
-    with suppress(asyncpg.UniqueViolationError):  # two programs at once: the other one made it
+    with suppress(*_MADE_MEANWHILE):  # two programs at once: the other one made it
         async with _patient(connection):
             await connection.execute(_VERSION_TABLE)
     async with _patient(connection):
