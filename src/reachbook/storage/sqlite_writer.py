@@ -85,10 +85,7 @@ class Writer:
 
     def _run(self) -> None:
         while batch := self._next_batch():
-            # Who has stopped waiting was told that the store did not answer: leave it so.
-            wanted = [one for one in batch if not one[2].cancelled()]
-            outcomes = self._commit([job for job, _, _ in wanted]) if wanted else []
-            for (_, loop, future), outcome in zip(wanted, outcomes, strict=True):
+            for (_, loop, future), outcome in self._commit(batch):
                 with suppress(RuntimeError):  # its loop is closed, and nobody waits any more
                     loop.call_soon_threadsafe(_settle, future, outcome)
 
@@ -101,20 +98,25 @@ class Writer:
             self._measures.writers_waiting.set(len(self._waiting))
             return batch
 
-    def _commit(self, jobs: list[Job]) -> list[object]:
-        """What came of each job: its result, or the exception it ends with."""
+    def _commit(self, batch: list[Waiting]) -> list[tuple[Waiting, object]]:
+        """What came of each job: its result, or the exception it ends with.
+
+        Who has stopped waiting, for another program to let go of the file, say, was told that the
+        store did not answer: it is left so.
+        """
         try:
             self._connection.execute("BEGIN IMMEDIATE")
-            outcomes = [self._try(job) for job in jobs]
+            wanted = [one for one in batch if not one[2].cancelled()]
+            outcomes = [(one, self._try(one[0])) for one in wanted]
             self._connection.execute("COMMIT")
-            if any(isinstance(one, Commit) for one in outcomes):
+            if any(isinstance(outcome, Commit) for _, outcome in outcomes):
                 self._measures.transactions.inc()
         except apsw.Error as error:
             # When even this fails, so does the next BEGIN, and then it is tried again.
             with suppress(apsw.Error):
                 if self._connection.in_transaction:
                     self._connection.execute("ROLLBACK")
-            return [unavailable(why(error))] * len(jobs)
+            return [(one, unavailable(why(error))) for one in batch]
         return outcomes
 
     def _try(self, job: Job) -> object:
