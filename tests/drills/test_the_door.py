@@ -77,6 +77,7 @@ async def test_it_works(server: Server) -> None:
 @pytest.mark.parametrize("garbage", GARBAGE.values(), ids=GARBAGE.keys())
 async def test_garbage_is_refused_in_our_words(server: Server, garbage: bytes) -> None:
     says(await send_raw(server.port, garbage), 400, "malformed_request")
+    assert '"event":"bug"' not in server.log.read_text()
 
 
 async def test_what_is_refused_at_the_door_is_counted_and_logged(server: Server) -> None:
@@ -85,6 +86,17 @@ async def test_what_is_refused_at_the_door_is_counted_and_logged(server: Server)
 
     assert await refusals(server.port) == before + 1
     assert answer.headers["x-request-id"] in server.log.read_text()
+
+
+async def test_what_is_refused_at_the_door_bears_the_callers_own_id(server: Server) -> None:
+    """When it had been read by then."""
+    head = GET + b"x-request-id: mine-1\r\n"
+    chunk = b"transfer-encoding: chunked\r\n\r\nzz\r\n"
+    for asked in (head + b"a: b\r\n" * 101 + b"\r\n", head + chunk):
+        answer = await send_raw(server.port, asked)
+
+        says(answer, 400, "malformed_request")
+        assert answer.headers["x-request-id"] == "mine-1"
 
 
 async def refusals(port: int) -> float:

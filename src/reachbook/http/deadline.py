@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from typing import Any
-from uuid import uuid4
 
 import msgspec
 import structlog
@@ -22,7 +21,7 @@ from uvicorn.protocols.http.httptools_impl import (
 
 from reachbook.credential import Representation
 from reachbook.errors import Reason, Refusal
-from reachbook.http.message import MAX_BODY_BYTES
+from reachbook.http.message import MAX_BODY_BYTES, request_id
 from reachbook.wire import refusal
 
 REQUEST_SECONDS = 10.0
@@ -164,6 +163,10 @@ class BoundedProtocol(HttpToolsProtocol):
         """
         if not self._lingering and not self.transport.is_closing():
             self._lingering = True
+            cycle: RequestResponseCycle | None = self.cycle
+            if cycle is not None and not cycle.response_complete:
+                cycle.disconnected = True  # what it would answer goes nowhere
+                cycle.message_event.set()
             self.transport.write_eof()
             self._drop()
             self.loop.call_later(LINGER_SECONDS, self.transport.close)
@@ -189,15 +192,15 @@ class BoundedProtocol(HttpToolsProtocol):
             self._timer = self.loop.call_later(LOOK_SECONDS, self._look_at_the_clock)
 
     def _refuse(self, no: Refusal) -> None:
-        request_id = str(uuid4())
+        own_id = request_id({"headers": self.headers or []})
         self.app_state["measures"].refusal(no.reason.code)
         client = self.client[0] if self.client else None
-        log.info("refused", request_id=request_id, error_code=no.reason.code, client=client)
-        body = msgspec.json.encode(refusal.body(no, Representation.STRING_IDS, request_id))
+        log.info("refused", request_id=own_id, error_code=no.reason.code, client=client)
+        body = msgspec.json.encode(refusal.body(no, Representation.STRING_IDS, own_id))
         headers: list[tuple[str, Any]] = [
             ("content-type", "application/json"),
             ("content-length", len(body)),
-            ("x-request-id", request_id),
+            ("x-request-id", own_id),
             ("connection", "close"),
         ]
         if no.retry_after is not None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import re
 from collections.abc import Callable
 from typing import Any, cast
+from uuid import uuid4
 
 import msgspec
 from msgspec import Struct
@@ -26,6 +28,7 @@ NO_CONTENT = 204
 NOT_MODIFIED = 304
 
 HEADERS = "reachbook.headers"
+_VISIBLE_ASCII = re.compile(r"[\x21-\x7e]{1,128}")
 
 Headers = list[tuple[bytes, bytes]]
 
@@ -222,6 +225,12 @@ def header(scope: Scope, name: bytes) -> str | None:
         scope[HEADERS] = _by_name(scope["headers"])
     value: bytes | None = scope[HEADERS].get(name)
     return None if value is None else value.decode("latin-1")
+
+
+def request_id(scope: Scope) -> str:
+    """The caller's own id for the request, or a new one when it is not fit to be one."""
+    given = header(scope, b"x-request-id")
+    return given if given and _VISIBLE_ASCII.fullmatch(given) else str(uuid4())
 
 
 def _by_name(pairs: Headers) -> dict[bytes, bytes]:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import re
 import time
-from uuid import uuid4
 
 import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -13,9 +11,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from reachbook import logs
 from reachbook.credential import Representation
 from reachbook.errors import Reason, Refusal
-from reachbook.http.message import header, refused
-
-_VISIBLE_ASCII = re.compile(r"[\x21-\x7e]{1,128}")
+from reachbook.http.message import refused, request_id
 
 NO_ROUTE = "none"
 REFUSED = 400
@@ -40,14 +36,14 @@ class Observe:
             await self._app(scope, receive, send)
             return
         started = time.perf_counter()
-        request_id = scope["request_id"] = _request_id(header(scope, b"x-request-id"))
+        own_id = scope["request_id"] = request_id(scope)
         status = 0
 
         async def send_with_id(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                message["headers"].append((b"x-request-id", request_id.encode()))
+                message["headers"].append((b"x-request-id", own_id.encode()))
                 if _route(scope) in PROBES:
                     message["headers"].append((b"cache-control", b"no-store"))
             await send(message)
@@ -60,7 +56,7 @@ class Observe:
                     scope, _nothing, send_with_id
                 )
         except Exception as error:  # noqa: BLE001 - the last net: a bug is a 500
-            log.error("bug", request_id=request_id, **logs.where(error))  # noqa: TRY400 - no text
+            log.error("bug", request_id=own_id, **logs.where(error))  # noqa: TRY400 - no text
             if not status:
                 await _apologise(scope, send_with_id)
         _tell(scope, status, time.perf_counter() - started)
@@ -92,14 +88,10 @@ def _route(scope: Scope) -> str:
     return getattr(scope.get("route"), "path", NO_ROUTE)
 
 
-def _request_id(given: str | None) -> str:
-    return given if given and _VISIBLE_ASCII.fullmatch(given) else str(uuid4())
-
-
 def _stopping() -> Refusal:
     return Refusal(
         Reason.STOPPING,
-        "This process is being stopped and cannot wait for the rest of the request; send it again.",
+        "This process is being stopped and could not finish; look again before you repeat a write.",
         retry_after=1,
     )
 
