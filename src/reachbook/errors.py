@@ -72,6 +72,7 @@ class Reason(Enum):
     TOO_MANY_REQUESTS = "too_many_requests", Kind.RATE_LIMITED, "the minute's allowance is used up"
     BUG = "server_error", Kind.SERVER_ERROR, "a bug of ours"
     STORE_UNAVAILABLE = "store_unavailable", Kind.UNAVAILABLE, "the store is out of reach or full"
+    CONTENDED = "contended", Kind.UNAVAILABLE, "too many others are changing the same contact"
     TOO_MANY_CONNECTIONS = "too_many_connections", Kind.UNAVAILABLE, "no connection is free"
     STOPPING = "stopping", Kind.UNAVAILABLE, "the process ends before the request does"
     STORE_UNFIT = "store_unfit", Kind.UNAVAILABLE, "the store is not one this program can serve"

@@ -15,6 +15,9 @@ from cast import Book
 from directory.asking import Client, clients, served
 from drills.scale import scaled
 from drills.servers import api_key
+from reachbook.credential import TeamId
+from reachbook.reach import Reach, found
+from reachbook.storage import Outcome, Taken
 
 pytestmark = pytest.mark.anyio
 
@@ -167,6 +170,27 @@ async def test_a_contact_made_with_moved_addresses_takes_them_from_each_owner(bo
         channels = (await book.ask("GET", f"/v2/contact/{uuid}/channels")).json()
         kept.append(sorted(one["channel_id"] for one in channels))
     assert sorted(kept) == [[]] * (len(owners) + len(made) - 1) + [ADDRESSES]
+
+
+async def test_an_address_that_goes_away_and_comes_back_is_taken_once(
+    book: Book, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its owner is in the way a second time, although they are held by then."""
+    owner, taker = await book.contact(("phone", ADDRESSES[0])), await book.contact()
+    seen = found(await book.store.read(Reach, TeamId(book.bob.team.team_id), owner))
+    answers: list[Outcome] = [Taken(owner, "address", seen.channels[0])]
+    commit_held = book.store.commit_held
+
+    async def overtaken(*asked: Any) -> Outcome:
+        return answers.pop() if answers else await commit_held(*asked)
+
+    monkeypatch.setattr(book.store, "commit_held", overtaken)
+    path = f"/v2/contact/{taker}/channel?on_conflict=move"
+    answer = await book.ask("POST", path, phones(ADDRESSES)[0])
+
+    assert answer.status_code == 200, answer.text
+    assert [one["channel_id"] for one in answer.json()] == ADDRESSES[:1]
+    assert (await book.ask("GET", f"/v2/contact/{owner}/channels")).json() == []
 
 
 @pytest.mark.parametrize("book_database", ["postgres"], indirect=True)

@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import asyncpg
 import pytest
 
 from cast import ALICE
@@ -172,8 +173,12 @@ async def test_the_rows_that_are_left_fail_when_the_store_goes_away(stage: Stage
     """What was done before is told; what is told as done is there."""
     rows = [{"first": f"Number {number}"} for number in range(1000)]
     async with several(1, stage.server.port, stage.key) as [client]:
+        onlooker = await asyncpg.connect(stage.cluster.url(stage.name))
         writing = asyncio.create_task(client.ask("POST", "/v2/contacts", {"contacts": rows}))
-        await asyncio.sleep(0.4)
+        async with asyncio.timeout(ANSWER_SECONDS):
+            while not await onlooker.fetchval("SELECT count(*) FROM contact"):
+                pass
+        await onlooker.close()
         cut = time.monotonic()
         await stage.proxy.make(Road.DEAF)
         answer = await writing

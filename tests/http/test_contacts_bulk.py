@@ -7,10 +7,12 @@ import time
 from typing import Any
 
 import apsw
+import asyncpg
 import httpx
 import pytest
 
 from cast import NOBODY, Book
+from reachbook.http import contacts
 from reachbook.storage.door import sqlite_path
 from tables import beside
 
@@ -129,6 +131,37 @@ async def test_a_store_that_takes_no_write_is_a_503_soon(book: Book) -> None:
     assert refusal(answer) == (503, "store_unavailable")
     assert answer.headers["retry-after"] == "1"
     assert took < 3
+    assert (await book.ask("POST", "/v2/contact", {"first": "B"})).status_code == 200
+    told = (await book.ask("POST", "/v2/contacts/list", {})).json()
+    assert [one["first"] for one in told] == ["B"], "what was refused was done later"
+
+
+@pytest.mark.parametrize("book_database", ["postgres"], indirect=True)
+async def test_a_row_that_others_hold_fails_alone(book: Book) -> None:
+    uuid = await book.contact()
+    other = await asyncpg.connect(book.database)
+    async with other.transaction():
+        await other.fetch("SELECT id FROM contact WHERE uuid = $1 FOR UPDATE", uuid)
+        told = await bulk(book, {"contact_id": uuid, "first": "A"}, {"first": "B"})
+        alone = await book.ask("PUT", f"/v2/contact/{uuid}", {"first": "A"})
+    await other.close()
+
+    assert [one["first"] for one in told["contacts"]] == ["B"]
+    assert [one["error_code"] for one in told["failed_contacts"]] == ["contended"]
+    assert (refusal(alone), alone.headers["retry-after"]) == ((503, "contended"), "1")
+
+
+async def test_the_rows_for_which_there_is_no_time_are_told(
+    book: Book, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was done is told, too: the answer does not become a refusal of the whole."""
+    left = iter([60.0, 1.0, 1.0])
+    monkeypatch.setattr(contacts, "_seconds_left", lambda _: next(left))
+
+    told = await bulk(book, {"first": "A"}, {"first": "B"}, {"first": "C"})
+
+    assert [one["first"] for one in told["contacts"]] == ["A"]
+    assert [one["contact"]["first"] for one in told["failed_contacts"]] == ["B", "C"]
 
 
 async def test_more_rows_than_a_thousand_are_refused_before_any_work(book: Book) -> None:

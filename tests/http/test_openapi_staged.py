@@ -23,7 +23,7 @@ pytestmark = pytest.mark.anyio
 
 STAGED = {
     *(Reason.TOO_MANY_REQUESTS, Reason.BUG, Reason.NO_TEAM, Reason.IN_PROGRESS),
-    *(Reason.STORE_UNAVAILABLE, Reason.STORE_UNFIT),
+    *(Reason.STORE_UNAVAILABLE, Reason.STORE_UNFIT, Reason.CONTENDED),
 }
 """What takes more than a request; each has a test here."""
 
@@ -66,6 +66,24 @@ async def test_a_store_that_is_gone_is_described(postgres: str, empty_postgres: 
     assert heard == declared(Reason.STORE_UNAVAILABLE)
 
 
+async def test_a_contact_that_others_hold_is_described(shared_postgres: str) -> None:
+    """On PostgreSQL, as SQLite writes in turn."""
+    async with open_book(shared_postgres) as book:
+        stage = await set_up(book)
+        asks = await on_new_contacts(stage)
+        other = await asyncpg.connect(shared_postgres)
+        async with other.transaction():
+            await other.execute("LOCK TABLE contact, contact_channel IN EXCLUSIVE MODE")
+            heard = await heard_at_once(stage, asks)
+        await other.close()
+
+    assert heard == {told for told in declared(Reason.CONTENDED) if told[0] not in NOT_CONTENDED}
+
+
+NOT_CONTENDED = {"contacts_write_many", "known_channel_make_primary"}
+"""Of many rows each fails alone; and the channel is the primary one already."""
+
+
 async def test_a_store_of_another_release_is_described(database: str) -> None:
     """One that has not been migrated yet."""
     async with open_book(database) as book:
@@ -98,15 +116,9 @@ async def test_a_key_that_is_in_use_is_described(shared_postgres: str) -> None:
     async with open_book(shared_postgres) as book:
         stage = await set_up(book)
         by = {**book.bob.by_key(), "idempotency-key": HELD}
-        heard: set[tuple[str, str]] = set()
-
-        async def hear(ask: Ask) -> None:
-            heard.update(await said(stage, [ask]))
-
         asks = [ask for ask in await on_new_contacts(stage, by) if HELD_NAME in ask.parameters]
         async with in_use(shared_postgres, book.bob.team.team_id):
-            for some in batched(asks, CONNECTIONS):
-                await asyncio.gather(*(hear(ask) for ask in some))
+            heard = await heard_at_once(stage, asks)
 
     assert heard == declared(Reason.IN_PROGRESS)
 
@@ -140,6 +152,15 @@ def test_every_reason_has_been_on_the_tour() -> None:
     toured = {*PROVOKE, *STAGED, *OF_THE_SOCKET}
 
     assert {code for _, code in DESCRIPTION.reasons()} == {one.code for one in toured}
+
+
+async def heard_at_once(stage: Stage, asks: list[Ask]) -> set[tuple[str, str]]:
+    """What is said to many, as many at a time as can have a connection each."""
+    heard: set[tuple[str, str]] = set()
+    for some in batched(asks, CONNECTIONS):
+        for told in await asyncio.gather(*(said(stage, [ask]) for ask in some)):
+            heard |= told
+    return heard
 
 
 async def execute(url: str, statement: str) -> None:

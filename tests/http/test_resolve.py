@@ -209,6 +209,10 @@ async def test_a_read_only_credential_looks_and_does_not_create(book: Book) -> N
             answer = await book.ask("POST", "/x/resolve", body, by=by)
             assert refusal(answer) == (403, "read_only")
     assert await resolve(book, {"channel_id": PHONE}, by=by) == NOBODY_OWNS_IT
+    body, key = {"channel_id": EMAIL, "create": {}}, {"idempotency-key": "k"}
+    assert await resolve(book, body, by={**book.bob.by_key(), **key})
+    repeated = await book.ask("POST", "/x/resolve", body, by={**by, **key})
+    assert refusal(repeated) == (403, "read_only"), "another credential's answer was replayed"
 
 
 # ── explain ──────────────────────────────────────────────────────────────────────────────────

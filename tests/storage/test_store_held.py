@@ -132,7 +132,7 @@ async def test_those_who_may_have_to_make_way_are_held_and_shown(opened: Store) 
         shown.extend(owners)
         return adding("15105553345")(seen, owners)
 
-    hold = Hold(TEAM, Reach, ALICE, (str(UUID(int=9)), NOBODY))
+    hold = Hold(TEAM, Reach, ALICE, frozenset({str(UUID(int=9)), NOBODY}))
 
     assert isinstance(await opened.commit_held(hold, attempt), Saved)
     assert shown == [await opened.read(Reach, TEAM, NOBODY)]

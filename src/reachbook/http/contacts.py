@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Literal
@@ -22,7 +23,7 @@ from reachbook.wire import answer, directory, shown
 from reachbook.wire.request import contact_of, contact_uuid, decode
 
 BULK_SECONDS = 60.0
-PASSING = frozenset({Reason.STORE_UNAVAILABLE, Reason.IN_PROGRESS})
+PASSING = frozenset({Reason.STORE_UNAVAILABLE, Reason.CONTENDED, Reason.IN_PROGRESS})
 
 
 @reads(
@@ -95,6 +96,8 @@ async def write_many(request: Request) -> Answer:
     passing = False
     away: Refusal | None = None
     for index, row in enumerate(rows):
+        if away is None and _seconds_left(request) < STORE_SECONDS:
+            away, passing = too_slow(), True
         if away:
             failed.append(directory.failed(row, away))
             continue
@@ -178,6 +181,11 @@ async def _in_time() -> AsyncIterator[None]:
             yield
     except TimeoutError:
         raise too_slow() from None
+
+
+def _seconds_left(request: Request) -> float:
+    ends = request.deadline.when()
+    return math.inf if ends is None else ends - asyncio.get_running_loop().time()
 
 
 async def kept_whole(request: Request, whole: Answer) -> Answer:

@@ -232,8 +232,9 @@ def _carries_body(scope: Scope) -> bool:
 async def _once(operation: Operation[Handler], request: Request) -> Answer:
     """The handler's answer, or the one that was given before under the same key."""
     key = header(request.scope, b"idempotency-key")
+    may_write = operation.says.writes or operation.says.may_write
     try:
-        if key is not None and (operation.says.writes or operation.says.may_write):
+        if key is not None and may_write and not request.caller.read_only:
             await request.recognise(key)
         return await operation.handle(request)
     except AlreadyAnswered as before:

@@ -35,6 +35,7 @@ from reachbook.storage import (
     Saved,
     Store,
     Taken,
+    contended,
 )
 
 OPTIMISTIC_TRIES = 4
@@ -139,9 +140,8 @@ class Changing:
         """Decide again while the contact is held, until no race and no owner is in the way.
 
         An owner that `move` takes from is held as well, and gives up what it has of what is
-        wanted in the same commit. Whoever took an address from one owner to another meanwhile
-        makes us hold that one, too: the number of those who race bounds the number of turns. All
-        of it happens at one moment, so that an address has one owner as of any.
+        wanted in the same commit. Whoever has taken the address meanwhile is held, too. All of it
+        happens at one moment, so that an address has one owner as of any.
         """
 
         def making_way(seen: Reach | None, owners: list[Reach]) -> Commit:
@@ -150,8 +150,10 @@ class Changing:
 
         for _ in range(HELD_TRIES):
             if isinstance(outcome, Taken) and asking.takes(outcome.channel):
-                hold = replace(hold, owners=(*hold.owners, outcome.owner_uuid))
-            elif outcome is not STALE:
+                hold = replace(hold, owners=hold.owners | {outcome.owner_uuid})
+            elif outcome is STALE:
+                await asyncio.sleep(random.uniform(0, JITTER_SECONDS))
+            else:
                 return outcome
             outcome = await self.store.commit_held(hold, making_way)
         return STALE
@@ -176,11 +178,7 @@ def settled(asking: Asking, outcome: Outcome) -> Any:
                 fields={what: "already in use"},
                 facts={"conflicting_contact_id": owner},
             )
-    raise Refusal(
-        Reason.STORE_UNAVAILABLE,
-        "Too many others are changing this contact; try again.",
-        retry_after=1,
-    )
+    raise contended()
 
 
 def _commit(asking: Asking, before: Reach | None, after: Reach) -> Commit:

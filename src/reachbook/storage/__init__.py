@@ -14,6 +14,7 @@ from reachbook.storage.commit import (
 )
 from reachbook.storage.directory import Directory
 from reachbook.storage.door import open_store
+from reachbook.storage.engine import contended
 from reachbook.storage.store import Store, Team
 
 __all__ = [
@@ -30,5 +31,6 @@ __all__ = [
     "Store",
     "Taken",
     "Team",
+    "contended",
     "open_store",
 ]

@@ -68,7 +68,7 @@ class Hold(Struct, frozen=True):
     team_id: int
     page: type[Reach]
     uuid: str
-    owners: tuple[str, ...] = ()
+    owners: frozenset[str] = frozenset()
 
 
 class Saved(Struct, frozen=True):

@@ -72,7 +72,17 @@ def unavailable(why: str) -> Refusal:
     """The refusal when the database cannot be reached, or cannot write."""
     return Refusal(
         Reason.STORE_UNAVAILABLE,
-        f"The store cannot answer: {why}. Nothing was half done; try again shortly.",
+        f"The store cannot answer: {why}. No contact was half changed; look again before you "
+        "repeat a write.",
+        retry_after=RETRY_AFTER,
+    )
+
+
+def contended() -> Refusal:
+    """The refusal when others have been in the way for as long as we may try."""
+    return Refusal(
+        Reason.CONTENDED,
+        "Too many others are changing the same contact; nothing was changed, try again.",
         retry_after=RETRY_AFTER,
     )
 

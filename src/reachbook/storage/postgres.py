@@ -23,8 +23,8 @@ from reachbook.storage.engine import (
     MovedError,
     Read,
     Row,
+    contended,
     in_progress,
-    unavailable,
     unfit,
 )
 from reachbook.storage.postgres_pool import Pool, transaction
@@ -130,12 +130,12 @@ class Postgres:
                     return await work(connection)
             except _CONTENTION:
                 await asyncio.sleep(random.uniform(0, 0.005 * (attempt + 1)))
-        raise unavailable("too many others are changing the same contacts")
+        raise contended()
 
     async def _apply(self, connection: Connection, commit: Commit) -> Commit:
         """One statement when one contact's channels change; else a short transaction."""
         commit = await self._numbered(connection, commit)
-        if commit.keep is None and len(commit.changes) == 1 and not _is_whole(commit.change):
+        if commit.keep is None and not _is_whole(commit.change):
             if not commit.is_empty():
                 await self._write(connection, commit, commit.change)
             return commit

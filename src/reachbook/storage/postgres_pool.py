@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import asyncpg
 
 from reachbook.measures import Measures
-from reachbook.storage.engine import AlreadyThereError, unavailable, unfit
+from reachbook.storage.engine import AlreadyThereError, contended, unavailable, unfit
 
 if TYPE_CHECKING:
     from asyncpg.pool import PoolConnectionProxy
@@ -43,7 +43,6 @@ _OUT_OF_REACH = (
     asyncpg.InvalidAuthorizationSpecificationError,
     asyncpg.InvalidCatalogNameError,
     asyncpg.IdleInTransactionSessionTimeoutError,
-    asyncpg.LockNotAvailableError,
     asyncpg.PostgresSystemError,
     asyncpg.ReadOnlySQLTransactionError,
     asyncpg.InsufficientPrivilegeError,
@@ -51,6 +50,13 @@ _OUT_OF_REACH = (
 )
 
 
+# A pooler or PostgreSQL itself does not know a parameter of the URL, or one of `_SESSION`.
+_ASKED_WRONGLY = (
+    asyncpg.ProtocolViolationError,
+    asyncpg.UndefinedObjectError,
+    asyncpg.InvalidParameterValueError,
+    asyncpg.CantChangeRuntimeParamError,
+)
 _WORDS: tuple[tuple[type[Exception], str], ...] = (
     (TimeoutError, "PostgreSQL did not answer in time"),
     (ConnectionRefusedError, "nothing listens at that host and port"),
@@ -59,7 +65,6 @@ _WORDS: tuple[tuple[type[Exception], str], ...] = (
     (asyncpg.InvalidCatalogNameError, "PostgreSQL has no database of that name"),
     (asyncpg.TooManyConnectionsError, "PostgreSQL takes no more connections"),
     (asyncpg.DiskFullError, "PostgreSQL's disk is full"),
-    (asyncpg.LockNotAvailableError, "somebody else holds what is to be changed"),
     (asyncpg.QueryCanceledError, "PostgreSQL was told to cancel what we asked"),
     (asyncpg.OperatorInterventionError, "PostgreSQL is being stopped or started"),
     (asyncpg.ReadOnlySQLTransactionError, "PostgreSQL takes no writes, as a standby does"),
@@ -93,10 +98,10 @@ class Pool:
             raise unfit(
                 "The database URL cannot be read; write special characters as %XX."
             ) from None
-        except _OUT_OF_REACH as error:
-            raise unavailable(_said(error)) from None
-        except asyncpg.PostgresError as error:  # it takes what it does not know for a setting
+        except _ASKED_WRONGLY as error:
             raise unfit(f"PostgreSQL refuses what the database URL asks for: {error}.") from None
+        except _OUT_OF_REACH as error:  # only who runs the program hears this, and needs it all
+            raise unavailable(" ".join(str(error).split()) or type(error).__name__) from None
         return cls(pool, measures)
 
     @asynccontextmanager
@@ -115,6 +120,8 @@ class Pool:
                 await self._pool.release(connection)
         except asyncpg.UniqueViolationError:
             raise AlreadyThereError from None
+        except asyncpg.LockNotAvailableError:
+            raise contended() from None
         except _OUT_OF_REACH as error:
             raise unavailable(_said(error)) from error
 
@@ -129,6 +136,8 @@ class Pool:
         self._measures.connections_waiting.inc()
         try:
             return await self._pool.acquire(timeout=CONNECT_SECONDS)
+        except TimeoutError:
+            raise unavailable("no connection came free, or could be made, in time") from None
         finally:
             self._measures.connections_waiting.dec()
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Annotated, Any
 
-import msgspec
 from msgspec import Meta, Raw, Struct
 
 from reachbook import address as addresses
@@ -153,8 +152,3 @@ def too_many(field: str, count: int, most: int) -> Refusal:
         f"{field}: {count} is more than the {most} that one request may ask for.",
         fields={field: f"more than {most}"},
     )
-
-
-def row(raw: Raw) -> BulkRow:
-    """A row of a bulk write."""
-    return msgspec.json.decode(raw, type=BulkRow)
