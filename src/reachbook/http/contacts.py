@@ -23,7 +23,7 @@ from reachbook.wire import answer, directory, shown
 from reachbook.wire.request import contact_of, contact_uuid, decode
 
 BULK_SECONDS = 60.0
-PASSING = frozenset({Reason.STORE_UNAVAILABLE, Reason.CONTENDED, Reason.IN_PROGRESS})
+PASSING = {one.code for one in (Reason.STORE_UNAVAILABLE, Reason.CONTENDED, Reason.IN_PROGRESS)}
 
 
 @reads(
@@ -93,11 +93,10 @@ async def write_many(request: Request) -> Answer:
         raise directory.too_many("contacts", len(rows), directory.MAX_ROWS)
     done: list[Raw] = []
     failed: list[directory.Failed] = []
-    passing = False
     away: Refusal | None = None
     for index, row in enumerate(rows):
         if away is None and _seconds_left(request) < STORE_SECONDS:
-            away, passing = too_slow(), True
+            away = too_slow()
         if away:
             failed.append(directory.failed(row, away))
             continue
@@ -109,12 +108,13 @@ async def write_many(request: Request) -> Answer:
                 raise
             if no.reason is Reason.STORE_UNAVAILABLE:
                 away = no
-            passing = passing or no.reason in PASSING
             failed.append(directory.failed(row, no))
     if away and not done:
         raise away
     whole = request.answer(directory.BulkBody(done, failed))
-    return whole if passing else await kept_whole(request, whole)
+    if any(one.error_code in PASSING for one in failed):
+        return whole
+    return await kept_whole(request, whole)
 
 
 @writes(
