@@ -146,5 +146,5 @@ def test_every_answer_is_in_the_description(asked: Asked) -> None:
     told = sorted(asked.heard.items())
     assert asked.heard.total() >= CASES * 0.8, told  # some operations have few forms
     granted = sum(times for (label, status), times in told if status == OK and "/v2/" in label)
-    assert granted >= CASES * 0.1, told
+    assert granted >= CASES * 0.05, told  # not only the door was tried
     assert {status for _, status in asked.heard} >= {OK, 400, 401, 404}, told
