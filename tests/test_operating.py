@@ -17,6 +17,7 @@ import pytest
 
 from cast import Book
 from reachbook import logs
+from reachbook.doctor.finding import Kind
 from reachbook.errors import Reason
 from reachbook.settings import PREFIX, Settings
 from serving import Served, command, environment, serving, team_on
@@ -51,6 +52,15 @@ def rows(title: str) -> list[list[str]]:
     [text] = re.findall(rf"^## {title}\n(.*?)(?=^## |\Z)", PAGE, re.MULTILINE | re.DOTALL)
     lines = re.findall(r"^\| (`[^|`]+` \|.+) \|$", text, re.MULTILINE)
     return [[cell.strip().strip("`") for cell in line.split("|")] for line in lines]
+
+
+def test_every_finding_of_the_doctor_is_told() -> None:
+    [table] = re.findall(r"^\| finding .*\n((?:\|.*\n)+)", PAGE, re.MULTILINE)
+    told = [
+        name for row in table.splitlines() for name in re.findall(r"`(\w+)`", row.split("|")[1])
+    ]
+
+    assert sorted(told) == sorted(Kind)
 
 
 # ── limits ───────────────────────────────────────────────────────────────────────────────────

@@ -89,7 +89,7 @@ def turn_key_file(settings: Settings) -> Path:
             if previous.exists() and _read(previous) != old:
                 raise BadSettingError(
                     f"{previous} is there from an earlier turn; run reachbook rekey, and remove "
-                    "it when reachbook doctor finds nothing."
+                    "it when reachbook doctor finds no previous_key."
                 )
             if not previous.exists():
                 previous.hardlink_to(path)

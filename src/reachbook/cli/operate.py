@@ -58,9 +58,10 @@ def doctor(repair: bool, yes: bool, as_json: bool, **flags: object) -> None:
     if left and yes:
         common.end(f"{left} of {len(found)} faults could not be repaired.")
     elif left:
-        common.end(
-            f"{_faults(left)} found; reachbook doctor --repair says what can be done about it."
+        next_step = (
+            "--repair --yes does it" if repair else "--repair says what can be done about it"
         )
+        common.end(f"{_faults(left)} found; reachbook doctor {next_step}.")
 
 
 async def _findings(chosen: Settings, store: Store) -> list[Finding]:
@@ -257,7 +258,7 @@ def rekey(new_key_file: bool, as_json: bool, **flags: object) -> None:
         next_step = "Copy both to every other host that serves, then run: reachbook rekey"
     else:
         done = common.with_store(chosen, run)
-        next_step = "When reachbook doctor finds nothing, drop the previous key."
+        next_step = "When reachbook doctor finds no previous_key, drop the previous key."
     _say_rekeyed(done, previous, next_step, as_json=as_json)
     if done.unopened:
         common.end(f"No key opens these API secrets: {', '.join(done.unopened)}.")

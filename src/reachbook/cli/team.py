@@ -16,7 +16,7 @@ REGION_HELP = (
 
 @click.group()
 def team() -> None:
-    """Make and list teams. A team keeps its own contacts and sees no other's."""
+    """Make, set and list teams. A team keeps its own contacts and sees no other's."""
 
 
 @team.command()
