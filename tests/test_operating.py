@@ -7,6 +7,7 @@ import json
 import logging
 import os
 import re
+import shlex
 import subprocess
 from importlib import import_module
 from pathlib import Path
@@ -148,14 +149,20 @@ def test_a_block_is_shell(block: str) -> None:
     assert done.stderr == ""
 
 
-def run_block(with_command: str, database: str, folder: Path) -> str:
-    """Run the block that holds a command, with its files in a folder; what it says."""
+def run_block(with_command: str, database: str, folder: Path, **named: str) -> str:
+    """Run the block that holds a command, with its files in a folder; what it says.
+
+    `named` are ids that stand in it, and what they are here.
+    """
     [block] = [one for one in blocks(PAGE, "sh") if with_command in one]
+    for there, here in named.items():
+        block = block.replace(there, here)
+    folder.joinpath("reachbook.env").write_text(f"REACHBOOK_DATABASE={shlex.quote(database)}\n")
     folder.joinpath("reachbook").write_text(f'#!/bin/sh\nexec {" ".join(command())} "$@"\n')
     folder.joinpath("reachbook").chmod(0o755)
     inherited = environment(folder, DATABASE=database)
     done = subprocess.run(
-        ["bash", "-euc", block.replace("/var/backups", str(folder))],
+        ["bash", "-euc", re.sub("/var/backups|/etc/reachbook", str(folder), block)],
         env={**inherited, "PATH": f"{folder}:{POSTGRES_TOOLS}:{os.environ['PATH']}"},
         text=True,
         capture_output=True,
@@ -193,7 +200,8 @@ def test_a_lost_master_key_is_lived_with(database: str, tmp_path: Path) -> None:
     bob = team_on(database)
     asyncio.run(ask(database, "UPDATE api_secret SET sealed = '\\x00'"))
 
-    said = run_block("DELETE FROM api_secret", database, tmp_path)
+    named = {"rbs_1_0123456789abcdef": bob.secret.id}
+    said = run_block("after the loss", database, tmp_path, **named)
 
     assert re.search(r"secret_key +\w{20}", said)
     with serving(tmp_path, database) as served:

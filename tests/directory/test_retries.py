@@ -155,7 +155,7 @@ async def test_a_duplicate_that_does_not_end_in_time_is_in_progress(book: Book) 
 
 @pytest.mark.parametrize("book_database", ["postgres"], indirect=True)
 @pytest.mark.parametrize("key", [{}, {"idempotency-key": "held"}], ids=["no key", "key"])
-async def test_a_contact_that_somebody_holds_too_long_is_unavailable(
+async def test_a_contact_that_somebody_holds_too_long_is_contended(
     book: Book, key: dict[str, str]
 ) -> None:
     uuid = await book.contact()
@@ -167,6 +167,6 @@ async def test_a_contact_that_somebody_holds_too_long_is_unavailable(
         refused = await book.ask("POST", f"/v2/contact/{uuid}/channel", body, by=headers)
     again = await book.ask("POST", f"/v2/contact/{uuid}/channel", body, by=headers)
 
-    assert (refused.status_code, refused.json()["error_code"]) == (503, "store_unavailable")
+    assert (refused.status_code, refused.json()["error_code"]) == (503, "contended")
     assert again.status_code == 200
     assert len(again.json()) == 1

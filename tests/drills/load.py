@@ -142,12 +142,16 @@ class Load:
         return f"w{next(self._numbers)}-{uuid4().hex[:6]}@drill.test"
 
 
+FOR_WANT_OF_A_STORE = ("store_unavailable", "contended")
+
+
 def untyped(answer: Answer) -> str:
     """What a refusal for want of a store lacks; empty when it is as the contract says."""
     if answer.status != 503:
         return "is no 503"
     told = answer.json()
-    if (told["error"], told["error_code"]) != ("unavailable", "store_unavailable"):
+    # A connection that is deaf can hold a contact: then others are in the way of the next one.
+    if told["error"] != "unavailable" or told["error_code"] not in FOR_WANT_OF_A_STORE:
         return "has another error"
     if not answer.headers.get("retry-after", "").isdigit():
         return "has no Retry-After"
