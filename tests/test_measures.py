@@ -260,7 +260,7 @@ def test_what_a_dead_worker_had_in_hand_is_forgotten(database: str, tmp_path: Pa
         assert until(lambda: not before & set(served.workers()) and len(served.workers()) == 2)
 
         assert until(lambda: gauge(served, WORKERS) == 2)
-        assert (gauge(served, busy), gauge(served, waiting)) == (0, 0)
+        assert until(lambda: (gauge(served, busy), gauge(served, waiting)) == (0, 0))
 
 
 @pytest.mark.parametrize("database", ["postgres"], indirect=True)
