@@ -65,7 +65,7 @@ def _row(table: str, n: int) -> Row:
 
 
 async def fill_postgres(url: str, numbers: range) -> None:
-    """Fill a migrated database, and let the planner know."""
+    """Fill a migrated database, let the planner know, and write it back: it is at rest then."""
     connection = await asyncpg.connect(url)
     try:
         for table, columns in COLUMNS.items():
@@ -78,6 +78,7 @@ async def fill_postgres(url: str, numbers: range) -> None:
             await connection.execute(f"SELECT setval({sequence}, {numbers.stop})")
         await connection.execute("SELECT setval(pg_get_serial_sequence('team', 'team_id'), 1)")
         await connection.execute("VACUUM ANALYZE", timeout=600)
+        await connection.execute("CHECKPOINT", timeout=600)
     finally:
         await connection.close()
 
