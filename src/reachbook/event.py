@@ -15,6 +15,7 @@ from msgspec.structs import asdict
 from reachbook.contact import Contact
 from reachbook.reach import ContactChannel, Reach, primaries
 
+Channels = dict[int, tuple[ContactChannel, bool]]  # by id, with whether it is the primary one
 _NOT_TOLD = frozenset({"team_id", "id", "rev", "updated", "created", "channels"})
 
 
@@ -74,14 +75,10 @@ def told(one: Change) -> tuple[str | None, str | None]:
     before, after = one.before, one.after
     if one.kind is Kind.ERASED:
         return None, None
-    old = _told_channels(before) if before else {}
-    new = _told_channels(after)
-    was: dict[str, object] = {
-        "channels": [each for key, each in old.items() if new.get(key) != each]
-    }
-    now: dict[str, object] = {
-        "channels": [each for key, each in new.items() if old.get(key) != each]
-    }
+    old = _channels(before) if before else {}
+    new = _channels(after)
+    was: dict[str, object] = {"channels": _differing(old, new)}
+    now: dict[str, object] = {"channels": _differing(new, old)}
     if isinstance(after, Contact):
         known = fields(before) if isinstance(before, Contact) else {}
         touched = {key: value for key, value in fields(after).items() if known.get(key) != value}
@@ -108,9 +105,18 @@ def fields(contact: Contact) -> dict[str, object]:
     return {key: value for key, value in asdict(contact).items() if key not in _NOT_TOLD}
 
 
-def _told_channels(reach: Reach) -> dict[int, ToldChannel]:
+def _channels(reach: Reach) -> Channels:
     first = {one.id for one in primaries(reach)}
-    return {one.id: ToldChannel(**asdict(one), primary=one.id in first) for one in reach.channels}
+    return {one.id: (one, one.id in first) for one in reach.channels}
+
+
+def _differing(these: Channels, those: Channels) -> list[ToldChannel]:
+    """Those of the first that are not the same in the second."""
+    return [
+        ToldChannel(**asdict(one), primary=primary)
+        for key, (one, primary) in these.items()
+        if those.get(key) != (one, primary)
+    ]
 
 
 def _text(value: dict[str, object]) -> str:

@@ -16,7 +16,7 @@ from reachbook.credential import TeamId
 from reachbook.reach import ContactChannel, Named, has_address, pick
 from reachbook.service.changing import Asking, Changing, settled
 from reachbook.service.lookup import look_up
-from reachbook.storage import Directory, Taken
+from reachbook.storage import Directory, Taken, contended
 from reachbook.storage.directory import Owned, Sought
 
 TRIES = 100
@@ -57,7 +57,7 @@ class Resolving:
             [found] = await self.many(asking.team_id, [sought])
             if found.contact:
                 return found
-        raise AssertionError
+        raise contended()
 
     async def many(self, team_id: TeamId, sought: list[Sought]) -> list[Resolved]:
         """The owners of many addresses, in order; who moves between two reads is sought again."""
