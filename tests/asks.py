@@ -1,6 +1,8 @@
-"""Every write there is, as it is asked: of one contact, of many, and what changes nothing."""
+"""Asking over HTTP: every write there is, and what is made of an answer."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import httpx
 
@@ -41,7 +43,15 @@ MANY: list[Ask] = [
 
 
 def refusal(answer: httpx.Response) -> tuple[int, str]:
+    """The status and the reason of a refusal."""
     return answer.status_code, answer.json()["error_code"]
+
+
+async def ok(book: Book, method: str, path: str, body: object = None) -> Any:
+    """What is answered to a request that is granted."""
+    answer = await book.ask(method, path, body)
+    assert answer.status_code == 200, answer.text
+    return answer.json()
 
 
 async def alice(book: Book) -> dict[str, str]:

@@ -6,19 +6,15 @@ import json
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
-import httpx
 import pytest
 
+from asks import refusal
 from cast import NOBODY, Book
 
 pytestmark = pytest.mark.anyio
 
 LIMIT = 1024 * 1024
 PHONE = {"channel_type": "phone", "channel_id": "15105553344"}
-
-
-def refusal(answer: httpx.Response) -> tuple[int, str]:
-    return answer.status_code, answer.json()["error_code"]
 
 
 @pytest.mark.parametrize("stray", [b"", b"[]", b"{}", b"null", b'{"channel_id": "x"}'])

@@ -6,9 +6,9 @@ import json
 import re
 from uuid import UUID
 
-import httpx
 import pytest
 
+from asks import refusal
 from cast import Book
 
 pytestmark = pytest.mark.anyio
@@ -28,10 +28,6 @@ FULL: dict[str, object] = {
     "custom": {"1": "x", "2": [1, {"a": None}], "é": -1.5},
     "tags": [{"tag_id": 3}, {"tag_id": 9}],
 }
-
-
-def refusal(answer: httpx.Response) -> tuple[int, str]:
-    return answer.status_code, answer.json()["error_code"]
 
 
 async def test_it_works(book: Book) -> None:

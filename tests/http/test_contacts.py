@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import httpx
 import pytest
 
+from asks import refusal
 from cast import NOBODY, Book
 
 pytestmark = pytest.mark.anyio
@@ -16,10 +16,6 @@ ONE, TWO, THREE = "15105553344", "14155551234", "12125550199"
 
 def phone(value: str) -> dict[str, str]:
     return {"channel_type": "phone", "channel_id": value}
-
-
-def refusal(answer: httpx.Response) -> tuple[int, str]:
-    return answer.status_code, answer.json()["error_code"]
 
 
 async def put(book: Book, uuid: str, body: object, query: str = "") -> Any:

@@ -8,9 +8,9 @@ from typing import Any
 
 import apsw
 import asyncpg
-import httpx
 import pytest
 
+from asks import refusal
 from cast import NOBODY, Book
 from reachbook.http import contacts
 from reachbook.storage.door import sqlite_path
@@ -19,10 +19,6 @@ from tables import beside
 pytestmark = pytest.mark.anyio
 
 PHONE = {"channel_type": "phone", "channel_id": "15105553344"}
-
-
-def refusal(answer: httpx.Response) -> tuple[int, str]:
-    return answer.status_code, answer.json()["error_code"]
 
 
 async def bulk(book: Book, *rows: object, query: str = "") -> Any:

@@ -4,18 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-import httpx
 import pytest
 
+from asks import refusal
 from cast import Asker, Book
 
 pytestmark = pytest.mark.anyio
 
 PHONE, EMAIL = "15105553344", "alice@example.com"
-
-
-def refusal(answer: httpx.Response) -> tuple[int, str]:
-    return answer.status_code, answer.json()["error_code"]
 
 
 async def listed(book: Book, body: object, by: Asker | None = None) -> list[Any]:

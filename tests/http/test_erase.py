@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import httpx
 import pytest
 
+from asks import refusal
 from cast import NOBODY, Book
 from reachbook.storage.door import sqlite_path
 from tables import beside
@@ -45,10 +45,6 @@ PERSON = {
         {"channel_type": "facebook", "channel_id": "zz-old", "info_channel": "zz-page"},
     ],
 }
-
-
-def refusal(answer: httpx.Response) -> tuple[int, str]:
-    return answer.status_code, answer.json()["error_code"]
 
 
 async def ok(book: Book, method: str, path: str, body: object = None, key: str = "") -> Any:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import httpx
 import pytest
 
+from asks import refusal
 from cast import NOBODY, Book
 
 pytestmark = pytest.mark.anyio
@@ -27,10 +27,6 @@ EVERY_WAY: list[tuple[str, str, object]] = [
     ("POST", "/primary", None),
     ("DELETE", "", None),
 ]
-
-
-def refusal(answer: httpx.Response) -> tuple[int, str]:
-    return answer.status_code, answer.json()["error_code"]
 
 
 async def known(book: Book, uuid: str) -> list[Any]:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
 
-import httpx
 import pytest
 
+from asks import ok, refusal
 from cast import Book
 
 pytestmark = pytest.mark.anyio
@@ -15,16 +14,6 @@ pytestmark = pytest.mark.anyio
 ONE, TWO, EMAIL = "15105553344", "14155551234", "alice@example.com"
 PHONE = {"channel_type": "phone", "channel_id": ONE}
 MOVE = "?on_conflict=move"
-
-
-def refusal(answer: httpx.Response) -> tuple[int, str]:
-    return answer.status_code, answer.json()["error_code"]
-
-
-async def ok(book: Book, method: str, path: str, body: object = None) -> Any:
-    answer = await book.ask(method, path, body)
-    assert answer.status_code == 200, answer.text
-    return answer.json()
 
 
 async def held(book: Book, uuid: str) -> list[str]:

@@ -3,50 +3,14 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import Any
 
-import httpx
 import pytest
 
+from asks import ok, refusal
 from cast import Book
+from lived import EMAIL, ONE, TWO, history, phone, told_of_alice
 
 pytestmark = pytest.mark.anyio
-
-ONE, TWO, EMAIL = "15105553344", "14155551234", "alice@example.com"
-
-
-def refusal(answer: httpx.Response) -> tuple[int, str]:
-    return answer.status_code, answer.json()["error_code"]
-
-
-def phone(value: str) -> dict[str, str]:
-    return {"channel_type": "phone", "channel_id": value}
-
-
-async def ok(book: Book, method: str, path: str, body: object = None) -> Any:
-    answer = await book.ask(method, path, body)
-    assert answer.status_code == 200, answer.text
-    return answer.json()
-
-
-async def history(book: Book, uuid: str, query: str = "") -> Any:
-    return await ok(book, "GET", f"/x/contact/{uuid}/history{query}")
-
-
-async def told_of_alice(book: Book) -> str:
-    """A contact with a revision of every kind that one contact alone can have, a second apart."""
-    body = {"first": "Alice", "contact_channels": [phone(ONE)], "tags": [{"tag_id": 3}]}
-    uuid = str((await ok(book, "POST", "/v2/contact", body))["uuid"])
-    for method, path, change in [
-        ("POST", "/channel", phone(TWO)),
-        ("PUT", f"/channel?channel_id={TWO}", phone("12125550199")),
-        ("DELETE", f"/channel/phone?channel_id={ONE}", None),
-        ("PUT", "", {"last": "Liddell", "email": EMAIL}),
-        ("DELETE", "", None),
-    ]:
-        book.clock.forward(1)
-        await ok(book, method, f"/v2/contact/{uuid}{path}", change)
-    return uuid
 
 
 async def test_as_of_answers_for_every_moment(book: Book) -> None:

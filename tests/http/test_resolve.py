@@ -5,19 +5,15 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-import httpx
 import pytest
 
+from asks import refusal
 from cast import Book, asker
 
 pytestmark = pytest.mark.anyio
 
 PHONE, EMAIL = "15105553344", "alice@example.com"
 NOBODY_OWNS_IT = {"contact": None, "channel": None, "created": False}
-
-
-def refusal(answer: httpx.Response) -> tuple[int, str]:
-    return answer.status_code, answer.json()["error_code"]
 
 
 async def resolve(book: Book, body: object, query: str = "", **options: Any) -> Any:

@@ -4,19 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-import httpx
 import pytest
 
+from asks import refusal
 from cast import Book
 
 pytestmark = pytest.mark.anyio
 
 PHONE, EMAIL = "15105553344", "alice@example.com"
 NOBODY_OWNS_IT = {"contact": None, "channel": None, "created": False}
-
-
-def refusal(answer: httpx.Response) -> tuple[int, str]:
-    return answer.status_code, answer.json()["error_code"]
 
 
 async def batch(book: Book, *addresses: object, **options: Any) -> list[Any]:

@@ -7,6 +7,7 @@ from urllib.parse import quote
 import httpx
 import pytest
 
+from asks import refusal
 from cast import Book
 
 pytestmark = pytest.mark.anyio
@@ -17,10 +18,6 @@ FIRST, SECOND, THIRD = "15105553344", "14155551234", "442079460000"
 def values(answer: httpx.Response) -> list[str]:
     assert answer.status_code == 200, answer.text
     return [one["channel_id"] for one in answer.json()]
-
-
-def refusal(answer: httpx.Response) -> tuple[int, str]:
-    return answer.status_code, answer.json()["error_code"]
 
 
 async def with_phones(book: Book, *numbers: str) -> str:
