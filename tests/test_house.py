@@ -1,7 +1,7 @@
 """The laws of the house, measured. A complaint names the line and says what to do about it.
 
-The way out is a sentence, `# house: <reason>`, on the line of the `def`, or on the first line of a
-file. Every law is proven on a planted fault.
+A function is exempt if the line of its `def` ends with `# house: <reason>`. Every law is proven on
+a planted fault.
 """
 
 from __future__ import annotations
@@ -25,7 +25,6 @@ ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "src" / "reachbook"
 
 FUNCTION_LINES = 40
-FILE_LINES = 300
 NESTING = 3
 PARAMETERS = 5
 TALK = "make it simpler, or say why not: # house: <reason>"
@@ -47,10 +46,8 @@ Check = Callable[[str, str], Iterator[str]]
 
 
 def sizes(path: str, text: str) -> Iterator[str]:
-    """Function, file, nesting and parameters have a most."""
+    """The length, nesting and parameters of a function are limited."""
     lines = text.splitlines()
-    if len(lines) > FILE_LINES and not _excused(lines[0]):
-        yield f"{path}: {len(lines)} lines, {FILE_LINES} is the most; {TALK}"
     for function in (node for node in ast.walk(ast.parse(text)) if isinstance(node, FunctionNode)):
         if _excused(lines[function.lineno - 1]):
             continue
@@ -190,7 +187,6 @@ PLANTED: list[tuple[Check, str, str, str]] = [
     (sizes, IN_SRC, f"async def f{SIX}", "f has 6 parameters, 5 is the most"),
     (sizes, IN_SRC, f"@click.command()\ndef f{SIX}", "f has 6 parameters, 5 is the most"),
     (sizes, "src/reachbook/cli/a.py", f"@known.to_all()\ndef f{SIX}", "f has 6 parameters"),
-    (sizes, IN_SRC, "\n" * (FILE_LINES + 1), "planted.py: 301 lines, 300 is the most"),
     (documented, IN_SRC, "a = 1", "planted.py: say in a docstring"),
     (documented, IN_SRC, '"""A."""\nasync def f(): ...', "planted.py:2: f is public"),
     (documented, IN_SRC, '"""A."""\nclass A: ...', "planted.py:2: A is public"),
@@ -207,7 +203,6 @@ PLANTED: list[tuple[Check, str, str, str]] = [
 LEFT_ALONE: list[tuple[Check, str, str]] = [
     (sizes, IN_SRC, LONG.replace(":\n", ":  # house: a table reads best whole\n", 1)),
     (sizes, IN_SRC, LONG.replace("    g()\n", '    """One.\n\n    Two."""\n', 1)),
-    (sizes, IN_SRC, "# house: one long list\n" + "\n" * FILE_LINES),
     (sizes, IN_SRC, "class A:\n def f(self, a, b, c, d, e): ..."),
     (sizes, IN_SRC, "def f():\n if a: g()\n elif b: g()\n elif c: g()\n elif d: g()\n else: g()"),
     (sizes, "src/reachbook/cli/a.py", f"@team.command()\ndef f{SIX}"),
