@@ -1,45 +1,46 @@
 .DEFAULT_GOAL := help
-PYTHON ?= python3
-BIN := .venv/bin
+# The interpreter that builds the virtual environment; by default the first fit one on the path.
+PYTHON ?=
+VENV ?= .venv
+BIN := $(VENV)/bin
 export REACHBOOK_DATA_DIR ?= .reachbook
 
 .PHONY: help setup serve test torture check bench lock
 
-help: ## Show these verbs
+help: ## Show these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-setup: .venv/tools ## Build ./.venv with the reachbook command and every tool in it
+setup: $(VENV)/tools ## Build ./.venv with the reachbook command and every tool in it
 
-.venv/run: requirements/run.txt pyproject.toml
-	$(PYTHON) -m venv .venv
+$(VENV)/run: requirements/run.txt pyproject.toml
+	@python=$$(sh requirements/find_python.sh $(PYTHON)) && $$python -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --require-hashes --requirement requirements/run.txt
 	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
 	@touch $@
 
-.venv/tools: .venv/run requirements/tools.txt
+$(VENV)/tools: $(VENV)/run requirements/tools.txt
 	$(BIN)/python -m pip install --quiet --require-hashes --requirement requirements/tools.txt
 	@touch $@
 
-serve: .venv/run ## Serve on http://127.0.0.1:8080 from a store in ./.reachbook
+serve: $(VENV)/run ## Serve on http://127.0.0.1:8080 from a store in ./.reachbook
 	@$(BIN)/reachbook serve
 
-test: .venv/tools ## Run the test suite, on SQLite and on PostgreSQL
+test: $(VENV)/tools ## Run the test suite, on SQLite and on PostgreSQL
 	$(BIN)/pytest $(ARGS)
 
-torture: .venv/tools ## Run the drills at length: faults, kills, power losses, slow clients
+torture: $(VENV)/tools ## Run the drills at length: faults, kills, power losses, slow clients
 	REACHBOOK_TORTURE=1 $(BIN)/pytest tests/drills tests/directory $(ARGS)
 
-check: .venv/tools ## Lint, check types, and hold the laws of the house
+check: $(VENV)/tools ## Lint, check types, and hold the laws of the house
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: .venv/tools ## Measure speed beside a bare ASGI function
+bench: $(VENV)/tools ## Measure speed beside a bare ASGI function
 	$(BIN)/python bench/first_look.py $(ARGS)
 
-lock: .venv/tools ## Pin the newest allowed versions, with hashes
-	$(BIN)/python -m pip install --quiet uv
+lock: $(VENV)/tools ## Pin the newest allowed versions, with hashes
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
 		pyproject.toml --group build --output-file requirements/run.txt
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \

@@ -99,10 +99,10 @@ def test_the_lock_holds_every_dependency() -> None:
 
 
 def test_the_python_of_the_image_is_one_that_is_supported() -> None:
-    lowest, highest = re.findall(r"3\.(\d+)", PROJECT["requires-python"])
+    [lowest] = re.findall(r"3\.(\d+)", PROJECT["requires-python"])
     for image in given("FROM"):
         [minor] = re.findall(r"python:3\.(\d+)-slim", image)
-        assert int(lowest) <= int(minor) < int(highest)
+        assert int(lowest) <= int(minor)
 
 
 def test_the_health_check_tells_a_server_from_none(tmp_path: Path) -> None:
