@@ -14,6 +14,7 @@ The walk of one request, POST /v2/contact/{contactID}/channel:
 
 The words, pure, without I/O and without a clock:
   errors.py                   the ways we say no; no HTTP here
+  escaping.py                 replaces the characters that a terminal obeys
   moment.py                   microseconds since the epoch, and how they are written
   address.py                  what was typed → the canonical address and its identity
   explain.py                  how an address was read, told to a person

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
 import click
 
-from reachbook import __version__
+from reachbook import __version__, escaping
 from reachbook.cli.channel import channel
 from reachbook.cli.contact import contact
 from reachbook.cli.credential import key, secret
@@ -15,7 +19,32 @@ from reachbook.cli.serve import migrate, serve, show_settings
 from reachbook.cli.team import team
 
 
+class Program(click.Group):
+    """The commands. An argument that is quoted in an error is escaped: a script may pass on any."""
+
+    def make_context(self, *parsed: Any, **options: Any) -> click.Context:
+        """Read the arguments before the name of a command."""
+        with _escaped():
+            return super().make_context(*parsed, **options)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Read the arguments of the command and run it."""
+        with _escaped():
+            return super().invoke(ctx)
+
+
+@contextmanager
+def _escaped() -> Iterator[None]:
+    try:
+        yield
+    except click.exceptions.NoArgsIsHelpError:
+        raise  # its message is the help, in lines of our own
+    except click.UsageError as error:
+        raise click.UsageError(escaping.escape(error.format_message()), error.ctx) from None
+
+
 @click.group(
+    cls=Program,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="Start with: reachbook serve. It makes a store to try things with, and prints a curl "
     "line. Each command has a --help of its own.",

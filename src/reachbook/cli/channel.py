@@ -134,7 +134,7 @@ def _print(reach: Reach, *, as_json: bool) -> None:
         common.print_json(body)
         return
     if not body:
-        click.echo("The contact has no channel, and cannot be reached.")
+        common.say("The contact has no channel, and cannot be reached.")
         return
     rows = [
         (

@@ -13,7 +13,7 @@ from typing import Any, NoReturn, TypeVar
 import click
 import msgspec
 
-from reachbook import moment, settings
+from reachbook import escaping, moment, settings
 from reachbook.administration import Administration
 from reachbook.credential import TeamId
 from reachbook.errors import Reason, Refusal
@@ -138,13 +138,22 @@ async def _team(administration: Administration, team_id: int | None) -> Team:
 
 def end(sentence: str) -> NoReturn:
     """One sentence on standard error, and exit code 1."""
-    click.echo(f"reachbook: {sentence}", err=True)
+    say(f"reachbook: {sentence}", err=True)
     sys.exit(1)
 
 
+def say(line: str = "", *, err: bool = False) -> None:
+    """Print one line for a person. Everything that is printed for people comes through here.
+
+    What others wrote can stand in it, so it is escaped: a terminal would obey a control character.
+    """
+    click.echo(escaping.escape(line), err=err)
+
+
 def print_json(value: object) -> None:
-    """One JSON document on standard output."""
-    click.echo(msgspec.json.format(msgspec.json.encode(value), indent=2).decode())
+    """One JSON document on standard output, with the same escapes in its strings."""
+    document = msgspec.json.format(msgspec.json.encode(value), indent=2)
+    click.echo(escaping.in_json(document).decode())
 
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
@@ -158,7 +167,7 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> Non
         table.add_column(column, no_wrap=True)
     for row in rows:
         # A name may look like markup; it is shown as it is.
-        table.add_row(*(Text("-" if value in (None, "") else str(value)) for value in row))
+        table.add_row(*(Text(_shown(value)) for value in row))
     Console(width=WIDE).print(table)
 
 
@@ -166,4 +175,8 @@ def print_facts(facts: Mapping[str, object]) -> None:
     """Names and values for a person, one a line."""
     width = max(len(name) for name in facts)
     for name, value in facts.items():
-        click.echo(f"  {name:<{width}}  {'-' if value in (None, '') else value}")
+        say(f"  {name:<{width}}  {_shown(value)}")
+
+
+def _shown(value: object) -> str:
+    return "-" if value in (None, "") else escaping.escape(str(value))

@@ -83,7 +83,7 @@ def print_contact(one: Contact, *, as_json: bool) -> None:
         for each in body.contact_channels
     ]
     if rows:
-        click.echo()
+        common.say()
         common.print_table(("channel", "type", "address", "added"), rows)
 
 

@@ -78,17 +78,17 @@ def _facts(one: Finding, repaired: bool | None) -> dict[str, object]:
 
 def _say_findings(found: list[tuple[Finding, bool]], *, repair: bool, yes: bool) -> None:
     if not found:
-        click.echo("Nothing is wrong.")
+        common.say("Nothing is wrong.")
     for one, done in found:
         where = "the store" if one.team_id is None else f"team {one.team_id}"
         where += f", contact {one.contact_id}" if one.contact_id else ""
-        click.echo(f"{one.kind}: {where}: {one.what}.")
+        common.say(f"{one.kind}: {where}: {one.what}.")
         if done:
-            click.echo("  repaired")
+            common.say("  repaired")
         elif repair and (yes or one.repair is None):
-            click.echo("  not repaired: it takes a person" if yes else "  it takes a person")
+            common.say("  not repaired: it takes a person" if yes else "  it takes a person")
         elif repair:
-            click.echo(f"  would {one.repair}")
+            common.say(f"  would {one.repair}")
 
 
 def _faults(count: int) -> str:
@@ -116,9 +116,9 @@ def backup(file: Path, overwrite: bool, as_it_is: bool, as_json: bool, **flags: 
     if as_json:
         common.print_json(made)
         return
-    click.echo(f"{file} holds the whole store: {made['bytes']} bytes, verified.")
+    common.say(f"{file} holds the whole store: {made['bytes']} bytes, verified.")
     where = "REACHBOOK_MASTER_KEY" if chosen.master_key else chosen.directory / "master.key"
-    click.echo(f"The master key is not in it: keep {where} apart, or its API secrets stay closed.")
+    common.say(f"The master key is not in it: keep {where} apart, or its API secrets stay closed.")
 
 
 @click.command()
@@ -138,9 +138,9 @@ def restore(file: Path, as_it_is: bool, as_json: bool, **flags: object) -> None:
     if as_json:
         common.print_json(made)
         return
-    click.echo(f"{made['database']} is now what {file} held.")
+    common.say(f"{made['database']} is now what {file} held.")
     if made["replaced"]:
-        click.echo(f"What was there before is kept as {made['replaced']}.")
+        common.say(f"What was there before is kept as {made['replaced']}.")
 
 
 async def _take(chosen: Settings, file: Path, *, as_it_is: bool) -> dict[str, Any]:
@@ -251,7 +251,7 @@ def rekey(new_key_file: bool, as_json: bool, **flags: object) -> None:
 
     previous = common.with_store(chosen, turn) if new_key_file else None
     if previous and not as_json:
-        click.echo(f"{previous.with_name(master_key.FILE_NAME)} is new; {previous} is the old one.")
+        common.say(f"{previous.with_name(master_key.FILE_NAME)} is new; {previous} is the old one.")
     if previous and not door.is_sqlite(chosen.database_url):
         # Another host would not open what is sealed with a key that it does not have yet.
         done = Rekeyed(0, [])
@@ -269,6 +269,6 @@ def _say_rekeyed(done: Rekeyed, previous: Path | None, next_step: str, *, as_jso
         kept = str(previous) if previous else None
         common.print_json({"resealed": done.resealed, "previous_key_file": kept})
         return
-    click.echo(f"API secrets sealed anew under the current master key: {done.resealed}.")
+    common.say(f"API secrets sealed anew under the current master key: {done.resealed}.")
     if not done.unopened:
-        click.echo(next_step)
+        common.say(next_step)

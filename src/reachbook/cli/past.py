@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import click
 
-from reachbook import moment
+from reachbook import escaping, moment
 from reachbook.cli import common
 from reachbook.service import Service
 from reachbook.storage import Team
@@ -63,7 +63,8 @@ def history(
     ]
     common.print_table(("rev", "at", "event", "by", "what"), rows)
     if found.next:
-        click.echo(f"\nFor what came before: --cursor {found.next}")
+        common.say()
+        common.say(f"For what came before: --cursor {found.next}")
 
 
 @click.command()
@@ -113,14 +114,14 @@ def erase(uuid: str, team_id: int | None, yes: bool, as_json: bool, **flags: obj
     if as_json:
         common.print_json(ERASED)
     else:
-        click.echo(f"{contact_uuid(uuid)} is erased. Backups made before still hold it.")
+        common.say(f"{contact_uuid(uuid)} is erased. Backups made before still hold it.")
 
 
 def _agreed(question: str) -> bool:
     try:
-        return click.confirm(question, err=True)
+        return click.confirm(escaping.escape(question), err=True)
     except click.Abort:
-        click.echo(err=True)  # the question stands on a line that nobody ended
+        common.say(err=True)  # the question stands on a line that nobody ended
         return False
 
 

@@ -70,7 +70,7 @@ def _body(found: Resolved, told: own.Explained | None) -> own.ResolvedBody:
 
 def _say(sought: Sought, found: Resolved, told: own.Explained | None) -> None:
     if found.contact is None or found.channel is None:
-        click.echo(f"Nobody has {sought.address.channel_type} {sought.address.channel_id}.")
+        common.say(f"Nobody has {sought.address.channel_type} {sought.address.channel_id}.")
     else:
         one = own.known_channel(found.contact, found.channel)
         shown = {
@@ -83,7 +83,7 @@ def _say(sought: Sought, found: Resolved, told: own.Explained | None) -> None:
             shown["held"] = one.held_reason
         common.print_facts({**shown, "made now": "yes"} if found.created else shown)
     if told is not None:
-        click.echo()
+        common.say()
         common.print_facts(
             {
                 "typed": told.typed,

@@ -38,7 +38,7 @@ def serve(as_json: bool, **flags: object) -> None:
 
     chosen = common.read_settings(**flags)
     if said := allowance.to_say_at_start(chosen):
-        click.echo(said, err=True)
+        common.say(said, err=True)
     with server.sole_server(chosen):
         listener, made = asyncio.run(server.prepare(chosen))
         server.run(
@@ -66,9 +66,9 @@ def migrate(as_json: bool, **flags: object) -> None:
     if as_json:
         common.print_json({"from": before, "to": after})
     elif before == after:
-        click.echo(f"The schema is at version {after} already.")
+        common.say(f"The schema is at version {after} already.")
     else:
-        click.echo(f"The schema went from version {before} to {after}.")
+        common.say(f"The schema went from version {before} to {after}.")
 
 
 @click.command("settings")
@@ -84,12 +84,14 @@ def show_settings(as_json: bool, **flags: object) -> None:
 
 
 def _say(url: str, made: Welcome | None) -> None:
-    click.echo(f"Reachbook is listening on {url}")
+    common.say(f"Reachbook is listening on {url}")
     if made is None:
-        click.echo("To ask it something, make a key: reachbook key create --team ID")
+        common.say("To ask it something, make a key: reachbook key create --team ID")
         return
-    click.echo("\nThis is the first start, so there is a team to try things with, and Alice.")
-    click.echo("The keys are shown only now:\n")
+    common.say()
+    common.say("This is the first start, so there is a team to try things with, and Alice.")
+    common.say("The keys are shown only now:")
+    common.say()
     common.print_facts(
         {
             "team": made.team_id,
@@ -98,10 +100,13 @@ def _say(url: str, made: Welcome | None) -> None:
             "API secret key": made.secret_key,
         }
     )
-    click.echo("\nTry it:\n")
-    click.echo(
-        f'curl {url}/v2/contact/{made.contact}/channels -H "Authorization: Bearer {made.api_key}"\n'
+    common.say()
+    common.say("Try it:")
+    common.say()
+    common.say(
+        f'curl {url}/v2/contact/{made.contact}/channels -H "Authorization: Bearer {made.api_key}"'
     )
+    common.say()
 
 
 def _say_json(url: str, made: Welcome | None) -> None:
