@@ -72,6 +72,8 @@ async def test_each_measure_says_what_it_is(book: Book) -> None:
         "reachbook_writers_waiting": "gauge",
         "reachbook_connections_busy": "gauge",
         "reachbook_connections_waiting": "gauge",
+        "reachbook_background_errors": "counter",
+        "reachbook_log_lines_dropped": "counter",
         "reachbook_workers": "gauge",
     }
     assert all(one.documentation.endswith(".") for one in families.values())

@@ -26,6 +26,7 @@ The words, pure, without I/O and without a clock:
   history.py                  events folded: a contact as of a revision or a moment
 What is counted:
   measures.py                 counters and gauges for Prometheus, handed to the rooms that count
+  background.py               logs and counts the unexpected errors of work that nobody awaits
 JSON, both ways:
   wire/                       the vendor's: wire/request.py, wire/answer.py, wire/refusal.py
   wire/query.py               query strings, and what is said of a name that we do not know
@@ -85,6 +86,7 @@ The program:
   master_key.py               the key that API secrets are sealed under
   logs.py                     JSON lines on standard error
   server.py                   from settings to a listening socket, and back to silence
+  metrics_server.py           /metrics on an address of its own
   supervising.py              the processes that serve: one, or a parent with its workers
   cli/                        knows everyone, known by nobody; cli/common.py is what commands share
   cli/serve.py                serve, migrate, settings

@@ -17,6 +17,7 @@ from typing import TypeVar
 from msgspec import Struct
 from msgspec.structs import replace
 
+from reachbook import background
 from reachbook import credential as credentials
 from reachbook.credential import Caller, Credential
 from reachbook.errors import Reason, Refusal
@@ -156,7 +157,9 @@ class Access:
         now = self._clock()
         if now - (found.last_used or 0) > USE_NOTED_EVERY:
             self._known[kind, found.id] = replace(known, credential=replace(found, last_used=now))
-            note = asyncio.create_task(self._note_use(kind, found, now))
+            note = background.start(
+                self._measures, "credential_use", self._note_use(kind, found, now)
+            )
             self._notes.add(note)
             note.add_done_callback(self._notes.discard)
         return Caller(

@@ -12,6 +12,7 @@ import os
 from collections.abc import Iterable
 from glob import glob
 from pathlib import Path
+from typing import Literal, get_args
 
 from prometheus_client import (
     CollectorRegistry,
@@ -35,6 +36,19 @@ _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 1
 # A client may send any of some forty methods; each would be a time series of its own.
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 OTHER_METHOD = "other"
+
+BackgroundTask = Literal[
+    "closing",
+    "credential_use",
+    "event_loop",
+    "expired_responses",
+    "metrics_server",
+    "sqlite_scan",
+    "sqlite_writer",
+    "thread",
+    "unraisable",
+]
+"""Work that nobody awaits, as `background` names it."""
 
 
 def all_workers(shared_dir: str) -> CollectorRegistry:
@@ -76,9 +90,23 @@ class Measures:
             "connections_waiting", "Requests waiting for a database connection."
         )
         self.connections_busy = self._gauge("connections_busy", "Database connections in use.")
+        self._count_faults()
         self._gauge("workers", "Processes that serve, by release.", "version").labels(
             __version__
         ).set(1)
+
+    def _count_faults(self) -> None:
+        self.background_errors = self._counter(
+            "background_errors",
+            "Unexpected exceptions of work that no request waits for; the log has each of them.",
+            "task",
+        )
+        for task in get_args(BackgroundTask):  # shown as 0 from the start, so that a rate sees 1
+            self.background_errors.labels(task)
+        self.log_lines_dropped = self._counter(
+            "log_lines_dropped",
+            "Log lines that were not written, because standard error did not take them in time.",
+        )
 
     def request(self, method: str, route: str, status: int, seconds: float) -> None:
         """Count one answered request. A label's child is looked up once, not for each request."""

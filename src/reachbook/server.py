@@ -8,19 +8,18 @@ import os
 import signal
 import socket
 import tempfile
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 
 import uvicorn
-from prometheus_client import CollectorRegistry, start_http_server
+from prometheus_client import CollectorRegistry
 from starlette.applications import Starlette
 
-from reachbook import logs, moment
+from reachbook import background, logs, metrics_server, moment
 from reachbook.access import Access
 from reachbook.administration import Administration
-from reachbook.errors import Refusal
 from reachbook.first_run import Welcome, welcome
 from reachbook.http import app
 from reachbook.http.allowance import Allowance
@@ -40,6 +39,7 @@ BACKLOG = 1024
 OPEN_FILES = 4 * MAX_CONNECTIONS
 
 Announce = Callable[[str], None]
+Close = Callable[[], Awaitable[None]]
 
 
 async def prepare(settings: Settings) -> tuple[socket.socket, Welcome | None]:
@@ -97,7 +97,7 @@ def run(settings: Settings, listener: socket.socket, announce: Announce) -> None
     # drained; drained is what we wanted: exit 0.
     for one in (signal.SIGTERM, signal.SIGINT):
         signal.signal(one, process.handle_exit)
-    with _serving_metrics(settings, measures.registry):
+    with _serving_metrics(settings, measures.registry, measures):
         process.run([listener])
 
 
@@ -106,7 +106,7 @@ def _run_workers(settings: Settings, listener: socket.socket, ready: Callable[[]
     with tempfile.TemporaryDirectory(prefix="reachbook-measures-") as shared:
         os.environ[SHARED_DIR] = shared
         logs.configure()
-        with _serving_metrics(settings, all_workers(shared)):
+        with _serving_metrics(settings, all_workers(shared), None):
             Workers(_config(settings), [listener], ready).run()
 
 
@@ -133,8 +133,9 @@ def _config(settings: Settings, measures: Measures | None = None) -> uvicorn.Con
 
 def make_app(settings: Settings, measures: Measures | None = None) -> Starlette:
     """The application of one process; with several workers each makes its own."""
+    measures = measures or Measures()
     logs.configure()
-    open_desk = partial(_open_desk, settings, measures or Measures())
+    open_desk = partial(_open_desk, settings, measures)
     return app.build(
         open_desk,
         shows_metrics=settings.metrics_address is None,
@@ -144,53 +145,55 @@ def make_app(settings: Settings, measures: Measures | None = None) -> Starlette:
 
 @asynccontextmanager
 async def _open_desk(settings: Settings, measures: Measures) -> AsyncIterator[Desk]:
-    store = await open_store(settings.database_url, measures)
-    keys = await open_master_keys(settings, store)
-    access = Access(store, keys, moment.now, measures, partial(reread, settings))
-    allowance = Allowance(settings.rate_limit, settings.rate_limit_url)
-    service = Service(store)
-    sweeper = asyncio.create_task(_sweep(service))
-    try:
+    async with AsyncExitStack() as closing:
+        closing.enter_context(background.watching(measures))
+        store = await open_store(settings.database_url, measures)
+        closing.push_async_callback(_close, measures, store.close)
+        keys = await open_master_keys(settings, store)
+        access = Access(store, keys, moment.now, measures, partial(reread, settings))
+        allowance = Allowance(settings.rate_limit, settings.rate_limit_url)
+        closing.push_async_callback(_close_in_time, measures, access.close, allowance.close)
+        service = Service(store)
+        sweeping = background.repeat(
+            measures, "expired_responses", SWEEP_SECONDS, service.forget_old_answers
+        )
+        sweeper = background.start(measures, "expired_responses", sweeping)
+        closing.callback(sweeper.cancel)
         with ending_with_the_parent():
             yield Desk(service, access, allowance, measures)
-    finally:
-        sweeper.cancel()
-        # A store that is away must not hold up the end; what it was to be told can wait.
-        with suppress(TimeoutError):
-            async with asyncio.timeout(CLOSE_SECONDS):
-                await allowance.close()
-                await access.close()
-        await store.close()
 
 
-async def _sweep(service: Service) -> None:
-    """Let answers go that are older than a day, a few at a time, for as long as we serve."""
-    while True:
-        await asyncio.sleep(SWEEP_SECONDS)
-        with suppress(Refusal):  # the store is away; there is time
-            await service.forget_old_answers()
+async def _close(measures: Measures, close: Close) -> None:
+    """Close one part; its error must not keep the next part from being closed."""
+    with background.reporting(measures, "closing"):
+        await close()
+
+
+async def _close_in_time(measures: Measures, *closes: Close) -> None:
+    """Close parts that may wait for a store or a counter that is away: they get a moment."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(CLOSE_SECONDS):
+            await asyncio.gather(*(_close(measures, close) for close in closes))
 
 
 @contextmanager
-def _serving_metrics(settings: Settings, registry: CollectorRegistry) -> Iterator[None]:
+def _serving_metrics(
+    settings: Settings, registry: CollectorRegistry, measures: Measures | None
+) -> Iterator[None]:
     """/metrics on an address of its own, when the settings name one."""
-    address = settings.metrics_address
-    if address is None:
+    if settings.metrics_address is None:
         yield
         return
-    host, port = address
-    try:
-        server, thread = start_http_server(port, host, registry)
-    except OSError as error:
-        raise BadSettingError(
-            f"Cannot serve metrics on {settings.metrics}: {error.strerror or error}."
-        ) from None
-    try:
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(
+                metrics_server.serving(settings.metrics_address, registry, measures)
+            )
+        except OSError as error:
+            raise BadSettingError(
+                f"Cannot serve metrics on {settings.metrics}: {error.strerror or error}."
+            ) from None
         yield
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
 
 
 @contextmanager

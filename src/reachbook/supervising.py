@@ -16,6 +16,7 @@ import uvicorn
 from prometheus_client.multiprocess import mark_process_dead
 from uvicorn.supervisors.multiprocess import Multiprocess, Process
 
+from reachbook import background
 from reachbook.settings import BadSettingError
 
 WORKER_START_SECONDS = 30.0
@@ -71,17 +72,25 @@ class Workers(Multiprocess):
         """Replace a worker that died, and stop counting what it had in hand.
 
         Uvicorn's own would end the whole service when a worker cannot start; ours only waits: once
-        we have served, what is missing is a store that will come back.
+        we have served, what is missing is a store that will come back. A process that the system
+        refuses to start is tried again at the next look.
         """
         for number, one in enumerate(self.processes):
             if self.should_exit.is_set() or one.is_alive(self.config.timeout_worker_healthcheck):
                 continue
-            one.kill()
-            one.join()
-            log.warning("a worker died and is replaced", pid=one.pid)
-            mark_process_dead(one.pid)  # type: ignore[no-untyped-call]
-            self.processes[number] = Process(self.config, self.sockets)
-            self.processes[number].start()
+            with background.reporting(None, "workers"):
+                one.kill()
+                one.join()
+                log.warning("a worker died and is replaced", pid=one.pid)
+                mark_process_dead(one.pid)  # type: ignore[no-untyped-call]
+                started = Process(self.config, self.sockets)
+                started.start()
+                self.processes[number] = started
+
+    def handle_signals(self) -> None:
+        """Do what signals ask; an error of it must not end the parent, and the workers with it."""
+        with background.reporting(None, "workers"):
+            super().handle_signals()
 
 
 def allow_open_files(wanted: int) -> None:

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 import apsw
 
+from reachbook import background
 from reachbook.errors import Refusal
 from reachbook.measures import Measures
 from reachbook.storage.commit import Commit
@@ -28,6 +29,7 @@ CLOSE_SECONDS = 1.0
 OUT_OF_REACH = (
     apsw.BusyError,
     apsw.CantOpenError,
+    apsw.ConnectionClosedError,
     apsw.CorruptError,
     apsw.FullError,
     apsw.IOError,
@@ -85,18 +87,27 @@ class Writer:
 
     def _run(self) -> None:
         while batch := self._next_batch():
-            for (_, loop, future), outcome in self._commit(batch):
-                with suppress(RuntimeError):  # its loop is closed, and nobody waits any more
-                    loop.call_soon_threadsafe(_settle, future, outcome)
+            self._work(batch)
 
     def _next_batch(self) -> list[Waiting]:
         with self._wake:
             while not self._waiting and not self._closing:
                 self._wake.wait()
             together = min(len(self._waiting), MOST_TOGETHER)
-            batch = [self._waiting.popleft() for _ in range(together)]
+            return [self._waiting.popleft() for _ in range(together)]
+
+    def _work(self, batch: list[Waiting]) -> None:
+        """Run jobs and tell each caller its outcome, also after an error that nobody expects."""
+        try:
             self._measures.writers_waiting.set(len(self._waiting))
-            return batch
+            outcomes = self._commit(batch)
+        except BaseException as error:  # noqa: BLE001 - without this thread nobody can write
+            background.report(self._measures, "sqlite_writer", error)
+            self._roll_back()
+            outcomes = [(one, unavailable("an unexpected error ended it")) for one in batch]
+        for (_, loop, future), outcome in outcomes:
+            with suppress(RuntimeError):  # its loop is closed, and nobody waits any more
+                loop.call_soon_threadsafe(_settle, future, outcome)
 
     def _commit(self, batch: list[Waiting]) -> list[tuple[Waiting, object]]:
         """What came of each job: its result, or the exception it ends with.
@@ -112,12 +123,15 @@ class Writer:
             if any(isinstance(outcome, Commit) for _, outcome in outcomes):
                 self._measures.transactions.inc()
         except apsw.Error as error:
-            # When even this fails, so does the next BEGIN, and then it is tried again.
-            with suppress(apsw.Error):
-                if self._connection.in_transaction:
-                    self._connection.execute("ROLLBACK")
+            self._roll_back()
             return [(one, unavailable(why(error))) for one in batch]
         return outcomes
+
+    def _roll_back(self) -> None:
+        """End a transaction that failed. If this fails, so does the next BEGIN, which ends here."""
+        with suppress(apsw.Error):
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
 
     def _try(self, job: Job) -> object:
         """One job inside a savepoint; an error that ends the whole transaction goes on up."""
@@ -140,6 +154,8 @@ def why(error: apsw.Error) -> str:
     """What fails us, in a few words."""
     if isinstance(error, apsw.BusyError):
         return "another program has been writing to the file all the while we waited"
+    if isinstance(error, apsw.ConnectionClosedError):
+        return "it is being closed"
     return str(error)
 
 

@@ -1,0 +1,114 @@
+"""Background work: tasks, threads and timers that nobody awaits.
+
+An unexpected exception of such work is logged, counted in `reachbook_background_errors_total`, and
+does not end the work. The standard library's logging is used because the storage may not import
+structlog; `logs` writes its records like all others.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sys
+import threading
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import Any, Literal, NoReturn
+
+from reachbook.errors import Refusal
+from reachbook.measures import BackgroundTask, Measures
+
+Task = BackgroundTask | Literal["workers"]  # the parent of workers logs, and has nothing to count
+
+log = logging.getLogger(__name__)
+
+
+def report(measures: Measures | None, task: Task, error: BaseException | None) -> None:
+    """Log an unexpected exception, and count it unless `measures` is None."""
+    if measures is not None:
+        measures.background_errors.labels(task).inc()
+    log.error("background work failed", exc_info=error, extra={"task": task})
+
+
+@contextmanager
+def reporting(measures: Measures | None, task: Task) -> Iterator[None]:
+    """Report an exception of the block and go on after it.
+
+    A `CancelledError` is passed on only if this very task is being cancelled: another one comes
+    from work that was awaited, and must not end a loop.
+    """
+    try:
+        yield
+    except asyncio.CancelledError as error:
+        current = asyncio.current_task()
+        if current is None or current.cancelling():
+            raise
+        report(measures, task, error)
+    except Exception as error:  # noqa: BLE001 - the caller is a loop or a clean-up that must go on
+        report(measures, task, error)
+
+
+async def repeat(
+    measures: Measures, task: Task, seconds: float, work: Callable[[], Awaitable[object]]
+) -> NoReturn:
+    """Run `work` every so many seconds until the task is cancelled.
+
+    A refusal is expected: the store is away, and the next pass tries again.
+    """
+    while True:
+        await asyncio.sleep(seconds)
+        with reporting(measures, task):
+            try:
+                await work()
+            except Refusal as no:
+                log.warning("background work was refused: %s", no.reason.code, extra={"task": task})
+
+
+def start(measures: Measures, task: Task, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+    """Start a task whose exception is reported if it ends with one; the caller must hold it."""
+    started = asyncio.create_task(work, name=task)
+    started.add_done_callback(partial(_ended, measures, task))
+    return started
+
+
+@contextmanager
+def watching(measures: Measures) -> Iterator[None]:
+    """Report what reaches the last resort of the event loop, of threads and of the collector.
+
+    Python would print a traceback, with the exception's text, straight to standard error: that can
+    block the event loop, and the text of a driver's exception holds rows.
+    """
+    loop = asyncio.get_running_loop()
+    thread_hook, unraisable_hook = threading.excepthook, sys.unraisablehook
+    loop_handler = loop.get_exception_handler()
+    loop.set_exception_handler(partial(_of_the_loop, measures))
+    threading.excepthook = lambda failed: report(measures, "thread", failed.exc_value)
+    sys.unraisablehook = lambda failed: report(measures, "unraisable", failed.exc_value)
+    try:
+        yield
+    finally:
+        loop.set_exception_handler(loop_handler)
+        threading.excepthook, sys.unraisablehook = thread_hook, unraisable_hook
+
+
+def _ended(measures: Measures, task: Task, ended: asyncio.Task[None]) -> None:
+    if not ended.cancelled() and (error := ended.exception()) is not None:
+        report(measures, task, error)
+
+
+def _of_the_loop(
+    measures: Measures, _loop: asyncio.AbstractEventLoop, context: dict[str, Any]
+) -> None:
+    """Report what asyncio tells of a callback, a timer or a task that nobody awaits.
+
+    With an exception asyncio's own sentence is left out: it quotes the arguments of the callback.
+    An `OSError` is a client's connection that broke, which is no fault of the program.
+    """
+    error = context.get("exception")
+    if isinstance(error, OSError):
+        log.warning("a connection failed", exc_info=error, extra={"task": "event_loop"})
+        return
+    report(measures, "event_loop", error)
+    if error is None:
+        log.error("asyncio: %s", context["message"], extra={"task": "event_loop"})
