@@ -84,7 +84,7 @@ HTTP:
 The program:
   settings.py                 flags, then environment, then defaults → Settings, once
   master_key.py               the key that API secrets are sealed under
-  logs.py                     JSON lines on standard error
+  logs.py                     JSON lines, written to standard error by a thread
   server.py                   from settings to a listening socket, and back to silence
   metrics_server.py           /metrics on an address of its own
   supervising.py              the processes that serve: one, or a parent with its workers

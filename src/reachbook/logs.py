@@ -1,66 +1,234 @@
-"""Structured logs: JSON lines on standard error, never an address, a token or a key."""
+"""Structured logs: JSON lines on standard error, never an address, a token or a key.
+
+A line is queued, and a thread writes it: the reader of standard error can be slow, stalled or gone,
+and the event loop must not wait for it.
+"""
 
 from __future__ import annotations
 
+import atexit
 import logging
 import os
+import select
 import sys
+import threading
+import time
 import traceback
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
+from queue import Empty, SimpleQueue
 from typing import Any
 
 import msgspec
 import structlog
 
+from reachbook import escaping
 
-def configure() -> None:
-    """Send our own events, and what libraries warn of, to standard error as JSON lines."""
+MOST_LINES = 4096
+GATHER_SECONDS = 0.01
+FLUSH_SECONDS = 0.5
+MOST_FRAMES = 30
+MOST_CHARACTERS = 2000
+
+# POSIX writes at most this much to a pipe in one piece; more could stand between the halves of
+# another worker's line.
+_PIECE_BYTES = select.PIPE_BUF
+_STANDARD_ERROR = 2
+
+
+def configure(dropped: Callable[[int], object] = lambda _lines: None) -> None:
+    """Send our own events, and what libraries warn of, to standard error as JSON lines.
+
+    `dropped` is called with the number of lines when some are dropped.
+    """
+    _lines.file, _lines.dropped = sys.stderr.fileno(), dropped
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             _render,
         ],
-        logger_factory=_StandardError,
+        logger_factory=_Logger,
         cache_logger_on_first_use=True,
     )
-    handler = logging.StreamHandler(sys.stderr)
+    _lines.start()
+    handler = _Handler()
     handler.setFormatter(_Line())
     logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
+    logging.captureWarnings(capture=True)
+
+
+def flush(seconds: float = FLUSH_SECONDS) -> bool:
+    """Wait until the lines so far are written, but not longer than so many seconds."""
+    return _lines.flush(seconds)
 
 
 def where(error: BaseException) -> dict[str, object]:
-    """What kind of error it was and where it came from.
+    """What kind of error it was and where it came from: its innermost frames.
 
     Its text is left out: drivers quote the row that they complain about, addresses included.
     """
-    frames = traceback.extract_tb(error.__traceback__)
+    frames = traceback.extract_tb(error.__traceback__)[-MOST_FRAMES:]
     return {
         "error": type(error).__qualname__,
         "where": [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in frames],
     }
 
 
-class _StandardError:
-    """Writes each line at once. One that cannot be written is lost; the request it tells of is not.
+class _Lines:
+    """A bounded queue of lines, and the thread that writes them to a file descriptor.
 
-    A disk can be full, and whoever read our standard error can be gone.
+    A forked child has none of its parent's threads, so the first line there starts another one.
+    `SimpleQueue.put` never blocks and may be interrupted by itself, as it is when the garbage
+    collector runs within it and causes another line.
     """
 
+    def __init__(self) -> None:
+        self.file = _STANDARD_ERROR
+        self.dropped: Callable[[int], object] = lambda _lines: None
+        self.renew()
+
+    def renew(self) -> None:
+        """Start anew, without a thread and with nothing queued: in a forked child."""
+        self._queue: SimpleQueue[bytes | threading.Event] = SimpleQueue()
+        self._thread: threading.Thread | None = None
+        self._starting = threading.Lock()
+        self._lost = 0
+        self._torn = False
+
+    def put(self, line: bytes) -> None:
+        """Queue a line, or drop it when too many are queued."""
+        if self._queue.qsize() >= MOST_LINES:
+            self._drop(1)
+            return
+        self._queue.put(line)
+        if self._thread is None:
+            self.start()
+
+    def flush(self, seconds: float) -> bool:
+        """Wait for the lines that are queued now; whether they were written in time."""
+        if self._thread is None:
+            return True
+        written = threading.Event()
+        self._queue.put(written)
+        return written.wait(seconds)
+
+    def start(self) -> None:
+        """Start the thread if it does not run."""
+        if not self._starting.acquire(blocking=False):
+            return  # another thread is about to, or this one was interrupted while it did
+        try:
+            if self._thread is None:
+                thread = threading.Thread(target=self._run, name="reachbook-logs", daemon=True)
+                thread.start()
+                self._thread = thread
+        except RuntimeError:
+            pass  # the system has no thread to give; the next line tries again
+        finally:
+            self._starting.release()
+
+    def _run(self) -> None:
+        """Write what is queued, for as long as the process lives.
+
+        Then the thread sleeps a moment, so that a busy process queues many lines without waking
+        it: a wake-up for each line would cost the event loop more than writing the line did.
+        """
+        while True:
+            first = self._queue.get()
+            with suppress(Exception):  # no line may end the thread that writes all others
+                self._write(first)
+            time.sleep(GATHER_SECONDS)
+
+    def _write(self, first: bytes | threading.Event) -> None:
+        """Write everything that is queued, in pieces of whole lines."""
+        self._tell_of_dropped_lines()
+        piece = b""
+        waiting: bytes | threading.Event | None = first
+        while waiting is not None:
+            if isinstance(waiting, threading.Event):
+                self._write_lines(piece)
+                piece = b""
+                waiting.set()
+            elif piece and len(piece) + len(waiting) > _PIECE_BYTES:
+                self._write_lines(piece)
+                piece = waiting
+            else:
+                piece += waiting
+            waiting = self._next()
+        self._write_lines(piece)
+
+    def _next(self) -> bytes | threading.Event | None:
+        try:
+            return self._queue.get_nowait()
+        except Empty:
+            return None
+
+    def _tell_of_dropped_lines(self) -> None:
+        lost = self._lost
+        if lost and self._send(_notice(lost)):
+            self._lost -= lost
+
+    def _write_lines(self, piece: bytes) -> None:
+        if not self._send(piece):
+            self._drop(piece.count(b"\n"))
+
+    def _send(self, piece: bytes) -> bool:
+        """Write a piece, however long its reader takes; False if an error ended it."""
+        rest = b"\n" + piece if self._torn and piece else piece
+        try:
+            while rest:
+                rest = rest[self._write_some(rest) :]
+        except OSError:
+            # The next piece must not go on within a line of which a part was written.
+            self._torn = self._torn or len(rest) < len(piece)
+            return False
+        self._torn = False
+        return True
+
+    def _write_some(self, piece: bytes) -> int:
+        try:
+            return os.write(self.file, piece)
+        except BlockingIOError:  # whoever shares the file made it non-blocking
+            ready = select.poll()
+            ready.register(self.file, select.POLLOUT)
+            ready.poll()
+            return 0
+
+    def _drop(self, lines: int) -> None:
+        self._lost += lines
+        self.dropped(lines)
+
+
+_lines = _Lines()
+os.register_at_fork(after_in_child=_lines.renew)
+atexit.register(_lines.flush, FLUSH_SECONDS)
+
+
+class _Logger:
+    """What structlog gives its lines to."""
+
     def __init__(self, *_named: object) -> None:
-        self._file = sys.stderr.fileno()
+        pass
 
     def info(self, line: bytes) -> None:
-        """Write a line: past Python's buffer, which keeps one that failed and fails the next."""
-        with suppress(OSError):
-            os.write(self._file, line + b"\n")
+        """Queue a line."""
+        _lines.put(line)
 
     warning = error = info
 
 
-def _render(_logger: object, _method: str, event: Any) -> bytes:
-    return msgspec.json.encode(event, enc_hook=repr)
+class _Handler(logging.Handler):
+    """Queues the records of libraries."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Queue a record as one line."""
+        try:
+            line = self.format(record)
+        except Exception:  # noqa: BLE001 - a library's placeholders and arguments do not match
+            _lines.put(_encoded({"event": "a log record cannot be read", "logger": record.name}))
+        else:
+            _lines.put(line.encode())
 
 
 class _Line(logging.Formatter):
@@ -69,11 +237,35 @@ class _Line(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """The record as JSON."""
         line: dict[str, object] = {
-            "event": record.getMessage(),
+            "event": record.getMessage()[:MOST_CHARACTERS],
             "logger": record.name,
             "level": record.levelname.lower(),
             "timestamp": datetime.fromtimestamp(record.created, UTC).isoformat(),
         }
+        task = getattr(record, "task", None)
+        if task is not None:
+            line["task"] = task
         if record.exc_info and record.exc_info[1]:
             line |= where(record.exc_info[1])
-        return msgspec.json.encode(line).decode()
+        return _encoded(line).decode()
+
+
+def _render(_logger: object, _method: str, event: Any) -> bytes:
+    return _encoded(event)
+
+
+def _notice(lost: int) -> bytes:
+    """A line that says how many lines were dropped."""
+    return _encoded(
+        {
+            "event": f"{lost} log lines were dropped",
+            "level": "warning",
+            "timestamp": datetime.now(UTC).isoformat(),
+        }
+    )
+
+
+def _encoded(line: object) -> bytes:
+    """A line of JSON; what a terminal would obey or hide is escaped in it."""
+    text = msgspec.json.encode(line, enc_hook=repr)
+    return escaping.in_json(text) + b"\n"

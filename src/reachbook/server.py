@@ -134,7 +134,7 @@ def _config(settings: Settings, measures: Measures | None = None) -> uvicorn.Con
 def make_app(settings: Settings, measures: Measures | None = None) -> Starlette:
     """The application of one process; with several workers each makes its own."""
     measures = measures or Measures()
-    logs.configure()
+    logs.configure(measures.log_lines_dropped.inc)
     open_desk = partial(_open_desk, settings, measures)
     return app.build(
         open_desk,
