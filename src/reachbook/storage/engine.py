@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
@@ -13,6 +14,8 @@ Read = tuple[str, str]  # the name of a statement, and the UUID of the contact i
 Decide = Callable[[list[list[Row]]], Commit]
 
 RETRY_AFTER = 1
+
+log = logging.getLogger(__name__)
 
 
 class AlreadyThereError(Exception):
@@ -75,6 +78,20 @@ def unavailable(why: str) -> Refusal:
         f"The store cannot answer: {why}. No contact was half changed; look again before you "
         "repeat a write.",
         retry_after=RETRY_AFTER,
+    )
+
+
+def unstorable(error: Exception) -> Refusal:
+    """The refusal when the database does not take a value that a statement was given.
+
+    The request brought the value, so it is no failure of the store. It is logged all the same, as
+    such a value should have been refused before it came here.
+    """
+    log.warning("the database does not take a value", exc_info=error)
+    return Refusal(
+        Reason.BAD_VALUE,
+        "The database cannot store a value of this request: it is too large, or holds a character "
+        "or a number that the database does not accept. Nothing was changed.",
     )
 
 

@@ -11,7 +11,13 @@ from typing import TYPE_CHECKING
 import asyncpg
 
 from reachbook.measures import Measures
-from reachbook.storage.engine import AlreadyThereError, contended, unavailable, unfit
+from reachbook.storage.engine import (
+    AlreadyThereError,
+    contended,
+    unavailable,
+    unfit,
+    unstorable,
+)
 
 if TYPE_CHECKING:
     from asyncpg.pool import PoolConnectionProxy
@@ -49,6 +55,10 @@ _OUT_OF_REACH = (
     asyncpg.ObjectNotInPrerequisiteStateError,
 )
 
+
+# A value that is too large for its column, for an index or for a statement, or that cannot be
+# encoded: asyncpg says so itself with a DataError, PostgreSQL with the SQLSTATE classes 22 and 54.
+_UNSTORABLE = (asyncpg.DataError, asyncpg.ProgramLimitExceededError)
 
 # A pooler or PostgreSQL itself does not know a parameter of the URL, or one of `_SESSION`.
 _ASKED_WRONGLY = (
@@ -122,6 +132,8 @@ class Pool:
             raise AlreadyThereError from None
         except asyncpg.LockNotAvailableError:
             raise contended() from None
+        except _UNSTORABLE as error:
+            raise unstorable(error) from error
         except _OUT_OF_REACH as error:
             raise unavailable(_said(error)) from error
 

@@ -28,6 +28,7 @@ from reachbook.storage.engine import (
     Row,
     unavailable,
     unfit,
+    unstorable,
 )
 from reachbook.storage.sqlite_writer import OUT_OF_REACH, Writer, why
 
@@ -38,6 +39,16 @@ MOST_EVENTS = 10_000
 # What is erased must not stay readable in the file: SQLite leaves deleted text where it stood,
 # unless it is told to write zeros over it.
 _PRAGMAS = ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "secure_delete=ON")
+
+# What SQLite or its driver says of a value that is too large, or cannot be a value of a column:
+# a number of more than 64 bits, half of a surrogate pair.
+_UNSTORABLE = (
+    apsw.MismatchError,
+    apsw.RangeError,
+    apsw.TooBigError,
+    OverflowError,
+    UnicodeEncodeError,
+)
 
 _VERSION_TABLE = """
 CREATE TABLE IF NOT EXISTS schema_version (
@@ -247,7 +258,10 @@ def _take(connection: apsw.Connection, step: str) -> None:
 
 
 def _rows(connection: apsw.Connection, statement: str, *values: object) -> list[Row]:
-    return cast("list[Row]", connection.execute(statement, values).fetchall())
+    try:
+        return cast("list[Row]", connection.execute(statement, values).fetchall())
+    except _UNSTORABLE as error:
+        raise unstorable(error) from error
 
 
 def _version(connection: apsw.Connection) -> int:
