@@ -30,7 +30,13 @@ from reachbook.storage.engine import (
     unfit,
     unstorable,
 )
-from reachbook.storage.sqlite_writer import OUT_OF_REACH, Writer, why
+from reachbook.storage.sqlite_writer import (
+    CLOSE_SECONDS,
+    MAX_WAL_BYTES,
+    OUT_OF_REACH,
+    Writer,
+    why,
+)
 
 WRITER_WAITS_MS = 10_000
 READER_WAITS_MS = 1_000
@@ -38,7 +44,13 @@ MOST_EVENTS = 10_000
 
 # What is erased must not stay readable in the file: SQLite leaves deleted text where it stood,
 # unless it is told to write zeros over it.
-_PRAGMAS = ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "secure_delete=ON")
+_PRAGMAS = (
+    "journal_mode=WAL",
+    "synchronous=FULL",
+    "foreign_keys=ON",
+    "secure_delete=ON",
+    f"journal_size_limit={MAX_WAL_BYTES}",
+)
 
 # What SQLite or its driver says of a value that is too large, or cannot be a value of a column:
 # a number of more than 64 bits, half of a surrogate pair.

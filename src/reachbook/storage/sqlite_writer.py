@@ -7,6 +7,7 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
+from pathlib import Path
 from typing import Any, TypeVar
 
 import apsw
@@ -24,6 +25,8 @@ Waiting = tuple[Job, asyncio.AbstractEventLoop, asyncio.Future[Any]]
 MOST_TOGETHER = 256
 MOST_WAITING = 10_000
 CLOSE_SECONDS = 1.0
+CHECKPOINT_SECONDS = 1.0
+MAX_WAL_BYTES = 8 * 1024 * 1024  # SQLite itself keeps it at about 4 MiB when no reader stays long
 
 # The disk, the file or its locks fail us: not one job is to blame, and another try may succeed.
 OUT_OF_REACH = (
@@ -32,6 +35,7 @@ OUT_OF_REACH = (
     apsw.ConnectionClosedError,
     apsw.CorruptError,
     apsw.FullError,
+    apsw.InterruptError,
     apsw.IOError,
     apsw.LockedError,
     apsw.NoMemError,
@@ -39,7 +43,10 @@ OUT_OF_REACH = (
     apsw.PermissionsError,
     apsw.ProtocolError,
     apsw.ReadOnlyError,
+    apsw.ThreadingViolationError,
 )
+
+_CLOSING = (apsw.ConnectionClosedError, apsw.InterruptError, apsw.ThreadingViolationError)
 
 
 class Writer:
@@ -86,13 +93,20 @@ class Writer:
             self._connection.close()
 
     def _run(self) -> None:
-        while batch := self._next_batch():
-            self._work(batch)
+        while (batch := self._next_batch()) is not None:
+            if batch:
+                self._work(batch)
+            else:
+                self._shrink_wal()
 
-    def _next_batch(self) -> list[Waiting]:
+    def _next_batch(self) -> list[Waiting] | None:
+        """The next jobs: none when there were none for a while, None when there will be none."""
         with self._wake:
-            while not self._waiting and not self._closing:
-                self._wake.wait()
+            while not self._waiting:
+                if self._closing:
+                    return None
+                if not self._wake.wait(CHECKPOINT_SECONDS):
+                    return []
             together = min(len(self._waiting), MOST_TOGETHER)
             return [self._waiting.popleft() for _ in range(together)]
 
@@ -108,6 +122,24 @@ class Writer:
         for (_, loop, future), outcome in outcomes:
             with suppress(RuntimeError):  # its loop is closed, and nobody waits any more
                 loop.call_soon_threadsafe(_settle, future, outcome)
+
+    def _shrink_wal(self) -> None:
+        """Empty the write-ahead log if it is large.
+
+        A program that reads for long keeps SQLite from using the log's space again, so it grows
+        until that program is done, and only this makes the file small again. It must not wait: a
+        checkpoint that waits for a reader keeps every writer out. While anyone is in the way it
+        does nothing, and is tried again.
+        """
+        with background.reporting(self._measures, "sqlite_writer"), suppress(*OUT_OF_REACH):
+            if Path(self._connection.filename_wal).stat().st_size <= MAX_WAL_BYTES:
+                return
+            waits_ms = self._connection.pragma("busy_timeout")
+            self._connection.set_busy_timeout(0)
+            try:
+                self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+            finally:
+                self._connection.set_busy_timeout(waits_ms)
 
     def _commit(self, batch: list[Waiting]) -> list[tuple[Waiting, object]]:
         """What came of each job: its result, or the exception it ends with.
@@ -154,7 +186,7 @@ def why(error: apsw.Error) -> str:
     """What fails us, in a few words."""
     if isinstance(error, apsw.BusyError):
         return "another program has been writing to the file all the while we waited"
-    if isinstance(error, apsw.ConnectionClosedError):
+    if isinstance(error, _CLOSING):
         return "it is being closed"
     return str(error)
 

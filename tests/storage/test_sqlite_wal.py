@@ -1,0 +1,111 @@
+"""SQLite's write-ahead log: a reader outside the process makes it grow, and then it shrinks."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from drills.servers import until
+from processes import end
+from reachbook.measures import Measures
+from reachbook.storage import sqlite_writer
+from reachbook.storage.sqlite import Sqlite
+from reachbook.storage.sqlite_writer import MAX_WAL_BYTES
+
+pytestmark = pytest.mark.anyio
+
+MIB = 1024 * 1024
+WRITTEN = 24 * MIB
+READER = """
+import sqlite3, sys
+connection = sqlite3.connect(sys.argv[1], isolation_level=None)
+connection.execute("BEGIN")
+connection.execute("SELECT count(*) FROM sqlite_schema").fetchall()
+print("reading", flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.fixture
+async def engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Sqlite]:
+    monkeypatch.setattr(sqlite_writer, "CHECKPOINT_SECONDS", 0.1)
+    opened = await Sqlite.open(tmp_path / "reachbook.db", Measures())
+    await opened._writer.run(lambda one: one.execute("CREATE TABLE filler (bytes BLOB)"))
+    yield opened
+    await opened.close()
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """A process of its own that holds a read transaction until the block ends."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", READER, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    try:
+        assert process.stdout
+        assert process.stdout.readline() == b"reading\n"
+        yield
+    finally:
+        process.communicate(timeout=10)
+        end(process)
+
+
+async def write(engine: Sqlite, size: int) -> float:
+    """Write so many bytes; the seconds it took."""
+    began = time.monotonic()
+    await engine._writer.run(
+        lambda one: one.execute("INSERT INTO filler VALUES (zeroblob(?))", (size,)).fetchall()
+    )
+    return time.monotonic() - began
+
+
+async def until_at_most(wal: Path, size: int) -> None:
+    await until(lambda: wal.stat().st_size <= size, 5, "the log is small")
+
+
+async def test_it_is_small_again_soon_after_the_reader_left(engine: Sqlite, tmp_path: Path) -> None:
+    wal = tmp_path / "reachbook.db-wal"
+    with reading(tmp_path / "reachbook.db"):
+        for _ in range(WRITTEN // MIB):
+            await write(engine, MIB)
+        assert wal.stat().st_size > WRITTEN
+
+    await until_at_most(wal, MAX_WAL_BYTES)
+
+
+async def test_writes_do_not_wait_for_the_reader(engine: Sqlite, tmp_path: Path) -> None:
+    """Nor do those of another program: no checkpoint holds the lock until the reader leaves."""
+    with reading(tmp_path / "reachbook.db"):
+        await write(engine, WRITTEN)
+        other = await Sqlite.open(tmp_path / "reachbook.db", Measures())
+        slowest = 0.0
+        for _ in range(4):
+            await asyncio.sleep(0.15)  # long enough for the writer to be idle and to try
+            slowest = max(slowest, await write(engine, 100), await write(other, 100))
+        await other.close()
+
+    assert slowest < 1
+
+
+async def test_it_is_small_again_also_while_writes_go_on(
+    engine: Sqlite, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The writer is never idle here: SQLite cuts the log when it begins to fill it anew."""
+    monkeypatch.setattr(sqlite_writer, "CHECKPOINT_SECONDS", 60)
+    wal = tmp_path / "reachbook.db-wal"
+    with reading(tmp_path / "reachbook.db"):
+        await write(engine, WRITTEN)
+        assert wal.stat().st_size > WRITTEN
+
+    for _ in range(5):
+        await write(engine, 100)
+
+    assert wal.stat().st_size <= MAX_WAL_BYTES
+    assert await engine._writer.run(lambda one: one.pragma("busy_timeout")) == 10_000
