@@ -14,7 +14,9 @@ from typing import cast
 import apsw
 import msgspec
 
+from reachbook import background
 from reachbook.contact import Contact
+from reachbook.errors import Refusal
 from reachbook.event import Change, Kind
 from reachbook.measures import Measures
 from reachbook.storage import commit as commits
@@ -40,6 +42,7 @@ from reachbook.storage.sqlite_writer import (
 
 WRITER_WAITS_MS = 10_000
 READER_WAITS_MS = 1_000
+INTERRUPT_SECONDS = 0.05
 MOST_EVENTS = 10_000
 
 # What is erased must not stay readable in the file: SQLite leaves deleted text where it stood,
@@ -84,7 +87,11 @@ class Sqlite:
             raise unfit(f"{path} is not a SQLite database that can be read.") from None
         except apsw.Error as error:
             raise unavailable(f"{path}: {error}") from None
+        self._measures = measures
+        self._closing = False
         self._scanning = asyncio.Lock()
+        self._scan_thread: asyncio.Future[list[Row]] | None = None
+        self._interrupting: set[asyncio.Task[None]] = set()
         self._writer = Writer(writer, measures)
 
     @classmethod
@@ -109,8 +116,50 @@ class Sqlite:
             raise unavailable(why(error)) from None
 
     async def scan(self, statement: str, *values: object) -> list[Row]:
-        async with self._scanning:
-            return await asyncio.to_thread(self._scan, statement, values)
+        """Run a statement in a thread, one at a time.
+
+        When the caller is cancelled its thread still uses the connection. The lock is held until
+        the thread has ended, and the statement is interrupted so that it ends soon.
+        """
+        await self._scanning.acquire()
+        try:
+            thread = self._start_scan(statement, values)
+        except BaseException:
+            self._scanning.release()
+            raise
+        self._scan_thread = thread
+        thread.add_done_callback(lambda _ended: self._scanning.release())
+        try:
+            return await asyncio.shield(thread)
+        except asyncio.CancelledError:
+            self._interrupt(thread)
+            raise
+
+    def _start_scan(self, statement: str, values: tuple[object, ...]) -> asyncio.Future[list[Row]]:
+        if self._closing:
+            raise unavailable("it is being closed")
+        # Not a task: a loop that ends cancels its tasks, while the thread would go on.
+        loop = asyncio.get_running_loop()
+        return loop.run_in_executor(None, self._scan, statement, values)
+
+    def _interrupt(self, thread: asyncio.Future[list[Row]]) -> asyncio.Task[None]:
+        """Start to interrupt a scan until its thread has ended.
+
+        Once is not enough: an interrupt before the statement begins has no effect.
+        """
+
+        async def interrupt() -> None:
+            while not thread.done():
+                self._scanner.interrupt()
+                await asyncio.wait({thread}, timeout=INTERRUPT_SECONDS)
+            error = thread.exception()
+            if error is not None and not isinstance(error, Refusal):
+                background.report(self._measures, "sqlite_scan", error)
+
+        task = background.start(self._measures, "sqlite_scan", interrupt())
+        self._interrupting.add(task)
+        task.add_done_callback(self._interrupting.discard)
+        return task
 
     def _scan(self, statement: str, values: tuple[object, ...]) -> list[Row]:
         try:
@@ -165,8 +214,15 @@ class Sqlite:
             raise unavailable(why(error)) from None
 
     async def close(self) -> None:
+        self._closing = True
         self._writer.close()
         self._reader.close()
+        thread = self._scan_thread
+        if thread is not None and not thread.done():
+            interrupting = self._interrupt(thread)
+            await asyncio.wait({interrupting}, timeout=CLOSE_SECONDS)
+            if not thread.done():
+                return  # it hangs on its disk; the process ends without it
         self._scanner.close()
 
     def _apply(self, connection: apsw.Connection, commit: Commit) -> Commit:
