@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 POOL_SIZE = 10
 CONNECT_SECONDS = 1.5
 STATEMENT_SECONDS = 10.0
+PING_SECONDS = 0.5
 CLOSE_SECONDS = 1.0
 
 # What a connection is asked to keep to. Its other end may be a dead router: then PostgreSQL itself
@@ -37,6 +38,8 @@ _SESSION = {
     "lock_timeout": "1200ms",
     "idle_in_transaction_session_timeout": "2s",
 }
+
+_PING = "SELECT 1"
 
 # The driver gave up on a connection; asyncpg says InternalClientError when a session is ended
 # between two statements.
@@ -88,6 +91,10 @@ class Pool:
     def __init__(self, pool: asyncpg.Pool, measures: Measures) -> None:
         self._pool = pool
         self._measures = measures
+        # Set when a statement was given up, until every connection has answered again or all are
+        # expired. `_answered` holds the process ids of the servers' ends that have answered.
+        self._suspicion: object | None = None
+        self._answered: set[int] = set()
 
     @classmethod
     async def open(cls, url: str, measures: Measures) -> Pool:
@@ -123,7 +130,7 @@ class Pool:
             try:
                 yield connection
             except (asyncio.CancelledError, *_BROKEN) as error:
-                await self._give_up(connection, error)
+                self._give_up(connection, error)
                 raise
             finally:
                 self._measures.connections_busy.dec()
@@ -147,22 +154,53 @@ class Pool:
     async def _lend(self) -> Connection:
         self._measures.connections_waiting.inc()
         try:
-            return await self._pool.acquire(timeout=CONNECT_SECONDS)
+            connection = await self._pool.acquire(timeout=CONNECT_SECONDS)
+            while self._suspicion is not None and not await self._answers(connection):
+                connection = await self._pool.acquire(timeout=CONNECT_SECONDS)
         except TimeoutError:
             raise unavailable("no connection came free, or could be made, in time") from None
+        else:
+            return connection
         finally:
             self._measures.connections_waiting.dec()
 
-    async def _give_up(self, connection: Connection, error: BaseException) -> None:
-        """What it is doing cannot be known any more, and asking it politely can hang.
+    def _give_up(self, connection: Connection, error: BaseException) -> None:
+        """Close a connection that has not answered: to end its statement politely can hang.
 
-        One that did not answer in time may be half open, and then so may be those that are idle:
-        none of them is used again.
+        That it did not answer may be the statement's own slowness. It may also be that the server
+        or the network is gone, and then those that are idle are half open too; so each of them is
+        asked before it is used again.
         """
         with suppress(asyncpg.InterfaceError):  # it has gone by itself
             connection.terminate()
         if isinstance(error, (asyncio.CancelledError, TimeoutError)):
-            await self._pool.expire_connections()
+            self._suspicion = object()
+            self._answered.clear()
+
+    async def _answers(self, connection: Connection) -> bool:
+        """Whether a connection answers; one that does not is closed.
+
+        If it does not answer in time, the same is to be expected of all others: they are expired.
+        """
+        suspicion = self._suspicion
+        process_id = connection.get_server_pid()
+        if process_id in self._answered:
+            return True
+        try:
+            await connection.execute(_PING, timeout=PING_SECONDS)
+        except BaseException as error:
+            connection.terminate()
+            await self._pool.release(connection)
+            if not isinstance(error, _OUT_OF_REACH):
+                raise
+            if isinstance(error, TimeoutError) and self._suspicion is suspicion:
+                await self._pool.expire_connections()
+                self._suspicion = None
+            return False
+        self._answered.add(process_id)
+        if len(self._answered) >= self._pool.get_size():
+            self._suspicion = None
+        return True
 
 
 @asynccontextmanager
