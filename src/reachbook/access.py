@@ -48,8 +48,8 @@ class Known(Struct, frozen=True):
 class Access:
     """Verifies tokens against the credentials in the store.
 
-    `keys` are the master keys, the current one first. `reread` looks where they come from, and is
-    asked when none of them opens a secret: the master key may have been turned since.
+    `keys` are the master keys, the current one first. `reread` returns them again when they have
+    changed, else nothing; it is called each time an API secret is read from the store.
     """
 
     def __init__(
@@ -62,7 +62,8 @@ class Access:
     ) -> None:
         self._store = store
         self._measures = measures
-        self._keys = keys
+        self._keys = self._latest = keys
+        self._decoy = credentials.new_decoy(keys[0])
         self._reread = reread
         self._clock = clock
         self._known: dict[tuple[CredentialKind, str], Known] = {}
@@ -83,27 +84,31 @@ class Access:
     async def _jwt(self, token: str) -> Known:
         now = self._clock() / 1_000_000
         if token in self._verified:
-            self._measures.token_known.inc()
             secret_id, dies = self._verified[token]
             known = await self._look_up("api_secret", secret_id)
-            credentials.alive(dies, now)
-        else:
-            self._measures.token_new.inc()
-            claimed = credentials.read_jwt(token)
-            secret_id = claimed.credential_id
-            known, dies = await self._judged(
-                ("api_secret", secret_id),
-                lambda known: credentials.verify(claimed, known.signing_key, now),
-            )
-            _remember(self._verified, token, (secret_id, dies), MOST_TOKENS)
+            if _is_live(known):
+                self._measures.token_known.inc()
+                credentials.alive(dies, now)
+                return known
+            # The token of a revoked secret is checked anew, at the price of any other bad token.
+            self._verified.pop(token, None)
+        self._measures.token_new.inc()
+        claimed = credentials.read_jwt(token)
+        secret_id = claimed.credential_id
+        known, dies = await self._judged(
+            ("api_secret", secret_id),
+            lambda known: credentials.verify(claimed, known.signing_key, now),
+        )
+        _remember(self._verified, token, (secret_id, dies), MOST_TOKENS)
         return known
 
     async def _api_key(self, token: str) -> Known:
         hashed = credentials.hash_api_key(token)
 
         def verify(known: Known) -> None:
-            kept = known.credential.proof if known.credential else b""
-            if not hmac.compare_digest(hashed, kept):
+            found = known.credential
+            kept = found.proof if found else credentials.UNKNOWN_HASH
+            if not hmac.compare_digest(hashed, kept) or not _is_live(known):
                 raise credentials.bad_credential()
 
         known, _ = await self._judged(("api_key", credentials.key_id(token) or ""), verify)
@@ -112,17 +117,18 @@ class Access:
     async def _judged(self, name: Name, verify: Callable[[Known], Value]) -> tuple[Known, Value]:
         """A credential, and what `verify` makes of it.
 
-        One that fails is read again before it is refused: so a wrong id and a wrong signature
-        cost the same, whichever of them we have seen before.
+        One that fails is read once and verified twice before it is refused. So a wrong id and a
+        wrong signature cost the same, whichever of them was seen before.
         """
         remembered = self._known.get(name)
         known = await self._look_up(*name)
         try:
             return known, verify(known)
         except Refusal as no:
-            if known is not remembered or no.reason is not Reason.BAD_CREDENTIAL:
+            if no.reason is not Reason.BAD_CREDENTIAL:
                 raise
-        known = await self._read(*name)
+        if known is remembered:
+            known = await self._read(*name)
         return known, verify(known)
 
     async def _look_up(self, kind: CredentialKind, ident: str) -> Known:
@@ -142,17 +148,26 @@ class Access:
         return known
 
     def _signing_key(self, kind: CredentialKind, found: Credential | None) -> bytes | None:
-        if found is None or kind != "api_secret":
+        """The signing key of a live secret that a master key opens, else None.
+
+        The work is the same for an id that is unknown, revoked or sealed under another master key:
+        its time must not tell an id that exists from one that does not.
+        """
+        if kind != "api_secret":
             return None
-        secret_key = credentials.unseal_any(self._keys, found.id, found.proof)
-        if secret_key is None and self._reread is not None:
-            self._keys = self._reread() or self._keys
-            secret_key = credentials.unseal_any(self._keys, found.id, found.proof)
-        return credentials.signing_key(found.id, secret_key) if secret_key is not None else None
+        self._latest = (self._reread() if self._reread is not None else ()) or self._latest
+        secret_id, sealed = (found.id, found.proof) if found else self._decoy
+        secret_key = credentials.unseal_any(self._keys, secret_id, sealed)
+        if secret_key is None and self._latest != self._keys:
+            self._keys, self._decoy = self._latest, credentials.new_decoy(self._latest[0])
+            secret_key = credentials.unseal_any(self._keys, secret_id, sealed)
+        signing_key = credentials.signing_key(secret_id, secret_key or "")
+        is_good = found is not None and found.revoked is None and secret_key is not None
+        return signing_key if is_good else None
 
     def _live(self, kind: CredentialKind, known: Known) -> Caller:
         found = known.credential
-        if found is None or found.revoked is not None:
+        if found is None or not _is_live(known):
             raise credentials.bad_credential()
         now = self._clock()
         if now - (found.last_used or 0) > USE_NOTED_EVERY:
@@ -171,6 +186,10 @@ class Access:
             await self._store.note_use(
                 kind, found.team_id, found.id, now, unless_since=now - USE_NOTED_EVERY
             )
+
+
+def _is_live(known: Known) -> bool:
+    return known.credential is not None and known.credential.revoked is None
 
 
 def _remember(kept: dict[Key, Value], key: Key, value: Value, most: int) -> None:

@@ -36,7 +36,10 @@ _NONCE_BYTES = 12
 _MILLISECONDS = 10**11
 _ID = re.compile(r"rb[sk]_([0-9]{1,18})_[0-9a-f]{16}")
 _API_KEY = re.compile(r"(rbk_[0-9]{1,18}_[0-9a-f]{16})_[0-9a-f]{40}")
-_UNKNOWN_SIGNING_KEY = secrets.token_bytes(32)
+# As long as a real signing key (an id, two bars, 64 digits), which takes HMAC two hashes more.
+_UNKNOWN_SIGNING_KEY = secrets.token_bytes(96)
+UNKNOWN_HASH = secrets.token_bytes(32)
+"""Compared with the hash of an API key whose id is unknown."""
 
 
 class Representation(StrEnum):
@@ -130,9 +133,18 @@ def unseal(master_key: bytes, secret_id: str, sealed: bytes) -> str | None:
 
 
 def unseal_any(keys: tuple[bytes, ...], secret_id: str, sealed: bytes) -> str | None:
-    """The plain secret key, by whichever of the master keys sealed it."""
-    opened = (unseal(key, secret_id, sealed) for key in keys)
+    """The plain secret key, by whichever of the master keys sealed it.
+
+    Every key is tried, so that the time does not tell which one it was.
+    """
+    opened = [unseal(key, secret_id, sealed) for key in keys]
     return next((plain for plain in opened if plain is not None), None)
+
+
+def new_decoy(master_key: bytes) -> tuple[str, bytes]:
+    """An id and a sealed key of no team, to unseal when a secret that is asked for is not there."""
+    secret_id = new_secret_id(0)
+    return secret_id, seal(master_key, secret_id, new_secret_key())
 
 
 def team_hint(credential_id: str) -> int | None:

@@ -73,6 +73,29 @@ def reread(settings: Settings) -> Keys:
         return ()
 
 
+class ChangedKeys:
+    """Called again and again, returns the master keys each time that their files have changed.
+
+    It returns none when nothing has changed or the files cannot be read. A call costs two looks at
+    the files' times, so it can be made whenever a secret is read.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._paths = [settings.directory / name for name in (FILE_NAME, PREVIOUS_NAME)]
+        self._seen: list[tuple[int, ...] | None] = []
+
+    def __call__(self) -> Keys:
+        """The master keys if they are news, else none."""
+        if self._settings.master_key:  # the environment of a process does not change
+            return ()
+        found = [_mark(path) for path in self._paths]
+        if found == self._seen:
+            return ()
+        self._seen = found  # as of before they are read: a later change is seen by the next call
+        return reread(self._settings)
+
+
 def turn_key_file(settings: Settings) -> Path:
     """Make a new key file, and keep the old one beside it as the previous key; where that is."""
     path, previous = (settings.directory / name for name in (FILE_NAME, PREVIOUS_NAME))
@@ -98,6 +121,15 @@ def turn_key_file(settings: Settings) -> Path:
     except OSError as error:
         raise BadSettingError(f"The key file {path}: {error.strerror}.") from None
     return previous
+
+
+def _mark(path: Path) -> tuple[int, ...] | None:
+    """What tells one state of a file from another; None when it is not there."""
+    try:
+        found = os.stat(path)  # noqa: PTH116 - in half the time of the path's own method
+    except OSError:
+        return None
+    return found.st_ino, found.st_mtime_ns, found.st_ctime_ns, found.st_size
 
 
 def _read(path: Path) -> bytes:

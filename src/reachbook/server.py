@@ -25,7 +25,7 @@ from reachbook.http import app
 from reachbook.http.allowance import Allowance
 from reachbook.http.deadline import IDLE_SECONDS, MAX_CONNECTIONS, BoundedProtocol
 from reachbook.http.desk import Desk
-from reachbook.master_key import open_master_key, open_master_keys, reread
+from reachbook.master_key import ChangedKeys, open_master_key, open_master_keys
 from reachbook.measures import SHARED_DIR, Measures, all_workers
 from reachbook.service import Service
 from reachbook.settings import BadSettingError, Settings
@@ -150,7 +150,7 @@ async def _open_desk(settings: Settings, measures: Measures) -> AsyncIterator[De
         store = await open_store(settings.database_url, measures)
         closing.push_async_callback(_close, measures, store.close)
         keys = await open_master_keys(settings, store)
-        access = Access(store, keys, moment.now, measures, partial(reread, settings))
+        access = Access(store, keys, moment.now, measures, ChangedKeys(settings))
         allowance = Allowance(settings.rate_limit, settings.rate_limit_url)
         closing.push_async_callback(_close_in_time, measures, access.close, allowance.close)
         service = Service(store)

@@ -13,6 +13,9 @@ from reachbook.credential import Credential, Representation, TeamId
 from reachbook.reach import Consent, ContactChannel, HeldReason, Reach
 from reachbook.storage.engine import Row
 
+NO_CREDENTIAL: Row = (0, "", bytes(92), "", Representation.STRING_IDS.value, False, 0, *[None] * 3)
+"""A row in the place of one that was not found, made into a credential in the same time."""
+
 _REACH_COLUMNS = slice(0, 4)
 _CHANNEL_COLUMNS = slice(4, 19)
 _DETAIL_COLUMNS = slice(19, None)

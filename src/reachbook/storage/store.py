@@ -26,7 +26,14 @@ from reachbook.storage.commit import (
     Taken,
 )
 from reachbook.storage.engine import AlreadyThereError, Engine, MovedError, Row, unfit
-from reachbook.storage.rows import PAGES, channel_of, contact_of, credential_of, kept_of
+from reachbook.storage.rows import (
+    NO_CREDENTIAL,
+    PAGES,
+    channel_of,
+    contact_of,
+    credential_of,
+    kept_of,
+)
 
 REDOS = 5
 MOST_FORGOTTEN = 500
@@ -187,7 +194,9 @@ class Store:
     async def credential(self, kind: CredentialKind, team_id: int, ident: str) -> Credential | None:
         """An API secret or API key with its team's default region, live or revoked."""
         rows = await self.engine.read(kind, team_id, ident)
-        return credential_of(rows[0]) if rows else None
+        # The same work without a row: its time must not tell whether the id exists.
+        found = credential_of(rows[0] if rows else NO_CREDENTIAL)
+        return found if rows else None
 
     async def credentials(self, kind: CredentialKind, team_id: int) -> list[Credential]:
         """A team's API secrets or API keys, oldest first."""
