@@ -83,12 +83,20 @@ class Reason(Enum):
         self.meaning = meaning
 
 
+MOST_CHARACTERS = 2000
+
+
+def shortened(text: str, most: int = MOST_CHARACTERS) -> str:
+    """The text, or its beginning and `...` if it is longer than `most` characters."""
+    return text if len(text) <= most else f"{text[: most - 3]}..."
+
+
 class Refusal(Exception):  # noqa: N818 - a refusal is an answer, and the contract calls it that
     """We say no: why, in one sentence, and the facts a program can use.
 
     `fields` names what is to blame in the request; `facts` are values for the answer's body,
     in our own words (a `ContactChannel`, say), which `wire` spells for the caller.
-    `retry_after` is in seconds.
+    `retry_after` is in seconds. Names and sentences are shortened: they can quote what was sent.
     """
 
     def __init__(
@@ -100,9 +108,10 @@ class Refusal(Exception):  # noqa: N818 - a refusal is an answer, and the contra
         facts: Mapping[str, object] | None = None,
         retry_after: int | None = None,
     ) -> None:
+        message = shortened(message)
         super().__init__(message)
         self.reason = reason
         self.message = message
-        self.fields = dict(fields or {})
+        self.fields = {shortened(name): shortened(why) for name, why in (fields or {}).items()}
         self.facts = dict(facts or {})
         self.retry_after = retry_after

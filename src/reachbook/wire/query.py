@@ -17,9 +17,11 @@ from msgspec import Meta, Struct
 
 from reachbook.contact_channel import OnConflict
 from reachbook.credential import Representation
-from reachbook.errors import Reason, Refusal
+from reachbook.errors import Reason, Refusal, shortened
 
 MAX_FIELDS = 100
+MOST_CHARACTERS_OF_A_NAME = 48
+MOST_CHARACTERS_SAID = 200
 
 Query = TypeVar("Query", bound=Struct)
 Choice = TypeVar("Choice", Representation, OnConflict)
@@ -87,7 +89,8 @@ def own(raw: bytes, shape: type[Query]) -> Query:
     try:
         return msgspec.convert(pairs, shape, strict=False)
     except msgspec.ValidationError as error:
-        said, _, where = str(error).replace("`", "").partition(" - at $.")
+        said, _, where = str(error).replace("`", "").rpartition(" - at $.")
+        said = shortened(said, MOST_CHARACTERS_SAID)
         raise Refusal(
             Reason.BAD_VALUE, f"{where}: {said[0].lower()}{said[1:]}.", fields={where: said}
         ) from None
@@ -112,8 +115,10 @@ def moment(field: str, text: str) -> int:
 def unknown_name(what: str, name: str, known: Iterable[str], place: str = "") -> Refusal:
     """The refusal of a key or parameter that we do not know, naming the nearest that we do.
 
-    `place` is where in a body it stands.
+    `place` is where in a body it stands. A name can be as long as a whole body; only its beginning
+    is compared and shown, for the comparison takes time in proportion to its length.
     """
+    name = shortened(name, MOST_CHARACTERS_OF_A_NAME)
     names = sorted(set(known))
     near = get_close_matches(name, names, n=1, cutoff=0)
     hint = f"; the nearest is {near[0]}" if near else "; there are none here"

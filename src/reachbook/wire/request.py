@@ -16,10 +16,10 @@ from reachbook import contact
 from reachbook.address import Address
 from reachbook.contact import WantedContact
 from reachbook.contact_channel import Wanted
-from reachbook.errors import Reason, Refusal
+from reachbook.errors import Reason, Refusal, shortened
 from reachbook.reach import Named
 from reachbook.wire.answer import ChannelType, Tag
-from reachbook.wire.query import Options, unknown_name
+from reachbook.wire.query import MOST_CHARACTERS_SAID, Options, unknown_name
 
 _NO_CONTROL_CHARACTERS = r"^[^\u0000-\u001f\u007f-\u009f]*$"
 
@@ -168,8 +168,8 @@ def _decoder(shape: type[Struct]) -> msgspec.json.Decoder[Any]:
 def _invalid(complaint: str, shape: type[Any]) -> Refusal:
     missing = _MISSING.search(complaint)
     unknown = _UNKNOWN.search(complaint)
-    where = _WHERE.search(complaint)
-    path = where[1] if where else ""
+    where = _WHERE.findall(complaint)
+    path = where[-1] if where else ""
     if unknown:
         return unknown_name("key", unknown[1], _struct_at(shape, path).__struct_fields__, path)
     if missing:
@@ -179,7 +179,9 @@ def _invalid(complaint: str, shape: type[Any]) -> Refusal:
             f"The body lacks {field}, which is required.",
             fields={field: "required"},
         )
-    said = complaint.split(" - at ", maxsplit=1)[0].replace("`", "")
+    # It quotes the whole value that is not one of an enumeration.
+    said = complaint.rsplit(" - at ", maxsplit=1)[0].replace("`", "")
+    said = shortened(said, MOST_CHARACTERS_SAID)
     field = path or "body"
     sentence = f"{field}: {said[0].lower()}{said[1:]}."
     return Refusal(Reason.WRONG_TYPE, sentence, fields={field: said})

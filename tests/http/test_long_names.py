@@ -1,0 +1,121 @@
+"""A name or value that is as long as a body is neither compared nor echoed whole."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from difflib import get_close_matches
+
+import pytest
+
+from asks import alice, refusal
+from cast import Book
+from reachbook.errors import MOST_CHARACTERS, Reason, Refusal
+from reachbook.wire import query
+
+pytestmark = pytest.mark.anyio
+
+MEGABYTE = 1_000_000
+LONGEST_REFUSAL = 1000
+AGE = 8_000  # a query's share of the longest head that is read
+
+
+def hostile(length: int) -> Iterator[str]:
+    """Names that cost a comparison much, or that look like what is quoted around them."""
+    yield "e" * length
+    yield "channel_id" * (length // 10)
+    yield "\u202e\n\t`$.x` - at `$.y`" + "x" * length
+
+
+BODIES: list[tuple[str, str, str]] = [
+    ("POST", "/x/resolve", '{"channel_id": "15105553344", %s: 1}'),
+    ("POST", "/x/resolve", '{"channel_id": "15105553344", "create": {%s: 1}}'),
+    ("POST", "/x/resolve", '{"channel_id": "15105553344", "create": {"tags": [{%s: 1}]}}'),
+    ("POST", "/x/resolve", '{"channel_id": "15105553344", "info_channel": 1, "channel_type": %s}'),
+    ("PATCH", "/x/contact/{uuid}/channel/{id}", "{%s: 1}"),
+    ("PATCH", "/x/contact/{uuid}/channel/{id}", '{"held_reason": %s}'),
+    ("PATCH", "/x/contact/{uuid}/channel/{id}", '{"consent": %s}'),
+    ("GET", "/x/events", "{%s: 1}"),
+    ("POST", "/v2/contacts/list", '{"date": %s}'),
+    ("POST", "/v2/contacts/list", '{"limit": %s}'),
+    ("POST", "/v2/contact", '{"contact_channels": [{"channel_type": %s, "channel_id": "1"}]}'),
+    ("POST", "/v2/contact", '{"phone": %s}'),
+    ("POST", "/v2/contact", '{"email": %s}'),
+    ("POST", "/v2/contact", '{"first": %s}'),
+    ("PUT", "/v2/contact/{uuid}/channel", '{"channel_type": "line", "channel_id": %s}'),
+    ("DELETE", "/v2/contacts", '{"contact_channels": [{"channel_type": %s, "channel_ids": []}]}'),
+]
+
+
+@pytest.mark.parametrize(("method", "path", "body"), BODIES)
+@pytest.mark.parametrize("book_database", ["sqlite"], indirect=True)
+async def test_a_long_name_in_a_body_is_shortened(
+    book: Book, monkeypatch: pytest.MonkeyPatch, method: str, path: str, body: str
+) -> None:
+    names = await alice(book)
+    compared: list[int] = []
+
+    def compare(name: str, known: list[str], *, n: int, cutoff: float) -> list[str]:
+        compared.append(len(name))
+        return get_close_matches(name, known, n=n, cutoff=cutoff)
+
+    monkeypatch.setattr(query, "get_close_matches", compare)
+    for text in hostile(MEGABYTE):
+        answer = await book.ask(
+            method, path.format(**names), (body % json.dumps(text, ensure_ascii=False)).encode()
+        )
+
+        assert answer.status_code in (400, 413), answer.text[:200]
+        assert len(answer.text) < LONGEST_REFUSAL
+    assert all(length <= query.MOST_CHARACTERS_OF_A_NAME for length in compared)
+
+
+PLACES = ["/x/events?{0}=1", "/x/events?after={0}", "/v2/contact/{0}", "/v2/contact?{0}={0}"]
+
+
+@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("book_database", ["sqlite"], indirect=True)
+async def test_a_long_name_in_a_query_is_shortened(book: Book, place: str) -> None:
+    answer = await book.ask("GET", place.format("x" * AGE))
+
+    assert answer.status_code in (400, 404, 405)
+    assert len(answer.text) < LONGEST_REFUSAL
+
+
+@pytest.mark.parametrize("book_database", ["sqlite"], indirect=True)
+async def test_headers_are_not_echoed(book: Book) -> None:
+    for name in ("if-match", "if-none-match", "idempotency-key", "x-request-id"):
+        by = {**book.bob.by_key(), name: "x" * AGE}
+        answer = await book.ask("POST", "/v2/contact", {"first": 1}, by=by)
+        assert len(answer.text) < LONGEST_REFUSAL
+        assert max(len(value) for value in answer.headers.values()) < LONGEST_REFUSAL
+
+
+@pytest.mark.parametrize("book_database", ["sqlite"], indirect=True)
+async def test_every_row_of_a_batch_is_shortened(book: Book) -> None:
+    """Many long names in one body: what is answered is not longer than what was sent."""
+    rows = [{"channel_id": "15105553344", f"{number:03d}" + "e" * 900: 1} for number in range(900)]
+
+    answer = await book.ask("POST", "/x/resolve/batch", {"addresses": rows})
+
+    told = answer.json()["results"]
+    assert {one["error_code"] for one in told} == {"unknown_name"}
+    assert max(len(one["message"]) for one in told) < 200
+
+
+async def test_the_nearest_name_is_still_named(book: Book) -> None:
+    answer = await book.ask("POST", "/x/resolve", {"chanel_id": "15105553344"})
+
+    assert refusal(answer) == (400, "unknown_name")
+    assert "the nearest is channel_id" in answer.json()["message"]
+    assert answer.json()["fields"] == {"chanel_id": "not a known key"}
+
+
+def test_any_refusal_is_bounded() -> None:
+    """Also one that quotes something that nobody thought of."""
+    no = Refusal(Reason.BAD_VALUE, "x" * MEGABYTE, fields={"y" * MEGABYTE: "z" * MEGABYTE})
+
+    [(name, why)] = no.fields.items()
+    for text in (no.message, str(no), name, why):
+        assert len(text) == MOST_CHARACTERS
+        assert text.endswith("...")
