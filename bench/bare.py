@@ -79,7 +79,7 @@ async def _commit(seen: Row, new: tuple[Any, ...], now: int) -> None:
     engine: Any = store.engine
     if engine.name == "postgres":
         kept = msgspec.json.encode([dict(zip(names, new, strict=True))]).decode()
-        await engine.write("commit", TEAM_ID, contact_id, rev, now, [], kept, *event)
+        await engine.write("commit", TEAM_ID, contact_id, rev, now, [], "[]", *event, kept)
         return
     kind, before, after, actor, request_id = event
 
@@ -87,7 +87,7 @@ async def _commit(seen: Row, new: tuple[Any, ...], now: int) -> None:
         sql = engine._sql
         key = (TEAM_ID, contact_id)
         connection.execute(sql["move_revision"], (*key, rev, now))
-        connection.execute(sql["keep_channel"], (*key, *new))
+        connection.execute(sql["insert_channel"], (*key, *new))
         [[number]] = connection.execute(sql["numbers"], ("event", 1)).fetchall()
         told = (TEAM_ID, number, contact_id, rev + 1, kind, before, after, actor, request_id, now)
         connection.execute(sql["tell_event"], told)

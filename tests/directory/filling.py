@@ -66,6 +66,17 @@ def _row(table: str, n: int) -> Row:
 
 async def fill_postgres(url: str, numbers: range) -> None:
     """Fill a migrated database, let the planner know, and write it back: it is at rest then."""
+    await copy_postgres(url, numbers)
+    connection = await asyncpg.connect(url)
+    try:
+        await connection.execute("VACUUM ANALYZE", timeout=600)
+        await connection.execute("CHECKPOINT", timeout=600)
+    finally:
+        await connection.close()
+
+
+async def copy_postgres(url: str, numbers: range) -> None:
+    """Fill a migrated database, and set its sequences behind what is in it."""
     connection = await asyncpg.connect(url)
     try:
         for table, columns in COLUMNS.items():
@@ -77,8 +88,6 @@ async def fill_postgres(url: str, numbers: range) -> None:
             sequence = f"pg_get_serial_sequence('{table}', 'id')"
             await connection.execute(f"SELECT setval({sequence}, {numbers.stop})")
         await connection.execute("SELECT setval(pg_get_serial_sequence('team', 'team_id'), 1)")
-        await connection.execute("VACUUM ANALYZE", timeout=600)
-        await connection.execute("CHECKPOINT", timeout=600)
     finally:
         await connection.close()
 

@@ -41,13 +41,15 @@ class Commit(Struct, frozen=True):
     """Contacts' steps to their next revisions, who took them, and the answer to keep.
 
     The first change is the one that was asked for; the others make way for it. The commit holds
-    only if every contact still has the revision that its `before` shows.
+    only if every contact still has the revision that its `before` shows. `new_ids` holds the ids
+    that the store has allocated for the channels that this commit inserts.
     """
 
     changes: tuple[Change, ...]
     actor: str
     request_id: str
     keep: Keep | None = None
+    new_ids: frozenset[int] = frozenset()
 
     @property
     def change(self) -> Change:
@@ -104,27 +106,36 @@ Outcome = Saved | Taken | Replayed | Stale
 
 
 class Writes(Struct, frozen=True):
-    """The rows that a change writes, as both engines need them."""
+    """The rows that a change writes, as both engines need them.
+
+    Write them in the order of the fields: an update or an insert may need an address that a
+    deleted or updated channel releases.
+    """
 
     removed: list[int]
-    kept: list[ContactChannel]
+    updated: list[ContactChannel]
+    inserted: list[ContactChannel]
     before: str | None
     after: str | None
 
 
-def writes(change: Change) -> Writes:
-    """The rows of a change whose channels are numbered."""
+def writes(commit: Commit, change: Change) -> Writes:
+    """The rows that one change of a numbered commit writes.
+
+    Channels run in the order of their identities, so that two commits that wait for one another's
+    addresses wait in the same order.
+    """
     old = {one.id: one for one in change.before.channels} if change.before else {}
     new = {one.id: one for one in change.after.channels}
     before, after = event.told(change)
+    differing = sorted(
+        (one for key, one in new.items() if old.get(key) != one),
+        key=lambda one: (one.channel_type, one.identity, one.scope),
+    )
     return Writes(
         removed=[key for key in old if key not in new],
-        # Those that change before those that come, who may want an address that is let go. Then
-        # in the order of their identities, so that two commits seldom wait for one another.
-        kept=sorted(
-            (one for key, one in new.items() if old.get(key) != one),
-            key=lambda one: (one.id not in old, one.channel_type, one.scope, one.identity),
-        ),
+        updated=[one for one in differing if one.id not in commit.new_ids],
+        inserted=[one for one in differing if one.id in commit.new_ids],
         before=before,
         after=after,
     )
@@ -139,9 +150,9 @@ def numbered(commit: Commit, contact_id: int, numbers: Iterator[int]) -> Commit:
     """The commit with a number for the contact that is asked for, and for each new channel."""
     first, *others = commit.changes
     first = replace(first, after=replace(first.after, id=contact_id))
-    return replace(
-        commit, changes=tuple(_with_numbers(change, numbers) for change in (first, *others))
-    )
+    new_ids: set[int] = set()
+    changes = tuple(_with_numbers(change, numbers, new_ids) for change in (first, *others))
+    return replace(commit, changes=changes, new_ids=frozenset(new_ids))
 
 
 def details(contact: Contact) -> tuple[object, ...]:
@@ -182,8 +193,13 @@ def kept_row(team_id: int, contact_id: int | None, keep: Keep, answer: Kept) -> 
     )
 
 
-def _with_numbers(change: Change, numbers: Iterator[int]) -> Change:
-    channels = tuple(
-        one if one.id else replace(one, id=next(numbers)) for one in change.after.channels
-    )
-    return replace(change, after=replace(change.after, channels=channels))
+def _with_numbers(change: Change, numbers: Iterator[int], new_ids: set[int]) -> Change:
+    channels = []
+    for channel in change.after.channels:
+        if channel.id:
+            channels.append(channel)
+        else:
+            new_id = next(numbers)
+            new_ids.add(new_id)
+            channels.append(replace(channel, id=new_id))
+    return replace(change, after=replace(change.after, channels=tuple(channels)))

@@ -46,6 +46,13 @@ class Engine(Protocol):
     async def number(self, table: str) -> int:
         """A number for a new row of a table."""
 
+    async def skip_used_ids(self, team_id: int) -> None:
+        """Allocate only ids beyond those in use by the team, and by teams themselves.
+
+        Call it when an id was allocated twice, as after a failover that lost a part of the
+        database or a restore beside it. Ids that were allocated ahead are discarded.
+        """
+
     async def commit(self, commit: Commit) -> Commit:
         """Write a commit; its numbered form.
 

@@ -81,6 +81,11 @@ class Postgres:
         async with self._connection() as connection:
             return (await self._take_numbers(connection, table, 1))[0]
 
+    async def skip_used_ids(self, team_id: int) -> None:
+        # An id that was allocated ahead may be in use as well.
+        self._numbers.clear()
+        await self.write("skip_used_ids", team_id)
+
     async def commit(self, commit: Commit) -> Commit:
         return await self._contended(lambda connection: self._apply(connection, commit))
 
@@ -166,7 +171,7 @@ class Postgres:
             await connection.fetch(self._sql["set_contact"], *seen, *details)
 
     async def _write(self, connection: Connection, commit: Commit, change: Change) -> None:
-        rows = commits.writes(change)
+        rows = commits.writes(commit, change)
         told = await connection.fetch(
             self._sql["commit"],
             change.after.team_id,
@@ -174,12 +179,13 @@ class Postgres:
             change.after.rev - 1,
             change.after.updated,
             rows.removed,
-            msgspec.json.encode(rows.kept).decode(),
+            msgspec.json.encode(rows.updated).decode(),
             change.kind,
             rows.before,
             rows.after,
             commit.actor,
             commit.request_id,
+            msgspec.json.encode(rows.inserted).decode(),
         )
         if not told:
             raise MovedError

@@ -175,6 +175,9 @@ class Sqlite:
     async def number(self, table: str) -> int:
         return await self._writer.run(lambda connection: self._numbers(connection, table, 1)[0])
 
+    async def skip_used_ids(self, team_id: int) -> None:
+        await self.write("skip_used_ids", team_id)
+
     async def commit(self, commit: Commit) -> Commit:
         return await self._writer.run(lambda connection: self._apply(connection, commit))
 
@@ -257,12 +260,14 @@ class Sqlite:
 
     def _write_rows(self, connection: apsw.Connection, commit: Commit, change: Change) -> None:
         after = change.after
-        rows = commits.writes(change)
+        rows = commits.writes(commit, change)
         key = (after.team_id, after.id)
         for channel_id in rows.removed:
             _rows(connection, self._sql["remove_channel"], *key, channel_id)
-        for channel in rows.kept:
-            _rows(connection, self._sql["keep_channel"], *key, *msgspec.structs.astuple(channel))
+        for channel in rows.updated:
+            _rows(connection, self._sql["update_channel"], *key, *msgspec.structs.astuple(channel))
+        for channel in rows.inserted:
+            _rows(connection, self._sql["insert_channel"], *key, *msgspec.structs.astuple(channel))
         _rows(
             connection,
             self._sql["tell_event"],

@@ -25,7 +25,7 @@ from reachbook.storage.commit import (
     Saved,
     Taken,
 )
-from reachbook.storage.engine import AlreadyThereError, Engine, MovedError, Row, unfit
+from reachbook.storage.engine import AlreadyThereError, Engine, MovedError, Row, contended, unfit
 from reachbook.storage.rows import (
     NO_CREDENTIAL,
     PAGES,
@@ -73,8 +73,9 @@ class Store:
     async def commit(self, commit: Commit) -> Outcome:
         """Write a change, all of it or nothing.
 
-        When a unique key refuses, who is in the way is looked up; when nobody is any more, the
-        commit is sent again. A commit that changes nothing is saved already.
+        When a unique key refuses, who is in the way is looked up. When nobody is, the address has
+        become free or an id was allocated twice: the commit is sent again, with ids that are not
+        in use. A commit that changes nothing is saved already.
         """
         if commit.is_empty() and commit.keep is None:
             return Saved(commit.change.after)
@@ -134,6 +135,7 @@ class Store:
             except AlreadyThereError:
                 if there := await self._in_the_way(meant()):
                     return there
+                await self.engine.skip_used_ids(meant().change.after.team_id)
             else:
                 self._measures.commits.inc()
                 return Saved(written.change.after)
@@ -181,9 +183,15 @@ class Store:
 
     async def create_team(self, name: str, default_region: str | None, now: int) -> Team:
         """A new team."""
-        team = Team(await self.engine.number("team"), name, default_region, now)
-        await self.engine.write("insert_team", *msgspec.structs.astuple(team))
-        return team
+        for _ in range(REDOS):
+            team = Team(await self.engine.number("team"), name, default_region, now)
+            try:
+                await self.engine.write("insert_team", *msgspec.structs.astuple(team))
+            except AlreadyThereError:  # the id was allocated before
+                await self.engine.skip_used_ids(team.team_id)
+            else:
+                return team
+        raise contended()
 
     async def set_team(self, team: Team) -> None:
         """Keep a team's name and default region."""
@@ -276,5 +284,5 @@ class Store:
 def _makes_way(commit: Commit, owner: Taken) -> bool:
     """Whether the commit itself takes the address from its owner."""
     taken = owner.channel
-    others = commit.changes[1:]
-    return taken is not None and any(taken.id in commits.writes(one).removed for one in others)
+    removed = [commits.writes(commit, one).removed for one in commit.changes[1:]]
+    return taken is not None and any(taken.id in ids for ids in removed)

@@ -36,9 +36,11 @@ CROSS JOIN contact_channel AS ch
 
 -- name: commit [postgres]
 -- The whole commit in one round trip: if the revision is still the one seen ($3), it moves by one,
--- the channels $5 go, the channels of the JSON array $6 come or change, and the event is told.
--- No row comes back when the revision had moved; then nothing was written.
--- Counting `removed` makes what goes go first: what comes may want its address.
+-- the channels $5 are deleted, those of the JSON array $6 updated and those of $12 inserted, and
+-- the event is told. No row comes back when the revision had moved; then nothing was written.
+-- The counts make PostgreSQL delete before it updates and update before it inserts: the later step
+-- may need an address that the earlier one releases. An insert has no ON CONFLICT clause: an id
+-- that was allocated twice must make the statement fail, and must not overwrite a channel.
 WITH held AS (
     UPDATE contact SET rev = $3 + 1, updated = $4
     WHERE team_id = $1 AND id = $2 AND rev = $3
@@ -49,7 +51,24 @@ WITH held AS (
       AND contact_channel.contact_id = held.id
       AND contact_channel.id = ANY ($5::bigint[])
     RETURNING contact_channel.id
-), kept AS (
+), updated AS (
+    UPDATE contact_channel
+    SET channel_id = new.channel_id, scope = new.scope, identity = new.identity,
+        channel_handle = new.channel_handle, info_channel = new.info_channel,
+        made_primary = new.made_primary, updated = new.updated, label = new.label,
+        held_reason = new.held_reason, consent = new.consent,
+        consent_source = new.consent_source, consent_at = new.consent_at
+    FROM held, jsonb_to_recordset($6::jsonb) AS new (
+        id bigint, channel_id text, scope text, identity text, channel_handle text,
+        info_channel text, made_primary bigint, updated bigint, label text, held_reason text,
+        consent text, consent_source text, consent_at bigint
+    )
+    WHERE contact_channel.team_id = $1
+      AND contact_channel.contact_id = held.id
+      AND contact_channel.id = new.id
+      AND (SELECT count(*) FROM removed) >= 0
+    RETURNING contact_channel.id
+), inserted AS (
     INSERT INTO contact_channel (
         team_id, id, contact_id, channel_type, channel_id, scope, identity, channel_handle,
         info_channel, made_primary, created, updated, label, held_reason, consent,
@@ -58,18 +77,12 @@ WITH held AS (
     SELECT $1, new.id, held.id, new.channel_type, new.channel_id, new.scope, new.identity,
            new.channel_handle, new.info_channel, new.made_primary, new.created, new.updated,
            new.label, new.held_reason, new.consent, new.consent_source, new.consent_at
-    FROM held, jsonb_to_recordset($6::jsonb) AS new (
+    FROM held, jsonb_to_recordset($12::jsonb) AS new (
         id bigint, channel_type text, channel_id text, scope text, identity text,
         channel_handle text, info_channel text, made_primary bigint, created bigint, updated bigint,
         label text, held_reason text, consent text, consent_source text, consent_at bigint
     )
-    WHERE (SELECT count(*) FROM removed) >= 0
-    ON CONFLICT (team_id, id) DO UPDATE
-    SET channel_id = excluded.channel_id, scope = excluded.scope, identity = excluded.identity,
-        channel_handle = excluded.channel_handle, info_channel = excluded.info_channel,
-        made_primary = excluded.made_primary, updated = excluded.updated, label = excluded.label,
-        held_reason = excluded.held_reason, consent = excluded.consent,
-        consent_source = excluded.consent_source, consent_at = excluded.consent_at
+    WHERE (SELECT count(*) FROM removed) + (SELECT count(*) FROM updated) >= 0
 )
 INSERT INTO event (team_id, contact_id, contact_rev, kind, before, after, actor, request_id, at)
 SELECT $1, held.id, $3 + 1, $7, $8, $9, $10, $11, $4 FROM held
@@ -83,19 +96,22 @@ UPDATE contact SET rev = $3 + 1, updated = $4 WHERE team_id = $1 AND id = $2 AND
 -- A channel goes.
 DELETE FROM contact_channel WHERE team_id = $1 AND contact_id = $2 AND id = $3;
 
--- name: keep_channel [sqlite]
--- A channel comes, or changes.
+-- name: update_channel [sqlite]
+-- A channel of the contact changes. Its type ($4) and its creation ($11) never do.
+UPDATE contact_channel
+SET channel_id = $5, scope = $6, identity = $7, channel_handle = $8, info_channel = $9,
+    made_primary = $10, updated = $12, label = $13, held_reason = $14, consent = $15,
+    consent_source = $16, consent_at = $17
+WHERE team_id = $1 AND contact_id = $2 AND id = $3;
+
+-- name: insert_channel [sqlite]
+-- A new channel. There is no ON CONFLICT clause: an id that was allocated twice must make the
+-- statement fail, and must not overwrite a channel.
 INSERT INTO contact_channel (
     team_id, contact_id, id, channel_type, channel_id, scope, identity, channel_handle,
     info_channel, made_primary, created, updated, label, held_reason, consent, consent_source,
     consent_at
-) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)
-ON CONFLICT (team_id, id) DO UPDATE
-SET channel_id = excluded.channel_id, scope = excluded.scope, identity = excluded.identity,
-    channel_handle = excluded.channel_handle, info_channel = excluded.info_channel,
-    made_primary = excluded.made_primary, updated = excluded.updated, label = excluded.label,
-    held_reason = excluded.held_reason, consent = excluded.consent,
-    consent_source = excluded.consent_source, consent_at = excluded.consent_at;
+) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17);
 
 -- name: tell_event [sqlite]
 -- The last step of a commit: what happened.

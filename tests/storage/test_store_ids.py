@@ -1,0 +1,108 @@
+"""Ids that were allocated twice: a failover lost the sequence's last steps, or a restore did.
+
+Nothing may be overwritten, and the store must get past all of the ids at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+import pytest
+
+from directory import filling
+from reachbook import address as addresses
+from reachbook.contact import WantedContact
+from reachbook.contact_channel import Wanted
+from reachbook.credential import TeamId
+from reachbook.service import Asking, Service
+from reachbook.storage import Store, open_store
+from reachbook.storage.door import sqlite_path
+from tables import beside
+
+pytestmark = pytest.mark.anyio
+
+FILLED = 2000
+TEAMS = 20
+ASKING = Asking(TeamId(filling.TEAM), "test", "test")
+PHONE = addresses.channel_type("phone")
+
+
+@pytest.fixture
+async def store(database: str) -> AsyncIterator[Store]:
+    """A store with a phone and an event for each of its contacts, and several teams."""
+    opened = await open_store(database)
+    if database.startswith("sqlite"):
+        filling.fill_sqlite(str(sqlite_path(database)), range(1, FILLED + 1))
+    else:
+        await filling.copy_postgres(database, range(1, FILLED + 1))
+    for number in range(2, TEAMS + 1):
+        await opened.create_team(f"Team {number}", None, filling.BEGINNING)
+    yield opened
+    await opened.close()
+
+
+async def set_back(database: str, table: str, id_column: str) -> None:
+    """Make the sequence of a table begin again."""
+    statement = (
+        f"UPDATE sequence SET last = 0 WHERE name = '{table}'"
+        if database.startswith("sqlite")
+        else f"SELECT setval(pg_get_serial_sequence('{table}', '{id_column}'), 1, false)"
+    )
+    await beside(database)(statement)
+
+
+def phone(digits: str) -> Wanted:
+    return Wanted(addresses.parse(PHONE, digits))
+
+
+async def test_it_works(store: Store, database: str) -> None:
+    """Every table whose ids are allocated ahead: its rows stay, and the write succeeds."""
+    service, last = Service(store), filling.uuid(FILLED)
+    writes: list[tuple[str, str, Callable[[], Awaitable[Any]]]] = [
+        ("contact_channel", "id", lambda: service.channels.add(ASKING, last, phone("15105553344"))),
+        ("event", "id", lambda: service.channels.add(ASKING, last, phone("15105553345"))),
+        ("contact", "id", lambda: service.contacts.create(ASKING, WantedContact())),
+        ("team", "team_id", lambda: store.create_team("New team", None, filling.BEGINNING)),
+    ]
+    for table, id_column, write in writes:
+        rows = f"SELECT {id_column} AS id, {table}.* FROM {table} ORDER BY {id_column}"
+        before = await beside(database)(rows)
+        await set_back(database, table, id_column)
+        for _ in range(5):  # PostgreSQL allocates in growing blocks: the last one holds spare ids
+            await store.engine.number(table)
+
+        assert await write()
+
+        after = await beside(database)(rows)
+        assert after[:-1] == before, table
+        assert after[-1][0] > before[-1][0]
+
+
+async def test_several_channels_of_one_commit(store: Store, database: str) -> None:
+    """A contact is created with three channels whose ids are all in use."""
+    rows = "SELECT * FROM contact_channel ORDER BY id"
+    before = await beside(database)(rows)
+    await set_back(database, "contact_channel", "id")
+    numbers = tuple(phone(f"1510555334{number}") for number in range(3))
+
+    made = await Service(store).contacts.create(ASKING, WantedContact(numbers))
+
+    assert (await beside(database)(rows))[:-3] == before
+    assert min(channel.id for channel in made.channels) > FILLED
+
+
+async def test_each_process_gets_past_the_ids_in_its_own_block(store: Store, database: str) -> None:
+    """Two processes that allocated the same ids ahead add a channel each."""
+    other = await open_store(database)
+    await set_back(database, "contact_channel", "id")
+    for one in (store, other):
+        for _ in range(5):
+            await one.engine.number("contact_channel")
+
+    for number, one in enumerate((store, other)):
+        wanted = phone(f"1510555334{number}")
+        await Service(one).channels.add(ASKING, filling.uuid(1 + number), wanted)
+    await other.close()
+
+    assert await beside(database)("SELECT count(*) FROM contact_channel") == [(FILLED + 2,)]
