@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from typing import Any
 
 import apsw
@@ -35,4 +36,18 @@ async def _on_postgres(database: str, statement: str) -> Rows:
     try:
         return [tuple(row) for row in await connection.fetch(statement)]
     finally:
+        await connection.close()
+
+
+@asynccontextmanager
+async def locked(database: str, statement: str) -> AsyncIterator[None]:
+    """Hold the locks that a statement takes on PostgreSQL until the block ends, then roll back."""
+    connection = await asyncpg.connect(database)
+    begun = connection.transaction()
+    await begun.start()
+    await connection.execute(statement)
+    try:
+        yield
+    finally:
+        await begun.rollback()
         await connection.close()

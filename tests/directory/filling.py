@@ -27,6 +27,7 @@ COLUMNS = {
         *("at", "seq"),
     ),
     "idempotency": ("team_id", "key", "request_hash", "status", "headers", "body", "created"),
+    "idempotency_contact": ("team_id", "contact_uuid", "key"),
 }
 """The tables that are filled, in an order that their keys allow, and the columns that are."""
 
@@ -61,6 +62,8 @@ def _row(table: str, n: int) -> Row:
         return (TEAM, n, n, "phone", phone(n), "", phone(n), "", "", at, at)
     if table == "event":
         return (TEAM, n, n, 1, "contact_created", EVENT, "bench", "bench", at, n)
+    if table == "idempotency_contact":
+        return (TEAM, uuid(n), f"key-{n}")
     return (TEAM, f"key-{n}", b"hash", 200, "[]", b"{}", at)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import apsw
 import asyncpg
 
-GROWING = frozenset({"contact", "contact_channel", "event", "idempotency"})
+GROWING = frozenset({"contact", "contact_channel", "event", "idempotency", "idempotency_contact"})
 """The tables that grow with a team; of the others a team has a handful of rows."""
 
 TENANT = GROWING | {"team", "api_secret", "api_key"}

@@ -26,7 +26,6 @@ REASONS = {
     "number_events": "the index holds only what has no number, and all of it gets one",
     "doctor_next_team": "the first entry of each index is enough",
     "skip_used_ids": "the last entry of each index is enough",
-    "forget_answers": "erasing searches the team's kept answers, a day's at most, for a UUID",
 }
 """Statements that go through more than they name, and why."""
 

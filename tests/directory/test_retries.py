@@ -5,12 +5,9 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import defaultdict, deque
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import asyncpg
 import pytest
 
 from cast import Book
@@ -18,7 +15,7 @@ from directory.asking import Client, served
 from drills.clients import Answer, CutError
 from drills.scale import scaled
 from drills.servers import api_key, until
-from tables import beside
+from tables import beside, locked
 
 pytestmark = pytest.mark.anyio
 
@@ -122,20 +119,6 @@ async def test_concurrent_requests_that_differ_share_no_key(book: Book) -> None:
     assert sorted(one.status_code for one in answers) == [200, 422]
 
 
-@asynccontextmanager
-async def held(database: str, statement: str) -> AsyncIterator[None]:
-    """What a statement locks, until the block ends; then it is undone."""
-    connection = await asyncpg.connect(database)
-    begun = connection.transaction()
-    await begun.start()
-    await connection.execute(statement)
-    try:
-        yield
-    finally:
-        await begun.rollback()
-        await connection.close()
-
-
 @pytest.mark.parametrize("book_database", ["postgres"], indirect=True)
 async def test_a_duplicate_that_does_not_end_in_time_is_in_progress(book: Book) -> None:
     """On SQLite every write waits in one queue, so that a duplicate is never beside the first."""
@@ -144,7 +127,7 @@ async def test_a_duplicate_that_does_not_end_in_time_is_in_progress(book: Book) 
         "INSERT INTO idempotency (team_id, key, request_hash, status, headers, body, created) "
         f"VALUES ({book.bob.team.team_id}, 'slow', '', 200, '[]', '', {book.clock()})"
     )
-    async with held(book.database, first):
+    async with locked(book.database, first):
         waited = await book.ask("POST", "/v2/contact", {"first": "Alice"}, by=headers)
     again = await book.ask("POST", "/v2/contact", {"first": "Alice"}, by=headers)
 
@@ -163,7 +146,7 @@ async def test_a_contact_that_somebody_holds_too_long_is_contended(
     body = {"channel_type": "phone", "channel_id": "15105553344"}
     headers = {**book.bob.by_key(), **key}
 
-    async with held(book.database, hold):
+    async with locked(book.database, hold):
         refused = await book.ask("POST", f"/v2/contact/{uuid}/channel", body, by=headers)
     again = await book.ask("POST", f"/v2/contact/{uuid}/channel", body, by=headers)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from typing import Any
+from uuid import UUID
 
 import apsw
 import asyncpg
@@ -269,6 +270,33 @@ async def test_a_retry_goes_on_where_the_first_ended(book: Book) -> None:
     assert "idempotent-replayed" not in again.headers
     third = await book.ask("POST", "/v2/contacts", rows, by=by)
     assert (third.content, third.headers["idempotent-replayed"]) == (again.content, "true")
+
+
+async def test_a_response_that_speaks_of_too_many_contacts_is_not_stored_whole(
+    book: Book,
+) -> None:
+    """A retry gets the same response, row by row."""
+    team = book.bob.team.team_id
+    for number, whole in (
+        (contacts.MAX_NAMED_CONTACTS, True),
+        (contacts.MAX_NAMED_CONTACTS, False),
+    ):
+        key = f"whole-{whole}"
+        by = {**book.bob.by_key(), "idempotency-key": key}
+        # The contact of the first row is one more.
+        uuids = [str(UUID(int=one)) for one in range(number - whole)]
+        rows = {"contacts": [{"first": "A"}, {"phone": "nope", "custom": {"of": uuids}}]}
+
+        first = await book.ask("POST", "/v2/contacts", rows, by=by)
+        again = await book.ask("POST", "/v2/contacts", rows, by=by)
+
+        assert first.status_code == 200, first.text
+        assert again.content == first.content
+        assert ("idempotent-replayed" in again.headers) is whole
+        stored = await beside(book.database)(
+            f"SELECT key FROM idempotency WHERE team_id = {team} AND key LIKE '{key}%'"
+        )
+        assert {row[0] for row in stored} == {f"{key} 0", *([key] if whole else [])}
 
 
 async def test_another_request_under_the_key_is_refused_whole(book: Book) -> None:

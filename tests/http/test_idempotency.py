@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
@@ -21,11 +23,13 @@ from asks import (
     refusal,
     rev,
 )
-from cast import Book
+from cast import ALICE, Book
+from tables import beside
 
 pytestmark = pytest.mark.anyio
 
 DAY = 24 * 60 * 60
+UUID = re.compile("[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 @pytest.mark.parametrize(
@@ -47,6 +51,44 @@ async def test_a_retry_is_answered_byte_for_byte(book: Book, what: Ask) -> None:
     for name in ("etag", "x-contact-reachable", "x-representation", "content-type"):
         assert again.headers.get(name) == first.headers.get(name)
     assert (await book.ask("GET", "/x/events")).content == feed
+
+
+@pytest.mark.parametrize("representation", ["string_ids", "integer_ids"])
+async def test_a_stored_response_names_every_contact_that_it_speaks_of(
+    book: Book, representation: str
+) -> None:
+    """An erasure finds the response by these names; a text such as "contact deleted" has none."""
+    for what in [*ONE_CONTACT, *MANY, *WITHOUT_CHANGE]:
+        method, path, body = what
+        names, key = await alice(book), {"idempotency-key": uuid4().hex}
+        query = "" if path.startswith("/x/") else f"?representation={representation}"
+        answer = await ask(book, (method, path + query, body), names, key)
+        assert answer.status_code == 200, answer.text
+
+        spoken_of = set(UUID.findall(answer.text)) - {ALICE}  # the example in a message
+        if "{uuid}" in path and not isinstance(answer.json(), str):
+            spoken_of.add(names["uuid"])
+        named = await beside(book.database)(
+            f"SELECT contact_uuid FROM idempotency_contact WHERE key = '{key['idempotency-key']}'"
+        )
+        assert {row[0] for row in named} == spoken_of, what
+        await ask(book, ("DELETE", "/v2/contact/{uuid}", None), names)
+
+
+async def test_a_key_that_is_used_again_names_the_contacts_of_its_new_response(book: Book) -> None:
+    """A day later the same key belongs to another request."""
+    key, one, other = {"idempotency-key": "k"}, await book.contact(), await book.contact()
+    uuids = []
+    for uuid in (one, other, other):
+        await ask(book, ("PUT", f"/v2/contact/{uuid}", {"first": "A"}), {}, key)
+        rows = await beside(book.database)(
+            "SELECT contact_uuid FROM idempotency_contact "
+            f"WHERE team_id = {book.bob.team.team_id} AND key = 'k'"
+        )
+        uuids.append([row[0] for row in rows])
+        book.clock.forward(DAY + 1)
+
+    assert uuids == [[one], [other], [other]]
 
 
 async def test_another_request_under_the_key_is_refused(book: Book) -> None:

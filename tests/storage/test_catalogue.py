@@ -56,15 +56,15 @@ SCHEMA_FAULTS = {
     ),
     "a foreign key that sets null": (
         (
-            "ALTER TABLE idempotency ADD CONSTRAINT planted FOREIGN KEY (team_id, contact_id) "
-            "REFERENCES contact (team_id, id) ON DELETE SET NULL"
+            "ALTER TABLE idempotency_contact ADD CONSTRAINT planted FOREIGN KEY (team_id, "
+            "contact_uuid) REFERENCES contact (team_id, uuid) ON DELETE SET NULL"
         ),
         "does SET NULL on delete",
     ),
     "a foreign key that says nothing": (
         (
-            "ALTER TABLE idempotency ADD CONSTRAINT planted FOREIGN KEY (team_id, contact_id) "
-            "REFERENCES contact (team_id, id)"
+            "ALTER TABLE idempotency_contact ADD CONSTRAINT planted FOREIGN KEY (team_id, "
+            "contact_uuid) REFERENCES contact (team_id, uuid)"
         ),
         "does NO ACTION on delete",
     ),

@@ -142,6 +142,46 @@ async def test_the_comparison_sees_a_difference(empty_postgres: str) -> None:
         before = after
 
 
+async def test_stored_responses_of_the_release_before_name_their_contacts(
+    empty: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those whose contacts are unknown, or erased, are deleted; an erasure can still be retried."""
+    known = {engine: migrations.steps(engine) for engine in ("sqlite", "postgres")}
+    monkeypatch.setattr(migrations, "steps", lambda engine, *, after=0: known[engine][after:2])
+    await migrate(empty)
+    raw, blob = beside(empty), "BLOB" if empty.startswith("sqlite") else "bytea"
+    await raw("INSERT INTO team (team_id, name, created) VALUES (1, 'team', 1)")
+    for number, erased in ((1, "NULL"), (2, "5")):
+        await raw(
+            "INSERT INTO contact (team_id, id, uuid, rev, updated, created, erased, first, last, "
+            "display_name, avatar, is_opted_out, custom, tags) VALUES "
+            f"(1, {number}, 'uuid-{number}', 1, 1, 1, {erased}, '', '', '', '', "
+            f"{'0' if blob == 'BLOB' else 'false'}, '{{}}', '[]')"
+        )
+        await raw(
+            "INSERT INTO event (team_id, id, contact_id, contact_rev, kind, actor, request_id, at) "
+            f"VALUES (1, {number}, {number}, 1, 'contact_created', 'a', 'request-{number}', 1)"
+        )
+    for key, contact, body in (
+        ("single", "1", '{"first": "Alice"}'),
+        ("bulk", "NULL", '{"contacts": []}'),
+        ("late", "2", '{"first": "Bob"}'),
+        ("erasure", "2", '"contact erased"'),
+    ):
+        await raw(
+            "INSERT INTO idempotency (team_id, key, request_hash, status, headers, body, "
+            f"contact_id, created) VALUES (1, '{key}', CAST('' AS {blob}), 200, '[]', "
+            f"CAST('{body}' AS {blob}), {contact}, 1)"
+        )
+    monkeypatch.undo()
+
+    await migrate(empty)
+
+    assert await raw("SELECT key FROM idempotency ORDER BY key") == [("erasure",), ("single",)]
+    named = await raw("SELECT team_id, contact_uuid, key FROM idempotency_contact")
+    assert named == [(1, "uuid-1", "single")]
+
+
 # ── others hold the lock ─────────────────────────────────────────────────────────────────────
 
 

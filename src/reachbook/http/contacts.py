@@ -23,6 +23,9 @@ from reachbook.wire import answer, directory, shown
 from reachbook.wire.request import contact_of, contact_uuid, decode
 
 BULK_SECONDS = 60.0
+# A response that names more contacts is not stored whole: to store it locks each of them. A retry
+# finds the stored response of each row.
+MAX_NAMED_CONTACTS = 2000
 PASSING = {one.code for one in (Reason.STORE_UNAVAILABLE, Reason.CONTENDED, Reason.IN_PROGRESS)}
 
 
@@ -93,6 +96,7 @@ async def write_many(request: Request) -> Answer:
         raise directory.too_many("contacts", len(rows), directory.MAX_ROWS)
     done: list[Raw] = []
     failed: list[directory.Failed] = []
+    named: set[str] = set()
     away: Refusal | None = None
     for index, row in enumerate(rows):
         if away is None and _seconds_left(request) < STORE_SECONDS:
@@ -102,17 +106,20 @@ async def write_many(request: Request) -> Answer:
             continue
         try:
             async with _in_time():
-                done.append(await _write_row(request, index, row))
+                written = await _write_row(request, index, row)
+            done.append(Raw(written.body))
+            named |= written.contact_uuids
         except Refusal as no:
             if no.reason is Reason.KEY_REUSED:
                 raise
             if no.reason is Reason.STORE_UNAVAILABLE:
                 away = no
             failed.append(directory.failed(row, no))
+            named |= directory.named_contacts(row, no)
     if away and not done:
         raise away
-    whole = request.answer(directory.BulkBody(done, failed))
-    if any(one.error_code in PASSING for one in failed):
+    whole = request.answer(directory.BulkBody(done, failed), named)
+    if len(named) > MAX_NAMED_CONTACTS or any(one.error_code in PASSING for one in failed):
         return whole
     return await kept_whole(request, whole)
 
@@ -151,7 +158,7 @@ async def delete_many(request: Request) -> Answer:
     return await kept_whole(request, request.answer("ok"))
 
 
-async def _write_row(request: Request, index: int, raw: Raw) -> Raw:
+async def _write_row(request: Request, index: int, raw: Raw) -> Answer:
     """One row, one commit.
 
     With a key, each row's answer is kept under a key of its own, so that a retry after a crash
@@ -169,8 +176,10 @@ async def _write_row(request: Request, index: int, raw: Raw) -> Raw:
             uuid = contact_uuid(row.contact_id)
             saved = await contacts.update(asking, uuid, wanted, overwrite=request.options.overwrite)
     except AlreadyAnswered as before:
-        return Raw(before.answer.body)
-    return Raw(encode(request)(saved).body)
+        body = before.answer.body
+        named = frozenset((directory.uuid_of_row(body),))
+        return Answer(before.answer.status, body, contact_uuids=named)
+    return encode(request)(saved)
 
 
 @asynccontextmanager

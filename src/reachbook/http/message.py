@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, cast
 from uuid import uuid4
 
@@ -34,12 +34,17 @@ Headers = list[tuple[bytes, bytes]]
 
 
 class Answer(Struct):
-    """A response: its status, its body, and the headers beside the usual ones."""
+    """A response: its status, its body, and the headers beside the usual ones.
+
+    `contact_uuids` are the contacts that it speaks of. A response that is stored for a retry must
+    name them all, because an erasure deletes the stored responses that name the contact.
+    """
 
     status: int
     body: bytes
     headers: Headers = []
     content_type: bytes = b"application/json"
+    contact_uuids: frozenset[str] = frozenset()
 
     async def __call__(self, scope: Scope, _receive: Receive, send: Send) -> None:
         """Send it whole; a HEAD is told the length and spared the body."""
@@ -147,9 +152,9 @@ class Request(Struct):
         self.key = Key(key, digest)
         await self.service.answered(self.asking(_nothing_yet))
 
-    def answer(self, value: object, headers: Headers | None = None) -> Answer:
-        """A 200 with a value in the caller's representation."""
-        return Answer(200, msgspec.json.encode(value), headers or [])
+    def answer(self, value: object, contact_uuids: Iterable[str] = ()) -> Answer:
+        """A 200 with a value in the caller's representation; it speaks of `contact_uuids`."""
+        return Answer(200, msgspec.json.encode(value), [], contact_uuids=frozenset(contact_uuids))
 
     def tagged(self, reach: Reach, value: object, headers: Headers | None = None) -> Answer:
         """The same for one contact at one revision: with its ETag, or 304 when that is known."""
@@ -158,7 +163,8 @@ class Request(Struct):
         known = header(self.scope, b"if-none-match")
         if self.scope["method"] in ("GET", "HEAD") and conditions.knows(known, tag):
             return Answer(NOT_MODIFIED, b"", headers)
-        return Answer(200, msgspec.json.encode(value), headers)
+        named = frozenset((reach.uuid,))
+        return Answer(200, msgspec.json.encode(value), headers, contact_uuids=named)
 
 
 async def _read_body(scope: Scope, receive: Receive) -> bytes:
@@ -187,7 +193,7 @@ def replayed(answer: Kept) -> Answer:
 def kept(answer: Answer) -> Kept:
     """An answer as it is kept for a retry."""
     headers = [(name.decode(), value.decode()) for name, value in answer.headers]
-    return Kept(answer.status, headers, answer.body)
+    return Kept(answer.status, headers, answer.body, tuple(sorted(answer.contact_uuids)))
 
 
 def _nothing_yet(_after: object) -> Answer:

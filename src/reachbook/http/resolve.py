@@ -70,7 +70,8 @@ async def one(request: Request) -> Answer:
         body = _body(resolved)
         if query.explain:
             body.explain = own.explained(wanted.channel_id, sought.address, resolved.channel)
-        return request.answer(body)
+        contact = resolved.contact
+        return request.answer(body, [contact.uuid] if contact else [])
 
     def encode_new(after: Reach) -> Answer:
         return encode(made(cast("Contact", after), sought.address))

@@ -17,11 +17,16 @@ from reachbook.reach import ContactChannel, Reach
 
 
 class Kept(Struct, frozen=True):
-    """An answer as it is kept for a retry."""
+    """An answer as it is kept for a retry.
+
+    `contact_uuids` are the contacts that it speaks of: when one of them is erased, the stored
+    response is deleted. They are not read back with it.
+    """
 
     status: int
     headers: list[tuple[str, str]]
     body: bytes
+    contact_uuids: tuple[str, ...] = ()
 
 
 class Keep(Struct, frozen=True):
@@ -35,6 +40,15 @@ class Keep(Struct, frozen=True):
     answer: Callable[[Reach], Kept]
     created: int
     expired_before: int
+
+
+class IdempotencyRecord(Struct, frozen=True):
+    """A response to store: its row in the order of the statement, and the contacts it speaks of."""
+
+    team_id: int
+    key: str
+    row: tuple[object, ...]
+    contact_uuids: tuple[str, ...]
 
 
 class Commit(Struct, frozen=True):
@@ -170,27 +184,27 @@ def details(contact: Contact) -> tuple[object, ...]:
     )
 
 
-def kept(commit: Commit) -> tuple[object, ...] | None:
-    """The row of the answer to keep, in the order of the statement; None when there is no key."""
+def record(commit: Commit) -> IdempotencyRecord | None:
+    """The response to store with a commit; None if the request has no key."""
     keep, after = commit.keep, commit.change.after
     if keep is None:
         return None
-    return kept_row(after.team_id, after.id, keep, keep.answer(after))
+    return record_of(after.team_id, keep, keep.answer(after))
 
 
-def kept_row(team_id: int, contact_id: int | None, keep: Keep, answer: Kept) -> tuple[object, ...]:
-    """The row of an answer, in the order of the statement that keeps it."""
-    return (
+def record_of(team_id: int, keep: Keep, answer: Kept) -> IdempotencyRecord:
+    """A response as it is stored under its key."""
+    row = (
         team_id,
         keep.key,
         keep.request_hash,
         answer.status,
         msgspec.json.encode(answer.headers).decode(),
         answer.body,
-        contact_id,
         keep.created,
         keep.expired_before,
     )
+    return IdempotencyRecord(team_id, keep.key, row, answer.contact_uuids)
 
 
 def _with_numbers(change: Change, numbers: Iterator[int], new_ids: set[int]) -> Change:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from reachbook.errors import Reason, Refusal
-from reachbook.storage.commit import Commit
+from reachbook.storage.commit import Commit, IdempotencyRecord
 
 Row = Sequence[Any]
 Read = tuple[str, str]  # the name of a statement, and the UUID of the contact it is asked for
@@ -20,6 +20,10 @@ log = logging.getLogger(__name__)
 
 class AlreadyThereError(Exception):
     """A unique key refused a row. Which one is for the store to find out by looking again."""
+
+
+class ErasedError(Exception):
+    """A contact that the response to be stored speaks of is erased; nothing was stored."""
 
 
 class MovedError(Exception):
@@ -62,8 +66,12 @@ class Engine(Protocol):
     async def decide(self, team_id: int, reads: Sequence[Read], rule: Decide) -> Commit:
         """Read contacts, let `rule` decide and write its commit, while nobody else may."""
 
-    async def keep(self, row: tuple[object, ...]) -> bool:
-        """Keep an answer by itself; False when its key is in use."""
+    async def keep(self, record: IdempotencyRecord) -> bool:
+        """Store a response by itself; returns False if its key is in use.
+
+        Raises `ErasedError` if a contact that the response speaks of is erased. An erasure that
+        comes later sees the stored response.
+        """
 
     async def number_events(self, team_id: int) -> None:
         """Give the team's feed its next numbers, one numberer at a time."""

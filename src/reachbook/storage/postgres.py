@@ -14,12 +14,14 @@ import msgspec
 from reachbook.contact import Contact
 from reachbook.event import Change, Kind
 from reachbook.measures import Measures
+from reachbook.reach import Reach
 from reachbook.storage import commit as commits
 from reachbook.storage import postgres_schema, sql
-from reachbook.storage.commit import Commit
+from reachbook.storage.commit import Commit, IdempotencyRecord
 from reachbook.storage.engine import (
     AlreadyThereError,
     Decide,
+    ErasedError,
     MovedError,
     Read,
     Row,
@@ -104,9 +106,21 @@ class Postgres:
 
         return await self._contended(once)
 
-    async def keep(self, row: tuple[object, ...]) -> bool:
-        async with self._connection() as connection:
-            return await self._keep_row(connection, row)
+    async def keep(self, record: IdempotencyRecord) -> bool:
+        """The key first, as in every commit of one contact; then the contacts are locked.
+
+        An erasure locks its contact before it looks for stored responses. So either it sees this
+        one, or this transaction waits for it and then sees that the contact is erased.
+        """
+
+        async def once(connection: Connection) -> bool:
+            async with transaction(connection):
+                stored = await self._store_response(connection, record)
+                if stored and record.contact_uuids:
+                    await self._lock_named_contacts(connection, record)
+                return stored
+
+        return await self._contended(once)
 
     async def number_events(self, team_id: int) -> None:
         async def once(connection: Connection) -> None:
@@ -150,15 +164,25 @@ class Postgres:
 
     async def _take_steps(self, connection: Connection, commit: Commit) -> None:
         """Inside a transaction: those who make way first."""
-        if commit.change.kind is Kind.ERASED:
-            await self._forget(connection, commit)
         await self._keep(connection, commit)
         if commit.is_empty():
+            await self._require_revision(connection, commit.change.after)
             return
+        erased = commit.change.after if commit.change.kind is Kind.ERASED else None
+        if erased:
+            await connection.fetch(self._sql["lock_contacts"], erased.team_id, [erased.uuid])
         for change in reversed(commit.changes):
             if _is_whole(change):
                 await self._write_contact(connection, change)
             await self._write(connection, commit, change)
+        if erased:
+            await self._forget(connection, erased)
+
+    async def _require_revision(self, connection: Connection, seen: Reach) -> None:
+        """A response about a contact that has changed or was erased meanwhile is not stored."""
+        rows = await connection.fetch(self._sql["revision"], seen.team_id, seen.id)
+        if [row[0] for row in rows] != [seen.rev]:
+            raise MovedError
 
     async def _write_contact(self, connection: Connection, change: Change) -> None:
         after = cast("Contact", change.after)
@@ -193,19 +217,32 @@ class Postgres:
 
     async def _keep(self, connection: Connection, commit: Commit) -> None:
         """The key's row first: a duplicate waits on it, and then finds the answer."""
-        if (row := commits.kept(commit)) and not await self._keep_row(connection, row):
+        record = commits.record(commit)
+        if record and not await self._store_response(connection, record):
             raise AlreadyThereError
 
-    async def _keep_row(self, connection: Connection, row: tuple[object, ...]) -> bool:
+    async def _store_response(self, connection: Connection, record: IdempotencyRecord) -> bool:
+        values = (*record.row, record.contact_uuids)
         try:
-            return bool(await connection.fetch(self._sql["keep_answer"], *row))
+            return bool(await connection.fetch(self._sql["keep_answer"], *values))
         except asyncpg.LockNotAvailableError:
             raise in_progress() from None
 
-    async def _forget(self, connection: Connection, commit: Commit) -> None:
-        gone = commit.change.after
-        await connection.fetch(self._sql["forget_events"], gone.team_id, gone.id)
-        await connection.fetch(self._sql["forget_answers"], gone.team_id, gone.id, gone.uuid)
+    async def _lock_named_contacts(self, connection: Connection, record: IdempotencyRecord) -> None:
+        named = (record.team_id, record.contact_uuids)
+        try:
+            rows = await connection.fetch(self._sql["lock_named_contacts"], *named)
+        except asyncpg.LockNotAvailableError:
+            # The contact may be about to be erased. The request has had its effect: it must not
+            # be answered with 503 because its response cannot be stored.
+            raise ErasedError from None
+        if any(row[0] is not None for row in rows):
+            raise ErasedError
+
+    async def _forget(self, connection: Connection, erased: Reach) -> None:
+        """The contact is locked; each statement sees what was committed before it began."""
+        await connection.fetch(self._sql["forget_events"], erased.team_id, erased.id)
+        await connection.fetch(self._sql["forget_answers"], erased.team_id, erased.uuid)
 
     async def _numbered(self, connection: Connection, commit: Commit) -> Commit:
         contact_id = commit.change.after.id

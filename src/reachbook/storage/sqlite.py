@@ -19,12 +19,14 @@ from reachbook.contact import Contact
 from reachbook.errors import Refusal
 from reachbook.event import Change, Kind
 from reachbook.measures import Measures
+from reachbook.reach import Reach
 from reachbook.storage import commit as commits
 from reachbook.storage import migrations, sql
-from reachbook.storage.commit import Commit
+from reachbook.storage.commit import Commit, IdempotencyRecord
 from reachbook.storage.engine import (
     AlreadyThereError,
     Decide,
+    ErasedError,
     MovedError,
     Read,
     Row,
@@ -190,8 +192,14 @@ class Sqlite:
 
         return await self._writer.run(job)
 
-    async def keep(self, row: tuple[object, ...]) -> bool:
-        return bool(await self.write("keep_answer", *row))
+    async def keep(self, record: IdempotencyRecord) -> bool:
+        def job(connection: apsw.Connection) -> bool:
+            uuids = _json(record.contact_uuids)
+            if _rows(connection, self._sql["erased_contacts"], record.team_id, uuids):
+                raise ErasedError
+            return self._store_response(connection, record)
+
+        return await self._writer.run(job)
 
     async def number_events(self, team_id: int) -> None:
         await self._writer.run(
@@ -232,15 +240,31 @@ class Sqlite:
         """The steps of a commit, on the writer's connection and inside its savepoint."""
         if not commit.is_empty():
             commit = self._numbered(connection, commit)
+        record = commits.record(commit)
+        if record and not self._store_response(connection, record):
+            raise AlreadyThereError
+        if commit.is_empty():
+            self._require_revision(connection, commit.change.after)
+            return commit
+        for change in reversed(commit.changes):
+            self._take_step(connection, commit, change)
         if commit.change.kind is Kind.ERASED:
             self._forget(connection, commit)
-        row = commits.kept(commit)
-        if row and not _rows(connection, self._sql["keep_answer"], *row):
-            raise AlreadyThereError
-        if not commit.is_empty():
-            for change in reversed(commit.changes):
-                self._take_step(connection, commit, change)
         return commit
+
+    def _store_response(self, connection: apsw.Connection, record: IdempotencyRecord) -> bool:
+        if not _rows(connection, self._sql["keep_answer"], *record.row):
+            return False
+        key = (record.team_id, record.key)
+        _rows(connection, self._sql["forget_named_contacts"], *key)
+        _rows(connection, self._sql["name_contacts"], *key, _json(record.contact_uuids))
+        return True
+
+    def _require_revision(self, connection: apsw.Connection, seen: Reach) -> None:
+        """A response about a contact that has changed or was erased meanwhile is not stored."""
+        rows = _rows(connection, self._sql["revision"], seen.team_id, seen.id)
+        if [row[0] for row in rows] != [seen.rev]:
+            raise MovedError
 
     def _take_step(self, connection: apsw.Connection, commit: Commit, change: Change) -> None:
         before, after = change.before, change.after
@@ -286,7 +310,7 @@ class Sqlite:
     def _forget(self, connection: apsw.Connection, commit: Commit) -> None:
         gone = commit.change.after
         _rows(connection, self._sql["forget_events"], gone.team_id, gone.id)
-        _rows(connection, self._sql["forget_answers"], gone.team_id, gone.id, gone.uuid)
+        _rows(connection, self._sql["forget_answers"], gone.team_id, gone.uuid)
 
     def _numbered(self, connection: apsw.Connection, commit: Commit) -> Commit:
         contact_id = commit.change.after.id or self._numbers(connection, "contact", 1)[0]
@@ -335,6 +359,10 @@ def _rows(connection: apsw.Connection, statement: str, *values: object) -> list[
         return cast("list[Row]", connection.execute(statement, values).fetchall())
     except _UNSTORABLE as error:
         raise unstorable(error) from error
+
+
+def _json(uuids: Sequence[str]) -> str:
+    return msgspec.json.encode(uuids).decode()
 
 
 def _version(connection: apsw.Connection) -> int:

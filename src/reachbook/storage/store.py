@@ -25,7 +25,15 @@ from reachbook.storage.commit import (
     Saved,
     Taken,
 )
-from reachbook.storage.engine import AlreadyThereError, Engine, MovedError, Row, contended, unfit
+from reachbook.storage.engine import (
+    AlreadyThereError,
+    Engine,
+    ErasedError,
+    MovedError,
+    Row,
+    contended,
+    unfit,
+)
 from reachbook.storage.rows import (
     NO_CREDENTIAL,
     PAGES,
@@ -113,9 +121,14 @@ class Store:
         return Replayed(bytes(request_hash), Kept(status, pairs, bytes(body)))
 
     async def keep_answer(self, team_id: int, keep: Keep, answer: Kept) -> Replayed | None:
-        """Keep an answer by itself; the one that is there already when the key is in use."""
-        row = commits.kept_row(team_id, None, keep, answer)
-        if await self.engine.keep(row):
+        """Store a response by itself; returns the one that is stored already, if there is one.
+
+        A response that speaks of an erased contact is not stored.
+        """
+        try:
+            if await self.engine.keep(commits.record_of(team_id, keep, answer)):
+                return None
+        except ErasedError:
             return None
         return await self.kept_answer(team_id, keep.key, keep.expired_before)
 

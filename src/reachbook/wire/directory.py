@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Annotated, Any
 
+import msgspec
 from msgspec import Meta, Raw, Struct
 
 from reachbook import address as addresses
@@ -14,6 +16,12 @@ from reachbook.wire.answer import ChannelType as ChannelName
 from reachbook.wire.answer import Moment, Uuid
 from reachbook.wire.query import moment
 from reachbook.wire.request import ContactRequest, Typed, blaming, contact_uuid
+
+# Any other escape is matched too, so that the second backslash of two begins none.
+_ESCAPE = re.compile(r"\\(?:u00([0-9a-fA-F]{2})|.)")
+# In a look-ahead, because two may overlap: the last group of the first is long enough to begin the
+# second.
+_UUIDS = re.compile(r"(?=([0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}))")
 
 MAX_ROWS = 1000
 MAX_PAGE = 500
@@ -143,6 +151,30 @@ def deleted(request: BulkDeleteRequest) -> list[str]:
 def failed(row: Raw, no: Refusal) -> Failed:
     """What a bad row is told."""
     return Failed(row, no.reason.kind, no.reason.code, no.message)
+
+
+def uuid_of_row(body: bytes) -> str:
+    """The UUID of the contact in the stored response of a row."""
+    return str(msgspec.json.decode(body)["uuid"])
+
+
+def named_contacts(row: Raw, no: Refusal) -> set[str]:
+    """The contacts that the echo of a failed row speaks of, as UUIDs in lower case.
+
+    They are the contact that was in the way, and every UUID in the row. The row is searched as
+    text: its strings may hold escapes, and an object may have a key twice, of which a decoder
+    would show only one.
+    """
+    text = bytes(row).decode()
+    if "\\u00" in text:
+        text = _ESCAPE.sub(_unescaped, text)
+    named = {one.lower() for one in _UUIDS.findall(text)}
+    owner = no.facts.get("conflicting_contact_id")
+    return named | {owner} if isinstance(owner, str) else named
+
+
+def _unescaped(escape: re.Match[str]) -> str:
+    return chr(int(escape[1], 16)) if escape[1] else escape[0]
 
 
 def too_many(field: str, count: int, most: int) -> Refusal:

@@ -126,6 +126,15 @@ SET deleted = $4, erased = $5, first = $6, last = $7, display_name = $8, avatar 
     assigned_user_id = $10, external_id = $11, is_opted_out = $12, custom = $13, tags = $14
 WHERE team_id = $1 AND id = $2 AND rev = $3;
 
+-- name: revision [postgres]
+-- The revision of a contact, once no erasure of it is under way. An erasure that begins later waits
+-- for this transaction. For a response that is stored although its commit writes nothing else.
+SELECT rev FROM contact WHERE team_id = $1 AND id = $2 FOR KEY SHARE;
+
+-- name: revision [sqlite]
+-- The revision of a contact.
+SELECT rev FROM contact WHERE team_id = $1 AND id = $2;
+
 -- name: lock_contacts [postgres]
 -- Hold contacts' rows, in the order of their ids, so that no two can wait for one another: for a
 -- change that lost too many races to try again without, and for one that takes addresses away.

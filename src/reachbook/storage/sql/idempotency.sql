@@ -5,17 +5,63 @@
 SELECT request_hash, status, headers, body, created FROM idempotency
 WHERE team_id = $1 AND key = $2;
 
--- name: keep_answer
--- Keep an answer in the transaction of its effect. A key that has grown old ($9) may be used
--- again; no row comes back when the key is in use.
-INSERT INTO idempotency (
-    team_id, key, request_hash, status, headers, body, contact_id, created
-) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+-- name: keep_answer [postgres]
+-- Store a response in the transaction of its effect, and which contacts it speaks of ($9). A key
+-- that was used before $8 may be used again. No row comes back if the key is in use.
+-- Only the names of the response before are deleted: a name that both have is in the table already.
+WITH stored AS (
+    INSERT INTO idempotency (team_id, key, request_hash, status, headers, body, created)
+    VALUES ($1, $2, $3, $4, $5, $6, $7)
+    ON CONFLICT (team_id, key) DO UPDATE
+    SET request_hash = excluded.request_hash, status = excluded.status,
+        headers = excluded.headers, body = excluded.body, created = excluded.created
+    WHERE idempotency.created < $8
+    RETURNING key
+), forgotten AS (
+    DELETE FROM idempotency_contact AS old USING stored
+    WHERE old.team_id = $1 AND old.key = stored.key AND old.contact_uuid <> ALL ($9::text[])
+), named AS (
+    INSERT INTO idempotency_contact (team_id, contact_uuid, key)
+    SELECT $1, contact.uuid, stored.key
+    FROM stored, unnest($9::text[]) AS contact (uuid)
+    ON CONFLICT (team_id, contact_uuid, key) DO NOTHING
+)
+SELECT key FROM stored;
+
+-- name: keep_answer [sqlite]
+-- Store a response in the transaction of its effect. A key that was used before $8 may be used
+-- again. No row comes back if the key is in use.
+INSERT INTO idempotency (team_id, key, request_hash, status, headers, body, created)
+VALUES ($1, $2, $3, $4, $5, $6, $7)
 ON CONFLICT (team_id, key) DO UPDATE
 SET request_hash = excluded.request_hash, status = excluded.status, headers = excluded.headers,
-    body = excluded.body, contact_id = excluded.contact_id, created = excluded.created
-WHERE idempotency.created < $9
+    body = excluded.body, created = excluded.created
+WHERE idempotency.created < $8
 RETURNING key;
+
+-- name: forget_named_contacts [sqlite]
+-- Which contacts the response before spoke of, when its key is used again.
+DELETE FROM idempotency_contact WHERE team_id = $1 AND key = $2;
+
+-- name: name_contacts [sqlite]
+-- The contacts that a stored response speaks of, as a JSON array of UUIDs.
+INSERT INTO idempotency_contact (team_id, contact_uuid, key)
+SELECT $1, named.value, $2 FROM json_each($3) AS named;
+
+-- name: lock_named_contacts [postgres]
+-- Wait for erasures of the contacts that a response speaks of ($2), and make those that follow
+-- wait for this transaction. Each row says whether the contact is erased. In the order of ids, as
+-- every lock of several contacts. KEY SHARE conflicts with the lock of an erasure, but not with
+-- ordinary writes.
+SELECT erased FROM contact WHERE team_id = $1 AND uuid = ANY ($2::text[])
+ORDER BY id FOR KEY SHARE;
+
+-- name: erased_contacts [sqlite]
+-- Those of a JSON array of UUIDs whose contacts are erased.
+SELECT contact.uuid
+FROM json_each($2) AS named
+CROSS JOIN contact ON contact.team_id = $1 AND contact.uuid = named.value
+WHERE contact.team_id = $1 AND contact.erased IS NOT NULL;
 
 -- name: forget_old_answers
 -- Let some of the keys that have grown old go, few enough that nobody notices: at least $3 + 1 of
@@ -27,12 +73,9 @@ WHERE team_id = $1 AND created < $2 AND created <= coalesce((
     ORDER BY edge.created LIMIT 1 OFFSET $3), $2)
 RETURNING key;
 
--- name: forget_answers [postgres]
--- Let the answers go that speak of a contact ($2 its id, $3 its UUID).
+-- name: forget_answers
+-- Delete the stored responses that speak of a contact; which contacts they named goes with them.
 DELETE FROM idempotency
-WHERE team_id = $1 AND (contact_id = $2 OR position($3 IN lower(convert_from(body, 'UTF8'))) > 0);
-
--- name: forget_answers [sqlite]
--- Let the answers go that speak of a contact ($2 its id, $3 its UUID).
-DELETE FROM idempotency
-WHERE team_id = $1 AND (contact_id = $2 OR instr(lower(CAST(body AS TEXT)), $3) > 0);
+WHERE team_id = $1 AND key IN (
+    SELECT named.key FROM idempotency_contact AS named
+    WHERE named.team_id = $1 AND named.contact_uuid = $2);

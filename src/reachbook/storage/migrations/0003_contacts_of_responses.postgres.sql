@@ -1,0 +1,33 @@
+-- Which contacts each stored response speaks of, so that an erasure finds the responses by index.
+--
+-- Stop every process of the release before: it would go on storing responses without these rows,
+-- which an erasure would not find. Without the column contact_id such a process cannot store any.
+
+CREATE TABLE idempotency_contact (
+    team_id      bigint NOT NULL,
+    contact_uuid text   COLLATE "C" NOT NULL,
+    key          text   COLLATE "C" NOT NULL,
+    PRIMARY KEY (team_id, contact_uuid, key),
+    FOREIGN KEY (team_id, key) REFERENCES idempotency (team_id, key) ON DELETE CASCADE
+);
+-- For the cascade, and for a key that is used again after a day.
+CREATE INDEX idempotency_contact_key ON idempotency_contact (team_id, key);
+
+-- Nobody knows which contacts a response without a contact_id speaks of: that of a bulk write or
+-- of a resolve. A retry of a bulk write finds the stored response of each row. The responses about
+-- erased contacts were stored by requests that ran while the contact was erased; only the
+-- response to the erasure itself may stay.
+DELETE FROM idempotency
+WHERE contact_id IS NULL
+   OR body <> '"contact erased"'::bytea AND EXISTS (
+       SELECT 1 FROM contact
+       WHERE contact.team_id = idempotency.team_id AND contact.id = idempotency.contact_id
+         AND contact.erased IS NOT NULL);
+
+INSERT INTO idempotency_contact (team_id, contact_uuid, key)
+SELECT idempotency.team_id, contact.uuid, idempotency.key
+FROM idempotency
+JOIN contact ON contact.team_id = idempotency.team_id AND contact.id = idempotency.contact_id
+WHERE contact.erased IS NULL;
+
+ALTER TABLE idempotency DROP COLUMN contact_id;
