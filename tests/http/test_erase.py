@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+import catalogue
 from asks import refusal
 from cast import NOBODY, Book
 from reachbook.storage.door import sqlite_path
@@ -28,7 +29,10 @@ MARKS = [
     "zz-custom",
     "zz-page",
     "zz-old",
+    "zz-request",
 ]
+TABLES = ("contact", "contact_channel", "event", "idempotency", "idempotency_contact")
+WITHOUT_CONTACTS = {"team", "api_secret", "api_key"}
 PERSON = {
     "first": "zz-first",
     "last": "zz-last",
@@ -48,7 +52,9 @@ PERSON = {
 
 
 async def ok(book: Book, method: str, path: str, body: object = None, key: str = "") -> Any:
-    by = {**book.bob.by_key(), **({"idempotency-key": key} if key else {})}
+    by = {**book.bob.by_key(), "x-request-id": "zz-request"}
+    if key:
+        by["idempotency-key"] = key
     answer = await book.ask(method, path, body, by=by)
     assert answer.status_code == 200, answer.text
     return answer.json()
@@ -76,7 +82,7 @@ async def everything(book: Book) -> str:
     """Every row of every table of Bob's team, as text; bytes as the text they hold."""
     sent, team = beside(book.database), book.bob.team.team_id
     cells = []
-    for table in ("contact", "contact_channel", "event", "idempotency"):
+    for table in TABLES:
         for row in await sent(f"SELECT * FROM {table} WHERE team_id = {team}"):
             cells += [
                 one.decode("utf-8", "replace") if isinstance(one, bytes) else str(one)
@@ -101,13 +107,33 @@ async def test_it_works(book: Book, *, deleted_before: bool) -> None:
         await ok(book, "DELETE", f"/v2/contact/{uuid}")
     events = await count(book, "event")
 
-    answer = await book.ask("DELETE", f"/x/contact/{uuid}/erase")
+    assert await ok(book, "DELETE", f"/x/contact/{uuid}/erase") == "contact erased"
 
-    assert (answer.status_code, answer.json()) == (200, "contact erased")
     after = await everything(book)
     assert [mark for mark in MARKS if mark in after] == []
+    assert await count(book, "idempotency_contact") == 0
     assert await count(book, "event") == events + 1
     assert (await count(book, "contact"), await count(book, "contact_channel")) == (1, 0)
+
+
+async def test_every_table_of_a_team_is_searched(book: Book) -> None:
+    """A new table that holds contacts must be among those that these tests read."""
+    raw = beside(book.database)
+    of = catalogue.of_sqlite if book.database.startswith("sqlite") else catalogue.of_postgres
+    assert (await of(raw)).keys() == {*TABLES, *WITHOUT_CONTACTS}
+
+
+async def test_what_stays_of_an_event(book: Book) -> None:
+    """Its kind, revision, time, actor and place in the feed; not what the client chose."""
+    uuid = await person(book)
+    before = (await ok(book, "GET", "/x/events"))["events"]
+
+    await ok(book, "DELETE", f"/x/contact/{uuid}/erase")
+
+    *after, erased = (await ok(book, "GET", "/x/events"))["events"]
+    gone = {"before": None, "after": None, "request_id": ""}
+    assert after == [{**event, **gone} for event in before]
+    assert {name: erased[name] for name in gone} == gone
 
 
 @pytest.mark.parametrize("book_database", ["sqlite"], indirect=True)
@@ -181,7 +207,7 @@ async def test_an_address_that_moved_on_stays_where_it_is(book: Book) -> None:
     assert await ok(book, "GET", f"/x/contact/{taker}/export") == kept
     assert kept["contact"]["phone"] == "15105553344"
     left = [mark for mark in MARKS if mark in await everything(book)]
-    assert left == ["15105553344"]
+    assert left == ["15105553344", "zz-request"]  # of the event by which the taker got it
     found = await ok(book, "POST", "/x/resolve", {"channel_id": "15105553344"})
     assert found["contact"]["uuid"] == taker
 
@@ -194,6 +220,7 @@ async def test_others_are_untouched(book: Book) -> None:
     other = await ok(book, "POST", "/v2/contact", body, "other")
     theirs = (await book.ask("POST", "/v2/contact", PERSON, by=book.charlie.by_key())).json()
     export = await ok(book, "GET", f"/x/contact/{other['uuid']}/export")
+    assert {one["request_id"] for one in export["events"]} == {"zz-request"}
 
     await ok(book, "DELETE", f"/x/contact/{uuid}/erase")
 

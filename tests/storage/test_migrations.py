@@ -180,6 +180,7 @@ async def test_stored_responses_of_the_release_before_name_their_contacts(
     assert await raw("SELECT key FROM idempotency ORDER BY key") == [("erasure",), ("single",)]
     named = await raw("SELECT team_id, contact_uuid, key FROM idempotency_contact")
     assert named == [(1, "uuid-1", "single")]
+    assert await raw("SELECT request_id FROM event ORDER BY id") == [("request-1",), ("",)]
 
 
 # ── others hold the lock ─────────────────────────────────────────────────────────────────────

@@ -30,7 +30,11 @@ class Actor(Struct):
 
 
 class EventBody(Struct, kw_only=True):
-    """One change of one contact. `before` and `after` hold what it touched, null once erased."""
+    """One change of one contact.
+
+    `before` and `after` hold what it touched; they are null, and `request_id` is empty, once the
+    contact is erased.
+    """
 
     kind: EventKind
     contact_id: Uuid

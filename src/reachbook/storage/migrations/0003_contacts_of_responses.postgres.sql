@@ -31,3 +31,8 @@ JOIN contact ON contact.team_id = idempotency.team_id AND contact.id = idempoten
 WHERE contact.erased IS NULL;
 
 ALTER TABLE idempotency DROP COLUMN contact_id;
+
+-- A request id may be a text of the client's: it goes with what else the events of an erased
+-- contact held.
+UPDATE event SET request_id = ''
+WHERE (team_id, contact_id) IN (SELECT team_id, id FROM contact WHERE erased IS NOT NULL);

@@ -39,8 +39,10 @@ WHERE e.team_id = $1 AND e.seq > $2
 ORDER BY e.seq LIMIT $3;
 
 -- name: forget_events
--- Erase what a contact's events held; their order and times stay.
-UPDATE event SET before = NULL, after = NULL WHERE team_id = $1 AND contact_id = $2;
+-- Erase what a contact's events held, and the request ids, which may be texts of the client's. The
+-- kind, the revision, the time, the actor and the place in the feed stay.
+UPDATE event SET before = NULL, after = NULL, request_id = ''
+WHERE team_id = $1 AND contact_id = $2;
 
 -- name: labels
 -- What a team's credentials are called, for the actors of events.
