@@ -192,6 +192,49 @@ async def test_a_deadlock_is_tried_again(
     assert await digits_of(opened) == ["15105553344", "15105553345"]
 
 
+async def test_a_deadlock_outside_a_commit_is_tried_again(
+    on_postgres: tuple[Store, asyncpg.Connection],
+) -> None:
+    """The sweeper deletes old responses, and another program the same ones in another order."""
+    opened, other = on_postgres
+    for number in (1, 2):
+        await other.execute(
+            "INSERT INTO idempotency (team_id, key, request_hash, status, headers, body, created) "
+            f"VALUES (1, 'k{number}', '', 200, '[]', '', {number})"
+        )
+    transaction = other.transaction()
+    await transaction.start()
+    await other.execute("SELECT key FROM idempotency WHERE key = 'k2' FOR UPDATE")
+    sweeping = asyncio.create_task(opened.forget_old_answers(TEAM, 9))
+    await asyncio.sleep(0.05)
+    await other.execute("SELECT key FROM idempotency WHERE key = 'k1' FOR UPDATE", timeout=10)
+    await transaction.rollback()
+
+    assert not await asyncio.wait_for(sweeping, 10)
+    assert await other.fetch("SELECT key FROM idempotency") == []
+
+
+@pytest.mark.parametrize(
+    "error", [asyncpg.DeadlockDetectedError("no"), asyncpg.SerializationError("no")]
+)
+async def test_tries_end_before_the_request_does(
+    on_postgres: tuple[Store, asyncpg.Connection], error: Exception
+) -> None:
+    """PostgreSQL takes a second to see a deadlock: the third try would begin too late."""
+    opened, tries = on_postgres[0], 0
+
+    async def deadlock(_connection: object) -> None:
+        nonlocal tries
+        tries += 1
+        await asyncio.sleep(0.8)
+        raise error
+
+    with pytest.raises(Refusal) as refused:
+        await opened.engine._contended(deadlock)  # type: ignore[attr-defined]
+
+    assert (refused.value.reason, tries) == (Reason.CONTENDED, 2)
+
+
 async def test_connections_that_were_lost_are_made_anew(
     on_postgres: tuple[Store, asyncpg.Connection],
 ) -> None:
