@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import random
+import time
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,7 @@ from drills.servers import api_key
 from reachbook.credential import TeamId
 from reachbook.reach import Reach, found
 from reachbook.storage import Outcome, Taken
+from tables import beside
 
 pytestmark = pytest.mark.anyio
 
@@ -25,6 +28,8 @@ MOVERS = 8
 MOVES = scaled(30, 500)
 OWNERS = 4
 ADDRESSES = [f"1510555{number:04d}" for number in range(3)]
+CONTESTED = [f"1510555{number:04d}" for number in range(5)]
+DEADLOCK_SECONDS = scaled(5, 60)
 MOST_EVENTS = 1000
 PATIENCE_SECONDS = scaled(60, 600)
 
@@ -191,6 +196,44 @@ async def test_an_address_that_goes_away_and_comes_back_is_taken_once(
     assert answer.status_code == 200, answer.text
     assert [one["channel_id"] for one in answer.json()] == ADDRESSES[:1]
     assert (await book.ask("GET", f"/v2/contact/{owner}/channels")).json() == []
+
+
+def random_move(chosen: random.Random, owners: Sequence[str]) -> tuple[str, str, object]:
+    """A request that takes addresses from whoever has them, or releases one."""
+    uuid, wanted = chosen.choice(owners), phones(chosen.sample(CONTESTED, 3))
+    contact = f"/v2/contact/{uuid}"
+    moves: list[tuple[str, str, object]] = [
+        ("POST", f"{contact}/channel?on_conflict=move", wanted[0]),
+        ("PUT", f"{contact}/channel?on_conflict=move", wanted[0]),
+        ("PUT", f"{contact}?on_conflict=move", {"phone": wanted[0]["channel_id"]}),
+        ("PUT", f"{contact}?on_conflict=move", {"contact_channels": wanted}),
+        ("POST", "/v2/contact?on_conflict=move", {"contact_channels": wanted}),
+        ("DELETE", f"{contact}/channel/phone?channel_id={wanted[0]['channel_id']}", None),
+    ]
+    return chosen.choices(moves, (4, 2, 2, 6, 1, 1))[0]
+
+
+@pytest.mark.parametrize("database", ["postgres"], indirect=True)
+async def test_moves_do_not_deadlock(fresh_book: Book) -> None:
+    """Clients take the same few addresses from one another in every way that there is."""
+    book, end = fresh_book, time.monotonic() + DEADLOCK_SECONDS
+    owners = [await book.contact(*(("phone", number) for number in CONTESTED))]
+    owners += [await book.contact() for _ in range(OWNERS - 1)]
+    statuses: Counter[int] = Counter()
+
+    async def move(turn: int) -> None:
+        chosen = random.Random(turn)
+        while time.monotonic() < end:
+            answer = await book.ask(*random_move(chosen, owners))
+            statuses[answer.status_code] += 1
+
+    await asyncio.gather(*(move(turn) for turn in range(MOVERS)))
+    await asyncio.sleep(1.0)  # PostgreSQL reports its counts once a second
+
+    # 404: the contact has no phone to replace or to delete; 409: it has the address already.
+    assert set(statuses) <= {200, 404, 409}, statuses
+    counted = "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()"
+    assert await beside(book.database)(counted) == [(0,)]
 
 
 @pytest.mark.parametrize("book_database", ["postgres"], indirect=True)

@@ -192,6 +192,23 @@ async def test_a_deadlock_is_tried_again(
     assert await digits_of(opened) == ["15105553344", "15105553345"]
 
 
+async def test_an_address_whose_owner_is_not_locked_is_not_waited_for(
+    on_postgres: tuple[Store, asyncpg.Connection],
+) -> None:
+    """Another program is about to release it, and may wait for what this commit has locked."""
+    opened, other = on_postgres
+    await opened.commit(new(NOBODY, "15105553399"))
+    transaction = other.transaction()
+    await transaction.start()
+    await other.execute("DELETE FROM contact_channel WHERE identity = '15105553399'")
+
+    outcome = await asyncio.wait_for(held(opened, "15105553399"), 1)
+    await transaction.rollback()
+
+    assert isinstance(outcome, Taken)
+    assert outcome.owner_uuid == NOBODY
+
+
 async def test_a_deadlock_outside_a_commit_is_tried_again(
     on_postgres: tuple[Store, asyncpg.Connection],
 ) -> None:

@@ -36,6 +36,7 @@ from reachbook.storage import (
     Store,
     Taken,
     contended,
+    may_deadlock,
 )
 
 OPTIMISTIC_TRIES = 4
@@ -91,10 +92,13 @@ class Changing:
         def attempt(seen: Page | None, now: int) -> Commit:
             return _commit(asking, seen, _judged(asking, seen, lambda: rule(seen, now)))
 
-        outcome: Outcome = STALE
+        outcome: Outcome | None = None
         for _ in range(OPTIMISTIC_TRIES):
             seen = await self.store.read(page, asking.team_id, uuid)
-            outcome = await self.store.commit(attempt(seen, self.clock()))
+            commit = attempt(seen, self.clock())
+            if _needs_locks(asking, commit):
+                break
+            outcome = await self.store.commit(commit)
             if outcome is not STALE:
                 break
             await asyncio.sleep(random.uniform(0, JITTER_SECONDS))
@@ -108,8 +112,8 @@ class Changing:
         def attempt(_seen: object, now: int) -> Commit:
             return _commit(asking, None, new(now))
 
-        hold = Hold(asking.team_id, Contact, uuid)
-        outcome = await self.store.commit(attempt(None, self.clock()))
+        hold, commit = Hold(asking.team_id, Contact, uuid), attempt(None, self.clock())
+        outcome = None if _needs_locks(asking, commit) else await self.store.commit(commit)
         return await self._insist(asking, hold, attempt, outcome)
 
     async def once(self, asking: Asking, seen: Page, after: Page) -> Outcome:
@@ -135,9 +139,11 @@ class Changing:
             settled(asking, there)
 
     async def _insist(
-        self, asking: Asking, hold: Hold, attempt: Attempt, outcome: Outcome
+        self, asking: Asking, hold: Hold, attempt: Attempt, outcome: Outcome | None
     ) -> Outcome:
         """Decide again while the contact is held, until no race and no owner is in the way.
+
+        `outcome` is that of the commit without locks; None if there was none.
 
         An owner that `move` takes from is held as well, and gives up what it has of what is
         wanted in the same commit. Whoever has taken the address meanwhile is held, too. All of it
@@ -153,7 +159,7 @@ class Changing:
                 hold = replace(hold, owners=hold.owners | {outcome.owner_uuid})
             elif outcome is STALE:
                 await asyncio.sleep(random.uniform(0, JITTER_SECONDS))
-            else:
+            elif outcome is not None:
                 return outcome
             outcome = await self.store.commit_held(hold, making_way)
         return STALE
@@ -183,6 +189,15 @@ def settled(asking: Asking, outcome: Outcome) -> Any:
 
 def _commit(asking: Asking, before: Reach | None, after: Reach) -> Commit:
     return Commit((event.change(before, after),), asking.actor, asking.request_id, asking.keep)
+
+
+def _needs_locks(asking: Asking, commit: Commit) -> bool:
+    """Whether the contacts must be locked before the first attempt.
+
+    A move of several addresses often meets another move of the same ones. Without locks each would
+    hold what the other waits for.
+    """
+    return asking.on_conflict is OnConflict.MOVE and may_deadlock(commit)
 
 
 def _with_way_made(asking: Asking, commit: Commit, owners: list[Reach], now: int) -> Commit:

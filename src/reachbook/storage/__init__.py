@@ -11,6 +11,7 @@ from reachbook.storage.commit import (
     Saved,
     Stale,
     Taken,
+    may_deadlock,
 )
 from reachbook.storage.directory import Directory
 from reachbook.storage.door import open_store
@@ -32,5 +33,6 @@ __all__ = [
     "Taken",
     "Team",
     "contended",
+    "may_deadlock",
     "open_store",
 ]

@@ -155,6 +155,21 @@ def writes(commit: Commit, change: Change) -> Writes:
     )
 
 
+def taken(change: Change) -> list[ContactChannel]:
+    """The channels of a change whose address the contact did not have before."""
+    return _beyond(change.after, change.before)
+
+
+def may_deadlock(commit: Commit) -> bool:
+    """Whether the commit may wait for one address while another commit waits for one of its own.
+
+    It may if it takes several addresses, or takes one and releases one.
+    """
+    took = sum(len(taken(change)) for change in commit.changes)
+    released = any(_beyond(change.before, change.after) for change in commit.changes)
+    return took > 1 or (took == 1 and released)
+
+
 def numbers_wanted(commit: Commit) -> int:
     """How many channels of a commit have no number yet."""
     return sum(not one.id for change in commit.changes for one in change.after.channels)
@@ -205,6 +220,15 @@ def record_of(team_id: int, keep: Keep, answer: Kept) -> IdempotencyRecord:
         keep.expired_before,
     )
     return IdempotencyRecord(team_id, keep.key, row, answer.contact_uuids)
+
+
+def _beyond(these: Reach | None, those: Reach | None) -> list[ContactChannel]:
+    """The channels of the first whose address the second does not have."""
+    known = {
+        (one.channel_type, one.scope, one.identity) for one in (those.channels if those else ())
+    }
+    channels = these.channels if these else ()
+    return [one for one in channels if (one.channel_type, one.scope, one.identity) not in known]
 
 
 def _with_numbers(change: Change, numbers: Iterator[int], new_ids: set[int]) -> Change:

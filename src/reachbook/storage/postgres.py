@@ -43,6 +43,8 @@ MOST_EVENTS = 10_000
 
 _CONTENTION = (asyncpg.SerializationError, asyncpg.DeadlockDetectedError)
 
+_OWNER = 5  # the column of `owners` that holds the id of the contact
+
 Result = TypeVar("Result")
 
 
@@ -100,12 +102,13 @@ class Postgres:
         async def once(connection: Connection) -> Commit:
             async with transaction(connection):
                 uuids = [uuid for _, uuid in reads]
-                await connection.fetch(self._sql["lock_contacts"], team_id, uuids)
+                rows = await connection.fetch(self._sql["lock_contacts"], team_id, uuids)
                 found = [
                     cast("list[Row]", await connection.fetch(self._sql[statement], team_id, uuid))
                     for statement, uuid in reads
                 ]
                 commit = await self._numbered(connection, rule(found))
+                await self._require_locked_owners(connection, commit, {row[0] for row in rows})
                 await self._take_steps(connection, commit)
                 return commit
 
@@ -126,6 +129,32 @@ class Postgres:
                 return stored
 
         return await self._contended(once)
+
+    async def _require_locked_owners(
+        self, connection: Connection, commit: Commit, locked: set[int]
+    ) -> None:
+        """Raise `AlreadyThereError` if a contact that is not locked owns a wanted address.
+
+        Such an address may be about to change hands. To wait for it while other contacts are
+        locked, and addresses released, would deadlock with whoever waits for those.
+        """
+        wanted = [one for change in commit.changes for one in commits.taken(change)]
+        if not wanted:
+            return
+        addresses = [
+            {
+                "n": number,
+                "channel_type": one.channel_type,
+                "identity": one.identity,
+                "scope": one.scope,
+            }
+            for number, one in enumerate(wanted)
+        ]
+        text = msgspec.json.encode(addresses).decode()
+        team_id = commit.change.after.team_id
+        for row in await connection.fetch(self._sql["owners"], team_id, text):
+            if row[_OWNER] not in locked:
+                raise AlreadyThereError
 
     async def number_events(self, team_id: int) -> None:
         async def once(connection: Connection) -> None:
