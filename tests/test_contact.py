@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
+
 import pytest
 from msgspec import UNSET
 from msgspec.structs import replace as with_fields
 
-from alice import BEFORE, NOW, SECOND, refusal, values, want
+from alice import BEFORE, NOW, SECOND, numbered, refusal, values, want
 from cast import ALICE
-from reachbook import contact
+from reachbook import contact, event
 from reachbook.contact import Contact, WantedContact
 from reachbook.errors import Kind, Reason
 from reachbook.reach import NOT_NUMBERED
+from reachbook.wire import own
 
 
 def stored() -> Contact:
@@ -122,3 +126,52 @@ def test_too_many_tags_are_counted() -> None:
     assert no.reason.kind is Kind.BAD_DATA
     assert "5 tags; 6 were sent" in no.message
     assert list(no.fields) == ["tags"]
+
+
+# ── bounds ────────────────────────────────────────────────────────────────────────────────────
+
+
+def many(count: int, kinds: int = 1) -> WantedContact:
+    """A contact with so many channels, of so many types."""
+    return WantedContact(tuple(want(f"t{one % kinds}:{one}") for one in range(count)))
+
+
+def test_a_contact_has_at_most_500_channels() -> None:
+    full = contact.create(1, ALICE, many(500), NOW)
+
+    for too_much in (
+        lambda: contact.create(1, ALICE, many(501), NOW),
+        lambda: contact.update(full, many(501), NOW, overwrite=False),
+    ):
+        no = refusal(too_much)
+        assert (no.reason, list(no.fields)) == (Reason.TOO_MANY, ["contact_channels"])
+    assert contact.update(full, many(500), NOW, overwrite=False) is full
+
+
+@pytest.mark.parametrize("kinds", [1, 500])
+def test_the_rules_take_a_few_milliseconds_for_500_channels(kinds: int) -> None:
+    """CPU time, the least of some tries: making them, listing them again, and telling of it."""
+    wanted = many(500, kinds)
+    handles = WantedContact(tuple(with_fields(one, channel_handle="a") for one in wanted.channels))
+    made = contact.create(1, ALICE, wanted, NOW)
+    full = numbered(made)
+    assert isinstance(full, Contact)
+    changed = contact.update(full, handles, NOW + 1, overwrite=False)
+
+    for rule in (
+        lambda: contact.create(1, ALICE, wanted, NOW),
+        lambda: contact.update(full, wanted, NOW, overwrite=False),
+        lambda: contact.update(full, handles, NOW, overwrite=False),
+        lambda: event.told(event.change(full, changed)),
+        lambda: own.known_channels(full),
+    ):
+        assert least_seconds(rule) < 0.015
+
+
+def least_seconds(rule: Callable[[], object]) -> float:
+    times = []
+    for _ in range(5):
+        began = time.thread_time()
+        rule()
+        times.append(time.thread_time() - began)
+    return min(times)

@@ -5,8 +5,10 @@ GET, DELETE and what every rule has in common stand in `test_contact_channel_pic
 
 from __future__ import annotations
 
+import random
+
 import pytest
-from msgspec import UNSET
+from msgspec import UNSET, UnsetType
 from msgspec.structs import replace as with_fields
 
 from alice import NOW, TWO_PHONES, name, page, refusal, values, want
@@ -16,6 +18,12 @@ from reachbook.address import ChannelType
 from reachbook.contact_channel import Wanted
 from reachbook.errors import Reason
 from reachbook.reach import NOT_NUMBERED, ContactChannel, Named
+
+SEVERAL = [
+    *("phone:15105553344", "phone:+1 510 555-3344", "phone:14155551234", "sms:15105553344"),
+    *("email:alice@example.com", "email:Alice@example.com", "facebook:1", "facebook:2"),
+]
+TEXTS: list[str | UnsetType] = ["", "a", UNSET]
 
 
 def test_it_works() -> None:
@@ -113,6 +121,52 @@ def test_digits_in_doubt_that_the_contact_has_are_in_no_doubt() -> None:
 
 
 # ── making way ───────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_adding_several_at_once_does_what_adding_each_does(seed: int) -> None:
+    """In order and in value, whichever of them are there and whichever are listed twice."""
+    choose = random.Random(seed)
+
+    def some(most: int) -> list[Wanted]:
+        return [
+            Wanted(
+                want(choose.choice(SEVERAL)).address,
+                choose.choice(TEXTS),
+                choose.choice(TEXTS),
+            )
+            for _ in range(choose.randrange(most))
+        ]
+
+    before = page(*some(8))
+    before = with_fields(
+        before,
+        channels=tuple(
+            with_fields(one, made_primary=choose.choice([None, 2])) for one in before.channels
+        ),
+    )
+    wanted = some(12)
+
+    each = before
+    for one in wanted:
+        step = contact_channel.add(each, one, NOW)
+        each = with_fields(step, rev=before.rev, updated=before.updated)
+    after = contact_channel.add_all(before, wanted, NOW)
+
+    assert after.channels == each.channels
+    assert (after is before) is (each.channels == before.channels)
+
+
+def test_a_contact_with_500_channels_takes_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    full, larger = page(*TWO_PHONES), page(*TWO_PHONES, "email:a@b.com")
+    monkeypatch.setattr(contact_channel, "MAX_CHANNELS", 2)
+
+    no = refusal(lambda: contact_channel.add(full, want("email:a@b.com"), NOW))
+
+    assert (no.reason, list(no.fields)) == (Reason.TOO_MANY, ["channel_id"])
+    assert contact_channel.add(full, want(TWO_PHONES[0]), NOW) is full
+    changed = contact_channel.add(larger, want("email:a@b.com", "@alice"), NOW)
+    assert len(changed.channels) == 3
 
 
 def test_an_owner_gives_up_all_that_is_taken_in_one_step() -> None:

@@ -14,10 +14,12 @@ from uuid import uuid4
 from cast import NOBODY, Asker, Book, asker, sign
 from description import ABOUT, BULK_DELETE, OTHERWISE, Ask, Body, Description, about_contacts
 from reachbook.administration import Terms
+from reachbook.contact import MAX_CUSTOM_BYTES
 from reachbook.credential import Representation
 from reachbook.errors import Reason
 from reachbook.http import app, openapi
 from reachbook.http.message import MAX_BODY_BYTES
+from reachbook.reach import MAX_CHANNELS
 
 DESCRIPTION = Description(json.loads(openapi.document([*app.ROUTES, app.METRICS])))
 OK, NOT_MODIFIED = 200, 304
@@ -28,7 +30,8 @@ USED_KEY = "used"
 class Stage:
     """Alice, Carol who owns what others want, a contact to lose, one that is erased, and callers.
 
-    Alice has an email, two phones and a Facebook id on another page than Carol's.
+    Alice has an email, two phones and a Facebook id on another page than Carol's. `full` is a
+    contact with as many channels as it may have.
     """
 
     book: Book
@@ -38,6 +41,7 @@ class Stage:
     idents: dict[str, str]
     spare: str = NOBODY
     erased: str = NOBODY
+    full: str = NOBODY
 
     def asks(self, uuid: str = "", by: dict[str, str] | None = None) -> Iterator[Ask]:
         """A request to each operation that is granted: an address is changed to a new one."""
@@ -75,6 +79,8 @@ async def set_up(book: Book) -> Stage:
     stage = Stage(book, alice, {"authorization": f"Bearer {reader}"}, american, {})
     stage.idents = await idents(book, alice)
     stage.spare, stage.erased = await book.contact(), await book.contact()
+    handles = ((f"{number}-{uuid4().hex}") for number in range(MAX_CHANNELS))
+    stage.full = await book.contact(*(("telegram", handle) for handle in handles))
     gone = await book.ask("DELETE", f"/x/contact/{stage.erased}/erase")
     assert gone.status_code == OK
     keyed = {**book.bob.by_key(), "idempotency-key": USED_KEY}
@@ -171,8 +177,14 @@ def missing_field(_: Stage, ask: Ask) -> Ask | None:
     return replace(ask, body=body) if ask.takes else None
 
 
-def too_many(_: Stage, ask: Ask) -> Ask | None:
+def too_many(stage: Stage, ask: Ask) -> Ask | None:
+    custom: Body = {"custom": {"note": "x" * MAX_CUSTOM_BYTES}}
+    if ask.name == "contact_channel_add":
+        return replace(ask, uuid=stage.full)
     bodies: dict[str, Body] = {
+        "contact_create": custom,
+        "contact_update": custom,
+        "resolve_one": _to_make(custom),
         "contacts_page": {"limit": 501},
         "contacts_search": {"contact_channels": [{"channel_ids": ["1"] * 1001}]},
         "contacts_write_many": {"contacts": [{}] * 1001},

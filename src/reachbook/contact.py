@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 from msgspec import UNSET, Struct, UnsetType, field
 from msgspec.structs import asdict
 from msgspec.structs import replace as with_fields
@@ -12,6 +13,7 @@ from reachbook.address import Address, ChannelType
 from reachbook.contact_channel import Wanted
 from reachbook.errors import Reason, Refusal
 from reachbook.reach import (
+    MAX_CHANNELS,
     ContactChannel,
     Named,
     Reach,
@@ -20,9 +22,11 @@ from reachbook.reach import (
     matching,
     moment,
     primary,
+    too_many_channels,
 )
 
 MAX_TAGS = 5
+MAX_CUSTOM_BYTES = 64 * 1024
 NOT_STORED = 0
 
 PHONE = ChannelType("phone")
@@ -33,8 +37,8 @@ class Contact(Reach, frozen=True):
     """A contact as the store keeps it: its page of the book, and what is known of the person.
 
     `created`, `updated`, `deleted` and `erased` are microseconds since the epoch. `custom` is the
-    JSON object of the team's own fields, `tags` the ids of at most five tags; `external_id` is
-    unique in a team.
+    JSON object of the team's own fields, at most `MAX_CUSTOM_BYTES` as compact UTF-8 JSON; `tags`
+    are the ids of at most five tags; `external_id` is unique in a team.
     """
 
     created: int
@@ -76,12 +80,18 @@ def create(team_id: int, uuid: str, wanted: WantedContact, now: int) -> Contact:
     empty = Contact(
         team_id=team_id, id=NOT_STORED, uuid=uuid, rev=0, updated=now - 1, channels=(), created=now
     )
-    filled = with_fields(empty, channels=_with_wanted(empty, wanted, now).channels)
-    return with_fields(filled, rev=1, updated=now, **_supplied(wanted))
+    channels = _with_wanted(empty, wanted, now).channels
+    after = with_fields(empty, channels=channels, rev=1, updated=now, **_supplied(wanted))
+    _check_bounds(empty, after)
+    return after
 
 
 def update(contact: Contact | None, wanted: WantedContact, now: int, *, overwrite: bool) -> Contact:
-    """What is supplied is set; `custom` is merged, or replaced when `overwrite`."""
+    """What is supplied is set; `custom` is merged, or replaced when `overwrite`.
+
+    A contact that is over a bound already, as an older release allowed, can change in any way that
+    does not make it bigger.
+    """
     if contact is None:
         for channel in _all_wanted(wanted):
             addresses.certain(channel.address)
@@ -93,6 +103,7 @@ def update(contact: Contact | None, wanted: WantedContact, now: int, *, overwrit
     after = with_fields(known, channels=channels, **supplied)
     if after == known:
         return known
+    _check_bounds(known, after)
     return with_fields(after, rev=known.rev + 1, updated=moment(known, now))
 
 
@@ -135,6 +146,27 @@ def erased(uuid: str) -> Refusal:
     return Refusal(Reason.ERASED, f"Contact {uuid} was erased; nothing of it is kept but this.")
 
 
+def _check_bounds(before: Contact, after: Contact) -> None:
+    """Raises `too_many` if a change makes a contact bigger than it may be."""
+    count = len(after.channels)
+    if count > max(MAX_CHANNELS, len(before.channels)):
+        raise too_many_channels(count)
+    if after.custom is before.custom:
+        return
+    size = _custom_bytes(after)
+    if size > MAX_CUSTOM_BYTES and size > _custom_bytes(before):
+        raise Refusal(
+            Reason.TOO_MANY,
+            f"custom: a contact has at most {MAX_CUSTOM_BYTES} bytes of it as compact JSON; "
+            f"this change would leave it with {size}.",
+            fields={"custom": f"more than {MAX_CUSTOM_BYTES} bytes"},
+        )
+
+
+def _custom_bytes(contact: Contact) -> int:
+    return len(msgspec.json.encode(contact.custom))
+
+
 def _supplied(wanted: WantedContact) -> dict[str, object]:
     apart = {"channels", "phone", "email"}
     return {
@@ -167,10 +199,12 @@ def _with_wanted(contact: Contact, wanted: WantedContact, now: int) -> Reach:
         elif view is None and current is not None:
             gone.append(current)
             reach = _without(reach, current, now)
-    for channel in wanted.channels:
-        if not any(has_address(one, channel.address) for one in gone):
-            reach = _at_once(contact, contact_channel.add(reach, channel, now))
-    return reach
+    remaining = (
+        channel
+        for channel in wanted.channels
+        if not any(has_address(removed, channel.address) for removed in gone)
+    )
+    return _at_once(contact, contact_channel.add_all(reach, remaining, now))
 
 
 def _lists(wanted: WantedContact, channel: ContactChannel) -> bool:
@@ -185,9 +219,9 @@ def _with_view(reach: Reach, kind: ChannelType, view: Address, now: int, *, besi
     current = primary(matching(reach, Named(kind)))
     held = matching(reach, Named(kind, view))
     if current is None:
-        return _at_once(reach, contact_channel.add(reach, Wanted(view), now))
+        return _at_once(reach, contact_channel.add_all(reach, [Wanted(view)], now))
     if beside and not held:
-        *others, added = contact_channel.add(reach, Wanted(view), now).channels
+        *others, added = contact_channel.add_all(reach, [Wanted(view)], now).channels
         first = with_fields(added, made_primary=reach.rev + 1)
         return with_fields(reach, channels=(*others, first))
     if held and held[0] is not current:

@@ -6,7 +6,8 @@ refusal. A rule that finds nothing to do returns the very `Reach` it was given.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections import defaultdict
+from collections.abc import Collection, Iterable
 from enum import StrEnum
 from typing import TypeVar
 
@@ -17,6 +18,7 @@ from reachbook import address as addresses
 from reachbook.address import Address
 from reachbook.errors import Reason, Refusal
 from reachbook.reach import (
+    MAX_CHANNELS,
     NOT_NUMBERED,
     Consent,
     ContactChannel,
@@ -30,7 +32,9 @@ from reachbook.reach import (
     moment,
     no_channel,
     pick,
+    precedence,
     primary,
+    too_many_channels,
 )
 
 Value = TypeVar("Value")
@@ -67,15 +71,46 @@ class Patch(Struct, frozen=True):
 
 
 def add(reach: Reach | None, wanted: Wanted, now: int) -> Reach:
-    """POST: the contact has the address and the supplied fields, whatever it had before."""
-    held = _same_address(reach, wanted) if reach else None
-    if held is None:
+    """POST: the contact has the address and the supplied fields, whatever it had before.
+
+    Raises `too_many` if the contact has `MAX_CHANNELS` already and the address is not among them.
+    """
+    if reach is None:
         addresses.certain(wanted.address)
     known = found(reach)
-    at = moment(known, now)
-    if held is not None:
-        return _changed(known, held, _with_supplied(held, wanted), at)
-    return _with_channels(known, (*known.channels, _new(wanted, at)), at)
+    after = add_all(known, [wanted], now)
+    if len(after.channels) > max(MAX_CHANNELS, len(known.channels)):
+        raise too_many_channels(len(after.channels), field="channel_id")
+    return after
+
+
+def add_all(reach: Reach, wanted: Iterable[Wanted], now: int) -> Reach:
+    """Adds several channels in one change, as `add` does each of them.
+
+    Channels are looked up by identity, so the time is linear in the number of channels. The caller
+    must check `MAX_CHANNELS`: it may remove channels in the same change.
+    """
+    at = moment(reach, now)
+    channels = list(reach.channels)
+    places: defaultdict[tuple[str, str], list[int]] = defaultdict(list)
+    for place, channel in enumerate(channels):
+        places[_identity(channel)].append(place)
+    changed = False
+    for each in wanted:
+        same = places[each.address.channel_type, each.address.identity]
+        if not same:
+            addresses.certain(each.address)
+            same.append(len(channels))
+            channels.append(_new(each, at))
+            changed = True
+            continue
+        # A database written by an older release can hold one address under several scopes.
+        place = min(same, key=lambda index: precedence(channels[index]))
+        after = _with_supplied(channels[place], each)
+        if after != channels[place]:
+            channels[place] = with_fields(after, updated=at)
+            changed = True
+    return _with_channels(reach, tuple(channels), at) if changed else reach
 
 
 def replace(reach: Reach | None, wanted: Wanted, named: Named, now: int) -> Reach:

@@ -11,6 +11,7 @@ from msgspec import Struct
 from reachbook.address import Address, ChannelType
 from reachbook.errors import Reason, Refusal
 
+MAX_CHANNELS = 500
 MICROSECOND = 1
 NOT_NUMBERED = 0
 
@@ -129,15 +130,20 @@ def by_number(reach: Reach | None, number: int) -> ContactChannel:
 
 def primary(channels: Sequence[ContactChannel]) -> ContactChannel | None:
     """Of channels of one type, the one last made primary, else the oldest."""
-    return min(
-        channels, key=lambda one: (-(one.made_primary or 0), one.created, one.id), default=None
-    )
+    return min(channels, key=precedence, default=None)
+
+
+def precedence(channel: ContactChannel) -> tuple[int, int, int]:
+    """The sort key of channels of one type; the primary channel has the lowest."""
+    return -(channel.made_primary or 0), channel.created, channel.id
 
 
 def primaries(reach: Reach) -> list[ContactChannel]:
-    """The primary channel of each type."""
-    types = dict.fromkeys(one.channel_type for one in reach.channels)
-    return [pick(reach, Named(channel_type)) for channel_type in types]
+    """The primary channel of each type, found in one pass."""
+    by_type: dict[ChannelType, list[ContactChannel]] = {}
+    for channel in reach.channels:
+        by_type.setdefault(channel.channel_type, []).append(channel)
+    return [min(channels, key=precedence) for channels in by_type.values()]
 
 
 def no_channel(named: Named) -> Refusal:
@@ -147,6 +153,16 @@ def no_channel(named: Named) -> Refusal:
         Reason.NO_CHANNEL,
         f"The contact has no {named.channel_type} channel{which}; "
         "list its channels to see what it has.",
+    )
+
+
+def too_many_channels(count: int, *, field: str = "contact_channels") -> Refusal:
+    """Returns the refusal of a change that would leave a contact with `count` channels."""
+    return Refusal(
+        Reason.TOO_MANY,
+        f"{field}: a contact has at most {MAX_CHANNELS} channels; "
+        f"this change would leave it with {count}.",
+        fields={field: f"more than {MAX_CHANNELS} channels"},
     )
 
 

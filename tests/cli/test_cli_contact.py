@@ -238,6 +238,19 @@ def test_the_export_is_one_json_document(housed: Home) -> None:
     assert [one["kind"] for one in plain["events"]] == ["contact_created"]
 
 
+def test_a_contact_has_at_most_500_channels(bobs: Home) -> None:
+    channels = [f"--channel=telegram=someone-{number}" for number in range(500)]
+    create(bobs, "--uuid", ALICE, *channels).succeeded()
+
+    said = [
+        create(bobs, *channels, "--channel", "phone=15105553344").refusal(),
+        bobs.run("channel", "add", ALICE, "+15105553344").refusal(),
+    ]
+
+    assert all("at most 500 channels" in one for one in said)
+    assert bobs.json("contact", "show", ALICE)["rev"] == 1
+
+
 def test_who_is_erased_is_gone(housed: Home) -> None:
     create(housed, "--uuid", ALICE, "--channel", "phone=15105553344").succeeded()
 

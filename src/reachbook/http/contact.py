@@ -36,7 +36,12 @@ DELETED = "contact deleted"
     ),
     gives=CONTACT,
     tagged=True,
-    refuses=(*BAD_NEW_ADDRESS, Reason.ADDRESS_TAKEN, Reason.EXTERNAL_ID_TAKEN),
+    refuses=(
+        *BAD_NEW_ADDRESS,
+        Reason.TOO_MANY,
+        Reason.ADDRESS_TAKEN,
+        Reason.EXTERNAL_ID_TAKEN,
+    ),
     parameters=(ON_CONFLICT,),
 )
 async def create(request: Request) -> Answer:
@@ -64,6 +69,7 @@ async def get(request: Request) -> Answer:
     refuses=(
         *NO_CONTACT,
         *BAD_NEW_ADDRESS,
+        Reason.TOO_MANY,
         Reason.ADDRESS_TAKEN,
         Reason.EXTERNAL_ID_TAKEN,
         Reason.STALE_REVISION,

@@ -54,7 +54,7 @@ IN_THE_WAY = (Reason.ADDRESS_TAKEN, Reason.STALE_REVISION)
     takes=Takes(ChannelRequest, {"email": ADD_EMAIL, "phone": ADD_PHONE}),
     gives=CHANNELS,
     tagged=True,
-    refuses=(*NO_CONTACT, *BAD_NEW_ADDRESS, *IN_THE_WAY),
+    refuses=(*NO_CONTACT, *BAD_NEW_ADDRESS, Reason.TOO_MANY, *IN_THE_WAY),
     parameters=(ON_CONFLICT,),
 )
 async def add(request: Request) -> Answer:

@@ -46,7 +46,7 @@ TAKEN = (Reason.ADDRESS_TAKEN, Reason.EXTERNAL_ID_TAKEN)
         (own.ResolvedBody,),
         {"found": examples.FOUND, "explained": examples.EXPLAINED, "nobody": examples.NOBODY},
     ),
-    refuses=(*BAD_NEW_ADDRESS, Reason.UNKNOWN_NAME, *TAKEN),
+    refuses=(*BAD_NEW_ADDRESS, Reason.TOO_MANY, Reason.UNKNOWN_NAME, *TAKEN),
     parameters=(EXPLAIN, ON_CONFLICT),
     query=ResolveQuery,
     may_write=True,

@@ -162,9 +162,12 @@ class Store:
             keep = commit.keep
             if kept := await self.kept_answer(after.team_id, keep.key, keep.expired_before):
                 return kept
+        released = _released(commit)
         for channel in after.channels:
             owner = await self._owner(after.team_id, channel)
-            if owner and owner.owner_uuid != after.uuid and not _makes_way(commit, owner):
+            if owner is None or owner.owner_uuid == after.uuid:
+                continue
+            if owner.channel is None or owner.channel.id not in released:
                 return owner
         if isinstance(after, Contact) and after.external_id is not None:
             rows = await self.engine.read(
@@ -294,8 +297,10 @@ class Store:
         await self.engine.close()
 
 
-def _makes_way(commit: Commit, owner: Taken) -> bool:
-    """Whether the commit itself takes the address from its owner."""
-    taken = owner.channel
-    removed = [commits.writes(commit, one).removed for one in commit.changes[1:]]
-    return taken is not None and any(taken.id in ids for ids in removed)
+def _released(commit: Commit) -> set[int]:
+    """Returns the ids of the channels that the commit itself takes from other contacts."""
+    released: set[int] = set()
+    for change in commit.changes[1:]:
+        before = change.before.channels if change.before else ()
+        released |= {one.id for one in before} - {one.id for one in change.after.channels}
+    return released

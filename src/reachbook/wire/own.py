@@ -25,7 +25,14 @@ from reachbook.wire.answer import (
     Tag,
     Uuid,
 )
-from reachbook.wire.request import ChannelRequest, ContactRequest, Text, Typed, contact_of
+from reachbook.wire.request import (
+    MAX_LISTED_CHANNELS,
+    ChannelRequest,
+    ContactRequest,
+    Text,
+    Typed,
+    contact_of,
+)
 
 MAX_BATCH = 1000
 
@@ -61,13 +68,16 @@ class StrictTag(Tag, forbid_unknown_fields=True):
     """A tag of a contact to make, likewise."""
 
 
+StrictChannels = Annotated[
+    list[StrictChannel], Meta(extra_json_schema={"maxItems": MAX_LISTED_CHANNELS})
+]
 StrictTags = Annotated[list[StrictTag], Meta(extra_json_schema={"maxItems": MAX_TAGS})]
 
 
 class NewContact(ContactRequest, forbid_unknown_fields=True):
     """The contact to make when nobody owns the address, without keys that we do not know."""
 
-    contact_channels: list[StrictChannel] | None = None  # type: ignore[assignment]
+    contact_channels: StrictChannels | None = None  # type: ignore[assignment]
     tags: StrictTags | UnsetType | None = UNSET  # type: ignore[assignment]
 
 
@@ -145,14 +155,15 @@ class BatchBody(Struct):
 
 def known_channel(reach: Reach, one: ContactChannel) -> KnownChannel:
     """A channel of a contact as it stands."""
-    return told_channel(reach.team_id, reach.uuid, one, primary=one in primaries(reach))
+    return told_channel(reach.team_id, reach.uuid, one, primary=one.id in _primary_ids(reach))
 
 
 def known_channels(reach: Reach) -> list[KnownChannel]:
     """The contact's whole list, oldest first."""
-    first = primaries(reach)
+    first = _primary_ids(reach)
     return [
-        told_channel(reach.team_id, reach.uuid, one, primary=one in first) for one in reach.channels
+        told_channel(reach.team_id, reach.uuid, one, primary=one.id in first)
+        for one in reach.channels
     ]
 
 
@@ -250,6 +261,10 @@ def _rule(address: addresses.Address, owned: ContactChannel | None) -> str:
     if owned.channel_id == address.channel_id:
         return "the same address"
     return explain.joined(address, owned.channel_id)
+
+
+def _primary_ids(reach: Reach) -> set[int]:
+    return {one.id for one in primaries(reach)}
 
 
 def _text(field: str, value: str | UnsetType | None) -> str | UnsetType:

@@ -17,9 +17,14 @@ from reachbook.address import Address
 from reachbook.contact import WantedContact
 from reachbook.contact_channel import Wanted
 from reachbook.errors import Reason, Refusal, shortened
-from reachbook.reach import Named
+from reachbook.reach import MAX_CHANNELS, Named
 from reachbook.wire.answer import ChannelType, Tag
 from reachbook.wire.query import MOST_CHARACTERS_SAID, Options, unknown_name
+
+MAX_LISTED_CHANNELS = 2 * MAX_CHANNELS
+"""How many entries `contact_channels` may have. It can name one address several times, and a
+contact that is over `MAX_CHANNELS` must be accepted as it was sent. More is refused before any
+address is read: that is the expensive part."""
 
 _NO_CONTROL_CHARACTERS = r"^[^\u0000-\u001f\u007f-\u009f]*$"
 
@@ -53,6 +58,7 @@ _MISSING = re.compile(r"missing required field `([^`]*)`")
 _UNKNOWN = re.compile(r"unknown field `([^`]*)`")
 MAX_DEPTH = 32
 _NO_ONE = -1
+_CHECKED = (str, list, dict)  # the kinds of JSON that can hold a NUL, or more of the depth
 
 
 class ChannelRequest(Struct):
@@ -64,10 +70,15 @@ class ChannelRequest(Struct):
     info_channel: Text | UnsetType | None = UNSET
 
 
+Channels = Annotated[
+    list[ChannelRequest], Meta(extra_json_schema={"maxItems": MAX_LISTED_CHANNELS})
+]
+
+
 class ContactRequest(Struct):
     """The body of POST /v2/contact and PUT /v2/contact/{contactID}."""
 
-    contact_channels: list[ChannelRequest] | None = None
+    contact_channels: Channels | None = None
     phone: str | UnsetType | None = UNSET
     email: str | UnsetType | None = UNSET
     first: Text | UnsetType | None = UNSET
@@ -213,6 +224,14 @@ def _wanted(request: ChannelRequest, region: str | None) -> Wanted:
 
 
 def _wanted_channels(request: ContactRequest, region: str | None) -> Iterator[Wanted]:
+    count = len(request.contact_channels or ())
+    if count > MAX_LISTED_CHANNELS:
+        raise Refusal(
+            Reason.TOO_MANY,
+            f"contact_channels: a contact has at most {MAX_CHANNELS} channels, and a request lists "
+            f"at most {MAX_LISTED_CHANNELS}; this one lists {count}.",
+            fields={"contact_channels": f"more than {MAX_LISTED_CHANNELS} entries"},
+        )
     for index, one in enumerate(request.contact_channels or ()):
         fields = ChannelRequest.__struct_fields__
         with blaming({field: f"contact_channels[{index}].{field}" for field in fields}):
@@ -255,7 +274,8 @@ def _judge_custom(value: object, left: int) -> None:
     if isinstance(value, dict):
         value = [*value.keys(), *value.values()]
     for one in value if isinstance(value, list) else ():
-        _judge_custom(one, left - 1)
+        if isinstance(one, _CHECKED) or left == 1:
+            _judge_custom(one, left - 1)
 
 
 @contextmanager
