@@ -33,6 +33,7 @@ ITS_TEAM = "WHERE team_id = {team}"
 THIS = "WHERE team_id = {team} AND id = {contact}"
 ITS_CHANNEL = "WHERE team_id = {team} AND id = {channel}"
 ITS_EVENT = "WHERE team_id = {team} AND contact_id = {contact} AND contact_rev"
+A_ZERO = """replace(after, '"custom":{{}}', '"custom":{{"size":0}}')"""
 
 
 class Fault(NamedTuple):
@@ -94,6 +95,13 @@ FAULTS = {
     ),
     "a field that no event tells of": Fault(
         Kind.REPLAY, [f"UPDATE contact SET first = 'Mallory' {THIS}"]
+    ),
+    "a custom field of another JSON type than its events tell": Fault(
+        Kind.REPLAY,
+        [
+            f"UPDATE event SET after = {A_ZERO} {ITS_EVENT} = 1",
+            f"UPDATE contact SET custom = '{{{{\"size\":false}}}}' {THIS}",
+        ],
     ),
     "a handle that no event tells of": Fault(
         Kind.REPLAY, [f"UPDATE contact_channel SET channel_handle = 'Mallory' {ITS_CHANNEL}"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
+import msgspec
 import pytest
 from msgspec import UNSET
 from msgspec.structs import replace as with_fields
@@ -128,7 +129,35 @@ def test_too_many_tags_are_counted() -> None:
     assert list(no.fields) == ["tags"]
 
 
-# ── bounds ────────────────────────────────────────────────────────────────────────────────────
+# ── bounds, and what is the same ─────────────────────────────────────────────────────────────
+
+WRITTEN = ["0", "0.0", "-0.0", "false", "1", "1.0", "true", "null", '""', "[]", "{}", '"0"', "2"]
+
+
+@pytest.mark.parametrize("form", ["{}", '{{"a":{}}}', "[[{}]]", '{{"a":[1,{{"b":{}}}]}}'])
+def test_values_are_the_same_if_they_are_written_alike(form: str) -> None:
+    for one in WRITTEN:
+        for other in WRITTEN:
+            pair = (msgspec.json.decode(form.format(text)) for text in (one, other))
+            assert contact.same_json(*pair) is (one == other), (one, other)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ('{"a":1,"b":2}', '{"b":2,"a":1}', True),
+        ('[{"a":1,"b":[{"c":1,"d":2}]}]', '[{"b":[{"d":2,"c":1}],"a":1}]', True),
+        ("[1,2]", "[2,1]", False),
+        ('{"a":1}', '{"a":1,"b":null}', False),
+        ("1e2", "100.0", True),
+        ("100", "1e2", False),
+        ("18446744073709551616", "1.8446744073709552e19", False),
+    ],
+)
+def test_the_order_of_keys_and_the_spelling_of_a_number_do_not_count(
+    one: str, other: str, *, same: bool
+) -> None:
+    assert contact.same_json(msgspec.json.decode(one), msgspec.json.decode(other)) is same
 
 
 def many(count: int, kinds: int = 1) -> WantedContact:

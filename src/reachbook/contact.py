@@ -89,7 +89,8 @@ def create(team_id: int, uuid: str, wanted: WantedContact, now: int) -> Contact:
 def update(contact: Contact | None, wanted: WantedContact, now: int, *, overwrite: bool) -> Contact:
     """What is supplied is set; `custom` is merged, or replaced when `overwrite`.
 
-    A contact that is over a bound already, as an older release allowed, can change in any way that
+    `custom` is kept as it is if only the order of its keys differs: JSON objects are unordered. A
+    contact that is over a bound already, as an older release allowed, can change in any way that
     does not make it bigger.
     """
     if contact is None:
@@ -99,9 +100,11 @@ def update(contact: Contact | None, wanted: WantedContact, now: int, *, overwrit
     supplied = _supplied(wanted)
     if "custom" in supplied and not overwrite and wanted.custom is not UNSET:
         supplied["custom"] = {**known.custom, **wanted.custom}
+    if same_json(supplied.get("custom"), known.custom):
+        del supplied["custom"]
     channels = _with_wanted(known, wanted, now).channels
     after = with_fields(known, channels=channels, **supplied)
-    if after == known:
+    if after == known and after.custom is known.custom:
         return known
     _check_bounds(known, after)
     return with_fields(after, rev=known.rev + 1, updated=moment(known, now))
@@ -130,6 +133,16 @@ def erase(contact: Contact | None, now: int) -> Contact:
         deleted=known.deleted or at,
         erased=at,
     )
+
+
+def same_json(left: object, right: object) -> bool:
+    """Returns whether two values are written as the same JSON, but for the order of keys.
+
+    Python's `==` is not enough: to it 0, 0.0 and False are equal, also inside lists and objects.
+    """
+    if left is right:
+        return True
+    return left == right and _sorted_json(left) == _sorted_json(right)
 
 
 def too_many_tags(count: int) -> Refusal:
@@ -165,6 +178,10 @@ def _check_bounds(before: Contact, after: Contact) -> None:
 
 def _custom_bytes(contact: Contact) -> int:
     return len(msgspec.json.encode(contact.custom))
+
+
+def _sorted_json(value: object) -> bytes:
+    return msgspec.json.encode(value, order="sorted")
 
 
 def _supplied(wanted: WantedContact) -> dict[str, object]:

@@ -12,7 +12,7 @@ import msgspec
 from msgspec import UNSET, Struct, UnsetType
 from msgspec.structs import asdict
 
-from reachbook.contact import Contact
+from reachbook.contact import Contact, same_json
 from reachbook.reach import ContactChannel, Reach, primaries
 
 Channels = dict[int, tuple[ContactChannel, bool]]  # by id, with whether it is the primary one
@@ -81,7 +81,11 @@ def told(one: Change) -> tuple[str | None, str | None]:
     now: dict[str, object] = {"channels": _differing(new, old)}
     if isinstance(after, Contact):
         known = fields(before) if isinstance(before, Contact) else {}
-        touched = {key: value for key, value in fields(after).items() if known.get(key) != value}
+        touched = {
+            key: value
+            for key, value in fields(after).items()
+            if not same_json(known.get(key), value)
+        }
         was |= {key: known[key] for key in touched if key in known}
         now |= touched
     return (_text(was) if before else None), _text(now)

@@ -1,9 +1,10 @@
-"""The bounds of a contact, through every request that writes it."""
+"""The bounds of a contact, through every request that writes it, and how its JSON is compared."""
 
 from __future__ import annotations
 
 import json
 import time
+from collections.abc import Callable
 from typing import Any
 
 import httpx
@@ -221,6 +222,64 @@ async def test_custom_that_is_over_the_bound_can_change_and_not_grow(book: Book)
     assert refusal(answer) == TOO_MANY
     assert changed["custom"] == {"a": "x" * 69_000, "b": "z"}
     assert await rev(book, uuid) == 3
+
+
+# ── JSON is compared as JSON ─────────────────────────────────────────────────────────────────
+
+DIFFERENT = ["0", "false", "0.0", "1", "true", "1.0", "null", '"0"', "[]", "{}"]
+NESTED: dict[str, Callable[[str], str]] = {
+    "itself": lambda text: f'{{"a":{text}}}',
+    "in a list": lambda text: f'{{"a":[[{text}]]}}',
+    "in an object": lambda text: f'{{"a":{{"b":{{"c":{text}}}}}}}',
+}
+
+
+@pytest.mark.parametrize("where", NESTED)
+@pytest.mark.parametrize("overwrite", ["", "?overwrite=true"])
+async def test_a_value_of_another_json_type_is_a_change(
+    book: Book, where: str, overwrite: str
+) -> None:
+    """The revision moves, and the response, the next read and the event have the new value."""
+    path = f"/v2/contact/{await made(book)}"
+    texts = [NESTED[where](text) for text in DIFFERENT]
+    expected = 1
+    for text in [*texts, *texts[::-1][1:]]:
+        expected += 1
+        body = b'{"custom":%b}' % text.encode()
+        answer = await book.ask("PUT", f"{path}{overwrite}", body)
+        assert (answer.status_code, answer.json()["rev"]) == (200, expected), text
+        assert f'"custom":{text}' in answer.text
+        assert f'"custom":{text}' in (await book.ask("GET", path)).text
+        history = await book.ask("GET", f"{path.replace('/v2', '/x')}/history?limit=1")
+        [event] = json.loads(history.content, parse_float=str, parse_int=str)["events"]
+        assert event["after"]["custom"] == json.loads(text, parse_float=str, parse_int=str)
+        assert (await book.ask("PUT", f"{path}{overwrite}", body)).json()["rev"] == expected
+
+
+async def test_another_order_of_keys_is_no_change(book: Book) -> None:
+    """The stored order stays. The order of a list is a change."""
+    first, second = (
+        {"a": 1, "b": {"c": [1, {"d": 1, "e": 2}], "f": 2}},
+        '{"f":2,"c":[1,{"e":2,"d":1}]}',
+    )
+    uuid = await made(book, custom=first)
+
+    for overwrite in ("", "?overwrite=true"):
+        body = b'{"custom":{"b":%b,"a":1}}' % second.encode()
+        answer = await book.ask("PUT", f"/v2/contact/{uuid}{overwrite}", body)
+        assert answer.json()["rev"] == 1
+        assert list(answer.json()["custom"]) == ["a", "b"]
+    shorter = {"custom": {"b": {"c": [{"d": 1, "e": 2}, 1], "f": 2}}}
+    assert (await ok(book, "PUT", f"/v2/contact/{uuid}", shorter))[
+        "rev"
+    ] == 2  # lists have an order
+
+
+@pytest.mark.parametrize("number", ["1e400", "-1e400", "NaN", "Infinity"])
+async def test_nan_and_infinite_numbers_are_refused(book: Book, number: str) -> None:
+    answer = await book.ask("POST", "/v2/contact", b'{"custom":{"a":%b}}' % number.encode())
+
+    assert (answer.status_code, answer.json()["error"]) == (400, "bad_data")
 
 
 # ── time ─────────────────────────────────────────────────────────────────────────────────────

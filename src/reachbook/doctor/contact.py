@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from reachbook import address as addresses
 from reachbook import event
-from reachbook.contact import Contact
+from reachbook.contact import Contact, same_json
 from reachbook.doctor.finding import Finding, Kind, named
 from reachbook.doctor.reading import Dossier
 from reachbook.errors import Refusal
@@ -133,6 +133,8 @@ def _differing(contact: Contact, known: Contact) -> Iterator[str]:
         if there.get(number) != told.get(number):
             yield named(number)
     fields = event.fields(known)
-    yield from (name for name, value in event.fields(contact).items() if fields[name] != value)
+    yield from (
+        name for name, value in event.fields(contact).items() if not same_json(fields[name], value)
+    )
     if contact.updated != known.updated:
         yield "updated"
