@@ -89,8 +89,9 @@ async def _commit(seen: Row, new: tuple[Any, ...], now: int) -> None:
         connection.execute(sql["move_revision"], (*key, rev, now))
         connection.execute(sql["insert_channel"], (*key, *new))
         [[number]] = connection.execute(sql["numbers"], ("event", 1)).fetchall()
-        told = (TEAM_ID, number, contact_id, rev + 1, kind, before, after, actor, request_id, now)
+        told = (TEAM_ID, number, contact_id, rev + 1, kind, actor, request_id, now)
         connection.execute(sql["tell_event"], told)
+        connection.execute(sql["insert_event_body"], (TEAM_ID, number, before, after))
 
     await engine._writer.run(job)
 

@@ -17,9 +17,15 @@ CHANNEL = (
 )
 ANOTHER = "'15105550999'"
 EVENT = (
-    "INSERT INTO event (team_id, id, contact_id, contact_rev, kind, before, after, actor,"
-    " request_id, at) SELECT team_id, id + 900000, {}, {}, kind, before, after, actor,"
-    " request_id, at FROM event WHERE contact_id = {contact} AND contact_rev = 1"
+    "INSERT INTO event (team_id, id, contact_id, contact_rev, kind, actor, request_id, at)"
+    " SELECT team_id, id + 900000, {}, {}, kind, actor, request_id, at FROM event"
+    " WHERE contact_id = {contact} AND contact_rev = 1"
+)
+BODY = (
+    "INSERT INTO event_body (team_id, event_id, before, after)"
+    " SELECT b.team_id, b.event_id + 900000, b.before, b.after FROM event_body AS b"
+    " JOIN event AS e ON e.team_id = b.team_id AND e.id = b.event_id"
+    " WHERE e.contact_id = {contact} AND e.contact_rev = 1 AND e.id < 900000"
 )
 SECRET = (
     "INSERT INTO api_secret (team_id, secret_id, slot, sealed, label, representation, read_only,"
@@ -33,6 +39,7 @@ ITS_TEAM = "WHERE team_id = {team}"
 THIS = "WHERE team_id = {team} AND id = {contact}"
 ITS_CHANNEL = "WHERE team_id = {team} AND id = {channel}"
 ITS_EVENT = "WHERE team_id = {team} AND contact_id = {contact} AND contact_rev"
+BODY_OF = f"WHERE event_id = (SELECT id FROM event {ITS_EVENT}"
 A_ZERO = """replace(after, '"custom":{{}}', '"custom":{{"size":0}}')"""
 
 
@@ -61,7 +68,7 @@ FAULTS = {
     "a channel of a deleted contact": Fault(Kind.ORPHAN_CHANNEL, [channel_copy("{deleted}")]),
     "an event of no contact": Fault(
         Kind.ORPHAN_EVENT,
-        [EVENT.format("880002", "1", contact="{contact}")],
+        [EVENT.format("880002", "1", contact="{contact}"), BODY],
         mends=False,
     ),
     "rows of no team": Fault(Kind.NO_TEAM, [NO_TEAM], mends=False),
@@ -84,14 +91,24 @@ FAULTS = {
     ),
     "a revision told twice": Fault(
         Kind.REVISION,
-        ["DROP INDEX event_revision", EVENT.format("{contact}", "1", contact="{contact}")],
+        ["DROP INDEX event_revision", EVENT.format("{contact}", "1", contact="{contact}"), BODY],
         mends=False,
     ),
     "a revision without its event": Fault(
         Kind.MISSING_EVENT, [f"UPDATE contact SET rev = rev + 1 {THIS}"], mends=False
     ),
     "a missing event": Fault(
-        Kind.MISSING_EVENT, [f"DELETE FROM event {ITS_EVENT} = 2"], mends=False
+        Kind.MISSING_EVENT,
+        [f"DELETE FROM event_body {BODY_OF} = 2)", f"DELETE FROM event {ITS_EVENT} = 2"],
+        mends=False,
+    ),
+    "an event without its body": Fault(
+        Kind.MISSING_EVENT, [f"DELETE FROM event_body {BODY_OF} = 2)"], mends=False
+    ),
+    "a body of no event": Fault(
+        Kind.ORPHAN_EVENT,
+        ["INSERT INTO event_body (team_id, event_id, after) VALUES ({team}, 880003, '{{}}')"],
+        mends=False,
     ),
     "a field that no event tells of": Fault(
         Kind.REPLAY, [f"UPDATE contact SET first = 'Mallory' {THIS}"]
@@ -99,7 +116,7 @@ FAULTS = {
     "a custom field of another JSON type than its events tell": Fault(
         Kind.REPLAY,
         [
-            f"UPDATE event SET after = {A_ZERO} {ITS_EVENT} = 1",
+            f"UPDATE event_body SET after = {A_ZERO} {BODY_OF} = 1)",
             f"UPDATE contact SET custom = '{{{{\"size\":false}}}}' {THIS}",
         ],
     ),
@@ -124,7 +141,7 @@ FAULTS = {
         Kind.BAD_JSON, [f"UPDATE contact SET custom = '{{{{', tags = '[1.5]' {THIS}"]
     ),
     "an event that is not JSON": Fault(
-        Kind.BAD_JSON, [f"UPDATE event SET after = '[]' {ITS_EVENT} = 2"], mends=False
+        Kind.BAD_JSON, [f"UPDATE event_body SET after = '[]' {BODY_OF} = 2)"], mends=False
     ),
     "a contact updated before it was created": Fault(
         Kind.TIMES, [f"UPDATE contact SET updated = created - 1 {THIS}"]

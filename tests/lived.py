@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from asks import ok
 from cast import Book
+from reachbook.contact import Contact
+from reachbook.credential import TeamId
+from reachbook.reach import Reach
+from tables import beside
 
 ONE, TWO, EMAIL = "15105553344", "14155551234", "alice@example.com"
 
@@ -33,3 +38,37 @@ async def told_of_alice(book: Book) -> str:
         book.clock.forward(1)
         await ok(book, method, f"/v2/contact/{uuid}{path}", change)
     return uuid
+
+
+async def plant_events(book: Book, uuid: str, count: int, *, custom_bytes: int = 0) -> None:
+    """Give a contact so many more revisions; see `plant`."""
+    seen = await book.store.read(Contact, TeamId(book.bob.team.team_id), uuid)
+    assert seen
+    await plant(book.database, seen, count, custom_bytes)
+
+
+async def plant(database: str, seen: Reach, count: int, custom_bytes: int) -> None:
+    """Give a contact so many more revisions, a microsecond apart, written beside the program.
+
+    Each of them replaces `custom` by an object of about `custom_bytes`, before and after.
+    """
+    number, first, last = 7_000_000 + seen.id * 200_000, seen.rev + 1, seen.rev + count
+    numbers = (
+        f"WITH RECURSIVE n (i) AS (SELECT {first} UNION ALL SELECT i + 1 FROM n WHERE i < {last})"
+    )
+    custom = json.dumps({"channels": [], "custom": {"a": "x" * custom_bytes}})
+    raw = beside(database)
+    await raw(
+        f"{numbers} INSERT INTO event"
+        " (team_id, id, contact_id, contact_rev, kind, actor, request_id, at)"
+        f" SELECT {seen.team_id}, {number} + i, {seen.id}, i, 'contact_updated', 'a', 'r',"
+        f" {seen.updated} + i FROM n"
+    )
+    await raw(
+        f"{numbers} INSERT INTO event_body (team_id, event_id, before, after)"
+        f" SELECT {seen.team_id}, {number} + i, '{custom}', '{custom}' FROM n"
+    )
+    await raw(
+        f"UPDATE contact SET rev = {last}, updated = {seen.updated + last}"
+        f" WHERE team_id = {seen.team_id} AND id = {seen.id}"
+    )

@@ -57,7 +57,8 @@ def test_it_works(store: Path, target: Path) -> None:
     assert (version >= 1, strays) == (True, 0)
     assert stat.S_IMODE(target.stat().st_mode) == 0o600
     assert [one.name for one in target.parent.glob("copy.db*")] == ["copy.db"]
-    for table in ("team", "api_secret", "contact", "contact_channel", "event", "sequence"):
+    tables = ("team", "api_secret", "contact", "contact_channel", "event", "event_body", "sequence")
+    for table in tables:
         rows = f"SELECT * FROM {table} ORDER BY 1, 2"
         assert query(target, rows) == query(store, rows) != []
 

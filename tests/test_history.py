@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+import time
+from collections.abc import Iterator
 from itertools import count
 
 import msgspec
@@ -107,3 +109,40 @@ def test_of_an_erased_contact_nothing_is_told() -> None:
 def test_what_cannot_be_read_is_said(text: str) -> None:
     with pytest.raises(msgspec.DecodeError):
         history.replay([(1, 10, None, text)])
+
+
+def test_an_event_costs_what_it_touches() -> None:
+    """Not what the contact has: it is folded in about the same time beside 500 channels as 5."""
+    [(made, first)] = lived(1, 1)
+    after = changed_often(made, 2_000)
+
+    def seconds(channels: int) -> float:
+        began = time.thread_time()
+        past = history.replay([with_channels(first, channels), *after])
+        took = time.thread_time() - began
+        assert (past.rev, len(past.channels)) == (2_001, channels)
+        return took
+
+    assert min(seconds(500) for _ in range(3)) < 3 * min(seconds(5) for _ in range(3)) + 0.01
+
+
+def changed_often(page: Reach, times: int) -> list[Row]:
+    """Events that rename a contact."""
+    names = (f'{{"channels":[],"first":"{number}"}}' for number in range(times))
+    return [
+        (page.rev + number, page.updated + number, '{"channels":[],"first":""}', name)
+        for number, name in enumerate(names, 1)
+    ]
+
+
+def with_channels(row: Row, count: int) -> Row:
+    """The event of a new contact, with so many channels."""
+    rev, at, before, _ = row
+    new = WantedContact(tuple(wanted(f"1510555{number:04}", "") for number in range(count)))
+    made = event.change(None, contacts.create(1, "an uuid", new, at))
+    [change] = numbered(Commit((made,), "a", "r"), 7, numbers()).changes
+    return (rev, at, before, event.told(change)[1])
+
+
+def numbers() -> Iterator[int]:
+    return count(1)

@@ -34,28 +34,52 @@ class Past(Struct, frozen=True):
 NOTHING = Past()
 
 
+class Replay(Struct):
+    """Folds a contact's events, which must be added in the order of their revisions.
+
+    An event costs time for what it touched, not for all that the contact has: the channels are
+    sorted only when `past` is asked for.
+    """
+
+    rev: int = 0
+    at: int = 0
+    channels: dict[int, ContactChannel] = field(default_factory=dict)
+    fields: dict[str, Any] = field(default_factory=dict)
+    erased: bool = False
+
+    def add(self, row: Row) -> None:
+        """Takes in the next event.
+
+        Raises `msgspec.DecodeError`, and changes nothing, if its texts cannot be read.
+        """
+        rev, at, before, after = row
+        if after is None or self.erased:
+            self.channels, self.fields, self.erased = {}, {}, True
+        else:
+            was, _ = _read(before) if before else ((), {})
+            now, fields = _read(after)
+            for channel in was:
+                self.channels.pop(channel.id, None)
+            self.channels.update((channel.id, channel) for channel in now)
+            self.fields.update(fields)
+        self.rev, self.at = rev, at
+
+    def past(self) -> Past:
+        """Returns the contact after the last event that was added."""
+        if self.erased:
+            return Past(self.rev, self.at, erased=True)
+        oldest_first = sorted(self.channels.values(), key=lambda each: (each.created, each.id))
+        return Past(self.rev, self.at, tuple(oldest_first), dict(self.fields))
+
+
 def replay(rows: Iterable[Row], *, rev: int | None = None, at: int | None = None) -> Past:
     """The contact after its last event, or as of a revision or a moment; rows in `rev` order."""
-    past = NOTHING
+    folded = Replay()
     for row in rows:
         if (rev is not None and row[0] > rev) or (at is not None and row[1] > at):
             break
-        past = step(past, row)
-    return past
-
-
-def step(past: Past, row: Row) -> Past:
-    """The contact after one more event; `msgspec.DecodeError` when its texts cannot be read."""
-    rev, at, before, after = row
-    if after is None or past.erased:
-        return Past(rev, at, erased=True)
-    was, _ = _read(before) if before else ((), {})
-    now, fields = _read(after)
-    gone = {one.id for one in was}
-    channels = {one.id: one for one in past.channels if one.id not in gone}
-    channels |= {one.id: one for one in now}
-    oldest_first = sorted(channels.values(), key=lambda one: (one.created, one.id))
-    return Past(rev, at, tuple(oldest_first), past.fields | fields)
+        folded.add(row)
+    return folded.past()
 
 
 def contact(past: Past, seen: Contact) -> Contact:

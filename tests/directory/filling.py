@@ -23,9 +23,10 @@ COLUMNS = {
         *("channel_handle", "info_channel", "created", "updated"),
     ),
     "event": (
-        *("team_id", "id", "contact_id", "contact_rev", "kind", "after", "actor", "request_id"),
+        *("team_id", "id", "contact_id", "contact_rev", "kind", "actor", "request_id"),
         *("at", "seq"),
     ),
+    "event_body": ("team_id", "event_id", "after"),
     "idempotency": ("team_id", "key", "request_hash", "status", "headers", "body", "created"),
     "idempotency_contact": ("team_id", "contact_uuid", "key"),
 }
@@ -61,7 +62,9 @@ def _row(table: str, n: int) -> Row:
     if table == "contact_channel":
         return (TEAM, n, n, "phone", phone(n), "", phone(n), "", "", at, at)
     if table == "event":
-        return (TEAM, n, n, 1, "contact_created", EVENT, "bench", "bench", at, n)
+        return (TEAM, n, n, 1, "contact_created", "bench", "bench", at, n)
+    if table == "event_body":
+        return (TEAM, n, EVENT)
     if table == "idempotency_contact":
         return (TEAM, uuid(n), f"key-{n}")
     return (TEAM, f"key-{n}", b"hash", 200, "[]", b"{}", at)

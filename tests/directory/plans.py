@@ -10,7 +10,9 @@ from typing import Any
 import apsw
 import asyncpg
 
-GROWING = frozenset({"contact", "contact_channel", "event", "idempotency", "idempotency_contact"})
+GROWING = frozenset(
+    {"contact", "contact_channel", "event", "event_body", "idempotency", "idempotency_contact"}
+)
 """The tables that grow with a team; of the others a team has a handful of rows."""
 
 TENANT = GROWING | {"team", "api_secret", "api_key"}

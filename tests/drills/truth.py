@@ -16,7 +16,11 @@ from reachbook.storage import door
 
 CONTACTS = "SELECT id, uuid, rev FROM contact"
 CHANNELS = "SELECT contact_id, id, channel_id FROM contact_channel"
-EVENTS = "SELECT contact_id, contact_rev, before, after FROM event ORDER BY contact_id, contact_rev"
+EVENTS = (
+    "SELECT contact_id, contact_rev, before, after FROM event AS e"
+    " LEFT JOIN event_body AS b ON b.team_id = e.team_id AND b.event_id = e.id"
+    " ORDER BY contact_id, contact_rev"
+)
 STATEMENTS = (CONTACTS, CHANNELS, EVENTS)
 
 Row = Sequence[Any]

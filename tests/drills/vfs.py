@@ -75,7 +75,8 @@ class Disk:
             for offset, data in pending:
                 if self._random.random() < got_round_to:
                     _apply(image.setdefault(path, bytearray()), offset, self._torn(data))
-        return {path: bytes(content) for path, content in image.items()}
+        # A file without a name is a temporary one of SQLite's: it does not survive.
+        return {path: bytes(content) for path, content in image.items() if path}
 
     def _torn(self, data: bytes | None) -> bytes | None:
         if data is None or len(data) <= SECTOR or self._random.random() < 0.9:

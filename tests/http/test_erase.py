@@ -31,7 +31,10 @@ MARKS = [
     "zz-old",
     "zz-request",
 ]
-TABLES = ("contact", "contact_channel", "event", "idempotency", "idempotency_contact")
+TABLES = (
+    *("contact", "contact_channel", "event", "event_body"),
+    *("idempotency", "idempotency_contact"),
+)
 WITHOUT_CONTACTS = {"team", "api_secret", "api_key"}
 PERSON = {
     "first": "zz-first",
@@ -114,6 +117,7 @@ async def test_it_works(book: Book, *, deleted_before: bool) -> None:
     assert await count(book, "idempotency_contact") == 0
     assert await count(book, "event") == events + 1
     assert (await count(book, "contact"), await count(book, "contact_channel")) == (1, 0)
+    assert await count(book, "event_body") == 0
 
 
 async def test_every_table_of_a_team_is_searched(book: Book) -> None:

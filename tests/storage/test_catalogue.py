@@ -192,7 +192,7 @@ async def test_a_planted_fault_of_the_schema_is_seen(raw: Raw, planted: str) -> 
 
 @pytest.mark.parametrize("text", STATEMENT_FAULTS)
 async def test_a_planted_fault_of_a_statement_is_seen(text: str) -> None:
-    tables = {"team", "contact", "contact_channel", "event"}
+    tables = {"team", "contact", "contact_channel", "event", "event_body"}
     bad = citus.CLOCKS_AND_DICE | {"setval"}
 
     [fault] = citus.statement_faults({"planted": text}, tables, bad)
@@ -202,7 +202,7 @@ async def test_a_planted_fault_of_a_statement_is_seen(text: str) -> None:
 
 @pytest.mark.parametrize("text", CLEAN)
 def test_a_clean_statement_has_no_fault(text: str) -> None:
-    tables = {"team", "contact", "contact_channel", "event"}
+    tables = {"team", "contact", "contact_channel", "event", "event_body"}
 
     assert citus.statement_faults({"clean": text}, tables, citus.CLOCKS_AND_DICE) == []
 

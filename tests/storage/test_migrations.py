@@ -104,6 +104,54 @@ def test_the_steps_are_numbered_without_gaps_and_alike() -> None:
     assert [one.version for one in steps["sqlite"]] == list(range(1, len(steps["sqlite"]) + 1))
 
 
+BEFORE_BODIES = 3
+OLD_ROWS = [
+    "INSERT INTO team (team_id, name, created) VALUES (1, 'a', 1)",
+    (
+        "INSERT INTO contact (team_id, id, uuid, rev, updated, created, first, last, display_name,"
+        " avatar, is_opted_out, custom, tags)"
+        " VALUES (1, 1, 'u', 3, 1, 1, '', '', '', '', {no}, '{{}}', '[]')"
+    ),
+    *(
+        "INSERT INTO event (team_id, id, contact_id, contact_rev, kind, before, after, actor,"
+        f" request_id, at, seq) VALUES (1, {id_}, 1, {rev}, 'k', {values}, 'a', 'r', 1, {seq})"
+        for id_, rev, values, seq in [
+            (11, 1, "NULL, 'made'", 1),
+            (12, 2, "'was', 'is'", "NULL"),
+            (13, 3, "NULL, NULL", "NULL"),
+        ]
+    ),
+]
+
+
+async def test_the_values_of_events_move_to_their_own_table(
+    empty: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those of a new contact's event, of any other, and none of an erased one."""
+    every, raw = migrations.steps, beside(empty)
+
+    def older(engine: str, *, after: int = 0) -> list[Step]:
+        return [step for step in every(engine, after=after) if step.version <= BEFORE_BODIES]
+
+    monkeypatch.setattr(migrations, "steps", older)
+    await migrate(empty)
+    for statement in OLD_ROWS:
+        await raw(statement.format(no="0" if empty.startswith("sqlite") else "false"))
+    monkeypatch.undo()
+
+    await migrate(empty)
+
+    assert await raw("SELECT event_id, before, after FROM event_body ORDER BY event_id") == [
+        (11, None, "made"),
+        (12, "was", "is"),
+    ]
+    assert await raw("SELECT id, contact_rev, seq FROM event ORDER BY id") == [
+        (11, 1, 1),
+        (12, 2, None),
+        (13, 3, None),
+    ]
+
+
 async def catalogue_of(database: str) -> dict[str, catalogue.Table]:
     raw = beside(database)
     of = catalogue.of_sqlite if database.startswith("sqlite") else catalogue.of_postgres

@@ -41,5 +41,7 @@ async def _team(store: Store, team_id: int, keys: tuple[bytes, ...]) -> AsyncIte
             still = await settled(store, team_id, one.number)
             for finding in judge(still) if still else []:
                 yield finding
+    async for finding in team.bodies(store, team_id):
+        yield finding
     async for finding in team.feed(store, team_id):
         yield finding

@@ -27,7 +27,7 @@ def judge(one: Dossier) -> list[Finding]:
         faults += _of_nobody(one)
     else:
         faults += _of_contact(one, one.contact)
-    mendable = one.contact is None or one.told.is_whole
+    mendable = one.contact is None or one.is_whole
     return [
         Finding(
             kind,
@@ -112,12 +112,14 @@ def _of_events(one: Dossier, contact: Contact) -> Iterator[Fault]:
             yield Kind.MISSING_EVENT, f"no event tells of {which}", None
     for rev in told.twice[:MOST_NAMED]:
         yield Kind.REVISION, f"two events tell of revision {rev}", None
+    for rev in one.lost[:MOST_NAMED]:
+        yield Kind.MISSING_EVENT, f"the event of revision {rev} has no body", None
     for rev in told.unread[:MOST_NAMED]:
         yield Kind.BAD_JSON, f"the event of revision {rev} is not the JSON it should be", None
     if contact.rev < told.last:
         what = f"the contact is at revision {contact.rev}, and its events go up to {told.last}"
         yield Kind.REVISION, what, f"go on from revision {told.last}"
-    elif contact.rev == told.last and told.is_whole and one.known and not told.past.erased:
+    elif contact.rev == told.last and one.is_whole and one.known and not told.replay.erased:
         differing = [name for name in _differing(contact, one.known) if name not in one.bad_columns]
         if differing:
             repair = "tell what stands, in an event"

@@ -17,9 +17,10 @@ from msgspec.structs import replace
 
 from reachbook import history
 from reachbook.contact import Contact
-from reachbook.history import NOTHING, Past
+from reachbook.history import Past, Replay
 from reachbook.reach import ContactChannel
 from reachbook.storage import Store
+from reachbook.storage.directory import PAGE_BYTES
 from reachbook.storage.engine import Row
 from reachbook.storage.rows import channel_of
 
@@ -35,19 +36,26 @@ _OPTED_OUT, _CUSTOM, _TAGS = 13, 14, 15
 class Ledger(Struct):
     """A contact's events, folded as they are read, and what is wrong with them themselves.
 
-    `last` is the highest revision told; `missing`, `twice` and `unread` are revisions.
+    `last` is the highest revision told; `missing`, `twice`, `unread` and `bare` are revisions. The
+    `bare` ones have no body: those of an erased contact, or a fault.
     """
 
-    past: Past = NOTHING
+    replay: Replay = field(default_factory=Replay)
     last: int = 0
     missing: list[range] = field(default_factory=list)
     twice: list[int] = field(default_factory=list)
     unread: list[int] = field(default_factory=list)
+    bare: list[int] = field(default_factory=list)
 
     @property
     def is_whole(self) -> bool:
         """Whether every revision up to the last is told once, and can be read."""
         return not (self.missing or self.twice or self.unread)
+
+    @property
+    def past(self) -> Past:
+        """The contact as the events tell it."""
+        return self.replay.past()
 
     def add(self, row: history.Row) -> None:
         """Take in the next event."""
@@ -57,8 +65,10 @@ class Ledger(Struct):
         elif rev > self.last + 1:
             self.missing.append(range(self.last + 1, rev))
         self.last = rev
+        if row[3] is None:
+            self.bare.append(rev)
         try:
-            self.past = history.step(self.past, row)
+            self.replay.add(row)
         except msgspec.DecodeError:
             self.unread.append(rev)
 
@@ -86,6 +96,17 @@ class Dossier(Struct):
     rivals: list[Rival] = field(default_factory=list)
     told: Ledger = field(default_factory=Ledger)
     known: Contact | None = None
+
+    @property
+    def lost(self) -> list[int]:
+        """The revisions whose events have lost their bodies; an erased contact's have none."""
+        erased = self.contact is not None and self.contact.erased is not None
+        return [] if erased else self.told.bare
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether every revision up to the last is told once, and can be read."""
+        return self.told.is_whole and not self.lost
 
 
 async def dossiers(store: Store, team_id: int) -> AsyncIterator[Dossier]:
@@ -126,8 +147,7 @@ async def _between(
     rivals = await store.engine.read("doctor_rivals", team_id, low, high, PAGE)
     for number, *rival in rivals:
         of(number).rivals.append(Rival(*rival))
-    after = (low, LAST, LAST)
-    async for number, rev, _, at, was, now in _paged(store, "doctor_events", team_id, after, high):
+    async for number, rev, at, was, now in _events(store, team_id, low, high):
         of(number).told.add((rev, at, was, now))
     for one in found.values():
         _finish(one)
@@ -145,6 +165,15 @@ async def _paged(
         if len(rows) < PAGE:
             return
         after = tuple(rows[-1][: len(after)])
+
+
+async def _events(store: Store, team_id: int, low: int, high: int) -> AsyncIterator[Any]:
+    """Every event of a range of contacts. A page that is not full need not be the last."""
+    after = (low, LAST, LAST)
+    while rows := await store.engine.read("doctor_events", team_id, *after, high, PAGE, PAGE_BYTES):
+        for number, rev, event_id, at, was, now in rows:
+            yield number, rev, at, was, now
+            after = (number, rev, event_id)
 
 
 def _opened(team_id: int, row: Row) -> Dossier:

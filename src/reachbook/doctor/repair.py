@@ -61,7 +61,7 @@ def mending(one: Dossier, contact: Contact, now: int) -> Change:
     Its `before` is what the events tell, so that from now on they lead to what stands; and what
     stands and should not, so that it is removed.
     """
-    known = contact if one.known is None or one.told.past.erased else one.known
+    known = contact if one.known is None or one.told.replay.erased else one.known
     told = {channel.id for channel in known.channels}
     stands = {channel.id: channel for channel in one.channels}
     at = max(moment(contact, now), contact.created, known.updated + 1)

@@ -1,4 +1,4 @@
-"""What is judged for a whole team, or for the whole store: credentials, the feed, the indexes."""
+"""What is checked for a team, or for the store: credentials, bodies, the feed, the indexes."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from reachbook.doctor.finding import Finding, Kind
 from reachbook.storage import Store, migrations
 
 PAGE = 5_000
+FIRST = -(2**63)
 
 _INDEX = re.compile(r"^CREATE (?:UNIQUE )?INDEX (\w+)[^;]*;", re.MULTILINE)
 _DROPPED = re.compile(r"^DROP INDEX (?:IF EXISTS )?(\w+)", re.MULTILINE)
@@ -38,6 +39,19 @@ async def credentials(
     for one in live:
         for kind, what in _sealed(one, keys):
             yield Finding(kind, team_id, what)
+
+
+async def bodies(store: Store, team_id: int) -> AsyncIterator[Finding]:
+    """Bodies of events that are not there."""
+    last = FIRST
+    while True:
+        rows = await store.engine.read("doctor_bodies", team_id, last, PAGE)
+        for last, event_id in rows:
+            if event_id is None:
+                what = f"there is a body of event {last}, and the event itself is not there"
+                yield Finding(Kind.ORPHAN_EVENT, team_id, what)
+        if len(rows) < PAGE:
+            return
 
 
 async def feed(store: Store, team_id: int) -> AsyncIterator[Finding]:

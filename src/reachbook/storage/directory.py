@@ -13,6 +13,8 @@ from reachbook.storage.engine import Engine, Row
 from reachbook.storage.rows import contacts_of
 
 FAR_FUTURE = 2**63 - 1
+PAGE_BYTES = FAR_FUTURE
+"""How much of events' bodies a page holds at most, unless its first event alone is larger."""
 
 
 class Sought(Struct, frozen=True):
@@ -77,18 +79,21 @@ class Directory:
     async def history(
         self, team_id: TeamId, contact_number: int, *, before_rev: int, limit: int
     ) -> list[Happened]:
-        """A contact's events before a revision, newest first."""
-        rows = await self._engine.scan("history", team_id, contact_number, before_rev, limit)
+        """A contact's events before a revision, newest first; at most `limit`."""
+        rows = await self._engine.scan(
+            "history", team_id, contact_number, before_rev, limit, PAGE_BYTES
+        )
         return [_happened(row) for row in rows]
 
     async def feed(self, team_id: TeamId, after: int, limit: int) -> list[Happened]:
         """The team's events after a number, in order and without gaps.
 
-        Whoever reads numbers what has arrived first, so a number never appears late.
+        Whoever reads numbers what has arrived first, so a number never appears late. There are
+        fewer than `limit` if they are large.
         """
         if await self._engine.read("unnumbered", team_id):
             await self._engine.number_events(team_id)
-        rows = await self._engine.scan("feed", team_id, after, limit)
+        rows = await self._engine.scan("feed", team_id, after, limit, PAGE_BYTES)
         return [_happened(row) for row in rows]
 
     async def labels(self, team_id: TeamId) -> dict[str, str]:

@@ -14,6 +14,8 @@ Read = tuple[str, str]  # the name of a statement, and the UUID of the contact i
 Decide = Callable[[list[list[Row]]], Commit]
 
 RETRY_AFTER = 1
+EVENTS_NUMBERED_AT_ONCE = 1_000
+"""No fewer than a page of the feed can hold. SQLite's only writer is busy for the whole pass."""
 
 log = logging.getLogger(__name__)
 
@@ -74,7 +76,10 @@ class Engine(Protocol):
         """
 
     async def number_events(self, team_id: int) -> None:
-        """Give the team's feed its next numbers, one numberer at a time."""
+        """Give the team's feed its next numbers, at most `EVENTS_NUMBERED_AT_ONCE` of them.
+
+        One caller numbers a team's events at a time.
+        """
 
     async def migrate(self) -> tuple[int, int]:
         """Bring the schema to this program's version; the versions before and after."""

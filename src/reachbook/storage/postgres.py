@@ -20,6 +20,7 @@ from reachbook.storage import commit as commits
 from reachbook.storage import postgres_schema, sql
 from reachbook.storage.commit import Commit, IdempotencyRecord
 from reachbook.storage.engine import (
+    EVENTS_NUMBERED_AT_ONCE,
     AlreadyThereError,
     Decide,
     ErasedError,
@@ -39,7 +40,6 @@ WRITE_SECONDS = 2.0
 CONTENTION_TRIES = 20
 CONTENTION_SECONDS = 1.5  # no try begins later: a request waits for the store for 1.8 s
 MOST_NUMBERS = 64
-MOST_EVENTS = 10_000
 
 _CONTENTION = (asyncpg.SerializationError, asyncpg.DeadlockDetectedError)
 
@@ -160,7 +160,7 @@ class Postgres:
         async def once(connection: Connection) -> None:
             async with transaction(connection):
                 await connection.fetch(self._sql["lock_team"], team_id)
-                await connection.fetch(self._sql["number_events"], team_id, MOST_EVENTS)
+                await connection.fetch(self._sql["number_events"], team_id, EVENTS_NUMBERED_AT_ONCE)
 
         await self._contended(once)
 
@@ -281,6 +281,7 @@ class Postgres:
     async def _forget(self, connection: Connection, erased: Reach) -> None:
         """The contact is locked; each statement sees what was committed before it began."""
         await connection.fetch(self._sql["forget_events"], erased.team_id, erased.id)
+        await connection.fetch(self._sql["clear_request_ids"], erased.team_id, erased.id)
         await connection.fetch(self._sql["forget_answers"], erased.team_id, erased.uuid)
 
     async def _numbered(self, connection: Connection, commit: Commit) -> Commit:

@@ -24,6 +24,7 @@ from reachbook.storage import commit as commits
 from reachbook.storage import migrations, sql
 from reachbook.storage.commit import Commit, IdempotencyRecord
 from reachbook.storage.engine import (
+    EVENTS_NUMBERED_AT_ONCE,
     AlreadyThereError,
     Decide,
     ErasedError,
@@ -45,7 +46,6 @@ from reachbook.storage.sqlite_writer import (
 WRITER_WAITS_MS = 10_000
 READER_WAITS_MS = 1_000
 INTERRUPT_SECONDS = 0.05
-MOST_EVENTS = 10_000
 
 # What is erased must not stay readable in the file: SQLite leaves deleted text where it stood,
 # unless it is told to write zeros over it.
@@ -203,7 +203,9 @@ class Sqlite:
 
     async def number_events(self, team_id: int) -> None:
         await self._writer.run(
-            lambda connection: _rows(connection, self._sql["number_events"], team_id, MOST_EVENTS)
+            lambda connection: _rows(
+                connection, self._sql["number_events"], team_id, EVENTS_NUMBERED_AT_ONCE
+            )
         )
 
     async def migrate(self) -> tuple[int, int]:
@@ -292,24 +294,27 @@ class Sqlite:
             _rows(connection, self._sql["update_channel"], *key, *msgspec.structs.astuple(channel))
         for channel in rows.inserted:
             _rows(connection, self._sql["insert_channel"], *key, *msgspec.structs.astuple(channel))
+        [event_id] = self._numbers(connection, "event", 1)
         _rows(
             connection,
             self._sql["tell_event"],
             after.team_id,
-            self._numbers(connection, "event", 1)[0],
+            event_id,
             after.id,
             after.rev,
             change.kind,
-            rows.before,
-            rows.after,
             commit.actor,
             commit.request_id,
             after.updated,
         )
+        if rows.after is not None:
+            body = (after.team_id, event_id, rows.before, rows.after)
+            _rows(connection, self._sql["insert_event_body"], *body)
 
     def _forget(self, connection: apsw.Connection, commit: Commit) -> None:
         gone = commit.change.after
         _rows(connection, self._sql["forget_events"], gone.team_id, gone.id)
+        _rows(connection, self._sql["clear_request_ids"], gone.team_id, gone.id)
         _rows(connection, self._sql["forget_answers"], gone.team_id, gone.uuid)
 
     def _numbered(self, connection: apsw.Connection, commit: Commit) -> Commit:

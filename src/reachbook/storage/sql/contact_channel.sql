@@ -37,7 +37,8 @@ CROSS JOIN contact_channel AS ch
 -- name: commit [postgres]
 -- The whole commit in one round trip: if the revision is still the one seen ($3), it moves by one,
 -- the channels $5 are deleted, those of the JSON array $6 updated and those of $12 inserted, and
--- the event is told. No row comes back when the revision had moved; then nothing was written.
+-- the event is told; that of an erasure has no body ($9 is null). No row comes back when the
+-- revision had moved; then nothing was written.
 -- The counts make PostgreSQL delete before it updates and update before it inserts: the later step
 -- may need an address that the earlier one releases. An insert has no ON CONFLICT clause: an id
 -- that was allocated twice must make the statement fail, and must not overwrite a channel.
@@ -83,10 +84,15 @@ WITH held AS (
         label text, held_reason text, consent text, consent_source text, consent_at bigint
     )
     WHERE (SELECT count(*) FROM removed) + (SELECT count(*) FROM updated) >= 0
+), recorded AS (
+    INSERT INTO event (team_id, contact_id, contact_rev, kind, actor, request_id, at)
+    SELECT $1, held.id, $3 + 1, $7, $10, $11, $4 FROM held
+    RETURNING event.id
+), stored AS (
+    INSERT INTO event_body (team_id, event_id, before, after)
+    SELECT $1, recorded.id, $8, $9 FROM recorded WHERE $9::text IS NOT NULL
 )
-INSERT INTO event (team_id, contact_id, contact_rev, kind, before, after, actor, request_id, at)
-SELECT $1, held.id, $3 + 1, $7, $8, $9, $10, $11, $4 FROM held
-RETURNING event.id;
+SELECT recorded.id FROM recorded;
 
 -- name: move_revision [sqlite]
 -- The first step of a commit: the revision moves by one, if it is still the one seen.
@@ -114,7 +120,11 @@ INSERT INTO contact_channel (
 ) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17);
 
 -- name: tell_event [sqlite]
--- The last step of a commit: what happened.
+-- The last step but one of a commit: what happened.
 INSERT INTO event (
-    team_id, id, contact_id, contact_rev, kind, before, after, actor, request_id, at
-) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10);
+    team_id, id, contact_id, contact_rev, kind, actor, request_id, at
+) VALUES ($1, $2, $3, $4, $5, $6, $7, $8);
+
+-- name: insert_event_body [sqlite]
+-- The last step of a commit: what it touched, before and after. An erased contact's event has none.
+INSERT INTO event_body (team_id, event_id, before, after) VALUES ($1, $2, $3, $4);

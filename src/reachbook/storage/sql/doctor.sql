@@ -8,6 +8,7 @@ SELECT min(team_id) FROM (
     UNION ALL SELECT min(team_id) FROM contact WHERE team_id > $1
     UNION ALL SELECT min(team_id) FROM contact_channel WHERE team_id > $1
     UNION ALL SELECT min(team_id) FROM event WHERE team_id > $1
+    UNION ALL SELECT min(team_id) FROM event_body WHERE team_id > $1
 ) AS every;
 
 -- name: doctor_contacts
@@ -28,11 +29,32 @@ WHERE team_id = $1 AND (contact_id, id) > ($2, $3) AND contact_id <= $4
 ORDER BY contact_id, id LIMIT $5;
 
 -- name: doctor_events
--- A page of the events of contacts up to number $5, after an event, in the order of revisions.
-SELECT contact_id, contact_rev, id, at, before, after
-FROM event
-WHERE team_id = $1 AND (contact_id, contact_rev, id) > ($2, $3, $4) AND contact_id <= $5
-ORDER BY contact_id, contact_rev, id LIMIT $6;
+-- A page of the events of contacts up to number $5, after an event, in the order of revisions: at
+-- most $6 events, and $7 bytes of bodies; the first event is always in it.
+WITH following AS (
+    SELECT e.contact_id, e.contact_rev, e.id, e.at,
+           (SELECT coalesce(octet_length(b.before), 0) + octet_length(b.after)
+            FROM event_body AS b WHERE b.team_id = $1 AND b.event_id = e.id) AS size
+    FROM event AS e
+    WHERE e.team_id = $1 AND (e.contact_id, e.contact_rev, e.id) > ($2, $3, $4)
+      AND e.contact_id <= $5
+    ORDER BY e.contact_id, e.contact_rev, e.id LIMIT $6
+), page AS (
+    SELECT following.*, row_number() OVER (ORDER BY contact_id, contact_rev, id) AS place,
+           coalesce(sum(size) OVER (ORDER BY contact_id, contact_rev, id), 0) AS bytes
+    FROM following
+)
+SELECT page.contact_id, page.contact_rev, page.id, page.at,
+       (SELECT b.before FROM event_body AS b WHERE b.team_id = $1 AND b.event_id = page.id),
+       (SELECT b.after FROM event_body AS b WHERE b.team_id = $1 AND b.event_id = page.id)
+FROM page WHERE page.place = 1 OR page.bytes <= $7
+ORDER BY page.contact_id, page.contact_rev, page.id;
+
+-- name: doctor_bodies
+-- A page of the events' bodies after event $2: the event that each names, and null if there is none.
+SELECT b.event_id, (SELECT e.id FROM event AS e WHERE e.team_id = $1 AND e.id = b.event_id)
+FROM event_body AS b WHERE b.team_id = $1 AND b.event_id > $2
+ORDER BY b.event_id LIMIT $3;
 
 -- name: doctor_rivals
 -- Channels of the contacts after number $2 and up to $3 whose address another channel had before.

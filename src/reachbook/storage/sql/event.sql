@@ -1,11 +1,28 @@
 -- What happened: the history of a contact, and the feed of a team.
 
+-- A page of events is bounded in rows and in bytes of bodies; its first event is always in it. The
+-- bytes are summed over lengths alone, so that no body is read that the page does not hold.
+-- Scalar subqueries, not joins: for a page PostgreSQL would read all of a small table.
+
 -- name: history
--- A contact's events, newest first, before a revision.
-SELECT e.id, e.contact_rev, e.kind, e.before, e.after, e.actor, e.request_id, e.at, e.seq, c.uuid
-FROM event AS e JOIN contact AS c ON c.team_id = e.team_id AND c.id = e.contact_id
-WHERE e.team_id = $1 AND e.contact_id = $2 AND e.contact_rev < $3
-ORDER BY e.contact_rev DESC LIMIT $4;
+-- A page of a contact's events, newest first, before revision $3: at most $4 events, and $5 bytes.
+WITH newest AS (
+    SELECT e.id, e.contact_id, e.contact_rev, e.kind, e.actor, e.request_id, e.at, e.seq
+    FROM event AS e WHERE e.team_id = $1 AND e.contact_id = $2 AND e.contact_rev < $3
+    ORDER BY e.contact_rev DESC LIMIT $4
+), page AS (
+    SELECT newest.*, row_number() OVER (ORDER BY newest.contact_rev DESC) AS place,
+           sum(coalesce(octet_length(b.before), 0) + coalesce(octet_length(b.after), 0))
+               OVER (ORDER BY newest.contact_rev DESC) AS bytes
+    FROM newest LEFT JOIN event_body AS b ON b.team_id = $1 AND b.event_id = newest.id
+)
+SELECT page.id, page.contact_rev, page.kind, b.before, b.after, page.actor, page.request_id,
+       page.at, page.seq, c.uuid
+FROM page
+JOIN contact AS c ON c.team_id = $1 AND c.id = page.contact_id
+LEFT JOIN event_body AS b ON b.team_id = $1 AND b.event_id = page.id
+WHERE page.place = 1 OR page.bytes <= $5
+ORDER BY page.contact_rev DESC;
 
 -- name: unnumbered
 -- Whether the team has events that the feed has not numbered yet.
@@ -17,32 +34,55 @@ SELECT id FROM event WHERE team_id = $1 AND seq IS NULL LIMIT 1;
 SELECT team_id FROM team WHERE team_id = $1 FOR NO KEY UPDATE;
 
 -- name: number_events
--- Number what has arrived, in the order of ids, after what has a number. What is visible and
--- unnumbered now is numbered next, so nothing can slip in behind a cursor.
+-- Number what has arrived, in the order of ids, after what has a number; at most $2 events. What
+-- is visible and unnumbered now is numbered next, so nothing can slip in behind a cursor. The rows
+-- that this rewrites are small: their bodies are in event_body.
 UPDATE event
 SET seq = fresh.seq
 FROM (
-    SELECT e.id,
+    SELECT waiting.id,
            (SELECT coalesce(max(done.seq), 0) FROM event AS done
             WHERE done.team_id = $1 AND done.seq IS NOT NULL)
-           + row_number() OVER (ORDER BY e.id) AS seq
-    FROM event AS e WHERE e.team_id = $1 AND e.seq IS NULL
-    ORDER BY e.id LIMIT $2
+           + row_number() OVER (ORDER BY waiting.id) AS seq
+    FROM (
+        SELECT e.id FROM event AS e WHERE e.team_id = $1 AND e.seq IS NULL
+        ORDER BY e.id LIMIT $2
+    ) AS waiting
 ) AS fresh
 WHERE event.team_id = $1 AND event.id = fresh.id;
 
 -- name: feed
--- A team's events after a number, in order.
-SELECT e.id, e.contact_rev, e.kind, e.before, e.after, e.actor, e.request_id, e.at, e.seq, c.uuid
-FROM event AS e JOIN contact AS c ON c.team_id = e.team_id AND c.id = e.contact_id
-WHERE e.team_id = $1 AND e.seq > $2
-ORDER BY e.seq LIMIT $3;
+-- A page of a team's events after number $2, in order: at most $3 events, and $4 bytes.
+WITH later AS (
+    SELECT e.id, e.contact_id, e.contact_rev, e.kind, e.actor, e.request_id, e.at, e.seq,
+           (SELECT coalesce(octet_length(b.before), 0) + octet_length(b.after)
+            FROM event_body AS b WHERE b.team_id = $1 AND b.event_id = e.id) AS size
+    FROM event AS e WHERE e.team_id = $1 AND e.seq > $2
+    ORDER BY e.seq LIMIT $3
+), page AS (
+    SELECT later.*, row_number() OVER (ORDER BY seq) AS place,
+           coalesce(sum(size) OVER (ORDER BY seq), 0) AS bytes
+    FROM later
+)
+SELECT page.id, page.contact_rev, page.kind,
+       (SELECT b.before FROM event_body AS b WHERE b.team_id = $1 AND b.event_id = page.id),
+       (SELECT b.after FROM event_body AS b WHERE b.team_id = $1 AND b.event_id = page.id),
+       page.actor, page.request_id, page.at, page.seq,
+       (SELECT c.uuid FROM contact AS c WHERE c.team_id = $1 AND c.id = page.contact_id)
+FROM page WHERE page.place = 1 OR page.bytes <= $4
+ORDER BY page.seq;
 
 -- name: forget_events
--- Erase what a contact's events held, and the request ids, which may be texts of the client's. The
--- kind, the revision, the time, the actor and the place in the feed stay.
-UPDATE event SET before = NULL, after = NULL, request_id = ''
-WHERE team_id = $1 AND contact_id = $2;
+-- Delete what a contact's events held. The events themselves stay.
+DELETE FROM event_body
+WHERE team_id = $1 AND event_id IN (
+    SELECT e.id FROM event AS e WHERE e.team_id = $1 AND e.contact_id = $2
+);
+
+-- name: clear_request_ids
+-- Remove the request ids from a contact's events: a client may have chosen them. The kind, the
+-- revision, the time, the actor and the place in the feed stay.
+UPDATE event SET request_id = '' WHERE team_id = $1 AND contact_id = $2;
 
 -- name: labels
 -- What a team's credentials are called, for the actors of events.
