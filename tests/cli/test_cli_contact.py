@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import os
 import re
 import subprocess
 
 import pytest
 
 from cast import ALICE, NOBODY
+from lived import plant
 from processes import COMMAND_SECONDS, PROGRAM, Done, Home
+from reachbook.reach import Reach
 
 KEYS = {
     "id",
@@ -236,6 +240,35 @@ def test_the_export_is_one_json_document(housed: Home) -> None:
     assert plain["contact"]["uuid"] == ALICE
     assert plain["channels"][0]["channel_id"] == "15105553344"
     assert [one["kind"] for one in plain["events"]] == ["contact_created"]
+
+
+def test_a_long_export_is_printed_while_it_is_read(housed: Home) -> None:
+    """As indented as a short one, and the process does not grow by what it prints."""
+    made = housed.json("contact", "create", "--uuid", ALICE)
+    url = housed.variables["REACHBOOK_DATABASE"]
+    seen = Reach(made["team_id"], made["id"], ALICE, 1, 1_700_000_000_000_000, ())
+    asyncio.run(plant(url, seen, 260, 64 * 1024))
+    _, little = printed(housed, "contact", "show", ALICE)
+
+    text, much = printed(housed, "contact", "export", ALICE)
+
+    told = json.loads(text)
+    assert [one["rev"] for one in told["events"]] == list(range(1, 262))
+    assert text == json.dumps(told, indent=2, ensure_ascii=False).encode() + b"\n"
+    assert len(text) > 32 * 1024 * 1024
+    assert much - little < 24 * 1024 * 1024
+
+
+def printed(home: Home, *words: str) -> tuple[bytes, int]:
+    """What a command prints, and the most bytes of memory that it took."""
+    process = subprocess.Popen([PROGRAM, *words], stdout=subprocess.PIPE, env=home._environment())
+    assert process.stdout
+    text = process.stdout.read()
+    _, status, used = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    process.stdout.close()
+    assert process.returncode == 0
+    return text, used.ru_maxrss * 1024
 
 
 def test_a_contact_has_at_most_500_channels(bobs: Home) -> None:

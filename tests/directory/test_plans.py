@@ -46,6 +46,7 @@ VALUES: dict[str, dict[int, object]] = {
         )
     },
     "history": {3: 2**63 - 1, 4: 500, 5: 2**20},
+    "events_after": {3: 0, 4: 1000, 5: 2**20},
     "feed": {2: 0, 3: 1000, 4: 2**20},
     "forget_old_answers": {2: AT_THE_END, 3: 500},
     "number_events": {2: 1000},

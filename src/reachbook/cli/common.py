@@ -151,9 +151,14 @@ def say(line: str = "", *, err: bool = False) -> None:
 
 
 def print_json(value: object) -> None:
-    """One JSON document on standard output, with the same escapes in its strings."""
+    """Print one JSON document on standard output."""
+    click.echo(json_text(value))
+
+
+def json_text(value: object) -> str:
+    """Return a value as indented JSON, with the same escapes in its strings as in other output."""
     document = msgspec.json.format(msgspec.json.encode(value), indent=2)
-    click.echo(escaping.in_json(document).decode())
+    return escaping.in_json(document).decode()
 
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:

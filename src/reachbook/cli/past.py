@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import aclosing
 
 import click
 
-from reachbook import escaping, moment
+from reachbook import escaping
 from reachbook.cli import common
 from reachbook.service import Service
 from reachbook.storage import Team
-from reachbook.wire import answer, happened, own
+from reachbook.wire import happened
 from reachbook.wire.happened import EventBody
 from reachbook.wire.own import KnownChannel
 from reachbook.wire.query import HistoryQuery
@@ -18,6 +19,7 @@ from reachbook.wire.request import contact_uuid
 
 MOST_EVENTS = 500
 ERASED = "contact erased"
+END = "]\n}"  # of an export, whose last key is the list of events
 
 
 @click.command()
@@ -74,17 +76,19 @@ def history(
 def export(uuid: str, team_id: int | None, as_json: bool, **flags: object) -> None:  # noqa: ARG001
     """Print all that is held about a contact, as one JSON document."""
 
-    async def read(service: Service, team: Team) -> happened.ExportBody:
-        asking = common.asking(team)
-        found, page = await service.history.export(asking.team_id, contact_uuid(uuid))
-        return happened.ExportBody(
-            answer.contact_with_string_ids(found),
-            None if found.deleted is None else moment.exact(found.deleted),
-            own.known_channels(found),
-            [happened.event(team.team_id, one, page.labels) for one in page.events],
-        )
+    async def write(service: Service, team: Team) -> None:
+        exported = await service.history.export(common.asking(team).team_id, contact_uuid(uuid))
+        click.echo(common.json_text(happened.export(exported.contact)).removesuffix(END), nl=False)
+        between = "\n    "
+        async with aclosing(exported.pages) as pages:
+            async for page in pages:
+                for event in page:
+                    text = common.json_text(happened.event(team.team_id, event, exported.labels))
+                    click.echo(between + text.replace("\n", "\n    "), nl=False)
+                    between = ",\n    "
+        click.echo(f"\n  {END}")
 
-    common.print_json(common.with_team(common.read_settings(**flags), team_id, read))
+    common.with_team(common.read_settings(**flags), team_id, write)
 
 
 @click.command()

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from typing import Annotated, Literal
 
+import msgspec
 from msgspec import Meta
 
 from reachbook.errors import Reason
 from reachbook.http import examples
 from reachbook.http.contact_channel import NO_CONTACT
-from reachbook.http.message import Answer, Request
+from reachbook.http.message import READ_SECONDS, Answer, Request, streamed
 from reachbook.http.resource import Gives, Parameter, reads, writes
-from reachbook.moment import exact
 from reachbook.service.history import Page
-from reachbook.wire import answer, happened, own, shown
+from reachbook.wire import happened, shown
 from reachbook.wire.query import FeedQuery, HistoryQuery, NoQuery
 from reachbook.wire.request import contact_uuid
 
@@ -30,7 +32,7 @@ AFTER = Parameter(
     "The `next` of the page before; 0 begins at the first event.",
 )
 PAST = (*NO_CONTACT, Reason.ERASED)
-READ_SECONDS = 10.0
+END = b"]}"  # of an export, whose last key is the list of events
 
 
 @reads(
@@ -84,18 +86,28 @@ async def feed(request: Request) -> Answer:
     seconds=READ_SECONDS,
 )
 async def export(request: Request) -> Answer:
-    """Export all that is held about one contact, as one JSON document."""
+    """Export all that is held about one contact, as one JSON document.
+
+    A long one is sent in chunks, while its events are read. If they cannot be read, the connection
+    is closed before the end of the document. A contact that is erased meanwhile is exported with
+    null values in the events that were not sent yet.
+    """
     uuid = contact_uuid(request.path("contactID"))
     request.query(NoQuery)
-    contact, page = await request.service.history.export(request.caller.team_id, uuid)
-    return request.answer(
-        happened.ExportBody(
-            answer.contact_with_string_ids(contact),
-            None if contact.deleted is None else exact(contact.deleted),
-            own.known_channels(contact),
-            _events(request, page),
-        )
-    )
+    team_id = request.caller.team_id
+
+    async def pieces() -> AsyncGenerator[bytes, None]:
+        exported = await request.service.history.export(team_id, uuid)
+        yield msgspec.json.encode(happened.export(exported.contact)).removesuffix(END)
+        between = b""
+        async with aclosing(exported.pages) as pages:
+            async for page in pages:
+                events = (happened.event(team_id, one, exported.labels) for one in page)
+                yield between + b",".join(map(msgspec.json.encode, events))
+                between = b","
+        yield END
+
+    return await streamed(request.scope, pieces)
 
 
 @writes(

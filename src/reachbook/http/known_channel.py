@@ -5,7 +5,7 @@ from __future__ import annotations
 from reachbook.errors import Reason
 from reachbook.http.contact_channel import NO_CONTACT, UNREACHABLE
 from reachbook.http.examples import ALICE, PHONE
-from reachbook.http.message import Answer, Request
+from reachbook.http.message import READ_SECONDS, Answer, Request
 from reachbook.http.resource import Gives, Parameter, Takes, reads, writes
 from reachbook.reach import Reach, by_number
 from reachbook.wire import own
@@ -116,6 +116,7 @@ async def remove(request: Request) -> Answer:
 
 
 async def _as_of(request: Request, uuid: str, as_of: str) -> Reach:
+    await request.take_time(READ_SECONDS)  # all of the contact's events may have to be read
     return await request.service.history.reach_as_of(
         request.caller.team_id, uuid, moment("as_of", as_of)
     )

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import AsyncGenerator, Callable, Iterable
+from contextlib import aclosing
 from typing import Any, cast
 from uuid import uuid4
 
@@ -24,6 +25,8 @@ from reachbook.wire.query import Options, Query, own
 
 MAX_BODY_BYTES = 1024 * 1024
 STORE_SECONDS = 1.8
+READ_SECONDS = 10.0
+BUFFER_BYTES = 1024 * 1024
 NO_CONTENT = 204
 NOT_MODIFIED = 304
 
@@ -55,6 +58,47 @@ class Answer(Struct):
         await send({"type": "http.response.start", "status": self.status, "headers": headers})
         body = b"" if scope["method"] == "HEAD" else self.body
         await send({"type": "http.response.body", "body": body})
+
+
+class StreamedResponse(Answer, kw_only=True):
+    """A response whose body is made while it is sent, so that it is never in memory whole.
+
+    `body` is the start of it, and `rest` makes what follows. Without a `length` it is sent in
+    chunks. When the rest cannot be made, or does not have that length, the connection is closed
+    before the end, so that no client takes a part for the whole.
+    """
+
+    rest: AsyncGenerator[bytes, None]
+    length: int | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send it piece by piece, for as long as the client is there to read."""
+        headers = [(b"vary", b"Authorization"), *self.headers, (b"content-type", self.content_type)]
+        if self.length is not None:
+            headers.append((b"content-length", str(self.length).encode()))
+        async with aclosing(self.rest):
+            await send({"type": "http.response.start", "status": self.status, "headers": headers})
+            if scope["method"] == "HEAD" or await self._send_pieces(scope, receive, send):
+                await send({"type": "http.response.body", "body": b""})
+
+    async def _send_pieces(self, scope: Scope, receive: Receive, send: Send) -> bool:
+        """Returns whether all of the body was sent."""
+        leaving = asyncio.create_task(_until_gone(receive))
+        sent, piece = 0, self.body
+        try:
+            while piece and not leaving.done():
+                sent += len(piece)
+                if self.length is not None and sent > self.length:
+                    return False
+                await send({"type": "http.response.body", "body": piece, "more_body": True})
+                async with asyncio.timeout(READ_SECONDS):
+                    piece = await anext(self.rest, b"")
+        except (Refusal, TimeoutError) as error:
+            scope["refused"] = (error if isinstance(error, Refusal) else too_slow()).reason.code
+            return False
+        finally:
+            leaving.cancel()
+        return not piece and self.length in (None, sent)
 
 
 class Key(Struct, frozen=True):
@@ -138,6 +182,11 @@ class Request(Struct):
             self.deadline.reschedule(loop.time() + left)
         return self.sent
 
+    async def take_time(self, seconds: float) -> None:
+        """Give the store `seconds` from now, once it has shown that it answers at all."""
+        await self.service.answers()
+        self.deadline.reschedule(asyncio.get_running_loop().time() + seconds)
+
     async def recognise(self, key: str) -> None:
         """Take the Idempotency-Key; an answer that it was given before is raised."""
         conditions.check_key(key)
@@ -165,6 +214,33 @@ class Request(Struct):
             return Answer(NOT_MODIFIED, b"", headers)
         named = frozenset((reach.uuid,))
         return Answer(200, msgspec.json.encode(value), headers, contact_uuids=named)
+
+
+async def streamed(scope: Scope, pieces: Callable[[], AsyncGenerator[bytes, None]]) -> Answer:
+    """Returns a 200 with a JSON body that is made in pieces, none of them empty.
+
+    A body of at most `BUFFER_BYTES` is sent with its length. HTTP/1.0 has no chunks: there the
+    length of a longer one is found by making it twice.
+    """
+    rest = pieces()
+    body = bytearray()
+    async for piece in rest:
+        body += piece
+        if len(body) > BUFFER_BYTES:
+            break
+    else:
+        return Answer(200, bytes(body))
+    if scope["http_version"] != "1.0":
+        return StreamedResponse(200, bytes(body), rest=rest)
+    length = len(body) + sum([len(piece) async for piece in rest])
+    rest = pieces()
+    return StreamedResponse(200, await anext(rest), rest=rest, length=length)
+
+
+async def _until_gone(receive: Receive) -> None:
+    """Returns when the client has closed the connection."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
 
 
 async def _read_body(scope: Scope, receive: Receive) -> bytes:

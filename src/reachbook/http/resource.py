@@ -178,8 +178,9 @@ class Resource(Methods[Handler]):
                 await desk.allowance.spend(caller.credential_id, scope)
                 options = _options(operation, scope)
                 representation = options.representation or representation
-                await _give_time(operation, desk, deadline)
                 request = Request(desk.service, caller, options, scope, receive, deadline)
+                if operation.says.seconds > STORE_SECONDS:
+                    await request.take_time(operation.says.seconds)
                 if operation.says.takes is None and _carries_body(scope):
                     stray(await request.body(), lenient=operation.says.query is None)
                 answer = await _once(operation, request)
@@ -214,14 +215,6 @@ def _options(operation: Operation[Handler], scope: Scope) -> Options:
         return read_options(scope["query_string"])
     own(scope["query_string"], operation.says.query)
     return Options(Representation.STRING_IDS)
-
-
-async def _give_time(operation: Operation[Any], desk: Desk, deadline: asyncio.Timeout) -> None:
-    """What may take long is given its time once the store has shown that it answers at all."""
-    if operation.says.seconds > STORE_SECONDS:
-        await desk.service.answers()
-        now = asyncio.get_running_loop().time()
-        deadline.reschedule(now + operation.says.seconds)
 
 
 def _carries_body(scope: Scope) -> bool:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+
 from msgspec import Struct
 
 from reachbook import contact as contacts
@@ -15,7 +18,8 @@ from reachbook.service.changing import Asking, Changing, Clock, settled
 from reachbook.storage import STALE, Directory, Store
 from reachbook.storage.directory import FAR_FUTURE
 
-MOST_EVENTS = 100_000
+PAGE_EVENTS = 1_000
+"""How many events are read at a time where a whole history is needed."""
 
 
 class Page(Struct, frozen=True):
@@ -24,6 +28,18 @@ class Page(Struct, frozen=True):
     events: list[Happened]
     next: int | None
     labels: dict[str, str]
+
+
+class Export(Struct, frozen=True):
+    """A contact as it stands, and its events up to that revision, oldest first, in pages.
+
+    Iterating `pages` reads them, one page at a time. If the contact is erased meanwhile, the
+    events that follow have null values.
+    """
+
+    contact: Contact
+    labels: dict[str, str]
+    pages: AsyncGenerator[list[Happened], None]
 
 
 class History:
@@ -37,11 +53,14 @@ class History:
     async def of_contact(
         self, team_id: TeamId, uuid: str, *, before_rev: int | None, limit: int
     ) -> Page:
-        """A contact's events before a revision, newest first."""
+        """A contact's events before a revision, newest first.
+
+        A page can hold fewer than `limit` and not be the last: `next` tells.
+        """
         contact = await self._ever(team_id, uuid)
         newest = FAR_FUTURE if before_rev is None else before_rev
         events = await self._directory.history(team_id, contact.id, before_rev=newest, limit=limit)
-        further = events[-1].rev if len(events) == limit and events[-1].rev > 1 else None
+        further = events[-1].rev if events and events[-1].rev > 1 else None
         return Page(events, further, await self._directory.labels(team_id))
 
     async def feed(self, team_id: TeamId, after: int, limit: int) -> Page:
@@ -63,14 +82,14 @@ class History:
                 fields={"as_of": "in the future"},
             )
         contact = _not_erased(seen)
-        past = history.replay(_rows(await self._all(team_id, contact)), at=at)
+        past = await self._replay(team_id, contact, at)
         return Reach(team_id, contact.id, uuid, past.rev, past.at, past.channels)
 
-    async def export(self, team_id: TeamId, uuid: str) -> tuple[Contact, Page]:
+    async def export(self, team_id: TeamId, uuid: str) -> Export:
         """All that is held about one contact: as it stands, and its whole history."""
         contact = await self._ever(team_id, uuid)
-        events = await self._all(team_id, contact)
-        return contact, Page(events, None, await self._directory.labels(team_id))
+        labels = await self._directory.labels(team_id)
+        return Export(contact, labels, self._pages(team_id, contact))
 
     async def erase(self, asking: Asking, uuid: str) -> None:
         """Remove the person from contacts, channels, events and kept answers."""
@@ -85,12 +104,37 @@ class History:
     async def _ever(self, team_id: TeamId, uuid: str) -> Contact:
         return _not_erased(await self._store.read_ever(team_id, uuid))
 
-    async def _all(self, team_id: TeamId, contact: Contact) -> list[Happened]:
-        """Every event of a contact, oldest first."""
-        newest_first = await self._directory.history(
-            team_id, contact.id, before_rev=FAR_FUTURE, limit=MOST_EVENTS
-        )
-        return newest_first[::-1]
+    async def _replay(self, team_id: TeamId, contact: Contact, at: int) -> history.Past:
+        """Returns a contact as of a moment; raises `erased` if it is erased meanwhile."""
+        replay = history.Replay()
+        async with aclosing(self._pages(team_id, contact)) as pages:
+            async for page in pages:
+                wanted = [event for event in page if event.at <= at]
+                for event in wanted:
+                    replay.add((event.rev, event.at, event.before, event.after))
+                if replay.erased:
+                    raise contacts.erased(contact.uuid)
+                if len(wanted) < len(page):
+                    break
+        return replay.past()
+
+    async def _pages(
+        self, team_id: TeamId, contact: Contact
+    ) -> AsyncGenerator[list[Happened], None]:
+        """Yields a contact's events up to the revision that was seen, oldest first.
+
+        The event loop runs between two pages, and one page at a time is in memory.
+        """
+        last = 0
+        while last < contact.rev:
+            events = await self._directory.events_after(
+                team_id, contact.id, after_rev=last, limit=PAGE_EVENTS
+            )
+            page = [event for event in events if event.rev <= contact.rev]
+            if not page:
+                return
+            yield page
+            last = page[-1].rev
 
 
 def _not_erased(seen: Contact | None) -> Contact:
@@ -98,7 +142,3 @@ def _not_erased(seen: Contact | None) -> Contact:
     if contact.erased is not None:
         raise contacts.erased(contact.uuid)
     return contact
-
-
-def _rows(events: list[Happened]) -> list[history.Row]:
-    return [(one.rev, one.at, one.before, one.after) for one in events]

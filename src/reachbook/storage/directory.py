@@ -13,7 +13,7 @@ from reachbook.storage.engine import Engine, Row
 from reachbook.storage.rows import contacts_of
 
 FAR_FUTURE = 2**63 - 1
-PAGE_BYTES = FAR_FUTURE
+PAGE_BYTES = 1024 * 1024
 """How much of events' bodies a page holds at most, unless its first event alone is larger."""
 
 
@@ -82,6 +82,15 @@ class Directory:
         """A contact's events before a revision, newest first; at most `limit`."""
         rows = await self._engine.scan(
             "history", team_id, contact_number, before_rev, limit, PAGE_BYTES
+        )
+        return [_happened(row) for row in rows]
+
+    async def events_after(
+        self, team_id: TeamId, contact_number: int, *, after_rev: int, limit: int
+    ) -> list[Happened]:
+        """A contact's events after a revision, oldest first; at most `limit`."""
+        rows = await self._engine.scan(
+            "events_after", team_id, contact_number, after_rev, limit, PAGE_BYTES
         )
         return [_happened(row) for row in rows]
 

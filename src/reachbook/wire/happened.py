@@ -11,11 +11,12 @@ import msgspec
 from msgspec import Meta, Struct
 
 from reachbook import moment
+from reachbook.contact import Contact
 from reachbook.errors import Reason, Refusal
 from reachbook.event import Happened, ToldChannel
 from reachbook.event import Kind as Event
-from reachbook.wire.answer import Moment, StringIdsContact, Tag, Uuid
-from reachbook.wire.own import KnownChannel, told_channel
+from reachbook.wire.answer import Moment, StringIdsContact, Tag, Uuid, contact_with_string_ids
+from reachbook.wire.own import KnownChannel, known_channels, told_channel
 
 EventKind = Annotated[str, Meta(extra_json_schema={"enum": list(Event)})]
 
@@ -83,6 +84,16 @@ def event(team_id: int, one: Happened, labels: dict[str, str]) -> EventBody:
 def event_of_feed(team_id: int, one: Happened, labels: dict[str, str]) -> FeedEventBody:
     """An event that the feed has numbered."""
     return FeedEventBody(**_spelled(team_id, one, labels), seq=one.seq or 0)
+
+
+def export(contact: Contact) -> ExportBody:
+    """The export of a contact, without its events yet."""
+    return ExportBody(
+        contact_with_string_ids(contact),
+        None if contact.deleted is None else moment.exact(contact.deleted),
+        known_channels(contact),
+        [],
+    )
 
 
 def cursor(uuid: str, rev: int | None) -> str | None:

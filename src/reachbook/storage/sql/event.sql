@@ -24,6 +24,26 @@ LEFT JOIN event_body AS b ON b.team_id = $1 AND b.event_id = page.id
 WHERE page.place = 1 OR page.bytes <= $5
 ORDER BY page.contact_rev DESC;
 
+-- name: events_after
+-- A page of a contact's events, oldest first, after revision $3: at most $4 events, and $5 bytes.
+WITH oldest AS (
+    SELECT e.id, e.contact_id, e.contact_rev, e.kind, e.actor, e.request_id, e.at, e.seq
+    FROM event AS e WHERE e.team_id = $1 AND e.contact_id = $2 AND e.contact_rev > $3
+    ORDER BY e.contact_rev LIMIT $4
+), page AS (
+    SELECT oldest.*, row_number() OVER (ORDER BY oldest.contact_rev) AS place,
+           sum(coalesce(octet_length(b.before), 0) + coalesce(octet_length(b.after), 0))
+               OVER (ORDER BY oldest.contact_rev) AS bytes
+    FROM oldest LEFT JOIN event_body AS b ON b.team_id = $1 AND b.event_id = oldest.id
+)
+SELECT page.id, page.contact_rev, page.kind, b.before, b.after, page.actor, page.request_id,
+       page.at, page.seq, c.uuid
+FROM page
+JOIN contact AS c ON c.team_id = $1 AND c.id = page.contact_id
+LEFT JOIN event_body AS b ON b.team_id = $1 AND b.event_id = page.id
+WHERE page.place = 1 OR page.bytes <= $5
+ORDER BY page.contact_rev;
+
 -- name: unnumbered
 -- Whether the team has events that the feed has not numbered yet.
 SELECT id FROM event WHERE team_id = $1 AND seq IS NULL LIMIT 1;
