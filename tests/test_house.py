@@ -31,7 +31,7 @@ TALK = "make it simpler, or say why not: # house: <reason>"
 
 WORDS = (
     *("errors", "moment", "address", "explain", "credential", "reach", "contact_channel"),
-    *("contact", "event", "history"),
+    *("contact", "event", "history", "list_cursor"),
 )
 WORDS_MAY_USE = {"msgspec", "phonenumbers", "email_validator", "cryptography", "reachbook"}
 WIRE_MAY_USE = {"msgspec", "reachbook"}

@@ -24,6 +24,7 @@ The words, pure, without I/O and without a clock:
   credential.py               API secret, API key; a bearer token read and verified
   event.py                    what happened: one frozen fact a revision, before and after
   history.py                  events folded: a contact as of a revision or a moment
+  list_cursor.py              cursors of a list: where a page begins and where it may end
 What is counted:
   measures.py                 counters and gauges for Prometheus, handed to the rooms that count
   background.py               logs and counts the unexpected errors of work that nobody awaits
@@ -31,6 +32,7 @@ JSON, both ways:
   wire/                       the vendor's: wire/request.py, wire/answer.py, wire/refusal.py
   wire/query.py               query strings, and what is said of a name that we do not know
   wire/directory.py           many contacts: lists, search, bulk
+  wire/list_cursor.py         the date of a list request, with the precision of its digits
   wire/own.py                 what /x takes and shows: resolve, one channel with all we know of it
   wire/happened.py            events, pages of them, the export
   wire/shown.py               the rows of bulk bodies, for the description alone
@@ -38,6 +40,7 @@ The use cases: read, rule, commit:
   service/                    what one can ask of the book, for one team at a time
   service/changing.py         how a contact is changed; how owners make way for a move
   service/channels.py         a contact's channels; beside it service/contacts.py
+  service/contact_list.py     pages of contacts by the time of their last change
   service/resolve.py          who is this; service/lookup.py: own type first, then the phone family
   service/history.py          history, feed, as_of, export, erase
   access.py                   who is asking: a token → Caller, trusted for 0.9 s

@@ -38,6 +38,7 @@ class Reason(Enum):
     BAD_VALUE = "bad_value", Kind.BAD_DATA, "a field or parameter holds what we cannot take"
     UNKNOWN_NAME = "unknown_name", Kind.BAD_DATA, "a key or parameter that we do not know"
     BAD_CURSOR = "bad_cursor", Kind.BAD_DATA, "the cursor is not one of ours"
+    DATE_TOO_COARSE = "date_too_coarse", Kind.BAD_DATA, "too many contacts share the date sent"
     TOO_MANY = "too_many", Kind.BAD_DATA, "more than a request may carry or a contact may hold"
     BAD_UUID = "bad_uuid", Kind.BAD_DATA, "the path does not carry a contact's UUID"
     BAD_CHANNEL_TYPE = "bad_channel_type", Kind.BAD_DATA, "not a name a channel type can have"

@@ -34,8 +34,26 @@ FREELY = {
     "postgres": REASONS.keys() - {"teams", "any_api_secret"},  # it is asked of what grows only
 }
 VALUES: dict[str, dict[int, object]] = {
-    "contacts_after": {2: filling.BEGINNING, 3: 499},
-    "contacts_before": {2: AT_THE_END, 3: 499},
+    "contacts_after": {
+        2: filling.BEGINNING,
+        3: 499,
+        4: 1_000_000,
+        5: filling.BEGINNING + 1_000_000,
+        6: filling.BEGINNING,
+        7: 5000,
+        8: 10_500,
+    },
+    "contacts_before": {
+        2: AT_THE_END,
+        3: 499,
+        4: 1_000_000,
+        5: filling.BEGINNING + 1_000,
+        6: AT_THE_END,
+        7: 5000,
+        8: 10_500,
+    },
+    "contact_ids_after": {2: 0, 3: 500, 4: 4000},
+    "contact_ids_before": {2: AT_THE_END, 3: 500, 4: 4000},
     "contacts_of": {2: json.dumps(list(range(1, 1001)))},
     "owners": {
         2: json.dumps(

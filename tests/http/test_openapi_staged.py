@@ -6,6 +6,7 @@ import asyncio
 import sqlite3
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, closing
+from dataclasses import replace
 from urllib.parse import urlsplit
 
 import asyncpg
@@ -13,6 +14,7 @@ import pytest
 
 from cast import NOBODY, Book, open_book
 from description import Ask
+from planted import plant_many
 from reachbook import access
 from reachbook.errors import Reason
 from reachbook.http import resource
@@ -23,12 +25,14 @@ pytestmark = pytest.mark.anyio
 
 STAGED = {
     *(Reason.TOO_MANY_REQUESTS, Reason.BUG, Reason.NO_TEAM, Reason.IN_PROGRESS),
-    *(Reason.STORE_UNAVAILABLE, Reason.STORE_UNFIT, Reason.CONTENDED),
+    *(Reason.STORE_UNAVAILABLE, Reason.STORE_UNFIT, Reason.CONTENDED, Reason.DATE_TOO_COARSE),
 }
 """What takes more than a request; each has a test here."""
 
 OF_THE_SOCKET = {Reason.MALFORMED_REQUEST, Reason.TOO_MANY_CONNECTIONS, Reason.STOPPING}
 """Said before there is a request (http/deadline.py), or when the process ends before it does."""
+
+LIST = "/v2/contacts/list"
 
 
 @pytest.fixture
@@ -105,6 +109,14 @@ async def test_a_team_that_is_gone_is_described(
     await execute(stage.book.database, f"DELETE FROM team WHERE team_id = {number}")
 
     assert await said(stage, team) == declared(Reason.NO_TEAM)
+
+
+async def test_a_date_that_too_many_share_is_described(stage: Stage) -> None:
+    await plant_many(stage.book, 5001, start=0, step=100)
+    date = "2026-01-02T10:00:00Z"
+    asks = [replace(ask, body={"date": date}) for ask in stage.asks() if ask.path == LIST]
+
+    assert await said(stage, asks) == declared(Reason.DATE_TOO_COARSE)
 
 
 HELD, HELD_NAME = "held", "Idempotency-Key"

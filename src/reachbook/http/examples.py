@@ -22,6 +22,7 @@ from reachbook.contact_channel import Wanted
 from reachbook.credential import Representation
 from reachbook.errors import Reason, Refusal
 from reachbook.event import Happened
+from reachbook.list_cursor import Precision, date_too_coarse
 from reachbook.reach import ContactChannel, Named, Reach
 from reachbook.wire import answer, directory, happened, own, refusal
 from reachbook.wire.query import ResolveQuery, options
@@ -163,7 +164,11 @@ def _take() -> None:
 
 
 def _ask_for_a_longer_page() -> None:
-    directory.since(directory.ListRequest(limit=directory.MAX_PAGE + 1))
+    directory.list_query(directory.ListRequest(limit=directory.MAX_PAGE + 1))
+
+
+def _list_after_a_crowded_second() -> None:
+    raise date_too_coarse(_PHONE_ADDED, Precision.SECOND)
 
 
 def _look_back_at_the_erased() -> None:
@@ -192,6 +197,7 @@ _SAYING: dict[Reason, Callable[[], object]] = {
     Reason.BAD_VALUE: lambda: options(b"representation=strings"),
     Reason.UNKNOWN_NAME: lambda: own_query(b"explian=true", ResolveQuery),
     Reason.BAD_CURSOR: lambda: happened.revision(ALICE.uuid, "2"),
+    Reason.DATE_TOO_COARSE: _list_after_a_crowded_second,
     Reason.TOO_MANY: _ask_for_a_longer_page,
     Reason.ERASED: _look_back_at_the_erased,
     Reason.BAD_UUID: lambda: contact_uuid("1"),

@@ -7,8 +7,10 @@ from uuid import uuid4
 from reachbook import contact as contacts
 from reachbook.contact import Contact, WantedContact
 from reachbook.credential import TeamId
+from reachbook.list_cursor import ListQuery
 from reachbook.reach import found
 from reachbook.service.changing import Asking, Changing, settled
+from reachbook.service.contact_list import ContactList
 from reachbook.service.lookup import look_up
 from reachbook.storage import Directory
 from reachbook.storage.directory import Sought
@@ -20,6 +22,7 @@ class Contacts:
     def __init__(self, changing: Changing, directory: Directory) -> None:
         self._changing = changing
         self._directory = directory
+        self._list = ContactList(directory)
 
     async def get(self, asking: Asking, uuid: str) -> Contact:
         """A contact and all that is known of it."""
@@ -51,11 +54,9 @@ class Contacts:
         """Hide a contact and free its addresses."""
         return await self._changing.change(asking, Contact, uuid, contacts.delete)
 
-    async def page(
-        self, team_id: TeamId, moment: int | None, limit: int, *, ascending: bool
-    ) -> list[Contact]:
-        """Contacts by the time of their last change, beyond a moment."""
-        return await self._directory.page(team_id, moment, limit, ascending=ascending)
+    async def page(self, team_id: TeamId, query: ListQuery) -> list[Contact]:
+        """Returns a page of contacts by the time of their last change."""
+        return await self._list.page(team_id, query)
 
     async def search(self, team_id: TeamId, sought: list[Sought]) -> list[Contact]:
         """The contacts that own any of the addresses, in the order of the addresses."""

@@ -9,6 +9,7 @@ from reachbook.address import Address, ChannelType
 from reachbook.contact import Contact
 from reachbook.credential import TeamId
 from reachbook.event import Happened
+from reachbook.list_cursor import END_OF_TIME, MAX_GROUP, ListQuery, Precision, page_start
 from reachbook.storage.engine import Engine, Row
 from reachbook.storage.rows import contacts_of
 
@@ -40,16 +41,39 @@ class Directory:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
-    async def page(
-        self, team_id: TeamId, moment: int | None, limit: int, *, ascending: bool
-    ) -> list[Contact]:
-        """Contacts by time of change beyond a moment; at least `limit` if there are as many."""
-        if ascending:
-            rows = await self._engine.scan("contacts_after", team_id, moment or 0, limit - 1)
-        else:
-            start = FAR_FUTURE if moment is None else moment
-            rows = await self._engine.scan("contacts_before", team_id, start, limit - 1)
+    async def page(self, team_id: TeamId, query: ListQuery, precision: Precision) -> list[Contact]:
+        """Returns a page by time of change that ends at the end of a group of a precision.
+
+        The page has `query.limit` contacts and the rest of the last group. If that group has more
+        than `MAX_GROUP` contacts, the page holds more than `MAX_GROUP` of them, but may end inside
+        the group unless the precision is a microsecond. The page is empty if the group of the
+        query's cursor has more than `MAX_GROUP` contacts.
+        """
+        start = page_start(query.cursor, ascending=query.ascending)
+        most = END_OF_TIME if precision is Precision.MICROSECOND else query.limit + 2 * MAX_GROUP
+        rows = await self._engine.scan(
+            "contacts_after" if query.ascending else "contacts_before",
+            team_id,
+            start.start,
+            query.limit - 1,
+            precision,
+            start.beyond,
+            start.group,
+            MAX_GROUP,
+            most,
+        )
         return contacts_of(rows, team_id)
+
+    async def nth_updated(
+        self, team_id: TeamId, start: int, skipped: int, *, ascending: bool
+    ) -> int | None:
+        """Returns when the contact after some skipped ones was last changed, or None.
+
+        The first contact is at or after `start` if ascending, else before `start`.
+        """
+        statement = "contact_ids_after" if ascending else "contact_ids_before"
+        rows = await self._engine.scan(statement, team_id, start, 1, skipped)
+        return rows[0][1] if rows else None
 
     async def owners(self, team_id: TeamId, sought: list[Sought]) -> list[list[Owned]]:
         """Who owns each of many addresses, in one statement; an entry for each, in order."""

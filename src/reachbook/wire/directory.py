@@ -12,9 +12,10 @@ from msgspec import Meta, Raw, Struct
 from reachbook import address as addresses
 from reachbook.address import Address, ChannelType
 from reachbook.errors import Kind, Reason, Refusal
+from reachbook.list_cursor import ListQuery
 from reachbook.wire.answer import ChannelType as ChannelName
 from reachbook.wire.answer import Moment, Uuid
-from reachbook.wire.query import moment
+from reachbook.wire.list_cursor import parse_cursor
 from reachbook.wire.request import ContactRequest, Typed, blaming, contact_uuid
 
 # Any other escape is matched too, so that the second backslash of two begins none.
@@ -30,7 +31,7 @@ MAX_PAGE = 500
 class ListRequest(Struct):
     """The body of POST /v2/contacts/list; `date` is the last row's `updated`, passed back."""
 
-    limit: Annotated[int, Meta(ge=1)] = 30
+    limit: Annotated[int, Meta(ge=1, description="How many contacts, at most 500.")] = 30
     date: Moment | None = None
     ascending: bool = False
 
@@ -89,11 +90,12 @@ class BulkDeleteRequest(Struct):
     contact_channels: list[BulkDeleteEntry]
 
 
-def since(request: ListRequest) -> int | None:
-    """The moment after (or before) which a page begins."""
+def list_query(request: ListRequest) -> ListQuery:
+    """Returns the page that a request asks for; raises `Refusal` if a field is out of bounds."""
     if request.limit > MAX_PAGE:
         raise too_many("limit", request.limit, MAX_PAGE)
-    return None if request.date is None else moment("date", request.date)
+    cursor = None if request.date is None else parse_cursor(request.date)
+    return ListQuery(request.limit, cursor, request.ascending)
 
 
 def sought(kind: str | None, value: str, region: str | None = None) -> Address:

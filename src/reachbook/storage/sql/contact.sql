@@ -39,39 +39,82 @@ WHERE c.team_id = $1 AND c.uuid = $2
 ORDER BY ch.created, ch.id;
 
 -- name: contacts_after
--- A page by time of change, oldest first: those after $2, at least $3 + 1 of them if there are as
--- many, and never a part of those that share one instant.
+-- A page by time of change, oldest first. It begins at $2, holds $3 + 1 contacts if there are as
+-- many and at least one at or after $5, and ends at the end of a group of $4 microseconds.
+-- Returns no rows if no contact is at or after $5, or if more than $7 are in the group of the
+-- date, from $6 up to $5. Never reads more than $8 contacts, because the last group may be large.
+WITH edge AS MATERIALIZED (
+    SELECT coalesce((
+               SELECT e.updated FROM contact AS e
+               WHERE e.team_id = $1 AND e.deleted IS NULL AND e.updated >= $2
+               ORDER BY e.updated LIMIT 1 OFFSET $3), 9000000000000000000) AS filled,
+           (SELECT e.updated FROM contact AS e
+            WHERE e.team_id = $1 AND e.deleted IS NULL AND e.updated >= $5
+            ORDER BY e.updated LIMIT 1) AS beyond
+)
 SELECT c.id, c.uuid, c.rev, c.updated,
        ch.id, ch.channel_type, ch.channel_id, ch.scope, ch.identity, ch.channel_handle,
        ch.info_channel, ch.made_primary, ch.created, ch.updated, ch.label, ch.held_reason,
        ch.consent, ch.consent_source, ch.consent_at,
        c.created, c.deleted, c.erased, c.first, c.last, c.display_name, c.avatar,
        c.assigned_user_id, c.external_id, c.is_opted_out, c.custom, c.tags
-FROM contact AS c
-LEFT JOIN contact_channel AS ch ON ch.team_id = c.team_id AND ch.contact_id = c.id
-WHERE c.team_id = $1 AND c.deleted IS NULL AND c.updated > $2
-  AND c.updated <= coalesce((
-      SELECT edge.updated FROM contact AS edge
-      WHERE edge.team_id = $1 AND edge.deleted IS NULL AND edge.updated > $2
-      ORDER BY edge.updated LIMIT 1 OFFSET $3), 9223372036854775807)
+FROM (
+    SELECT * FROM contact AS p
+    WHERE p.team_id = $1 AND p.deleted IS NULL AND p.updated >= $2
+      AND p.updated < (
+          SELECT CASE WHEN filled > beyond THEN filled ELSE beyond END / $4 * $4 + $4 FROM edge)
+      AND NOT EXISTS (
+          SELECT 1 FROM contact AS g
+          WHERE g.team_id = $1 AND g.deleted IS NULL AND g.updated >= $6 AND g.updated < $5
+          LIMIT 1 OFFSET $7)
+    ORDER BY p.updated, p.id LIMIT $8
+) AS c
+LEFT JOIN contact_channel AS ch ON ch.team_id = $1 AND ch.contact_id = c.id
 ORDER BY c.updated, c.id, ch.created, ch.id;
 
 -- name: contacts_before
--- The same, newest first: those before $2.
+-- The same, newest first: the page begins before $2 and holds at least one contact before $5; the
+-- group of the date is everything from $5 up to $6.
+WITH edge AS MATERIALIZED (
+    SELECT coalesce((
+               SELECT e.updated FROM contact AS e
+               WHERE e.team_id = $1 AND e.deleted IS NULL AND e.updated < $2
+               ORDER BY e.updated DESC LIMIT 1 OFFSET $3), 0) AS filled,
+           (SELECT e.updated FROM contact AS e
+            WHERE e.team_id = $1 AND e.deleted IS NULL AND e.updated < $5
+            ORDER BY e.updated DESC LIMIT 1) AS beyond
+)
 SELECT c.id, c.uuid, c.rev, c.updated,
        ch.id, ch.channel_type, ch.channel_id, ch.scope, ch.identity, ch.channel_handle,
        ch.info_channel, ch.made_primary, ch.created, ch.updated, ch.label, ch.held_reason,
        ch.consent, ch.consent_source, ch.consent_at,
        c.created, c.deleted, c.erased, c.first, c.last, c.display_name, c.avatar,
        c.assigned_user_id, c.external_id, c.is_opted_out, c.custom, c.tags
-FROM contact AS c
-LEFT JOIN contact_channel AS ch ON ch.team_id = c.team_id AND ch.contact_id = c.id
-WHERE c.team_id = $1 AND c.deleted IS NULL AND c.updated < $2
-  AND c.updated >= coalesce((
-      SELECT edge.updated FROM contact AS edge
-      WHERE edge.team_id = $1 AND edge.deleted IS NULL AND edge.updated < $2
-      ORDER BY edge.updated DESC LIMIT 1 OFFSET $3), 0)
+FROM (
+    SELECT * FROM contact AS p
+    WHERE p.team_id = $1 AND p.deleted IS NULL AND p.updated < $2
+      AND p.updated >= (
+          SELECT CASE WHEN filled < beyond THEN filled ELSE beyond END / $4 * $4 FROM edge)
+      AND NOT EXISTS (
+          SELECT 1 FROM contact AS g
+          WHERE g.team_id = $1 AND g.deleted IS NULL AND g.updated >= $5 AND g.updated < $6
+          LIMIT 1 OFFSET $7)
+    ORDER BY p.updated DESC, p.id DESC LIMIT $8
+) AS c
+LEFT JOIN contact_channel AS ch ON ch.team_id = $1 AND ch.contact_id = c.id
 ORDER BY c.updated DESC, c.id DESC, ch.created, ch.id;
+
+-- name: contact_ids_after
+-- The ids of $3 contacts at or after $2 by time of change, oldest first, after skipping $4.
+SELECT id, updated FROM contact
+WHERE team_id = $1 AND deleted IS NULL AND updated >= $2
+ORDER BY updated, id LIMIT $3 OFFSET $4;
+
+-- name: contact_ids_before
+-- The same before $2, newest first.
+SELECT id, updated FROM contact
+WHERE team_id = $1 AND deleted IS NULL AND updated < $2
+ORDER BY updated DESC, id DESC LIMIT $3 OFFSET $4;
 
 -- name: contacts_of [postgres]
 -- The contacts of a JSON array of ids, by a look into the index each (OFFSET 0 holds it so).
