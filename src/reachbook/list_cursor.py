@@ -41,11 +41,12 @@ class ListCursor(Struct, frozen=True):
 
 
 class ListQuery(Struct, frozen=True):
-    """A request for one page of a list."""
+    """A request for one page of a list; `page` counts the pages of `limit` contacts to skip."""
 
     limit: int
     cursor: ListCursor | None = None
     ascending: bool = False
+    page: int = 0
 
 
 class PageStart(Struct, frozen=True):

@@ -1,4 +1,4 @@
-"""Which contacts a list's `date` means, and dates that too many contacts share."""
+"""Which contacts a list's `date` and `page` mean, and dates that too many contacts share."""
 
 from __future__ import annotations
 
@@ -157,3 +157,27 @@ async def test_a_millisecond_with_too_many_is_refused(book: Book) -> None:
     assert await listed(book, date="2026-01-02T10:00:00.500300Z", ascending=True, limit=1) == [
         500_400
     ]
+
+
+# ── page ─────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("ascending", [True, False])
+async def test_pages_are_counted_from_zero(book: Book, *, ascending: bool) -> None:
+    order = [number * moment.SECOND for number in range(8)]
+    await plant(book, *order)
+    order = order if ascending else order[::-1]
+    pages = [await listed(book, limit=3, page=page, ascending=ascending) for page in range(4)]
+    assert pages == [order[:3], order[3:6], order[6:], []]
+    date = f"2026-01-02T10:00:0{1 if ascending else 6}.000000Z"
+    assert await listed(book, limit=3, page=1, ascending=ascending, date=date) == order[5:8]
+    assert await listed(book, limit=1, page=1000) == []
+
+
+@pytest.mark.parametrize(
+    ("page", "expected"), [(1001, "too_many"), (-1, "wrong_type"), ("1", "wrong_type")]
+)
+async def test_a_wrong_page_is_refused(book: Book, page: object, expected: str) -> None:
+    answer = await book.ask("POST", "/v2/contacts/list", {"page": page})
+    assert refusal(answer) == (400, expected)
+    assert list(answer.json()["fields"]) == ["page"]

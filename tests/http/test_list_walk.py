@@ -153,7 +153,7 @@ class Team:
 async def walk(team: Team, client: Client, limit: int, *, ascending: bool) -> list[str]:
     """The UUIDs of a whole list; every page is in order, and no shorter than `limit`."""
     rows: list[dict[str, Any]] = []
-    body: dict[str, Any] = {"limit": limit, "ascending": ascending}
+    body: dict[str, Any] = {"limit": limit, "ascending": ascending, "page": 0}
     for _ in range(MOST_PAGES):
         page = await team.ask("POST", "/v2/contacts/list", body)
         if not page:

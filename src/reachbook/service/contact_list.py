@@ -38,6 +38,8 @@ class ContactList:
         Raises `Refusal` if the page would have to hold over `MAX_GROUP` contacts that share the
         group of the cursor, or the last group of the page.
         """
+        if query.page:
+            return await self._directory.skipped_page(team_id, query)
         if query.cursor is None:
             return await self._first(team_id, query)
         found = await self._directory.page(team_id, query, query.cursor.precision)

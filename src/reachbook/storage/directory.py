@@ -64,6 +64,18 @@ class Directory:
         )
         return contacts_of(rows, team_id)
 
+    async def skipped_page(self, team_id: TeamId, query: ListQuery) -> list[Contact]:
+        """Returns the contacts that follow `query.page` times `query.limit` contacts."""
+        start = page_start(query.cursor, ascending=query.ascending).start
+        statement = "contact_ids_after" if query.ascending else "contact_ids_before"
+        skipped = query.page * query.limit
+        found = await self._engine.scan(statement, team_id, start, query.limit, skipped)
+        numbers = [row[0] for row in found]
+        text = msgspec.json.encode(numbers).decode()
+        rows = await self._engine.scan("contacts_of", team_id, text)
+        contacts = {one.id: one for one in contacts_of(rows, team_id)}
+        return [contacts[number] for number in numbers if number in contacts]
+
     async def nth_updated(
         self, team_id: TeamId, start: int, skipped: int, *, ascending: bool
     ) -> int | None:

@@ -26,6 +26,7 @@ _UUIDS = re.compile(r"(?=([0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}))
 
 MAX_ROWS = 1000
 MAX_PAGE = 500
+MAX_SKIPPED_PAGES = 1000
 
 
 class ListRequest(Struct):
@@ -34,6 +35,14 @@ class ListRequest(Struct):
     limit: Annotated[int, Meta(ge=1, description="How many contacts, at most 500.")] = 30
     date: Moment | None = None
     ascending: bool = False
+    page: Annotated[
+        int,
+        Meta(
+            ge=0,
+            description="Skips `limit` contacts this many times, at most 1,000 times. Contacts "
+            "that change meanwhile may be missed or repeated; use `date` to miss none.",
+        ),
+    ] = 0
 
 
 class SearchEntry(Struct):
@@ -94,8 +103,10 @@ def list_query(request: ListRequest) -> ListQuery:
     """Returns the page that a request asks for; raises `Refusal` if a field is out of bounds."""
     if request.limit > MAX_PAGE:
         raise too_many("limit", request.limit, MAX_PAGE)
+    if request.page > MAX_SKIPPED_PAGES:
+        raise too_many("page", request.page, MAX_SKIPPED_PAGES)
     cursor = None if request.date is None else parse_cursor(request.date)
-    return ListQuery(request.limit, cursor, request.ascending)
+    return ListQuery(request.limit, cursor, request.ascending, request.page)
 
 
 def sought(kind: str | None, value: str, region: str | None = None) -> Address:
