@@ -131,6 +131,21 @@ def test_it_is_true(check: Callable[[Json], Iterator[str]]) -> None:
     assert list(check(document())) == []
 
 
+CURSORS = [
+    ("ListRequest", "date"),
+    ("StringIdsContact", "updated"),
+    ("IntegerIdsContact", "updated"),
+]
+
+
+@pytest.mark.parametrize(("schema", "name"), CURSORS)
+def test_a_generated_client_keeps_the_cursor_of_a_list_a_string(schema: str, name: str) -> None:
+    field = document()["components"]["schemas"][schema]["properties"][name]
+    assert '"type": "string"' in json.dumps(field)
+    assert "format" not in json.dumps(field)
+    assert "unchanged" in json.dumps(field)
+
+
 ADD = ("paths", "/v2/contact/{contactID}/channel", "post")
 TAKEN = (*ADD, "responses", "409", "content", "application/json")
 FORM = ("components", "schemas", "StringIdsChannel")

@@ -20,6 +20,16 @@ Uuid = Annotated[str, Meta(extra_json_schema={"format": "uuid"})]
 Moment = Annotated[
     str, Meta(description="ISO 8601, in UTC.", extra_json_schema={"format": "date-time"})
 ]
+# Not "format": "date-time", because it is passed back as the date of a list: a generated client
+# would turn it into a date type of its language, and many of those cut it to milliseconds.
+LastChange = Annotated[
+    str,
+    Meta(
+        description="ISO 8601, in UTC, with microseconds. For the next page of a list pass it back "
+        "unchanged as `date`.",
+        examples=["2024-01-15T10:00:00.123456Z"],
+    ),
+]
 ChannelType = Annotated[
     str,
     Meta(
@@ -141,7 +151,7 @@ class ContactBody(Struct):
     tags: list[Tag]
     custom: dict[str, Any]
     created: Moment
-    updated: Moment
+    updated: LastChange
 
 
 class StringIdsContact(ContactBody):

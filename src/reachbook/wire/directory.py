@@ -14,7 +14,7 @@ from reachbook.address import Address, ChannelType
 from reachbook.errors import Kind, Reason, Refusal
 from reachbook.list_cursor import ListQuery
 from reachbook.wire.answer import ChannelType as ChannelName
-from reachbook.wire.answer import Moment, Uuid
+from reachbook.wire.answer import Uuid
 from reachbook.wire.list_cursor import parse_cursor
 from reachbook.wire.request import ContactRequest, Typed, blaming, contact_uuid
 
@@ -28,12 +28,23 @@ MAX_ROWS = 1000
 MAX_PAGE = 500
 MAX_SKIPPED_PAGES = 1000
 
+# Not "format": "date-time", because a generated client would turn it into a date type of its
+# language, and many of those cut it to milliseconds.
+ListDate = Annotated[
+    str,
+    Meta(
+        description="The `updated` of the last row of the page before, passed back unchanged as a "
+        "string. Without it the list begins at its first page.",
+        examples=["2024-01-15T10:00:00.123456Z"],
+    ),
+]
+
 
 class ListRequest(Struct):
     """The body of POST /v2/contacts/list; `date` is the last row's `updated`, passed back."""
 
     limit: Annotated[int, Meta(ge=1, description="How many contacts, at most 500.")] = 30
-    date: Moment | None = None
+    date: ListDate | None = None
     ascending: bool = False
     page: Annotated[
         int,
