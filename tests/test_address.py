@@ -12,6 +12,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 import strategies
+from address_cases import FINDINGS, MORE, Case
 from reachbook import address
 from reachbook.address import ChannelType
 from reachbook.errors import Kind, Reason, Refusal
@@ -32,10 +33,13 @@ def refusal(kind: str, text: str) -> Refusal:
 
 
 def attempt(kind: str, text: str, region: str | None) -> address.Address | Refusal:
+    """What becomes of an address that is to be added."""
     try:
-        return parse(kind, text, region)
+        found = parse(kind, text, region)
+        address.certain(found)
     except Refusal as no:
         return no
+    return found
 
 
 def test_it_works() -> None:
@@ -72,7 +76,7 @@ def test_it_works() -> None:
         ("email", "a" * 64 + "@example.com", "a" * 64 + "@example.com"),
         ("email", f"{'a' * 64}@{'b' * 63}.{'c' * 63}.{'d' * 57}.com", None),
         ("facebook", "1789004512", "1789004512"),
-        ("facebook", " As Given ", " As Given "),
+        ("facebook", " As Given\u200b ", "As Given\u200b"),
         ("line", "\U0001f600" * 255, "\U0001f600" * 255),
         ("x9_-", "+1 510 555 3344", "+1 510 555 3344"),
     ],
@@ -81,18 +85,32 @@ def test_it_takes(kind: str, typed: str, stored: str | None) -> None:
     assert parse(kind, typed).channel_id == (typed if stored is None else stored)
 
 
+@pytest.mark.parametrize("case", [*FINDINGS, *MORE], ids=ascii)
+def test_each_spelling_is_read_as_its_row_says(case: Case) -> None:
+    found = attempt(case.kind, case.sent, case.region)
+
+    if isinstance(case.expected, Reason):
+        assert isinstance(found, Refusal)
+        assert found.reason is case.expected
+        assert list(found.fields) == ["channel_id"]
+        if case.because.startswith("U+"):
+            assert case.because in found.message
+        return
+    assert isinstance(found, address.Address)
+    assert found.channel_id == case.expected
+    again = parse(case.kind, found.channel_id)
+    assert (again.channel_id, again.identity) == (found.channel_id, found.identity)
+
+
 @pytest.mark.parametrize("kind", ["phone", "sms", "rcs"])
 @pytest.mark.parametrize(
     "typed",
     [
-        *("", " ", "+", "()", "0", "1", "12", "+0 510 555 3344", "alice", "US.1349"),
-        *("15105553344;ext=5", "tel:+15105553344", "1510CALLNOW", "alice@example.com"),
-        *("0015105553344", "00 1 510 555 3344", "+0015105553344"),
-        *("++15105553344", "1+5105553344", "15105553344+"),
-        *("\t15105553344", "15105553344\n", "1510555\x003344", "1510\u00a05553344"),
-        *("1510\u20115553344", "\uff0b15105553344", "\uff11\uff15105553344", "\ud80015105553344"),
-        "\u0661\u0665\u0661\u0660\u0665\u0665\u0665\u0663\u0663\u0664\u0664",
-        *("1510555334", "151055533445", "999123456789", "37400000", "1" * 65),
+        *("", " ", "+", "()", "0", "1", "12", "+0 510 555 3344", "alice@example.com"),
+        *("15105553344;ext=5", "fax:+15105553344", "1 510 CALL NOW", "+0015105553344"),
+        *("++15105553344", "1+5105553344", "15105553344+", "1510555\x003344"),
+        *("\ud80015105553344", "1510555334", "151055533445", "999123456789", "+37400000"),
+        *("1" * 65, "1 " * 40, "\u200b" * 2000, "1" * 1001),
     ],
 )
 def test_it_refuses_what_is_no_phone_number(kind: str, typed: str) -> None:
@@ -106,7 +124,7 @@ def test_it_refuses_what_is_no_phone_number(kind: str, typed: str) -> None:
 @pytest.mark.parametrize("kind", ["whatsapp", "viber"])
 @pytest.mark.parametrize(
     "typed",
-    ["12", "1510555334", "0015105553344", "(", " 12 ", "+", " ", "1" * 65, "+" + "1 " * 40],
+    ["12", "1510555334", "001510555334", "(", " 12 ", "+", "", " ", "1" * 65, "+" + "1 " * 40],
 )
 def test_phone_characters_alone_are_never_an_opaque_id(kind: str, typed: str) -> None:
     assert refusal(kind, typed).reason is Reason.BAD_PHONE
@@ -117,12 +135,7 @@ def test_phone_characters_alone_are_never_an_opaque_id(kind: str, typed: str) ->
     [
         *("", " ", "alice", "@example.com", "alice@", "a@b@example.com", "alice@example"),
         *("alice@exa_mple.com", "alice@[192.0.2.1]", "alice@192.0.2.1", '"al ice"@example.com'),
-        *(
-            "Alice <alice@example.com>",
-            " alice@example.com",
-            "alice@example.com ",
-            "a b@example.com",
-        ),
+        *("Alice <alice@example.com>", "a b@example.com"),
         *("alice@example.com.", "alice@.example.com", "alice@example..com", "al..ice@example.com"),
         *(
             ".alice@example.com",
@@ -132,8 +145,8 @@ def test_phone_characters_alone_are_never_an_opaque_id(kind: str, typed: str) ->
         ),
         *("a" * 65 + "@example.com", "\u00e4" * 33 + "@example.com"),
         *(f"a@{'b' * 63}.{'c' * 63}.{'d' * 63}.{'e' * 58}.com", "a" * 300),
-        *("alice\x00@example.com", "alice@example.com\n", "\ud800@example.com", "alice\x7f@b.com"),
-        *("ali\u200bce@example.com", "alice@exam\u202eple.com", "\u0308alice@example.com"),
+        *("alice\x00@example.com", "\ud800@example.com", "alice\x7f@b.com"),
+        "\u0308alice@example.com",
         "mailto:alice@example.com?subject=x",
     ],
 )
@@ -147,7 +160,7 @@ def test_it_refuses_what_is_no_email_address(typed: str) -> None:
 
 @pytest.mark.parametrize("kind", ["facebook", "whatsapp", "viber"])
 @pytest.mark.parametrize(
-    "typed", ["", "x" * 256, "x\x00", "\x1fx", "x\x7f", "x\x85", "x\ud800", "\udfffx", "x\n"]
+    "typed", ["x" * 256, "x\x00", "\x1fx", "x\x7f", "x\x85y", "x\ud800", "\udfffx", "x\ny"]
 )
 def test_it_refuses_what_no_integration_has_as_an_id(kind: str, typed: str) -> None:
     no = refusal(kind, typed)

@@ -95,7 +95,7 @@ def test_an_address_that_is_given_twice_is_one_channel() -> None:
 
 
 def test_a_new_contact_is_not_given_digits_in_doubt() -> None:
-    wanted = WantedContact((want("phone:5105553344", region="US"),))
+    wanted = WantedContact((want("phone:6465550123", region="US"),))
 
     assert refusal(lambda: contact.create(1, ALICE, wanted, NOW)).reason is Reason.AMBIGUOUS
 

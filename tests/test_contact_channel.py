@@ -106,18 +106,30 @@ def test_the_info_channel_of_a_number_is_no_part_of_what_is_unique() -> None:
 
 
 def test_digits_in_doubt_are_not_added() -> None:
-    no = refusal(lambda: contact_channel.add(page(), want("phone:5105553344", region="US"), NOW))
+    no = refusal(lambda: contact_channel.add(page(), want("phone:6465550123", region="US"), NOW))
 
     assert no.reason is Reason.AMBIGUOUS
 
 
-def test_digits_in_doubt_that_the_contact_has_are_in_no_doubt() -> None:
-    reach = page("phone:+5105553344")
-    posted = want("phone:5105553344", region="US")
+@pytest.mark.parametrize("held", ["+6465550123", "+16465550123", "+5105553344", "+15105553344"])
+def test_digits_in_doubt_that_the_contact_has_are_in_no_doubt(held: str) -> None:
+    """In either reading, also in the one that would not be chosen for a new address."""
+    posted = want(f"phone:{held[-10:]}", region="US")
+    reach = page(f"phone:{held}", "phone:+14155551234")
 
     assert posted.address.other_reading
     assert contact_channel.add(reach, posted, NOW) is reach
     assert contact_channel.replace(reach, posted, name("phone"), NOW) is reach
+
+
+def test_digits_that_were_returned_mean_the_channel_that_they_came_from() -> None:
+    """The contact has both readings, as two channels."""
+    reach = page("phone:+16465550123", "phone:+6465550123")
+    posted = want("phone:6465550123", "@alice", region="US")
+
+    after = contact_channel.add(reach, posted, NOW)
+
+    assert [channel.channel_handle for channel in after.channels] == ["", "@alice"]
 
 
 # ── making way ───────────────────────────────────────────────────────────────────────────────
@@ -277,7 +289,7 @@ def test_replacing_never_gives_a_contact_one_id_twice() -> None:
 
 
 def test_replacing_with_digits_in_doubt_is_refused() -> None:
-    put = want("phone:5105553344", region="US")
+    put = want("phone:6465550123", region="US")
 
     no = refusal(
         lambda: contact_channel.replace(page("phone:14155551234"), put, name("phone"), NOW)

@@ -30,10 +30,13 @@ PARAMETERS = 5
 TALK = "make it simpler, or say why not: # house: <reason>"
 
 WORDS = (
-    *("errors", "moment", "address", "explain", "credential", "reach", "contact_channel"),
+    *("errors", "moment", "address", "address_text", "address_email", "address_phone"),
+    *("numbering", "explain", "credential", "reach", "contact_channel"),
     *("contact", "event", "history", "list_cursor"),
 )
-WORDS_MAY_USE = {"msgspec", "phonenumbers", "email_validator", "cryptography", "reachbook"}
+WORDS_MAY_USE = {
+    *("msgspec", "phonenumbers", "email_validator", "idna", "cryptography", "reachbook"),
+}
 WIRE_MAY_USE = {"msgspec", "reachbook"}
 
 FunctionNode = ast.FunctionDef | ast.AsyncFunctionDef

@@ -17,7 +17,10 @@ The words, pure, without I/O and without a clock:
   escaping.py                 replaces the characters that a terminal obeys
   moment.py                   microseconds since the epoch, and how they are written
   address.py                  what was typed → the canonical address and its identity
-  explain.py                  how an address was read, told to a person
+  address_text.py             white space, invisible characters, digits of other scripts
+  address_email.py            email addresses; beside it address_phone.py for the phone family
+  numbering.py                E.164, renumbered countries, how a region reads a national number
+  explain.py                  explains how an address was read
   reach.py                    ContactChannel, and Reach: a contact's channels at one revision
   contact_channel.py          the rules add, replace, remove, patch, make_primary, make_way
   contact.py                  Contact; the rules create, update, delete, erase

@@ -22,6 +22,7 @@ from reachbook.reach import (
     matching,
     moment,
     primary,
+    reading_held,
     too_many_channels,
 )
 
@@ -207,6 +208,7 @@ def _with_wanted(contact: Contact, wanted: WantedContact, now: int) -> Reach:
     moment: it is one change.
     """
     reach: Reach = contact
+    wanted = _as_held(contact, wanted)
     gone: list[ContactChannel] = []
     for kind, view in ((PHONE, wanted.phone), (EMAIL, wanted.email)):
         current = primary(matching(reach, Named(kind)))
@@ -222,6 +224,20 @@ def _with_wanted(contact: Contact, wanted: WantedContact, now: int) -> Reach:
         if not any(has_address(removed, channel.address) for removed in gone)
     )
     return _at_once(contact, contact_channel.add_all(reach, remaining, now))
+
+
+def _as_held(contact: Contact, wanted: WantedContact) -> WantedContact:
+    """Returns what is wanted, each address in the reading that the contact already has."""
+    if not any(channel.address.other_reading for channel in _all_wanted(wanted)):
+        return wanted
+    channels = tuple(
+        with_fields(channel, address=reading_held(contact, channel.address))
+        for channel in wanted.channels
+    )
+    phone = wanted.phone
+    if isinstance(phone, Address):
+        phone = reading_held(contact, phone)
+    return with_fields(wanted, channels=channels, phone=phone)
 
 
 def _lists(wanted: WantedContact, channel: ContactChannel) -> bool:

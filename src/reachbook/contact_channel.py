@@ -34,6 +34,7 @@ from reachbook.reach import (
     pick,
     precedence,
     primary,
+    reading_held,
     too_many_channels,
 )
 
@@ -75,6 +76,7 @@ def add(reach: Reach | None, wanted: Wanted, now: int) -> Reach:
 
     Raises `too_many` if the contact has `MAX_CHANNELS` already and the address is not among them.
     """
+    wanted = _as_held(reach, wanted)
     if reach is None:
         addresses.certain(wanted.address)
     known = found(reach)
@@ -118,6 +120,7 @@ def replace(reach: Reach | None, wanted: Wanted, named: Named, now: int) -> Reac
 
     Consent and hold were the old address's; another identity begins without them.
     """
+    wanted = _as_held(reach, wanted)
     if reach is None or _same_address(reach, wanted) is None:
         addresses.certain(wanted.address)
     known = found(reach)
@@ -207,6 +210,13 @@ def _held_reason(target: ContactChannel, wanted: Patch) -> HeldReason | None:
             )
         return None
     return _either(wanted.held_reason, target.held_reason) or HeldReason.OTHER
+
+
+def _as_held(reach: Reach | None, wanted: Wanted) -> Wanted:
+    """Returns what is wanted, in the reading of its address that the contact already has."""
+    if reach is None or not wanted.address.other_reading:
+        return wanted
+    return with_fields(wanted, address=reading_held(reach, wanted.address))
 
 
 def _same_address(reach: Reach, wanted: Wanted) -> ContactChannel | None:

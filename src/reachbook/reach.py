@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from msgspec import Struct
 
-from reachbook.address import Address, ChannelType
+from reachbook.address import Address, ChannelType, readings
 from reachbook.errors import Reason, Refusal
 
 MAX_CHANNELS = 500
@@ -76,10 +76,15 @@ Page = TypeVar("Page", bound=Reach)
 
 
 class Named(Struct, frozen=True):
-    """Which channel is meant: the one of a type, or exactly the one with an address of it."""
+    """Which channel is meant: the one of a type, or exactly the one with an address of it.
+
+    `text` is the address as it was sent. A channel that is stored under exactly this text is meant
+    before any other, so a value that was returned names the channel that it came from.
+    """
 
     channel_type: ChannelType
     address: Address | None = None
+    text: str = ""
 
 
 def found(reach: Page | None) -> Page:
@@ -101,12 +106,25 @@ def has_address(channel: ContactChannel, address: Address) -> bool:
 
 def matching(reach: Reach, named: Named) -> list[ContactChannel]:
     """The channels that a name could mean."""
-    return [
-        one
-        for one in reach.channels
-        if one.channel_type == named.channel_type
-        and (named.address is None or has_address(one, named.address))
+    of_type = [each for each in reach.channels if each.channel_type == named.channel_type]
+    if named.address is None:
+        return of_type
+    as_stored = [each for each in of_type if each.channel_id == named.text]
+    meant = readings(named.address)
+    return as_stored or [
+        channel for channel in of_type if any(has_address(channel, each) for each in meant)
     ]
+
+
+def reading_held(reach: Reach, address: Address) -> Address:
+    """Returns the reading of an address that the contact already has, else the address itself.
+
+    A number that can be read in two ways is not ambiguous to a contact that has one of them.
+    """
+    for each in readings(address) if address.other_reading else ():
+        if any(has_address(channel, each) for channel in reach.channels):
+            return each
+    return address
 
 
 def pick(reach: Reach | None, named: Named) -> ContactChannel:

@@ -88,7 +88,7 @@ def test_a_type_of_which_there_are_several_removes_none(small: Home) -> None:
     ("arguments", "said"),
     [
         (("add", ALICE, "12"), "15105553344"),
-        (("add", ALICE, "5105553344"), "+15105553344"),
+        (("add", ALICE, "6465550123"), "+16465550123"),
         (("add", ALICE, "alice"), "channel_type"),
         (("add", ALICE, "a", "--type", "id"), "reserved"),
         (("add", ALICE, "15105553344", "--handle", "two\nlines"), "control character"),

@@ -134,7 +134,7 @@ async def test_naming_what_the_contact_lacks_finds_nothing(book: Book, method: s
 
 
 @pytest.mark.parametrize("method", ["GET", "PUT", "DELETE"])
-@pytest.mark.parametrize("value", ["", "alice", "0015105553344", "%FF", "%ED%A0%80"])
+@pytest.mark.parametrize("value", ["", "alice", "001510555334", "%FF", "%ED%A0%80"])
 async def test_naming_with_what_is_no_address_is_refused(
     book: Book, method: str, value: str
 ) -> None:

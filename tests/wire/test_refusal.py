@@ -114,10 +114,10 @@ def test_several_lists_the_channels_in_the_callers_representation(
 
 
 def test_ambiguous_digits_are_shown_in_both_readings() -> None:
-    posted = want("phone:5105553344", region="US")
+    posted = want("phone:6465550123", region="US")
     no = refusal(lambda: contact_channel.add(page(), posted, NOW))
 
     said = body(no)
 
     assert (said["error"], said["error_code"]) == ("bad_data", "ambiguous")
-    assert said["readings"] == ["+5105553344", "+15105553344"]
+    assert said["readings"] == ["+6465550123", "+16465550123"]

@@ -97,8 +97,8 @@ def test_a_body_that_is_not_utf8_json_is_malformed(body: bytes) -> None:
 def test_a_region_is_told_to_the_address() -> None:
     body = sent({**PHONE, "channel_id": "5105553344"})
 
-    assert request.wanted_channel(body, "US").address.other_reading == "15105553344"
-    assert request.wanted_channel(body, None).address.other_reading == ""
+    assert request.wanted_channel(body, "US").address.channel_id == "15105553344"
+    assert request.wanted_channel(body, None).address.channel_id == "5105553344"
 
 
 # ── the path and the query ───────────────────────────────────────────────────────────────────
@@ -192,14 +192,17 @@ def test_a_query_of_too_many_fields_is_told_how_many_there_may_be() -> None:
 
 def test_a_path_and_an_option_name_a_channel() -> None:
     assert request.named("phone", Options()) == name("phone")
-    assert request.named("phone", Options(None, "+1 510 555 3344")) == name("phone", "15105553344")
+    named = request.named("phone", Options(None, "+1 510 555 3344"))
+    assert (named.address, named.text) == (addressed("phone:15105553344"), "+1 510 555 3344")
 
 
-def test_digits_that_name_a_channel_are_never_in_doubt() -> None:
-    named = request.named("phone", Options(None, "5105553344"))
+def test_digits_that_name_a_channel_are_read_in_the_region_of_the_team() -> None:
+    options = Options(None, "5105553344")
+
+    named, in_a_region = request.named("phone", options), request.named("phone", options, "US")
 
     assert named.address == addressed("phone:5105553344")
-    assert named.address.other_reading == ""
+    assert in_a_region.address == addressed("phone:5105553344", "US")
 
 
 @pytest.mark.parametrize(

@@ -89,8 +89,9 @@ async def replace(request: Request) -> Answer:
     updates, it does not create.
     """
     uuid = contact_uuid(request.path("contactID"))
-    wanted = wanted_channel(await request.body(), request.caller.default_region)
-    which = named(wanted.address.channel_type, request.options)
+    region = request.caller.default_region
+    wanted = wanted_channel(await request.body(), region)
+    which = named(wanted.address.channel_type, request.options, region)
     encode, asking = _encode(request), request.asking(_encode(request))
     return encode(await request.service.channels.replace(asking, uuid, wanted, which))
 
@@ -145,4 +146,4 @@ def _encode(request: Request) -> Callable[[Reach], Answer]:
 
 
 def _named_in_path(request: Request) -> Named:
-    return named(request.path("channelType"), request.options)
+    return named(request.path("channelType"), request.options, request.caller.default_region)

@@ -151,7 +151,7 @@ def _parse(kind: str, value: str, region: str | None = None) -> Address:
 
 
 def _add_ambiguous() -> None:
-    channels.add(ALICE, Wanted(_parse("phone", "4155552671", "US")), _EMAIL_ADDED)
+    channels.add(ALICE, Wanted(_parse("phone", "(646) 555-0123", "US")), _EMAIL_ADDED)
 
 
 def _remove_one_of_two() -> None:

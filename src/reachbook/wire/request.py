@@ -27,15 +27,19 @@ contact that is over `MAX_CHANNELS` must be accepted as it was sent. More is ref
 address is read: that is the expensive part."""
 
 _NO_CONTROL_CHARACTERS = r"^[^\u0000-\u001f\u007f-\u009f]*$"
+# White space around an address is taken off, and some of it is among the control characters.
+_NONE_WITHIN = r"^[\u0009-\u000d\u0085]*[^\u0000-\u001f\u007f-\u009f]*[\u0009-\u000d\u0085]*$"
 
 UserId = Annotated[int, Meta(ge=-1, le=2**53 - 1, description="-1 is nobody.")]
 Typed = Annotated[
     str,
     Meta(
         description="The value, as people type it: a phone number with its country code and with "
-        "or without + and separators, an email address, or the id that an integration gives.",
+        "or without + and separators, an email address, or the id that an integration gives. White "
+        "space around it is taken off. In a team with a region, a phone number without + is read "
+        "as a national number, too.",
         examples=["+1 (510) 555-3344"],
-        extra_json_schema={"minLength": 1, "pattern": _NO_CONTROL_CHARACTERS},
+        extra_json_schema={"minLength": 1, "pattern": _NONE_WITHIN},
     ),
 ]
 Text = Annotated[
@@ -105,12 +109,12 @@ def contact_uuid(text: str) -> str:
     )
 
 
-def named(path_type: str, given: Options) -> Named:
-    """Which channel a path and `?channel_id=` mean."""
+def named(path_type: str, given: Options, region: str | None = None) -> Named:
+    """Which channel a path and `?channel_id=` mean; `region` is the team's default region."""
     kind = addresses.channel_type(path_type)
     if given.channel_id is None:
         return Named(kind)
-    return Named(kind, addresses.parse(kind, given.channel_id))
+    return Named(kind, addresses.parse(kind, given.channel_id, region), given.channel_id)
 
 
 def wanted_channel(body: bytes, region: str | None) -> Wanted:
