@@ -241,15 +241,25 @@ def patch(request: PatchRequest) -> Patch:
     )
 
 
-def explained(typed: str, address: addresses.Address, owned: ContactChannel | None) -> Explained:
-    """How an address was read, and which rule joined it to the channel that owns it."""
+def explained(
+    typed: str,
+    address: addresses.Address,
+    owned: ContactChannel | None,
+    region: str | None = None,
+) -> Explained:
+    """Returns how an address was read, and which rule joined it to the channel that owns it.
+
+    `region` is the team's default region. Of two readings, the one that has an owner is shown.
+    """
+    identity = owned.identity if owned else None
+    chosen = explain.reading_of(address, identity) if identity is not None else address
     return Explained(
         typed=typed,
         channel_type=address.channel_type,
-        read_as=explain.read_as(typed, address),
-        canonical=address.channel_id,
-        identity=address.identity,
-        rule=_rule(address, owned),
+        read_as=explain.read_as(typed, address, region, identity),
+        canonical=chosen.channel_id,
+        identity=chosen.identity,
+        rule=_rule(chosen, owned),
     )
 
 
