@@ -72,6 +72,8 @@ async def set_up(book: Book) -> Stage:
         team_id, Terms(Representation.STRING_IDS, read_only=True)
     )
     american = await asker(book.administration, "Americans", book.clock, region="US")
+    for reading in ("+6465550123", "+16465550123"):  # so that a look-up is ambiguous, too
+        await book.contact(("phone", reading), by=american.by_key())
     phones = ("phone", "15105553344"), ("phone", "14155551234")
     alice = await book.contact(("email", "alice@example.com"), *phones)
     there = {**facebook, "info_channel": "page-2"}
@@ -197,7 +199,11 @@ def too_many(stage: Stage, ask: Ask) -> Ask | None:
 
 
 def ambiguous(stage: Stage, ask: Ask) -> Ask | None:
-    return replace(ask, by=stage.american.by_key()).of("phone", "4155552671") if ask.takes else None
+    return (
+        replace(ask, by=stage.american.by_key()).of("phone", "(646) 555-0123")
+        if ask.takes
+        else None
+    )
 
 
 def elsewhere(_: Stage, ask: Ask) -> Ask | None:

@@ -19,6 +19,7 @@ from reachbook.reach import (
     Reach,
     found,
     has_address,
+    identities,
     matching,
     moment,
     primary,
@@ -230,13 +231,14 @@ def _as_held(contact: Contact, wanted: WantedContact) -> WantedContact:
     """Returns what is wanted, each address in the reading that the contact already has."""
     if not any(channel.address.other_reading for channel in _all_wanted(wanted)):
         return wanted
+    held = identities(contact)
     channels = tuple(
-        with_fields(channel, address=reading_held(contact, channel.address))
+        with_fields(channel, address=reading_held(held, channel.address))
         for channel in wanted.channels
     )
     phone = wanted.phone
     if isinstance(phone, Address):
-        phone = reading_held(contact, phone)
+        phone = reading_held(held, phone)
     return with_fields(wanted, channels=channels, phone=phone)
 
 

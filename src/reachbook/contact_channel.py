@@ -28,6 +28,7 @@ from reachbook.reach import (
     address_taken,
     by_number,
     found,
+    identities,
     matching,
     moment,
     no_channel,
@@ -216,7 +217,7 @@ def _as_held(reach: Reach | None, wanted: Wanted) -> Wanted:
     """Returns what is wanted, in the reading of its address that the contact already has."""
     if reach is None or not wanted.address.other_reading:
         return wanted
-    return with_fields(wanted, address=reading_held(reach, wanted.address))
+    return with_fields(wanted, address=reading_held(identities(reach), wanted.address))
 
 
 def _same_address(reach: Reach, wanted: Wanted) -> ContactChannel | None:

@@ -116,13 +116,19 @@ def matching(reach: Reach, named: Named) -> list[ContactChannel]:
     ]
 
 
-def reading_held(reach: Reach, address: Address) -> Address:
-    """Returns the reading of an address that the contact already has, else the address itself.
+def identities(reach: Reach) -> frozenset[tuple[str, str]]:
+    """Returns the type and the identity of each channel of a contact."""
+    return frozenset((channel.channel_type, channel.identity) for channel in reach.channels)
+
+
+def reading_held(held: frozenset[tuple[str, str]], address: Address) -> Address:
+    """Returns the reading of an address that is among the `identities` of a contact.
 
     A number that can be read in two ways is not ambiguous to a contact that has one of them.
+    Returns the address itself if the contact has neither.
     """
     for each in readings(address) if address.other_reading else ():
-        if any(has_address(channel, each) for channel in reach.channels):
+        if (each.channel_type, each.identity) in held:
             return each
     return address
 

@@ -106,9 +106,17 @@ def test_a_value_that_is_no_address_is_refused(bobs: Home) -> None:
 
 
 def test_digits_that_could_be_two_numbers_are_not_made_a_contact(bobs: Home) -> None:
-    """The team's region is the United States; a look-up is never ambiguous."""
-    assert "+15105553344" in bobs.run("resolve", "5105553344", "--create").refusal()
-    assert bobs.run("resolve", "525512345678").code == 0
+    """The team's region is the United States. A look-up tries both readings."""
+    assert "+16465550123" in bobs.run("resolve", "6465550123", "--create").refusal()
+    shown = bobs.run("resolve", "6465550123", "--explain").succeeded()
+    assert "Nobody has phone 6465550123 or 16465550123.\n" in shown
+    assert "ambiguous: +6465550123 and +16465550123 are both valid numbers" in shown
+
+    alice(bobs, "phone=+16465550123")
+
+    found = bobs.json("resolve", "(646) 555-0123", "--explain")
+    assert found["contact"]["uuid"] == ALICE
+    assert found["explain"]["canonical"] == "16465550123"
 
 
 def test_several_teams_have_to_be_told_apart(bobs: Home) -> None:

@@ -211,14 +211,15 @@ async def test_deleted_and_foreign_contacts_are_not_found(book: Book) -> None:
 @pytest.mark.parametrize(
     ("bad", "place"),
     [
-        ({"channel_ids": [PHONE, "123"]}, "contact_channels[1].channel_ids[1]"),
+        ({"channel_ids": ["123", "124"]}, "contact_channels[1].channel_ids[0]"),
         ({"channel_ids": ["alice"]}, "contact_channels[1].channel_type"),
         ({"channel_ids": ["alice2"]}, "contact_channels[1].channel_type"),
         ({"channel_type": "id", "channel_ids": ["1"]}, "contact_channels[1].channel_type"),
     ],
 )
 async def test_a_wrong_search_is_told_where(book: Book, bad: object, place: str) -> None:
-    body = {"contact_channels": [{"channel_ids": [PHONE]}, bad]}
+    """The first address is blamed, if none of them can be read."""
+    body = {"contact_channels": [{"channel_ids": []}, bad]}
     answer = await book.ask("POST", "/v2/contacts/search", body)
 
     assert list(answer.json()["fields"]) == [place]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from reachbook.address import readings
 from reachbook.cli import common
 from reachbook.cli.contact import facts
 from reachbook.cli.values import TakesValues, said_type
@@ -41,17 +42,18 @@ def resolve(
     if (first or last) and not create:
         raise click.UsageError("--first and --last are for the contact that --create makes.")
 
-    async def find(service: Service, team: Team) -> tuple[Sought, Resolved]:
-        region = team.default_region if create else None
+    async def find(service: Service, team: Team) -> tuple[Sought, Resolved, str | None]:
+        region = team.default_region
         address = directory.sought(kind, value, region)
         sought = Sought(address, own.scope(address, info_channel))
         who = own.NewContact(first=first, last=last) if create else None
         asked = own.ResolveRequest(value, kind, info_channel, who)
         new = own.new_contact(asked, address, region)
-        return sought, await service.resolving.one(common.asking(team), sought, new)
+        found = await service.resolving.one(common.asking(team), sought, new)
+        return sought, found, region
 
-    sought, found = common.with_team(common.read_settings(**flags), team_id, find)
-    told = own.explained(value, sought.address, found.channel) if explain else None
+    sought, found, region = common.with_team(common.read_settings(**flags), team_id, find)
+    told = own.explained(value, sought.address, found.channel, region) if explain else None
     if as_json:
         common.print_json(_body(found, told))
     else:
@@ -70,7 +72,8 @@ def _body(found: Resolved, told: own.Explained | None) -> own.ResolvedBody:
 
 def _say(sought: Sought, found: Resolved, told: own.Explained | None) -> None:
     if found.contact is None or found.channel is None:
-        common.say(f"Nobody has {sought.address.channel_type} {sought.address.channel_id}.")
+        numbers = " or ".join(each.channel_id for each in readings(sought.address))
+        common.say(f"Nobody has {sought.address.channel_type} {numbers}.")
     else:
         one = own.known_channel(found.contact, found.channel)
         shown = {

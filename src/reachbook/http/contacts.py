@@ -14,13 +14,13 @@ from reachbook.errors import Reason, Refusal
 from reachbook.http import examples
 from reachbook.http.conditions import refuse_if_match
 from reachbook.http.contact import CONTACTS, OVERWRITE, encode
-from reachbook.http.contact_channel import BAD_ADDRESS, ON_CONFLICT
+from reachbook.http.contact_channel import BAD_NEW_ADDRESS, ON_CONFLICT
 from reachbook.http.examples import ALICE, in_both
 from reachbook.http.message import STORE_SECONDS, Answer, Request, header, kept, too_slow
 from reachbook.http.resource import Gives, Takes, reads, writes
 from reachbook.service import AlreadyAnswered, Asking, Sought
 from reachbook.wire import answer, directory, shown
-from reachbook.wire.request import contact_of, contact_uuid, decode
+from reachbook.wire.request import blaming, contact_of, contact_uuid, decode
 
 BULK_SECONDS = 60.0
 ROWS_AT_ONCE = 500
@@ -60,18 +60,24 @@ async def page(request: Request) -> Answer:
         directory.SearchRequest, {"phone": {"contact_channels": [{"channel_ids": ["15105553344"]}]}}
     ),
     gives=CONTACTS,
-    refuses=(*BAD_ADDRESS, Reason.TOO_MANY),
+    refuses=(*BAD_NEW_ADDRESS, Reason.TOO_MANY),
     seconds=BULK_SECONDS,
 )
 async def search(request: Request) -> Answer:
     """Find the contacts that own any of some addresses.
 
-    Without `channel_type` an @ means email and digits mean phone.
+    Without `channel_type` an @ means email and digits mean phone. An address that cannot be read
+    is left out if another one can be; if none can, the first of them is refused.
     """
-    wanted = directory.searched(decode(await request.body(), directory.SearchRequest))
-    found = await request.service.contacts.search(
-        request.caller.team_id, [Sought(one) for one in wanted]
+    caller = request.caller
+    wanted = directory.searched(
+        decode(await request.body(), directory.SearchRequest), caller.default_region
     )
+    # Only the first address can be to blame here: a refusal is raised if none can be answered.
+    with blaming(wanted[0].places if wanted else {}):
+        found = await request.service.contacts.search(
+            caller.team_id, [Sought(each.address) for each in wanted]
+        )
     return request.answer([answer.contact(one, request.representation) for one in found])
 
 

@@ -62,14 +62,16 @@ async def one(request: Request) -> Answer:
     if request.caller.read_only and decode(body, own.MayCreate).create is not None:
         request.permit_write()
     wanted = decode(body, own.ResolveRequest)
-    region = request.caller.default_region if wanted.create is not None else None
+    region = request.caller.default_region
     sought = _sought(wanted, region)
     create = own.new_contact(wanted, sought.address, region) if wanted.create else None
 
     def encode(resolved: Resolved) -> Answer:
         body = _body(resolved)
         if query.explain:
-            body.explain = own.explained(wanted.channel_id, sought.address, resolved.channel)
+            body.explain = own.explained(
+                wanted.channel_id, sought.address, resolved.channel, region
+            )
         contact = resolved.contact
         return request.answer(body, [contact.uuid] if contact else [])
 
@@ -111,23 +113,24 @@ async def batch(request: Request) -> Answer:
     rows = decode(await request.body(), own.BatchRequest).addresses
     if len(rows) > own.MAX_BATCH:
         raise directory.too_many("addresses", len(rows), own.MAX_BATCH)
-    read = [_read(row) for row in rows]
-    sought = [one for one in read if isinstance(one, Sought)]
+    read = [_read(row, request.caller.default_region) for row in rows]
+    sought = [each for each in read if isinstance(each, Sought)]
     found = iter(await request.service.resolving.many(request.caller.team_id, sought))
+    answers = [next(found) if isinstance(each, Sought) else each for each in read]
     results = [
-        _body(next(found)) if isinstance(one, Sought) else own.bad_address(one) for one in read
+        own.bad_address(each) if isinstance(each, Refusal) else _body(each) for each in answers
     ]
     return request.answer(own.BatchBody(results))
 
 
-def _read(row: Raw) -> Sought | Refusal:
+def _read(row: Raw, region: str | None) -> Sought | Refusal:
     try:
-        return _sought(decode(bytes(row), own.SoughtRequest))
+        return _sought(decode(bytes(row), own.SoughtRequest), region)
     except Refusal as no:
         return no
 
 
-def _sought(wanted: own.SoughtRequest, region: str | None = None) -> Sought:
+def _sought(wanted: own.SoughtRequest, region: str | None) -> Sought:
     address = directory.sought(wanted.channel_type, wanted.channel_id, region)
     return Sought(address, own.scope(address, wanted.info_channel))
 

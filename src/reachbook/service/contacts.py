@@ -7,6 +7,7 @@ from uuid import uuid4
 from reachbook import contact as contacts
 from reachbook.contact import Contact, WantedContact
 from reachbook.credential import TeamId
+from reachbook.errors import Refusal
 from reachbook.list_cursor import ListQuery
 from reachbook.reach import found
 from reachbook.service.changing import Asking, Changing, settled
@@ -59,8 +60,16 @@ class Contacts:
         return await self._list.page(team_id, query)
 
     async def search(self, team_id: TeamId, sought: list[Sought]) -> list[Contact]:
-        """The contacts that own any of the addresses, in the order of the addresses."""
-        owned = await look_up(self._directory, team_id, sought)
-        numbers = [one.contact_number for some in owned for one in some]
+        """Returns the contacts that own any of the addresses, in the order of the addresses.
+
+        An ambiguous address is left out if another one can be answered. If none can, its refusal
+        is raised.
+        """
+        found_owners = await look_up(self._directory, team_id, sought)
+        owned = [owners for owners in found_owners if not isinstance(owners, Refusal)]
+        refused = [owners for owners in found_owners if isinstance(owners, Refusal)]
+        if refused and not owned:
+            raise refused[0]
+        numbers = [each.contact_number for owners in owned for each in owners]
         found_ = await self._directory.contacts(team_id, set(numbers))
         return [found_[number] for number in dict.fromkeys(numbers) if number in found_]

@@ -1,37 +1,62 @@
-"""Whose address is this? Its own type first; for a phone number, then the whole phone family."""
+"""Finds the owners of addresses: in their own type first, then in the whole phone family."""
 
 from __future__ import annotations
 
 from msgspec.structs import replace
 
-from reachbook.address import PHONE_FAMILY, ChannelType
+from reachbook.address import Address, ChannelType, ambiguous, is_number, readings
+from reachbook.address_phone import PHONE_FAMILY
 from reachbook.credential import TeamId
+from reachbook.errors import Refusal
 from reachbook.storage import Directory
 from reachbook.storage.directory import Owned, Sought
 
 PHONE = ChannelType("phone")
 
-
-async def look_up(directory: Directory, team_id: TeamId, sought: list[Sought]) -> list[list[Owned]]:
-    """The owners of each address, the most exact first; an entry for each address, in order."""
-    asked = [each for one in sought for each in _readings(one)]
-    answers = iter(await directory.owners(team_id, asked))
-    return [_best([next(answers) for _ in _readings(one)]) for one in sought]
+Owners = list[Owned] | Refusal
 
 
-def _readings(one: Sought) -> list[Sought]:
-    """An address as it is, and, when it is a phone number, as every type of the phone family."""
-    kind = one.address.channel_type
-    if kind not in PHONE_FAMILY or not one.address.identity.isdecimal():
-        return [one]
-    others = [PHONE, *sorted(PHONE_FAMILY - {PHONE})]
-    types = [kind, *(other for other in others if other != kind)]
+async def look_up(directory: Directory, team_id: TeamId, sought: list[Sought]) -> list[Owners]:
+    """Returns the owners of each address, the most exact first; an entry for each, in order.
+
+    An address that can be read in two ways belongs to the owner of either reading. If two contacts
+    own them, its entry is the refusal that names both readings.
+    """
+    queries = [_queries(each) for each in sought]
+    flat = [query for by_reading in queries for of_types in by_reading for query in of_types]
+    answers = iter(await directory.owners(team_id, flat))
     return [
-        replace(one, address=replace(one.address, channel_type=ChannelType(each))) for each in types
+        _owners(each.address, [_best([next(answers) for _ in of_types]) for of_types in by_reading])
+        for each, by_reading in zip(sought, queries, strict=True)
     ]
 
 
-def _best(readings: list[list[Owned]]) -> list[Owned]:
-    """The owners under the first reading that has any, the unscoped and the oldest first."""
-    some = next((owners for owners in readings if owners), [])
+def _queries(sought: Sought) -> list[list[Sought]]:
+    """Returns what is asked of the store: for each reading of an address, each type it may have."""
+    return [
+        [replace(sought, address=replace(reading, channel_type=kind)) for kind in _types(reading)]
+        for reading in readings(sought.address)
+    ]
+
+
+def _types(address: Address) -> list[ChannelType]:
+    """Returns an address's own type and, if it is a phone number, the others of the family."""
+    own = address.channel_type
+    if not is_number(address):
+        return [own]
+    others = [PHONE, *sorted(PHONE_FAMILY - {PHONE})]
+    return [own, *(ChannelType(other) for other in others if other != own)]
+
+
+def _owners(address: Address, by_reading: list[list[Owned]]) -> Owners:
+    """Returns the owners under the readings, unless two contacts own one each."""
+    owned = [owners for owners in by_reading if owners]
+    if len({owners[0].contact_number for owners in owned}) > 1:
+        return ambiguous(address)
+    return owned[0] if owned else []
+
+
+def _best(answers: list[list[Owned]]) -> list[Owned]:
+    """Returns the owners under the first type that has any, the unscoped and the oldest first."""
+    some = next((owners for owners in answers if owners), [])
     return sorted(some, key=lambda one: (one.scope, one.created, one.channel_number))

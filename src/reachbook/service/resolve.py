@@ -13,6 +13,7 @@ from reachbook.address import Address
 from reachbook.contact import Contact, WantedContact
 from reachbook.contact_channel import Wanted
 from reachbook.credential import TeamId
+from reachbook.errors import Refusal
 from reachbook.reach import ContactChannel, Named, has_address, pick
 from reachbook.service.changing import Asking, Changing, settled
 from reachbook.service.lookup import look_up
@@ -38,8 +39,11 @@ class Resolving:
         self._directory = directory
 
     async def one(self, asking: Asking, sought: Sought, create: WantedContact | None) -> Resolved:
-        """The owner of an address; when nobody owns it, the contact to make, if any."""
-        [found] = await self.many(asking.team_id, [sought])
+        """The owner of an address; when nobody owns it, the contact to make, if any.
+
+        Raises `ambiguous` if two contacts own its two readings, or if it is to be added.
+        """
+        found = await self._find(asking.team_id, sought)
         if found.contact or create is None:
             return found
         addresses.certain(sought.address)
@@ -54,29 +58,42 @@ class Resolving:
             if not _is_ours(outcome, sought):
                 saved: Contact = settled(asking, outcome)
                 return made(saved, sought.address)
-            [found] = await self.many(asking.team_id, [sought])
+            found = await self._find(asking.team_id, sought)
             if found.contact:
                 return found
         raise contended()
 
-    async def many(self, team_id: TeamId, sought: list[Sought]) -> list[Resolved]:
-        """The owners of many addresses, in order; who moves between two reads is sought again."""
-        answers: dict[int, Resolved] = {}
+    async def _find(self, team_id: TeamId, sought: Sought) -> Resolved:
+        [found] = await self.many(team_id, [sought])
+        if isinstance(found, Refusal):
+            raise found
+        return found
+
+    async def many(self, team_id: TeamId, sought: list[Sought]) -> list[Resolved | Refusal]:
+        """The owners of many addresses, in order; who moves between two reads is sought again.
+
+        The entry of an address whose two readings belong to two contacts is a refusal.
+        """
+        answers: dict[int, Resolved | Refusal] = {}
         left = list(range(len(sought)))
         for _ in range(TRIES):
             owned = await look_up(self._directory, team_id, [sought[place] for place in left])
-            numbers = {some[0].contact_number for some in owned if some}
+            first = [owners if isinstance(owners, Refusal) else owners[:1] for owners in owned]
+            numbers = {
+                each.contact_number
+                for owners in first
+                if not isinstance(owners, Refusal)
+                for each in owners
+            }
             found = await self._directory.contacts(team_id, numbers)
-            seen = [_resolved(some[0], found) if some else Resolved() for some in owned]
-            answers |= dict(zip(left, seen, strict=True))
-            left = [
-                place
-                for place, some in zip(left, owned, strict=True)
-                if some and not answers[place].contact
-            ]
+            seen = [_resolved(owners, found) for owners in first]
+            answers |= {
+                place: each for place, each in zip(left, seen, strict=True) if each is not None
+            }
+            left = [place for place, each in zip(left, seen, strict=True) if each is None]
             if not left:
                 break
-        return [answers[place] for place in range(len(sought))]
+        return [answers.get(place, Resolved()) for place in range(len(sought))]
 
 
 def made(contact: Contact, address: Address) -> Resolved:
@@ -94,11 +111,17 @@ def _is_ours(outcome: object, sought: Sought) -> bool:
     )
 
 
-def _resolved(owned: Owned, found: dict[int, Contact]) -> Resolved:
-    contact = found.get(owned.contact_number)
-    if contact is None:
+def _resolved(
+    owners: list[Owned] | Refusal, found: dict[int, Contact]
+) -> Resolved | Refusal | None:
+    """Returns what became of an address, or None if its owner has changed between two reads."""
+    if isinstance(owners, Refusal):
+        return owners
+    if not owners:
         return Resolved()
-    for channel in contact.channels:
+    [owned] = owners
+    contact = found.get(owned.contact_number)
+    for channel in contact.channels if contact else ():
         if channel.id == owned.channel_number:
             return Resolved(contact, channel)
-    return Resolved()
+    return None

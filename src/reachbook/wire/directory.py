@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 import msgspec
 from msgspec import Meta, Raw, Struct
@@ -123,13 +123,16 @@ def list_query(request: ListRequest) -> ListQuery:
 def sought(kind: str | None, value: str, region: str | None = None) -> Address:
     """An address to look for; without a type an @ means email and digits mean phone.
 
-    `region` is for an address that may be added; a look-up is never ambiguous.
+    `region` is the team's default region. A phone number behind `tel:` or in front of
+    `@s.whatsapp.net` is a phone, too.
     """
     if kind is not None:
         return addresses.parse(addresses.channel_type(kind), value, region)
+    if addresses.looks_like_phone(value):
+        return addresses.parse(ChannelType("phone"), value, region)
     if "@" in value:
         return addresses.parse(ChannelType("email"), value)
-    if any(each in "0123456789" for each in value) and not any(map(str.isalpha, value)):
+    if any(map(str.isdecimal, value)) and not any(map(str.isalpha, value)):
         return addresses.parse(ChannelType("phone"), value, region)
     raise Refusal(
         Reason.BAD_VALUE,
@@ -138,24 +141,52 @@ def sought(kind: str | None, value: str, region: str | None = None) -> Address:
     )
 
 
-def searched(request: SearchRequest) -> list[Address]:
-    """Every address of a search."""
+class Searched(NamedTuple):
+    """An address of a search, and the path into the body for each field of it."""
+
+    address: Address
+    places: dict[str, str]
+
+
+def searched(request: SearchRequest, region: str | None = None) -> list[Searched]:
+    """Returns the addresses of a search that can be read; `region` is the team's default region.
+
+    An address that cannot be read does not keep the others from being found. If none can be read,
+    the first refusal is raised.
+    """
     count = sum(len(one.channel_ids) for one in request.contact_channels)
     if count > MAX_ROWS:
         raise too_many("channel_ids", count, MAX_ROWS)
-    return list(_each_sought(request))
+    read = list(_each_sought(request, region))
+    readable = [each for each in read if isinstance(each, Searched)]
+    refused = [each for each in read if isinstance(each, Refusal)]
+    if refused and not readable:
+        raise refused[0]
+    return readable
 
 
-def _each_sought(request: SearchRequest) -> Iterator[Address]:
+def _each_sought(request: SearchRequest, region: str | None) -> Iterator[Searched | Refusal]:
     for index, entry in enumerate(request.contact_channels):
         where = f"contact_channels[{index}]"
+        if entry.channel_type is not None:
+            with blaming({"channel_type": f"{where}.channel_type"}):
+                addresses.channel_type(entry.channel_type)
         for number, value in enumerate(entry.channel_ids):
             places = {
                 "channel_id": f"{where}.channel_ids[{number}]",
                 "channel_type": f"{where}.channel_type",
             }
-            with blaming(places):
-                yield sought(entry.channel_type, value)
+            yield _read(entry.channel_type, value, region, places)
+
+
+def _read(
+    kind: str | None, value: str, region: str | None, places: dict[str, str]
+) -> Searched | Refusal:
+    try:
+        with blaming(places):
+            return Searched(sought(kind, value, region), places)
+    except Refusal as refusal:
+        return refusal
 
 
 def deleted(request: BulkDeleteRequest) -> list[str]:
