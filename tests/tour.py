@@ -139,7 +139,7 @@ def as_caller(make: Callable[[Stage], str]) -> Provoke:
 def wrong_type(_: Stage, ask: Ask) -> Ask | None:
     """A stray body is served: any JSON under /v2, and a [] everywhere."""
     strict = ask.takes or ask.path.startswith("/x/")
-    return replace(ask, body=b"[]" if ask.takes else b"[1]") if strict else None
+    return replace(ask, body=b"[1]") if strict else None
 
 
 def with_header(name: str, value: str) -> Provoke:

@@ -61,6 +61,7 @@ class WantedContact(Struct, frozen=True):
     """What a client asks a contact to be. A field left unset stays as it is.
 
     `phone` and `email` are the primary channels of those types; null takes the primary one away.
+    A `custom` of None clears it; a dict is merged into it.
     """
 
     channels: tuple[Wanted, ...] = ()
@@ -73,7 +74,7 @@ class WantedContact(Struct, frozen=True):
     assigned_user_id: int | UnsetType | None = UNSET
     external_id: str | UnsetType | None = UNSET
     is_opted_out: bool | UnsetType = UNSET
-    custom: dict[str, object] | UnsetType = UNSET
+    custom: dict[str, object] | UnsetType | None = UNSET
     tags: tuple[int, ...] | UnsetType = UNSET
 
 
@@ -100,7 +101,7 @@ def update(contact: Contact | None, wanted: WantedContact, now: int, *, overwrit
             addresses.certain(channel.address)
     known = found(contact)
     supplied = _supplied(wanted)
-    if "custom" in supplied and not overwrite and wanted.custom is not UNSET:
+    if isinstance(wanted.custom, dict) and not overwrite:
         supplied["custom"] = {**known.custom, **wanted.custom}
     if same_json(supplied.get("custom"), known.custom):
         del supplied["custom"]
@@ -188,11 +189,14 @@ def _sorted_json(value: object) -> bytes:
 
 def _supplied(wanted: WantedContact) -> dict[str, object]:
     apart = {"channels", "phone", "email"}
-    return {
+    supplied = {
         name: value
         for name, value in asdict(wanted).items()
         if value is not UNSET and name not in apart
     }
+    if wanted.custom is None:
+        supplied["custom"] = {}
+    return supplied
 
 
 def _all_wanted(wanted: WantedContact) -> list[Wanted]:

@@ -177,7 +177,7 @@ async def test_an_info_channel_that_makes_a_twin_is_a_conflict(book: Book) -> No
         ({"channel_id": TWO}, "unknown_name", "channel_id"),
         ({"primary": True}, "unknown_name", "primary"),
         ({"lable": "x"}, "unknown_name", "lable"),
-        ([], "wrong_type", "body"),
+        ([1], "wrong_type", "body"),
     ],
 )
 async def test_a_wrong_patch_is_refused(book: Book, body: object, code: str, field: str) -> None:

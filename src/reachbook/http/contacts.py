@@ -20,7 +20,7 @@ from reachbook.http.message import STORE_SECONDS, Answer, Request, header, kept,
 from reachbook.http.resource import Gives, Takes, reads, writes
 from reachbook.service import AlreadyAnswered, Asking, Sought
 from reachbook.wire import answer, directory, shown
-from reachbook.wire.request import blaming, contact_of, contact_uuid, decode
+from reachbook.wire.request import blaming, contact_of, decode
 
 BULK_SECONDS = 60.0
 ROWS_AT_ONCE = 500
@@ -181,14 +181,13 @@ async def _write_row(request: Request, index: int, raw: Raw) -> Answer:
     """
     row = decode(bytes(raw), directory.BulkRow)
     wanted = contact_of(row, request.caller.default_region)
-
+    uuid = directory.row_uuid(row)
     asking = request.asking_for_row(index, encode(request))
     contacts = request.service.contacts
     try:
-        if row.contact_id is None:
+        if uuid is None:
             saved = await contacts.create(asking, wanted)
         else:
-            uuid = contact_uuid(row.contact_id)
             saved = await contacts.update(asking, uuid, wanted, overwrite=request.options.overwrite)
     except AlreadyAnswered as before:
         body = before.answer.body

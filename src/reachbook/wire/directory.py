@@ -76,9 +76,10 @@ class BulkRequest(Struct):
 
 
 class BulkRow(ContactRequest):
-    """A row of a bulk write; with `contact_id` (the UUID) it is an update."""
+    """A row of a bulk write; with `contact_id` or `uuid` (the same UUID) it is an update."""
 
     contact_id: Uuid | None = None
+    uuid: Uuid | None = None
 
 
 class Failed(Struct):
@@ -108,6 +109,26 @@ class BulkDeleteRequest(Struct):
     """The body of DELETE /v2/contacts: exactly one entry."""
 
     contact_channels: list[BulkDeleteEntry]
+
+
+def row_uuid(row: BulkRow) -> str | None:
+    """The UUID of the contact that a row of a bulk write updates, or None if the row creates one.
+
+    A Contact that is sent back whole has its UUID under `uuid`.
+    """
+    named = {"contact_id": row.contact_id, "uuid": row.uuid}
+    read = set()
+    for field, value in named.items():
+        if value is not None:
+            with blaming({"contactID": field}):
+                read.add(contact_uuid(value))
+    if len(read) > 1:
+        raise Refusal(
+            Reason.BAD_VALUE,
+            "contact_id and uuid name two contacts; a row is about one, so send one of them.",
+            fields=dict.fromkeys(named, "not the same UUID"),
+        )
+    return next(iter(read), None)
 
 
 def list_query(request: ListRequest) -> ListQuery:

@@ -6,10 +6,12 @@ import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
-from typing import Annotated, Any, TypeVar, cast, get_args
+from types import NoneType, UnionType
+from typing import Annotated, Any, TypeVar, Union, cast, get_args, get_origin
 
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
+from msgspec.structs import FieldInfo
 
 from reachbook import address as addresses
 from reachbook import contact
@@ -31,6 +33,14 @@ _NO_CONTROL_CHARACTERS = r"^[^\u0000-\u001f\u007f-\u009f]*$"
 _NONE_WITHIN = r"^[\u0009-\u000d\u0085]*[^\u0000-\u001f\u007f-\u009f]*[\u0009-\u000d\u0085]*$"
 
 UserId = Annotated[int, Meta(ge=-1, le=2**53 - 1, description="-1 is nobody.")]
+AssignedUserId = Annotated[
+    int,
+    Meta(
+        ge=-1,
+        le=2**53 - 1,
+        description="The key under which a Contact is returned; ignored if assignee_id is present.",
+    ),
+]
 Typed = Annotated[
     str,
     Meta(
@@ -60,6 +70,7 @@ _UUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _WHERE = re.compile(r"`\$\.?([^`]*)`")
 _MISSING = re.compile(r"missing required field `([^`]*)`")
 _UNKNOWN = re.compile(r"unknown field `([^`]*)`")
+_LENIENT = re.compile(r"got `(?:array|null)`")
 MAX_DEPTH = 32
 _NO_ONE = -1
 _CHECKED = (str, list, dict)  # the kinds of JSON that can hold a NUL, or more of the depth
@@ -90,8 +101,9 @@ class ContactRequest(Struct):
     display_name: Text | UnsetType | None = UNSET
     avatar: Text | UnsetType | None = UNSET
     assignee_id: UserId | UnsetType | None = UNSET
+    assigned_user_id: AssignedUserId | UnsetType | None = UNSET
     external_id: Text | UnsetType | None = UNSET
-    is_opted_out: bool | UnsetType = UNSET
+    is_opted_out: bool | UnsetType | None = UNSET
     custom: dict[str, Any] | UnsetType | None = UNSET
     tags: Tags | UnsetType | None = UNSET
 
@@ -137,9 +149,9 @@ def contact_of(request: ContactRequest, region: str | None) -> WantedContact:
         last=_text("last", request.last),
         display_name=_text("display_name", request.display_name),
         avatar=_text("avatar", request.avatar),
-        assigned_user_id=None if request.assignee_id == _NO_ONE else request.assignee_id,
+        assigned_user_id=_assigned_user_id(request),
         external_id=UNSET if request.external_id is UNSET else _external_id(request.external_id),
-        is_opted_out=request.is_opted_out,
+        is_opted_out=False if request.is_opted_out is None else request.is_opted_out,
         custom=_custom(request.custom),
         tags=_tags(request.tags),
     )
@@ -159,7 +171,11 @@ def stray(body: bytes, *, lenient: bool) -> None:
 
 
 def decode(body: bytes, shape: type[Body]) -> Body:
-    """A JSON body as one typed value; a refusal names the field."""
+    """A JSON body as one typed value; a refusal names the field.
+
+    An empty array is accepted in place of an object that needs no key, and null in place of an
+    optional field that has no null.
+    """
     return cast("Body", _read(body, _decoder(shape)))
 
 
@@ -167,12 +183,86 @@ def _read(body: bytes, decoder: msgspec.json.Decoder[Any]) -> Any:
     try:
         return decoder.decode(body.decode())
     except msgspec.ValidationError as error:
+        if _LENIENT.search(str(error)):
+            return _read_leniently(body, decoder.type, str(error))
         raise _invalid(str(error), decoder.type) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise Refusal(
             Reason.MALFORMED_JSON,
             "The body is not UTF-8 JSON; /openapi.json has an example for each operation.",
         ) from None
+
+
+def _read_leniently(body: bytes, shape: type[Any], complaint: str) -> Any:
+    """Decode a body again in the way that real clients mean it.
+
+    PHP decodes {} to an empty array and encodes that as []. Clients that encode every field of a
+    model send null for those that are not set. This second pass runs only if decoding has failed,
+    so that other clients do not pay for it.
+    """
+    try:
+        sent = ANY_JSON.decode(body)
+        meant = _as_meant(sent, shape)
+        if meant != sent:
+            return msgspec.convert(meant, shape)
+    except msgspec.ValidationError as error:
+        complaint = str(error)
+    except (msgspec.DecodeError, RecursionError):
+        pass
+    raise _invalid(complaint, shape)
+
+
+def _as_meant(value: Any, kind: Any) -> Any:
+    """A decoded JSON value as a client means it that sends it for the type `kind`.
+
+    Puts {} for each [] where `kind` takes an empty object and no array, and leaves out each null
+    whose field is optional and takes no null.
+    """
+    kinds = list(_alternatives(kind))
+    lists = [one for one in kinds if get_origin(one) is list]
+    if isinstance(value, list) and lists:
+        [items] = get_args(lists[0])
+        return [_as_meant(each, items) for each in value]
+    if value == []:
+        return {} if any(map(_takes_empty_object, kinds)) else value
+    if isinstance(value, dict):
+        fields = {
+            field.encode_name: field
+            for one in kinds
+            if _is_struct(one)
+            for field in msgspec.structs.fields(one)
+        }
+        return {
+            name: _as_meant(each, fields[name].type) if name in fields else each
+            for name, each in value.items()
+            if each is not None or name not in fields or not _null_is_absent(fields[name])
+        }
+    return value
+
+
+def _null_is_absent(field: FieldInfo) -> bool:
+    return not field.required and NoneType not in _alternatives(field.type)
+
+
+def _takes_empty_object(kind: Any) -> bool:
+    if _is_struct(kind):
+        return not any(field.required for field in msgspec.structs.fields(kind))
+    return get_origin(kind) is dict
+
+
+def _is_struct(kind: Any) -> bool:
+    return isinstance(kind, type) and issubclass(kind, Struct)
+
+
+def _alternatives(kind: Any) -> Iterator[Any]:
+    """The members of a union, without what annotates them; any other type by itself."""
+    if get_origin(kind) is Annotated:
+        yield from _alternatives(get_args(kind)[0])
+    elif get_origin(kind) in (Union, UnionType):
+        for one in get_args(kind):
+            yield from _alternatives(one)
+    else:
+        yield kind
 
 
 @cache
@@ -254,11 +344,9 @@ def _view(
         return addresses.parse(addresses.channel_type(kind), value, region)
 
 
-def _custom(value: dict[str, object] | UnsetType | None) -> dict[str, object] | UnsetType:
-    if value is UNSET:
-        return UNSET
+def _custom(value: dict[str, object] | UnsetType | None) -> dict[str, object] | UnsetType | None:
     _judge_custom(value, MAX_DEPTH)
-    return value or {}
+    return value
 
 
 def _judge_custom(value: object, left: int) -> None:
@@ -290,6 +378,16 @@ def blaming(places: Mapping[str, str]) -> Iterator[None]:
     except Refusal as no:
         no.fields = {places.get(field, field): why for field, why in no.fields.items()}
         raise
+
+
+def _assigned_user_id(request: ContactRequest) -> int | UnsetType | None:
+    """The user to assign, or None to assign nobody.
+
+    Requests have assignee_id; a Contact that is sent back whole has assigned_user_id. If both are
+    there, the client has set the first and returned the second.
+    """
+    wanted = request.assigned_user_id if request.assignee_id is UNSET else request.assignee_id
+    return None if wanted == _NO_ONE else wanted
 
 
 def _external_id(value: str | None) -> str | None:
