@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 
 from asks import (
@@ -32,6 +34,24 @@ TAGGED = [
 ]
 
 
+def changed_by_proxies(tag: str) -> list[str]:
+    """A tag, and what proxies make of it when they compress."""
+    text = tag.strip('"')
+    codings = ("gzip", "br", "deflate", "zstd")
+    return [
+        *(tag, f"W/{tag}", f"w/{tag}"),
+        *(f'"{text}{dash}{coding}"' for coding in codings for dash in ("-", "--", ";")),
+        f'W/"{text}-gzip"',
+    ]
+
+
+NO_TAGS = [
+    *("nonsense", "1-string_ids", "W/1-string_ids", "'1-string_ids'", '"1-string_ids', '1"'),
+    *('"1-string_ids" "2-string_ids"', '"1-string_ids", 2', '*, "1-string_ids"', "* *"),
+    *('W/ "1-string_ids"', '\\"1-string_ids\\"', '"1"-gzip', "", " ", ",", " , ,"),
+]
+
+
 # ── ETag and If-None-Match ───────────────────────────────────────────────────────────────────
 
 
@@ -41,7 +61,7 @@ async def test_it_works(book: Book, path: str) -> None:
     names = await alice(book)
     first = await ask(book, ("GET", path, None), names)
     tag = first.headers["etag"]
-    for known in (tag, f"W/{tag}", f'"x", {tag}', "*"):
+    for known in (*changed_by_proxies(tag), f'"x", {tag}', "*"):
         for method in ("GET", "HEAD"):
             answer = await ask(book, (method, path, None), names, {"if-none-match": known})
             assert (answer.status_code, answer.content) == (304, b""), known
@@ -53,8 +73,19 @@ async def test_it_works(book: Book, path: str) -> None:
     assert answer.status_code == 200
     assert answer.headers["etag"] != tag
     assert answer.headers["vary"] == "Authorization"
-    plain = await ask(book, ("GET", path, None), names, {"if-none-match": "nonsense"})
-    assert plain.status_code == 200
+    for other in ('"nonsense"', '"1-string_ids-x"', '"*"'):
+        plain = await ask(book, ("GET", path, None), names, {"if-none-match": other})
+        assert plain.status_code == 200, other
+
+
+async def test_what_is_no_tag_is_refused_on_a_read(book: Book) -> None:
+    """Before anything is looked for."""
+    names = {**await alice(book), "uuid": NOBODY}
+    for path, bad in itertools.product(TAGGED, NO_TAGS):
+        answer = await ask(book, ("GET", path, None), names, {"if-none-match": bad})
+
+        assert refusal(answer) == (400, "bad_value"), bad
+        assert list(answer.json()["fields"]) == ["If-None-Match"]
 
 
 async def test_each_representation_has_its_tag(book: Book) -> None:
@@ -93,7 +124,7 @@ async def test_a_write_holds_only_at_the_revision_it_names(book: Book, what: Ask
     names = await alice(book)
     tag = (await ask(book, ("GET", "/v2/contact/{uuid}", None), names)).headers["etag"]
     await ask(book, ("PUT", "/v2/contact/{uuid}", {"last": "B"}), names)
-    for old in (tag, '"1-integer_ids"', f"W/{tag}", '"2"', "nonsense", ""):
+    for old in (*changed_by_proxies(tag), '"1-integer_ids"', '"2"', '"nonsense"', '"2-x-y"', '"*"'):
         answer = await ask(book, what, names, {"if-match": old})
         assert refusal(answer) == (412, "stale_revision"), old
     assert await rev(book, names["uuid"]) == 2
@@ -109,6 +140,26 @@ async def test_any_revision_and_any_representation_match(book: Book) -> None:
     for number, tag in enumerate(tags):
         put = ("PUT", "/v2/contact/{uuid}", {"first": str(number)})
         assert (await ask(book, put, names, {"if-match": tag})).status_code == 200
+
+
+async def test_a_tag_that_a_proxy_changed_is_still_ours(book: Book) -> None:
+    names = await alice(book)
+    for changed in changed_by_proxies('"1-string_ids"'):
+        put = ("PUT", "/v2/contact/{uuid}", {"phone": ONE})
+        answer = await ask(book, put, names, {"if-match": f'"x",, {changed} ,'})
+
+        assert answer.status_code == 200, changed
+
+
+async def test_what_is_no_tag_is_refused_on_a_write(book: Book) -> None:
+    """Before anything is looked for, with a sentence that shows a tag."""
+    names = {**await alice(book), "uuid": NOBODY}
+    for what, bad in itertools.product(ONE_CONTACT, NO_TAGS):
+        answer = await ask(book, what, names, {"if-match": bad})
+
+        assert refusal(answer) == (400, "bad_value"), (what, bad)
+        assert list(answer.json()["fields"]) == ["If-Match"]
+        assert '"3-string_ids"' in answer.json()["message"]
 
 
 async def test_a_list_may_come_on_several_lines(book: Book) -> None:

@@ -4,12 +4,27 @@ from __future__ import annotations
 
 import re
 
+from msgspec import Struct
+
 from reachbook.credential import Representation
 from reachbook.errors import Reason, Refusal
 
+IF_MATCH, IF_NONE_MATCH = "If-Match", "If-None-Match"
+
 _KEY = re.compile(r"[\x21-\x7e]{1,255}")
-_TAG = re.compile(r'(?:W/)?"(?P<text>[^"]*)"')
-_OURS = re.compile(r"([0-9]{1,18})-[a-z_]+")
+_LIST_ELEMENT = re.compile(r'[ \t]*(?:(?:[Ww]/)?"([^"]*)"[ \t]*)?(?:,|\Z)')
+# A proxy that compresses a response marks its ETag: nginx and others with W/, Apache's
+# mod_deflate and mod_brotli with -gzip and -br, Jetty with --gzip.
+_OURS = re.compile(
+    r"(?P<rev>[0-9]{1,18})-(?P<representation>[a-z_]+)(?:(?:--?|;)(?:gzip|br|deflate|zstd))?"
+)
+
+
+class Tag(Struct, frozen=True):
+    """What an ETag of ours names, whatever a proxy has added to it."""
+
+    rev: int
+    representation: str
 
 
 def tag(rev: int, representation: Representation) -> str:
@@ -18,24 +33,59 @@ def tag(rev: int, representation: Representation) -> str:
 
 
 def revisions(if_match: str | None) -> frozenset[int] | None:
-    """The revisions that an If-Match allows; None when it allows any.
+    """The revisions that an If-Match allows; None if it allows any.
 
-    A tag that is not ours matches nothing. One of ours names a revision, and so it does when a
-    proxy that compresses has made it weak.
+    A tag that is not ours allows none. Raises a refusal if the header holds something else than
+    entity tags.
     """
-    if if_match is None or if_match == "*":
-        return None
-    ours = [match["text"] for match in _TAG.finditer(if_match)]
-    return frozenset(int(found[1]) for text in ours if (found := _OURS.fullmatch(text)))
+    tags = _read_header(IF_MATCH, if_match)
+    return None if tags is None else frozenset(one.rev for one in tags)
 
 
-def knows(if_none_match: str | None, current: str) -> bool:
-    """Whether the caller has what we would answer; weak tags count here."""
+def knows(if_none_match: str | None, rev: int, representation: Representation) -> bool:
+    """Whether the caller has the response that is about to be sent; weak tags count here."""
     if if_none_match is None:
         return False
-    if if_none_match == "*":
-        return True
-    return any(f'"{match["text"]}"' == current for match in _TAG.finditer(if_none_match))
+    tags = _read_header(IF_NONE_MATCH, if_none_match)
+    return tags is None or Tag(rev, representation) in tags
+
+
+def check_if_none_match(if_none_match: str | None) -> None:
+    """Refuse an If-None-Match that holds something else than entity tags."""
+    _read_header(IF_NONE_MATCH, if_none_match)
+
+
+def _read_header(name: str, value: str | None) -> list[Tag] | None:
+    """Our tags among those of a header; None if it is absent or `*`, which any tag matches."""
+    if value is None or value == "*":
+        return None
+    found = [_OURS.fullmatch(text) for text in _entity_tags(name, value)]
+    return [Tag(int(one["rev"]), one["representation"]) for one in found if one]
+
+
+def _entity_tags(name: str, value: str) -> list[str]:
+    """What stands between the quotes of each entity tag in a list (RFC 9110, 8.8.3 and 5.6.1)."""
+    texts: list[str] = []
+    position = 0
+    while position < len(value):
+        element = _LIST_ELEMENT.match(value, position)
+        if element is None:
+            raise _not_a_tag(name, value)
+        position = element.end()
+        if element[1] is not None:
+            texts.append(element[1])
+    if not texts:
+        raise _not_a_tag(name, value)
+    return texts
+
+
+def _not_a_tag(name: str, value: str) -> Refusal:
+    return Refusal(
+        Reason.BAD_VALUE,
+        f"{name} must be * or a list of ETags as they were sent, with their double quotes, like "
+        f'"3-string_ids"; got {value[:64]!a}.',
+        fields={name: "not an ETag in double quotes"},
+    )
 
 
 def check_key(key: str) -> None:
@@ -54,5 +104,5 @@ def refuse_if_match(if_match: str | None) -> None:
         raise Refusal(
             Reason.BAD_VALUE,
             "If-Match speaks of one contact, and this writes many; leave it out.",
-            fields={"If-Match": "not on a bulk write"},
+            fields={IF_MATCH: "not on a bulk write"},
         )

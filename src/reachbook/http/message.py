@@ -210,7 +210,8 @@ class Request(Struct):
         tag = conditions.tag(reach.rev, self.representation)
         headers = [(b"etag", tag.encode()), *(headers or [])]
         known = header(self.scope, b"if-none-match")
-        if self.scope["method"] in ("GET", "HEAD") and conditions.knows(known, tag):
+        is_read = self.scope["method"] in ("GET", "HEAD")
+        if is_read and conditions.knows(known, reach.rev, self.representation):
             return Answer(NOT_MODIFIED, b"", headers)
         named = frozenset((reach.uuid,))
         return Answer(200, msgspec.json.encode(value), headers, contact_uuids=named)

@@ -16,6 +16,7 @@ from starlette.types import Receive, Scope, Send
 
 from reachbook.credential import Caller, Representation
 from reachbook.errors import Reason, Refusal
+from reachbook.http.conditions import check_if_none_match
 from reachbook.http.desk import Desk
 from reachbook.http.message import (
     NO_CONTENT,
@@ -178,6 +179,8 @@ class Resource(Methods[Handler]):
                 await desk.allowance.spend(caller.credential_id, scope)
                 options = _options(operation, scope)
                 representation = options.representation or representation
+                if operation.says.tagged and not operation.says.writes:
+                    check_if_none_match(header(scope, b"if-none-match"))
                 request = Request(desk.service, caller, options, scope, receive, deadline)
                 if operation.says.seconds > STORE_SECONDS:
                     await request.take_time(operation.says.seconds)
