@@ -19,7 +19,7 @@ import pytest
 
 import reachbook
 from reachbook.errors import Reason
-from reachbook.wire.refusal import STATUS
+from reachbook.wire.refusal import status
 
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "src" / "reachbook"
@@ -277,7 +277,7 @@ def test_the_readme_lists_every_reason() -> None:
 
     listed = row.findall((ROOT / "README.md").read_text())
 
-    assert listed == [(one.code, str(STATUS[one.kind]), one.kind, one.meaning) for one in Reason]
+    assert listed == [(one.code, str(status(one)), one.kind, one.meaning) for one in Reason]
 
 
 @pytest.mark.parametrize(

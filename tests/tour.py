@@ -6,6 +6,7 @@ not described is noticed, and one that is described and cannot be given is notic
 
 from __future__ import annotations
 
+import gzip
 import json
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -142,6 +143,11 @@ def wrong_type(_: Stage, ask: Ask) -> Ask | None:
     return replace(ask, body=b"[1]") if strict else None
 
 
+def compressed(_: Stage, ask: Ask) -> Ask:
+    body = gzip.compress(b"{}")
+    return replace(ask, body=body, by={**ask.by, "content-encoding": "gzip"})
+
+
 def with_header(name: str, value: str) -> Provoke:
     return lambda _, ask: replace(ask, by={**ask.by, name: value})
 
@@ -276,6 +282,7 @@ PROVOKE: dict[Reason, Provoke] = {
     Reason.BAD_CURSOR: with_query("?cursor=ghost"),
     Reason.TOO_MANY: too_many,
     Reason.MALFORMED_JSON: lambda _, ask: replace(ask, body=b"{"),
+    Reason.UNSUPPORTED_ENCODING: compressed,
     Reason.WRONG_TYPE: wrong_type,
     Reason.MISSING_FIELD: missing_field,
     Reason.BODY_TOO_LARGE: too_large,

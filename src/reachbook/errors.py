@@ -32,6 +32,11 @@ class Reason(Enum):
     """The exact reason: the `error_code` of an answer, its kind, and what it means."""
 
     MALFORMED_JSON = "malformed_json", Kind.BAD_DATA, "the body is not UTF-8 JSON"
+    UNSUPPORTED_ENCODING = (
+        "unsupported_encoding",
+        Kind.BAD_DATA,
+        "the body has a Content-Encoding other than identity",
+    )
     MALFORMED_REQUEST = "malformed_request", Kind.BAD_DATA, "the bytes are not an HTTP request"
     MISSING_FIELD = "missing_field", Kind.BAD_DATA, "a required field is not there"
     WRONG_TYPE = "wrong_type", Kind.BAD_DATA, "a field holds another JSON type"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
@@ -81,6 +82,56 @@ async def test_a_missing_or_odd_content_type_is_served(
     answer = await book.ask(method, f"/v2/contact/{uuid}/channel", PHONE, by=by)
 
     assert answer.status_code == 200, answer.text
+
+
+@pytest.mark.parametrize(
+    "encoding",
+    ["gzip", "GZIP", "deflate", "br", "zstd", "identity, gzip", "gzip, identity", "x", "*"],
+)
+async def test_a_body_in_a_content_coding_is_not_read(book: Book, encoding: str) -> None:
+    """Whatever the body holds, and before anything is looked for."""
+    by = {**book.bob.by_key(), "content-encoding": encoding}
+    for method, path in [
+        ("POST", f"/v2/contact/{NOBODY}/channel"),
+        ("PUT", f"/v2/contact/{NOBODY}"),
+        ("POST", "/v2/contacts"),
+        ("POST", "/v2/contacts/list"),
+        ("GET", f"/v2/contact/{NOBODY}/channels"),
+        ("DELETE", f"/x/contact/{NOBODY}/erase"),
+        ("POST", "/x/resolve"),
+    ]:
+        for body in (gzip.compress(json.dumps(PHONE).encode()), b"{}", b"{"):
+            answer = await book.ask(method, path, body, by=by)
+
+            assert refusal(answer) == (415, "unsupported_encoding"), path
+            assert answer.json()["error"] == "bad_data"
+            assert list(answer.json()["fields"]) == ["Content-Encoding"]
+            assert answer.headers["accept-encoding"] == "identity"
+
+
+@pytest.mark.parametrize("encoding", ["identity", "Identity", "", " ", ",", "identity, IDENTITY"])
+async def test_a_body_in_no_content_coding_is_read(book: Book, encoding: str) -> None:
+    uuid = await book.contact()
+    by = {**book.bob.by_key(), "content-encoding": encoding}
+
+    answer = await book.ask("POST", f"/v2/contact/{uuid}/channel", PHONE, by=by)
+
+    assert answer.status_code == 200, answer.text
+
+
+async def test_the_content_coding_is_looked_at_with_the_form(book: Book) -> None:
+    """After route, method and credential, and only of a body."""
+    gzipped = {"content-encoding": "gzip"}
+    by, path = {**book.bob.by_key(), **gzipped}, f"/v2/contact/{NOBODY}/channel"
+
+    answers = [
+        await book.ask("POST", "/v2/nowhere", b"{}", by=by),
+        await book.ask("PATCH", path, b"{}", by=by),
+        await book.ask("POST", path, b"{}", by=gzipped),
+        await book.ask("GET", "/v1/team", by=by),
+    ]
+
+    assert [one.status_code for one in answers] == [404, 405, 401, 200]
 
 
 def filled(text: bytes) -> bytes:

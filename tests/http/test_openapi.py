@@ -85,9 +85,7 @@ def reasons(made: Json) -> Iterator[str]:
         for status, response in operation["responses"].items():
             codes = description.codes(response)
             said |= codes
-            true = {str(refusal.STATUS[CODES[one].kind]) for one in codes} or {"200", "304"} & {
-                status
-            }
+            true = {str(refusal.status(CODES[one])) for one in codes} or {"200", "304"} & {status}
             yield from different(f"status of {sorted(codes)}", {status}, true)
             if codes:
                 [shown] = response["content"].values()

@@ -244,7 +244,30 @@ async def _until_gone(receive: Receive) -> None:
         pass
 
 
+def carries_body(scope: Scope) -> bool:
+    """Whether the head of a request declares a body."""
+    length = header(scope, b"content-length")
+    return length not in (None, "0") or header(scope, b"transfer-encoding") is not None
+
+
+def _check_encoding(scope: Scope) -> None:
+    """Refuse a body with a content coding; `identity` and an empty list mean that it has none."""
+    encoding = header(scope, b"content-encoding")
+    if encoding is None or not carries_body(scope):
+        return
+    codings = {one.strip(" \t").lower() for one in encoding.split(",")}
+    if codings <= {"identity", ""}:
+        return
+    raise Refusal(
+        Reason.UNSUPPORTED_ENCODING,
+        "Content-Encoding must be identity or absent: send the body as plain UTF-8 JSON; got "
+        f"{encoding[:64]!a}.",
+        fields={"Content-Encoding": "not identity"},
+    )
+
+
 async def _read_body(scope: Scope, receive: Receive) -> bytes:
+    _check_encoding(scope)
     declared = header(scope, b"content-length")
     if declared is not None and int(declared) > MAX_BODY_BYTES:
         raise _too_large()
@@ -283,13 +306,15 @@ def refused(no: Refusal, scope: Scope, representation: Representation) -> Answer
     headers: Headers = []
     if kind is Kind.UNAUTHORIZED:
         headers.append((b"www-authenticate", b"Bearer"))
+    if no.reason is Reason.UNSUPPORTED_ENCODING:
+        headers.append((b"accept-encoding", b"identity"))  # RFC 9110, 15.5.16
     if kind is Kind.TOO_LARGE:
         headers.append((b"connection", b"close"))
     if no.retry_after is not None:
         headers.append((b"retry-after", str(no.retry_after).encode()))
     scope["refused"] = no.reason.code
     body = refusal.body(no, representation, scope["request_id"])
-    return Answer(refusal.STATUS[kind], msgspec.json.encode(body), headers)
+    return Answer(refusal.status(no.reason), msgspec.json.encode(body), headers)
 
 
 def too_slow() -> Refusal:

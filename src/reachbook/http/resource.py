@@ -23,6 +23,7 @@ from reachbook.http.message import (
     STORE_SECONDS,
     Answer,
     Request,
+    carries_body,
     header,
     refused,
     replayed,
@@ -184,7 +185,7 @@ class Resource(Methods[Handler]):
                 request = Request(desk.service, caller, options, scope, receive, deadline)
                 if operation.says.seconds > STORE_SECONDS:
                     await request.take_time(operation.says.seconds)
-                if operation.says.takes is None and _carries_body(scope):
+                if operation.says.takes is None and carries_body(scope):
                     stray(await request.body(), lenient=operation.says.query is None)
                 answer = await _once(operation, request)
         except Refusal as no:
@@ -220,9 +221,6 @@ def _options(operation: Operation[Handler], scope: Scope) -> Options:
     return Options(Representation.STRING_IDS)
 
 
-def _carries_body(scope: Scope) -> bool:
-    length = header(scope, b"content-length")
-    return length not in (None, "0") or header(scope, b"transfer-encoding") is not None
 
 
 async def _once(operation: Operation[Handler], request: Request) -> Answer:

@@ -19,6 +19,7 @@ from reachbook.errors import Kind, Reason
 from reachbook.http.resource import Header, Operation, Parameter, Resource, Says, Takes
 from reachbook.wire.answer import ChannelType, Uuid
 from reachbook.wire.refusal import STATUS
+from reachbook.wire.refusal import status as status_of
 
 PART = re.compile(r"{(\w+)")
 
@@ -31,7 +32,8 @@ OF_EVERY_PATH = (
 OF_PATHS_WITH_PARTS = (Reason.NO_ROUTE, Reason.WRONG_METHOD)
 OF_EVERY_CALLER = (
     *(one for one in Reason if one.kind is Kind.UNAUTHORIZED),
-    *(Reason.BAD_VALUE, Reason.MALFORMED_JSON, Reason.BODY_TOO_LARGE),
+    *(Reason.BAD_VALUE, Reason.MALFORMED_JSON, Reason.UNSUPPORTED_ENCODING),
+    Reason.BODY_TOO_LARGE,
     *(Reason.TOO_MANY_REQUESTS, Reason.STORE_UNAVAILABLE),
 )
 OF_WRITES = (Reason.READ_ONLY, Reason.CONTENDED)
@@ -88,6 +90,7 @@ WAIT = Header(
     "Retry-After", Annotated[int, Meta(ge=1)], "Try again in so many seconds.", always=True
 )
 BEARER = Header("WWW-Authenticate", str, "`Bearer`.", always=True)
+ENCODINGS = Header("Accept-Encoding", Literal["identity"], "What is read.", always=True)
 ALLOW = Header("Allow", str, "The methods that this path takes.", always=True)
 RATE_LIMIT = (
     Header("RateLimit", str, "What is left of the minute's allowance, where there is one."),
@@ -96,6 +99,7 @@ RATE_LIMIT = (
 OF_STATUS = {
     STATUS[Kind.UNAUTHORIZED]: (BEARER,),
     STATUS[Kind.METHOD_NOT_ALLOWED]: (ALLOW,),
+    status_of(Reason.UNSUPPORTED_ENCODING): (ENCODINGS,),
     STATUS[Kind.RATE_LIMITED]: (WAIT,),
     STATUS[Kind.UNAVAILABLE]: (WAIT,),
 }
@@ -124,7 +128,7 @@ def refusals(route: Route, operation: Operation[Any]) -> dict[int, list[Reason]]
     by_status: dict[int, list[Reason]] = {}
     for reason in Reason:
         if reason in reasons:
-            by_status.setdefault(STATUS[reason.kind], []).append(reason)
+            by_status.setdefault(status_of(reason), []).append(reason)
     return dict(sorted(by_status.items()))
 
 

@@ -27,7 +27,16 @@ STATUS = {
     Kind.SERVER_ERROR: 500,
     Kind.UNAVAILABLE: 503,
 }
-KIND = {status: kind for kind, status in STATUS.items()}
+STATUS_OF_REASON = {Reason.UNSUPPORTED_ENCODING: 415}
+"""The reasons that HTTP has a more exact status for than that of their kind."""
+
+
+def status(reason: Reason) -> int:
+    """The HTTP status of a refusal."""
+    return STATUS_OF_REASON.get(reason, STATUS[reason.kind])
+
+
+KIND = {status(reason): reason.kind for reason in Reason}
 
 
 class Refused(Struct, kw_only=True):
