@@ -120,6 +120,38 @@ def test_a_refusal_says_what_is_wrong_with_the_claims(
     assert (no.reason, says in no.message) == (reason, True), no.message
 
 
+SLOW = "the clock of the machine that signs it is {} s slow"
+ANEW = "Sign a new one."
+
+
+@pytest.mark.parametrize(
+    ("claims", "seen", "says", "unsaid"),
+    [
+        ({"iat": NOW - 400}, False, ["its iat", SLOW.format(400)], [ANEW, "exp "]),
+        ({"iat": NOW - 400}, True, ["its iat", ANEW], ["clock", "exp "]),
+        ({"iat": NOW - 400, "exp": NOW - 100}, True, ["its iat", ANEW], ["exp "]),
+        ({"iat": NOW - 10, "exp": NOW - 1}, False, ["1 s ago", "its exp", ANEW], ["iat", "clock"]),
+        ({"iat": NOW - 100, "exp": NOW - 40}, False, ["40 s", "exp", SLOW.format(100)], [ANEW]),
+        ({"iat": NOW - 100, "exp": NOW - 40}, True, ["40 s", "exp", ANEW], ["clock"]),
+        ({"iat": NOW - 10, "exp": 300}, False, ["not later than its iat", "Set exp"], [ANEW]),
+        ({"iat": NOW, "nbf": NOW + 61}, False, ["The nbf", "61 s ahead"], ["iat", "clock of"]),
+        ({"iat": NOW + 61}, False, ["The iat", "61 s ahead", "clock of"], ["nbf"]),
+    ],
+)
+def test_a_refusal_names_the_claim_and_what_helps(
+    claims: dict[str, object], seen: bool, says: list[str], unsaid: list[str]
+) -> None:
+    """To sign anew does not help a client whose clock is slow."""
+    token = credential.read_jwt(sign(claims={**CLAIMS, **claims}))
+
+    with pytest.raises(Refusal) as caught:
+        credential.verify(token, KEY, NOW, seen=seen)
+
+    message = caught.value.message
+    assert [one for one in says if one not in message] == [], message
+    assert [one for one in unsaid if one in message] == [], message
+
+
 @pytest.mark.parametrize(
     ("header", "reason"),
     [

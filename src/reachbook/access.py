@@ -83,12 +83,11 @@ class Access:
 
     async def _jwt(self, token: str) -> Known:
         now = self._clock() / 1_000_000
-        if token in self._verified:
-            secret_id, dies = self._verified[token]
-            known = await self._look_up("api_secret", secret_id)
+        seen = self._verified.get(token)
+        if seen is not None and now <= seen[1]:
+            known = await self._look_up("api_secret", seen[0])
             if _is_live(known):
                 self._measures.token_known.inc()
-                credentials.alive(dies, now)
                 return known
             # The token of a revoked secret is checked anew, at the price of any other bad token.
             self._verified.pop(token, None)
@@ -97,7 +96,9 @@ class Access:
         secret_id = claimed.credential_id
         known, dies = await self._judged(
             ("api_secret", secret_id),
-            lambda known: credentials.verify(claimed, known.signing_key, now),
+            lambda known: credentials.verify(
+                claimed, known.signing_key, now, seen=seen is not None
+            ),
         )
         _remember(self._verified, token, (secret_id, dies), MOST_TOKENS)
         return known

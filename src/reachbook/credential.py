@@ -217,11 +217,12 @@ def read_jwt(token: str) -> Token:
 # ── judging it ───────────────────────────────────────────────────────────────────────────────
 
 
-def verify(token: Token, signing: bytes | None, now: float) -> float:
+def verify(token: Token, signing: bytes | None, now: float, *, seen: bool = False) -> float:
     """Check signature and times; `now` in Unix seconds. Returns the last moment it is good at.
 
     That is `iat` + 300 s, or the moment before `exp` (RFC 7519, 4.1.4: "on or after" is too late).
     Without a signing key (no such secret) the same work is done and the same words are said.
+    `seen` is true if the token was accepted before, so that its sender's clock cannot be slow.
     """
     digest = hmac.digest(signing or _UNKNOWN_SIGNING_KEY, token.signed, "sha256")
     expected = base64.urlsafe_b64encode(digest).rstrip(b"=")
@@ -232,28 +233,54 @@ def verify(token: Token, signing: bytes | None, now: float) -> float:
             Reason.NOT_YET_VALID,
             "iat looks like milliseconds; write the time of issue in Unix seconds.",
         )
-    ahead = max(token.issued, token.not_before or 0) - now
-    if ahead > CLOCK_SKEW:
-        raise Refusal(
-            Reason.NOT_YET_VALID,
-            f"The JWT is dated {math.ceil(ahead)} s ahead of this server's clock; up to "
-            f"{CLOCK_SKEW} s are allowed. Check the clock of the machine that signs.",
-        )
+    _check_not_ahead("iat", token.issued, now)
+    _check_not_ahead("nbf", token.not_before or 0, now)
     dies = token.issued + TOKEN_LIFE
     if token.expires is not None:
         dies = min(dies, math.nextafter(token.expires, -math.inf))
-    alive(dies, now)
+    if now > dies:
+        raise expired(token, now, seen=seen)
     return dies
 
 
-def alive(dies: float, now: float) -> None:
-    """Refuse a token after its last second."""
-    if now > dies:
-        raise Refusal(
-            Reason.EXPIRED,
-            f"The JWT expired {max(1, round(now - dies))} s ago; a token lives {TOKEN_LIFE} s "
-            "from its iat. Sign a new one.",
-        )
+def _check_not_ahead(claim: str, time: float, now: float) -> None:
+    ahead = time - now
+    if ahead <= CLOCK_SKEW:
+        return
+    advice = "Check the clock of the machine that signs."
+    if claim == "nbf":
+        advice = "Send the JWT later, or set nbf earlier or leave it out."
+    raise Refusal(
+        Reason.NOT_YET_VALID,
+        f"The {claim} of the JWT is {math.ceil(ahead)} s ahead of this server's clock; up to "
+        f"{CLOCK_SKEW} s are allowed. {advice}",
+    )
+
+
+def expired(token: Token, now: float, *, seen: bool) -> Refusal:
+    """The refusal of a token after its last second.
+
+    A token that is new to this server may have been signed just now by a machine with a slow
+    clock. Then a new token would be refused too, so the advice is to correct that clock.
+    """
+    age = now - token.issued
+    ends = token.issued + TOKEN_LIFE
+    clock = (
+        f"If it was signed just now, the clock of the machine that signs it is {round(age)} s slow "
+        "and must be corrected; otherwise sign a new one."
+    )
+    if token.expires is None or token.expires >= ends:
+        late, claim = now - ends, f"a token lives {TOKEN_LIFE} s from its iat"
+        advice = "Sign a new one." if seen else clock
+    elif token.expires <= token.issued:
+        late, claim = now - token.expires, "its exp is not later than its iat"
+        advice = "Set exp to the Unix time in seconds at which the token ends, or leave it out."
+    else:
+        late, claim = now - token.expires, "its exp has passed"
+        advice = "Sign a new one." if seen or age <= CLOCK_SKEW else clock
+    return Refusal(
+        Reason.EXPIRED, f"The JWT expired {max(1, round(late))} s ago: {claim}. {advice}"
+    )
 
 
 def bad_credential() -> Refusal:

@@ -55,7 +55,7 @@ class Reason(Enum):
     MALFORMED_TOKEN = "malformed_token", Kind.UNAUTHORIZED, "the bearer token cannot be read"
     WRONG_ALGORITHM = "wrong_algorithm", Kind.UNAUTHORIZED, "the JWT is not signed with HS256"
     BAD_CREDENTIAL = "bad_credential", Kind.UNAUTHORIZED, "no live credential matches the token"
-    EXPIRED = "expired", Kind.UNAUTHORIZED, "the JWT is too old"
+    EXPIRED = "expired", Kind.UNAUTHORIZED, "the JWT has expired"
     NOT_YET_VALID = "not_yet_valid", Kind.UNAUTHORIZED, "the JWT is from the future"
     READ_ONLY = "read_only", Kind.DENIED, "the credential may read and not write"
     NO_ROUTE = "no_route", Kind.NOT_FOUND, "the path is not one of ours"

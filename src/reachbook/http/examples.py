@@ -19,7 +19,7 @@ from reachbook import reach as reaches
 from reachbook.address import Address
 from reachbook.contact import Contact
 from reachbook.contact_channel import Wanted
-from reachbook.credential import Representation
+from reachbook.credential import Representation, Token
 from reachbook.errors import Reason, Refusal
 from reachbook.event import Happened
 from reachbook.list_cursor import Precision, date_too_coarse
@@ -185,7 +185,8 @@ def _take_external_id() -> None:
 
 
 def _expire() -> None:
-    credentials.alive(0, 40)
+    token = Token("rbs_1_0123456789abcdef", b"", b"", 0, None, None)
+    raise credentials.expired(token, credentials.TOKEN_LIFE + 40, seen=True)
 
 
 _SAYING: dict[Reason, Callable[[], object]] = {
