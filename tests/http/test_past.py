@@ -102,3 +102,13 @@ async def test_any_offset_will_do(book: Book) -> None:
         assert len(await ok(book, "GET", path + text)) == 1
     plain = await book.ask("GET", f"{path}2026-01-02T12:00:00+02:00")
     assert "%2B" in plain.json()["message"]
+    wrong = await book.ask("GET", f"{path}yesterday")
+    assert "%2B" not in wrong.json()["message"]
+
+
+async def test_the_date_of_a_body_is_refused_without_a_word_of_queries(book: Book) -> None:
+    for date in ("2026-01-02T12:00:00 02:00", "2026-01-02", "x"):
+        answer = await book.ask("POST", "/v2/contacts/list", {"date": date})
+
+        assert (answer.status_code, list(answer.json()["fields"])) == (400, ["date"])
+        assert not {"query", "%2B"} & set(answer.json()["message"].split())

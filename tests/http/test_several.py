@@ -110,6 +110,27 @@ async def test_channel_id_names_one_in_any_spelling(
     assert values(left) == [other]
 
 
+@pytest.mark.parametrize("method", ["GET", "PUT", "DELETE"])
+async def test_a_plus_in_the_query_is_explained(book: Book, method: str) -> None:
+    """It means a blank there, so a plus-tagged address is not what was meant."""
+    tagged = {"email": "a+b@example.com", "facebook": "a+b", "phone": FIRST}
+    for kind, value in tagged.items():
+        uuid = await book.contact((kind, value))
+        path = f"/v2/contact/{uuid}/channel" + ("" if method == "PUT" else f"/{kind}")
+        body = {"channel_type": kind, "channel_id": value}
+
+        async def ask(
+            query: str, path: str = path, body: dict[str, str] = body
+        ) -> tuple[int, bool]:
+            answer = await book.ask(method, f"{path}?channel_id={query}", body)
+            return answer.status_code, "write %2B for a +" in answer.text
+
+        refused = 404 if kind == "facebook" else 400
+        assert await ask("x+b@" if kind == "email" else "+x+b") == (refused, True)
+        assert await ask("x%20b@" if kind == "email" else "%20x%20b") == (refused, False)
+        assert await ask(value.replace("+", "%2B")) == (200, False)
+
+
 async def test_put_gives_the_named_one_another_address(book: Book) -> None:
     path = await with_phones(book, FIRST, SECOND)
     wanted = {"channel_type": "phone", "channel_id": THIRD}

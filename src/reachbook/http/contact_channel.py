@@ -13,6 +13,7 @@ from reachbook.http.resource import Gives, Header, Parameter, Takes, reads, writ
 from reachbook.reach import Named, Reach
 from reachbook.wire import answer
 from reachbook.wire.answer import IntegerIdsChannel, StringIdsChannel
+from reachbook.wire.query import explaining_plus
 from reachbook.wire.request import ChannelRequest, contact_uuid, named, wanted_channel
 
 CHANNEL = Gives(
@@ -89,11 +90,11 @@ async def replace(request: Request) -> Answer:
     updates, it does not create.
     """
     uuid = contact_uuid(request.path("contactID"))
-    region = request.caller.default_region
-    wanted = wanted_channel(await request.body(), region)
-    which = named(wanted.address.channel_type, request.options, region)
+    wanted = wanted_channel(await request.body(), request.caller.default_region)
+    which = _named(request, wanted.address.channel_type)
     encode, asking = _encode(request), request.asking(_encode(request))
-    return encode(await request.service.channels.replace(asking, uuid, wanted, which))
+    with explaining_plus(request.scope["query_string"]):
+        return encode(await request.service.channels.replace(asking, uuid, wanted, which))
 
 
 @reads(gives=CHANNELS, tagged=True, refuses=NO_CONTACT)
@@ -115,7 +116,8 @@ async def get(request: Request) -> Answer:
     When there are several, it is the primary one: the one last made primary, else the oldest.
     """
     uuid, which = contact_uuid(request.path("contactID")), _named_in_path(request)
-    reach, channel = await request.service.channels.get(request.asking(), uuid, which)
+    with explaining_plus(request.scope["query_string"]):
+        reach, channel = await request.service.channels.get(request.asking(), uuid, which)
     return request.tagged(reach, answer.channel(reach, channel, request.representation))
 
 
@@ -138,7 +140,8 @@ async def remove(request: Request) -> Answer:
         unreachable = [] if after.channels else [(b"x-contact-reachable", b"false")]
         return request.tagged(after, answer.channels(after, request.representation), unreachable)
 
-    return encode(await request.service.channels.remove(request.asking(encode), uuid, which))
+    with explaining_plus(request.scope["query_string"]):
+        return encode(await request.service.channels.remove(request.asking(encode), uuid, which))
 
 
 def _encode(request: Request) -> Callable[[Reach], Answer]:
@@ -146,4 +149,9 @@ def _encode(request: Request) -> Callable[[Reach], Answer]:
 
 
 def _named_in_path(request: Request) -> Named:
-    return named(request.path("channelType"), request.options, request.caller.default_region)
+    return _named(request, request.path("channelType"))
+
+
+def _named(request: Request, channel_type: str) -> Named:
+    with explaining_plus(request.scope["query_string"]):
+        return named(channel_type, request.options, request.caller.default_region)

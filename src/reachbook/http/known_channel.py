@@ -10,7 +10,7 @@ from reachbook.http.resource import Gives, Parameter, Takes, reads, writes
 from reachbook.reach import Reach, by_number
 from reachbook.wire import own
 from reachbook.wire.answer import Moment
-from reachbook.wire.query import AsOfQuery, NoQuery, moment
+from reachbook.wire.query import AsOfQuery, NoQuery, explaining_plus, moment
 from reachbook.wire.request import contact_uuid, decode
 
 KNOWN = Gives("The channel.", (own.KnownChannel,), {"phone": own.known_channel(ALICE, PHONE)})
@@ -116,7 +116,7 @@ async def remove(request: Request) -> Answer:
 
 
 async def _as_of(request: Request, uuid: str, as_of: str) -> Reach:
+    with explaining_plus(request.scope["query_string"]):
+        at = moment("as_of", as_of)
     await request.take_time(READ_SECONDS)  # all of the contact's events may have to be read
-    return await request.service.history.reach_as_of(
-        request.caller.team_id, uuid, moment("as_of", as_of)
-    )
+    return await request.service.history.reach_as_of(request.caller.team_id, uuid, at)

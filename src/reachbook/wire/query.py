@@ -6,7 +6,8 @@ Under /v2 the options that are ours are read and others ignored, as the vendor i
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from difflib import get_close_matches
 from typing import Annotated, TypeVar
@@ -105,11 +106,27 @@ def moment(field: str, text: str) -> int:
     if time is None or time.tzinfo is None:
         raise Refusal(
             Reason.BAD_VALUE,
-            f"{field} is a time with its offset, like 2024-01-15T10:00:00Z; in a query write the "
-            "+ of an offset as %2B.",
+            f"{field} must be a time with its offset, like 2024-01-15T10:00:00Z.",
             fields={field: "not an RFC 3339 time"},
         )
     return (time - _EPOCH) // timedelta(microseconds=1)
+
+
+_OF_A_VALUE = {
+    *(Reason.BAD_VALUE, Reason.BAD_PHONE, Reason.BAD_EMAIL, Reason.BAD_CHANNEL_ID),
+    Reason.NO_CHANNEL,
+}
+
+
+@contextmanager
+def explaining_plus(raw: bytes) -> Iterator[None]:
+    """If a query has a + in it, add to the refusal of a value that this means a blank."""
+    try:
+        yield
+    except Refusal as no:
+        if b"+" in raw and no.reason in _OF_A_VALUE:
+            no.message += " In a query a + means a blank; write %2B for a +."
+        raise
 
 
 def unknown_name(what: str, name: str, known: Iterable[str], place: str = "") -> Refusal:
