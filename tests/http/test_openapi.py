@@ -116,12 +116,39 @@ def references(made: Json) -> Iterator[str]:
     yield from different("component", there, referred)
 
 
+def lint(made: Json) -> Iterator[str]:
+    """What linters and generators of clients stumble over."""
+    declared = {one["name"] for one in made["tags"] if one["description"]}
+    used = {tag for _, _, one in Description(made).operations() for tag in one["tags"]}
+    yield from different("tag", declared, used)
+    for schema in schemas_within(made):
+        if schema.get("type") == "array" and "items" not in schema:
+            yield f"an array without items: {schema}"
+        if "default" in schema:
+            yield f"a default, which makes a key required in TypeScript: {schema}"
+        if schema == {"type": "object"}:
+            yield "an object that is empty in TypeScript"
+
+
+def schemas_within(part: Any) -> Iterator[Json]:
+    """Every object of a document that has the form of a schema; examples are left out."""
+    if isinstance(part, dict):
+        if isinstance(part.get("type"), str):
+            yield part
+        for name, inner in part.items():
+            if name != "examples":
+                yield from schemas_within(inner)
+    elif isinstance(part, list):
+        for inner in part:
+            yield from schemas_within(inner)
+
+
 def different(what: str, described: set[Any], true: set[Any]) -> Iterator[str]:
     yield from (f"{what} {one} is not described" for one in sorted(true - described))
     yield from (f"{what} {one} is described, and not there" for one in sorted(described - true))
 
 
-CHECKS = [form, routes, fields, reasons, examples, references]
+CHECKS = [form, routes, fields, reasons, examples, references, lint]
 
 
 @pytest.mark.parametrize("check", CHECKS)
@@ -149,6 +176,9 @@ TAKEN = (*ADD, "responses", "409", "content", "application/json")
 FORM = ("components", "schemas", "StringIdsChannel")
 MISSING, THERE = "is not described", "is described, and not there"
 REMOVED = object()
+MEMBERS = ("components", "schemas", "TeamBody", "properties", "members")
+LIMIT = ("components", "schemas", "ListRequest", "properties", "limit")
+CUSTOM = ("components", "schemas", "StringIdsContact", "properties", "custom")
 Place = tuple[str | int, ...]
 PLANTED: list[tuple[Callable[[Json], Iterator[str]], Place, object, str]] = [
     (form, ("info", "title"), REMOVED, "title"),
@@ -188,6 +218,11 @@ PLANTED: list[tuple[Callable[[Json], Iterator[str]], Place, object, str]] = [
     ),
     (references, ("components", "headers", "Ghost"), {}, f"headers/Ghost {THERE}"),
     (references, ("components", "headers", "Allow"), REMOVED, f"headers/Allow {MISSING}"),
+    (lint, (*ADD, "tags"), ["Ghost"], f"tag Ghost {MISSING}"),
+    (lint, ("tags", 0, "description"), "", f"tag Contact channel {MISSING}"),
+    (lint, (*MEMBERS, "items"), REMOVED, "an array without items"),
+    (lint, (*LIMIT, "default"), 30, "a default"),
+    (lint, CUSTOM, {"type": "object"}, "an object that is empty"),
 ]
 
 

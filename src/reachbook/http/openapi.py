@@ -45,11 +45,27 @@ answers `GET`. A refusal has one form everywhere: `error` is its class, `error_c
 reason, `message` a sentence to act on, `fields` what is to blame. Unknown keys in a body and
 unknown query parameters under `/v1` and `/v2` are ignored. `representation` chooses how ids are
 spelled: `string_ids` is the default of API keys, `integer_ids` of JWTs.
+
+In a body an empty array is accepted for an object that needs no key, because PHP writes `{}` as
+`[]`, and null for each optional field: it clears a field that can be empty, and otherwise counts
+as absent.
 """
 BY_JWT = """\
 A JWT signed with an API secret: HS256, `iss` is the secret's id, `iat` the time in Unix seconds,
 and the signing secret is `SECRET_ID||SECRET_KEY`. It lives 300 seconds from `iat`.
 """
+TAGS = {
+    "contact_channel": "The channels of a contact, by their type.",
+    "contact": "One contact, and the team.",
+    "contacts": "Many contacts in one request.",
+    "resolve": "Find the contact that owns an address, or create it.",
+    "known_channel": "One channel by its id, with its label, hold and consent.",
+    "history": "History, event feed, export and erasure.",
+    "probes": "Health, readiness and metrics.",
+    "docs": "This description.",
+}
+"""What the operations of a module are about; the module names the tag."""
+
 BEARER_OF = {"type": "http", "scheme": "bearer"}
 SECURITY = {
     "jwt": {**BEARER_OF, "bearerFormat": "JWT", "description": BY_JWT},
@@ -76,9 +92,11 @@ def document(routes: Sequence[Route], base_path: str = "") -> bytes:
                 "title": "Reachbook",
                 "version": __version__,
                 "description": ABOUT,
+                "contact": {"name": "The operator of this server"},
                 "license": {"name": "MIT", "identifier": "MIT"},
             },
             "servers": [{"url": base_path or "/"}],
+            "tags": writer.tags(),
             "paths": paths,
             "components": {**writer.components(), "securitySchemes": SECURITY},
         }
@@ -92,6 +110,15 @@ class _Writer:
         self._types: Json = {}
         self._headers: Json = {}
         self._examples: Json = {}
+        self._modules: set[str] = set()
+
+    def tags(self) -> list[Json]:
+        """The tags of the operations, in one order."""
+        return [
+            {"name": _tag(module), "description": meaning}
+            for module, meaning in TAGS.items()
+            if module in self._modules
+        ]
 
     def components(self) -> Json:
         """What was named: types, headers, and examples of refusals."""
@@ -103,10 +130,11 @@ class _Writer:
         says, handle = operation.says, operation.handle
         summary, _, more = (inspect.getdoc(handle) or "").partition("\n")
         module = handle.__module__.rpartition(".")[2]
+        self._modules.add(module)
         known = isinstance(route.endpoint, Resource)
         written: Json = {
             "operationId": f"{module}_{handle.__name__}",
-            "tags": [module.replace("_", " ").capitalize()],
+            "tags": [_tag(module)],
             "summary": summary.rstrip("."),
             "description": " ".join(more.split()) or summary,
             "security": [{"jwt": []}, {"api_key": []}] if known else [],
@@ -215,7 +243,32 @@ def _described(kind: Any) -> tuple[Json, Json]:
     for one in (schema, *named.values()):
         if "enum" in one:
             one["type"] = "string"
+        _prepare_for_generators(one)
     return schema, {**named, **also}
+
+
+def _prepare_for_generators(schema: Json) -> None:
+    """Say the same in the way that generators of clients understand.
+
+    openapi-typescript makes a property with a `default` required, in requests too, so a default is
+    told in the description. It also takes an object without `additionalProperties` to be empty.
+    """
+    if "default" in schema:
+        default = schema.pop("default")
+        if default not in (None, ""):
+            told = f"Default: `{msgspec.json.encode(default).decode()}`."
+            schema["description"] = f"{schema.get('description', '')} {told}".strip()
+    if schema.get("type") == "object" and "properties" not in schema:
+        schema.setdefault("additionalProperties", True)
+    inner = [*schema.get("properties", {}).values(), *schema.get("anyOf", ())]
+    inner += [schema[key] for key in ("items", "additionalProperties") if key in schema]
+    for one in inner:
+        if isinstance(one, dict):
+            _prepare_for_generators(one)
+
+
+def _tag(module: str) -> str:
+    return module.replace("_", " ").capitalize()
 
 
 def _any_of(schemas: list[Json]) -> Json:

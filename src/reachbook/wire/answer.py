@@ -203,12 +203,20 @@ def _primary_address(one: Contact, kind: str) -> str:
     return found.channel_id if found else ""
 
 
+class Member(Struct):
+    """A person of a team, as the vendor shows it."""
+
+    id: int
+    name: str
+    role: str
+
+
 class TeamBody(Struct):
     """A team, as integration platforms read it to test a credential (GET /v1/team)."""
 
     id: int
     name: str
-    members: list[Any]
+    members: list[Member]
 
 
 def team(number: int, name: str) -> TeamBody:
