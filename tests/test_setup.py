@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -111,6 +112,16 @@ def test_make_setup_stops_before_pip_if_python_is_too_old(tmp_path: Path) -> Non
     assert sentence.startswith("Reachbook needs Python 3.11 or newer")
     assert by_make.startswith("make: *** ")
     assert not (tmp_path / "venv").exists()
+
+
+def test_no_lock_file_names_a_registry() -> None:
+    """Whoever installs has set up a registry."""
+    ours = [file.read_text() for file in (ROOT / "requirements").glob("*.txt")]
+    from_npm = json.loads((ROOT / "tests/generated_clients/package-lock.json").read_text())
+    for package in from_npm["packages"].values():
+        package.pop("funding", None)
+
+    assert [text for text in [*ours, json.dumps(from_npm)] if "://" in text] == []
 
 
 @pytest.mark.parametrize("version", PYTHONS)

@@ -1,0 +1,95 @@
+"""Uses what openapi-python-client makes of the description.
+
+Arguments: the URL of a server, an API key, the UUID of a contact with one phone.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import TypeVar
+from uuid import UUID
+
+from generated import AuthenticatedClient
+from generated.api.contact import contact_create, contact_team
+from generated.api.contact_channel import (
+    contact_channel_add,
+    contact_channel_get,
+    contact_channel_list_all,
+    contact_channel_remove,
+    contact_channel_replace,
+)
+from generated.api.contacts import contacts_page
+from generated.api.resolve import resolve_one
+from generated.models.channel_request import ChannelRequest
+from generated.models.contact_request import ContactRequest
+from generated.models.contact_request_custom_type_0 import ContactRequestCustomType0
+from generated.models.integer_ids_channel import IntegerIdsChannel
+from generated.models.list_request import ListRequest
+from generated.models.refused import Refused
+from generated.models.representation import Representation
+from generated.models.resolve_request import ResolveRequest
+from generated.models.resolved_body import ResolvedBody
+from generated.models.string_ids_channel import StringIdsChannel
+from generated.models.string_ids_contact import StringIdsContact
+from generated.models.team_body import TeamBody
+from generated.types import UNSET
+
+Kind = TypeVar("Kind")
+
+
+def a(kind: type[Kind], value: object) -> Kind:
+    """The value, if it is of a type."""
+    if not isinstance(value, kind):
+        raise TypeError(value)
+    return value
+
+
+def channels(client: AuthenticatedClient, uuid: UUID) -> dict[str, object]:
+    """What the five operations on channels answer."""
+    email = ChannelRequest(channel_type="email", channel_id="alice@example.com")
+    phone = ChannelRequest(channel_type="phone", channel_id="14155551234")
+    added = a(list, contact_channel_add.sync(uuid, client=client, body=email))
+    listed = contact_channel_list_all.sync(
+        uuid, client=client, representation=Representation.INTEGER_IDS
+    )
+    replaced = a(list, contact_channel_replace.sync(uuid, client=client, body=phone))
+    got = a(StringIdsChannel, contact_channel_get.sync(uuid, "phone", client=client))
+    removed = a(list, contact_channel_remove.sync(uuid, "email", client=client))
+    refused = a(Refused, contact_channel_get.sync(uuid, "email", client=client))
+    numbers = {int: "number", str: "string"}
+    handle = "absent" if got.channel_handle is UNSET else got.channel_handle
+    return {
+        "added": [a(StringIdsChannel, one).channel_type for one in added],
+        "listed": [numbers[type(a(IntegerIdsChannel, one).id)] for one in a(list, listed)],
+        "replaced": [a(StringIdsChannel, one).channel_id for one in replaced],
+        "got": [got.channel_id, handle],
+        "removed": len(removed),
+        "refused": refused.error_code,
+    }
+
+
+def contacts(client: AuthenticatedClient) -> dict[str, object]:
+    """What some of the others answer to a body with no key but the required ones."""
+    custom = ContactRequestCustomType0()
+    custom["1"] = "x"
+    made = contact_create.sync(client=client, body=ContactRequest(custom=custom))
+    listed = contacts_page.sync(client=client, body=ListRequest())
+    resolved = resolve_one.sync(client=client, body=ResolveRequest(channel_id="15105553344"))
+    team = a(TeamBody, contact_team.sync(client=client))
+    return {
+        "made": a(StringIdsContact, made).custom.to_dict(),
+        "contacts": len(a(list, listed)),
+        "resolved": a(ResolvedBody, resolved).created,
+        "team": [one.name for one in team.members],
+        "optional": True,
+    }
+
+
+def main(url: str, key: str, uuid: UUID) -> None:
+    """Print the answers as one JSON object."""
+    client = AuthenticatedClient(base_url=url, token=key)
+    print(json.dumps(channels(client, uuid) | contacts(client)))  # noqa: T201 - its test reads it
+
+
+main(sys.argv[1], sys.argv[2], UUID(sys.argv[3]))
