@@ -77,7 +77,7 @@ HTTP:
   http/allowance.py           requests a minute for each credential
   http/desk.py                what every handler works with
   http/contact_channel.py     the five operations: decode, ask, encode, return
-  http/contact.py             one contact, and the team; http/contacts.py: many at once
+  http/contact.py             one contact, the team, its inboxes; http/contacts.py: many at once
   http/resolve.py             who is this: one address, or up to 1,000
   http/known_channel.py       one channel, exactly, and with all that we know of it
   http/history.py             history, feed, export, erase

@@ -22,6 +22,7 @@ METHODS = {
     CONTACT: ["DELETE", "GET", "HEAD"],
     "/v2/contact": ["POST"],
     "/v1/team": ["GET", "HEAD"],
+    "/v1/inboxes": ["GET", "HEAD"],
 }
 EVERY = ["DELETE", "GET", "HEAD", "PATCH", "POST", "PUT", "QUERY", "TRACE"]
 NO_ONE: dict[str, str] = {}
@@ -33,6 +34,7 @@ WRITES = [
     ("POST", "/v2/contact"),
 ]
 READS = [("GET", CHANNELS), ("HEAD", CHANNELS), ("GET", OF_TYPE), ("GET", CONTACT)]
+READS += [("GET", "/v1/team"), ("GET", "/v1/inboxes")]
 TOO_LARGE = b" " * (1024 * 1024 + 1)
 PHONE = {"channel_type": "phone", "channel_id": "15105553344"}
 

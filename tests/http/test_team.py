@@ -49,6 +49,23 @@ async def test_it_works(book: Book) -> None:
     assert answer.json()["name"] == "Bob's team"
 
 
+async def test_a_team_has_no_inboxes(book: Book) -> None:
+    """Integrations test a credential with them, in either representation."""
+    terms = Terms(Representation.STRING_IDS, read_only=True)
+    _, reader = await book.administration.create_key(book.bob.team.team_id, terms)
+    for authorization in (f"Bearer {reader}", bearer(book), "Bearer wrong", None):
+        by = {} if authorization is None else {"authorization": authorization}
+
+        answer = await book.ask("GET", "/v1/inboxes", by=by)
+
+        known = authorization in (f"Bearer {reader}", bearer(book))
+        assert answer.status_code == (200 if known else 401)
+        if known:
+            assert answer.json() == []
+        else:
+            assert answer.json()["error"] == "unauthorized"
+
+
 # ── what is taken ────────────────────────────────────────────────────────────────────────────
 
 

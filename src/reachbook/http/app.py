@@ -60,6 +60,7 @@ ROUTES: list[Route] = [
     Exactly("/v2/contacts/search", Resource(POST=contacts.search)),
     Exactly("/v2/contacts", Resource(POST=contacts.write_many, DELETE=contacts.delete_many)),
     Exactly("/v1/team", Resource(GET=contact.team)),
+    Exactly("/v1/inboxes", Resource(GET=contact.inboxes)),
     Exactly("/x/resolve", Resource(POST=resolve.one)),
     Exactly("/x/resolve/batch", Resource(POST=resolve.batch)),
     Exactly("/x/events", Resource(GET=history.feed)),

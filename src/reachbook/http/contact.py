@@ -1,4 +1,4 @@
-"""One contact, and the team (contract section 6): decode, ask, encode, return."""
+"""One contact, the team and its inboxes (contract section 6): decode, ask, encode, return."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from reachbook.http.examples import ADD_EMAIL, ADD_PHONE, ALICE, in_both
 from reachbook.http.message import Answer, Request
 from reachbook.http.resource import Gives, Parameter, Takes, reads, writes
 from reachbook.wire import answer
-from reachbook.wire.answer import IntegerIdsContact, StringIdsContact, TeamBody
+from reachbook.wire.answer import Inboxes, IntegerIdsContact, StringIdsContact, TeamBody
 from reachbook.wire.request import ContactRequest, contact_uuid, wanted_contact
 
 CONTACT = Gives(
@@ -116,6 +116,15 @@ async def team(request: Request) -> Answer:
     """Retrieve the team that the credential belongs to."""
     found = await request.service.team(request.asking())
     return request.answer(answer.team(found.team_id, found.name))
+
+
+@reads(gives=Gives("The inboxes: none.", (Inboxes,), {"none": []}))
+async def inboxes(request: Request) -> Answer:
+    """List the inboxes of the team, which are none.
+
+    Conversations are not kept here. Integrations call this to test a credential.
+    """
+    return request.answer([])
 
 
 def encode(request: Request) -> Callable[[Any], Answer]:

@@ -56,7 +56,7 @@ and the signing secret is `SECRET_ID||SECRET_KEY`. It lives 300 seconds from `ia
 """
 TAGS = {
     "contact_channel": "The channels of a contact, by their type.",
-    "contact": "One contact, and the team.",
+    "contact": "One contact, the team and its inboxes.",
     "contacts": "Many contacts in one request.",
     "resolve": "Find the contact that owns an address, or create it.",
     "known_channel": "One channel by its id, with its label, hold and consent.",

@@ -222,3 +222,7 @@ class TeamBody(Struct):
 def team(number: int, name: str) -> TeamBody:
     """The team; people with accounts are not kept here, so `members` is empty."""
     return TeamBody(number, name, [])
+
+
+Inboxes = Annotated[list[dict[str, Any]], Meta(max_length=0)]
+"""The inboxes of a team (GET /v1/inboxes): none, because conversations are not kept here."""
