@@ -73,6 +73,7 @@ HTTP:
   http/resource.py            one path and its methods; the order in which a request is judged
   http/message.py             a request as a handler sees it; the answer, the refusal
   http/conditions.py          ETag, If-Match, If-None-Match, Idempotency-Key
+  http/compression.py         gzip for long lists, if the client accepts it
   http/middleware.py          what surrounds every request, unknown routes included
   http/allowance.py           requests a minute for each credential
   http/desk.py                what every handler works with

@@ -52,6 +52,7 @@ IN_THE_WAY = (Reason.ADDRESS_TAKEN, Reason.STALE_REVISION)
 
 
 @writes(
+    compressible=True,
     takes=Takes(ChannelRequest, {"email": ADD_EMAIL, "phone": ADD_PHONE}),
     gives=CHANNELS,
     tagged=True,
@@ -71,6 +72,7 @@ async def add(request: Request) -> Answer:
 
 
 @writes(
+    compressible=True,
     takes=Takes(ChannelRequest, {"email": NEW_EMAIL}),
     gives=CHANNELS,
     tagged=True,
@@ -97,7 +99,7 @@ async def replace(request: Request) -> Answer:
         return encode(await request.service.channels.replace(asking, uuid, wanted, which))
 
 
-@reads(gives=CHANNELS, tagged=True, refuses=NO_CONTACT)
+@reads(compressible=True, gives=CHANNELS, tagged=True, refuses=NO_CONTACT)
 async def list_all(request: Request) -> Answer:
     """List the channels of a contact."""
     uuid = contact_uuid(request.path("contactID"))
@@ -122,6 +124,7 @@ async def get(request: Request) -> Answer:
 
 
 @writes(
+    compressible=True,
     gives=CHANNELS,
     tagged=True,
     refuses=(*NO_CONTACT, *BAD_ADDRESS, Reason.NO_CHANNEL, Reason.SEVERAL, Reason.STALE_REVISION),

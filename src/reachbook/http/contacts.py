@@ -31,6 +31,7 @@ PASSING = {one.code for one in (Reason.STORE_UNAVAILABLE, Reason.CONTENDED, Reas
 
 
 @reads(
+    compressible=True,
     takes=Takes(directory.ListRequest, {"first": {"limit": 30, "ascending": True}}),
     gives=CONTACTS,
     refuses=(Reason.TOO_MANY, Reason.DATE_TOO_COARSE),
@@ -56,6 +57,7 @@ async def page(request: Request) -> Answer:
 
 
 @reads(
+    compressible=True,
     takes=Takes(
         directory.SearchRequest, {"phone": {"contact_channels": [{"channel_ids": ["15105553344"]}]}}
     ),
@@ -82,6 +84,7 @@ async def search(request: Request) -> Answer:
 
 
 @writes(
+    compressible=True,
     takes=Takes(
         shown.BulkRows,
         {"two": {"contacts": [{"first": "Alice"}, {"contact_id": ALICE.uuid, "tags": []}]}},

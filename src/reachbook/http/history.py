@@ -36,6 +36,7 @@ END = b"]}"  # of an export, whose last key is the list of events
 
 
 @reads(
+    compressible=True,
     gives=Gives(
         "A page of the contact's events, newest first.",
         (shown.HistoryPage,),
@@ -59,6 +60,7 @@ async def of_contact(request: Request) -> Answer:
 
 
 @reads(
+    compressible=True,
     gives=Gives(
         "A page of the team's events, in order.", (shown.FeedPage,), {"one": examples.FEED}
     ),

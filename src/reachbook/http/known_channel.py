@@ -26,6 +26,7 @@ NO_CHANNEL = (*NO_CONTACT, Reason.BAD_VALUE, Reason.NO_CHANNEL)
 
 
 @reads(
+    compressible=True,
     gives=ALL_KNOWN,
     tagged=True,
     refuses=(*NO_CONTACT, Reason.ERASED),
@@ -96,6 +97,7 @@ async def make_primary(request: Request) -> Answer:
 
 
 @writes(
+    compressible=True,
     gives=ALL_KNOWN,
     tagged=True,
     refuses=(*NO_CHANNEL, Reason.STALE_REVISION),

@@ -51,12 +51,13 @@ class Answer(Struct):
     headers: Headers = []
     content_type: bytes = b"application/json"
     contact_uuids: frozenset[str] = frozenset()
+    vary: bytes = b"Authorization"
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send it whole; a HEAD is told the length and spared the body."""
         if header(scope, b"expect") is not None:
             await _receive_expected_body(scope, receive)
-        headers = [(b"vary", b"Authorization"), *self.headers]
+        headers = [(b"vary", self.vary), *self.headers]
         if self.status not in (NO_CONTENT, NOT_MODIFIED):
             length = str(len(self.body)).encode()
             headers += [(b"content-type", self.content_type), (b"content-length", length)]

@@ -48,7 +48,7 @@ spelled: `string_ids` is the default of API keys, `integer_ids` of JWTs.
 
 In a body an empty array is accepted for an object that needs no key, because PHP writes `{}` as
 `[]`, and null for each optional field: it clears a field that can be empty, and otherwise counts
-as absent.
+as absent. A list of over 1 KiB is compressed if `Accept-Encoding` accepts gzip.
 """
 BY_JWT = """\
 A JWT signed with an API secret: HS256, `iss` is the secret's id, `iat` the time in Unix seconds,

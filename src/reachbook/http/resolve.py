@@ -86,6 +86,7 @@ async def one(request: Request) -> Answer:
 
 
 @reads(
+    compressible=True,
     takes=Takes(
         shown.BatchRows,
         {

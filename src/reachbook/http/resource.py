@@ -16,6 +16,7 @@ from starlette.types import Receive, Scope, Send
 
 from reachbook.credential import Caller, Representation
 from reachbook.errors import Reason, Refusal
+from reachbook.http.compression import compress
 from reachbook.http.conditions import check_if_none_match
 from reachbook.http.desk import Desk
 from reachbook.http.message import (
@@ -35,6 +36,7 @@ from reachbook.wire.query import options as read_options
 from reachbook.wire.request import stray
 
 JSON = "application/json"
+ERROR = 400
 
 
 class Visit(Struct, frozen=True):
@@ -97,6 +99,7 @@ class Says(Struct, Generic[Does], frozen=True, kw_only=True):
     """What an operation says of itself beside its docstring; it decorates the handler.
 
     `tagged` answers show one contact at one revision, and carry its ETag.
+    `compressible` is for an operation that answers with a list, which may be long.
     `may_write` is for an operation that writes only when it is asked to: its handler permits it.
     `query` is the struct of a path under /x, which refuses what it does not know; without it the
     options of /v2 are read. `seconds` is how long the store may take; an
@@ -109,6 +112,7 @@ class Says(Struct, Generic[Does], frozen=True, kw_only=True):
     writes: bool = False
     may_write: bool = False
     tagged: bool = False
+    compressible: bool = False
     query: type[Struct] | None = None
     seconds: float = STORE_SECONDS
     takes: Takes | None = None
@@ -192,6 +196,8 @@ class Resource(Methods[Handler]):
             answer = refused(no, scope, representation)
         except TimeoutError:
             answer = refused(too_slow(), scope, representation)
+        if operation.says.compressible and answer.status < ERROR:
+            answer = await compress(answer, header(scope, b"accept-encoding"))
         spelled = (b"x-representation", representation.encode())
         answer.headers = [spelled, *answer.headers, *scope.get("allowance", ())]
         return answer

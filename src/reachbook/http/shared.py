@@ -78,6 +78,11 @@ IF_NONE_MATCH = Parameter(
 )
 
 ETAG = Header("ETag", str, "One for each revision of the contact and each representation.")
+ENCODING = Header(
+    "Content-Encoding",
+    Literal["gzip"],
+    "Sent with a list of over 1 KiB if the request accepts gzip.",
+)
 REPLAYED = Header(
     "Idempotent-Replayed", Literal["true"], "Sent with an answer that was given before."
 )
@@ -163,6 +168,8 @@ def headers_of_success(route: Route, says: Says[Any]) -> Iterable[Header]:
     yield from says.headers
     if says.tagged:
         yield ETAG
+    if says.compressible:
+        yield ENCODING
     if says.writes or says.may_write:
         yield REPLAYED
     if isinstance(route.endpoint, Resource):

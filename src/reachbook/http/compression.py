@@ -1,0 +1,55 @@
+"""Compression of list responses with gzip, for clients that ask for it (RFC 9110, 12.5.3)."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import re
+
+from msgspec.structs import replace
+
+from reachbook.http.message import NOT_MODIFIED, Answer
+
+MIN_BYTES = 1024
+MAX_INLINE_BYTES = 256 * 1024
+LEVEL = 1  # level 6 takes 2.5 times as long for a page of 500 contacts, which is 15 % smaller
+VARY = b"Authorization, Accept-Encoding"
+
+_CODING = re.compile(
+    r"([!#$%&'*+.^_`|~0-9a-z-]+)(?:[ \t]*;[ \t]*q=(0(?:\.[0-9]{0,3})?|1(?:\.0{0,3})?))?"
+)
+
+
+async def compress(answer: Answer, accept_encoding: str | None) -> Answer:
+    """The answer of an operation that returns a list, compressed if the client asks for it.
+
+    Its ETag stays the same: it names a revision, and `Vary` keeps the two encodings apart in a
+    cache. A large body is compressed in a thread, so that other requests do not wait.
+    """
+    if answer.status == NOT_MODIFIED:  # must vary as the 200 would (RFC 9110, 15.4.5)
+        return replace(answer, vary=VARY)
+    if len(answer.body) <= MIN_BYTES:
+        return answer
+    if not accepts_gzip(accept_encoding):
+        return replace(answer, vary=VARY)
+    if len(answer.body) > MAX_INLINE_BYTES:
+        body = await asyncio.to_thread(gzip.compress, answer.body, LEVEL, mtime=0)
+    else:
+        body = gzip.compress(answer.body, LEVEL, mtime=0)
+    headers = [*answer.headers, (b"content-encoding", b"gzip")]
+    return replace(answer, body=body, headers=headers, vary=VARY)
+
+
+def accepts_gzip(accept_encoding: str | None) -> bool:
+    """Whether an Accept-Encoding names gzip, at least as gladly as no coding at all.
+
+    An element that cannot be read is ignored.
+    """
+    weights: dict[str, float] = {}
+    for element in (accept_encoding or "").lower().split(","):
+        coding = _CODING.fullmatch(element.strip(" \t"))
+        if coding is not None:
+            weights[coding[1]] = float(coding[2] or 1)
+    others = weights.get("*", 0.0)
+    weight = weights.get("gzip", weights.get("x-gzip", others))
+    return weight > 0 and weight >= weights.get("identity", others)
