@@ -227,8 +227,6 @@ def _options(operation: Operation[Handler], scope: Scope) -> Options:
     return Options(Representation.STRING_IDS)
 
 
-
-
 async def _once(operation: Operation[Handler], request: Request) -> Answer:
     """The handler's answer, or the one that was given before under the same key."""
     key = header(request.scope, b"idempotency-key")
