@@ -284,7 +284,7 @@ async def test_a_response_that_speaks_of_too_many_contacts_is_not_stored_whole(
         key = f"whole-{whole}"
         by = {**book.bob.by_key(), "idempotency-key": key}
         # The contact of the first row is one more.
-        uuids = [str(UUID(int=one)) for one in range(number - whole)]
+        uuids = [str(UUID(int=value)) for value in range(number - whole)]
         rows = {"contacts": [{"first": "A"}, {"phone": "nope", "custom": {"of": uuids}}]}
 
         first = await book.ask("POST", "/v2/contacts", rows, by=by)

@@ -224,7 +224,7 @@ async def test_others_are_untouched(book: Book) -> None:
     other = await ok(book, "POST", "/v2/contact", body, "other")
     theirs = (await book.ask("POST", "/v2/contact", PERSON, by=book.charlie.by_key())).json()
     export = await ok(book, "GET", f"/x/contact/{other['uuid']}/export")
-    assert {one["request_id"] for one in export["events"]} == {"zz-request"}
+    assert {event["request_id"] for event in export["events"]} == {"zz-request"}
 
     await ok(book, "DELETE", f"/x/contact/{uuid}/erase")
 

@@ -90,7 +90,7 @@ async def person(book: Book) -> dict[str, str]:
     [phone] = (await book.ask("GET", f"/x/contact/{uuid}/channels")).json()
     patch = {"label": "zz-label"}
     await book.ask("PATCH", f"/x/contact/{uuid}/channel/{phone['id']}", patch)
-    escaped = "".join(f"\\u{ord(one):04x}" if one.isalnum() else one for one in uuid)
+    escaped = "".join(f"\\u{ord(char):04x}" if char.isalnum() else char for char in uuid)
     return {"uuid": uuid, "upper": uuid.upper(), "escaped": escaped, "id": phone["id"]}
 
 

@@ -58,8 +58,7 @@ async def test_a_stored_response_names_every_contact_that_it_speaks_of(
     book: Book, representation: str
 ) -> None:
     """An erasure finds the response by these names; a text such as "contact deleted" has none."""
-    for what in [*ONE_CONTACT, *MANY, *WITHOUT_CHANGE]:
-        method, path, body = what
+    for method, path, body in [*ONE_CONTACT, *MANY, *WITHOUT_CHANGE]:
         names, key = await alice(book), {"idempotency-key": uuid4().hex}
         query = "" if path.startswith("/x/") else f"?representation={representation}"
         answer = await ask(book, (method, path + query, body), names, key)
@@ -71,15 +70,15 @@ async def test_a_stored_response_names_every_contact_that_it_speaks_of(
         named = await beside(book.database)(
             f"SELECT contact_uuid FROM idempotency_contact WHERE key = '{key['idempotency-key']}'"
         )
-        assert {row[0] for row in named} == spoken_of, what
+        assert {row[0] for row in named} == spoken_of, (method, path)
         await ask(book, ("DELETE", "/v2/contact/{uuid}", None), names)
 
 
 async def test_a_key_that_is_used_again_names_the_contacts_of_its_new_response(book: Book) -> None:
     """A day later the same key belongs to another request."""
-    key, one, other = {"idempotency-key": "k"}, await book.contact(), await book.contact()
+    key, first, other = {"idempotency-key": "k"}, await book.contact(), await book.contact()
     uuids = []
-    for uuid in (one, other, other):
+    for uuid in (first, other, other):
         await ask(book, ("PUT", f"/v2/contact/{uuid}", {"first": "A"}), {}, key)
         rows = await beside(book.database)(
             "SELECT contact_uuid FROM idempotency_contact "
@@ -88,7 +87,7 @@ async def test_a_key_that_is_used_again_names_the_contacts_of_its_new_response(b
         uuids.append([row[0] for row in rows])
         book.clock.forward(DAY + 1)
 
-    assert uuids == [[one], [other], [other]]
+    assert uuids == [[first], [other], [other]]
 
 
 async def test_another_request_under_the_key_is_refused(book: Book) -> None:

@@ -20,7 +20,17 @@ from reachbook.contact_channel import Wanted
 from reachbook.credential import TeamId
 from reachbook.errors import Reason, Refusal
 from reachbook.reach import Reach
-from reachbook.storage import STALE, Commit, Hold, Outcome, Saved, Store, Taken, open_store
+from reachbook.storage import (
+    STALE,
+    Commit,
+    Hold,
+    Outcome,
+    Saved,
+    Store,
+    Taken,
+    open_store,
+    postgres,
+)
 from tables import Raw, beside
 
 pytestmark = pytest.mark.anyio
@@ -235,15 +245,19 @@ async def test_a_deadlock_outside_a_commit_is_tried_again(
     "error", [asyncpg.DeadlockDetectedError("no"), asyncpg.SerializationError("no")]
 )
 async def test_tries_end_before_the_request_does(
-    on_postgres: tuple[Store, asyncpg.Connection], error: Exception
+    on_postgres: tuple[Store, asyncpg.Connection],
+    monkeypatch: pytest.MonkeyPatch,
+    error: Exception,
 ) -> None:
     """PostgreSQL takes a second to see a deadlock: the third try would begin too late."""
     opened, tries = on_postgres[0], 0
+    second = 0.1
+    monkeypatch.setattr(postgres, "CONTENTION_SECONDS", postgres.CONTENTION_SECONDS * second)
 
     async def deadlock(_connection: object) -> None:
         nonlocal tries
         tries += 1
-        await asyncio.sleep(0.8)
+        await asyncio.sleep(second)
         raise error
 
     with pytest.raises(Refusal) as refused:

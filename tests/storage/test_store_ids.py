@@ -96,13 +96,13 @@ async def test_each_process_gets_past_the_ids_in_its_own_block(store: Store, dat
     """Two processes that allocated the same ids ahead add a channel each."""
     other = await open_store(database)
     await set_back(database, "contact_channel", "id")
-    for one in (store, other):
+    for process in (store, other):
         for _ in range(5):
-            await one.engine.number("contact_channel")
+            await process.engine.number("contact_channel")
 
-    for number, one in enumerate((store, other)):
+    for number, process in enumerate((store, other)):
         wanted = phone(f"1510555334{number}")
-        await Service(one).channels.add(ASKING, filling.uuid(1 + number), wanted)
+        await Service(process).channels.add(ASKING, filling.uuid(1 + number), wanted)
     await other.close()
 
     assert await beside(database)("SELECT count(*) FROM contact_channel") == [(FILLED + 2,)]

@@ -143,13 +143,13 @@ def writes(commit: Commit, change: Change) -> Writes:
     new = {one.id: one for one in change.after.channels}
     before, after = event.told(change)
     differing = sorted(
-        (one for key, one in new.items() if old.get(key) != one),
-        key=lambda one: (one.channel_type, one.identity, one.scope),
+        (channel for key, channel in new.items() if old.get(key) != channel),
+        key=lambda channel: (channel.channel_type, channel.identity, channel.scope),
     )
     return Writes(
         removed=[key for key in old if key not in new],
-        updated=[one for one in differing if one.id not in commit.new_ids],
-        inserted=[one for one in differing if one.id in commit.new_ids],
+        updated=[channel for channel in differing if channel.id not in commit.new_ids],
+        inserted=[channel for channel in differing if channel.id in commit.new_ids],
         before=before,
         after=after,
     )
@@ -224,11 +224,13 @@ def record_of(team_id: int, keep: Keep, answer: Kept) -> IdempotencyRecord:
 
 def _beyond(these: Reach | None, those: Reach | None) -> list[ContactChannel]:
     """The channels of the first whose address the second does not have."""
-    known = {
-        (one.channel_type, one.scope, one.identity) for one in (those.channels if those else ())
-    }
+    known = {_address(channel) for channel in those.channels} if those else set()
     channels = these.channels if these else ()
-    return [one for one in channels if (one.channel_type, one.scope, one.identity) not in known]
+    return [channel for channel in channels if _address(channel) not in known]
+
+
+def _address(channel: ContactChannel) -> tuple[str, str, str]:
+    return channel.channel_type, channel.scope, channel.identity
 
 
 def _with_numbers(change: Change, numbers: Iterator[int], new_ids: set[int]) -> Change:

@@ -138,17 +138,17 @@ class Postgres:
         Such an address may be about to change hands. To wait for it while other contacts are
         locked, and addresses released, would deadlock with whoever waits for those.
         """
-        wanted = [one for change in commit.changes for one in commits.taken(change)]
+        wanted = [channel for change in commit.changes for channel in commits.taken(change)]
         if not wanted:
             return
         addresses = [
             {
                 "n": number,
-                "channel_type": one.channel_type,
-                "identity": one.identity,
-                "scope": one.scope,
+                "channel_type": channel.channel_type,
+                "identity": channel.identity,
+                "scope": channel.scope,
             }
-            for number, one in enumerate(wanted)
+            for number, channel in enumerate(wanted)
         ]
         text = msgspec.json.encode(addresses).decode()
         team_id = commit.change.after.team_id

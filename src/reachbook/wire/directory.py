@@ -244,7 +244,7 @@ def named_contacts(row: Raw, no: Refusal) -> set[str]:
     text = bytes(row).decode()
     if "\\u00" in text:
         text = _ESCAPE.sub(_unescaped, text)
-    named = {one.lower() for one in _UUIDS.findall(text)}
+    named = {uuid.lower() for uuid in _UUIDS.findall(text)}
     owner = no.facts.get("conflicting_contact_id")
     return named | {owner} if isinstance(owner, str) else named
 
