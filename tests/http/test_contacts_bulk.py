@@ -12,7 +12,7 @@ import asyncpg
 import pytest
 
 from asks import refusal
-from cast import NOBODY, Book
+from cast import NOBODY, Book, asker
 from reachbook.http import contacts
 from reachbook.storage.door import sqlite_path
 from tables import beside
@@ -85,11 +85,59 @@ async def test_one_bad_row_fails_alone_and_is_echoed_as_sent(book: Book) -> None
         (error, code) for _, error, code in bad
     ]
     for row, failed in zip(bad, told["failed_contacts"], strict=True):
-        assert set(failed) == {"contact", "error", "error_code", "message"}
+        assert {"contact", "index", "error", "error_code", "message"} <= set(failed)
         assert failed["contact"] == json.loads(row[0])
         assert row[0] in answer.content
         assert failed["message"].endswith(".")
     assert owner in told["failed_contacts"][1]["message"]
+
+
+@pytest.mark.parametrize("representation", ["string_ids", "integer_ids"])
+@pytest.mark.parametrize(
+    ("row", "field"),
+    [
+        ({"phone": "+1 (510) 555-3344"}, "phone"),
+        ({"email": "ALICE@example.com"}, "email"),
+        ({"contact_channels": [{"channel_type": "facebook", "channel_id": "7"}, PHONE]},
+         "contact_channels[1].channel_id"),
+        ({"contact_channels": [PHONE, {"channel_type": "email", "channel_id": "@"}]},
+         "contact_channels[1].channel_id"),
+        ({"external_id": "crm-1"}, "external_id"),
+        ({"phone": "+1 510"}, "phone"),
+        ({"phone": "nope"}, "phone"),
+        ({"tags": 7}, "tags"),
+        ({"custom": {"1": "\0"}}, "custom"),
+    ],
+)  # fmt: skip
+async def test_a_failed_row_says_what_the_same_single_write_says(
+    book: Book, row: dict[str, Any], field: str, representation: str
+) -> None:
+    path = f"?representation={representation}"
+    by = {**book.bob.by_key(), "x-request-id": "1"}
+    owner = {
+        "external_id": "crm-1",
+        "contact_channels": [PHONE, {"channel_type": "email", "channel_id": "alice@example.com"}],
+    }
+    assert (await book.ask("POST", "/v2/contact", owner)).status_code == 200
+
+    single = (await book.ask("POST", f"/v2/contact{path}", row, by=by)).json()
+    [failed] = (await bulk(book, {}, row, query=path))["failed_contacts"]
+
+    assert single.pop("request_id") == "1"
+    assert failed == {"contact": row, "index": 1, **single}
+    assert set(failed["fields"]) == {field}
+
+
+async def test_a_failed_row_has_both_readings_of_an_ambiguous_number(book: Book) -> None:
+    asker_ = await asker(book.administration, "US team", book.clock, region="US")
+    rows = {"contacts": [{"phone": "(646) 555-0123"}]}
+
+    answer = await book.ask("POST", "/v2/contacts", rows, by=asker_.by_key())
+
+    [failed] = answer.json()["failed_contacts"]
+    assert failed["error_code"] == "ambiguous"
+    assert sorted(failed["readings"]) == ["+16465550123", "+6465550123"]
+    assert set(failed["fields"]) == {"phone"}
 
 
 async def test_rows_see_the_rows_before_them(book: Book) -> None:
@@ -198,7 +246,7 @@ async def test_charlie_updates_nothing_of_bobs(book: Book) -> None:
     answer = await book.ask("POST", "/v2/contacts", rows, by=book.charlie.by_key())
 
     foreign, missing = answer.json()["failed_contacts"]
-    assert {**foreign, "contact": None} == {**missing, "contact": None}
+    assert {**foreign, "contact": None, "index": 1} == {**missing, "contact": None}
     assert (await get(book, uuid))["first"] == ""
 
 

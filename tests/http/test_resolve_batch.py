@@ -47,6 +47,9 @@ async def test_it_works(book: Book) -> None:
     ]  # fmt: skip
     assert told[4] == NOBODY_OWNS_IT
     assert {one["error"] for one in told if "error" in one} == {"bad_data"}
+    assert [set(told[place]["fields"]) for place in (1, 2, 6, 7)] == [
+        {"channel_type"}, {"channel_id"}, {"create"}, {"body"}
+    ]  # fmt: skip
     assert told[5] == (await book.ask("POST", "/x/resolve", {"channel_id": EMAIL})).json()
     assert await batch(book) == []
 

@@ -12,7 +12,7 @@ from reachbook.http.message import Answer, Request
 from reachbook.http.resource import Gives, Parameter, Takes, reads, writes
 from reachbook.wire import answer
 from reachbook.wire.answer import Inboxes, IntegerIdsContact, StringIdsContact, TeamBody
-from reachbook.wire.request import ContactRequest, contact_uuid, wanted_contact
+from reachbook.wire.request import ContactRequest, blaming_address, contact_uuid, wanted_contact
 
 CONTACT = Gives(
     "The contact.",
@@ -50,9 +50,9 @@ async def create(request: Request) -> Answer:
     `phone` and `email` are short for a channel of that type.
     """
     wanted = wanted_contact(await request.body(), request.caller.default_region)
-    return encode(request)(
-        await request.service.contacts.create(request.asking(encode(request)), wanted)
-    )
+    asking = request.asking(encode(request))
+    with blaming_address(wanted):
+        return encode(request)(await request.service.contacts.create(asking, wanted))
 
 
 @reads(gives=CONTACT, tagged=True, refuses=NO_CONTACT)
@@ -84,11 +84,11 @@ async def update(request: Request) -> Answer:
     """
     uuid = contact_uuid(request.path("contactID"))
     wanted = wanted_contact(await request.body(), request.caller.default_region)
-    return encode(request)(
-        await request.service.contacts.update(
-            request.asking(encode(request)), uuid, wanted, overwrite=request.options.overwrite
+    asking, overwrite = request.asking(encode(request)), request.options.overwrite
+    with blaming_address(wanted):
+        return encode(request)(
+            await request.service.contacts.update(asking, uuid, wanted, overwrite=overwrite)
         )
-    )
 
 
 @writes(

@@ -20,7 +20,7 @@ from reachbook.http.message import STORE_SECONDS, Answer, Request, header, kept,
 from reachbook.http.resource import Gives, Takes, reads, writes
 from reachbook.service import AlreadyAnswered, Asking, Sought
 from reachbook.wire import answer, directory, shown
-from reachbook.wire.request import blaming, contact_of, decode
+from reachbook.wire.request import blaming, blaming_address, contact_of, decode
 
 BULK_SECONDS = 60.0
 ROWS_AT_ONCE = 500
@@ -118,7 +118,7 @@ async def write_many(request: Request) -> Answer:
         if away is None and _seconds_left(request) < STORE_SECONDS:
             away = too_slow()
         if away:
-            failed.append(directory.failed(row, away))
+            failed.append(directory.failed(index, row, away, request.representation))
             continue
         try:
             async with _in_time():
@@ -130,7 +130,7 @@ async def write_many(request: Request) -> Answer:
                 raise
             if no.reason is Reason.STORE_UNAVAILABLE:
                 away = no
-            failed.append(directory.failed(row, no))
+            failed.append(directory.failed(index, row, no, request.representation))
             named |= directory.named_contacts(row, no)
             # A row that is refused when it is read has waited for nothing: let other requests run.
             await asyncio.sleep(0)
@@ -188,10 +188,13 @@ async def _write_row(request: Request, index: int, raw: Raw) -> Answer:
     asking = request.asking_for_row(index, encode(request))
     contacts = request.service.contacts
     try:
-        if uuid is None:
-            saved = await contacts.create(asking, wanted)
-        else:
-            saved = await contacts.update(asking, uuid, wanted, overwrite=request.options.overwrite)
+        with blaming_address(wanted):
+            if uuid is None:
+                saved = await contacts.create(asking, wanted)
+            else:
+                saved = await contacts.update(
+                    asking, uuid, wanted, overwrite=request.options.overwrite
+                )
     except AlreadyAnswered as before:
         body = before.answer.body
         named = frozenset((directory.uuid_of_row(body),))

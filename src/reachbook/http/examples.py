@@ -84,7 +84,8 @@ def bulk(spelled: Representation) -> directory.BulkBody:
     """A bulk write of two rows, one of them bad."""
     row = b'{"first": "Bob", "phone": "+1 510"}'
     no = _heard(lambda: contact_of(decode(row, directory.BulkRow), None))
-    return directory.BulkBody([answer.contact(ALICE, spelled)], [directory.failed(Raw(row), no)])
+    failed = directory.failed(1, Raw(row), no, spelled)
+    return directory.BulkBody([answer.contact(ALICE, spelled)], [failed])
 
 
 TYPED = "+1 510 555 3344"

@@ -7,15 +7,19 @@ from collections.abc import Iterator
 from typing import Annotated, Any, NamedTuple
 
 import msgspec
-from msgspec import Meta, Raw, Struct
+from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
 from reachbook import address as addresses
 from reachbook.address import Address, ChannelType
+from reachbook.credential import Representation
 from reachbook.errors import Kind, Reason, Refusal
 from reachbook.list_cursor import ListQuery
+from reachbook.wire import refusal
+from reachbook.wire.answer import Address as AddressText
 from reachbook.wire.answer import ChannelType as ChannelName
 from reachbook.wire.answer import Uuid
 from reachbook.wire.list_cursor import parse_cursor
+from reachbook.wire.refusal import FieldsToBlame, Readings
 from reachbook.wire.request import ContactRequest, Typed, blaming, contact_uuid
 
 # Any other escape is matched too, so that the second backslash of two begins none.
@@ -82,13 +86,22 @@ class BulkRow(ContactRequest):
     uuid: Uuid | None = None
 
 
-class Failed(Struct):
-    """A row that failed alone, echoed as it was sent."""
+class Failed(Struct, omit_defaults=True):
+    """A row that failed alone, echoed as it was sent, with its index in the request.
+
+    It says what the refusal of the same single write would say, but for the request id.
+    """
 
     contact: Raw
+    index: Annotated[int, Meta(ge=0)]
     error: Kind
     error_code: str
     message: str
+    fields: FieldsToBlame | UnsetType = UNSET
+    readings: Readings | UnsetType = UNSET
+    conflicting_contact_id: Uuid | UnsetType = UNSET
+    conflicting_channel_id: str | int | UnsetType = UNSET
+    channel_id: AddressText | UnsetType = UNSET
 
 
 class BulkBody(Struct):
@@ -224,9 +237,18 @@ def deleted(request: BulkDeleteRequest) -> list[str]:
     return [contact_uuid(one) for one in uuids]
 
 
-def failed(row: Raw, no: Refusal) -> Failed:
-    """What a bad row is told."""
-    return Failed(row, no.reason.kind, no.reason.code, no.message)
+def failed(index: int, row: Raw, no: Refusal, representation: Representation) -> Failed:
+    """Returns the entry of a row that was refused."""
+    facts: dict[str, Any] = refusal.facts(no, representation)
+    return Failed(
+        row,
+        index,
+        no.reason.kind,
+        no.reason.code,
+        no.message,
+        fields=no.fields or UNSET,
+        **facts,
+    )
 
 
 def uuid_of_row(body: bytes) -> str:

@@ -25,6 +25,7 @@ from reachbook.wire.answer import (
     Tag,
     Uuid,
 )
+from reachbook.wire.refusal import FieldsToBlame, Readings
 from reachbook.wire.request import (
     MAX_LISTED_CHANNELS,
     ChannelRequest,
@@ -139,12 +140,14 @@ class ResolvedBody(Struct):
     explain: Explained | UnsetType = UNSET
 
 
-class BadAddress(Struct):
+class BadAddress(Struct, omit_defaults=True):
     """An address of a batch that cannot be read, in its place."""
 
     error: Kind
     error_code: str
     message: str
+    fields: FieldsToBlame | UnsetType = UNSET
+    readings: Readings | UnsetType = UNSET
 
 
 class BatchBody(Struct):
@@ -225,7 +228,13 @@ def new_contact(
 
 def bad_address(no: Refusal) -> BadAddress:
     """What a batch says of an address that it cannot read."""
-    return BadAddress(no.reason.kind, no.reason.code, no.message)
+    return BadAddress(
+        no.reason.kind,
+        no.reason.code,
+        no.message,
+        fields=no.fields or UNSET,
+        readings=no.facts.get("readings", UNSET),  # type: ignore[arg-type]  # always a list
+    )
 
 
 def patch(request: PatchRequest) -> Patch:

@@ -39,22 +39,24 @@ def status(reason: Reason) -> int:
 KIND = {status(reason): reason.kind for reason in Reason}
 
 
+FieldsToBlame = Annotated[dict[str, str], Meta(description="What in the request is to blame.")]
+Readings = Annotated[list[str], Meta(examples=[["+15105553344", "+4415105553344"]])]
+
+
 class Refused(Struct, kw_only=True):
     """A refusal: `error` is its class, `error_code` the exact reason."""
 
     error: Kind
     error_code: str
     message: Annotated[str, Meta(description="One sentence that a person can act on.")]
-    fields: Annotated[dict[str, str], Meta(description="What in the request is to blame.")] | (
-        UnsetType
-    ) = UNSET
+    fields: FieldsToBlame | UnsetType = UNSET
     request_id: Annotated[str, Meta(description="The X-Request-Id; the log has it too.")]
 
 
 class Ambiguous(Refused):
     """Digits that could be two phone numbers, with both readings."""
 
-    readings: Annotated[list[str], Meta(examples=[["+15105553344", "+4415105553344"]])]
+    readings: Readings
 
 
 class Owned(Refused):
@@ -101,9 +103,12 @@ def body(no: Refusal, representation: Representation, request_id: str) -> dict[s
     }
     if no.fields:
         said["fields"] = no.fields
-    for name, value in no.facts.items():
-        said[name] = _spelled(name, value, representation)
-    return {**said, "request_id": request_id}
+    return {**said, **facts(no, representation), "request_id": request_id}
+
+
+def facts(no: Refusal, representation: Representation) -> dict[str, object]:
+    """Returns the facts of a refusal, as the caller's representation spells them."""
+    return {name: _spelled(name, value, representation) for name, value in no.facts.items()}
 
 
 def _spelled(name: str, value: object, representation: Representation) -> object:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
 from types import NoneType, UnionType
@@ -378,6 +378,49 @@ def blaming(places: Mapping[str, str]) -> Iterator[None]:
     except Refusal as no:
         no.fields = {places.get(field, field): why for field, why in no.fields.items()}
         raise
+
+
+@contextmanager
+def blaming_address(wanted: WantedContact) -> Iterator[None]:
+    """Blame the place in a contact's body where an address is taken or ambiguous."""
+    try:
+        yield
+    except Refusal as no:
+        is_meant = _address_test(no)
+        if is_meant is not None:
+            place = next((place for place, each in _places(wanted) if is_meant(each)), "channel_id")
+            [why] = no.fields.values()
+            no.fields = {place: why}
+        raise
+
+
+def _address_test(no: Refusal) -> Callable[[Address], bool] | None:
+    """Returns whether an address is the one that a refusal speaks of, or None if it names none."""
+    if no.reason is Reason.ADDRESS_TAKEN:
+        return lambda address: _is_same(address, str(no.facts["channel_id"]))
+    if no.reason is Reason.AMBIGUOUS:
+        numbers = cast("list[str]", no.facts["readings"])
+        return lambda address: address.is_ambiguous and f"+{address.channel_id}" in numbers
+    return None
+
+
+def _places(wanted: WantedContact) -> Iterator[tuple[str, Address]]:
+    """Returns each address of a contact's body with its path."""
+    for field, address in (("phone", wanted.phone), ("email", wanted.email)):
+        if isinstance(address, Address):
+            yield field, address
+    for index, channel in enumerate(wanted.channels):
+        yield f"contact_channels[{index}].channel_id", channel.address
+
+
+def _is_same(address: Address, owned: str) -> bool:
+    """Whether an address is the one that an owner has, in whatever spelling."""
+    if address.channel_id == owned:
+        return True
+    try:
+        return addresses.parse(address.channel_type, owned).identity == address.identity
+    except Refusal:  # it is the address of another type
+        return False
 
 
 def _assigned_user_id(request: ContactRequest) -> int | UnsetType | None:
