@@ -105,7 +105,8 @@ class Writer:
             while not self._waiting:
                 if self._closing:
                     return None
-                if not self._wake.wait(CHECKPOINT_SECONDS):
+                idle = not self._wake.wait(CHECKPOINT_SECONDS)
+                if idle and not self._waiting:
                     return []
             together = min(len(self._waiting), MOST_TOGETHER)
             return [self._waiting.popleft() for _ in range(together)]
