@@ -26,6 +26,7 @@ import structlog
 from reachbook import escaping
 
 MOST_LINES = 4096
+FEW_LINES = 4
 GATHER_SECONDS = 0.01
 FLUSH_SECONDS = 0.5
 MOST_FRAMES = 30
@@ -131,14 +132,17 @@ class _Lines:
     def _run(self) -> None:
         """Write what is queued, for as long as the process lives.
 
-        Then the thread sleeps a moment, so that a busy process queues many lines without waking
-        it: a wake-up for each line would cost the event loop more than writing the line did.
+        When several lines were queued the process is busy, and the thread sleeps a moment, so that
+        more are queued without waking it: a wake-up for each line would cost the event loop more
+        than writing the line did.
         """
         while True:
             first = self._queue.get()
+            several = self._queue.qsize() > FEW_LINES
             with suppress(Exception):  # no line may end the thread that writes all others
                 self._write(first)
-            time.sleep(GATHER_SECONDS)
+            if several:
+                time.sleep(GATHER_SECONDS)
 
     def _write(self, first: bytes | threading.Event) -> None:
         """Write everything that is queued, in pieces of whole lines."""

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from drills.clients import HOST, Answer, Client, read_answer, request, send_raw
-from drills.servers import STOP_SECONDS, Server, api_key, serving
+from drills.servers import STOP_SECONDS, Server, api_key, serving, until
 from reachbook.http.deadline import FAREWELL_SECONDS, MAX_CONNECTIONS
 
 pytestmark = pytest.mark.anyio
@@ -85,7 +85,8 @@ async def test_what_is_refused_at_the_door_is_counted_and_logged(server: Server)
     answer = await send_raw(server.port, b"this is no request\r\n\r\n")
 
     assert await refusals(server.port) == before + 1
-    assert answer.headers["x-request-id"] in server.log.read_text()
+    logged = answer.headers["x-request-id"]
+    await until(lambda: logged in server.log.read_text(), 5, "a thread writes the line")
 
 
 async def test_what_is_refused_at_the_door_bears_the_callers_own_id(server: Server) -> None:
