@@ -79,7 +79,9 @@ class StreamedResponse(Answer, kw_only=True):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send it piece by piece, for as long as the client is there to read."""
-        headers = [(b"vary", b"Authorization"), *self.headers, (b"content-type", self.content_type)]
+        if header(scope, b"expect") is not None:
+            await _receive_expected_body(scope, receive)
+        headers = [(b"vary", self.vary), *self.headers, (b"content-type", self.content_type)]
         if self.length is not None:
             headers.append((b"content-length", str(self.length).encode()))
         async with aclosing(self.rest):
