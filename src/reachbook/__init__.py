@@ -87,7 +87,9 @@ HTTP:
   http/openapi.py             the description: what the handlers say of themselves
   http/shared.py              and what many of them share, said once
   http/docs.py                the page that shows it
-  http/deadline.py            the one place that touches the server's protocol: slow clients, caps
+  http/deadline.py            the server's protocol, with deadlines and limits
+  http/framing.py             received bytes in pieces that end with a request; checks of a head
+  http/connection.py          flow control, refusals as bytes
 The program:
   settings.py                 flags, then environment, then defaults → Settings, once
   master_key.py               the key that API secrets are sealed under

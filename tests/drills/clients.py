@@ -143,6 +143,17 @@ async def send_raw(port: int, content: bytes) -> Answer:
     return answer
 
 
+@asynccontextmanager
+async def connected(port: int, seconds: float = PATIENCE_SECONDS) -> AsyncIterator[Connection]:
+    """A connection that is aborted when the block ends; `TimeoutError` if that takes longer."""
+    reader, writer = await asyncio.open_connection(HOST, port)
+    try:
+        async with asyncio.timeout(seconds):
+            yield reader, writer
+    finally:
+        writer.transport.abort()
+
+
 async def gone(connection: Connection) -> None:
     """Wait for the server to end a connection; what it still says is not listened to."""
     reader, writer = connection

@@ -9,13 +9,14 @@ from contextlib import asynccontextmanager
 
 import pytest
 import uvicorn
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.server import ServerState
 
-from drills.clients import HOST
+from drills.clients import HOST, read_answer
 from drills.servers import until
 from reachbook.http import deadline
-from reachbook.http.deadline import BoundedProtocol
+from reachbook.http.deadline import MAX_PIPELINED, BoundedProtocol
+from reachbook.measures import Measures
 
 pytestmark = pytest.mark.anyio
 
@@ -23,6 +24,7 @@ GET = b"GET / HTTP/1.1\r\nhost: book\r\n\r\n"
 ANSWER_BYTES = 20_000
 HIGH_WATER_BYTES = 65_536
 MOST_ANSWERS = 1_000
+Ends = Callable[[], list[BoundedProtocol]]
 
 
 async def talkative(scope: Scope, receive: Receive, send: Send) -> None:
@@ -31,18 +33,44 @@ async def talkative(scope: Scope, receive: Receive, send: Send) -> None:
     await send({"type": "http.response.body", "body": bytes(ANSWER_BYTES)})
 
 
+class Held:
+    """An application that reads a request and answers when it is released."""
+
+    def __init__(self) -> None:
+        self.scopes: list[Scope] = []
+        self.bodies: list[bytes] = []
+        self.released = asyncio.Event()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self.scopes.append(scope)
+        body, more = b"", True
+        while more:
+            message = await receive()
+            body += message.get("body", b"")
+            more = message.get("more_body", False)
+        self.bodies.append(body)
+        await self.released.wait()
+        headers = [(b"content-length", b"2")]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": b"ok"})
+
+
 @asynccontextmanager
-async def listening() -> AsyncIterator[tuple[int, Callable[[], list[BoundedProtocol]]]]:
+async def listening(app: ASGIApp = talkative) -> AsyncIterator[tuple[int, Ends]]:
     """A port, and the server's ends of the connections to it."""
-    config = uvicorn.Config(talkative, http=BoundedProtocol, ws="none", log_config=None)
+    config = uvicorn.Config(app, http=BoundedProtocol, ws="none", log_config=None)
     config.load()
     state = ServerState()
+    measures = Measures()
     server = await asyncio.get_running_loop().create_server(
-        lambda: BoundedProtocol(config, state, {}), HOST, 0
+        lambda: BoundedProtocol(config, state, {"measures": measures}), HOST, 0
     )
     async with server:
         port = server.sockets[0].getsockname()[1]
         yield port, lambda: [one for one in state.connections if isinstance(one, BoundedProtocol)]
+        for one in list(state.connections):
+            one.transport.abort()
+        await until(lambda: not state.connections, 3, "all connections are gone")
 
 
 async def test_an_answer_of_which_little_is_left_unread_has_a_deadline_too(
@@ -81,3 +109,52 @@ async def test_a_client_that_listens_is_not_hurried(monkeypatch: pytest.MonkeyPa
         assert len(ends()) == 1
         writer.transport.abort()
         await until(lambda: not ends(), 3, "the connection is gone")
+
+
+# ── requests that are sent ahead ─────────────────────────────────────────────────────────────
+
+
+async def test_at_most_16_requests_are_parsed_ahead() -> None:
+    """The rest of a read is kept, and nothing more is read, until a response is complete."""
+    app = Held()
+    number = 4_000
+    async with listening(app) as (port, ends):
+        reader, writer = await asyncio.open_connection(HOST, port)
+        writer.write(b"".join(GET.replace(b"/ ", b"/%d " % one) for one in range(number)))
+        await until(lambda: bool(app.scopes), 3, "the first request is there")
+        await asyncio.sleep(0.1)
+        [end] = ends()
+        assert len(end.pipeline) == MAX_PIPELINED
+        assert not end.transport.is_reading()
+
+        app.released.set()
+        for _ in range(number):
+            assert (await read_answer(reader)).body == b"ok"
+        assert not end.pipeline
+        assert end.transport.is_reading()
+        writer.transport.abort()
+    assert [one["path"] for one in app.scopes] == [f"/{one}" for one in range(number)]
+
+
+async def test_requests_with_bodies_are_parsed_ahead_in_order() -> None:
+    """Bodies of every kind, of which some look like requests."""
+    app = Held()
+    bodies = [b"", b"a", GET * 3, b"\r\n\r\n0\r\n\r\n", b"b" * 100_000] * 12
+    async with listening(app) as (port, _):
+        reader, writer = await asyncio.open_connection(HOST, port)
+        for number, body in enumerate(bodies):
+            writer.write(post(body, chunked=number % 2 == 1))
+        await until(lambda: bool(app.scopes), 3, "the first request is there")
+        app.released.set()
+        for _ in bodies:
+            assert (await read_answer(reader)).status == 200
+        writer.transport.abort()
+    assert app.bodies == bodies
+
+
+def post(body: bytes, *, chunked: bool = False) -> bytes:
+    head = b"POST / HTTP/1.1\r\nhost: book\r\n"
+    if not chunked:
+        return head + b"content-length: %d\r\n\r\n" % len(body) + body
+    chunk = b"%x\r\n%b\r\n" % (len(body), body) if body else b""
+    return head + b"transfer-encoding: chunked\r\n\r\n" + chunk + b"0\r\nhost: trailer\r\n\r\n"

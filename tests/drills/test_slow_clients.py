@@ -7,14 +7,14 @@ import select
 import socket
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
 import pytest
 
-from drills.clients import HOST, dribble, read_answer, request, several
+from drills.clients import HOST, connected, dribble, read_answer, request, several
 from drills.conftest import Note
 from drills.scale import LONG, scaled
 from drills.servers import MIB, Server, api_key, serving
@@ -27,6 +27,8 @@ GROWTH_BYTES = 64 * MIB
 NOISE = 1 if LONG else 5  # times more, on a machine that runs other tests as well
 CHUNK = b"f000\r\n" + b"a" * 0xF000 + b"\r\n"
 CHANNELS = 100
+FLOODS = 20
+FLOOD_BYTES = 247_000
 
 HEAD = b"POST /v2/contact HTTP/1.1\r\nhost: book\r\n"
 
@@ -203,3 +205,36 @@ async def test_a_body_that_is_long_under_way_does_not_count_against_the_store(st
 
     assert (await read_answer(reader)).status == 200
     writer.transport.abort()
+
+
+async def read_all(reader: asyncio.StreamReader) -> None:
+    with suppress(ConnectionError):
+        while await reader.read(65536):
+            pass
+
+
+async def test_thousands_of_requests_sent_at_once_cost_little(stage: Stage, note: Note) -> None:
+    """They delay nobody, and they are not kept as requests. Half of the clients read.
+
+    No credential is needed for that.
+    """
+    tiny = b"GET / HTTP/1.1\r\nHost:\r\n\r\n"
+    many = tiny * (FLOOD_BYTES // len(tiny))
+    before = most = stage.server.memory()
+    async with AsyncExitStack() as stack:
+        ends = [
+            await stack.enter_async_context(connected(stage.server.port)) for _ in range(FLOODS)
+        ]
+        for number, (reader, writer) in enumerate(ends):
+            writer.write(many)
+            if number % 2:
+                reading = asyncio.create_task(read_all(reader))
+                stack.callback(reading.cancel)
+        waiting = asyncio.create_task(p99(stage.server.port, stage.key, "/healthz", 200))
+        while not waiting.done():
+            await asyncio.wait([waiting], timeout=0.1)
+            most = max(most, stage.server.memory())
+    grown, seconds = most - before, await waiting
+    note(f"p99 {1000 * seconds:.1f} ms, {grown / MIB:.1f} MiB more")
+    assert grown < 32 * MIB
+    assert seconds < 0.1 * NOISE

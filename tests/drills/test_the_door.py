@@ -10,14 +10,25 @@ from pathlib import Path
 
 import pytest
 
-from drills.clients import HOST, Answer, Client, read_answer, request, send_raw
+from drills.clients import (
+    HOST,
+    Answer,
+    Client,
+    read_answer,
+    request,
+    send_raw,
+)
 from drills.servers import STOP_SECONDS, Server, api_key, serving, until
-from reachbook.http.deadline import FAREWELL_SECONDS, MAX_CONNECTIONS
+from reachbook.http.deadline import (
+    FAREWELL_SECONDS,
+    MAX_CONNECTIONS,
+    MAX_HEAD_BYTES,
+    MAX_HEADERS,
+)
 
 pytestmark = pytest.mark.anyio
 
 GET = b"GET /healthz HTTP/1.1\r\nhost: book\r\n"
-
 GARBAGE = {
     "noise": b"\x00\xff\xfe\r\n\r\n",
     "tls": bytes.fromhex("1603010200010001fc0303") + b"\x00" * 64,
@@ -44,8 +55,18 @@ GARBAGE = {
 
 
 @pytest.fixture(scope="module")
-async def server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Server]:
-    directory: Path = tmp_path_factory.mktemp("door")
+def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("door")
+
+
+@pytest.fixture(scope="module")
+async def key(directory: Path) -> str:
+    return await api_key(f"sqlite:///{directory}/reachbook.db")
+
+
+@pytest.fixture(scope="module")
+async def server(directory: Path, key: str) -> AsyncIterator[Server]:
+    """Serve the database in which the key is."""
     async with serving(directory, f"sqlite:///{directory}/reachbook.db") as one:
         yield one
 
@@ -72,6 +93,16 @@ def says(answer: Answer, status: int, code: str) -> None:
 async def test_it_works(server: Server) -> None:
     says(await send_raw(server.port, b"this is no request\r\n\r\n"), 400, "malformed_request")
     assert (await send_raw(server.port, GET + b"connection: close\r\n\r\n")).status == 200
+
+
+async def test_a_head_may_be_as_large_as_its_limits(server: Server) -> None:
+    """With the most headers that are accepted; one byte or one header more is refused."""
+    head = GET + b"connection: close\r\n" + b"a: b\r\n" * (MAX_HEADERS - 3) + b"c: \r\n\r\n"
+    full = head.replace(b"c: ", b"c: " + b"d" * (MAX_HEAD_BYTES - len(head)))
+
+    assert (await send_raw(server.port, full)).status == 200
+    for one_more in (full.replace(b"d", b"dd", 1), head.replace(b"c:", b"a: b\r\nc:")):
+        says(await send_raw(server.port, one_more), 400, "malformed_request")
 
 
 @pytest.mark.parametrize("garbage", GARBAGE.values(), ids=GARBAGE.keys())

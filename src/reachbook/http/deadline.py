@@ -1,28 +1,32 @@
-"""The one place that touches the server's protocol: slow clients, large heads, full houses.
+"""The server's protocol: deadlines and limits for connections and for the requests on them.
 
-Uvicorn has no deadline for a request that never ends, no bound on its head and no cap on
-connections (docs/decisions/0007 says what was weighed). This adds the three, and leaves the
-parsing and the answering to it.
+Uvicorn has no deadline for a request that never ends, and no limit on its head, on pipelined
+requests and on connections. `BoundedProtocol` adds them; docs/decisions/0007 gives the reasons.
+Parsing is left to httptools, and sending responses to uvicorn.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from typing import Any
+from contextlib import suppress
 
-import msgspec
+import httptools
 import structlog
-from uvicorn.protocols.http.httptools_impl import (
-    STATUS_LINE,
-    HttpToolsProtocol,
-    RequestResponseCycle,
-)
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
-from reachbook.credential import Representation
 from reachbook.errors import Reason, Refusal
+from reachbook.http.connection import (
+    FlowControl,
+    ResponseTransport,
+    refusal_response,
+)
+from reachbook.http.framing import (
+    NOTED_FIELDS,
+    Fields,
+    Framing,
+    head_end,
+)
 from reachbook.http.message import MAX_BODY_BYTES, request_id
-from reachbook.wire import refusal
 
 REQUEST_SECONDS = 10.0
 LOOK_SECONDS = 2.0
@@ -30,10 +34,10 @@ IDLE_SECONDS = 65
 FAREWELL_SECONDS = 0.5
 LINGER_SECONDS = 2.0
 DROP_SECONDS = 0.05
-PIECE_BYTES = 8 * 1024
 MAX_HEAD_BYTES = 32 * 1024
 MAX_HEADERS = 100
 MAX_MESSAGE_BYTES = 2 * MAX_BODY_BYTES  # a body, what chunks wrap around it, and a head
+MAX_PIPELINED = 16
 MAX_CONNECTIONS = 1000
 
 _NOT_WAITING = 0.0
@@ -42,23 +46,30 @@ log = structlog.stdlib.get_logger()
 
 
 class BoundedProtocol(HttpToolsProtocol):
-    """A connection on which a request must arrive in time, and an answer be read in time.
+    """A connection on which a request must arrive in time, and a response be read in time.
 
     One timer per connection looks at the clock now and then; a request costs a few assignments.
     """
 
+    flow: FlowControl
     _receiving_since = _NOT_WAITING
     _unread_since = _NOT_WAITING
     _message_bytes = 0
+    _unparsed = b""
+    _parsed_to = 0
+    _body_fields: Fields
     _in_head = False
+    _in_body = False
     _draining = False
     _lingering = False
+    _framing: Framing | None = None
     _timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Take the connection, or say that the house is full."""
         super().connection_made(transport)
-        self._seen = _Transport(transport, self._part)
+        self.flow = FlowControl(transport)
+        self._responses = ResponseTransport(transport, self._part)
         if len(self.connections) > MAX_CONNECTIONS:
             self._refuse(
                 Refusal(
@@ -78,39 +89,43 @@ class BoundedProtocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Feed the parser, unless what is being received has grown past its bounds.
-
-        A read can hold many small requests or a part of a large one: it is fed in pieces, so that
-        a head is never more than two of them over its bound.
-        """
+        """Parse the data, as far as `_parse` does, and keep the rest."""
+        if self._lingering or self.transport.is_closing():
+            self._drop()
+            return
+        self._unset_keepalive_if_required()
         if not self._receiving_since:
             self._receiving_since = self.loop.time()
-        for start in range(0, len(data), PIECE_BYTES):
-            if self._lingering or self.transport.is_closing():
-                self._drop()
-                return
-            piece = data[start : start + PIECE_BYTES]
-            self._message_bytes += len(piece)
-            super().data_received(piece)
-            most = MAX_HEAD_BYTES if self._in_head else MAX_MESSAGE_BYTES
-            if self._message_bytes > most:
-                self.send_400_response(f"it is over {most} bytes.")
-            elif self.headers and len(self.headers) > MAX_HEADERS:
-                self.send_400_response(f"it has over {MAX_HEADERS} headers.")
+        start = 0
+        if self._framing is None and not self.pipeline:
+            start = self._parse_one(data)
+        if start < len(data):
+            if self._unparsed:
+                data = self._unparsed[self._parsed_to :] + data
+            self._unparsed, self._parsed_to = data, start
+            self._parse()
 
     def on_message_begin(self) -> None:
         """A request begins."""
         self._receiving_since = self.loop.time()
-        self._message_bytes, self._in_head = 0, True
+        self._in_head = True
+        self._body_fields = []
         super().on_message_begin()
 
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Keep a header."""
+        name = name.lower()
+        if name in NOTED_FIELDS:
+            self._note(name, value)
+        self.headers.append((name, value))
+
     def on_headers_complete(self) -> None:
-        """Its head is here."""
+        """Start the request, or let it wait for the response to the one before it."""
         if len(self.headers) > MAX_HEADERS:
             raise ValueError(MAX_HEADERS)  # the parser stops, and `send_400_response` is called
-        self._in_head = False
         super().on_headers_complete()
-        self.cycle.transport = self._seen  # type: ignore[assignment]
+        self._in_head, self._in_body = False, True
+        self.cycle.transport = self._responses  # type: ignore[assignment]
         if self._draining:
             self.cycle.keep_alive = False
 
@@ -118,7 +133,15 @@ class BoundedProtocol(HttpToolsProtocol):
         """All of it is here; whoever sends the next one has read the last answer."""
         self._receiving_since = self._unread_since = _NOT_WAITING
         self._message_bytes = 0
+        self._in_body = False
+        self._framing = None
         super().on_message_complete()
+
+    def on_response_complete(self) -> None:
+        """Start the next request, and parse as many as there is room for then."""
+        super().on_response_complete()
+        if self._unparsed and not self._lingering and not self.transport.is_closing():
+            self._parse()
 
     def shutdown(self) -> None:
         """Drain: a request that is half received is under way, and so may be one that is sent now.
@@ -137,7 +160,8 @@ class BoundedProtocol(HttpToolsProtocol):
         cycle: RequestResponseCycle | None = self.cycle
         if cycle is not None and not (cycle.more_body or cycle.response_complete):
             cycle.keep_alive = False
-            self.flow.pause_reading()
+            self._unparsed, self._parsed_to = b"", 0
+            self.flow.hold_reading()
         elif self._in_head or cycle is None or not cycle.response_started:
             no = Refusal(Reason.MALFORMED_REQUEST, f"This is not a request we can read: {msg}")
             self._refuse(no)
@@ -145,13 +169,91 @@ class BoundedProtocol(HttpToolsProtocol):
         else:
             self._linger()
 
+    def _parse_one(self, data: bytes) -> int:
+        """Parse the head that the data begins with, and its body if nothing follows it.
+
+        Returns where that ends, or 0. Nearly every read is one request, and this costs less than
+        `_parse`, which can do the same.
+        """
+        end = head_end(data, MAX_HEAD_BYTES)
+        if end:
+            self._message_bytes = end
+            self._feed_head(data[:end])
+            if self._framing is not None and 0 < self._framing.left == len(data) - end:
+                self._feed_body(data[end:])
+                return len(data)
+        return end
+
+    def _parse(self) -> None:
+        """Parse what is kept, until `MAX_PIPELINED` requests wait for the response before theirs.
+
+        The rest is parsed as responses leave, and nothing more is read until then.
+        """
+        while self._parsed_to < len(self._unparsed) and not self._lingering:
+            in_message = self._in_head or self._in_body
+            if len(self.pipeline) >= MAX_PIPELINED and not in_message:
+                self.flow.hold_reading()
+                return
+            self._parse_piece()
+        if self._unparsed:
+            self._unparsed = b""
+            self.flow.is_held = False
+
+    def _parse_piece(self) -> None:
+        """Give the parser one piece of what is kept."""
+        data, start = self._unparsed, self._parsed_to
+        most = MAX_MESSAGE_BYTES if self._in_body else MAX_HEAD_BYTES
+        stop = min(start + most - self._message_bytes, len(data))
+        if start == stop:
+            self.send_400_response(f"it is over {most} bytes.")
+            return
+        if self._framing is None:
+            self._framing = Framing()
+        end = self._framing.piece_end(data, start, stop)
+        self._parsed_to = end
+        self._message_bytes += end - start
+        piece = data[start:end]
+        if self._in_body:
+            self._feed_body(piece)
+        else:
+            self._feed_head(piece)
+
+    def _note(self, name: bytes, value: bytes) -> None:
+        """Note a header that says how the request is framed or answered."""
+        if name != b"expect":
+            self._body_fields.append((name, value))
+        elif value.lower() == b"100-continue":
+            self.expect_100_continue = True
+
+    def _feed_body(self, piece: bytes) -> None:
+        """Parse a piece of a body, or of the trailer fields behind it."""
+        try:
+            self.parser.feed_data(piece)
+        except httptools.HttpParserError:
+            self.send_400_response("Invalid HTTP request received.")
+        if len(self.headers) > MAX_HEADERS:
+            self.send_400_response(f"it has over {MAX_HEADERS} headers.")
+
+    def _feed_head(self, piece: bytes) -> None:
+        """Parse a piece of a head, and find out how its body is framed if the head ends with it."""
+        try:
+            with suppress(httptools.HttpParserUpgrade):
+                self.parser.feed_data(piece)
+        except httptools.HttpParserError:
+            self.send_400_response("Invalid HTTP request received.")
+        if self._in_body:
+            self._framing = self._framing or Framing()
+            self._framing.begin_body(self._body_fields)
+        elif self._in_head and len(self.headers) > MAX_HEADERS:
+            self.send_400_response(f"it has over {MAX_HEADERS} headers.")
+
     def _end_if_idle(self) -> None:
         if not self._in_head:
             super().shutdown()
 
     def _part(self) -> None:
         """End the connection after an answer, unless the client has yet to read it."""
-        if self._receiving_since:
+        if self._receiving_since or self.flow.read_paused:
             self._linger()
         else:
             self.transport.close()
@@ -163,6 +265,8 @@ class BoundedProtocol(HttpToolsProtocol):
         """
         if not self._lingering and not self.transport.is_closing():
             self._lingering = True
+            self._unparsed, self._parsed_to = b"", 0
+            self.flow.is_held = False
             cycle: RequestResponseCycle | None = self.cycle
             if cycle is not None and not cycle.response_complete:
                 cycle.disconnected = True  # what it would answer goes nowhere
@@ -192,28 +296,9 @@ class BoundedProtocol(HttpToolsProtocol):
             self._timer = self.loop.call_later(LOOK_SECONDS, self._look_at_the_clock)
 
     def _refuse(self, no: Refusal) -> None:
-        own_id = request_id({"headers": self.headers or []})
+        headers = self.headers if self._in_head or self._in_body else []
+        own_id = request_id({"headers": headers})
         self.app_state["measures"].refusal(no.reason.code)
         client = self.client[0] if self.client else None
         log.info("refused", request_id=own_id, error_code=no.reason.code, client=client)
-        body = msgspec.json.encode(refusal.body(no, Representation.STRING_IDS, own_id))
-        headers: list[tuple[str, Any]] = [
-            ("content-type", "application/json"),
-            ("content-length", len(body)),
-            ("x-request-id", own_id),
-            ("connection", "close"),
-        ]
-        if no.retry_after is not None:
-            headers.append(("retry-after", no.retry_after))
-        head = "".join(f"{name}: {value}\r\n" for name, value in headers)
-        status = refusal.STATUS[no.reason.kind]
-        self.transport.write(STATUS_LINE[status] + head.encode() + b"\r\n" + body)
-
-
-class _Transport:
-    """As much of the transport as a request uses; to close it is the protocol's to do."""
-
-    def __init__(self, transport: asyncio.Transport, close: Callable[[], None]) -> None:
-        self.write = transport.write
-        self.is_closing = transport.is_closing
-        self.close = close
+        self._responses.write(refusal_response(no, own_id))

@@ -1,0 +1,90 @@
+"""Splits received bytes into pieces that end no later than the request that they belong to.
+
+httptools parses all the bytes that it is given, and a callback cannot make it stop. A single read
+can hold thousands of requests, so the protocol feeds the parser one piece at a time and can stop
+after each request. httptools alone decides where a request ends: `Framing` only finds a place that
+is not beyond that end. A piece that is too short costs one more call and is never wrong.
+"""
+
+from __future__ import annotations
+
+NOTED_FIELDS = frozenset({b"expect", b"content-length", b"transfer-encoding"})
+
+_BLANK_LINE = b"\r\n\r\n"
+_LINE_BEGINS_WITH_0 = b"\n0"
+_LF, _ZERO = b"\n0"
+
+Fields = list[tuple[bytes, bytes]]
+
+
+def head_end(data: bytes, most: int) -> int:
+    """Return the end of the head that `data` begins with.
+
+    Returns 0 if the head does not end within `most` bytes, or if empty lines precede it.
+    """
+    if data.startswith((b"\r", b"\n")):
+        return 0
+    blank_line = data.find(_BLANK_LINE, 0, most)
+    return blank_line + len(_BLANK_LINE) if blank_line > 0 else 0
+
+
+class Framing:
+    """Tells how many of the received bytes of one request the parser may be given at once."""
+
+    _tail = b""
+    left = 0  # bytes of a body of known length
+    is_chunked = False
+    _near_end = False
+
+    def begin_body(self, fields: Fields) -> None:
+        """Expect the body that the head announces with these fields."""
+        for name, value in fields:
+            if name == b"content-length":
+                self.left = int(value)
+            else:
+                self.is_chunked = self._near_end = True
+
+    def piece_end(self, data: bytes, start: int, stop: int) -> int:
+        """Return where the piece of `data` ends that begins at `start`; `stop` at the latest."""
+        if self.left:
+            end = min(start + self.left, stop)
+            self.left -= end - start
+            return end
+        if self.is_chunked:
+            return self._end_of_chunks(data, start, stop)
+        return self._end_of_blank_line(data, start, stop)
+
+    def _end_of_blank_line(self, data: bytes, start: int, stop: int) -> int:
+        """Return the end of the first blank line, or `stop` if there is none.
+
+        A blank line can be spread over several reads, so the last bytes of a piece without one
+        are kept.
+        """
+        if self._tail:
+            found = (self._tail + data[start : min(start + 3, stop)]).find(_BLANK_LINE)
+            if found >= 0:
+                end = start + found + len(_BLANK_LINE) - len(self._tail)
+                self._tail = b""
+                return end
+        found = data.find(_BLANK_LINE, start, stop)
+        if found >= 0:
+            self._tail = b""
+            return found + len(_BLANK_LINE)
+        self._tail = (self._tail + data[max(start, stop - 3) : stop])[-3:]
+        return stop
+
+    def _end_of_chunks(self, data: bytes, start: int, stop: int) -> int:
+        """Return the end of the first blank line that can end the message, or `stop`.
+
+        The size of the last chunk is a line that begins with 0, and the message ends with the
+        first blank line after it. If chunk data contains such lines, the piece is only shorter.
+        """
+        if not self._near_end:
+            zero = data.find(_LINE_BEGINS_WITH_0, start, stop)
+            if zero < 0:
+                self._near_end = data[stop - 1] == _LF
+                return stop
+            start = zero + 1
+        end = self._end_of_blank_line(data, start, stop)
+        self._near_end = end == stop or data[end] == _ZERO
+        return end
