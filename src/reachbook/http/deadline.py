@@ -24,7 +24,9 @@ from reachbook.http.framing import (
     NOTED_FIELDS,
     Fields,
     Framing,
+    MalformedRequestError,
     head_end,
+    reason_of,
 )
 from reachbook.http.message import MAX_BODY_BYTES, request_id
 
@@ -122,7 +124,7 @@ class BoundedProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         """Start the request, or let it wait for the response to the one before it."""
         if len(self.headers) > MAX_HEADERS:
-            raise ValueError(MAX_HEADERS)  # the parser stops, and `send_400_response` is called
+            raise MalformedRequestError(_too_many_headers())
         super().on_headers_complete()
         self._in_head, self._in_body = False, True
         self.cycle.transport = self._responses  # type: ignore[assignment]
@@ -163,8 +165,7 @@ class BoundedProtocol(HttpToolsProtocol):
             self._unparsed, self._parsed_to = b"", 0
             self.flow.hold_reading()
         elif self._in_head or cycle is None or not cycle.response_started:
-            no = Refusal(Reason.MALFORMED_REQUEST, f"This is not a request we can read: {msg}")
-            self._refuse(no)
+            self._refuse(Refusal(Reason.MALFORMED_REQUEST, msg))
             self._linger()
         else:
             self._linger()
@@ -205,7 +206,7 @@ class BoundedProtocol(HttpToolsProtocol):
         most = MAX_MESSAGE_BYTES if self._in_body else MAX_HEAD_BYTES
         stop = min(start + most - self._message_bytes, len(data))
         if start == stop:
-            self.send_400_response(f"it is over {most} bytes.")
+            self.send_400_response(_too_long(in_body=self._in_body))
             return
         if self._framing is None:
             self._framing = Framing()
@@ -229,23 +230,25 @@ class BoundedProtocol(HttpToolsProtocol):
         """Parse a piece of a body, or of the trailer fields behind it."""
         try:
             self.parser.feed_data(piece)
-        except httptools.HttpParserError:
-            self.send_400_response("Invalid HTTP request received.")
+        except httptools.HttpParserError as error:
+            self.send_400_response(reason_of(error))
+            return
         if len(self.headers) > MAX_HEADERS:
-            self.send_400_response(f"it has over {MAX_HEADERS} headers.")
+            self.send_400_response(_too_many_headers())
 
     def _feed_head(self, piece: bytes) -> None:
         """Parse a piece of a head, and find out how its body is framed if the head ends with it."""
         try:
             with suppress(httptools.HttpParserUpgrade):
                 self.parser.feed_data(piece)
-        except httptools.HttpParserError:
-            self.send_400_response("Invalid HTTP request received.")
+        except httptools.HttpParserError as error:
+            self.send_400_response(reason_of(error))
+            return
         if self._in_body:
             self._framing = self._framing or Framing()
             self._framing.begin_body(self._body_fields)
         elif self._in_head and len(self.headers) > MAX_HEADERS:
-            self.send_400_response(f"it has over {MAX_HEADERS} headers.")
+            self.send_400_response(_too_many_headers())
 
     def _end_if_idle(self) -> None:
         if not self._in_head:
@@ -302,3 +305,13 @@ class BoundedProtocol(HttpToolsProtocol):
         client = self.client[0] if self.client else None
         log.info("refused", request_id=own_id, error_code=no.reason.code, client=client)
         self._responses.write(refusal_response(no, own_id))
+
+
+def _too_many_headers() -> str:
+    return f"The request has more than {MAX_HEADERS} headers; at most {MAX_HEADERS} are accepted."
+
+
+def _too_long(*, in_body: bool) -> str:
+    if in_body:
+        return f"The request is longer than {MAX_MESSAGE_BYTES} bytes, chunk sizes included."
+    return f"The request line and headers are longer than {MAX_HEAD_BYTES} bytes."

@@ -8,6 +8,8 @@ is not beyond that end. A piece that is too short costs one more call and is nev
 
 from __future__ import annotations
 
+import httptools
+
 NOTED_FIELDS = frozenset({b"expect", b"content-length", b"transfer-encoding"})
 
 _BLANK_LINE = b"\r\n\r\n"
@@ -15,6 +17,10 @@ _LINE_BEGINS_WITH_0 = b"\n0"
 _LF, _ZERO = b"\n0"
 
 Fields = list[tuple[bytes, bytes]]
+
+
+class MalformedRequestError(Exception):
+    """The received bytes are not an HTTP request that is accepted; the text says why."""
 
 
 def head_end(data: bytes, most: int) -> int:
@@ -88,3 +94,18 @@ class Framing:
         end = self._end_of_blank_line(data, start, stop)
         self._near_end = end == stop or data[end] == _ZERO
         return end
+
+
+def reason_of(error: httptools.HttpParserError) -> str:
+    """Return why the parsed bytes are refused, as a sentence.
+
+    What a callback raised is the context of the error. It is raised again if it is a bug.
+    """
+    if not isinstance(error, httptools.HttpParserCallbackError):
+        return f"The bytes are not a valid HTTP/1.1 request: {error}."
+    cause = error.__context__
+    if isinstance(cause, MalformedRequestError):
+        return str(cause)
+    if isinstance(cause, httptools.HttpParserInvalidURLError | UnicodeDecodeError):
+        return "The target in the request line is not a valid path or URL."
+    raise cause or error
