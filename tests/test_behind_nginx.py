@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import re
 import shutil
 import ssl
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +28,12 @@ EXAMPLE = (Path(__file__).parent.parent / "deploy/nginx.conf").read_text()
 NAME = "reachbook.example.com"
 NEEDED = [tool for tool in ("nginx", "openssl") if not shutil.which(tool)]
 with_nginx = pytest.mark.skipif(bool(NEEDED), reason=f"not on this machine: {', '.join(NEEDED)}")
+
+NOTHING: Mapping[str, str] = {}
+PASSING_UPGRADES_ON = {
+    'proxy_set_header Connection "";': "proxy_set_header Upgrade $http_upgrade; "
+    "proxy_set_header Connection $http_connection;"
+}
 
 AROUND = """
 daemon off;
@@ -120,10 +127,11 @@ class Front:
             )
 
 
-def adapted(folder: Path, port: int, upstream: str) -> str:
+def adapted(folder: Path, port: int, upstream: str, replaced: Mapping[str, str]) -> str:
     """The example with the ports and the files of a test; all else as it stands."""
     text = EXAMPLE
     for theirs, ours in (
+        *replaced.items(),
         ("listen 443 ssl", f"listen 127.0.0.1:{port} ssl"),
         ("server 127.0.0.1:8080", f"server {upstream}"),
         ("/etc/nginx/tls", str(folder)),
@@ -135,8 +143,8 @@ def adapted(folder: Path, port: int, upstream: str) -> str:
 
 
 @contextmanager
-def nginx(folder: Path, upstream: str) -> Iterator[Front]:
-    """An nginx of our own before a server."""
+def nginx(folder: Path, upstream: str, replaced: Mapping[str, str] = NOTHING) -> Iterator[Front]:
+    """An nginx of our own before a server, with some lines of the example replaced."""
     port = free_port()
     certificate = folder / "reachbook.crt"
     subprocess.run(
@@ -149,7 +157,7 @@ def nginx(folder: Path, upstream: str) -> Iterator[Front]:
         timeout=30,
         check=True,
     )
-    (folder / "reachbook.conf").write_text(adapted(folder, port, upstream))
+    (folder / "reachbook.conf").write_text(adapted(folder, port, upstream, replaced))
     as_root = "user root;" if os.geteuid() == 0 else ""
     (folder / "nginx.conf").write_text(as_root + AROUND.format(folder=folder))
     command = [
@@ -277,6 +285,30 @@ def test_a_query_is_not_in_the_access_log(house: House) -> None:
 
     assert until(lambda: path in log.read_text())
     assert "15105553344" not in log.read_text()
+
+
+@with_nginx
+@pytest.mark.parametrize("offer", ["h2c", "websocket", "TLS/1.0"])
+@pytest.mark.parametrize("in_chunks", [False, True])
+def test_a_body_is_no_request_when_nginx_passes_upgrades_on(
+    house: House, tmp_path: Path, offer: str, in_chunks: bool
+) -> None:
+    """With the lines that are usual for WebSockets: the body reaches us as the body."""
+    hidden = b"GET /x/events HTTP/1.1\r\nhost: book\r\n\r\n"
+    address = f"{offer.partition('/')[0]}-{in_chunks}@example.com"
+    search = json.dumps({"contact_channels": [{"channel_ids": [address]}]}).encode()
+    content = iter([search]) if in_chunks else search
+    headers = house.bob.by_key() | {"connection": "upgrade", "upgrade": offer}
+    upstream = house.served.url.removeprefix("http://")
+    house.front.ask("/v2/contact", "POST", json={"email": address}, headers=house.bob.by_key())
+    with nginx(tmp_path, upstream, PASSING_UPGRADES_ON) as front:
+        found = front.ask("/v2/contacts/search", "POST", content=content, headers=headers)
+        smuggled = front.ask("/v2/contacts/search", "POST", content=hidden, headers=headers)
+        after = front.ask("/v1/team", headers=house.bob.by_key())
+
+    assert (found.status_code, len(found.json())) == (200, 1)
+    assert smuggled.json()["error_code"] == "malformed_json"
+    assert after.json()["name"] == "Bob's team"
 
 
 @with_nginx

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -24,6 +25,17 @@ GET = b"GET / HTTP/1.1\r\nhost: book\r\n\r\n"
 ANSWER_BYTES = 20_000
 HIGH_WATER_BYTES = 65_536
 MOST_ANSWERS = 1_000
+PARTS = [
+    b"\r\n",
+    b"\r\n\r\n",
+    b"0\r\n\r\n",
+    b"\n0",
+    b"a" * 50,
+    GET,
+    GET[:20],
+    b"POST / HTTP/1.1\r\n",
+]
+
 Ends = Callable[[], list[BoundedProtocol]]
 
 
@@ -158,3 +170,29 @@ def post(body: bytes, *, chunked: bool = False) -> bytes:
         return head + b"content-length: %d\r\n\r\n" % len(body) + body
     chunk = b"%x\r\n%b\r\n" % (len(body), body) if body else b""
     return head + b"transfer-encoding: chunked\r\n\r\n" + chunk + b"0\r\nhost: trailer\r\n\r\n"
+
+
+@pytest.mark.parametrize("seed", range(10))
+async def test_random_requests_are_served_whatever_a_read_holds(seed: int) -> None:
+    """Bodies that look like requests, offers, trailer fields and empty lines, cut anywhere."""
+    chance = random.Random(seed)
+    app = Held()
+    app.released.set()
+    bodies = [b"".join(chance.choices(PARTS, k=chance.randrange(6))) for _ in range(40)]
+    content = b""
+    for body in bodies:
+        asked = post(body, chunked=chance.random() < 0.5)
+        fields = chance.choice([b"", b"connection: upgrade\r\nupgrade: websocket\r\n"])
+        content += b"\r\n" * chance.choice([0, 0, 1, 3])
+        content += asked.replace(b"\r\n", b"\r\n" + fields, 1)
+    async with listening(app) as (port, _):
+        reader, writer = await asyncio.open_connection(HOST, port)
+        while content:
+            size = chance.choice([1, 2, 3, 10, 100, 1000])
+            writer.write(content[:size])
+            content = content[size:]
+            await asyncio.sleep(0)
+        for _ in bodies:
+            assert (await read_answer(reader)).status == 200
+        writer.transport.abort()
+    assert app.bodies == bodies

@@ -132,6 +132,7 @@ def test_the_end_of_a_whole_head_is_found_at_once(head: bytes, rest: bytes) -> N
         b"\r\n",
         HEAD,
         b"\r\n" + HEAD + b"\r\n",
+        b"CONNECT / HTTP/1.1\r\n\r\n",
     ],
 )
 def test_a_head_that_needs_a_closer_look_has_no_end(data: bytes) -> None:

@@ -8,7 +8,6 @@ Parsing is left to httptools, and sending responses to uvicorn.
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
 
 import httptools
 import structlog
@@ -22,9 +21,11 @@ from reachbook.http.connection import (
 )
 from reachbook.http.framing import (
     NOTED_FIELDS,
+    BodyParser,
     Fields,
     Framing,
     MalformedRequestError,
+    feed_head,
     head_end,
     reason_of,
 )
@@ -65,6 +66,7 @@ class BoundedProtocol(HttpToolsProtocol):
     _draining = False
     _lingering = False
     _framing: Framing | None = None
+    _body_parser: BodyParser | None = None
     _timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -88,6 +90,7 @@ class BoundedProtocol(HttpToolsProtocol):
         """Stop watching."""
         if self._timer is not None:
             self._timer.cancel()
+        self._body_parser = None
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -132,12 +135,9 @@ class BoundedProtocol(HttpToolsProtocol):
             self.cycle.keep_alive = False
 
     def on_message_complete(self) -> None:
-        """All of it is here; whoever sends the next one has read the last answer."""
-        self._receiving_since = self._unread_since = _NOT_WAITING
-        self._message_bytes = 0
-        self._in_body = False
-        self._framing = None
-        super().on_message_complete()
+        """The request is complete, unless it offers an upgrade: see `_begin_body`."""
+        if not self.parser.should_upgrade():
+            self._complete_message()
 
     def on_response_complete(self) -> None:
         """Start the next request, and parse as many as there is room for then."""
@@ -210,7 +210,11 @@ class BoundedProtocol(HttpToolsProtocol):
             return
         if self._framing is None:
             self._framing = Framing()
-        end = self._framing.piece_end(data, start, stop)
+        try:
+            end = self._framing.piece_end(data, start, stop)
+        except MalformedRequestError as error:
+            self.send_400_response(str(error))
+            return
         self._parsed_to = end
         self._message_bytes += end - start
         piece = data[start:end]
@@ -229,7 +233,7 @@ class BoundedProtocol(HttpToolsProtocol):
     def _feed_body(self, piece: bytes) -> None:
         """Parse a piece of a body, or of the trailer fields behind it."""
         try:
-            self.parser.feed_data(piece)
+            (self._body_parser or self.parser).feed_data(piece)
         except httptools.HttpParserError as error:
             self.send_400_response(reason_of(error))
             return
@@ -237,18 +241,39 @@ class BoundedProtocol(HttpToolsProtocol):
             self.send_400_response(_too_many_headers())
 
     def _feed_head(self, piece: bytes) -> None:
-        """Parse a piece of a head, and find out how its body is framed if the head ends with it."""
+        """Parse a piece of a head, and find out how to parse the body if the head ends with it."""
         try:
-            with suppress(httptools.HttpParserUpgrade):
-                self.parser.feed_data(piece)
+            is_offer = feed_head(self.parser, piece)
+            if self._in_body:
+                self._begin_body(is_offer=is_offer)
         except httptools.HttpParserError as error:
             self.send_400_response(reason_of(error))
-            return
-        if self._in_body:
-            self._framing = self._framing or Framing()
-            self._framing.begin_body(self._body_fields)
-        elif self._in_head and len(self.headers) > MAX_HEADERS:
-            self.send_400_response(_too_many_headers())
+        else:
+            if self._in_head and len(self.headers) > MAX_HEADERS:
+                self.send_400_response(_too_many_headers())
+
+    def _begin_body(self, *, is_offer: bool) -> None:
+        """Find out how the body is framed, and which parser reads it.
+
+        After a head that offers an upgrade httptools expects another protocol. Offers are
+        ignored, so a parser of its own reads the body.
+        """
+        if self._framing is None:
+            self._framing = Framing()
+        self._framing.begin_body(self._body_fields)
+        if is_offer:
+            self._body_parser = BodyParser(self._body_fields, self.on_body, self._complete_message)
+            self._body_parser.begin()
+
+    def _complete_message(self) -> None:
+        self._receiving_since = self._unread_since = _NOT_WAITING
+        self._message_bytes = 0
+        self._in_body = False
+        self._framing = self._body_parser = None
+        cycle: RequestResponseCycle = self.cycle
+        if not cycle.response_complete:
+            cycle.more_body = False
+            cycle.message_event.set()
 
     def _end_if_idle(self) -> None:
         if not self._in_head:

@@ -8,6 +8,8 @@ is not beyond that end. A piece that is too short costs one more call and is nev
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import httptools
 
 NOTED_FIELDS = frozenset({b"expect", b"content-length", b"transfer-encoding"})
@@ -15,6 +17,7 @@ NOTED_FIELDS = frozenset({b"expect", b"content-length", b"transfer-encoding"})
 _BLANK_LINE = b"\r\n\r\n"
 _LINE_BEGINS_WITH_0 = b"\n0"
 _LF, _ZERO = b"\n0"
+_CONNECT = b"CONNECT "
 
 Fields = list[tuple[bytes, bytes]]
 
@@ -28,7 +31,7 @@ def head_end(data: bytes, most: int) -> int:
 
     Returns 0 if the head does not end within `most` bytes, or if empty lines precede it.
     """
-    if data.startswith((b"\r", b"\n")):
+    if data.startswith((b"\r", b"\n", _CONNECT)):
         return 0
     blank_line = data.find(_BLANK_LINE, 0, most)
     return blank_line + len(_BLANK_LINE) if blank_line > 0 else 0
@@ -37,6 +40,7 @@ def head_end(data: bytes, most: int) -> int:
 class Framing:
     """Tells how many of the received bytes of one request the parser may be given at once."""
 
+    _line: bytes | None = b""
     _tail = b""
     left = 0  # bytes of a body of known length
     is_chunked = False
@@ -51,14 +55,31 @@ class Framing:
                 self.is_chunked = self._near_end = True
 
     def piece_end(self, data: bytes, start: int, stop: int) -> int:
-        """Return where the piece of `data` ends that begins at `start`; `stop` at the latest."""
+        """Return where the piece of `data` ends that begins at `start`; `stop` at the latest.
+
+        Raises `MalformedRequestError` if the piece holds a request line that is not accepted.
+        """
         if self.left:
             end = min(start + self.left, stop)
             self.left -= end - start
             return end
         if self.is_chunked:
             return self._end_of_chunks(data, start, stop)
-        return self._end_of_blank_line(data, start, stop)
+        end = self._end_of_blank_line(data, start, stop)
+        if self._line is not None:
+            self._check_request_line(data, start, end)
+        return end
+
+    def _check_request_line(self, data: bytes, start: int, end: int) -> None:
+        """Check the request line when it is complete; empty lines may precede it."""
+        line = ((self._line or b"") + data[start:end]).lstrip(b"\r\n")
+        length = line.find(b"\n") + 1
+        if not length:
+            self._line = line
+            return
+        if fault := _fault_of(line[:length]):
+            raise MalformedRequestError(fault)
+        self._line = None
 
     def _end_of_blank_line(self, data: bytes, start: int, stop: int) -> int:
         """Return the end of the first blank line, or `stop` if there is none.
@@ -94,6 +115,42 @@ class Framing:
         end = self._end_of_blank_line(data, start, stop)
         self._near_end = end == stop or data[end] == _ZERO
         return end
+
+
+class BodyParser:
+    """Parses the body of a request whose head has been parsed."""
+
+    def __init__(
+        self, fields: Fields, on_body: Callable[[bytes], None], on_complete: Callable[[], None]
+    ) -> None:
+        self.on_body = on_body
+        self.on_message_complete = on_complete
+        self._parser = httptools.HttpRequestParser(self)
+        self._head = b"".join(b"%b: %b\r\n" % field for field in fields)
+
+    def begin(self) -> None:
+        """Parse a head with the fields alone; an empty body is complete then."""
+        self._parser.feed_data(b"POST / HTTP/1.1\r\n" + self._head + b"\r\n")
+
+    def feed_data(self, data: bytes | memoryview) -> None:
+        """Parse a part of the body."""
+        self._parser.feed_data(data)
+
+
+def _fault_of(request_line: bytes) -> str | None:
+    """Return what is wrong with a request line that httptools accepts, or None."""
+    if request_line.startswith(_CONNECT):
+        return "The method is CONNECT, which only a proxy can serve."
+    return None
+
+
+def feed_head(parser: httptools.HttpRequestParser, piece: bytes) -> bool:
+    """Parse a piece of a head; return whether the head ends with it and offers an upgrade."""
+    try:
+        parser.feed_data(piece)
+    except httptools.HttpParserUpgrade:
+        return True
+    return False
 
 
 def reason_of(error: httptools.HttpParserError) -> str:
