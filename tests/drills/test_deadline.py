@@ -172,6 +172,30 @@ def post(body: bytes, *, chunked: bool = False) -> bytes:
     return head + b"transfer-encoding: chunked\r\n\r\n" + chunk + b"0\r\nhost: trailer\r\n\r\n"
 
 
+@pytest.mark.parametrize("apart", [False, True])
+@pytest.mark.parametrize("offer", [b"", b"connection: upgrade\r\nupgrade: h2c\r\n"])
+async def test_trailer_fields_are_dropped(offer: bytes, apart: bool) -> None:
+    """The client that a proxy names in a header is not taken from one of them."""
+    app = Held()
+    app.released.set()
+    trailer = b"x-forwarded-for: 192.0.2.7\r\nauthorization: Bearer a\r\nhost: other\r\n"
+    asked = post(b"{}", chunked=True).replace(b"\r\nhost: trailer\r\n", b"\r\n" + trailer)
+    asked = asked.replace(b"\r\n\r\n", b"\r\n" + offer + b"\r\n", 1)
+    async with listening(app) as (port, _):
+        reader, writer = await asyncio.open_connection(HOST, port)
+        for _ in range(2):
+            for piece in [asked[:-60], asked[-60:]] if apart else [asked]:
+                writer.write(piece)
+                await asyncio.sleep(0.02)
+            assert (await read_answer(reader)).status == 200
+        writer.transport.abort()
+    assert app.bodies == [b"{}", b"{}"]
+    for scope in app.scopes:
+        assert scope["client"][0] == HOST
+        names = [name for name, _ in scope["headers"]]
+        assert names == [b"host", b"transfer-encoding", b"connection", b"upgrade"][: len(names)]
+
+
 @pytest.mark.parametrize("seed", range(10))
 async def test_random_requests_are_served_whatever_a_read_holds(seed: int) -> None:
     """Bodies that look like requests, offers, trailer fields and empty lines, cut anywhere."""

@@ -14,6 +14,7 @@ from drills.clients import (
     HOST,
     Answer,
     Client,
+    connected,
     read_answer,
     request,
     send_raw,
@@ -30,6 +31,7 @@ pytestmark = pytest.mark.anyio
 
 GET = b"GET /healthz HTTP/1.1\r\nhost: book\r\n"
 CLOSE = b"\r\nconnection: close\r\n\r\n"
+TEAM_SERVED = 'reachbook_requests_total{method="GET",route="/v1/team",status="200"}'
 GARBAGE = {
     "noise": b"\x00\xff\xfe\r\n\r\n",
     "tls": bytes.fromhex("1603010200010001fc0303") + b"\x00" * 64,
@@ -49,8 +51,12 @@ GARBAGE = {
     + b"content-length: 1\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n",
     "a negative length": GET + b"content-length: -1\r\n\r\n",
     "a length that is no number": GET + b"content-length: many\r\n\r\n",
+    "a length of many digits": GET + b"content-length: " + b"0" * 5000 + b"1\r\n\r\na",
     "a length past all numbers": GET + b"content-length: 99999999999999999999999\r\n\r\n",
     "a chunk size that is none": GET + b"transfer-encoding: chunked\r\n\r\nzz\r\n",
+    "a body of an unknown coding": GET + b"transfer-encoding: gzip\r\n\r\n",
+    "a body of two codings": GET + b"transfer-encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
+    "a coding twice": GET + b"transfer-encoding: chunked\r\n" * 2 + b"\r\n0\r\n\r\n",
     "a connect to a path": b"CONNECT / HTTP/1.1\r\nhost: book\r\n\r\n",
     "too many headers": GET + b"a: b\r\n" * 100 + b"\r\n",
     "too many headers and no end": GET + b"a: b\r\n" * 101,
@@ -193,6 +199,38 @@ async def test_many_small_requests_in_one_piece_are_no_large_head(server: Server
     writer.write(asked[20:])
     assert (await read_answer(reader)).status == 200
     writer.transport.abort()
+
+
+@pytest.mark.parametrize("offer", [b"", b"connection: upgrade\r\nupgrade: h2c\r\n"])
+async def test_a_refused_head_starts_no_request(server: Server, key: str, offer: bytes) -> None:
+    """Not even one that would not read its body."""
+    get = request("GET", "/v1/team", key)
+    coded = get.replace(b"\r\n\r\n", b"\r\ntransfer-encoding: gzip\r\n" + offer + b"\r\n")
+    served = await count(server.port, TEAM_SERVED)
+    says(await send_raw(server.port, coded), 400, "malformed_request")
+
+    assert await count(server.port, TEAM_SERVED) == served
+
+
+@pytest.mark.parametrize(
+    "field",
+    [
+        *("authorization: Bearer {key}", "AUTHORIZATION:Bearer {key}", "x-request-id: trailer"),
+        *("host: other", "idempotency-key: trailer", "content-encoding: gzip", "expect: nothing"),
+    ],
+)
+async def test_trailer_fields_are_no_headers(server: Server, key: str, field: str) -> None:
+    """Neither those of a request without a credential, nor those of one that has everything."""
+    chunks = f"2\r\n{{}}\r\n0\r\n{field.format(key=key)}\r\n\r\n".encode()
+    write = request("POST", "/v2/contact", key)
+    head = write.replace(b"\r\n\r\n", b"\r\ntransfer-encoding: chunked\r\n\r\n")
+    without = head.replace(f"authorization: Bearer {key}\r\n".encode(), b"")
+    async with connected(server.port) as (reader, writer):
+        for asked, status in ((without, 401), (head, 200), (without, 401)):
+            writer.write(asked + chunks)
+            answer = await read_answer(reader)
+            assert answer.status == status
+            assert answer.headers["x-request-id"] != "trailer"
 
 
 async def test_garbage_after_a_request_does_not_take_its_answer(server: Server) -> None:

@@ -25,9 +25,11 @@ from reachbook.http.framing import (
     Fields,
     Framing,
     MalformedRequestError,
+    check_field,
     feed_head,
     head_end,
     reason_of,
+    request_parser,
 )
 from reachbook.http.message import MAX_BODY_BYTES, request_id
 
@@ -226,19 +228,17 @@ class BoundedProtocol(HttpToolsProtocol):
     def _note(self, name: bytes, value: bytes) -> None:
         """Note a header that says how the request is framed or answered."""
         if name != b"expect":
+            check_field(name, value)
             self._body_fields.append((name, value))
         elif value.lower() == b"100-continue":
             self.expect_100_continue = True
 
     def _feed_body(self, piece: bytes) -> None:
-        """Parse a piece of a body, or of the trailer fields behind it."""
+        """Parse a piece of a body."""
         try:
             (self._body_parser or self.parser).feed_data(piece)
         except httptools.HttpParserError as error:
             self.send_400_response(reason_of(error))
-            return
-        if len(self.headers) > MAX_HEADERS:
-            self.send_400_response(_too_many_headers())
 
     def _feed_head(self, piece: bytes) -> None:
         """Parse a piece of a head, and find out how to parse the body if the head ends with it."""
@@ -255,13 +255,17 @@ class BoundedProtocol(HttpToolsProtocol):
     def _begin_body(self, *, is_offer: bool) -> None:
         """Find out how the body is framed, and which parser reads it.
 
-        After a head that offers an upgrade httptools expects another protocol. Offers are
-        ignored, so a parser of its own reads the body.
+        After a head that offers an upgrade httptools expects another protocol; offers are
+        ignored. And it takes the trailer fields of chunks for headers. For both, a parser of its
+        own reads the body.
         """
         if self._framing is None:
             self._framing = Framing()
         self._framing.begin_body(self._body_fields)
-        if is_offer:
+        is_chunked = self._framing.is_chunked
+        if is_chunked and not is_offer:
+            self.parser = request_parser(self)  # the present one is within the request
+        if is_chunked or is_offer:
             self._body_parser = BodyParser(self._body_fields, self.on_body, self._complete_message)
             self._body_parser.begin()
 

@@ -18,6 +18,7 @@ _BLANK_LINE = b"\r\n\r\n"
 _LINE_BEGINS_WITH_0 = b"\n0"
 _LF, _ZERO = b"\n0"
 _CONNECT = b"CONNECT "
+_LENGTH_DIGITS = 20  # of the largest length that httptools can count
 
 Fields = list[tuple[bytes, bytes]]
 
@@ -117,8 +118,19 @@ class Framing:
         return end
 
 
+def check_field(name: bytes, value: bytes) -> None:
+    """Raise `MalformedRequestError` for a Content-Length or Transfer-Encoding not accepted."""
+    if name == b"content-length":
+        if len(value.rstrip(b" \t")) > _LENGTH_DIGITS:
+            raise MalformedRequestError(
+                f"The Content-Length has more than {_LENGTH_DIGITS} digits; leave zeros out."
+            )
+    elif value.strip(b" \t").lower() != b"chunked":
+        raise MalformedRequestError("The only Transfer-Encoding that is accepted is chunked.")
+
+
 class BodyParser:
-    """Parses the body of a request whose head has been parsed."""
+    """Parses the body of a request whose head has been parsed, and drops its trailer fields."""
 
     def __init__(
         self, fields: Fields, on_body: Callable[[bytes], None], on_complete: Callable[[], None]
@@ -142,6 +154,13 @@ def _fault_of(request_line: bytes) -> str | None:
     if request_line.startswith(_CONNECT):
         return "The method is CONNECT, which only a proxy can serve."
     return None
+
+
+def request_parser(callbacks: object) -> httptools.HttpRequestParser:
+    """Return a parser like the one that uvicorn makes for a connection."""
+    parser = httptools.HttpRequestParser(callbacks)
+    parser.set_dangerous_leniencies(lenient_data_after_close=True)
+    return parser
 
 
 def feed_head(parser: httptools.HttpRequestParser, piece: bytes) -> bool:
