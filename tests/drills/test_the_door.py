@@ -39,6 +39,25 @@ GARBAGE = {
     "an unknown method": b"FROB / HTTP/1.1\r\nhost: book\r\n\r\n",
     "a method in lower case": b"get / HTTP/1.1\r\nhost: book\r\n\r\n",
     "a version to come": b"GET / HTTP/9.9\r\nhost: book\r\n\r\n",
+    "HTTP/2.0 in a request line": b"GET / HTTP/2.0\r\nhost: book\r\n\r\n",
+    "HTTP/1.2": b"GET / HTTP/1.2\r\nhost: book\r\n\r\n",
+    "HTTP/0.9": b"GET / HTTP/0.9\r\nhost: book\r\n\r\n",
+    "no version": b"GET /\r\n\r\n",
+    "no version and no head": b"GET /\r\n",
+    "no version, with headers": b"GET /\r\nhost: book\r\n\r\n",
+    "no version, a bare line feed": b"GET /\nhost: HTTP/1.1\r\n\r\n",
+    "a version in lower case": b"GET / http/1.1\r\nhost: book\r\n\r\n",
+    "a space behind the version": b"GET / HTTP/1.1 \r\nhost: book\r\n\r\n",
+    "RTSP": b"GET / RTSP/1.0\r\nhost: book\r\n\r\n",
+    "ICE": b"SOURCE / ICE/1.0\r\nhost: book\r\n\r\n",
+    "no host": b"GET / HTTP/1.1\r\n\r\n",
+    "no host, but others": b"GET / HTTP/1.1\r\naccept: */*\r\nx-host: book\r\n\r\n",
+    "no host, but a URL": b"GET http://book/ HTTP/1.1\r\n\r\n",
+    "two hosts": GET + b"host: book\r\n\r\n",
+    "two hosts that differ": GET + b"a: b\r\nHOST: other\r\n\r\n",
+    "two hosts of HTTP/1.0": GET.replace(b"1.1", b"1.0") + b"host: book\r\n\r\n",
+    "a host in a trailer": b"POST / HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n"
+    b"0\r\nhost: book\r\n\r\n",
     "a connect": b"CONNECT book:443 HTTP/1.1\r\nhost: book\r\n\r\n",
     "a path that is not ASCII": "GET /é HTTP/1.1\r\nhost: book\r\n\r\n".encode(),
     "a URL without a host": b"GET http:// HTTP/1.1\r\nhost: book\r\n\r\n",
@@ -127,6 +146,11 @@ async def test_garbage_is_refused_in_our_words(server: Server, garbage: bytes) -
         ("too many headers", "100 headers"),
         ("too many headers and no end", "100 headers"),
         ("a large head", "32768 bytes"),
+        ("no host", "no Host header"),
+        ("two hosts", "2 Host headers"),
+        ("no version", "HTTP/1.1"),
+        ("no version and no head", "HTTP/1.1"),
+        ("HTTP/2.0 in a request line", "HTTP/1.1"),
         ("a connect", "CONNECT"),
         ("a chunk size that is none", "chunk size"),
         ("a URL without a host", "target"),
@@ -136,6 +160,26 @@ async def test_a_refusal_says_what_is_wrong(server: Server, garbage: str, words:
     answer = await send_raw(server.port, GARBAGE[garbage])
 
     assert words in answer.json()["message"]
+
+
+@pytest.mark.parametrize("size", [1, 16])
+@pytest.mark.parametrize("garbage", ["no version", "no host", "two hosts", "RTSP"])
+async def test_garbage_in_small_pieces_is_refused_too(
+    server: Server, garbage: str, size: int
+) -> None:
+    async with connected(server.port) as (reader, writer):
+        content = GARBAGE[garbage]
+        for start in range(0, len(content), size):
+            writer.write(content[start : start + size])
+            await asyncio.sleep(0.001)
+        says(await read_answer(reader), 400, "malformed_request")
+
+
+@pytest.mark.parametrize("host", [b"", b"host: book\r\n"])
+async def test_http_1_0_needs_no_host(server: Server, host: bytes) -> None:
+    answer = await send_raw(server.port, b"GET /healthz HTTP/1.0\r\n" + host + b"\r\n")
+
+    assert (answer.status, answer.headers["connection"]) == (200, "close")
 
 
 async def test_a_head_may_be_as_large_as_its_limits(server: Server) -> None:
@@ -161,7 +205,7 @@ async def test_what_is_refused_at_the_door_bears_the_callers_own_id(server: Serv
     """When it had been read by then."""
     head = GET + b"x-request-id: mine-1\r\n"
     chunk = b"transfer-encoding: chunked\r\n\r\nzz\r\n"
-    for asked in (head + b"a: b\r\n" * 101 + b"\r\n", head + chunk):
+    for asked in (head + b"a: b\r\n" * 101 + b"\r\n", head + b"host: two\r\n\r\n", head + chunk):
         answer = await send_raw(server.port, asked)
 
         says(answer, 400, "malformed_request")

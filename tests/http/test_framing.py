@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from reachbook.http.framing import Framing, head_end
+from reachbook.http.framing import Framing, MalformedRequestError, head_end
 
 HEAD = b"POST /a HTTP/1.1\r\nhost: reachbook\r\n"
 MANY = 1 << 30
@@ -132,11 +132,39 @@ def test_the_end_of_a_whole_head_is_found_at_once(head: bytes, rest: bytes) -> N
         b"\r\n",
         HEAD,
         b"\r\n" + HEAD + b"\r\n",
+        b"GET /\r\n\r\n",
+        b"GET /\na: HTTP/1.1\r\n\r\n",
+        b"GET / HTTP/2.0\r\n\r\n",
         b"CONNECT / HTTP/1.1\r\n\r\n",
+        b"HTTP/1.1\r\n\r\n",
     ],
 )
 def test_a_head_that_needs_a_closer_look_has_no_end(data: bytes) -> None:
     assert head_end(data, MANY) == 0
+
+
+def split(data: bytes, size: int) -> None:
+    framing = Framing()
+    for start in range(0, len(data), size):
+        framing.piece_end(data, start, min(start + size, len(data)))
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        *(b"GET /", b"GET / HTTP/0.9", b"GET / HTTP/2.0", b"GET / RTSP/1.0", b"SOURCE / ICE/1.0"),
+        *(b"CONNECT / HTTP/1.1", b"GET / HTTP/1.1 ", b"GET /\na: HTTP/1.1"),
+    ],
+)
+@pytest.mark.parametrize("before", [b"", b"\r\n"])
+@pytest.mark.parametrize("size", [1, 7, 1000])
+def test_a_request_line_is_refused_however_it_is_split(
+    before: bytes, line: bytes, size: int
+) -> None:
+    data = before + line + b"\r\nhost: a\r\n\r\n"
+
+    with pytest.raises(MalformedRequestError):
+        split(data, size)
 
 
 @pytest.mark.parametrize("text", [b"\r\n", b"a", b"\r\n0\r\n", b"0\r\n\r\n"])

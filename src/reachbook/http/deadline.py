@@ -26,6 +26,7 @@ from reachbook.http.framing import (
     Framing,
     MalformedRequestError,
     check_field,
+    check_hosts,
     feed_head,
     head_end,
     reason_of,
@@ -62,6 +63,7 @@ class BoundedProtocol(HttpToolsProtocol):
     _message_bytes = 0
     _unparsed = b""
     _parsed_to = 0
+    _hosts = 0
     _body_fields: Fields
     _in_head = False
     _in_body = False
@@ -116,6 +118,7 @@ class BoundedProtocol(HttpToolsProtocol):
         """A request begins."""
         self._receiving_since = self.loop.time()
         self._in_head = True
+        self._hosts = 0
         self._body_fields = []
         super().on_message_begin()
 
@@ -130,6 +133,8 @@ class BoundedProtocol(HttpToolsProtocol):
         """Start the request, or let it wait for the response to the one before it."""
         if len(self.headers) > MAX_HEADERS:
             raise MalformedRequestError(_too_many_headers())
+        if self._hosts != 1:
+            check_hosts(self._hosts, self.parser.get_http_version())
         super().on_headers_complete()
         self._in_head, self._in_body = False, True
         self.cycle.transport = self._responses  # type: ignore[assignment]
@@ -227,7 +232,9 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def _note(self, name: bytes, value: bytes) -> None:
         """Note a header that says how the request is framed or answered."""
-        if name != b"expect":
+        if name == b"host":
+            self._hosts += 1
+        elif name != b"expect":
             check_field(name, value)
             self._body_fields.append((name, value))
         elif value.lower() == b"100-continue":

@@ -12,11 +12,13 @@ from collections.abc import Callable
 
 import httptools
 
-NOTED_FIELDS = frozenset({b"expect", b"content-length", b"transfer-encoding"})
+NOTED_FIELDS = frozenset({b"host", b"expect", b"content-length", b"transfer-encoding"})
 
 _BLANK_LINE = b"\r\n\r\n"
 _LINE_BEGINS_WITH_0 = b"\n0"
 _LF, _ZERO = b"\n0"
+# httptools also accepts HTTP/0.9 (no version), HTTP/2.0, RTSP/1.0 and ICE/1.0.
+_VERSIONS = (b" HTTP/1.1\r\n", b" HTTP/1.0\r\n")
 _CONNECT = b"CONNECT "
 _LENGTH_DIGITS = 20  # of the largest length that httptools can count
 
@@ -30,12 +32,13 @@ class MalformedRequestError(Exception):
 def head_end(data: bytes, most: int) -> int:
     """Return the end of the head that `data` begins with.
 
-    Returns 0 if the head does not end within `most` bytes, or if empty lines precede it.
+    Returns 0 if the head does not end within `most` bytes, or if `Framing` must look closer.
     """
-    if data.startswith((b"\r", b"\n", _CONNECT)):
-        return 0
-    blank_line = data.find(_BLANK_LINE, 0, most)
-    return blank_line + len(_BLANK_LINE) if blank_line > 0 else 0
+    line_end = data.find(b"\n")
+    if data.startswith(_VERSIONS, line_end - 10) and not data.startswith(_CONNECT):
+        blank_line = data.find(_BLANK_LINE, line_end - 1, most)
+        return blank_line + len(_BLANK_LINE) if blank_line > 0 else 0
+    return 0
 
 
 class Framing:
@@ -118,6 +121,16 @@ class Framing:
         return end
 
 
+def check_hosts(number: int, version: str) -> None:
+    """Raise `MalformedRequestError` unless the number of Host headers is right for the version."""
+    if number > 1:
+        raise MalformedRequestError(
+            f"The request has {number} Host headers; exactly one is accepted."
+        )
+    if not number and version != "1.0":
+        raise MalformedRequestError("The request has no Host header, which HTTP/1.1 requires.")
+
+
 def check_field(name: bytes, value: bytes) -> None:
     """Raise `MalformedRequestError` for a Content-Length or Transfer-Encoding not accepted."""
     if name == b"content-length":
@@ -153,7 +166,14 @@ def _fault_of(request_line: bytes) -> str | None:
     """Return what is wrong with a request line that httptools accepts, or None."""
     if request_line.startswith(_CONNECT):
         return "The method is CONNECT, which only a proxy can serve."
-    return None
+    if request_line.endswith(_VERSIONS):
+        return None
+    if b" HTTP/" in request_line:
+        return "The request line must end with HTTP/1.1 or HTTP/1.0, which are the versions served."
+    return (
+        "The request line does not end with a version; it must end with HTTP/1.1 or HTTP/1.0, "
+        "for example: GET /healthz HTTP/1.1"
+    )
 
 
 def request_parser(callbacks: object) -> httptools.HttpRequestParser:
