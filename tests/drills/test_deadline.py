@@ -196,6 +196,20 @@ async def test_trailer_fields_are_dropped(offer: bytes, apart: bool) -> None:
         assert names == [b"host", b"transfer-encoding", b"connection", b"upgrade"][: len(names)]
 
 
+async def test_what_follows_a_last_request_is_not_served() -> None:
+    app = Held()
+    async with listening(app) as (port, ends):
+        reader, writer = await asyncio.open_connection(HOST, port)
+        last = GET.replace(b"\r\n\r\n", b"\r\nconnection: close\r\n\r\n")
+        writer.write(GET + last + GET * 100 + GET[:20])
+        app.released.set()
+        assert [(await read_answer(reader)).status for _ in range(2)] == [200, 200]
+        assert await reader.read() == b""
+        writer.close()
+        await until(lambda: not ends(), 3, "the connection is gone")
+    assert len(app.scopes) == 2
+
+
 @pytest.mark.parametrize("seed", range(10))
 async def test_random_requests_are_served_whatever_a_read_holds(seed: int) -> None:
     """Bodies that look like requests, offers, trailer fields and empty lines, cut anywhere."""

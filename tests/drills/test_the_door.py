@@ -245,6 +245,60 @@ async def test_many_small_requests_in_one_piece_are_no_large_head(server: Server
     writer.transport.abort()
 
 
+BAD_BODIES = {
+    "a chunk size that is none": b"zz\r\n",
+    "a chunk that is too long": b"1\r\nab\r\n",
+    "a chunk without its end": b"1\r\na0\r\n\r\n",
+    "a bare line feed": b"1\na\r\n",
+    "a bad trailer": b"0\r\na b\r\n\r\n",
+}
+
+
+@pytest.mark.parametrize("garbage", GARBAGE.values(), ids=GARBAGE.keys())
+async def test_garbage_after_a_request_does_not_take_its_answer(
+    server: Server, garbage: bytes
+) -> None:
+    """Or a client would take the refusal for the answer to what it asked before."""
+    before = await refusals(server.port)
+    first = await send_raw(server.port, GET + b"\r\n" + garbage)
+
+    assert first.status == 200
+    assert await refusals(server.port) == before + 1
+
+
+@pytest.mark.parametrize("number", [1, 2, 20])
+@pytest.mark.parametrize("bad", BAD_BODIES.values(), ids=BAD_BODIES.keys())
+async def test_a_bad_body_after_writes_does_not_take_their_answers(
+    server: Server, key: str, number: int, bad: bytes
+) -> None:
+    """Each is answered as what it was; the last response says that it is the last."""
+    async with connected(server.port) as (reader, writer):
+        write = request("POST", "/v2/contact", key, b"{}")
+        chunked = write.replace(
+            b"content-length: 2\r\n\r\n{}", b"transfer-encoding: chunked\r\n\r\n"
+        )
+        writer.write(write * number + chunked + bad + write * 20)
+
+        answers = [await read_answer(reader) for _ in range(number)]
+        assert [(one.status, one.json()["rev"]) for one in answers] == [(200, 1)] * number
+        assert [one.headers.get("connection") for one in answers] == [None] * (number - 1) + [
+            "close"
+        ]
+        assert await reader.read() == b""
+
+
+async def test_a_bad_body_is_refused_when_nothing_is_left_to_answer(
+    server: Server, key: str
+) -> None:
+    async with connected(server.port) as (reader, writer):
+        write = request("POST", "/v2/contact", key, b"{}")
+        writer.write(write)
+        assert (await read_answer(reader)).status == 200
+        writer.write(write.replace(b"content-length: 2\r\n", b"transfer-encoding: chunked\r\n"))
+        says(await read_answer(reader), 400, "malformed_request")
+        assert await reader.read() == b""
+
+
 @pytest.mark.parametrize("offer", [b"", b"connection: upgrade\r\nupgrade: h2c\r\n"])
 async def test_a_refused_head_starts_no_request(server: Server, key: str, offer: bytes) -> None:
     """Not even one that would not read its body."""
@@ -275,13 +329,6 @@ async def test_trailer_fields_are_no_headers(server: Server, key: str, field: st
             answer = await read_answer(reader)
             assert answer.status == status
             assert answer.headers["x-request-id"] != "trailer"
-
-
-async def test_garbage_after_a_request_does_not_take_its_answer(server: Server) -> None:
-    """Or a client would take the refusal for the answer to what it asked before."""
-    first = await send_raw(server.port, GET + b"\r\n" + b"garbage\r\n\r\n")
-
-    assert first.status == 200
 
 
 async def test_a_wish_for_another_protocol_is_passed_over(server: Server) -> None:

@@ -68,9 +68,11 @@ class BoundedProtocol(HttpToolsProtocol):
     _in_head = False
     _in_body = False
     _draining = False
+    _is_ending = False  # nothing more is parsed
     _lingering = False
     _framing: Framing | None = None
     _body_parser: BodyParser | None = None
+    _running: RequestResponseCycle | None = None
     _timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -94,12 +96,13 @@ class BoundedProtocol(HttpToolsProtocol):
         """Stop watching."""
         if self._timer is not None:
             self._timer.cancel()
+        self._disconnect_running()
         self._body_parser = None
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
         """Parse the data, as far as `_parse` does, and keep the rest."""
-        if self._lingering or self.transport.is_closing():
+        if self._is_ending or self.transport.is_closing():
             self._drop()
             return
         self._unset_keepalive_if_required()
@@ -137,6 +140,8 @@ class BoundedProtocol(HttpToolsProtocol):
             check_hosts(self._hosts, self.parser.get_http_version())
         super().on_headers_complete()
         self._in_head, self._in_body = False, True
+        if not self.pipeline:
+            self._running = self.cycle
         self.cycle.transport = self._responses  # type: ignore[assignment]
         if self._draining:
             self.cycle.keep_alive = False
@@ -148,8 +153,12 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def on_response_complete(self) -> None:
         """Start the next request, and parse as many as there is room for then."""
+        if self._lingering:
+            return
+        if self.pipeline:
+            self._running = self.pipeline[-1][0]
         super().on_response_complete()
-        if self._unparsed and not self._lingering and not self.transport.is_closing():
+        if self._unparsed and not self.transport.is_closing():
             self._parse()
 
     def shutdown(self) -> None:
@@ -162,19 +171,19 @@ class BoundedProtocol(HttpToolsProtocol):
         self.loop.call_later(FAREWELL_SECONDS, self._end_if_idle)
 
     def send_400_response(self, msg: str) -> None:
-        """What is not HTTP is refused in our words, with a request id.
+        """Refuse what is not an HTTP request, as JSON and with a request id.
 
-        A whole request before it on the same connection is answered first, and then that is all.
+        If requests before it on the same connection have yet to be answered, the connection ends
+        with their responses instead: a client could take the refusal for one of them.
         """
-        cycle: RequestResponseCycle | None = self.cycle
-        if cycle is not None and not (cycle.more_body or cycle.response_complete):
-            cycle.keep_alive = False
-            self._unparsed, self._parsed_to = b"", 0
-            self.flow.hold_reading()
-        elif self._in_head or cycle is None or not cycle.response_started:
-            self._refuse(Refusal(Reason.MALFORMED_REQUEST, msg))
+        no = Refusal(Reason.MALFORMED_REQUEST, msg)
+        if self._owes_earlier_response():
+            self._record(no)
+            self._end_after_earlier_responses()
+        elif self._in_body and self.cycle.response_started:
             self._linger()
         else:
+            self._refuse(no)
             self._linger()
 
     def _parse_one(self, data: bytes) -> int:
@@ -197,14 +206,14 @@ class BoundedProtocol(HttpToolsProtocol):
 
         The rest is parsed as responses leave, and nothing more is read until then.
         """
-        while self._parsed_to < len(self._unparsed) and not self._lingering:
+        while self._parsed_to < len(self._unparsed) and not self._is_ending:
             in_message = self._in_head or self._in_body
             if len(self.pipeline) >= MAX_PIPELINED and not in_message:
                 self.flow.hold_reading()
                 return
             self._parse_piece()
-        if self._unparsed:
-            self._unparsed = b""
+        self._unparsed = b""
+        if not self._is_ending:
             self.flow.is_held = False
 
     def _parse_piece(self) -> None:
@@ -286,13 +295,30 @@ class BoundedProtocol(HttpToolsProtocol):
             cycle.more_body = False
             cycle.message_event.set()
 
+    def _is_answering(self) -> bool:
+        """Whether the response to some request is not complete."""
+        return self._running is not None and not self._running.response_complete
+
+    def _owes_earlier_response(self) -> bool:
+        """Whether a request before the one that is being received has yet to be answered."""
+        return self._is_answering() and not (self._in_body and self.cycle is self._running)
+
+    def _end_after_earlier_responses(self) -> None:
+        self._is_ending = True
+        self.flow.hold_reading()
+        if self._in_body:
+            self.pipeline.popleft()  # the request that is refused
+        last = self.pipeline[0][0] if self.pipeline else self._running
+        if last is not None:
+            last.keep_alive = False
+
     def _end_if_idle(self) -> None:
         if not self._in_head:
             super().shutdown()
 
     def _part(self) -> None:
-        """End the connection after an answer, unless the client has yet to read it."""
-        if self._receiving_since or self.flow.read_paused:
+        """End the connection after a response, unless the client may have more to send."""
+        if self._receiving_since or self._is_ending or self._unparsed or self.flow.read_paused:
             self._linger()
         else:
             self.transport.close()
@@ -303,16 +329,20 @@ class BoundedProtocol(HttpToolsProtocol):
         What it sends is read past the parser and dropped, without haste.
         """
         if not self._lingering and not self.transport.is_closing():
-            self._lingering = True
+            self._lingering = self._is_ending = True
             self._unparsed, self._parsed_to = b"", 0
+            self.pipeline.clear()
             self.flow.is_held = False
-            cycle: RequestResponseCycle | None = self.cycle
-            if cycle is not None and not cycle.response_complete:
-                cycle.disconnected = True  # what it would answer goes nowhere
-                cycle.message_event.set()
+            self._disconnect_running()
             self.transport.write_eof()
             self._drop()
             self.loop.call_later(LINGER_SECONDS, self.transport.close)
+
+    def _disconnect_running(self) -> None:
+        """Tell the request that is being answered that its response can no longer be sent."""
+        if self._running is not None and not self._running.response_complete:
+            self._running.disconnected = True
+            self._running.message_event.set()
 
     def _drop(self) -> None:
         self.flow.pause_reading()
@@ -335,12 +365,16 @@ class BoundedProtocol(HttpToolsProtocol):
             self._timer = self.loop.call_later(LOOK_SECONDS, self._look_at_the_clock)
 
     def _refuse(self, no: Refusal) -> None:
+        self._responses.write(refusal_response(no, self._record(no)))
+
+    def _record(self, no: Refusal) -> str:
+        """Log and count a refusal; return the request id."""
         headers = self.headers if self._in_head or self._in_body else []
         own_id = request_id({"headers": headers})
         self.app_state["measures"].refusal(no.reason.code)
         client = self.client[0] if self.client else None
         log.info("refused", request_id=own_id, error_code=no.reason.code, client=client)
-        self._responses.write(refusal_response(no, own_id))
+        return own_id
 
 
 def _too_many_headers() -> str:
