@@ -16,7 +16,7 @@ from uvicorn.server import ServerState
 from drills.clients import HOST, read_answer
 from drills.servers import until
 from reachbook.http import deadline
-from reachbook.http.deadline import MAX_PIPELINED, BoundedProtocol
+from reachbook.http.deadline import MAX_HEAD_BYTES, MAX_PIPELINED, BoundedProtocol
 from reachbook.measures import Measures
 
 pytestmark = pytest.mark.anyio
@@ -234,3 +234,62 @@ async def test_random_requests_are_served_whatever_a_read_holds(seed: int) -> No
             assert (await read_answer(reader)).status == 200
         writer.transport.abort()
     assert app.bodies == bodies
+
+
+# ── the clock ────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    "more",
+    [b"\r\n", b"\r\n" * 100, GET[:20], post(b"a" * 100)[:-1], GET * 30 + GET[:20]],
+    ids=["a line break", "line breaks", "a part of a head", "a part of a body", "requests"],
+)
+async def test_what_is_sent_ahead_does_not_hurry_a_request(
+    monkeypatch: pytest.MonkeyPatch, more: bytes
+) -> None:
+    monkeypatch.setattr(deadline, "REQUEST_SECONDS", 0.3)
+    monkeypatch.setattr(deadline, "LOOK_SECONDS", 0.05)
+    app = Held()
+    async with listening(app) as (port, ends):
+        reader, writer = await asyncio.open_connection(HOST, port)
+        writer.write(post(b"{}"))
+        await until(lambda: bool(app.bodies), 3, "the request is there")
+        writer.write(more)
+        await asyncio.sleep(0.5)
+        app.released.set()
+        assert (await read_answer(reader)).body == b"ok"
+        if more == GET[:20]:  # it has its own time now, and no more
+            await until(lambda: not ends(), 3, "the connection is gone")
+        writer.transport.abort()
+
+
+async def test_line_breaks_do_not_keep_an_idle_connection() -> None:
+    app = Held()
+    app.released.set()
+    async with listening(app) as (port, ends):
+        reader, writer = await asyncio.open_connection(HOST, port)
+        writer.write(GET)
+        await read_answer(reader)
+        ends()[0].timeout_keep_alive = 0.3  # type: ignore[assignment]
+        writer.write(GET)
+        await read_answer(reader)
+        for _ in range(12):
+            writer.write(b"\r\n")
+            await asyncio.sleep(0.05)
+        assert not ends()
+        writer.transport.abort()
+
+
+async def test_line_breaks_without_end_are_refused_after_the_response() -> None:
+    app = Held()
+    async with listening(app) as (port, ends):
+        reader, writer = await asyncio.open_connection(HOST, port)
+        writer.write(post(b"{}"))
+        await until(lambda: bool(app.bodies), 3, "the request is there")
+        writer.write(b"\r\n" * MAX_HEAD_BYTES)
+        await until(lambda: not ends()[0].transport.is_reading(), 3, "it reads no more")
+        app.released.set()
+        answer = await read_answer(reader)
+        assert (answer.status, answer.headers["connection"]) == (200, "close")
+        assert await reader.read() == b""
+        writer.transport.abort()

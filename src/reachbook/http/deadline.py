@@ -105,9 +105,6 @@ class BoundedProtocol(HttpToolsProtocol):
         if self._is_ending or self.transport.is_closing():
             self._drop()
             return
-        self._unset_keepalive_if_required()
-        if not self._receiving_since:
-            self._receiving_since = self.loop.time()
         start = 0
         if self._framing is None and not self.pipeline:
             start = self._parse_one(data)
@@ -118,11 +115,12 @@ class BoundedProtocol(HttpToolsProtocol):
             self._parse()
 
     def on_message_begin(self) -> None:
-        """A request begins."""
+        """A request begins; line breaks before it are not part of it."""
         self._receiving_since = self.loop.time()
         self._in_head = True
         self._hosts = 0
         self._body_fields = []
+        self._unset_keepalive_if_required()
         super().on_message_begin()
 
     def on_header(self, name: bytes, value: bytes) -> None:
@@ -138,6 +136,8 @@ class BoundedProtocol(HttpToolsProtocol):
             raise MalformedRequestError(_too_many_headers())
         if self._hosts != 1:
             check_hosts(self._hosts, self.parser.get_http_version())
+        if self.timeout_keep_alive_task is not None:
+            self._unset_keepalive_if_required()
         super().on_headers_complete()
         self._in_head, self._in_body = False, True
         if not self.pipeline:
@@ -354,6 +354,8 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def _look_at_the_clock(self) -> None:
         now = self.loop.time()
+        if self._receiving_since and self._owes_earlier_response():
+            self._receiving_since = now  # its bytes may be waiting for us to read them
         if not self.transport.get_write_buffer_size():
             self._unread_since = _NOT_WAITING
         elif not self._unread_since:
