@@ -88,7 +88,7 @@ def test_every_limit_is_told() -> None:
         for pattern in BOUNDED
         for file in (ROOT / "src/reachbook").glob(pattern)
         for name in re.findall(
-            r"^((?:MAX|MOST)_[A-Z_]+|[A-Z_]+_SECONDS|(?:PAGE|BUFFER)_BYTES|EVENTS_NUMBERED_AT_ONCE"
+            r"^((?:MAX|MIN|MOST)_[A-Z_]+|[A-Z_]+_SECONDS|(?:PAGE|BUFFER)_BYTES|EVENTS_NUMBERED_AT_ONCE"
             r"|POOL_SIZE|BACKLOG) = [\d(]",
             file.read_text(),
             re.MULTILINE,

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import random
 import socket
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import aclosing, asynccontextmanager, suppress
 
 import pytest
 import uvicorn
@@ -14,7 +14,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.server import ServerState
 
 from drills.clients import HOST, read_answer
-from drills.servers import until
+from drills.servers import MIB, until
 from reachbook.http import deadline
 from reachbook.http.deadline import MAX_HEAD_BYTES, MAX_PIPELINED, BoundedProtocol
 from reachbook.measures import Measures
@@ -25,6 +25,8 @@ GET = b"GET / HTTP/1.1\r\nhost: book\r\n\r\n"
 ANSWER_BYTES = 20_000
 HIGH_WATER_BYTES = 65_536
 MOST_ANSWERS = 1_000
+LONG_ANSWER_BYTES = 2 * MIB
+
 PARTS = [
     b"\r\n",
     b"\r\n\r\n",
@@ -68,7 +70,9 @@ class Held:
 
 
 @asynccontextmanager
-async def listening(app: ASGIApp = talkative) -> AsyncIterator[tuple[int, Ends]]:
+async def listening(
+    app: ASGIApp = talkative, send_buffer: int = 0
+) -> AsyncIterator[tuple[int, Ends]]:
     """A port, and the server's ends of the connections to it."""
     config = uvicorn.Config(app, http=BoundedProtocol, ws="none", log_config=None)
     config.load()
@@ -78,6 +82,8 @@ async def listening(app: ASGIApp = talkative) -> AsyncIterator[tuple[int, Ends]]
         lambda: BoundedProtocol(config, state, {"measures": measures}), HOST, 0
     )
     async with server:
+        if send_buffer:
+            server.sockets[0].setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, send_buffer)
         port = server.sockets[0].getsockname()[1]
         yield port, lambda: [one for one in state.connections if isinstance(one, BoundedProtocol)]
         for one in list(state.connections):
@@ -293,3 +299,87 @@ async def test_line_breaks_without_end_are_refused_after_the_response() -> None:
         assert (answer.status, answer.headers["connection"]) == (200, "close")
         assert await reader.read() == b""
         writer.transport.abort()
+
+
+# ── clients that read slowly ─────────────────────────────────────────────────────────────────
+
+
+async def long_answer(scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer with many bytes: in one piece, or in many if the path says so."""
+    pieces = 1 if scope["path"] == "/" else 256
+    headers = [(b"content-length", str(LONG_ANSWER_BYTES).encode())]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    piece = bytes(LONG_ANSWER_BYTES // pieces)
+    for left in range(pieces - 1, -1, -1):
+        await send({"type": "http.response.body", "body": piece, "more_body": left > 0})
+
+
+async def read_slowly(
+    port: int, path: bytes, piece: int, every: float
+) -> AsyncGenerator[int, None]:
+    """Read a piece every so many seconds; yield how many bytes came so far."""
+    loop = asyncio.get_running_loop()
+    slow = socket.socket()
+    slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    slow.setblocking(False)
+    await loop.sock_connect(slow, (HOST, port))
+    await loop.sock_sendall(slow, GET.replace(b"/", path, 1))
+    read, began = 0, loop.time()
+    with slow, suppress(ConnectionError):
+        while data := await loop.sock_recv(slow, piece):
+            read += len(data)
+            yield read
+            await asyncio.sleep(began + read / piece * every - loop.time())
+
+
+@pytest.fixture
+def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(deadline, "REQUEST_SECONDS", 0.5)
+    monkeypatch.setattr(deadline, "LOOK_SECONDS", 0.05)
+
+
+@asynccontextmanager
+async def reading(
+    path: bytes, piece: int, every: float
+) -> AsyncIterator[tuple[AsyncIterator[int], Ends]]:
+    """Yield what `read_slowly` yields of a long answer, and the server's end of the connection."""
+    async with (
+        listening(long_answer, send_buffer=65_536) as (port, ends),
+        aclosing(read_slowly(port, path, piece, every)) as reads,
+    ):
+        yield reads, ends
+
+
+@pytest.mark.usefixtures("hurried")
+@pytest.mark.parametrize("path", [b"/", b"/pieces"])
+async def test_a_client_that_reads_slowly_and_steadily_is_served(path: bytes) -> None:
+    """For several times as long as a response may be unread."""
+    most = 0
+    async with reading(path, 32_768, 0.02) as (reads, _):
+        async for most in reads:
+            if most > LONG_ANSWER_BYTES:
+                break
+    assert most > LONG_ANSWER_BYTES
+
+
+@pytest.mark.usefixtures("hurried")
+@pytest.mark.parametrize("path", [b"/", b"/pieces"])
+@pytest.mark.parametrize(("piece", "every"), [(1, 0.05), (2_000, 0.25)])
+async def test_a_client_that_reads_next_to_nothing_is_cut_off(
+    path: bytes, piece: int, every: float
+) -> None:
+    async with reading(path, piece, every) as (reads, ends):
+        async for read in reads:
+            if not ends():
+                break
+            assert read * every < 1.5 * piece, "it is served for ever"
+
+
+@pytest.mark.usefixtures("hurried")
+@pytest.mark.parametrize("path", [b"/", b"/pieces"])
+async def test_a_client_that_stops_reading_is_cut_off(path: bytes) -> None:
+    """However much it has read before."""
+    async with reading(path, 65_536, 0.001) as (reads, ends):
+        while await anext(reads) < LONG_ANSWER_BYTES // 2:
+            pass
+        await until(lambda: not ends(), 1, "the connection is gone")

@@ -1,8 +1,12 @@
-"""What a connection needs beside its requests: flow control, and refusals as bytes."""
+"""What a connection needs beside its requests: flow control, and a measure of slow readers."""
 
 from __future__ import annotations
 
 import asyncio
+import fcntl
+import socket
+import sys
+import termios
 from collections.abc import Callable
 from typing import Any
 
@@ -13,6 +17,8 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 from reachbook.credential import Representation
 from reachbook.errors import Refusal
 from reachbook.wire import refusal
+
+MIN_READ_BYTES_PER_SECOND = 16 * 1024
 
 
 class FlowControl(flow_control.FlowControl):
@@ -35,9 +41,46 @@ class ResponseTransport:
     """As much of a transport as a response needs; `close` is called instead of closing it."""
 
     def __init__(self, transport: asyncio.Transport, close: Callable[[], None]) -> None:
-        self.write = transport.write
+        self.written_bytes = 0
+        self._write = transport.write
         self.is_closing = transport.is_closing
         self.close = close
+
+    def write(self, data: bytes) -> None:
+        """Write, and count the bytes."""
+        self.written_bytes += len(data)
+        self._write(data)
+
+
+class ReadingClient:
+    """Measures how fast a client reads its responses."""
+
+    def __init__(self, transport: asyncio.Transport, responses: ResponseTransport) -> None:
+        self._transport = transport
+        self._responses = responses
+        self._read_bytes = 0
+        self._unread_since: float | None = None
+
+    def begin_unread(self, now: float) -> None:
+        """Note that responses wait to be sent; otherwise the next measurement finds out."""
+        if self._unread_since is None:
+            self.seconds_behind(now)
+
+    def seconds_behind(self, now: float) -> float:
+        """Return for how long the client has read less than `MIN_READ_BYTES_PER_SECOND`.
+
+        Call it now and then while the connection lasts.
+        """
+        unsent = self._transport.get_write_buffer_size()
+        if not unsent:
+            self._unread_since = None
+            return 0.0
+        read = self._responses.written_bytes - unsent - _queued_bytes(self._transport)
+        seconds = (read - self._read_bytes) / MIN_READ_BYTES_PER_SECOND
+        self._read_bytes = read
+        since = now if self._unread_since is None else self._unread_since
+        self._unread_since = min(now, since + seconds)
+        return now - self._unread_since
 
 
 def refusal_response(no: Refusal, request_id: str) -> bytes:
@@ -53,3 +96,18 @@ def refusal_response(no: Refusal, request_id: str) -> bytes:
         headers.append(("retry-after", no.retry_after))
     head = "".join(f"{name}: {value}\r\n" for name, value in headers)
     return STATUS_LINE[refusal.STATUS[no.reason.kind]] + head.encode() + b"\r\n" + body
+
+
+def _queued_bytes(transport: asyncio.Transport) -> int:
+    """Return how many bytes the kernel holds that the client has not acknowledged.
+
+    The kernel takes megabytes at a time, and then nothing until the client has read most of them.
+    Without this number a client that reads steadily would seem to pause for seconds. Returns 0
+    where the system does not tell.
+    """
+    connection: socket.socket = transport.get_extra_info("socket")
+    try:
+        queued = fcntl.ioctl(connection.fileno(), termios.TIOCOUTQ, bytes(4))
+    except OSError:
+        return 0
+    return int.from_bytes(queued, sys.byteorder)

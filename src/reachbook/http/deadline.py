@@ -16,6 +16,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 from reachbook.errors import Reason, Refusal
 from reachbook.http.connection import (
     FlowControl,
+    ReadingClient,
     ResponseTransport,
     refusal_response,
 )
@@ -59,7 +60,6 @@ class BoundedProtocol(HttpToolsProtocol):
 
     flow: FlowControl
     _receiving_since = _NOT_WAITING
-    _unread_since = _NOT_WAITING
     _message_bytes = 0
     _unparsed = b""
     _parsed_to = 0
@@ -80,6 +80,7 @@ class BoundedProtocol(HttpToolsProtocol):
         super().connection_made(transport)
         self.flow = FlowControl(transport)
         self._responses = ResponseTransport(transport, self._part)
+        self._client = ReadingClient(transport, self._responses)
         if len(self.connections) > MAX_CONNECTIONS:
             self._refuse(
                 Refusal(
@@ -160,6 +161,11 @@ class BoundedProtocol(HttpToolsProtocol):
         super().on_response_complete()
         if self._unparsed and not self.transport.is_closing():
             self._parse()
+
+    def pause_writing(self) -> None:
+        """Make the responses wait until the client has read more."""
+        super().pause_writing()
+        self._client.begin_unread(self.loop.time())
 
     def shutdown(self) -> None:
         """Drain: a request that is half received is under way, and so may be one that is sent now.
@@ -286,7 +292,7 @@ class BoundedProtocol(HttpToolsProtocol):
             self._body_parser.begin()
 
     def _complete_message(self) -> None:
-        self._receiving_since = self._unread_since = _NOT_WAITING
+        self._receiving_since = _NOT_WAITING
         self._message_bytes = 0
         self._in_body = False
         self._framing = self._body_parser = None
@@ -356,12 +362,8 @@ class BoundedProtocol(HttpToolsProtocol):
         now = self.loop.time()
         if self._receiving_since and self._owes_earlier_response():
             self._receiving_since = now  # its bytes may be waiting for us to read them
-        if not self.transport.get_write_buffer_size():
-            self._unread_since = _NOT_WAITING
-        elif not self._unread_since:
-            self._unread_since = now
-        since = min(self._receiving_since or now, self._unread_since or now)
-        if now - since >= REQUEST_SECONDS:
+        behind = max(self._client.seconds_behind(now), now - (self._receiving_since or now))
+        if behind >= REQUEST_SECONDS:
             self.transport.abort()
         else:
             self._timer = self.loop.call_later(LOOK_SECONDS, self._look_at_the_clock)
