@@ -65,6 +65,7 @@ async def test_each_measure_says_what_it_is(book: Book) -> None:
         "reachbook_requests": "counter",
         "reachbook_refusals": "counter",
         "reachbook_request_seconds": "histogram",
+        "reachbook_idle_connections_closed": "counter",
         "reachbook_commits": "counter",
         "reachbook_transactions": "counter",
         "reachbook_stale_retries": "counter",

@@ -89,7 +89,7 @@ HTTP:
   http/docs.py                the page that shows it
   http/deadline.py            the server's protocol, with deadlines and limits
   http/framing.py             received bytes in pieces that end with a request; checks of a head
-  http/connection.py          flow control, slow readers, refusals as bytes
+  http/connection.py          flow control, slow readers, idle connections
 The program:
   settings.py                 flags, then environment, then defaults → Settings, once
   master_key.py               the key that API secrets are sealed under

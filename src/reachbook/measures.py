@@ -76,6 +76,9 @@ class Measures:
             buckets=_SECONDS,
         )
         self._bound: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
+        self.idle_connections_closed = self._counter(
+            "idle_connections_closed", "Idle connections closed to make room for new ones."
+        )
         self.commits = self._counter("commits", "Changes of contacts written.")
         self.transactions = self._counter(
             "transactions", "Database transactions that carried commits; an fsync each."

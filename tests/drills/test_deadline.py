@@ -383,3 +383,31 @@ async def test_a_client_that_stops_reading_is_cut_off(path: bytes) -> None:
         while await anext(reads) < LONG_ANSWER_BYTES // 2:
             pass
         await until(lambda: not ends(), 1, "the connection is gone")
+
+
+async def test_a_client_that_reads_nothing_makes_room_for_another(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Although its request is under way; one that reads keeps its connection."""
+    monkeypatch.setattr(deadline, "LOOK_SECONDS", 0.1)
+    monkeypatch.setattr(deadline, "MAX_CONNECTIONS", 2)
+    async with (
+        listening(long_answer, send_buffer=65_536) as (port, ends),
+        aclosing(read_slowly(port, b"/pieces", 16_384, 0.02)) as reads,
+        aclosing(read_slowly(port, b"/pieces", 16_384, 0.02)) as deaf,
+    ):
+        await anext(reads)
+        await anext(deaf)
+        stalled = ends()
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        while loop.time() - began < 0.5:
+            await anext(reads)
+        reader, writer = await asyncio.open_connection(HOST, port)
+        try:
+            writer.write(GET)
+            assert (await read_answer(reader)).status == 200
+        finally:
+            writer.transport.abort()
+        await anext(reads)
+        assert len(set(stalled) & set(ends())) == 1

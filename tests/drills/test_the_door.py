@@ -6,6 +6,8 @@ import asyncio
 import resource
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, contextmanager
+from dataclasses import dataclass, field
+from itertools import cycle, islice
 from pathlib import Path
 
 import pytest
@@ -14,6 +16,7 @@ from drills.clients import (
     HOST,
     Answer,
     Client,
+    Connection,
     connected,
     read_answer,
     request,
@@ -32,6 +35,8 @@ pytestmark = pytest.mark.anyio
 GET = b"GET /healthz HTTP/1.1\r\nhost: book\r\n"
 CLOSE = b"\r\nconnection: close\r\n\r\n"
 TEAM_SERVED = 'reachbook_requests_total{method="GET",route="/v1/team",status="200"}'
+SERVED = GET + b"\r\n"
+
 GARBAGE = {
     "noise": b"\x00\xff\xfe\r\n\r\n",
     "tls": bytes.fromhex("1603010200010001fc0303") + b"\x00" * 64,
@@ -344,34 +349,81 @@ async def test_a_wish_for_another_protocol_is_passed_over(server: Server) -> Non
     writer.transport.abort()
 
 
-async def test_one_connection_too_many_is_told_so(tmp_path: Path) -> None:
-    """The others are served as before, and there is room again when one of them goes.
+@dataclass
+class Crowd:
+    """A server that may be sent more connections than it takes, and connections to it."""
 
-    The server begins with a limit of open files that is below what it needs for this.
-    """
+    server: Server
+    key: str
+    opened: list[Connection] = field(default_factory=list)
+
+    @property
+    def write(self) -> bytes:
+        """A write, of which all but the last byte is a request under way."""
+        return request("POST", "/v2/contact", self.key, b"{}")
+
+    async def open(self, number: int, *beginnings: bytes) -> list[Connection]:
+        """Open so many connections, and send the beginnings in turn; read what a GET gets."""
+        for beginning in islice(cycle(beginnings), number):
+            reader, writer = await asyncio.open_connection(HOST, self.server.port)
+            self.opened.append((reader, writer))
+            writer.write(beginning)
+            if beginning.startswith(SERVED):
+                assert (await read_answer(reader)).status == 200
+        return self.opened[-number:]
+
+
+@pytest.fixture
+async def crowd(tmp_path: Path) -> AsyncIterator[Crowd]:
+    """Its server begins with a limit of open files that is below what it needs."""
     database = f"sqlite:///{tmp_path}/reachbook.db"
     key = await api_key(database)
     async with AsyncExitStack() as stack:
         with may_open(MAX_CONNECTIONS // 2):
             server = await stack.enter_async_context(serving(tmp_path, database))
         stack.enter_context(may_open(4 * MAX_CONNECTIONS))
-        first = Client(server.port, key)
-        assert (await first.ask("GET", "/v1/team")).status == 200
-        others = [
-            await asyncio.open_connection(HOST, server.port) for _ in range(MAX_CONNECTIONS - 1)
-        ]
-        refused = await send_raw(server.port, request("GET", "/v1/team", key))
-        says(refused, 503, "too_many_connections")
-        assert refused.headers["retry-after"] == "1"
-        assert (await first.ask("GET", "/v1/team")).status == 200
-
-        for _, writer in others:
+        found = Crowd(server, key)
+        yield found
+        for _, writer in found.opened:
             writer.transport.abort()
-        await asyncio.sleep(0.2)
-        second = Client(server.port, key)
-        assert (await second.ask("GET", "/v1/team")).status == 200
-        await first.close()
-        await second.close()
+        await asyncio.sleep(0)
+
+
+async def test_the_connection_that_is_idle_longest_makes_room(crowd: Crowd) -> None:
+    """Whether it said nothing, sent a part of a head, or was served before.
+
+    A request that is under way keeps its connection, however long it is.
+    """
+    [(reader, writer)] = await crowd.open(1, crowd.write[:-1])
+    idle = await crowd.open(MAX_CONNECTIONS - 1, b"", GET, SERVED, SERVED + GET)
+    for _ in range(10):
+        await crowd.open(1, b"")
+        answer = await send_raw(crowd.server.port, GET + CLOSE[2:])
+        assert answer.status == 200
+        assert answer.seconds < 1
+
+    ended = [one.at_eof() for one, _ in idle]
+    assert ended == sorted(ended, reverse=True)
+    assert 10 < ended.count(True) < 20
+    writer.write(crowd.write[-1:])
+    assert (await read_answer(reader)).status == 200
+    port, closed = crowd.server.port, "reachbook_idle_connections_closed_total"
+    assert await count(port, closed) >= ended.count(True)
+
+
+async def test_when_no_connection_is_idle_one_more_is_refused(crowd: Crowd) -> None:
+    """The requests under way are served, and when one of them is there is room again."""
+    reader, writer = (await crowd.open(MAX_CONNECTIONS, crowd.write[:-1]))[-1]
+    await asyncio.sleep(0.2)
+    refused = await send_raw(crowd.server.port, request("GET", "/v1/team", crowd.key))
+    says(refused, 503, "too_many_connections")
+    assert refused.headers["retry-after"] == "1"
+
+    writer.write(crowd.write[-1:])
+    assert (await read_answer(reader)).status == 200
+    answer = await send_raw(crowd.server.port, GET + CLOSE[2:])
+    assert answer.status == 200
+    assert await reader.read() == b""
 
 
 @pytest.mark.parametrize("received", [1, 30, -2, -1], ids=["a letter", "a line", "head", "body"])

@@ -1,4 +1,4 @@
-"""What a connection needs beside its requests: flow control, and a measure of slow readers."""
+"""What a connection needs beside its requests: flow control, slow readers, idle connections."""
 
 from __future__ import annotations
 
@@ -7,12 +7,14 @@ import fcntl
 import socket
 import sys
 import termios
+from collections import OrderedDict
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 from uvicorn.protocols.http import flow_control
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
+from uvicorn.server import ServerState
 
 from reachbook.credential import Representation
 from reachbook.errors import Refusal
@@ -56,6 +58,7 @@ class ReadingClient:
     """Measures how fast a client reads its responses."""
 
     def __init__(self, transport: asyncio.Transport, responses: ResponseTransport) -> None:
+        self.is_stalled = False
         self._transport = transport
         self._responses = responses
         self._read_bytes = 0
@@ -69,18 +72,49 @@ class ReadingClient:
     def seconds_behind(self, now: float) -> float:
         """Return for how long the client has read less than `MIN_READ_BYTES_PER_SECOND`.
 
-        Call it now and then while the connection lasts.
+        Call it now and then while the connection lasts. `is_stalled` tells whether the client has
+        read nothing since the last call although the kernel takes no more for it.
         """
         unsent = self._transport.get_write_buffer_size()
         if not unsent:
+            self.is_stalled = False
             self._unread_since = None
             return 0.0
         read = self._responses.written_bytes - unsent - _queued_bytes(self._transport)
         seconds = (read - self._read_bytes) / MIN_READ_BYTES_PER_SECOND
+        self.is_stalled = read == self._read_bytes
         self._read_bytes = read
         since = now if self._unread_since is None else self._unread_since
         self._unread_since = min(now, since + seconds)
         return now - self._unread_since
+
+
+class Connection(Protocol):
+    """A connection that can be closed."""
+
+    transport: asyncio.Transport
+
+
+class IdleConnections(OrderedDict[Connection, None]):
+    """The idle connections of a process; the first has been idle longest.
+
+    A connection is idle while no request of it is under way: since its last response, or since it
+    was made. Receiving a part of a head does not change that.
+    """
+
+    @classmethod
+    def of(cls, server_state: ServerState) -> IdleConnections:
+        """Return those of a process, whose connections share a `ServerState`."""
+        idle: IdleConnections = vars(server_state).setdefault("idle_connections", cls())
+        return idle
+
+    def close_longest(self) -> Connection | None:
+        """Close the connection that has been idle longest, and return it."""
+        if not self:
+            return None
+        connection, _ = self.popitem(last=False)
+        connection.transport.abort()
+        return connection
 
 
 def refusal_response(no: Refusal, request_id: str) -> bytes:

@@ -16,6 +16,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 from reachbook.errors import Reason, Refusal
 from reachbook.http.connection import (
     FlowControl,
+    IdleConnections,
     ReadingClient,
     ResponseTransport,
     refusal_response,
@@ -76,20 +77,24 @@ class BoundedProtocol(HttpToolsProtocol):
     _timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Take the connection, or say that the house is full."""
+        """Take the connection; close an idle one for it, or refuse it if there is none."""
         super().connection_made(transport)
         self.flow = FlowControl(transport)
         self._responses = ResponseTransport(transport, self._part)
         self._client = ReadingClient(transport, self._responses)
-        if len(self.connections) > MAX_CONNECTIONS:
+        self._idle = IdleConnections.of(self.server_state)
+        if len(self.connections) > MAX_CONNECTIONS and not self._close_idle():
             self._refuse(
                 Refusal(
                     Reason.TOO_MANY_CONNECTIONS,
-                    f"This process serves {MAX_CONNECTIONS} connections, and all are taken.",
+                    f"This process serves {MAX_CONNECTIONS} connections, and each of them has a "
+                    "request under way.",
                     retry_after=1,
                 )
             )
             transport.close()
+        else:
+            self._idle[self] = None
         self._receiving_since = self.loop.time()
         self._timer = self.loop.call_later(LOOK_SECONDS, self._look_at_the_clock)
 
@@ -97,6 +102,7 @@ class BoundedProtocol(HttpToolsProtocol):
         """Stop watching."""
         if self._timer is not None:
             self._timer.cancel()
+        self._idle.pop(self, None)
         self._disconnect_running()
         self._body_parser = None
         super().connection_lost(exc)
@@ -143,6 +149,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._in_head, self._in_body = False, True
         if not self.pipeline:
             self._running = self.cycle
+        self._idle.pop(self, None)
         self.cycle.transport = self._responses  # type: ignore[assignment]
         if self._draining:
             self.cycle.keep_alive = False
@@ -158,9 +165,12 @@ class BoundedProtocol(HttpToolsProtocol):
             return
         if self.pipeline:
             self._running = self.pipeline[-1][0]
-        super().on_response_complete()
-        if self._unparsed and not self.transport.is_closing():
-            self._parse()
+            super().on_response_complete()
+            if self._unparsed and not self.transport.is_closing():
+                self._parse()
+        else:
+            super().on_response_complete()
+            self._idle[self] = None
 
     def pause_writing(self) -> None:
         """Make the responses wait until the client has read more."""
@@ -318,6 +328,15 @@ class BoundedProtocol(HttpToolsProtocol):
         if last is not None:
             last.keep_alive = False
 
+    def _close_idle(self) -> bool:
+        """Close the connection that has been idle longest; return whether there was one."""
+        longest = self._idle.close_longest()
+        if longest is None:
+            return False
+        self.connections.discard(longest)
+        self.app_state["measures"].idle_connections_closed.inc()
+        return True
+
     def _end_if_idle(self) -> None:
         if not self._in_head:
             super().shutdown()
@@ -340,6 +359,7 @@ class BoundedProtocol(HttpToolsProtocol):
             self.pipeline.clear()
             self.flow.is_held = False
             self._disconnect_running()
+            self._idle[self] = None
             self.transport.write_eof()
             self._drop()
             self.loop.call_later(LINGER_SECONDS, self.transport.close)
@@ -365,8 +385,12 @@ class BoundedProtocol(HttpToolsProtocol):
         behind = max(self._client.seconds_behind(now), now - (self._receiving_since or now))
         if behind >= REQUEST_SECONDS:
             self.transport.abort()
-        else:
-            self._timer = self.loop.call_later(LOOK_SECONDS, self._look_at_the_clock)
+            return
+        if self._client.is_stalled:
+            self._idle.setdefault(self)
+        elif self._is_answering() and not self._lingering:
+            self._idle.pop(self, None)
+        self._timer = self.loop.call_later(LOOK_SECONDS, self._look_at_the_clock)
 
     def _refuse(self, no: Refusal) -> None:
         self._responses.write(refusal_response(no, self._record(no)))
