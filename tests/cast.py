@@ -25,7 +25,7 @@ from reachbook.http import app
 from reachbook.http.allowance import Allowance
 from reachbook.http.desk import Desk
 from reachbook.measures import Measures
-from reachbook.service import Service
+from reachbook.service import Service, TeamKeys
 from reachbook.storage import Store, Team, open_store
 
 ALICE = "a1b2c3d4-e5f6-7890-abcd-ef1234567890"
@@ -119,7 +119,7 @@ async def open_book(database: str, *, per_minute: int = 0) -> AsyncIterator[Book
     store = await open_store(database, measures)
     clock = Clock()
     administration = Administration(store, clock)
-    service = Service(store, clock)
+    service = Service(store, TeamKeys(store, (MASTER_KEY,)), clock)
     access = Access(store, (MASTER_KEY,), clock, measures)
     desk = Desk(service, access, Allowance(per_minute), measures)
 

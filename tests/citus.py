@@ -16,6 +16,7 @@ from tables import Raw
 NOT_OF_ONE_TEAM = {
     "teams": "the list of teams for the person at the terminal",
     "any_api_secret": "what the master key is tried on at the start, whoever's it is",
+    "suppression_keys": "the master key is tried on the key of every team at the start",
     "numbers": "a sequence has no rows of a team",
     "skip_used_ids": "a sequence has no rows of a team, and teams are counted, too",
     "doctor_next_team": "how the doctor, who looks at every team, goes from one to the next",

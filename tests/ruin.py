@@ -9,15 +9,14 @@ from typing import Any
 import apsw
 import asyncpg
 
-from cast import Book
+from cast import MASTER_KEY, Book
 from reachbook import address as addresses
-from reachbook import moment
 from reachbook.contact import WantedContact
 from reachbook.contact_channel import Wanted
 from reachbook.credential import TeamId
 from reachbook.errors import Refusal
 from reachbook.reach import Named
-from reachbook.service import Asking, Service
+from reachbook.service import Asking, Service, TeamKeys
 from reachbook.storage.door import sqlite_path
 
 TYPES = ("phone", "sms", "whatsapp", "email", "facebook")
@@ -47,7 +46,7 @@ async def ruin(database: str, *statements: str) -> list[tuple[Any, ...]]:
 async def live(book: Book, steps: int, seed: int = 1) -> None:
     """Random operations in both teams, as clients and people would do them."""
     choose = random.Random(seed)
-    service = Service(book.store, moment.now)
+    service = Service(book.store, TeamKeys(book.store, (MASTER_KEY,)))
     lives = [
         (TeamId(one.team.team_id), await _contacts(service, one.team.team_id))
         for one in (book.bob, book.charlie)

@@ -16,7 +16,7 @@ from reachbook.contact import Contact
 from reachbook.credential import TeamId
 from reachbook.doctor import Finding, Kind, examine, reading, repair, team
 from reachbook.errors import Refusal
-from reachbook.service import Service
+from reachbook.service import Service, TeamKeys
 from reachbook.storage import open_store
 from ruin import live, number_feed, ruin, step
 
@@ -167,7 +167,7 @@ async def test_it_pages(book: Book, monkeypatch: pytest.MonkeyPatch) -> None:
 async def test_what_is_being_changed_is_not_reported(book: Book) -> None:
     """Many looks beside writers that never rest."""
     await live(book, 60)
-    service, looks = Service(book.store, moment.now), 20
+    service, looks = Service(book.store, TeamKeys(book.store, (MASTER_KEY,))), 20
     uuids = [one.uuid async for one in everyone(book)]
     done = asyncio.Event()
 

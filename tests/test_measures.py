@@ -20,6 +20,7 @@ from reachbook import address, contact_channel, event
 from reachbook.contact_channel import Wanted
 from reachbook.reach import Reach
 from reachbook.storage import Commit, Hold, Saved
+from reachbook.suppression import Known
 from serving import Served, free_port, samples, serving, team_on, until
 
 CHANNELS = "/v2/contact/{contactID}/channels"
@@ -149,7 +150,7 @@ async def test_a_commit_made_while_the_contact_is_held_counts(book: Book) -> Non
     uuid = await book.contact(("phone", "15105553344"))
     wanted = Wanted(address.parse(address.channel_type("email"), "alice@example.com"))
 
-    def attempt(seen: Reach | None, _owners: list[Reach]) -> Commit:
+    def attempt(seen: Reach | None, _owners: list[Reach], _known: Known) -> Commit:
         after = contact_channel.add(seen, wanted, book.clock())
         return Commit((event.change(seen, after),), "actor", "request")
 

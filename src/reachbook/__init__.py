@@ -28,6 +28,7 @@ The words, pure, without I/O and without a clock:
   event.py                    what happened: one frozen fact a revision, before and after
   history.py                  events folded: a contact as of a revision or a moment
   list_cursor.py              cursors of a list: where a page begins and where it may end
+  suppression.py              opt-outs and bounces of addresses, which stay with the address
 What is counted:
   measures.py                 counters and gauges for Prometheus, handed to the rooms that count
   background.py               logs and counts the unexpected errors of work that nobody awaits
@@ -46,6 +47,7 @@ The use cases: read, rule, commit:
   service/contact_list.py     pages of contacts by the time of their last change
   service/resolve.py          who is this; service/lookup.py: own type first, then the phone family
   service/history.py          history, feed, as_of, export, erase
+  service/team_keys.py        the key of each team that addresses are hashed with
   access.py                   who is asking: a token → Caller, trusted for 0.9 s
   administration.py           teams and credentials, for the person at the terminal
   first_run.py                the first start: a team, its credentials, the contact of the seeds

@@ -9,11 +9,12 @@ from msgspec.structs import replace as with_fields
 
 from reachbook import address as addresses
 from reachbook import contact_channel
-from reachbook.address import Address, ChannelType
+from reachbook.address import PHONE_FAMILY, Address, ChannelType
 from reachbook.contact_channel import Wanted
 from reachbook.errors import Reason, Refusal
 from reachbook.reach import (
     MAX_CHANNELS,
+    Consent,
     ContactChannel,
     Named,
     Reach,
@@ -30,6 +31,8 @@ from reachbook.reach import (
 MAX_TAGS = 5
 MAX_CUSTOM_BYTES = 64 * 1024
 NOT_STORED = 0
+OPTED_OUT_SOURCE = "is_opted_out"
+"""The source of a consent that the contact's own `is_opted_out` has set."""
 
 PHONE = ChannelType("phone")
 EMAIL = ChannelType("email")
@@ -83,7 +86,7 @@ def create(team_id: int, uuid: str, wanted: WantedContact, now: int) -> Contact:
     empty = Contact(
         team_id=team_id, id=NOT_STORED, uuid=uuid, rev=0, updated=now - 1, channels=(), created=now
     )
-    channels = _with_wanted(empty, wanted, now).channels
+    channels = _opted_out(empty, _with_wanted(empty, wanted, now).channels, wanted, now)
     after = with_fields(empty, channels=channels, rev=1, updated=now, **_supplied(wanted))
     _check_bounds(empty, after)
     return after
@@ -105,7 +108,8 @@ def update(contact: Contact | None, wanted: WantedContact, now: int, *, overwrit
         supplied["custom"] = {**known.custom, **wanted.custom}
     if same_json(supplied.get("custom"), known.custom):
         del supplied["custom"]
-    channels = _with_wanted(known, wanted, now).channels
+    reach = _with_wanted(known, wanted, now)
+    channels = _opted_out(known, reach.channels, wanted, moment(known, now))
     after = with_fields(known, channels=channels, **supplied)
     if after == known and after.custom is known.custom:
         return known
@@ -244,6 +248,30 @@ def _as_held(contact: Contact, wanted: WantedContact) -> WantedContact:
     if isinstance(phone, Address):
         phone = reading_held(held, phone)
     return with_fields(wanted, channels=channels, phone=phone)
+
+
+def _opted_out(
+    contact: Contact, channels: tuple[ContactChannel, ...], wanted: WantedContact, at: int
+) -> tuple[ContactChannel, ...]:
+    """Returns the channels, those of the phone family opted out if the contact becomes so.
+
+    A contact that is opted out already keeps the consents that were given since. False ends no
+    opt-out of an address.
+    """
+    if wanted.is_opted_out is not True or contact.is_opted_out:
+        return channels
+    given = {
+        "consent": Consent.OPTED_OUT,
+        "consent_source": OPTED_OUT_SOURCE,
+        "consent_at": at,
+        "updated": at,
+    }
+    return tuple(
+        with_fields(one, **given)
+        if one.channel_type in PHONE_FAMILY and one.consent is not Consent.OPTED_OUT
+        else one
+        for one in channels
+    )
 
 
 def _lists(wanted: WantedContact, channel: ContactChannel) -> bool:

@@ -141,6 +141,17 @@ def unseal_any(keys: tuple[bytes, ...], secret_id: str, sealed: bytes) -> str | 
     return next((plain for plain in opened if plain is not None), None)
 
 
+def seal_team_key(master_key: bytes, team_id: int, team_key: str | None = None) -> bytes:
+    """Returns a team's suppression key, sealed; a new key unless one is given."""
+    return seal(master_key, f"suppression_key_{team_id}", team_key or new_secret_key())
+
+
+def unseal_team_key(keys: tuple[bytes, ...], team_id: int, sealed: bytes) -> bytes | None:
+    """Returns a team's suppression key, or None if no master key opens it."""
+    opened = unseal_any(keys, f"suppression_key_{team_id}", sealed)
+    return None if opened is None else opened.encode()
+
+
 def new_decoy(master_key: bytes) -> tuple[str, bytes]:
     """An id and a sealed key of no team, to unseal when a secret that is asked for is not there."""
     secret_id = new_secret_id(0)

@@ -11,7 +11,7 @@ from reachbook.administration import Administration, Terms
 from reachbook.contact import WantedContact
 from reachbook.contact_channel import Wanted
 from reachbook.credential import Representation, TeamId
-from reachbook.service import Asking, Service
+from reachbook.service import Asking, Service, TeamKeys
 from reachbook.storage import Store
 
 ALICE = "a1b2c3d4-e5f6-7890-abcd-ef1234567890"
@@ -49,14 +49,14 @@ async def welcome(
     key, api_key = await administration.create_key(
         team.team_id, Terms(Representation.STRING_IDS, "first")
     )
-    await _make_alice(store, TeamId(team.team_id))
+    await _make_alice(store, TeamId(team.team_id), TeamKeys(store, (master_key,)))
     return Welcome(team.team_id, secret.id, secret_key, key.id, api_key, ALICE)
 
 
-async def _make_alice(store: Store, team_id: TeamId) -> None:
+async def _make_alice(store: Store, team_id: TeamId, team_keys: TeamKeys) -> None:
     """Alice as seed 000 shows her, at the times it shows, so that its examples answer the same."""
     times = chain([PHONE_ADDED], repeat(EMAIL_ADDED))
-    service = Service(store, lambda: next(times))
+    service = Service(store, team_keys, lambda: next(times))
     asking = Asking(team_id, ACTOR, ACTOR)
     phone = Wanted(addresses.parse(addresses.channel_type("phone"), ALICE_PHONE))
     email = Wanted(addresses.parse(addresses.channel_type("email"), ALICE_EMAIL))

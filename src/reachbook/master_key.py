@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from reachbook.credential import MASTER_KEY_BYTES, unseal_any
+from reachbook.service.team_keys import unopened, unopened_teams
 from reachbook.settings import BadSettingError, Settings, decode_master_key
 from reachbook.storage import Store
 
@@ -22,6 +23,7 @@ FILE_NAME = "master.key"
 PREVIOUS_NAME = "master.key.previous"
 OWNER_ONLY = 0o600
 _OTHERS = 0o077
+MOST_TEAMS_SHOWN = 10
 
 Keys = tuple[bytes, ...]
 
@@ -35,7 +37,8 @@ async def open_master_keys(settings: Settings, store: Store) -> Keys:
     """The master keys, tried on a secret of the store; wrong ones are refused before their use."""
     sealed = await store.any_sealed()
     path = settings.directory / FILE_NAME
-    if sealed is None and not settings.master_key and not path.exists():
+    holds_keys = sealed is not None or bool(await store.suppression_keys())
+    if not holds_keys and not settings.master_key and not path.exists():
         _make(path)
     keys = known_keys(settings)
     if not keys:
@@ -50,6 +53,13 @@ async def open_master_keys(settings: Settings, store: Store) -> Keys:
             "bring the one that did."
         )
     return keys
+
+
+async def require_team_keys(store: Store, keys: Keys) -> None:
+    """Raises `BadSettingError` if no master key opens the suppression key of a team."""
+    teams = await unopened_teams(store, keys)
+    if teams:
+        raise BadSettingError(unopened([team_id for team_id, _ in teams[:MOST_TEAMS_SHOWN]]))
 
 
 def known_keys(settings: Settings) -> Keys:
@@ -71,6 +81,11 @@ def reread(settings: Settings) -> Keys:
         return known_keys(settings)
     except BadSettingError:
         return ()
+
+
+async def reread_later(settings: Settings) -> Keys:
+    """The same as `reread`, as an asynchronous function."""
+    return reread(settings)
 
 
 class ChangedKeys:

@@ -25,9 +25,9 @@ from reachbook.http import app
 from reachbook.http.allowance import Allowance
 from reachbook.http.deadline import IDLE_SECONDS, MAX_CONNECTIONS, BoundedProtocol
 from reachbook.http.desk import Desk
-from reachbook.master_key import ChangedKeys, open_master_key, open_master_keys
+from reachbook.master_key import ChangedKeys, open_master_keys, require_team_keys, reread_later
 from reachbook.measures import SHARED_DIR, Measures, all_workers
-from reachbook.service import Service
+from reachbook.service import Service, TeamKeys
 from reachbook.settings import BadSettingError, Settings
 from reachbook.storage import door, open_store
 from reachbook.supervising import OneProcess, Workers, allow_open_files, ending_with_the_parent
@@ -56,13 +56,14 @@ async def prepare(settings: Settings) -> tuple[socket.socket, Welcome | None]:
     store = await open_store(settings.database_url)
     try:
         await store.require_schema()
-        master_key = await open_master_key(settings, store)
+        keys = await open_master_keys(settings, store)
+        await require_team_keys(store, keys)
         Allowance(settings.rate_limit, settings.rate_limit_url)
         listener = bind(settings)
         if not on_sqlite:
             return listener, None
         administration = Administration(store, moment.now)
-        return listener, await welcome(store, administration, master_key)
+        return listener, await welcome(store, administration, keys[0])
     finally:
         await store.close()
 
@@ -153,7 +154,7 @@ async def _open_desk(settings: Settings, measures: Measures) -> AsyncIterator[De
         access = Access(store, keys, moment.now, measures, ChangedKeys(settings))
         allowance = Allowance(settings.rate_limit, settings.rate_limit_url)
         closing.push_async_callback(_close_in_time, measures, access.close, allowance.close)
-        service = Service(store)
+        service = Service(store, TeamKeys(store, keys, partial(reread_later, settings)))
         sweeping = background.repeat(
             measures, "expired_responses", SWEEP_SECONDS, service.forget_old_answers
         )

@@ -8,11 +8,12 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from cast import MASTER_KEY
 from drills.clients import HOST, PATIENCE_SECONDS, Answer, CutError, read_answer
 from drills.servers import Server, serving
 from reachbook import moment
 from reachbook.credential import TeamId
-from reachbook.service import Asking, Service
+from reachbook.service import Asking, Service, TeamKeys
 from reachbook.storage import Store, open_store
 
 
@@ -96,4 +97,4 @@ async def team(store: Store) -> Asking:
 
 def services(opened: Sequence[Store]) -> list[Service]:
     """What one can ask of each process."""
-    return [Service(store) for store in opened]
+    return [Service(store, TeamKeys(store, (MASTER_KEY,))) for store in opened]

@@ -29,6 +29,8 @@ COLUMNS = {
     "event_body": ("team_id", "event_id", "after"),
     "idempotency": ("team_id", "key", "request_hash", "status", "headers", "body", "created"),
     "idempotency_contact": ("team_id", "contact_uuid", "key"),
+    "suppression": ("team_id", "digest", "reason", "identity_version", "at"),
+    "ended_suppression": ("team_id", "digest", "reason", "ended", "actor"),
 }
 """The tables that are filled, in an order that their keys allow, and the columns that are."""
 
@@ -56,18 +58,18 @@ def rows(table: str, numbers: range) -> Iterator[Row]:
 
 def _row(table: str, n: int) -> Row:
     at = BEGINNING + n
-    if table == "contact":
-        names = ("Person", f"number {n}", "", "")
-        return (TEAM, n, uuid(n), 1, at, at, *names, False, "{}", "[]")
-    if table == "contact_channel":
-        return (TEAM, n, n, "phone", phone(n), "", phone(n), "", "", at, at)
-    if table == "event":
-        return (TEAM, n, n, 1, "contact_created", "bench", "bench", at, n)
-    if table == "event_body":
-        return (TEAM, n, EVENT)
-    if table == "idempotency_contact":
-        return (TEAM, uuid(n), f"key-{n}")
-    return (TEAM, f"key-{n}", b"hash", 200, "[]", b"{}", at)
+    names = ("Person", f"number {n}", "", "")
+    row: dict[str, Row] = {
+        "contact": (TEAM, n, uuid(n), 1, at, at, *names, False, "{}", "[]"),
+        "contact_channel": (TEAM, n, n, "phone", phone(n), "", phone(n), "", "", at, at),
+        "event": (TEAM, n, n, 1, "contact_created", "bench", "bench", at, n),
+        "event_body": (TEAM, n, EVENT),
+        "idempotency": (TEAM, f"key-{n}", b"hash", 200, "[]", b"{}", at),
+        "idempotency_contact": (TEAM, uuid(n), f"key-{n}"),
+        "suppression": (TEAM, f"{n:064x}", "opted_out", 1, at),
+        "ended_suppression": (TEAM, f"{n:064x}", "opted_out", at, "bench"),
+    }
+    return row[table]
 
 
 async def fill_postgres(url: str, numbers: range) -> None:

@@ -11,11 +11,14 @@ import apsw
 import asyncpg
 
 GROWING = frozenset(
-    {"contact", "contact_channel", "event", "event_body", "idempotency", "idempotency_contact"}
+    {
+        *("contact", "contact_channel", "event", "event_body"),
+        *("idempotency", "idempotency_contact", "suppression", "ended_suppression"),
+    }
 )
 """The tables that grow with a team; of the others a team has a handful of rows."""
 
-TENANT = GROWING | {"team", "api_secret", "api_key"}
+TENANT = GROWING | {"team", "api_secret", "api_key", "suppression_key"}
 EXECUTIONS = 7  # PostgreSQL settles on a plan after five
 
 _ALIAS = re.compile(r"\b([a-z_]+) AS ([a-z_]+)\b")

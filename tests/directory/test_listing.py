@@ -9,11 +9,12 @@ from itertools import pairwise
 
 import pytest
 
+from cast import MASTER_KEY
 from directory.asking import services, stores, team
 from drills.scale import scaled
 from reachbook.contact import Contact, WantedContact
 from reachbook.list_cursor import ListCursor, ListQuery, Precision
-from reachbook.service import Asking, Service
+from reachbook.service import Asking, Service, TeamKeys
 
 pytestmark = pytest.mark.anyio
 
@@ -95,7 +96,8 @@ async def test_a_page_never_ends_inside_a_group_that_shares_an_instant(
     database: str, *, ascending: bool
 ) -> None:
     async with stores(database) as opened:
-        service = Service(opened[0], lambda: 1_700_000_000_000_000 + turn // 7 * 1_000_000)
+        keys = TeamKeys(opened[0], (MASTER_KEY,))
+        service = Service(opened[0], keys, lambda: 1_700_000_000_000_000 + turn // 7 * 1_000_000)
         asking = await team(opened[0])
         for turn in range(30):
             await service.contacts.create(asking, WantedContact(first=f"Person {turn}"))

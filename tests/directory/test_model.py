@@ -10,6 +10,7 @@ from contextlib import suppress
 import pytest
 from msgspec.structs import replace
 
+from cast import MASTER_KEY
 from directory.asking import services, stores, team
 from drills.scale import scaled
 from reachbook import address as addresses
@@ -20,7 +21,7 @@ from reachbook.contact_channel import OnConflict, Patch, Wanted
 from reachbook.errors import Kind, Refusal
 from reachbook.event import Happened
 from reachbook.reach import Consent, ContactChannel, HeldReason, Named, Reach
-from reachbook.service import Asking, Service, Sought
+from reachbook.service import Asking, Service, Sought, TeamKeys
 from reachbook.storage import Directory, Store
 from reachbook.storage.directory import FAR_FUTURE
 
@@ -167,7 +168,7 @@ async def _is_what_its_history_says(store: Store, asking: Asking, uuid: str, see
     rows: list[history.Row] = [(one.rev, one.at, one.before, one.after) for one in told]
     assert [one.rev for one in told] == list(range(1, contact.rev + 1))
     assert history.contact(history.replay(rows), contact) == contact
-    past = Service(store).history
+    past = Service(store, TeamKeys(store, (MASTER_KEY,))).history
     for one in told:
         then = history.replay(rows, rev=one.rev).channels
         assert then == seen.get((uuid, one.rev), then)

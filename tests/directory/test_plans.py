@@ -22,6 +22,9 @@ TEAMS_ARE_FEW = "of teams and their credentials there are few, and it is asked a
 REASONS = {
     "teams": TEAMS_ARE_FEW,
     "any_api_secret": TEAMS_ARE_FEW,
+    "suppression_keys": TEAMS_ARE_FEW,
+    "discard_suppressions": "all of a team's suppressions are deleted when its key is lost",
+    "discard_ended_suppressions": "all of a team's records are deleted when its key is lost",
     "unnumbered": "the index holds only what has no number, and the first is enough",
     "number_events": "the index holds only what has no number, and all of it gets one",
     "doctor_next_team": "the first entry of each index is enough",
@@ -31,7 +34,8 @@ REASONS = {
 
 FREELY = {
     "sqlite": REASONS.keys(),
-    "postgres": REASONS.keys() - {"teams", "any_api_secret"},  # it is asked of what grows only
+    "postgres": REASONS.keys()
+    - {"teams", "any_api_secret", "suppression_keys"},  # it is asked of what grows only
 }
 VALUES: dict[str, dict[int, object]] = {
     "contacts_after": {

@@ -34,8 +34,9 @@ MARKS = [
 TABLES = (
     *("contact", "contact_channel", "event", "event_body"),
     *("idempotency", "idempotency_contact"),
+    *("suppression", "ended_suppression"),
 )
-WITHOUT_CONTACTS = {"team", "api_secret", "api_key"}
+WITHOUT_CONTACTS = {"team", "api_secret", "api_key", "suppression_key"}
 PERSON = {
     "first": "zz-first",
     "last": "zz-last",

@@ -10,10 +10,10 @@ import asyncpg
 import httpx
 import pytest
 
-from cast import NOBODY, Book
+from cast import MASTER_KEY, NOBODY, Book
 from conftest import with_name
 from reachbook.http.desk import Desk
-from reachbook.service import Service
+from reachbook.service import Service, TeamKeys
 from reachbook.storage.sqlite import Sqlite
 
 pytestmark = pytest.mark.anyio
@@ -106,7 +106,10 @@ async def test_a_bug_is_a_500_without_a_stack_trace(fresh_book: Book) -> None:
     uuid = await fresh_book.contact()
     before: Desk = fresh_book.app.state.desk
     fresh_book.app.state.desk = Desk(
-        Service(fresh_book.store, broken), before.access, before.allowance, before.measures
+        Service(fresh_book.store, TeamKeys(fresh_book.store, (MASTER_KEY,)), broken),
+        before.access,
+        before.allowance,
+        before.measures,
     )
 
     answer = await fresh_book.ask("POST", f"/v2/contact/{uuid}/channel", PHONE)

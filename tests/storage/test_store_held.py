@@ -31,6 +31,7 @@ from reachbook.storage import (
     open_store,
     postgres,
 )
+from reachbook.suppression import Known
 from tables import Raw, beside
 
 pytestmark = pytest.mark.anyio
@@ -64,8 +65,8 @@ def _step(seen: Reach | None, after: Reach) -> Commit:
     return Commit((event.change(seen, after),), "a", "r")
 
 
-def adding(digits: str) -> Callable[[Reach | None, list[Reach]], Commit]:
-    def attempt(seen: Reach | None, _owners: list[Reach]) -> Commit:
+def adding(digits: str) -> Callable[[Reach | None, list[Reach], Known], Commit]:
+    def attempt(seen: Reach | None, _owners: list[Reach], _known: Known) -> Commit:
         return _step(seen, contact_channel.add(seen, phone(digits), 9))
 
     return attempt
@@ -76,7 +77,7 @@ async def held(opened: Store, digits: str) -> Outcome:
 
 
 async def free(opened: Store, digits: str) -> Outcome:
-    return await opened.commit(adding(digits)(await opened.read(Reach, TEAM, ALICE), []))
+    return await opened.commit(adding(digits)(await opened.read(Reach, TEAM, ALICE), [], {}))
 
 
 async def digits_of(opened: Store) -> list[str]:
@@ -111,7 +112,7 @@ async def test_a_held_change_of_nothing_writes_nothing(opened: Store, database: 
 
 
 async def test_a_rule_that_refuses_lets_go(opened: Store) -> None:
-    def refuse(_seen: Reach | None, _owners: list[Reach]) -> Commit:
+    def refuse(_seen: Reach | None, _owners: list[Reach], _known: Known) -> Commit:
         raise Refusal(Reason.NO_CHANNEL, "No.")
 
     with pytest.raises(Refusal, match=r"^No\.$"):
@@ -123,9 +124,9 @@ async def test_a_rule_that_refuses_lets_go(opened: Store) -> None:
 async def test_a_held_contact_that_is_not_there_is_seen_as_none(opened: Store) -> None:
     seen: list[Reach | None] = []
 
-    def attempt(reach: Reach | None, owners: list[Reach]) -> Commit:
+    def attempt(reach: Reach | None, owners: list[Reach], known: Known) -> Commit:
         seen.append(reach)
-        return adding("15105553345")(reach, owners)
+        return adding("15105553345")(reach, owners, known)
 
     with pytest.raises(Refusal, match="no contact"):
         await opened.commit_held(Hold(TEAM, Reach, NOBODY), attempt)
@@ -138,9 +139,9 @@ async def test_those_who_may_have_to_make_way_are_held_and_shown(opened: Store) 
     await opened.commit(new(NOBODY, "15105553399"))
     shown: list[Reach] = []
 
-    def attempt(seen: Reach | None, owners: list[Reach]) -> Commit:
+    def attempt(seen: Reach | None, owners: list[Reach], known: Known) -> Commit:
         shown.extend(owners)
-        return adding("15105553345")(seen, owners)
+        return adding("15105553345")(seen, owners, known)
 
     hold = Hold(TEAM, Reach, ALICE, frozenset({str(UUID(int=9)), NOBODY}))
 

@@ -10,12 +10,13 @@ from typing import Any
 
 import pytest
 
+from cast import MASTER_KEY
 from directory import filling
 from reachbook import address as addresses
 from reachbook.contact import WantedContact
 from reachbook.contact_channel import Wanted
 from reachbook.credential import TeamId
-from reachbook.service import Asking, Service
+from reachbook.service import Asking, Service, TeamKeys
 from reachbook.storage import Store, open_store
 from reachbook.storage.door import sqlite_path
 from tables import beside
@@ -58,7 +59,7 @@ def phone(digits: str) -> Wanted:
 
 async def test_it_works(store: Store, database: str) -> None:
     """Every table whose ids are allocated ahead: its rows stay, and the write succeeds."""
-    service, last = Service(store), filling.uuid(FILLED)
+    service, last = Service(store, TeamKeys(store, (MASTER_KEY,))), filling.uuid(FILLED)
     writes: list[tuple[str, str, Callable[[], Awaitable[Any]]]] = [
         ("contact_channel", "id", lambda: service.channels.add(ASKING, last, phone("15105553344"))),
         ("event", "id", lambda: service.channels.add(ASKING, last, phone("15105553345"))),
@@ -86,7 +87,9 @@ async def test_several_channels_of_one_commit(store: Store, database: str) -> No
     await set_back(database, "contact_channel", "id")
     numbers = tuple(phone(f"1510555334{number}") for number in range(3))
 
-    made = await Service(store).contacts.create(ASKING, WantedContact(numbers))
+    made = await Service(store, TeamKeys(store, (MASTER_KEY,))).contacts.create(
+        ASKING, WantedContact(numbers)
+    )
 
     assert (await beside(database)(rows))[:-3] == before
     assert min(channel.id for channel in made.channels) > FILLED
@@ -102,7 +105,8 @@ async def test_each_process_gets_past_the_ids_in_its_own_block(store: Store, dat
 
     for number, process in enumerate((store, other)):
         wanted = phone(f"1510555334{number}")
-        await Service(process).channels.add(ASKING, filling.uuid(1 + number), wanted)
+        service = Service(process, TeamKeys(process, (MASTER_KEY,)))
+        await service.channels.add(ASKING, filling.uuid(1 + number), wanted)
     await other.close()
 
     assert await beside(database)("SELECT count(*) FROM contact_channel") == [(FILLED + 2,)]

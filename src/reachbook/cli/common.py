@@ -7,17 +7,17 @@ import os
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from functools import wraps
+from functools import partial, wraps
 from typing import Any, NoReturn, TypeVar
 
 import click
 import msgspec
 
-from reachbook import escaping, moment, settings
+from reachbook import escaping, master_key, moment, settings
 from reachbook.administration import Administration
 from reachbook.credential import TeamId
 from reachbook.errors import Reason, Refusal
-from reachbook.service import Asking, Service
+from reachbook.service import Asking, Service, TeamKeys
 from reachbook.settings import BadSettingError, Settings
 from reachbook.storage import Store, Team, open_store
 
@@ -110,7 +110,9 @@ def with_team(chosen: Settings, team_id: int | None, use: Use[Result]) -> Result
 
     async def run(store: Store) -> Result:
         team = await _team(Administration(store, moment.now), team_id)
-        return await use(Service(store), team)
+        # Most commands only read: the master key is opened, or made, when a change needs it.
+        open_keys = partial(master_key.open_master_keys, chosen, store)
+        return await use(Service(store, TeamKeys(store, (), open_keys)), team)
 
     return with_store(chosen, run)
 

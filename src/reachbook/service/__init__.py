@@ -12,10 +12,11 @@ from reachbook.service.channels import Channels
 from reachbook.service.contacts import Contacts
 from reachbook.service.history import History
 from reachbook.service.resolve import Resolved, Resolving, made
+from reachbook.service.team_keys import TeamKeys
 from reachbook.storage import Directory, Keep, Kept, Store, Team
 from reachbook.storage.directory import Sought
 
-__all__ = ["AlreadyAnswered", "Asking", "Kept", "Resolved", "Service", "Sought", "made"]
+__all__ = ["AlreadyAnswered", "Asking", "Kept", "Resolved", "Service", "Sought", "TeamKeys", "made"]
 
 DAY = 24 * 60 * 60 * moment.SECOND
 
@@ -23,15 +24,15 @@ DAY = 24 * 60 * 60 * moment.SECOND
 class Service:
     """What one can ask of the book, for one team at a time."""
 
-    def __init__(self, store: Store, clock: Clock = moment.now) -> None:
+    def __init__(self, store: Store, team_keys: TeamKeys, clock: Clock = moment.now) -> None:
         self._store = store
         self._clock = clock
         directory = Directory(store.engine)
-        changing = Changing(store, clock)
+        changing = Changing(store, clock, team_keys)
         self.channels = Channels(changing)
         self.contacts = Contacts(changing, directory)
         self.resolving = Resolving(changing, directory)
-        self.history = History(store, directory, clock)
+        self.history = History(changing, directory)
 
     async def ready(self) -> None:
         """Refuse when the store does not answer, or its schema is older than this program's."""

@@ -1,9 +1,10 @@
 """How a contact is changed: read it, run the rule, commit.
 
 A commit holds only if the contact is still as it was read. When it is not, the rule runs again on
-what is there now: a few times at once, then while the contact is held for us. When another contact
-owns a wanted address and the request says `move`, the owner is held, too, and makes way in the same
-commit.
+what is there now: a few times at once, then while the contact is held for us. The first attempt
+takes a new address to have no suppression, so that it needs no read; the commit checks this. When
+another contact owns a wanted address and the request says `move`, the owner is held, too, and makes
+way in the same commit.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from reachbook.credential import TeamId
 from reachbook.errors import Kind, Reason, Refusal
 from reachbook.event import Change
 from reachbook.reach import ContactChannel, Page, Reach, address_taken, has_address, moment
+from reachbook.service.team_keys import TeamKeys
 from reachbook.storage import (
     STALE,
     Commit,
@@ -38,6 +40,7 @@ from reachbook.storage import (
     contended,
     may_deadlock,
 )
+from reachbook.suppression import Known, Location, erase, suppress
 
 OPTIMISTIC_TRIES = 4
 HELD_TRIES = 100
@@ -46,6 +49,7 @@ JITTER_SECONDS = 0.01
 Clock = Callable[[], int]
 Rule = Callable[[Page | None, int], Page]
 Attempt = Callable[[Any, int], Commit]
+NONE_KNOWN: Known = {}
 
 
 class Asking(Struct, frozen=True):
@@ -82,9 +86,10 @@ class AlreadyAnswered(Exception):  # noqa: N818 - it is an answer, not an error
 class Changing:
     """Changes contacts, one commit each."""
 
-    def __init__(self, store: Store, clock: Clock) -> None:
+    def __init__(self, store: Store, clock: Clock, team_keys: TeamKeys) -> None:
         self.store = store
         self.clock = clock
+        self.team_keys = team_keys
 
     async def change(self, asking: Asking, page: type[Page], uuid: str, rule: Rule[Page]) -> Page:
         """Take a contact to its next revision by a rule; what was saved."""
@@ -93,16 +98,19 @@ class Changing:
             return _commit(asking, seen, _judged(asking, seen, lambda: rule(seen, now)))
 
         outcome: Outcome | None = None
+        key = await self.team_keys.of(asking.team_id)
+        known = NONE_KNOWN
         for _ in range(OPTIMISTIC_TRIES):
             seen = await self.store.read(page, asking.team_id, uuid)
-            commit = attempt(seen, self.clock())
+            commit = _suppressed(attempt(seen, self.clock()), key, known)
             if _needs_locks(asking, commit):
                 break
             outcome = await self.store.commit(commit)
             if outcome is not STALE:
                 break
+            known = await self.store.suppressions(asking.team_id, commit.suppression.digests)
             await asyncio.sleep(random.uniform(0, JITTER_SECONDS))
-        hold = Hold(asking.team_id, page, uuid)
+        hold = Hold(asking.team_id, page, uuid, digests=commit.suppression.digests)
         saved: Page = settled(asking, await self._insist(asking, hold, attempt, outcome))
         return saved
 
@@ -112,14 +120,19 @@ class Changing:
         def attempt(_seen: object, now: int) -> Commit:
             return _commit(asking, None, new(now))
 
-        hold, commit = Hold(asking.team_id, Contact, uuid), attempt(None, self.clock())
+        key = await self.team_keys.of(asking.team_id)
+        commit = _suppressed(attempt(None, self.clock()), key, NONE_KNOWN)
+        hold = Hold(asking.team_id, Contact, uuid, digests=commit.suppression.digests)
         outcome = None if _needs_locks(asking, commit) else await self.store.commit(commit)
         return await self._insist(asking, hold, attempt, outcome)
 
-    async def once(self, asking: Asking, seen: Page, after: Page) -> Outcome:
-        """Commit one step that was decided already."""
+    async def erase(self, asking: Asking, seen: Page, after: Page, past: set[Location]) -> Outcome:
+        """Commit an erasure that was decided already; `past` are addresses the contact once had."""
         judged = _judged(asking, seen, lambda: after)
-        return await self.store.commit(_commit(asking, seen, judged))
+        key = await self.team_keys.of(asking.team_id)
+        commit = _suppressed(_commit(asking, seen, judged), key, NONE_KNOWN)
+        writes = erase(commit.suppression, key, past)
+        return await self.store.commit(replace(commit, suppression=writes))
 
     async def answered(self, asking: Asking) -> None:
         """Raise the answer that the request's key was given before, if it was."""
@@ -149,12 +162,19 @@ class Changing:
         wanted in the same commit. Whoever has taken the address meanwhile is held, too. All of it
         happens at one moment, so that an address has one owner as of any.
         """
+        key = await self.team_keys.of(asking.team_id)
+        digests = hold.digests
 
-        def making_way(seen: Reach | None, owners: list[Reach]) -> Commit:
+        def making_way(seen: Reach | None, owners: list[Reach], known: Known) -> Commit:
+            nonlocal digests
             now = max(moment(one, self.clock()) for one in (seen, *owners))
-            return _with_way_made(asking, attempt(seen, now), owners, now)
+            commit = _with_way_made(asking, attempt(seen, now), owners, now)
+            commit = _suppressed(commit, key, known)
+            digests = commit.suppression.digests
+            return commit
 
         for _ in range(HELD_TRIES):
+            hold = replace(hold, digests=digests)
             if isinstance(outcome, Taken) and asking.takes(outcome.channel):
                 hold = replace(hold, owners=hold.owners | {outcome.owner_uuid})
             elif outcome is STALE:
@@ -189,6 +209,14 @@ def settled(asking: Asking, outcome: Outcome) -> Any:
 
 def _commit(asking: Asking, before: Reach | None, after: Reach) -> Commit:
     return Commit((event.change(before, after),), asking.actor, asking.request_id, asking.keep)
+
+
+def _suppressed(commit: Commit, key: bytes, known: Known) -> Commit:
+    """Returns the commit with the suppressions of the addresses that the contact gains."""
+    if commit.is_empty():
+        return commit
+    changes, writes = suppress(commit.changes, key, known)
+    return replace(commit, changes=changes, suppression=writes)
 
 
 def _needs_locks(asking: Asking, commit: Commit) -> bool:

@@ -14,9 +14,10 @@ from reachbook.credential import TeamId
 from reachbook.errors import Reason, Refusal
 from reachbook.event import Happened
 from reachbook.reach import Reach, found
-from reachbook.service.changing import Asking, Changing, Clock, settled
-from reachbook.storage import STALE, Directory, Store
+from reachbook.service.changing import Asking, Changing, settled
+from reachbook.storage import STALE, Directory
 from reachbook.storage.directory import FAR_FUTURE
+from reachbook.suppression import Location, locations_of
 
 PAGE_EVENTS = 1_000
 """How many events are read at a time where a whole history is needed."""
@@ -45,10 +46,11 @@ class Export(Struct, frozen=True):
 class History:
     """The past of contacts."""
 
-    def __init__(self, store: Store, directory: Directory, clock: Clock) -> None:
-        self._store = store
+    def __init__(self, changing: Changing, directory: Directory) -> None:
+        self._changing = changing
+        self._store = changing.store
         self._directory = directory
-        self._clock = clock
+        self._clock = changing.clock
 
     async def of_contact(
         self, team_id: TeamId, uuid: str, *, before_rev: int | None, limit: int
@@ -93,13 +95,29 @@ class History:
 
     async def erase(self, asking: Asking, uuid: str) -> None:
         """Remove the person from contacts, channels, events and kept answers."""
-        changing = Changing(self._store, self._clock)
         for _ in range(100):
             contact = await self._ever(asking.team_id, uuid)
-            outcome = await changing.once(asking, contact, contacts.erase(contact, self._clock()))
+            past = await self._past_locations(asking.team_id, contact)
+            erased = contacts.erase(contact, self._clock())
+            outcome = await self._changing.erase(asking, contact, erased, past)
             if outcome is not STALE:
                 break
         settled(asking, outcome)
+
+    async def _past_locations(self, team_id: TeamId, contact: Contact) -> set[Location]:
+        """Returns the addresses that the contact once had and that no other contact has now.
+
+        What is stored of an address that another contact has is that contact's.
+        """
+        past: set[Location] = set()
+        async with aclosing(self._pages(team_id, contact)) as pages:
+            async for page in pages:
+                for event in page:
+                    past |= locations_of(event.before) | locations_of(event.after)
+        owners = {one: await self._store.owner(team_id, one) for one in past}
+        return {
+            one for one, owner in owners.items() if not owner or owner.owner_uuid == contact.uuid
+        }
 
     async def _ever(self, team_id: TeamId, uuid: str) -> Contact:
         return _not_erased(await self._store.read_ever(team_id, uuid))

@@ -14,6 +14,10 @@ from reachbook import event
 from reachbook.contact import Contact
 from reachbook.event import Change
 from reachbook.reach import ContactChannel, Reach
+from reachbook.suppression import SuppressionReason, SuppressionWrites, fingerprint
+
+ERASE_SUPPRESSIONS = ("forget_bounces", "coarsen_suppressions", "forget_ended_suppressions")
+"""The statements that an erasure runs on the suppressions of the contact's addresses."""
 
 
 class Kept(Struct, frozen=True):
@@ -56,7 +60,8 @@ class Commit(Struct, frozen=True):
 
     The first change is the one that was asked for; the others make way for it. The commit holds
     only if every contact still has the revision that its `before` shows. `new_ids` holds the ids
-    that the store has allocated for the channels that this commit inserts.
+    that the store has allocated for the channels that this commit inserts. `suppression` holds the
+    suppressions that the commit expects and those that it writes.
     """
 
     changes: tuple[Change, ...]
@@ -64,6 +69,7 @@ class Commit(Struct, frozen=True):
     request_id: str
     keep: Keep | None = None
     new_ids: frozenset[int] = frozenset()
+    suppression: SuppressionWrites = SuppressionWrites()
 
     @property
     def change(self) -> Change:
@@ -79,12 +85,14 @@ class Hold(Struct, frozen=True):
     """The contacts that are held while a commit is decided.
 
     They are the one that is to change, read as a `page`, and those who may have to make way.
+    `digests` are the suppressions to read with them.
     """
 
     team_id: int
     page: type[Reach]
     uuid: str
     owners: frozenset[str] = frozenset()
+    digests: tuple[str, ...] = ()
 
 
 class Saved(Struct, frozen=True):
@@ -158,6 +166,38 @@ def writes(commit: Commit, change: Change) -> Writes:
 def taken(change: Change) -> list[ContactChannel]:
     """The channels of a change whose address the contact did not have before."""
     return _beyond(change.after, change.before)
+
+
+def suppression_values(commit: Commit, change: Change) -> tuple[object, ...]:
+    """Returns the addresses gained, their digests, and what to expect, insert and delete.
+
+    In the order of the statement for PostgreSQL. Only the change that was asked for has any: the
+    others are written before it, and would change what it expects.
+    """
+    if change is not commit.change:
+        return "[]", "[]", "", "[]", (), ()
+    writes = commit.suppression
+    gained = [
+        {"channel_type": one.channel_type, "scope": one.scope, "identity": one.identity}
+        for one in taken(change)
+    ]
+    opted_in, released = (
+        [digest for digest, ended in writes.ended if ended is reason]
+        for reason in (SuppressionReason.OPTED_OUT, SuppressionReason.BOUNCED)
+    )
+    return (
+        json_text(gained),
+        json_text(writes.digests),
+        fingerprint(writes.expected),
+        json_text(writes.recorded),
+        opted_in,
+        released,
+    )
+
+
+def json_text(value: object) -> str:
+    """Returns a value as JSON text."""
+    return msgspec.json.encode(value).decode()
 
 
 def may_deadlock(commit: Commit) -> bool:

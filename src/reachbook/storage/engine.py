@@ -11,6 +11,9 @@ from reachbook.storage.commit import Commit, IdempotencyRecord
 
 Row = Sequence[Any]
 Read = tuple[str, str]  # the name of a statement, and the UUID of the contact it is asked for
+SUPPRESSIONS = "suppressions"  # the one such statement that takes a JSON array of digests instead
+SuppressionEnd = tuple[int, str, str, str, str, str, int, str]
+"""Team, digest and reason; the address's type, scope and identity; time and actor."""
 Decide = Callable[[list[list[Row]]], Commit]
 
 RETRY_AFTER = 1
@@ -73,6 +76,12 @@ class Engine(Protocol):
 
         Raises `ErasedError` if a contact that the response speaks of is erased. An erasure that
         comes later sees the stored response.
+        """
+
+    async def end_suppression(self, values: SuppressionEnd) -> bool:
+        """End a suppression and record who did.
+
+        Returns False if there is none, or a contact owns the address.
         """
 
     async def number_events(self, team_id: int) -> None:

@@ -21,12 +21,14 @@ from reachbook.storage import postgres_schema, sql
 from reachbook.storage.commit import Commit, IdempotencyRecord
 from reachbook.storage.engine import (
     EVENTS_NUMBERED_AT_ONCE,
+    SUPPRESSIONS,
     AlreadyThereError,
     Decide,
     ErasedError,
     MovedError,
     Read,
     Row,
+    SuppressionEnd,
     contended,
     in_progress,
     unfit,
@@ -43,6 +45,7 @@ MOST_NUMBERS = 64
 
 _CONTENTION = (asyncpg.SerializationError, asyncpg.DeadlockDetectedError)
 
+_OWNED = 0  # the statement `commit` returns it if another contact owns a wanted address
 _OWNER = 5  # the column of `owners` that holds the id of the contact
 
 Result = TypeVar("Result")
@@ -101,7 +104,7 @@ class Postgres:
     async def decide(self, team_id: int, reads: Sequence[Read], rule: Decide) -> Commit:
         async def once(connection: Connection) -> Commit:
             async with transaction(connection):
-                uuids = [uuid for _, uuid in reads]
+                uuids = [uuid for statement, uuid in reads if statement != SUPPRESSIONS]
                 rows = await connection.fetch(self._sql["lock_contacts"], team_id, uuids)
                 found = [
                     cast("list[Row]", await connection.fetch(self._sql[statement], team_id, uuid))
@@ -155,6 +158,9 @@ class Postgres:
         for row in await connection.fetch(self._sql["owners"], team_id, text):
             if row[_OWNER] not in locked:
                 raise AlreadyThereError
+
+    async def end_suppression(self, values: SuppressionEnd) -> bool:
+        return bool(await self.write("end_suppression", *values))
 
     async def number_events(self, team_id: int) -> None:
         async def once(connection: Connection) -> None:
@@ -216,6 +222,7 @@ class Postgres:
             await self._write(connection, commit, change)
         if erased:
             await self._forget(connection, erased)
+            await self._erase_suppressions(connection, commit)
 
     async def _require_revision(self, connection: Connection, seen: Reach) -> None:
         """A response about a contact that has changed or was erased meanwhile is not stored."""
@@ -249,9 +256,12 @@ class Postgres:
             commit.actor,
             commit.request_id,
             msgspec.json.encode(rows.inserted).decode(),
+            *commits.suppression_values(commit, change),
         )
         if not told:
             raise MovedError
+        if told[0][0] == _OWNED:
+            raise AlreadyThereError
         self._measures.transactions.inc()
 
     async def _keep(self, connection: Connection, commit: Commit) -> None:
@@ -283,6 +293,11 @@ class Postgres:
         await connection.fetch(self._sql["forget_events"], erased.team_id, erased.id)
         await connection.fetch(self._sql["clear_request_ids"], erased.team_id, erased.id)
         await connection.fetch(self._sql["forget_answers"], erased.team_id, erased.uuid)
+
+    async def _erase_suppressions(self, connection: Connection, commit: Commit) -> None:
+        named = (commit.change.after.team_id, commit.suppression.erased)
+        for statement in commits.ERASE_SUPPRESSIONS:
+            await connection.fetch(self._sql[statement], *named)
 
     async def _numbered(self, connection: Connection, commit: Commit) -> Commit:
         contact_id = commit.change.after.id

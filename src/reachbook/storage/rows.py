@@ -12,6 +12,7 @@ from reachbook.contact import Contact
 from reachbook.credential import Credential, Representation, TeamId
 from reachbook.reach import Consent, ContactChannel, HeldReason, Reach
 from reachbook.storage.engine import Row
+from reachbook.suppression import Suppression, SuppressionReason
 
 NO_CREDENTIAL: Row = (0, "", bytes(92), "", Representation.STRING_IDS.value, False, 0, *[None] * 3)
 """A row in the place of one that was not found, made into a credential in the same time."""
@@ -68,6 +69,20 @@ def channel_of(cells: Row) -> ContactChannel:
     known[_HELD_REASON] = HeldReason(known[_HELD_REASON]) if known[_HELD_REASON] else None
     known[_CONSENT] = Consent(known[_CONSENT])
     return ContactChannel(*known)
+
+
+def suppression_of(row: Row) -> Suppression:
+    """A suppression of its row."""
+    digest, reason, at, identity_version = row
+    return Suppression(digest, SuppressionReason(reason), at, identity_version)
+
+
+def suppressions_of(rows: list[Row]) -> dict[str, list[Suppression]]:
+    """Suppressions by digest."""
+    found: dict[str, list[Suppression]] = {}
+    for row in rows:
+        found.setdefault(row[0], []).append(suppression_of(row))
+    return found
 
 
 def credential_of(row: Row) -> Credential:

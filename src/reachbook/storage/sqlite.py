@@ -31,10 +31,12 @@ from reachbook.storage.engine import (
     MovedError,
     Read,
     Row,
+    SuppressionEnd,
     unavailable,
     unfit,
     unstorable,
 )
+from reachbook.storage.rows import suppression_of
 from reachbook.storage.sqlite_writer import (
     CLOSE_SECONDS,
     MAX_WAL_BYTES,
@@ -42,6 +44,7 @@ from reachbook.storage.sqlite_writer import (
     Writer,
     why,
 )
+from reachbook.suppression import fingerprint
 
 WRITER_WAITS_MS = 10_000
 READER_WAITS_MS = 1_000
@@ -201,6 +204,16 @@ class Sqlite:
 
         return await self._writer.run(job)
 
+    async def end_suppression(self, values: SuppressionEnd) -> bool:
+        def job(connection: apsw.Connection) -> bool:
+            ended = _rows(connection, self._sql["end_suppression"], *values[:6])
+            if ended:
+                noted = (*values[:3], *values[6:])
+                _rows(connection, self._sql["note_ended_suppression"], *noted)
+            return bool(ended)
+
+        return await self._writer.run(job)
+
     async def number_events(self, team_id: int) -> None:
         await self._writer.run(
             lambda connection: _rows(
@@ -248,8 +261,10 @@ class Sqlite:
         if commit.is_empty():
             self._require_revision(connection, commit.change.after)
             return commit
+        self._require_suppressions(connection, commit)
         for change in reversed(commit.changes):
             self._take_step(connection, commit, change)
+        self._write_suppressions(connection, commit)
         if commit.change.kind is Kind.ERASED:
             self._forget(connection, commit)
         return commit
@@ -267,6 +282,27 @@ class Sqlite:
         rows = _rows(connection, self._sql["revision"], seen.team_id, seen.id)
         if [row[0] for row in rows] != [seen.rev]:
             raise MovedError
+
+    def _require_suppressions(self, connection: apsw.Connection, commit: Commit) -> None:
+        writes = commit.suppression
+        if not writes.digests:
+            return
+        wanted = (commit.change.after.team_id, commits.json_text(writes.digests))
+        rows = _rows(connection, self._sql["suppressions"], *wanted)
+        if fingerprint(map(suppression_of, rows)) != fingerprint(writes.expected):
+            raise MovedError
+
+    def _write_suppressions(self, connection: apsw.Connection, commit: Commit) -> None:
+        team_id, writes = commit.change.after.team_id, commit.suppression
+        for row in writes.recorded:
+            values = (team_id, row.digest, row.reason, row.at, row.identity_version)
+            _rows(connection, self._sql["insert_suppression"], *values)
+        for digest, reason in writes.ended:
+            _rows(connection, self._sql["delete_suppression"], team_id, digest, reason)
+        if commit.change.kind is Kind.ERASED:
+            for statement in commits.ERASE_SUPPRESSIONS:
+                erased = commits.json_text(writes.erased)
+                _rows(connection, self._sql[statement], team_id, erased)
 
     def _take_step(self, connection: apsw.Connection, commit: Commit, change: Change) -> None:
         before, after = change.before, change.after

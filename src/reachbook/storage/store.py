@@ -11,7 +11,7 @@ from msgspec import Struct
 from reachbook.contact import Contact
 from reachbook.credential import Credential, TeamId
 from reachbook.measures import Measures
-from reachbook.reach import ContactChannel, Page, Reach
+from reachbook.reach import Page, Reach
 from reachbook.storage import commit as commits
 from reachbook.storage import migrations
 from reachbook.storage.commit import (
@@ -26,11 +26,13 @@ from reachbook.storage.commit import (
     Taken,
 )
 from reachbook.storage.engine import (
+    SUPPRESSIONS,
     AlreadyThereError,
     Engine,
     ErasedError,
     MovedError,
     Row,
+    SuppressionEnd,
     contended,
     unfit,
 )
@@ -41,7 +43,9 @@ from reachbook.storage.rows import (
     contact_of,
     credential_of,
     kept_of,
+    suppressions_of,
 )
+from reachbook.suppression import Known, Location, location_of
 
 REDOS = 5
 MOST_FORGOTTEN = 500
@@ -90,26 +94,46 @@ class Store:
         return await self._look_again(lambda: self.engine.commit(commit), lambda: commit)
 
     async def commit_held(
-        self, hold: Hold, attempt: Callable[[Any, list[Reach]], Commit]
+        self, hold: Hold, attempt: Callable[[Any, list[Reach], Known], Commit]
     ) -> Outcome:
         """Read, decide and write while contacts are held.
 
-        `attempt` is given the contact that is to change, as the page that `hold` names, and the
-        owners that are there.
+        `attempt` is given the contact that is to change, as the page that `hold` names, the owners
+        that are there, and the suppressions of `hold.digests`.
         """
         reads = [(PAGES[hold.page][0], hold.uuid)]
         reads += [(PAGES[Reach][0], uuid) for uuid in hold.owners]
+        reads.append((SUPPRESSIONS, commits.json_text(hold.digests)))
         attempted: list[Commit] = []
 
         def decide(found: list[list[Row]]) -> Commit:
             seen = PAGES[hold.page][1](found[0], hold.team_id)
-            owners = (PAGES[Reach][1](rows, hold.team_id) for rows in found[1:])
-            attempted[:] = [attempt(seen, [one for one in owners if one])]
+            owners = (PAGES[Reach][1](rows, hold.team_id) for rows in found[1:-1])
+            known = suppressions_of(found[-1])
+            attempted[:] = [attempt(seen, [one for one in owners if one], known)]
             return attempted[0]
 
         return await self._look_again(
             lambda: self.engine.decide(hold.team_id, reads, decide), lambda: attempted[0]
         )
+
+    async def suppressions(self, team_id: int, digests: Sequence[str]) -> Known:
+        """Returns the stored suppressions of addresses, by digest."""
+        if not digests:
+            return {}
+        text = commits.json_text(digests)
+        return suppressions_of(await self.engine.read(SUPPRESSIONS, team_id, text))
+
+    async def end_suppression(self, values: SuppressionEnd) -> bool:
+        """End a suppression of an address that nobody owns; returns False if there is none."""
+        return await self.engine.end_suppression(values)
+
+    async def owner(self, team_id: int, location: Location) -> Taken | None:
+        """Returns which contact owns an address, if any does."""
+        rows = await self.engine.read("owner", team_id, *location)
+        if not rows:
+            return None
+        return Taken(rows[0][0], "address", channel_of(rows[0][1:]))
 
     async def kept_answer(self, team_id: int, key: str, expired_before: int) -> Replayed | None:
         """What was answered under a key, unless that is too long ago."""
@@ -164,7 +188,7 @@ class Store:
                 return kept
         released = _released(commit)
         for channel in after.channels:
-            owner = await self._owner(after.team_id, channel)
+            owner = await self.owner(after.team_id, location_of(channel))
             if owner is None or owner.owner_uuid == after.uuid:
                 continue
             if owner.channel is None or owner.channel.id not in released:
@@ -178,13 +202,6 @@ class Store:
         if before is None and await self.engine.read("contact_by_uuid", after.team_id, after.uuid):
             return Taken(after.uuid, "uuid")
         return None
-
-    async def _owner(self, team_id: int, channel: ContactChannel) -> Taken | None:
-        address = (channel.channel_type, channel.scope, channel.identity)
-        rows = await self.engine.read("owner", team_id, *address)
-        if not rows:
-            return None
-        return Taken(rows[0][0], "address", channel_of(rows[0][1:]))
 
     # ── teams ────────────────────────────────────────────────────────────────────────────────
 
@@ -213,6 +230,35 @@ class Store:
         """Keep a team's name and default region."""
         await self.engine.write("set_team", team.team_id, team.name, team.default_region)
 
+    # ── suppression keys ─────────────────────────────────────────────────────────────────────
+
+    async def suppression_key(self, team_id: int) -> bytes | None:
+        """Returns a team's sealed key, or None if it has none yet."""
+        rows = await self.engine.read("suppression_key", team_id)
+        return bytes(rows[0][0]) if rows else None
+
+    async def suppression_keys(self) -> list[tuple[int, bytes]]:
+        """Returns the sealed key of every team that has one, with the team's id."""
+        rows = await self.engine.read("suppression_keys")
+        return [(team_id, bytes(sealed)) for team_id, sealed in rows]
+
+    async def insert_suppression_key(self, team_id: int, sealed: bytes) -> None:
+        """Store a team's key, unless there is one."""
+        await self.engine.write("insert_suppression_key", team_id, sealed)
+
+    async def reseal_suppression_key(self, team_id: int, old: bytes, new: bytes) -> bool:
+        """Store a team's key sealed anew; returns False if that was done meanwhile."""
+        return bool(await self.engine.write("reseal_suppression_key", team_id, old, new))
+
+    async def discard_suppressions(self, team_id: int, sealed: bytes) -> bool:
+        """Delete a team's key and, as they are useless without it, the team's suppressions.
+
+        The key is deleted last: if this is interrupted, it can be run again.
+        """
+        await self.engine.write("discard_suppressions", team_id)
+        await self.engine.write("discard_ended_suppressions", team_id)
+        return bool(await self.engine.write("discard_suppression_key", team_id, sealed))
+
     # ── credentials ──────────────────────────────────────────────────────────────────────────
 
     async def credential(self, kind: CredentialKind, team_id: int, ident: str) -> Credential | None:
@@ -227,7 +273,7 @@ class Store:
         return [credential_of(row) for row in await self.engine.read(f"{kind}s", team_id)]
 
     async def any_sealed(self) -> tuple[str, bytes] | None:
-        """The id and the sealed key of one API secret, to try a master key on."""
+        """The id and the sealed key of one live API secret, to try a master key on."""
         rows = await self.engine.read("any_api_secret")
         return (rows[0][0], bytes(rows[0][1])) if rows else None
 

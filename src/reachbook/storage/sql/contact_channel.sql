@@ -39,12 +39,38 @@ CROSS JOIN contact_channel AS ch
 -- the channels $5 are deleted, those of the JSON array $6 updated and those of $12 inserted, and
 -- the event is told; that of an erasure has no body ($9 is null). No row comes back when the
 -- revision had moved; then nothing was written.
+-- An address of $13 that another contact owned when the statement began is not waited for: if its
+-- owner lost it meanwhile, a suppression that was stored with that loss would not be seen here. The
+-- row 0 comes back instead, and nothing is written. The suppressions of the digests $14 must be
+-- those of the fingerprint $15; those of $16 are inserted, the opt-outs of $17 and the bounces of
+-- $18 deleted.
 -- The counts make PostgreSQL delete before it updates and update before it inserts: the later step
 -- may need an address that the earlier one releases. An insert has no ON CONFLICT clause: an id
 -- that was allocated twice must make the statement fail, and must not overwrite a channel.
-WITH held AS (
+WITH owned AS (
+    SELECT ch.contact_id
+    FROM contact AS c
+    CROSS JOIN jsonb_to_recordset($13::jsonb) AS new (channel_type text, scope text, identity text)
+    CROSS JOIN LATERAL (
+        SELECT one.contact_id FROM contact_channel AS one
+        WHERE one.team_id = $1 AND one.channel_type = new.channel_type
+          AND one.identity = new.identity AND one.scope = new.scope AND one.contact_id <> $2
+        OFFSET 0
+    ) AS ch
+    WHERE c.team_id = $1 AND c.id = $2 AND c.rev = $3
+    LIMIT 1
+), found AS (
+    SELECT coalesce(string_agg(s.row, ',' ORDER BY s.row COLLATE "C"), '') AS fingerprint
+    FROM jsonb_array_elements_text($14::jsonb) AS new (digest)
+    CROSS JOIN LATERAL (
+        SELECT one.digest || ':' || one.reason || ':' || one.at AS row FROM suppression AS one
+        WHERE one.team_id = $1 AND one.digest = new.digest
+        OFFSET 0
+    ) AS s
+), held AS (
     UPDATE contact SET rev = $3 + 1, updated = $4
     WHERE team_id = $1 AND id = $2 AND rev = $3
+      AND NOT EXISTS (SELECT 1 FROM owned) AND (SELECT fingerprint FROM found) = $15
     RETURNING id
 ), removed AS (
     DELETE FROM contact_channel USING held
@@ -84,6 +110,21 @@ WITH held AS (
         label text, held_reason text, consent text, consent_source text, consent_at bigint
     )
     WHERE (SELECT count(*) FROM removed) + (SELECT count(*) FROM updated) >= 0
+), suppressed AS (
+    INSERT INTO suppression (team_id, digest, reason, identity_version, at)
+    SELECT $1, new.digest, new.reason, new.identity_version, new.at
+    FROM held, jsonb_to_recordset($16::jsonb) AS new (
+        digest text, reason text, identity_version smallint, at bigint
+    )
+    ON CONFLICT (team_id, digest, reason) DO NOTHING
+), opted_in AS (
+    DELETE FROM suppression USING held
+    WHERE suppression.team_id = $1 AND suppression.digest = ANY ($17::text[])
+      AND suppression.reason = 'opted_out'
+), released AS (
+    DELETE FROM suppression USING held
+    WHERE suppression.team_id = $1 AND suppression.digest = ANY ($18::text[])
+      AND suppression.reason = 'bounced'
 ), recorded AS (
     INSERT INTO event (team_id, contact_id, contact_rev, kind, actor, request_id, at)
     SELECT $1, held.id, $3 + 1, $7, $10, $11, $4 FROM held
@@ -92,7 +133,7 @@ WITH held AS (
     INSERT INTO event_body (team_id, event_id, before, after)
     SELECT $1, recorded.id, $8, $9 FROM recorded WHERE $9::text IS NOT NULL
 )
-SELECT recorded.id FROM recorded;
+SELECT recorded.id FROM recorded UNION ALL SELECT 0 FROM owned;
 
 -- name: move_revision [sqlite]
 -- The first step of a commit: the revision moves by one, if it is still the one seen.

@@ -1,0 +1,76 @@
+"""The key of each team that addresses are hashed with, sealed under the master key."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+from reachbook import credential as credentials
+from reachbook.storage import Store
+from reachbook.storage.engine import unfit
+
+Keys = tuple[bytes, ...]
+Reread = Callable[[], Awaitable[Keys]]
+
+
+class TeamKeys:
+    """Opens the keys of teams, and makes a key for a team that has none.
+
+    `keys` are the master keys, the current one first. `reread` returns them again, or none; it is
+    called before a key is made and when a key does not open. An opened key is kept: it does not
+    change.
+    """
+
+    def __init__(self, store: Store, keys: Keys, reread: Reread | None = None) -> None:
+        self._store = store
+        self._keys = keys
+        self._reread = reread
+        self._opened: dict[int, bytes] = {}
+
+    async def of(self, team_id: int) -> bytes:
+        """Returns the key of a team.
+
+        Raises `store_unfit` if no master key opens it.
+        """
+        opened = self._opened.get(team_id)
+        if opened is None:
+            opened = await self._open(team_id)
+            self._opened[team_id] = opened
+        return opened
+
+    async def _open(self, team_id: int) -> bytes:
+        sealed = await self._store.suppression_key(team_id)
+        if sealed is None:
+            await self._look_again()
+            if self._keys:
+                new = credentials.seal_team_key(self._keys[0], team_id)
+                await self._store.insert_suppression_key(team_id, new)
+                sealed = await self._store.suppression_key(team_id)
+        for _ in range(2):
+            opened = credentials.unseal_team_key(self._keys, team_id, sealed or b"")
+            if opened is not None:
+                return opened
+            await self._look_again()
+        raise unfit(unopened([team_id]))
+
+    async def _look_again(self) -> None:
+        if self._reread is not None:
+            self._keys = await self._reread() or self._keys
+
+
+async def unopened_teams(store: Store, keys: Keys) -> list[tuple[int, bytes]]:
+    """Returns the teams whose key no master key opens, with the sealed key."""
+    return [
+        (team_id, sealed)
+        for team_id, sealed in await store.suppression_keys()
+        if credentials.unseal_team_key(keys, team_id, sealed) is None
+    ]
+
+
+def unopened(team_ids: list[int]) -> str:
+    """Returns the sentence that says that no master key opens the keys of teams."""
+    teams = ", ".join(str(team_id) for team_id in team_ids)
+    return (
+        f"The master key does not open the suppression key of team {teams}, so opt-outs and "
+        "bounces cannot be looked up. Bring the master key that sealed it, or give the "
+        "suppressions up: reachbook rekey --discard-suppressions"
+    )
