@@ -69,13 +69,29 @@ class Ask:
         asset = next(iter(docs._assets()))
         parts = {"contactID": self.uuid, "channelType": self.kind, "id": self.ident, "name": asset}
         path = self.path.format(**parts)
+        if self.path == SUPPRESSION and isinstance(self.body, dict):
+            await _suppress(book, str(self.body.get("channel_id")))
         return await book.ask(self.method, path + self.query, self.body, by=self.by)
+
+
+async def _suppress(book: Book, address: str) -> None:
+    """Opt an email of Bob's team out, and let nobody own it, unless somebody does."""
+    if "@" not in address:
+        return
+    made = await book.ask("POST", "/v2/contact", {"email": address})
+    if made.status_code == 200:
+        uuid = made.json()["uuid"]
+        [one] = (await book.ask("GET", f"/x/contact/{uuid}/channels")).json()
+        path = f"/x/contact/{uuid}/channel/{one['id']}"
+        await book.ask("PATCH", path, {"consent": "opted_out"})
+        await book.ask("DELETE", f"/v2/contact/{uuid}")
 
 
 def _resolve(one: Body) -> Body:
     return {**one, "create": {"first": "Alice"}}
 
 
+SUPPRESSION = "/x/suppression"
 CHANNEL, CONTACT = "/v2/contact/{contactID}/channel", "/v2/contact/{contactID}"
 ABOUT: dict[tuple[str, str], Callable[[Body], Body]] = {
     ("POST", CHANNEL): lambda one: one,
@@ -88,6 +104,7 @@ ABOUT: dict[tuple[str, str], Callable[[Body], Body]] = {
     },
     ("POST", "/x/resolve"): _resolve,
     ("POST", "/x/resolve/batch"): lambda one: {"addresses": [one]},
+    ("DELETE", SUPPRESSION): lambda one: {**one, "reason": "opted_out"},
 }
 """The body of each operation that is about an address; the others are in `OTHERWISE`."""
 

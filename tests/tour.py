@@ -234,6 +234,10 @@ def no_channel(_: Stage, ask: Ask) -> Ask | None:
     return ask.of(f"t{uuid4().hex[:8]}", "1")
 
 
+def not_suppressed(_: Stage, ask: Ask) -> Ask | None:
+    return ask.of("phone", "15105550199") if ask.path == "/x/suppression" else None
+
+
 def address_taken(stage: Stage, ask: Ask) -> Ask | None:
     if ask.method == "PATCH":
         body = {"info_channel": "page-1"}
@@ -296,6 +300,7 @@ PROVOKE: dict[Reason, Provoke] = {
     Reason.BAD_CHANNEL_ID: of("facebook", ""),
     Reason.AMBIGUOUS: ambiguous,
     Reason.NO_CHANNEL: no_channel,
+    Reason.NO_SUPPRESSION: not_suppressed,
     Reason.ADDRESS_TAKEN: address_taken,
     Reason.SEVERAL: several,
     Reason.EXTERNAL_ID_TAKEN: external_id_taken,

@@ -9,7 +9,8 @@ from msgspec.structs import replace as with_fields
 
 from reachbook import address as addresses
 from reachbook import contact_channel
-from reachbook.address import PHONE_FAMILY, Address, ChannelType
+from reachbook.address import Address, ChannelType
+from reachbook.address_phone import PHONE_FAMILY
 from reachbook.contact_channel import Wanted
 from reachbook.errors import Reason, Refusal
 from reachbook.reach import (

@@ -61,6 +61,11 @@ class Reason(Enum):
     NO_ROUTE = "no_route", Kind.NOT_FOUND, "the path is not one of ours"
     NO_CONTACT = "no_contact", Kind.NOT_FOUND, "the team has no such contact"
     NO_CHANNEL = "no_channel", Kind.NOT_FOUND, "the contact has no such channel"
+    NO_SUPPRESSION = (
+        "no_suppression",
+        Kind.NOT_FOUND,
+        "no such suppression of the address",
+    )
     NO_TEAM = "no_team", Kind.NOT_FOUND, "there is no such team"
     NO_CREDENTIAL = "no_credential", Kind.NOT_FOUND, "there is no such API secret or API key"
     WRONG_METHOD = "method_not_allowed", Kind.METHOD_NOT_ALLOWED, "the path has other methods"

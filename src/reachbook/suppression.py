@@ -15,7 +15,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from reachbook import moment
-from reachbook.address import PHONE_FAMILY
+from reachbook.address_phone import PHONE_FAMILY
 from reachbook.contact import Contact
 from reachbook.event import Change, Kind
 from reachbook.reach import Consent, ContactChannel, HeldReason, Reach

@@ -32,6 +32,7 @@ def test_nobody_is_an_answer(housed: Home) -> None:
         "contact": None,
         "channel": None,
         "created": False,
+        "suppressed": None,
     }
 
 

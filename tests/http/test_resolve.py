@@ -13,7 +13,7 @@ from cast import Book, asker
 pytestmark = pytest.mark.anyio
 
 PHONE, EMAIL = "15105553344", "alice@example.com"
-NOBODY_OWNS_IT = {"contact": None, "channel": None, "created": False}
+NOBODY_OWNS_IT = {"contact": None, "channel": None, "created": False, "suppressed": None}
 
 
 async def resolve(book: Book, body: object, query: str = "", **options: Any) -> Any:
@@ -44,7 +44,7 @@ async def test_it_works(book: Book) -> None:
     assert told["contact"] == (await book.ask("GET", f"/v2/contact/{uuid}")).json()
     assert told["channel"] == (await known(book, uuid))[1]
     assert told["created"] is False
-    assert list(told) == ["contact", "channel", "created"]
+    assert list(told) == ["contact", "channel", "created", "suppressed"]
 
 
 async def test_nobody_is_an_answer(book: Book) -> None:

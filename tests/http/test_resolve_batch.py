@@ -12,7 +12,7 @@ from cast import Book
 pytestmark = pytest.mark.anyio
 
 PHONE, EMAIL = "15105553344", "alice@example.com"
-NOBODY_OWNS_IT = {"contact": None, "channel": None, "created": False}
+NOBODY_OWNS_IT = {"contact": None, "channel": None, "created": False, "suppressed": None}
 
 
 async def batch(book: Book, *addresses: object, **options: Any) -> list[Any]:

@@ -7,42 +7,18 @@ from typing import Any
 
 import pytest
 
+from asks import refusal
 from cast import Book
+from suppressed import PHONE, channel, ok, opted_out, patch
 from tables import beside
 
 pytestmark = pytest.mark.anyio
 
-PHONE, OTHER, EMAIL = "15105553344", "14155551234", "alice@example.com"
+OTHER, EMAIL = "14155551234", "alice@example.com"
 PAGE = {"channel_type": "facebook", "channel_id": "24681357", "info_channel": "page-1"}
 
 Lose = Callable[[Book, str], Awaitable[None]]
 Gain = Callable[[Book], Awaitable[str]]
-
-
-async def ok(book: Book, method: str, path: str, body: object = None) -> Any:
-    answer = await book.ask(method, path, body)
-    assert answer.status_code == 200, answer.text
-    return answer.json()
-
-
-async def channel(book: Book, uuid: str, address: str = PHONE) -> dict[str, Any]:
-    listed = await ok(book, "GET", f"/x/contact/{uuid}/channels")
-    [found] = [one for one in listed if one["channel_id"] == address]
-    return dict(found)
-
-
-async def patch(book: Book, uuid: str, body: object, address: str = PHONE) -> dict[str, Any]:
-    one = await channel(book, uuid, address)
-    return dict(await ok(book, "PATCH", f"/x/contact/{uuid}/channel/{one['id']}", body))
-
-
-async def opted_out(book: Book) -> tuple[str, str]:
-    """A contact whose phone is opted out, and the time of the opt-out."""
-    uuid = await book.contact(("phone", PHONE))
-    book.clock.forward(100)
-    one = await patch(book, uuid, {"consent": "opted_out", "consent_source": "STOP"})
-    book.clock.forward(100)
-    return uuid, str(one["consent_at"])
 
 
 async def by_delete(book: Book, uuid: str) -> None:
@@ -400,3 +376,65 @@ async def test_nothing_readable_is_stored(book: Book) -> None:
     assert len(digest) == 64
     assert PHONE not in digest
     assert (reason, version, at % 86_400_000_000) == ("opted_out", 1, 0)
+
+
+# ── addresses that nobody owns ───────────────────────────────────────────────────────────────
+
+SUPPRESSED = {"channel_type": "phone", "channel_id": PHONE, "reason": "opted_out"}
+
+
+async def test_resolve_tells_of_a_suppression(book: Book) -> None:
+    uuid, at = await opted_out(book)
+    look = {"channel_id": PHONE}
+    assert (await ok(book, "POST", "/x/resolve", look))["suppressed"] is None
+    await patch(book, uuid, {"held": True, "held_reason": "bounced"})
+    await by_delete(book, uuid)
+
+    found = await ok(book, "POST", "/x/resolve", look)
+    batch = {"addresses": [look, {"channel_id": OTHER}]}
+    several = (await ok(book, "POST", "/x/resolve/batch", batch))["results"]
+
+    assert found["contact"] is None
+    assert found["suppressed"] == {"reason": "opted_out", "at": at}
+    assert [one["suppressed"] for one in several] == [found["suppressed"], None]
+
+
+async def test_delete_ends_a_suppression_and_records_it(book: Book) -> None:
+    uuid, _ = await opted_out(book)
+    await patch(book, uuid, {"held": True, "held_reason": "bounced"})
+    await by_delete(book, uuid)
+
+    assert await ok(book, "DELETE", "/x/suppression", SUPPRESSED) == "suppression ended"
+
+    found = await ok(book, "POST", "/x/resolve", {"channel_id": PHONE})
+    assert found["suppressed"]["reason"] == "bounced"
+    again = await book.ask("DELETE", "/x/suppression", SUPPRESSED)
+    assert refusal(again) == (404, "no_suppression")
+    one = await channel(book, await gained_by_post(book))
+    assert (one["consent"], one["held_reason"]) == ("unknown", "bounced")
+    rows = await beside(book.database)(
+        "SELECT reason, ended, actor FROM ended_suppression "
+        f"WHERE team_id = {book.bob.team.team_id}"
+    )
+    assert rows == [("opted_out", book.clock(), book.bob.key.id)]
+
+
+async def test_delete_is_for_addresses_that_nobody_owns(book: Book) -> None:
+    uuid, _ = await opted_out(book)
+
+    answer = await book.ask("DELETE", "/x/suppression", SUPPRESSED)
+
+    assert answer.status_code == 409
+    assert answer.json()["error_code"] == "address_taken"
+    assert answer.json()["conflicting_contact_id"] == uuid
+    assert (await channel(book, uuid))["consent"] == "opted_out"
+    path, by = "/x/suppression", book.charlie.by_key()
+    assert (await book.ask("DELETE", path, SUPPRESSED, by=by)).status_code == 404
+
+
+@pytest.mark.parametrize(
+    "change", [{"reason": "wrong_person"}, {"reason": None}, {"channel_id": "x"}, {"more": 1}]
+)
+async def test_a_bad_delete_is_refused(book: Book, change: dict[str, Any]) -> None:
+    answer = await book.ask("DELETE", "/x/suppression", {**SUPPRESSED, **change})
+    assert answer.status_code == 400

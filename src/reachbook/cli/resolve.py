@@ -61,7 +61,8 @@ def resolve(
 
 
 def _body(found: Resolved, told: own.Explained | None) -> own.ResolvedBody:
-    body = own.ResolvedBody(None, None, found.created)
+    suppressed = own.suppressed(found.suppressed)
+    body = own.ResolvedBody(None, None, found.created, suppressed)
     if found.contact is not None and found.channel is not None:
         body.contact = answer.contact_with_string_ids(found.contact)
         body.channel = own.known_channel(found.contact, found.channel)
@@ -74,6 +75,8 @@ def _say(sought: Sought, found: Resolved, told: own.Explained | None) -> None:
     if found.contact is None or found.channel is None:
         numbers = " or ".join(each.channel_id for each in readings(sought.address))
         common.say(f"Nobody has {sought.address.channel_type} {numbers}.")
+        if suppressed := own.suppressed(found.suppressed):
+            common.say(f"It is suppressed: {suppressed.reason} since {suppressed.at}.")
     else:
         one = own.known_channel(found.contact, found.channel)
         shown = {

@@ -63,6 +63,7 @@ ROUTES: list[Route] = [
     Exactly("/v1/inboxes", Resource(GET=contact.inboxes)),
     Exactly("/x/resolve", Resource(POST=resolve.one)),
     Exactly("/x/resolve/batch", Resource(POST=resolve.batch)),
+    Exactly("/x/suppression", Resource(DELETE=resolve.end_suppression)),
     Exactly("/x/events", Resource(GET=history.feed)),
     Exactly("/x/contact/{contactID}/channels", Resource(GET=known_channel.list_all)),
     Exactly(

@@ -24,6 +24,7 @@ from reachbook.errors import Reason, Refusal
 from reachbook.event import Happened
 from reachbook.list_cursor import Precision, date_too_coarse
 from reachbook.reach import ContactChannel, Named, Reach
+from reachbook.suppression import SuppressionReason
 from reachbook.wire import answer, directory, happened, own, refusal
 from reachbook.wire.query import ResolveQuery, options
 from reachbook.wire.query import own as own_query
@@ -97,6 +98,9 @@ EXPLAINED = with_fields(
     explain=own.explained(TYPED, addresses.parse(PHONE.channel_type, TYPED), PHONE),
 )
 NOBODY = own.ResolvedBody(None, None, created=False)
+SUPPRESSED = with_fields(
+    NOBODY, suppressed=own.Suppressed(SuppressionReason.OPTED_OUT, "2024-01-15T10:00:00.000000Z")
+)
 
 
 def batch() -> own.BatchBody:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import cast
+from typing import Literal, cast
 
 from msgspec import Raw
 from msgspec.structs import replace
@@ -11,10 +11,11 @@ from reachbook.contact import Contact
 from reachbook.contact_channel import OnConflict
 from reachbook.errors import Reason, Refusal
 from reachbook.http import examples
-from reachbook.http.contact_channel import BAD_NEW_ADDRESS
+from reachbook.http.conditions import refuse_if_match
+from reachbook.http.contact_channel import BAD_ADDRESS, BAD_NEW_ADDRESS
 from reachbook.http.contacts import kept_whole
-from reachbook.http.message import Answer, Request
-from reachbook.http.resource import Gives, Parameter, Takes, reads
+from reachbook.http.message import Answer, Request, header
+from reachbook.http.resource import Gives, Parameter, Takes, reads, writes
 from reachbook.reach import Reach
 from reachbook.service import Resolved, Sought, made
 from reachbook.wire import answer, directory, own, shown
@@ -30,6 +31,7 @@ ON_CONFLICT = Parameter(
     "What happens when somebody owns another address of the contact to make: `move` takes it from "
     "them. The address that is looked for is never taken: its owner is the answer.",
 )
+ENDED = "suppression ended"
 TAKEN = (Reason.ADDRESS_TAKEN, Reason.EXTERNAL_ID_TAKEN)
 
 
@@ -44,7 +46,8 @@ TAKEN = (Reason.ADDRESS_TAKEN, Reason.EXTERNAL_ID_TAKEN)
     gives=Gives(
         "Who owns the address; nobody is an answer.",
         (own.ResolvedBody,),
-        {"found": examples.FOUND, "explained": examples.EXPLAINED, "nobody": examples.NOBODY},
+        {"found": examples.FOUND, "explained": examples.EXPLAINED, "nobody": examples.NOBODY}
+        | {"suppressed": examples.SUPPRESSED},
     ),
     refuses=(*BAD_NEW_ADDRESS, Reason.TOO_MANY, Reason.UNKNOWN_NAME, *TAKEN),
     parameters=(EXPLAIN, ON_CONFLICT),
@@ -124,6 +127,34 @@ async def batch(request: Request) -> Answer:
     return request.answer(own.BatchBody(results))
 
 
+@writes(
+    takes=Takes(
+        own.SuppressionRequest,
+        {
+            "opted out": {
+                "channel_type": "phone",
+                "channel_id": "14155551234",
+                "reason": "opted_out",
+            }
+        },
+    ),
+    gives=Gives("It is ended.", (Literal["suppression ended"],), {"ended": ENDED}),
+    refuses=(*BAD_ADDRESS, Reason.UNKNOWN_NAME, Reason.NO_SUPPRESSION, Reason.ADDRESS_TAKEN),
+    query=NoQuery,
+)
+async def end_suppression(request: Request) -> Answer:
+    """End the suppression of an address that nobody owns, and record who did.
+
+    For an address that a contact owns, set the consent or the hold of its channel.
+    """
+    refuse_if_match(header(request.scope, b"if-match"))
+    request.query(NoQuery)
+    wanted = decode(await request.body(), own.SuppressionRequest)
+    sought = _sought(wanted, request.caller.default_region)
+    await request.service.resolving.end_suppression(request.asking(), sought, wanted.reason)
+    return await kept_whole(request, request.answer(ENDED))
+
+
 def _read(row: Raw, region: str | None) -> Sought | Refusal:
     try:
         return _sought(decode(bytes(row), own.SoughtRequest), region)
@@ -131,7 +162,7 @@ def _read(row: Raw, region: str | None) -> Sought | Refusal:
         return no
 
 
-def _sought(wanted: own.SoughtRequest, region: str | None) -> Sought:
+def _sought(wanted: own.SoughtRequest | own.SuppressionRequest, region: str | None) -> Sought:
     address = directory.sought(wanted.channel_type, wanted.channel_id, region)
     return Sought(address, own.scope(address, wanted.info_channel))
 
@@ -139,7 +170,8 @@ def _sought(wanted: own.SoughtRequest, region: str | None) -> Sought:
 def _body(resolved: Resolved) -> own.ResolvedBody:
     contact, channel = resolved.contact, resolved.channel
     if contact is None or channel is None:
-        return own.ResolvedBody(None, None, created=False)
+        suppressed = own.suppressed(resolved.suppressed)
+        return own.ResolvedBody(None, None, created=False, suppressed=suppressed)
     return own.ResolvedBody(
         answer.contact_with_string_ids(contact),
         own.known_channel(contact, channel),

@@ -9,26 +9,28 @@ from msgspec.structs import replace
 
 from reachbook import address as addresses
 from reachbook import contact as contacts
-from reachbook.address import Address
+from reachbook.address import Address, readings
 from reachbook.contact import Contact, WantedContact
 from reachbook.contact_channel import Wanted
 from reachbook.credential import TeamId
-from reachbook.errors import Refusal
+from reachbook.errors import Reason, Refusal
 from reachbook.reach import ContactChannel, Named, has_address, pick
 from reachbook.service.changing import Asking, Changing, settled
 from reachbook.service.lookup import look_up
 from reachbook.storage import Directory, Taken, contended
 from reachbook.storage.directory import Owned, Sought
+from reachbook.suppression import Location, Suppression, SuppressionReason, digest_of
 
 TRIES = 100
 
 
 class Resolved(Struct, frozen=True):
-    """Who owns an address: nobody is an answer."""
+    """Who owns an address: nobody is an answer, and then `suppressed` may say why not to send."""
 
     contact: Contact | None = None
     channel: ContactChannel | None = None
     created: bool = False
+    suppressed: Suppression | None = None
 
 
 class Resolving:
@@ -93,7 +95,76 @@ class Resolving:
             left = [place for place, each in zip(left, seen, strict=True) if each is None]
             if not left:
                 break
-        return [answers.get(place, Resolved()) for place in range(len(sought))]
+        in_order = [answers.get(place, Resolved()) for place in range(len(sought))]
+        return await self._with_suppressions(team_id, sought, in_order)
+
+    async def _with_suppressions(
+        self, team_id: TeamId, sought: list[Sought], answers: list[Resolved | Refusal]
+    ) -> list[Resolved | Refusal]:
+        """Returns the answers, those of nobody with the suppression of either reading."""
+        unowned = {
+            place: answer
+            for place, answer in enumerate(answers)
+            if isinstance(answer, Resolved) and answer.contact is None
+        }
+        key = await self._changing.team_keys.find(team_id) if unowned else None
+        if key is None:
+            return answers
+        digests = {
+            place: [digest_of(key, each) for each in _locations(sought[place])] for place in unowned
+        }
+        wanted = [digest for some in digests.values() for digest in some]
+        known = await self._changing.store.suppressions(team_id, wanted)
+        for place, some in digests.items():
+            rows = [row for digest in some for row in known.get(digest, ())]
+            if rows:  # an opt-out says more than a bounce
+                row = max(rows, key=lambda row: row.reason)
+                answers[place] = replace(unowned[place], suppressed=row)
+        return answers
+
+    async def end_suppression(
+        self, asking: Asking, sought: Sought, reason: SuppressionReason
+    ) -> None:
+        """End a suppression of an address that nobody owns, and record who did.
+
+        Raises `address_taken` if a contact owns the address, and `no_suppression` if there is none.
+        """
+        store, now = self._changing.store, self._changing.clock()
+        key = await self._changing.team_keys.of(asking.team_id)
+        locations = _locations(sought)
+        for location in locations:
+            ended = (asking.team_id, digest_of(key, location), reason, *location)
+            if await store.end_suppression((*ended, now, asking.actor)):
+                return
+        for location in locations:
+            owner = await store.owner(asking.team_id, location)
+            if owner is not None and owner.channel is not None:
+                raise _owned_by(owner.owner_uuid, owner.channel)
+        raise Refusal(
+            Reason.NO_SUPPRESSION,
+            f"The address is not suppressed as {reason}; POST /x/resolve tells what it is.",
+        )
+
+
+def _locations(sought: Sought) -> list[Location]:
+    """Returns the address as it is stored, in each of its readings."""
+    return [
+        (each.channel_type, sought.scope or "", each.identity) for each in readings(sought.address)
+    ]
+
+
+def _owned_by(uuid: str, channel: ContactChannel) -> Refusal:
+    return Refusal(
+        Reason.ADDRESS_TAKEN,
+        f"Contact {uuid} owns {channel.channel_type} {channel.channel_id}; send PATCH to "
+        f"/x/contact/{uuid}/channel/{channel.id} with consent or held instead.",
+        fields={"channel_id": "belongs to a contact"},
+        facts={
+            "conflicting_contact_id": uuid,
+            "conflicting_channel_id": channel.id,
+            "channel_id": channel.channel_id,
+        },
+    )
 
 
 def made(contact: Contact, address: Address) -> Resolved:

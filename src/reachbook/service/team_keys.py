@@ -37,6 +37,12 @@ class TeamKeys:
             self._opened[team_id] = opened
         return opened
 
+    async def find(self, team_id: int) -> bytes | None:
+        """Returns the key of a team, or None if it has none; for a request that only reads."""
+        if team_id in self._opened or await self._store.suppression_key(team_id) is not None:
+            return await self.of(team_id)
+        return None
+
     async def _open(self, team_id: int) -> bytes:
         sealed = await self._store.suppression_key(team_id)
         if sealed is None:

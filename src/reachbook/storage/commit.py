@@ -171,12 +171,12 @@ def taken(change: Change) -> list[ContactChannel]:
 def suppression_values(commit: Commit, change: Change) -> tuple[object, ...]:
     """Returns the addresses gained, their digests, and what to expect, insert and delete.
 
-    In the order of the statement for PostgreSQL. Only the change that was asked for has any: the
-    others are written before it, and would change what it expects.
+    In the order of the statement for PostgreSQL. A repair by the doctor has none. Only the change
+    that was asked for has any: the others are written before it, and would change what it expects.
     """
-    if change is not commit.change:
-        return "[]", "[]", "", "[]", (), ()
     writes = commit.suppression
+    if change is not commit.change or writes == SuppressionWrites():
+        return "[]", "[]", "", "[]", (), ()
     gained = [
         {"channel_type": one.channel_type, "scope": one.scope, "identity": one.identity}
         for one in taken(change)

@@ -15,6 +15,7 @@ from reachbook.contact import MAX_TAGS, WantedContact
 from reachbook.contact_channel import Patch, Wanted
 from reachbook.errors import Kind, Reason, Refusal
 from reachbook.reach import Consent, ContactChannel, HeldReason, Reach, primaries
+from reachbook.suppression import Suppression, SuppressionReason
 from reachbook.wire.answer import (
     Address,
     ChannelType,
@@ -131,12 +132,29 @@ class Explained(Struct):
     rule: str
 
 
+class SuppressionRequest(Struct, forbid_unknown_fields=True):
+    """The body of DELETE /x/suppression: an address that nobody owns, and which of its reasons."""
+
+    channel_type: ChannelType
+    channel_id: Typed
+    reason: SuppressionReason
+    info_channel: str | None = None
+
+
+class Suppressed(Struct):
+    """Why nothing should be sent to an address that nobody owns, and since when."""
+
+    reason: SuppressionReason
+    at: Moment
+
+
 class ResolvedBody(Struct):
-    """Who owns an address: nobody is an answer."""
+    """Who owns an address: nobody is an answer, and then `suppressed` says whether to send."""
 
     contact: StringIdsContact | None
     channel: KnownChannel | None
     created: bool
+    suppressed: Suppressed | None = None
     explain: Explained | UnsetType = UNSET
 
 
@@ -154,6 +172,11 @@ class BatchBody(Struct):
     """An answer for each address of a batch, in order."""
 
     results: list[Any]
+
+
+def suppressed(one: Suppression | None) -> Suppressed | None:
+    """A suppression as it is shown."""
+    return None if one is None else Suppressed(one.reason, moment.exact(one.at))
 
 
 def known_channel(reach: Reach, one: ContactChannel) -> KnownChannel:
