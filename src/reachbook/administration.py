@@ -29,10 +29,17 @@ class Terms(Struct, frozen=True):
 
 
 class Rekeyed(Struct, frozen=True):
-    """What a turn of the master key has done, and the live secrets that no key opens."""
+    """What a turn of the master key has done, and the live secrets that no key opens.
+
+    `team_keys` counts the suppression keys that were sealed anew; no master key opens those of
+    `unopened_teams`, and those of `discarded_teams` were deleted with the teams' suppressions.
+    """
 
     resealed: int
     unopened: list[str]
+    team_keys: int = 0
+    unopened_teams: list[int] = []
+    discarded_teams: list[int] = []
 
 
 class Administration:
@@ -138,6 +145,25 @@ class Administration:
             elif one.revoked is None:
                 done = replace(done, unopened=[*done.unopened, one.id])
         return done
+
+    async def rekey_teams(self, keys: tuple[bytes, ...], *, discard: bool) -> Rekeyed:
+        """Seal the suppression keys of teams anew.
+
+        A key that no master key opens is left; if `discard`, it is deleted with the suppressions.
+        """
+        resealed, unopened, discarded = 0, [], []
+        for team_id, sealed in await self._store.suppression_keys():
+            if credentials.unseal_team_key(keys[:1], team_id, sealed) is not None:
+                continue
+            opened = credentials.unseal_team_key(keys[1:], team_id, sealed)
+            if opened is not None:
+                new = credentials.seal_team_key(keys[0], team_id, opened.decode())
+                resealed += await self._store.reseal_suppression_key(team_id, sealed, new)
+            elif discard and await self._store.discard_suppressions(team_id, sealed):
+                discarded.append(team_id)
+            else:
+                unopened.append(team_id)
+        return Rekeyed(0, [], resealed, unopened, discarded)
 
     def _new(self, team: Team, ident: str, proof: bytes, terms: Terms) -> Credential:
         return Credential(

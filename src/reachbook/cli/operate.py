@@ -9,12 +9,14 @@ from typing import Any
 from urllib.parse import quote
 
 import click
+from msgspec.structs import replace
 
 from reachbook import doctor as doctors
 from reachbook import master_key, moment
 from reachbook.administration import Administration, Rekeyed
 from reachbook.cli import common
 from reachbook.doctor import Finding, Kind
+from reachbook.service.team_keys import unopened
 from reachbook.settings import BadSettingError, Settings
 from reachbook.storage import Store, door, migrations, open_store
 
@@ -233,17 +235,27 @@ def _stamp() -> str:
 
 @click.command()
 @click.option("--new-key-file", is_flag=True, help="First make a new master.key; keep the old.")
+@click.option(
+    "--discard-suppressions",
+    "discard",
+    is_flag=True,
+    help="Delete the opt-outs and bounces of teams whose key no master key opens.",
+)
 @common.options
-def rekey(new_key_file: bool, as_json: bool, **flags: object) -> None:
-    """Seal every API secret that is under the previous master key with the current one.
+def rekey(new_key_file: bool, discard: bool, as_json: bool, **flags: object) -> None:
+    """Seal what is under the previous master key with the current one.
 
-    Servers that have both keys answer all the while. It can be stopped and run again.
+    These are API secrets and the suppression keys of teams. Servers that have both master keys
+    answer all the while. It can be stopped and run again.
     """
     chosen = _existing(common.read_settings(**flags))
 
     async def run(store: Store) -> Rekeyed:
         keys = await master_key.open_master_keys(chosen, store)
-        return await Administration(store, moment.now).rekey(keys)
+        administration = Administration(store, moment.now)
+        teams = await administration.rekey_teams(keys, discard=discard)
+        secrets = await administration.rekey(keys)
+        return replace(teams, resealed=secrets.resealed, unopened=secrets.unopened)
 
     async def turn(store: Store) -> Path:
         await master_key.open_master_keys(chosen, store)
@@ -262,13 +274,21 @@ def rekey(new_key_file: bool, as_json: bool, **flags: object) -> None:
     _say_rekeyed(done, previous, next_step, as_json=as_json)
     if done.unopened:
         common.end(f"No key opens these API secrets: {', '.join(done.unopened)}.")
+    if done.unopened_teams:
+        common.end(unopened(done.unopened_teams))
 
 
 def _say_rekeyed(done: Rekeyed, previous: Path | None, next_step: str, *, as_json: bool) -> None:
     if as_json:
         kept = str(previous) if previous else None
-        common.print_json({"resealed": done.resealed, "previous_key_file": kept})
+        discarded = {"discarded_teams": done.discarded_teams} if done.discarded_teams else {}
+        common.print_json({"resealed": done.resealed, "previous_key_file": kept, **discarded})
         return
     common.say(f"API secrets sealed anew under the current master key: {done.resealed}.")
-    if not done.unopened:
+    if done.team_keys:
+        common.say(f"Suppression keys of teams sealed anew: {done.team_keys}.")
+    if done.discarded_teams:
+        teams = ", ".join(map(str, done.discarded_teams))
+        common.say(f"The opt-outs and bounces of these teams were deleted: {teams}.")
+    if not done.unopened and not done.unopened_teams:
         common.say(next_step)

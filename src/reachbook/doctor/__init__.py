@@ -36,6 +36,8 @@ async def _team(store: Store, team_id: int, keys: tuple[bytes, ...]) -> AsyncIte
         yield Finding(Kind.NO_TEAM, team_id, what)
     async for finding in team.credentials(store, team_id, keys):
         yield finding
+    async for finding in team.suppression_key(store, team_id, keys):
+        yield finding
     async for one in dossiers(store, team_id):
         if judge(one):
             still = await settled(store, team_id, one.number)

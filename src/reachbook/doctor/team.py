@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import AsyncIterator, Iterator
 
-from reachbook.credential import LIVE_SECRETS, Credential, unseal, unseal_any
+from reachbook.credential import LIVE_SECRETS, Credential, unseal, unseal_any, unseal_team_key
 from reachbook.doctor.finding import Finding, Kind
 from reachbook.storage import Store, migrations
 
@@ -39,6 +39,22 @@ async def credentials(
     for one in live:
         for kind, what in _sealed(one, keys):
             yield Finding(kind, team_id, what)
+
+
+async def suppression_key(
+    store: Store, team_id: int, keys: tuple[bytes, ...]
+) -> AsyncIterator[Finding]:
+    """Yields a finding if the current master key does not open the team's suppression key."""
+    sealed = await store.suppression_key(team_id)
+    if sealed is None or unseal_team_key(keys[:1], team_id, sealed) is not None:
+        return
+    if unseal_team_key(keys, team_id, sealed) is None:
+        what = "the master key does not open the team's suppression key; bring the key that sealed"
+        what += " it, or give the team's opt-outs up: reachbook rekey --discard-suppressions"
+        yield Finding(Kind.UNOPENED, team_id, what)
+    else:
+        what = "the team's suppression key is sealed under the previous master key"
+        yield Finding(Kind.PREVIOUS_KEY, team_id, f"{what}; run: reachbook rekey")
 
 
 async def bodies(store: Store, team_id: int) -> AsyncIterator[Finding]:

@@ -9,6 +9,8 @@ SELECT min(team_id) FROM (
     UNION ALL SELECT min(team_id) FROM contact_channel WHERE team_id > $1
     UNION ALL SELECT min(team_id) FROM event WHERE team_id > $1
     UNION ALL SELECT min(team_id) FROM event_body WHERE team_id > $1
+    UNION ALL SELECT min(team_id) FROM suppression_key WHERE team_id > $1
+    UNION ALL SELECT min(team_id) FROM suppression WHERE team_id > $1
 ) AS every;
 
 -- name: doctor_contacts
