@@ -121,7 +121,7 @@ async def open_book(database: str, *, per_minute: int = 0) -> AsyncIterator[Book
     administration = Administration(store, clock)
     service = Service(store, TeamKeys(store, (MASTER_KEY,)), clock)
     access = Access(store, (MASTER_KEY,), clock, measures)
-    desk = Desk(service, access, Allowance(per_minute), measures)
+    desk = Desk(service, access, Allowance(per_minute), measures, await store.incarnation())
 
     @asynccontextmanager
     async def open_desk() -> AsyncIterator[Desk]:

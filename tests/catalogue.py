@@ -9,7 +9,7 @@ from typing import Any
 
 from tables import Raw
 
-BOOKKEEPING = ("schema_version",)
+BOOKKEEPING = ("schema_version", "store_info")
 """Tables of the program, not of a team. SQLite also has `sequence`: it has no sequences."""
 
 

@@ -20,6 +20,8 @@ NOT_OF_ONE_TEAM = {
     "numbers": "a sequence has no rows of a team",
     "skip_used_ids": "a sequence has no rows of a team, and teams are counted, too",
     "doctor_next_team": "how the doctor, who looks at every team, goes from one to the next",
+    "store_info": "the facts of the store itself, in a local table",
+    "set_store_info": "the facts of the store itself, in a local table",
     "doctor_indexes": "the catalogue has no rows of a team",
 }
 """Statements that need not name a team, and why."""

@@ -305,6 +305,7 @@ PROVOKE: dict[Reason, Provoke] = {
     Reason.SEVERAL: several,
     Reason.EXTERNAL_ID_TAKEN: external_id_taken,
     Reason.ERASED: erased,
+    Reason.FEED_RESTARTED: with_query("?after=999999"),
     Reason.STALE_REVISION: with_header("if-match", '"999999-string_ids"'),
     Reason.KEY_REUSED: with_header("idempotency-key", USED_KEY),
 }

@@ -29,6 +29,7 @@ The words, pure, without I/O and without a clock:
   history.py                  events folded: a contact as of a revision or a moment
   list_cursor.py              cursors of a list: where a page begins and where it may end
   suppression.py              opt-outs and bounces of addresses, which stay with the address
+  incarnation.py              the token of a store that changes when the store is restored
 What is counted:
   measures.py                 counters and gauges for Prometheus, handed to the rooms that count
   background.py               logs and counts the unexpected errors of work that nobody awaits

@@ -77,6 +77,7 @@ class Reason(Enum):
     ALREADY_REVOKED = "already_revoked", Kind.CONFLICT, "the credential was revoked before"
     IN_PROGRESS = "in_progress", Kind.CONFLICT, "a request with the same key has not ended"
     ERASED = "erased", Kind.GONE, "the contact was erased, and its past with it"
+    FEED_RESTARTED = "feed_restarted", Kind.GONE, "the store was restored; the feed begins anew"
     STALE_REVISION = "stale_revision", Kind.PRECONDITION_FAILED, "If-Match is no longer true"
     KEY_REUSED = "key_reused", Kind.IDEMPOTENCY_MISMATCH, "the key was used for another request"
     BODY_TOO_LARGE = "body_too_large", Kind.TOO_LARGE, "the body is over 1 MiB"

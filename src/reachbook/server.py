@@ -150,6 +150,7 @@ async def _open_desk(settings: Settings, measures: Measures) -> AsyncIterator[De
         closing.enter_context(background.watching(measures))
         store = await open_store(settings.database_url, measures)
         closing.push_async_callback(_close, measures, store.close)
+        incarnation = await store.incarnation()
         keys = await open_master_keys(settings, store)
         access = Access(store, keys, moment.now, measures, ChangedKeys(settings))
         allowance = Allowance(settings.rate_limit, settings.rate_limit_url)
@@ -161,7 +162,7 @@ async def _open_desk(settings: Settings, measures: Measures) -> AsyncIterator[De
         sweeper = background.start(measures, "expired_responses", sweeping)
         closing.callback(sweeper.cancel)
         with ending_with_the_parent():
-            yield Desk(service, access, allowance, measures)
+            yield Desk(service, access, allowance, measures, incarnation)
 
 
 async def _close(measures: Measures, close: Close) -> None:

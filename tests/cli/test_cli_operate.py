@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -187,6 +188,7 @@ def test_a_restore_keeps_what_was_there(embedded: Home, file: Path) -> None:
     here = embedded.directory / "reachbook.db"
     assert made["database"] == str(here)
     assert made["replaced"].startswith(f"{here}.replaced-")
+    assert re.fullmatch("[0-9a-f]{16}", made["incarnation"])
     assert b"Later" not in here.read_bytes()
     assert b"Later" in Path(made["replaced"]).read_bytes()
     assert embedded.json("doctor") == []
@@ -267,3 +269,50 @@ def test_a_previous_key_that_is_none_is_refused_by_its_name(home: Home) -> None:
     said = home.having(master_key_previous="c2hvcnQ=").run("settings").refusal()
 
     assert said.startswith("REACHBOOK_MASTER_KEY_PREVIOUS must hold 32 random bytes")
+
+
+# ── the incarnation ──────────────────────────────────────────────────────────────────────────
+
+
+def test_a_restore_makes_followers_begin_anew(embedded: Home, file: Path) -> None:
+    """The store has another incarnation, and the server reads it when it starts."""
+    _, api_key = embedded.team_with_key()
+    before = feed_page(embedded, api_key)
+    made = embedded.json("restore", str(file))
+    _, api_key = embedded.team_with_key()
+
+    assert feed_page(embedded, api_key)["incarnation"] == made["incarnation"]
+    assert before["incarnation"] != made["incarnation"]
+
+
+def test_mark_gives_the_store_another_incarnation(housed: Home) -> None:
+    _, api_key = housed.team_with_key()
+    before = feed_page(housed, api_key)
+
+    made = housed.json("restore", "--mark")
+    said = housed.run("restore", "--mark").succeeded()
+
+    after = feed_page(housed, api_key)
+    assert f"The store has another incarnation: {after['incarnation']}.\n" in said
+    is_sqlite = housed.variables["REACHBOOK_DATABASE"].startswith("sqlite")
+    assert ("Restart every process" not in said) == is_sqlite
+    assert len({before["incarnation"], made["incarnation"], after["incarnation"]}) == 3
+
+
+def test_a_restore_needs_either_a_file_or_mark(embedded: Home, file: Path) -> None:
+    assert "either a FILE or --mark" in embedded.run("restore").misuse()
+    assert "either a FILE or --mark" in embedded.run("restore", str(file), "--mark").misuse()
+
+
+def test_a_store_that_is_served_or_is_not_there_is_not_marked(embedded: Home, home: Home) -> None:
+    with embedded.serve():
+        assert "is being served by process" in embedded.run("restore", "--mark").refusal()
+    nowhere = Home(home.directory / "nowhere")
+    assert "There is no store" in nowhere.run("restore", "--mark").refusal()
+
+
+def feed_page(home: Home, api_key: str) -> Any:
+    with home.serve() as server, server.client(api_key) as client:
+        answer = client.get("/x/events")
+    assert answer.status_code == 200, answer.text
+    return answer.json()

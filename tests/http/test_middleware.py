@@ -110,6 +110,7 @@ async def test_a_bug_is_a_500_without_a_stack_trace(fresh_book: Book) -> None:
         before.access,
         before.allowance,
         before.measures,
+        before.incarnation,
     )
 
     answer = await fresh_book.ask("POST", f"/v2/contact/{uuid}/channel", PHONE)

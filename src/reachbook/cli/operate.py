@@ -25,7 +25,7 @@ AS_IT_IS = "Even if the doctor finds something wrong in it."
 DUMP = 'pg_dump --format=custom --file=FILE "$REACHBOOK_DATABASE"'
 PG_RESTORE = (
     'pg_restore --clean --if-exists --no-owner --single-transaction --dbname="$REACHBOOK_DATABASE"'
-    " FILE"
+    " FILE, then: reachbook restore --mark"
 )
 
 
@@ -124,17 +124,29 @@ def backup(file: Path, overwrite: bool, as_it_is: bool, as_json: bool, **flags: 
 
 
 @click.command()
-@click.argument("file", type=FILE)
+@click.argument("file", type=FILE, required=False)
 @click.option("--as-it-is", is_flag=True, help=AS_IT_IS)
+@click.option("--mark", is_flag=True, help="The store was restored by other means: no FILE.")
 @common.options
-def restore(file: Path, as_it_is: bool, as_json: bool, **flags: object) -> None:
+def restore(file: Path | None, as_it_is: bool, mark: bool, as_json: bool, **flags: object) -> None:
     """Put the backup in FILE in the place of a SQLite store that nobody is serving.
 
-    The store that was there is kept beside it.
+    The store that was there is kept beside it. The restored store has another incarnation, so
+    that ETags and positions in the feed from before are refused.
+
+    With --mark only the incarnation changes. Run it after pg_restore, after a point-in-time
+    recovery, and after a failover that lost something.
     """
     from reachbook import server
 
-    chosen = _sqlite(common.read_settings(**flags), PG_RESTORE)
+    chosen = common.read_settings(**flags)
+    if mark == (file is not None):
+        raise click.UsageError("Name either a FILE or --mark.")
+    if file is None:
+        with server.sole_server(_existing(chosen)):
+            _mark(chosen, as_json=as_json)
+        return
+    chosen = _sqlite(chosen, PG_RESTORE)
     with server.sole_server(chosen):
         made = asyncio.run(_put_back(chosen, file, as_it_is=as_it_is))
     if as_json:
@@ -143,6 +155,16 @@ def restore(file: Path, as_it_is: bool, as_json: bool, **flags: object) -> None:
     common.say(f"{made['database']} is now what {file} held.")
     if made["replaced"]:
         common.say(f"What was there before is kept as {made['replaced']}.")
+
+
+def _mark(chosen: Settings, *, as_json: bool) -> None:
+    token = common.with_store(chosen, lambda store: store.renew_incarnation())
+    if as_json:
+        common.print_json({"incarnation": token})
+        return
+    common.say(f"The store has another incarnation: {token}.")
+    if not door.is_sqlite(chosen.database_url):
+        common.say("Restart every process that serves it: they read it when they start.")
 
 
 async def _take(chosen: Settings, file: Path, *, as_it_is: bool) -> dict[str, Any]:
@@ -179,6 +201,7 @@ async def _put_back(chosen: Settings, file: Path, *, as_it_is: bool) -> dict[str
         backups.copy(file, fresh)
         _, strays = backups.verify(fresh)
         await _require_sound(chosen, fresh, strays, as_it_is=as_it_is)
+        incarnation = await _renew_incarnation(fresh)
         backups.finish(fresh)
         if target.exists():
             kept = target.with_name(f"{target.name}.replaced-{_stamp()}")
@@ -188,12 +211,25 @@ async def _put_back(chosen: Settings, file: Path, *, as_it_is: bool) -> dict[str
         raise BadSettingError(f"{target}: {error.strerror}.") from None
     finally:
         backups.discard(fresh)
-    return {"database": str(target), "replaced": str(kept) if kept else None}
+    replaced = str(kept) if kept else None
+    return {"database": str(target), "replaced": replaced, "incarnation": incarnation}
+
+
+async def _renew_incarnation(path: Path) -> str:
+    store = await open_store(_url(path))
+    try:
+        return await store.renew_incarnation()
+    finally:
+        await store.close()
+
+
+def _url(path: Path) -> str:
+    return "sqlite:///" + quote(str(path))
 
 
 async def _require_sound(chosen: Settings, path: Path, strays: int, *, as_it_is: bool) -> None:
     """Refuse a copy whose secrets do not open, or in which the doctor finds something."""
-    store = await open_store("sqlite:///" + quote(str(path)))
+    store = await open_store(_url(path))
     try:
         await master_key.open_master_keys(chosen, store)
         found = [one.kind for one in await _findings(chosen, store)]

@@ -8,6 +8,7 @@ from msgspec import Struct
 
 from reachbook.credential import Representation
 from reachbook.errors import Reason, Refusal
+from reachbook.incarnation import Incarnation
 
 IF_MATCH, IF_NONE_MATCH = "If-Match", "If-None-Match"
 
@@ -16,7 +17,8 @@ _LIST_ELEMENT = re.compile(r'[ \t]*(?:(?:[Ww]/)?"([^"]*)"[ \t]*)?(?:,|\Z)')
 # A proxy that compresses a response marks its ETag: nginx and others with W/, Apache's
 # mod_deflate and mod_brotli with -gzip and -br, Jetty with --gzip.
 _OURS = re.compile(
-    r"(?P<rev>[0-9]{1,18})-(?P<representation>[a-z_]+)(?:(?:--?|;)(?:gzip|br|deflate|zstd))?"
+    r"(?P<rev>[0-9]{1,18})-(?P<representation>[a-z_]+)(?:-(?P<incarnation>[0-9a-f]{16}))?"
+    r"(?:(?:--?|;)(?:gzip|br|deflate|zstd))?"
 )
 
 
@@ -25,29 +27,52 @@ class Tag(Struct, frozen=True):
 
     rev: int
     representation: str
+    incarnation: str | None = None
+
+    def __str__(self) -> str:
+        return f'"{self.rev}-{self.representation}-{self.incarnation}"'
+
+    def is_of(self, incarnation: Incarnation) -> bool:
+        """Returns whether the store sent this tag in its current incarnation.
+
+        A tag without an incarnation was sent by a release that had none.
+        """
+        return (self.incarnation or incarnation.first) == incarnation.current
 
 
-def tag(rev: int, representation: Representation) -> str:
-    """The ETag of a contact or its channels: one per revision and representation."""
-    return f'"{rev}-{representation}"'
+def tag(rev: int, representation: Representation, incarnation: Incarnation) -> str:
+    """The ETag of a contact or its channels: one per revision, representation and incarnation."""
+    return str(Tag(rev, representation, incarnation.current))
 
 
-def revisions(if_match: str | None) -> frozenset[int] | None:
+def revisions(if_match: str | None, incarnation: Incarnation) -> frozenset[int] | None:
     """The revisions that an If-Match allows; None if it allows any.
 
-    A tag that is not ours allows none. Raises a refusal if the header holds something else than
-    entity tags.
+    A tag that is not ours, or is of another incarnation, allows none. Raises a refusal if the
+    header holds something else than entity tags.
     """
     tags = _read_header(IF_MATCH, if_match)
-    return None if tags is None else frozenset(one.rev for one in tags)
+    if tags is None:
+        return None
+    return frozenset(one.rev for one in tags if one.is_of(incarnation))
 
 
-def knows(if_none_match: str | None, rev: int, representation: Representation) -> bool:
+def knows(
+    if_none_match: str | None,
+    rev: int,
+    representation: Representation,
+    incarnation: Incarnation,
+) -> bool:
     """Whether the caller has the response that is about to be sent; weak tags count here."""
     if if_none_match is None:
         return False
     tags = _read_header(IF_NONE_MATCH, if_none_match)
-    return tags is None or Tag(rev, representation) in tags
+    if tags is None:
+        return True
+    return any(
+        (one.rev, one.representation) == (rev, representation) and one.is_of(incarnation)
+        for one in tags
+    )
 
 
 def check_if_none_match(if_none_match: str | None) -> None:
@@ -60,7 +85,7 @@ def _read_header(name: str, value: str | None) -> list[Tag] | None:
     if value is None or value == "*":
         return None
     found = [_OURS.fullmatch(text) for text in _entity_tags(name, value)]
-    return [Tag(int(one["rev"]), one["representation"]) for one in found if one]
+    return [Tag(int(one["rev"]), one["representation"], one["incarnation"]) for one in found if one]
 
 
 def _entity_tags(name: str, value: str) -> list[str]:

@@ -24,6 +24,7 @@ from reachbook.errors import Reason, Refusal
 from reachbook.event import Happened
 from reachbook.list_cursor import Precision, date_too_coarse
 from reachbook.reach import ContactChannel, Named, Reach
+from reachbook.service.history import feed_restarted
 from reachbook.suppression import SuppressionReason
 from reachbook.wire import answer, directory, happened, own, refusal
 from reachbook.wire.query import ResolveQuery, options
@@ -125,7 +126,9 @@ _ACTOR = "rbk_1_0123456789abcdef"
 _LABELS = {_ACTOR: "support desk"}
 TOLD = happened.event(ALICE.team_id, _email_added(), _LABELS)
 HISTORY = happened.HistoryBody([TOLD], happened.cursor(ALICE.uuid, 2))
-FEED = happened.FeedBody([happened.event_of_feed(ALICE.team_id, _email_added(), _LABELS)], 2)
+FEED = happened.FeedBody(
+    [happened.event_of_feed(ALICE.team_id, _email_added(), _LABELS)], 2, "5f0c1e2a9b7d4836"
+)
 EXPORT = happened.ExportBody(
     answer.contact_with_string_ids(ALICE), None, own.known_channels(ALICE), [TOLD]
 )
@@ -180,6 +183,10 @@ def _look_back_at_the_erased() -> None:
     raise contacts.erased(ALICE.uuid)
 
 
+def _follow_beyond_the_end() -> None:
+    raise feed_restarted("after", "beyond the newest event")
+
+
 def _take_external_id() -> None:
     raise Refusal(
         Reason.EXTERNAL_ID_TAKEN,
@@ -206,6 +213,7 @@ _SAYING: dict[Reason, Callable[[], object]] = {
     Reason.DATE_TOO_COARSE: _list_after_a_crowded_second,
     Reason.TOO_MANY: _ask_for_a_longer_page,
     Reason.ERASED: _look_back_at_the_erased,
+    Reason.FEED_RESTARTED: _follow_beyond_the_end,
     Reason.BAD_UUID: lambda: contact_uuid("1"),
     Reason.BAD_CHANNEL_TYPE: lambda: addresses.channel_type("Phone"),
     Reason.BAD_PHONE: lambda: _parse("phone", "+1 510"),

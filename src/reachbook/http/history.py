@@ -14,7 +14,7 @@ from reachbook.http import examples
 from reachbook.http.contact_channel import NO_CONTACT
 from reachbook.http.message import READ_SECONDS, Answer, Request, streamed
 from reachbook.http.resource import Gives, Parameter, reads, writes
-from reachbook.service.history import Page
+from reachbook.service.history import Page, feed_restarted
 from reachbook.wire import happened, shown
 from reachbook.wire.query import FeedQuery, HistoryQuery, NoQuery
 from reachbook.wire.request import contact_uuid
@@ -30,6 +30,11 @@ AFTER = Parameter(
     "after",
     Annotated[int, Meta(ge=0, le=2**53 - 1)],
     "The `next` of the page before; 0 begins at the first event.",
+)
+INCARNATION = Parameter(
+    "incarnation",
+    str,
+    "The `incarnation` of the page before. If the store was restored since then: 410.",
 )
 PAST = (*NO_CONTACT, Reason.ERASED)
 END = b"]}"  # of an export, whose last key is the list of events
@@ -64,21 +69,26 @@ async def of_contact(request: Request) -> Answer:
     gives=Gives(
         "A page of the team's events, in order.", (shown.FeedPage,), {"one": examples.FEED}
     ),
-    refuses=(Reason.UNKNOWN_NAME,),
-    parameters=(AFTER, FEED_LIMIT),
+    refuses=(Reason.UNKNOWN_NAME, Reason.FEED_RESTARTED),
+    parameters=(AFTER, FEED_LIMIT, INCARNATION),
     query=FeedQuery,
     seconds=READ_SECONDS,
 )
 async def feed(request: Request) -> Answer:
     """Follow the team's events, in order and gapless from 1.
 
-    Pass `next` back as `after`; a follower never misses one, however commits interleave.
+    Pass `next` back as `after`; a follower never misses one, however commits interleave. Pass
+    `incarnation` back too: after a restore of the store the answer is 410, and the follower has to
+    begin again from 0.
     """
     query = request.query(FeedQuery)
+    incarnation = request.incarnation.current
+    if query.incarnation not in (None, incarnation):
+        raise feed_restarted("incarnation", "not that of the store")
     page = await request.service.history.feed(request.caller.team_id, query.after, query.limit)
     team_id = request.caller.team_id
     events = [happened.event_of_feed(team_id, one, page.labels) for one in page.events]
-    return request.answer(happened.FeedBody(events, page.next or 0))
+    return request.answer(happened.FeedBody(events, page.next or 0, incarnation))
 
 
 @reads(

@@ -18,6 +18,7 @@ from starlette.types import Receive, Scope, Send
 from reachbook.credential import Caller, Representation
 from reachbook.errors import Kind, Reason, Refusal
 from reachbook.http import conditions
+from reachbook.incarnation import Incarnation
 from reachbook.reach import Reach
 from reachbook.service import Asking, Kept, Service
 from reachbook.wire import refusal
@@ -120,6 +121,7 @@ class Request(Struct):
     """What a handler is given: a verified caller, and what they sent."""
 
     service: Service
+    incarnation: Incarnation
     caller: Caller
     options: Options
     scope: Scope
@@ -153,7 +155,7 @@ class Request(Struct):
             self.caller.team_id,
             self.caller.credential_id,
             self.scope["request_id"],
-            conditions.revisions(header(self.scope, b"if-match")),
+            conditions.revisions(header(self.scope, b"if-match"), self.incarnation),
             self.options.on_conflict,
             keep,
         )
@@ -215,11 +217,12 @@ class Request(Struct):
 
     def tagged(self, reach: Reach, value: object, headers: Headers | None = None) -> Answer:
         """The same for one contact at one revision: with its ETag, or 304 when that is known."""
-        tag = conditions.tag(reach.rev, self.representation)
+        shown = (reach.rev, self.representation, self.incarnation)
+        tag = conditions.tag(*shown)
         headers = [(b"etag", tag.encode()), *(headers or [])]
         known = header(self.scope, b"if-none-match")
         is_read = self.scope["method"] in ("GET", "HEAD")
-        if is_read and conditions.knows(known, reach.rev, self.representation):
+        if is_read and conditions.knows(known, *shown):
             return Answer(NOT_MODIFIED, b"", headers)
         named = frozenset((reach.uuid,))
         return Answer(200, msgspec.json.encode(value), headers, contact_uuids=named)

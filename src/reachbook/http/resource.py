@@ -186,7 +186,9 @@ class Resource(Methods[Handler]):
                 representation = options.representation or representation
                 if operation.says.tagged and not operation.says.writes:
                     check_if_none_match(header(scope, b"if-none-match"))
-                request = Request(desk.service, caller, options, scope, receive, deadline)
+                request = Request(
+                    desk.service, desk.incarnation, caller, options, scope, receive, deadline
+                )
                 if operation.says.seconds > STORE_SECONDS:
                     await request.take_time(operation.says.seconds)
                 if operation.says.takes is None and carries_body(scope):

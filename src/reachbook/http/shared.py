@@ -77,7 +77,11 @@ IF_NONE_MATCH = Parameter(
     "If-None-Match", HeaderText, "The ETag that you have: 304 when it is still true.", "header"
 )
 
-ETAG = Header("ETag", str, "One for each revision of the contact and each representation.")
+ETAG = Header(
+    "ETag",
+    str,
+    "One for each revision of the contact, each representation and each incarnation of the store.",
+)
 ENCODING = Header(
     "Content-Encoding",
     Literal["gzip"],

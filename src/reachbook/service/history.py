@@ -66,8 +66,13 @@ class History:
         return Page(events, further, await self._directory.labels(team_id))
 
     async def feed(self, team_id: TeamId, after: int, limit: int) -> Page:
-        """A team's events after a number, in order."""
+        """A team's events after a number, in order.
+
+        Raises `feed_restarted` if the feed never reached that number in this incarnation.
+        """
         events = await self._directory.feed(team_id, after, limit)
+        if not events and after > await self._directory.newest_seq(team_id):
+            raise feed_restarted("after", "beyond the newest event")
         last = events[-1].seq if events else after
         return Page(events, last, await self._directory.labels(team_id))
 
@@ -153,6 +158,16 @@ class History:
                 return
             yield page
             last = page[-1].rev
+
+
+def feed_restarted(parameter: str, problem: str) -> Refusal:
+    """The refusal of a place in the feed that is not one of this incarnation of the store."""
+    return Refusal(
+        Reason.FEED_RESTARTED,
+        f"{parameter} is {problem}: the store was restored to an earlier state. Discard what you "
+        "built from the feed, and begin again with after=0 and without incarnation.",
+        fields={parameter: problem},
+    )
 
 
 def _not_erased(seen: Contact | None) -> Contact:

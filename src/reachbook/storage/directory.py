@@ -141,6 +141,11 @@ class Directory:
         rows = await self._engine.scan("feed", team_id, after, limit, PAGE_BYTES)
         return [_happened(row) for row in rows]
 
+    async def newest_seq(self, team_id: TeamId) -> int:
+        """The newest number of the team's feed; 0 if it has none."""
+        rows = await self._engine.read("newest_seq", team_id)
+        return rows[0][0] or 0
+
     async def labels(self, team_id: TeamId) -> dict[str, str]:
         """What the team's credentials are called, by id."""
         return {row[0]: row[1] for row in await self._engine.read("labels", team_id)}

@@ -10,6 +10,7 @@ from msgspec import Struct
 
 from reachbook.contact import Contact
 from reachbook.credential import Credential, TeamId
+from reachbook.incarnation import Incarnation, new_token
 from reachbook.measures import Measures
 from reachbook.reach import Page, Reach
 from reachbook.storage import commit as commits
@@ -315,6 +316,25 @@ class Store:
     async def answers(self) -> None:
         """Refuse when the database does not answer."""
         await self.engine.read("nothing")
+
+    # ── the store itself ─────────────────────────────────────────────────────────────────────────
+
+    async def incarnation(self) -> Incarnation:
+        """Returns the incarnation of the store."""
+        facts = await self._facts()
+        return Incarnation(facts["incarnation"], facts["first_incarnation"])
+
+    async def renew_incarnation(self) -> str:
+        """Give the store another incarnation, and return its token.
+
+        Processes that have the store open do not notice: they read it when they start.
+        """
+        token = new_token()
+        await self.engine.write("set_store_info", "incarnation", token)
+        return token
+
+    async def _facts(self) -> dict[str, str]:
+        return {row[0]: row[1] for row in await self.engine.read("store_info")}
 
     # ── the schema ───────────────────────────────────────────────────────────────────────────
 

@@ -61,10 +61,14 @@ class HistoryBody(Struct):
 
 
 class FeedBody(Struct):
-    """A page of a team's feed; `next` is what to pass as `after`."""
+    """A page of a team's feed.
+
+    `next` is what to pass as `after`. `incarnation` changes when the store is restored.
+    """
 
     events: list[FeedEventBody]
     next: int
+    incarnation: str
 
 
 class ExportBody(Struct):

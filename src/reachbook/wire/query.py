@@ -61,6 +61,7 @@ class FeedQuery(Struct, frozen=True):
 
     after: Annotated[int, Meta(ge=0, le=2**53 - 1)] = 0
     limit: Annotated[int, Meta(ge=1, le=1000)] = 100
+    incarnation: str | None = None
 
 
 class ResolveQuery(Struct, frozen=True):

@@ -106,10 +106,14 @@ class HistoryPage(Struct):
 
 
 class FeedPage(Struct):
-    """A page of a team's feed; `next` is what to pass as `after`."""
+    """A page of a team's feed.
+
+    `next` is what to pass as `after`. `incarnation` changes when the store is restored.
+    """
 
     events: list[FeedEvent]
     next: int
+    incarnation: Annotated[str, Meta(pattern="^[0-9a-f]{16}$")]
 
 
 class Export(Struct):

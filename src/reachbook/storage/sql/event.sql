@@ -71,6 +71,10 @@ FROM (
 ) AS fresh
 WHERE event.team_id = $1 AND event.id = fresh.id;
 
+-- name: newest_seq
+-- The newest number of a team's feed; null without any.
+SELECT max(seq) FROM event WHERE team_id = $1 AND seq IS NOT NULL;
+
 -- name: feed
 -- A page of a team's events after number $2, in order: at most $3 events, and $4 bytes.
 WITH later AS (

@@ -1,0 +1,18 @@
+-- Facts about the store itself. The table is local: it has no rows of a team.
+-- `incarnation` changes when the store is restored to an earlier state, so that ETags and feed
+-- positions from before the restore are recognised. ETags of releases before this one name no
+-- incarnation; they count as ETags of `first_incarnation`.
+-- `identity_version` is the version of the rules that computed `identity` in contact_channel, and
+-- `identity_cursor` is where a migration to newer rules has got to; it is empty if none has begun.
+
+CREATE TABLE store_info (
+    name  text COLLATE "C" NOT NULL PRIMARY KEY,
+    value text NOT NULL
+);
+INSERT INTO store_info (name, value)
+SELECT row.name, row.value
+FROM (SELECT substr(md5(gen_random_uuid()::text), 1, 16) AS token OFFSET 0) AS made,
+LATERAL (VALUES ('incarnation', made.token),
+                ('first_incarnation', made.token),
+                ('identity_version', '1'),
+                ('identity_cursor', '')) AS row (name, value);

@@ -1,0 +1,15 @@
+-- Facts about the store itself. The table is local: it has no rows of a team.
+-- `incarnation` changes when the store is restored to an earlier state, so that ETags and feed
+-- positions from before the restore are recognised. ETags of releases before this one name no
+-- incarnation; they count as ETags of `first_incarnation`.
+-- `identity_version` is the version of the rules that computed `identity` in contact_channel, and
+-- `identity_cursor` is where a migration to newer rules has got to; it is empty if none has begun.
+
+CREATE TABLE store_info (
+    name TEXT NOT NULL PRIMARY KEY,
+    value TEXT NOT NULL
+) STRICT;
+INSERT INTO store_info (name, value) VALUES ('incarnation', lower(hex(randomblob(8))));
+INSERT INTO store_info (name, value)
+SELECT 'first_incarnation', value FROM store_info WHERE name = 'incarnation';
+INSERT INTO store_info (name, value) VALUES ('identity_version', '1'), ('identity_cursor', '');

@@ -1,0 +1,9 @@
+-- Facts about the store itself, which belong to no team.
+
+-- name: store_info
+-- Every fact.
+SELECT name, value FROM store_info;
+
+-- name: set_store_info
+-- Give a fact another value.
+UPDATE store_info SET value = $2 WHERE name = $1;

@@ -1,0 +1,105 @@
+"""The incarnation of a store: ETags and the feed after a restore (sections 7 and 8)."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from asks import alice, ask, ok, refusal
+from cast import Book
+
+pytestmark = pytest.mark.anyio
+
+GET = ("GET", "/v2/contact/{uuid}", None)
+PUT = ("PUT", "/v2/contact/{uuid}", {"last": "B"})
+
+
+async def restart_restored(book: Book) -> str:
+    """Mark the store as restored, and let the application read that, as when it starts."""
+    token = await book.store.renew_incarnation()
+    desk = book.app.state.desk
+    book.app.state.desk = type(desk)(
+        desk.service, desk.access, desk.allowance, desk.measures, await book.store.incarnation()
+    )
+    return token
+
+
+async def test_the_feed_tells_the_incarnation(fresh_book: Book) -> None:
+    """A follower of this incarnation gets a page, and one of another gets 410."""
+    book = fresh_book
+    await alice(book)
+    page = await ok(book, "GET", "/x/events")
+    assert re.fullmatch("[0-9a-f]{16}", page["incarnation"])
+    same = await ok(book, "GET", f"/x/events?after=1&incarnation={page['incarnation']}")
+    assert same == {"events": [], "next": 1, "incarnation": page["incarnation"]}
+
+    token = await restart_restored(book)
+
+    for old in (page["incarnation"], "", "nonsense"):
+        answer = await book.ask("GET", f"/x/events?after=0&incarnation={old}")
+        assert refusal(answer) == (410, "feed_restarted"), old
+        assert answer.json()["error"] == "gone"
+        assert list(answer.json()["fields"]) == ["incarnation"]
+    assert token != page["incarnation"]
+    anew = await ok(book, "GET", f"/x/events?after=0&incarnation={token}")
+    assert (anew["incarnation"], len(anew["events"])) == (token, 1)
+
+
+async def test_a_position_beyond_the_newest_event_is_gone(fresh_book: Book) -> None:
+    book = fresh_book
+    for after in (1, 2**53 - 1):
+        answer = await book.ask("GET", f"/x/events?after={after}")
+        assert refusal(answer) == (410, "feed_restarted")
+        assert list(answer.json()["fields"]) == ["after"]
+    await alice(book)  # its event has no number yet
+
+    assert (await ok(book, "GET", "/x/events?after=1"))["events"] == []
+    assert refusal(await book.ask("GET", "/x/events?after=2")) == (410, "feed_restarted")
+    by = book.charlie.by_key()
+    assert refusal(await book.ask("GET", "/x/events?after=1", by=by)) == (410, "feed_restarted")
+
+
+async def test_a_tag_without_an_incarnation_is_one_of_the_first(fresh_book: Book) -> None:
+    """Releases before this one sent such tags; after a restore nothing is known about them."""
+    book, old = fresh_book, '"1-string_ids"'
+    names = await alice(book)
+    assert (await ask(book, GET, names, {"if-none-match": old})).status_code == 304
+
+    await restart_restored(book)
+
+    assert (await ask(book, GET, names, {"if-none-match": old})).status_code == 200
+    assert refusal(await ask(book, PUT, names, {"if-match": old})) == (412, "stale_revision")
+
+
+async def test_a_tag_of_another_incarnation_matches_nothing(fresh_book: Book) -> None:
+    """The contact has the same revision, but it need not be the same content."""
+    book = fresh_book
+    names = await alice(book)
+    old = (await ask(book, GET, names)).headers["etag"]
+    assert re.fullmatch('"1-string_ids-[0-9a-f]{16}"', old)
+
+    token = await restart_restored(book)
+
+    seen = await ask(book, GET, names, {"if-none-match": old})
+    assert (seen.status_code, seen.headers["etag"]) == (200, f'"1-string_ids-{token}"')
+    text = old.strip('"')
+    for changed in (old, f"W/{old}", f'"{text}-gzip"', f'"{text}--gzip"'):
+        no = await ask(book, PUT, names, {"if-match": changed})
+        assert refusal(no) == (412, "stale_revision")
+    both = f"{old}, {seen.headers['etag']}"
+    assert (await ask(book, GET, names, {"if-none-match": both})).status_code == 304
+    assert (await ask(book, PUT, names, {"if-match": both})).status_code == 200
+
+
+async def test_a_stored_response_is_replayed_with_its_own_tag(fresh_book: Book) -> None:
+    book = fresh_book
+    names = await alice(book)
+    key = {"idempotency-key": "k"}
+    first = await ask(book, PUT, names, key)
+
+    await restart_restored(book)
+
+    again = await ask(book, PUT, names, key)
+    assert again.headers["idempotent-replayed"] == "true"
+    assert (again.content, again.headers["etag"]) == (first.content, first.headers["etag"])
