@@ -22,6 +22,10 @@ NOT_OF_ONE_TEAM = {
     "doctor_next_team": "how the doctor, who looks at every team, goes from one to the next",
     "store_info": "the facts of the store itself, in a local table",
     "set_store_info": "the facts of the store itself, in a local table",
+    "lock_store_info": "the facts of the store itself, in a local table",
+    "any_channel": "whether anything has to be migrated, in whichever team",
+    "other_sessions": "the sessions of the database have no rows of a team",
+    "identity_next_team": "how a migration goes from one team to the next",
     "doctor_indexes": "the catalogue has no rows of a team",
 }
 """Statements that need not name a team, and why."""

@@ -70,6 +70,7 @@ The storage, the only door to data:
   storage/sqlite_writer.py    its one writing thread: what waits together shares an fsync
   storage/sql/                every statement, a page per noun, each named and explained
   storage/backup.py           a SQLite store as one file: copied while in use, checked, put back
+  storage/identities.py       the migration of identities, when the rules of addresses change
   storage/migrations/         numbered steps to the schema, one file for each engine
 HTTP:
   http/                       http/app.py: routes, middleware, lifespan. Start reading here
@@ -102,6 +103,7 @@ The program:
   supervising.py              the processes that serve: one, or a parent with its workers
   cli/                        knows everyone, known by nobody; cli/common.py is what commands share
   cli/serve.py                serve, migrate, settings
+  cli/identity_report.py      what migrate reports about identities
   cli/operate.py              doctor, backup, restore, rekey
   cli/team.py                 team; beside it cli/credential.py (secret, key)
   cli/resolve.py              resolve; cli/values.py: arguments that may begin with a + or a -

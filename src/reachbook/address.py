@@ -31,6 +31,8 @@ RESERVED_TYPE = "id"
 
 MAX_CHARACTERS = 255
 
+_STAND_IN = "\x1a"  # SUBSTITUTE: what it stands for is somewhere else
+
 _CHANNEL_TYPE = re.compile(r"[a-z][a-z0-9_-]{0,31}")
 
 
@@ -112,6 +114,19 @@ def is_number(address: Address) -> bool:
 def scope(kind: ChannelType, info_channel: str) -> str:
     """Where an identity is unique: within its page or integration for ids that those issue."""
     return "" if kind in UNSCOPED else info_channel
+
+
+def stand_in(channel_number: int) -> str:
+    """Returns an identity for a channel whose own identity an older channel has.
+
+    No address has such an identity, because it begins with a control character.
+    """
+    return f"{_STAND_IN}{channel_number}"
+
+
+def is_stand_in(identity: str) -> bool:
+    """Returns whether an identity is a stand-in, and not that of an address."""
+    return identity.startswith(_STAND_IN)
 
 
 def certain(address: Address) -> None:

@@ -28,6 +28,8 @@ from reachbook.reach import (
     address_taken,
     by_number,
     found,
+    found_by,
+    has_address,
     identities,
     matching,
     moment,
@@ -96,11 +98,16 @@ def add_all(reach: Reach, wanted: Iterable[Wanted], now: int) -> Reach:
     at = moment(reach, now)
     channels = list(reach.channels)
     places: defaultdict[tuple[str, str], list[int]] = defaultdict(list)
+    stored_as: dict[tuple[str, str], int] = {}
     for place, channel in enumerate(channels):
         places[_identity(channel)].append(place)
+        if addresses.is_stand_in(channel.identity):
+            stored_as[channel.channel_type, channel.channel_id] = place
     changed = False
     for each in wanted:
+        exact = stored_as.get((each.address.channel_type, each.address.channel_id))
         same = places[each.address.channel_type, each.address.identity]
+        same = same if exact is None else [exact]
         if not same:
             addresses.certain(each.address)
             same.append(len(channels))
@@ -124,12 +131,14 @@ def replace(reach: Reach | None, wanted: Wanted, named: Named, now: int) -> Reac
     wanted = _as_held(reach, wanted)
     if reach is None or _same_address(reach, wanted) is None:
         addresses.certain(wanted.address)
-    known = found(reach)
+    known = found_by(reach, named)
     target = pick(known, named)
     after = with_fields(
         _with_supplied(target, wanted),
         channel_id=wanted.address.channel_id,
-        identity=wanted.address.identity,
+        identity=(
+            target.identity if has_address(target, wanted.address) else wanted.address.identity
+        ),
     )
     if after.identity != target.identity:
         after = with_fields(
@@ -141,7 +150,7 @@ def replace(reach: Reach | None, wanted: Wanted, named: Named, now: int) -> Reac
 
 def remove(reach: Reach | None, named: Named, now: int) -> Reach:
     """DELETE: the channel goes for good. When several could be meant, none does."""
-    known = found(reach)
+    known = found_by(reach, named)
     meant = matching(known, named)
     if not meant:
         raise no_channel(named)

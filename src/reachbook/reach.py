@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from msgspec import Struct
 
-from reachbook.address import Address, ChannelType, readings
+from reachbook.address import Address, ChannelType, is_stand_in, readings
 from reachbook.errors import Reason, Refusal
 
 MAX_CHANNELS = 500
@@ -80,11 +80,15 @@ class Named(Struct, frozen=True):
 
     `text` is the address as it was sent. A channel that is stored under exactly this text is meant
     before any other, so a value that was returned names the channel that it came from.
+
+    `refusal` is set instead of the address if the text is no address: a channel that an older
+    release stored under exactly this text is meant even so.
     """
 
     channel_type: ChannelType
     address: Address | None = None
     text: str = ""
+    refusal: Refusal | None = None
 
 
 def found(reach: Page | None) -> Page:
@@ -94,26 +98,42 @@ def found(reach: Page | None) -> Page:
     return reach
 
 
+def found_by(reach: Page | None, named: Named) -> Page:
+    """The contact that was looked for. A text that is no address is refused before `no_contact`."""
+    if reach is None and named.refusal is not None:
+        raise named.refusal
+    return found(reach)
+
+
 def moment(reach: Reach | None, now: int) -> int:
     """When a change happens: now, but always after the last one, whatever the clocks say."""
     return now if reach is None else max(now, reach.updated + MICROSECOND)
 
 
 def has_address(channel: ContactChannel, address: Address) -> bool:
-    """Whether a channel has an address, in whatever scope."""
-    return (channel.channel_type, channel.identity) == (address.channel_type, address.identity)
+    """Whether a channel has an address, in whatever scope.
+
+    A channel that has only a stand-in for its identity has the address that it is stored under.
+    """
+    if channel.channel_type != address.channel_type:
+        return False
+    if is_stand_in(channel.identity):
+        return channel.channel_id == address.channel_id
+    return channel.identity == address.identity
 
 
 def matching(reach: Reach, named: Named) -> list[ContactChannel]:
     """The channels that a name could mean."""
     of_type = [each for each in reach.channels if each.channel_type == named.channel_type]
-    if named.address is None:
+    if named.address is None and named.refusal is None:
         return of_type
     as_stored = [each for each in of_type if each.channel_id == named.text]
+    if as_stored:
+        return as_stored
+    if named.address is None:
+        raise named.refusal or no_channel(named)
     meant = readings(named.address)
-    return as_stored or [
-        channel for channel in of_type if any(has_address(channel, each) for each in meant)
-    ]
+    return [channel for channel in of_type if any(has_address(channel, each) for each in meant)]
 
 
 def identities(reach: Reach) -> frozenset[tuple[str, str]]:
@@ -135,7 +155,7 @@ def reading_held(held: frozenset[tuple[str, str]], address: Address) -> Address:
 
 def pick(reach: Reach | None, named: Named) -> ContactChannel:
     """The primary channel of a type, or the one that `?channel_id=` names."""
-    channel = primary(matching(found(reach), named))
+    channel = primary(matching(found_by(reach, named), named))
     if channel is None:
         raise no_channel(named)
     return channel

@@ -56,6 +56,8 @@ async def prepare(settings: Settings) -> tuple[socket.socket, Welcome | None]:
     store = await open_store(settings.database_url)
     try:
         await store.require_schema()
+        if on_sqlite:
+            await store.migrate_identities()
         keys = await open_master_keys(settings, store)
         await require_team_keys(store, keys)
         Allowance(settings.rate_limit, settings.rate_limit_url)

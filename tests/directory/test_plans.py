@@ -27,7 +27,9 @@ REASONS = {
     "discard_ended_suppressions": "all of a team's records are deleted when its key is lost",
     "unnumbered": "the index holds only what has no number, and the first is enough",
     "number_events": "the index holds only what has no number, and all of it gets one",
+    "any_channel": "the first row is enough",
     "newest_seq": "the last entry of the index is enough",
+    "identity_next_team": "the first entry of the index is enough",
     "doctor_next_team": "the first entry of each index is enough",
     "skip_used_ids": "the last entry of each index is enough",
 }

@@ -97,6 +97,8 @@ async def test_a_store_of_another_release_is_described(database: str) -> None:
         stage = await set_up(book)
         asks = await on_new_contacts(stage)
         await execute(database, "DELETE FROM schema_version WHERE version > 1")
+        await execute(database, "UPDATE store_info SET value = 1 WHERE name = 'identity_version'")
+        book.store.has_current_identities = False
 
         assert await said(stage, asks) == declared(Reason.STORE_UNFIT)
 

@@ -83,6 +83,7 @@ async def opened(chosen: Settings) -> AsyncIterator[Store]:
     store = await open_store(chosen.database_url)
     try:
         await store.require_schema()
+        await store.require_identities()
         yield store
     finally:
         await store.close()

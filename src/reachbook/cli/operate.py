@@ -21,6 +21,8 @@ from reachbook.settings import BadSettingError, Settings
 from reachbook.storage import Store, door, migrations, open_store
 
 FILE = click.Path(dir_okay=False, path_type=Path)
+NO_DAMAGE = (Kind.PREVIOUS_KEY, Kind.SHARED_ADDRESS, Kind.ADDRESS)
+"""Findings that are no damage of the store: the last two come of a change of the rules."""
 AS_IT_IS = "Even if the doctor finds something wrong in it."
 DUMP = 'pg_dump --format=custom --file=FILE "$REACHBOOK_DATABASE"'
 PG_RESTORE = (
@@ -199,6 +201,7 @@ async def _put_back(chosen: Settings, file: Path, *, as_it_is: bool) -> dict[str
     try:
         backups.verify(file)
         backups.copy(file, fresh)
+        await _migrate(fresh)
         _, strays = backups.verify(fresh)
         await _require_sound(chosen, fresh, strays, as_it_is=as_it_is)
         incarnation = await _renew_incarnation(fresh)
@@ -213,6 +216,15 @@ async def _put_back(chosen: Settings, file: Path, *, as_it_is: bool) -> dict[str
         backups.discard(fresh)
     replaced = str(kept) if kept else None
     return {"database": str(target), "replaced": replaced, "incarnation": incarnation}
+
+
+async def _migrate(path: Path) -> None:
+    """Bring a copy that nobody else uses up to date, if an older release made it."""
+    store = await open_store(_url(path))
+    try:
+        await store.migrate_identities()
+    finally:
+        await store.close()
 
 
 async def _renew_incarnation(path: Path) -> str:
@@ -231,9 +243,10 @@ async def _require_sound(chosen: Settings, path: Path, strays: int, *, as_it_is:
     """Refuse a copy whose secrets do not open, or in which the doctor finds something."""
     store = await open_store(_url(path))
     try:
+        await store.require_identities()
         await master_key.open_master_keys(chosen, store)
         found = [one.kind for one in await _findings(chosen, store)]
-        count = max(strays, len(found) - found.count(Kind.PREVIOUS_KEY))
+        count = max(strays, sum(kind not in NO_DAMAGE for kind in found))
     finally:
         await store.close()
     if count and not as_it_is:

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import os
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING
 
 import click
 import msgspec
 
 from reachbook import settings as all_settings
-from reachbook.cli import common
-from reachbook.storage import open_store
+from reachbook.cli import common, identity_report
+from reachbook.cli.identity_report import Report
+from reachbook.storage import door, open_store
 
 if TYPE_CHECKING:
     from reachbook.first_run import Welcome
+    from reachbook.settings import Settings
 
 
 PORT, WORKERS = (click.IntRange(*all_settings.LIMITS[name]) for name in ("port", "workers"))
@@ -49,26 +52,42 @@ def serve(as_json: bool, **flags: object) -> None:
 @click.command()
 @common.options
 def migrate(as_json: bool, **flags: object) -> None:
-    """Bring the database's schema up to date.
+    """Bring the database's schema and the identities of addresses up to date.
 
-    PostgreSQL changes only by this command; an embedded store is brought up to date when opened.
+    PostgreSQL changes only by this command; an embedded store is brought up to date by serve, too.
     """
     chosen = common.read_settings(**flags)
 
-    async def run() -> tuple[int, int]:
-        store = await open_store(chosen.database_url)
+    async def run() -> tuple[int, int, Report | None]:
+        store = await open_store(chosen.database_url, migrating=True)
         try:
-            return await store.migrate()
+            before, after = await store.migrate()
+            return before, after, await identity_report.migrate(store)
         finally:
             await store.close()
 
-    before, after = asyncio.run(run())
+    with _alone(chosen):
+        before, after, report = asyncio.run(run())
     if as_json:
-        common.print_json({"from": before, "to": after})
-    elif before == after:
+        versions = {"from": before, "to": after}
+        common.print_json({**versions, "identities": report} if report else versions)
+        return
+    if before == after:
         common.say(f"The schema is at version {after} already.")
     else:
         common.say(f"The schema went from version {before} to {after}.")
+    if report:
+        for line in identity_report.lines(report):
+            common.say(line)
+
+
+def _alone(chosen: Settings) -> AbstractContextManager[None]:
+    """Keep a SQLite store from being served while it is migrated."""
+    if not (door.is_sqlite(chosen.database_url) and door.is_behind(chosen.database_url)):
+        return nullcontext()
+    from reachbook import server
+
+    return server.sole_server(chosen)
 
 
 @click.command("settings")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 
 from msgspec.structs import replace
 
@@ -13,6 +13,7 @@ from reachbook.doctor.finding import Finding, Kind, named
 from reachbook.doctor.reading import Dossier
 from reachbook.errors import Refusal
 from reachbook.reach import ContactChannel
+from reachbook.storage.identities import recomputed
 
 MOST_NAMED = 5
 
@@ -41,15 +42,23 @@ def judge(one: Dossier) -> list[Finding]:
     ]
 
 
-def mended(channel: ContactChannel) -> ContactChannel:
-    """The channel as its address, its info channel and its creation say it should be."""
+def mended(channel: ContactChannel, shared: Container[int] = ()) -> ContactChannel:
+    """The channel as its address, its info channel and its creation say it should be.
+
+    The `channel_id` stays as it is stored: rules that change later do not rewrite it. A channel in
+    `shared` keeps the stand-in for its identity.
+    """
     scope = addresses.scope(channel.channel_type, channel.info_channel)
     right = replace(channel, scope=scope, updated=max(channel.updated, channel.created))
-    try:
-        address = addresses.parse(channel.channel_type, channel.channel_id)
-    except Refusal:
+    identity = recomputed(channel.channel_type, channel.channel_id)
+    if identity is None or channel.id in shared:
         return right
-    return replace(right, channel_id=address.channel_id, identity=address.identity)
+    return replace(right, identity=identity)
+
+
+def owned_elsewhere(one: Dossier) -> set[int]:
+    """The channels of a contact whose identity another channel has."""
+    return {number for number, owner in one.shared.items() if owner is not None}
 
 
 def _two_owners(one: Dossier) -> Iterator[Fault]:
@@ -77,7 +86,8 @@ def _of_contact(one: Dossier, contact: Contact) -> Iterator[Fault]:
         what = f"the contact is deleted, and {names} still hold addresses"
         yield Kind.ORPHAN_CHANNEL, what, "remove them, which frees the addresses"
     for channel in one.channels:
-        yield from _of_channel(channel)
+        yield from _of_channel(channel, owned_elsewhere(one))
+    yield from _shared_addresses(one)
     if contact.updated < contact.created:
         yield Kind.TIMES, "the contact was updated before it was created", "update it now"
     for column in one.bad_columns:
@@ -86,9 +96,24 @@ def _of_contact(one: Dossier, contact: Contact) -> Iterator[Fault]:
     yield from _of_events(one, contact)
 
 
-def _of_channel(channel: ContactChannel) -> Iterator[Fault]:
-    right, name = mended(channel), named(channel)
-    if (right.channel_id, right.identity) != (channel.channel_id, channel.identity):
+def _shared_addresses(one: Dossier) -> Iterator[Fault]:
+    """Pairs that became one address when the rules of addresses changed."""
+    by_number = {channel.id: channel for channel in one.channels}
+    for number, owner in one.shared.items():
+        if owner is None:
+            continue
+        mine, theirs = by_number[number], owner.channel
+        what = (
+            f"{named(number)} ({mine.channel_type} {mine.channel_id}) is the same address as "
+            f"{named(theirs)} ({theirs.channel_id}) of contact {owner.contact_uuid}, which is "
+            "older and owns it; decide whose it is, and DELETE the other"
+        )
+        yield Kind.SHARED_ADDRESS, what, None
+
+
+def _of_channel(channel: ContactChannel, shared: Container[int]) -> Iterator[Fault]:
+    right, name = mended(channel, shared), named(channel)
+    if right.identity != channel.identity:
         what = f"what {name} is stored and found by does not follow its address"
         yield Kind.IDENTITY, what, "derive it from the address again"
     if right.scope != channel.scope:
@@ -127,12 +152,17 @@ def _of_events(one: Dossier, contact: Contact) -> Iterator[Fault]:
             yield Kind.REPLAY, what, repair
 
 
+def _comparable(channel: ContactChannel | None) -> ContactChannel | None:
+    """A channel without its identity, which changes with the rules and without an event."""
+    return channel and replace(channel, identity="")
+
+
 def _differing(contact: Contact, known: Contact) -> Iterator[str]:
     """The channels and the fields that are not as the events tell."""
     there = {channel.id: channel for channel in contact.channels}
     told = {channel.id: channel for channel in known.channels}
     for number in sorted(there.keys() | told.keys()):
-        if there.get(number) != told.get(number):
+        if _comparable(there.get(number)) != _comparable(told.get(number)):
             yield named(number)
     fields = event.fields(known)
     yield from (

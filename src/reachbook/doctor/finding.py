@@ -18,6 +18,7 @@ class Kind(StrEnum):
     NO_TEAM = "no_team"
     ADDRESS = "address"
     IDENTITY = "identity"
+    SHARED_ADDRESS = "shared_address"
     SCOPE = "scope"
     REVISION = "revision"
     MISSING_EVENT = "missing_event"

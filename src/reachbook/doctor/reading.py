@@ -16,12 +16,14 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from reachbook import history
+from reachbook.address import is_stand_in
 from reachbook.contact import Contact
 from reachbook.history import Past, Replay
 from reachbook.reach import ContactChannel
 from reachbook.storage import Store
 from reachbook.storage.directory import PAGE_BYTES
 from reachbook.storage.engine import Row
+from reachbook.storage.identities import recomputed
 from reachbook.storage.rows import channel_of
 
 PAGE = 500
@@ -81,11 +83,19 @@ class Rival(Struct, frozen=True):
     other_contact: int
 
 
+class Owner(Struct, frozen=True):
+    """The contact and the channel that have the identity of an address."""
+
+    contact_uuid: str
+    channel: ContactChannel
+
+
 class Dossier(Struct):
     """All that is kept under one contact's number; `contact` is None when no contact has it.
 
-    `bad_columns` do not hold the JSON they should, and are empty in `contact`. `known` is the
-    contact as its events tell it.
+    `shared` holds the channels that have a stand-in for their identity, and the owner of the
+    identity itself, None if there is none any more. `bad_columns` do not hold the JSON they should,
+    and are empty in `contact`. `known` is the contact as its events tell it.
     """
 
     team_id: int
@@ -94,6 +104,7 @@ class Dossier(Struct):
     bad_columns: list[str] = field(default_factory=list)
     channels: list[ContactChannel] = field(default_factory=list)
     rivals: list[Rival] = field(default_factory=list)
+    shared: dict[int, Owner | None] = field(default_factory=dict)
     told: Ledger = field(default_factory=Ledger)
     known: Contact | None = None
 
@@ -144,6 +155,10 @@ async def _between(
 
     async for number, *channel in _paged(store, "doctor_channels", team_id, (low, LAST), high):
         of(number).channels.append(channel_of(channel))
+    for one in found.values():
+        for channel in one.channels:
+            if is_stand_in(channel.identity):
+                one.shared[channel.id] = await _owner(store, team_id, channel)
     rivals = await store.engine.read("doctor_rivals", team_id, low, high, PAGE)
     for number, *rival in rivals:
         of(number).rivals.append(Rival(*rival))
@@ -152,6 +167,14 @@ async def _between(
     for one in found.values():
         _finish(one)
     return found
+
+
+async def _owner(store: Store, team_id: int, channel: ContactChannel) -> Owner | None:
+    """The owner of the address of a channel that has only a stand-in for its identity."""
+    identity = recomputed(channel.channel_type, channel.channel_id)
+    address = (channel.channel_type, channel.scope, identity or "")
+    rows = await store.engine.read("owner", team_id, *address)
+    return Owner(rows[0][0], channel_of(rows[0][1:])) if rows else None
 
 
 async def _paged(

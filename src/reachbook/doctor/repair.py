@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from reachbook import event
 from reachbook.contact import Contact
-from reachbook.doctor.contact import judge, mended
+from reachbook.doctor.contact import judge, mended, owned_elsewhere
 from reachbook.doctor.finding import Finding
 from reachbook.doctor.reading import Dossier, settled
 from reachbook.event import Change
@@ -65,7 +65,8 @@ def mending(one: Dossier, contact: Contact, now: int) -> Change:
     told = {channel.id for channel in known.channels}
     stands = {channel.id: channel for channel in one.channels}
     at = max(moment(contact, now), contact.created, known.updated + 1)
-    right = [mended(channel) for channel in one.channels] if contact.deleted is None else []
+    shared = owned_elsewhere(one)
+    right = [mended(channel, shared) for channel in one.channels if contact.deleted is None]
     after = replace(
         contact,
         rev=contact.rev + 1,

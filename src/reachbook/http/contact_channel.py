@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Literal
 
+from reachbook import address as addresses
 from reachbook.contact_channel import OnConflict
-from reachbook.errors import Reason
+from reachbook.errors import Reason, Refusal
 from reachbook.http.examples import ADD_EMAIL, ADD_PHONE, ALICE, NEW_EMAIL, PHONE, in_both
 from reachbook.http.message import Answer, Request
 from reachbook.http.resource import Gives, Header, Parameter, Takes, reads, writes
@@ -156,5 +157,12 @@ def _named_in_path(request: Request) -> Named:
 
 
 def _named(request: Request, channel_type: str) -> Named:
-    with explaining_plus(request.scope["query_string"]):
-        return named(channel_type, request.options, request.caller.default_region)
+    try:
+        with explaining_plus(request.scope["query_string"]):
+            return named(channel_type, request.options, request.caller.default_region)
+    except Refusal as no:
+        text = request.options.channel_id
+        if text is None:
+            raise
+        # An older release, which read addresses differently, may have stored exactly this text.
+        return Named(addresses.channel_type(channel_type), text=text, refusal=no)

@@ -177,6 +177,7 @@ class Resource(Methods[Handler]):
         representation = Representation.STRING_IDS
         try:
             async with asyncio.timeout(STORE_SECONDS) as deadline:
+                await desk.service.require_identities()
                 caller = await desk.access.caller(header(scope, b"authorization"))
                 scope["credential"] = caller.credential_id
                 representation = caller.representation

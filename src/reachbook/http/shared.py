@@ -34,7 +34,7 @@ OF_EVERY_CALLER = (
     *(one for one in Reason if one.kind is Kind.UNAUTHORIZED),
     *(Reason.BAD_VALUE, Reason.MALFORMED_JSON, Reason.UNSUPPORTED_ENCODING),
     Reason.BODY_TOO_LARGE,
-    *(Reason.TOO_MANY_REQUESTS, Reason.STORE_UNAVAILABLE),
+    *(Reason.TOO_MANY_REQUESTS, Reason.STORE_UNAVAILABLE, Reason.STORE_UNFIT),
 )
 OF_WRITES = (Reason.READ_ONLY, Reason.CONTENDED)
 OF_KEYS = (Reason.IN_PROGRESS, Reason.KEY_REUSED)

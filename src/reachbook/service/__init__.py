@@ -18,6 +18,7 @@ from reachbook.storage.directory import Sought
 
 __all__ = ["AlreadyAnswered", "Asking", "Kept", "Resolved", "Service", "Sought", "TeamKeys", "made"]
 
+RETRY_AFTER = 1
 DAY = 24 * 60 * 60 * moment.SECOND
 
 
@@ -35,8 +36,19 @@ class Service:
         self.history = History(changing, directory)
 
     async def ready(self) -> None:
-        """Refuse when the store does not answer, or its schema is older than this program's."""
+        """Refuse when the store does not answer, or is older than this program."""
         await self._store.require_schema(may_be_newer=True)
+        await self._store.require_identities(anew=True)
+
+    async def require_identities(self) -> None:
+        """Refuse while the identities of addresses are those of older rules."""
+        if self._store.has_current_identities:
+            return
+        try:
+            await self._store.require_identities()
+        except Refusal as no:
+            no.retry_after = no.retry_after or RETRY_AFTER
+            raise
 
     async def answers(self) -> None:
         """Refuse when the store does not answer."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from reachbook import contact_channel
 from reachbook.contact_channel import Patch, Wanted
-from reachbook.reach import ContactChannel, Named, Reach, by_number, found, pick
+from reachbook.reach import ContactChannel, Named, Reach, by_number, found, found_by, pick
 from reachbook.service.changing import Asking, Changing
 
 
@@ -20,7 +20,7 @@ class Channels:
 
     async def get(self, asking: Asking, uuid: str, named: Named) -> tuple[Reach, ContactChannel]:
         """The primary channel of a type, or the one that is named."""
-        reach = await self.all(asking, uuid)
+        reach = found_by(await self.changing.store.read(Reach, asking.team_id, uuid), named)
         return reach, pick(reach, named)
 
     async def exactly(self, asking: Asking, uuid: str, number: int) -> tuple[Reach, ContactChannel]:

@@ -10,10 +10,13 @@ from reachbook.storage.engine import Engine, unfit
 from reachbook.storage.store import Store
 
 
-async def open_store(url: str, measures: Measures | None = None) -> Store:
+async def open_store(
+    url: str, measures: Measures | None = None, *, migrating: bool = False
+) -> Store:
     """The store at `postgresql://...` or `sqlite:///PATH`, or a refusal with a sentence.
 
     SQLite files are made and migrated on the way; a PostgreSQL schema is left as it is found.
+    With `migrating` a session of PostgreSQL does not keep a migration from starting.
     The drivers are imported only when they are needed: a command line should start at once.
     """
     measures = measures or Measures()
@@ -21,8 +24,10 @@ async def open_store(url: str, measures: Measures | None = None) -> Store:
     engine: Engine
     if scheme in ("postgresql", "postgres"):
         from reachbook.storage.postgres import Postgres
+        from reachbook.storage.postgres_pool import APPLICATION, MIGRATING_APPLICATION
 
-        engine = await Postgres.open(url, measures)
+        application = MIGRATING_APPLICATION if migrating else APPLICATION
+        engine = await Postgres.open(url, measures, application)
     elif scheme == "sqlite":
         from reachbook.storage.sqlite import Sqlite
 
@@ -33,6 +38,13 @@ async def open_store(url: str, measures: Measures | None = None) -> Store:
             "for example sqlite:////var/lib/reachbook/reachbook.db."
         )
     return Store(engine, measures)
+
+
+def is_behind(url: str) -> bool:
+    """Whether a SQLite store is there and was made by an older release. The file is not changed."""
+    from reachbook.storage.sqlite import is_behind as is_file_behind
+
+    return is_file_behind(sqlite_path(url))
 
 
 def is_sqlite(url: str) -> bool:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from reachbook.errors import Reason, Refusal
 from reachbook.storage.commit import Commit, IdempotencyRecord
+from reachbook.storage.identities import Script
 
+Result = TypeVar("Result")
 Row = Sequence[Any]
 Read = tuple[str, str]  # the name of a statement, and the UUID of the contact it is asked for
 SUPPRESSIONS = "suppressions"  # the one such statement that takes a JSON array of digests instead
@@ -88,6 +90,15 @@ class Engine(Protocol):
         """Give the team's feed its next numbers, at most `EVENTS_NUMBERED_AT_ONCE` of them.
 
         One caller numbers a team's events at a time.
+        """
+
+    async def run(self, script: Callable[[], Script[Result]]) -> Result:
+        """Run the statements of a script in one transaction; returns the result of the script."""
+
+    async def other_sessions(self) -> int:
+        """The number of other sessions of the program that use the database.
+
+        It is 0 for SQLite: there the caller must hold the lock of the server.
         """
 
     async def migrate(self) -> tuple[int, int]:

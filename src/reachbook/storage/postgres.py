@@ -7,7 +7,7 @@ import random
 import time
 from collections import defaultdict, deque
 from collections.abc import Awaitable, Callable, Sequence
-from typing import TYPE_CHECKING, TypeVar, cast
+from typing import TYPE_CHECKING, cast
 
 import asyncpg
 import msgspec
@@ -27,13 +27,15 @@ from reachbook.storage.engine import (
     ErasedError,
     MovedError,
     Read,
+    Result,
     Row,
     SuppressionEnd,
     contended,
     in_progress,
     unfit,
 )
-from reachbook.storage.postgres_pool import Pool, transaction
+from reachbook.storage.identities import Script
+from reachbook.storage.postgres_pool import APPLICATION, Pool, transaction
 
 if TYPE_CHECKING:
     from reachbook.storage.postgres_pool import Connection
@@ -47,8 +49,6 @@ _CONTENTION = (asyncpg.SerializationError, asyncpg.DeadlockDetectedError)
 
 _OWNED = 0  # the statement `commit` returns it if another contact owns a wanted address
 _OWNER = 5  # the column of `owners` that holds the id of the contact
-
-Result = TypeVar("Result")
 
 
 class Postgres:
@@ -65,9 +65,9 @@ class Postgres:
         self._number_block: defaultdict[str, int] = defaultdict(lambda: 1)
 
     @classmethod
-    async def open(cls, url: str, measures: Measures) -> Postgres:
+    async def open(cls, url: str, measures: Measures, application: str = APPLICATION) -> Postgres:
         """Connect, or refuse with a sentence that does not hold the password."""
-        engine = cls(await Pool.open(url, measures), measures)
+        engine = cls(await Pool.open(url, measures, application), measures)
         try:
             await engine._require_utf8()
         except BaseException:
@@ -169,6 +169,24 @@ class Postgres:
                 await connection.fetch(self._sql["number_events"], team_id, EVENTS_NUMBERED_AT_ONCE)
 
         await self._contended(once)
+
+    async def run(self, script: Callable[[], Script[Result]]) -> Result:
+        async def once(connection: Connection) -> Result:
+            steps = script()
+            rows = None
+            async with transaction(connection):
+                while True:
+                    try:
+                        statement, values = steps.send(rows) if rows is not None else next(steps)
+                    except StopIteration as done:
+                        return cast("Result", done.value)
+                    rows = await connection.fetch(self._sql[statement], *values)
+
+        return await self._contended(once)
+
+    async def other_sessions(self) -> int:
+        rows = await self.read("other_sessions", APPLICATION)
+        return int(rows[0][0])
 
     async def migrate(self) -> tuple[int, int]:
         return await self._contended(postgres_schema.migrate)

@@ -30,10 +30,13 @@ STATEMENT_SECONDS = 10.0
 PING_SECONDS = 0.5
 CLOSE_SECONDS = 1.0
 
+APPLICATION = "reachbook"
+MIGRATING_APPLICATION = "reachbook-migrate"
+"""The names of sessions in pg_stat_activity: a migration of identities runs without the first."""
+
 # What a connection is asked to keep to. Its other end may be a dead router: then PostgreSQL itself
 # has to end the transaction that holds a contact, and no statement may outwait its caller by much.
 _SESSION = {
-    "application_name": "reachbook",
     "jit": "off",
     "lock_timeout": "1200ms",
     "idle_in_transaction_session_timeout": "2s",
@@ -97,7 +100,7 @@ class Pool:
         self._answered: set[int] = set()
 
     @classmethod
-    async def open(cls, url: str, measures: Measures) -> Pool:
+    async def open(cls, url: str, measures: Measures, application: str = APPLICATION) -> Pool:
         """Connect, or refuse with a sentence that does not hold the password."""
         try:
             pool = await asyncpg.create_pool(
@@ -109,7 +112,7 @@ class Pool:
                 # Nothing outlives a transaction on our connections, so there is nothing to reset,
                 # and a quarter of the time is saved.
                 reset=_nothing,
-                server_settings=_SESSION,
+                server_settings={**_SESSION, "application_name": application},
             )
         except ValueError:
             raise unfit(

@@ -7,7 +7,7 @@ Writes queue for one thread (`sqlite_writer`) and are durable when they are answ
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import cast
 
@@ -15,6 +15,7 @@ import apsw
 import msgspec
 
 from reachbook import background
+from reachbook.address import IDENTITY_VERSION
 from reachbook.contact import Contact
 from reachbook.errors import Refusal
 from reachbook.event import Change, Kind
@@ -30,12 +31,14 @@ from reachbook.storage.engine import (
     ErasedError,
     MovedError,
     Read,
+    Result,
     Row,
     SuppressionEnd,
     unavailable,
     unfit,
     unstorable,
 )
+from reachbook.storage.identities import Script
 from reachbook.storage.rows import suppression_of
 from reachbook.storage.sqlite_writer import (
     CLOSE_SECONDS,
@@ -74,6 +77,9 @@ _VERSION_TABLE = """
 CREATE TABLE IF NOT EXISTS schema_version (
     version INTEGER NOT NULL PRIMARY KEY, name TEXT NOT NULL, applied TEXT NOT NULL
 ) STRICT"""
+
+
+_IDENTITY_VERSION = "SELECT value FROM store_info WHERE name = 'identity_version'"
 
 
 class Sqlite:
@@ -220,6 +226,22 @@ class Sqlite:
                 connection, self._sql["number_events"], team_id, EVENTS_NUMBERED_AT_ONCE
             )
         )
+
+    async def run(self, script: Callable[[], Script[Result]]) -> Result:
+        def job(connection: apsw.Connection) -> Result:
+            steps = script()
+            rows = None
+            while True:
+                try:
+                    statement, values = steps.send(rows) if rows is not None else next(steps)
+                except StopIteration as done:
+                    return cast("Result", done.value)
+                rows = _rows(connection, self._sql[statement], *values)
+
+        return await self._writer.run(job)
+
+    async def other_sessions(self) -> int:
+        return 0
 
     async def migrate(self) -> tuple[int, int]:
         found = await self.schema_version()
@@ -371,6 +393,25 @@ class Sqlite:
                 "INSERT INTO schema_version VALUES (?1, ?2, datetime('now'))",
                 (step.version, step.name),
             )
+
+
+def is_behind(path: Path) -> bool:
+    """Whether an older release made the database at a path; False if there is none."""
+    if not path.is_file():
+        return False
+    try:
+        connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)
+        try:
+            connection.set_busy_timeout(READER_WAITS_MS)
+            version = _version(connection)
+            if version < migrations.STORE_INFO:
+                return version > 0
+            found = connection.execute(_IDENTITY_VERSION).get
+        finally:
+            connection.close()
+    except apsw.Error:
+        return False  # opening it as a store says what is wrong
+    return version < migrations.newest("sqlite") or int(found) < IDENTITY_VERSION
 
 
 def _make_private(path: Path) -> None:

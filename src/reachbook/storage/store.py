@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Literal
 
 import msgspec
 from msgspec import Struct
 
+from reachbook.address import IDENTITY_VERSION
 from reachbook.contact import Contact
 from reachbook.credential import Credential, TeamId
+from reachbook.errors import Reason, Refusal
 from reachbook.incarnation import Incarnation, new_token
 from reachbook.measures import Measures
 from reachbook.reach import Page, Reach
 from reachbook.storage import commit as commits
-from reachbook.storage import migrations
+from reachbook.storage import identities, migrations
 from reachbook.storage.commit import (
     STALE,
     Commit,
@@ -37,6 +41,7 @@ from reachbook.storage.engine import (
     contended,
     unfit,
 )
+from reachbook.storage.identities import Progress
 from reachbook.storage.rows import (
     NO_CREDENTIAL,
     PAGES,
@@ -50,6 +55,9 @@ from reachbook.suppression import Known, Location, location_of
 
 REDOS = 5
 MOST_FORGOTTEN = 500
+RETRY_SECONDS = 0.1
+TURN_SECONDS = 60
+"""How long one migration of identities waits for another one to finish a batch."""
 
 
 CredentialKind = Literal["api_secret", "api_key"]
@@ -70,6 +78,7 @@ class Store:
     def __init__(self, engine: Engine, measures: Measures) -> None:
         self.engine = engine
         self._measures = measures
+        self.has_current_identities = False
 
     # ── contacts ─────────────────────────────────────────────────────────────────────────────
 
@@ -339,8 +348,66 @@ class Store:
     # ── the schema ───────────────────────────────────────────────────────────────────────────
 
     async def migrate(self) -> tuple[int, int]:
-        """Bring the schema up to date; the versions before and after."""
+        """Bring the schema up to date; the versions before and after.
+
+        Refuses, and changes nothing, if identities have to be computed again and other sessions of
+        the program use the database: an older release would write identities by its own rules.
+        """
+        found = await self.engine.schema_version()
+        if found and await self._is_identity_old(found):
+            sessions = await self.engine.other_sessions()
+            if sessions:
+                raise unfit(
+                    f"{sessions} other sessions of Reachbook use the database. This migration "
+                    "changes the rules by which addresses are compared: stop every process of "
+                    "Reachbook, then run: reachbook migrate"
+                )
         return await self.engine.migrate()
+
+    async def migrate_identities(self) -> Progress | None:
+        """Compute the identities of all channels by the current rules, if older ones made them.
+
+        Call it after `migrate`. It can be killed and called again; several callers take turns.
+        Returns what there is to report, or None if there was nothing to do.
+        """
+        deadline = time.monotonic() + TURN_SECONDS
+        while True:
+            try:
+                progress = await self.engine.run(identities.next_batch)
+            except Refusal as no:
+                if no.reason is not Reason.CONTENDED or time.monotonic() > deadline:
+                    raise
+                await asyncio.sleep(RETRY_SECONDS)
+                continue
+            if progress is None or progress.is_complete:
+                return progress
+            deadline = time.monotonic() + TURN_SECONDS
+
+    async def require_identities(self, *, anew: bool = False) -> None:
+        """Refuse a store whose identities were made by other rules than those of this release.
+
+        The store is asked until it is fit, and after that only with `anew`.
+        """
+        if self.has_current_identities and not anew:
+            return
+        version = int((await self._facts())["identity_version"])
+        if version > IDENTITY_VERSION:
+            raise unfit(
+                f"The addresses in the database follow version {version} of the rules, and this "
+                f"release knows version {IDENTITY_VERSION}. Run the release that migrated them or "
+                "a newer one."
+            )
+        if version < IDENTITY_VERSION:
+            raise unfit(
+                f"The addresses in the database follow version {version} of the rules and this "
+                f"release needs version {IDENTITY_VERSION}; run: reachbook migrate"
+            )
+        self.has_current_identities = True
+
+    async def _is_identity_old(self, schema_version: int) -> bool:
+        if schema_version < migrations.STORE_INFO:
+            return bool(await self.engine.read("any_channel"))
+        return int((await self._facts())["identity_version"]) < IDENTITY_VERSION
 
     async def require_schema(self, *, may_be_newer: bool = False) -> None:
         """Refuse a database that is not at the version this program knows.

@@ -12,6 +12,9 @@ from msgspec import Struct
 from reachbook.errors import Refusal
 from reachbook.storage.engine import unfit
 
+STORE_INFO = 6
+"""The version of the schema that brought the table store_info."""
+
 
 class Step(Struct, frozen=True):
     """One migration: the version it leads to, its name, and its statements."""
