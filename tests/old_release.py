@@ -76,6 +76,10 @@ async def plant(database: str, channels: Sequence[Planted], region: str | None =
             for each in channels
         ],
     )
+    await _plant_events(database, contacts, channels)
+
+
+async def _plant_events(database: str, contacts: list[int], channels: Sequence[Planted]) -> None:
     await _insert(
         database,
         "event (team_id, id, contact_id, contact_rev, kind, actor, request_id, at)",

@@ -60,7 +60,7 @@ def test_json_stays_the_same_document(unsafe: str) -> None:
 
 
 def test_nothing_is_printed_past_it() -> None:
-    """One module prints; the others say what."""
+    """One module prints for people; the others give it the text."""
     printing = re.compile(r"click\.(?:echo|secho|prompt)|\bprint\(|sys\.std(?:out|err)\.write")
 
     found = {file.name for file in CLI.glob("*.py") if printing.search(file.read_text())}
@@ -99,12 +99,11 @@ def _spoil(path: Path) -> None:
         "UPDATE contact_channel SET channel_id = channel_id || ?1, channel_handle = ?1, label = ?1",
         (HOSTILE,),
     )
+    connection.execute("UPDATE event SET actor = ?1, request_id = ?1", (HOSTILE,))
     quoted = json.dumps(HOSTILE)[1:-1]
     for column in ("before", "after"):
-        connection.execute(
-            f"UPDATE event SET {column} = replace({column}, 'Alice', ?), actor = ?, request_id = ?",
-            (quoted, HOSTILE, HOSTILE),
-        )
+        replaced = f"UPDATE event_body SET {column} = replace({column}, 'Alice', ?)"
+        connection.execute(replaced, (quoted,))
     connection.close()
 
 

@@ -104,7 +104,8 @@ async def test_a_server_that_ends_a_connection_is_asked_on_another(
     await given_up(pool, 0.1)
     other = await Pool.open(shared_postgres, Measures())
     async with other.connection() as connection:
-        await connection.fetch("SELECT pg_terminate_backend(unnest($1::int[]))", list(ids))
+        # With a time limit it returns when they have ended.
+        await connection.fetch("SELECT pg_terminate_backend(unnest($1::int[]), 5000)", list(ids))
     await other.close()
 
     await asyncio.wait_for(asyncio.gather(*(_use(pool) for _ in range(2 * POOL_SIZE))), 5)

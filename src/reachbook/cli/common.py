@@ -158,6 +158,11 @@ def print_json(value: object) -> None:
     click.echo(json_text(value))
 
 
+def print_part(text: str) -> None:
+    """Print a part of a JSON document, made of `json_text`, on standard output."""
+    click.echo(text, nl=False)
+
+
 def json_text(value: object) -> str:
     """Return a value as indented JSON, with the same escapes in its strings as in other output."""
     document = msgspec.json.format(msgspec.json.encode(value), indent=2)

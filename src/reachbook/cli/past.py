@@ -78,15 +78,15 @@ def export(uuid: str, team_id: int | None, as_json: bool, **flags: object) -> No
 
     async def write(service: Service, team: Team) -> None:
         exported = await service.history.export(common.asking(team).team_id, contact_uuid(uuid))
-        click.echo(common.json_text(happened.export(exported.contact)).removesuffix(END), nl=False)
+        common.print_part(common.json_text(happened.export(exported.contact)).removesuffix(END))
         between = "\n    "
         async with aclosing(exported.pages) as pages:
             async for page in pages:
                 for event in page:
                     text = common.json_text(happened.event(team.team_id, event, exported.labels))
-                    click.echo(between + text.replace("\n", "\n    "), nl=False)
+                    common.print_part(between + text.replace("\n", "\n    "))
                     between = ",\n    "
-        click.echo(f"\n  {END}")
+        common.print_part(f"\n  {END}\n")
 
     common.with_team(common.read_settings(**flags), team_id, write)
 
