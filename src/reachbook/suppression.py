@@ -15,13 +15,13 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from reachbook import moment
+from reachbook.address import IDENTITY_VERSION
 from reachbook.address_phone import PHONE_FAMILY
 from reachbook.contact import Contact
 from reachbook.event import Change, Kind
 from reachbook.reach import Consent, ContactChannel, HeldReason, Reach
 
 SOURCE = "suppression"
-IDENTITY_VERSION = 1
 DAY = 24 * 60 * 60 * moment.SECOND
 
 Location = tuple[str, str, str]
