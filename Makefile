@@ -26,7 +26,7 @@ serve: $(VENV)/run ## Serve on http://127.0.0.1:8080 from a store in ./.reachboo
 	@$(BIN)/reachbook serve
 
 test: $(VENV)/tools ## Run the test suite, on SQLite and on PostgreSQL
-	$(BIN)/pytest $(ARGS)
+	$(BIN)/pytest --numprocesses logical --maxprocesses 4 --dist loadfile $(ARGS)
 
 torture: $(VENV)/tools ## Run the drills at length: faults, kills, power losses, slow clients
 	REACHBOOK_TORTURE=1 $(BIN)/pytest tests/drills tests/directory $(ARGS)

@@ -16,6 +16,8 @@ from drills.scale import scaled
 from drills.servers import api_key, serving, until
 from drills.truth import truth
 from reachbook.doctor import Finding, examine
+from reachbook.master_key import known_keys
+from reachbook.settings import Settings
 from reachbook.storage import open_store
 
 pytestmark = pytest.mark.anyio
@@ -34,10 +36,11 @@ async def test_it_works_on_postgresql(tmp_path: Path, cluster: Cluster, note: No
     await killed_again_and_again(tmp_path, database, ["--workers", "2"], note)
 
 
-async def doctored(database: str) -> list[Finding]:
+async def doctored(directory: Path, database: str) -> list[Finding]:
+    keys = known_keys(Settings(data_dir=str(directory)))
     store = await open_store(database)
     try:
-        return [one async for one in examine(store, ())]
+        return [one async for one in examine(store, keys)]
     finally:
         await store.close()
 
@@ -59,5 +62,5 @@ async def killed_again_and_again(
                 await server.kill()
             assert load.wrong == []
         assert (await truth(database)).faults(ledger) == []
-        assert await doctored(database) == []
+        assert await doctored(directory, database) == []
     note(f"{kills} kills, {ledger.acknowledged} writes acknowledged, none lost")

@@ -153,7 +153,8 @@ async def test_nobody_owns_an_ambiguous_number_and_nobody_gets_it(book: Book) ->
     looked_up = await book.ask("POST", "/x/resolve", body, by=us)
     created = await book.ask("POST", "/x/resolve", {**body, "create": {}}, by=us)
 
-    assert looked_up.json() == {"contact": None, "channel": None, "created": False}
+    assert looked_up.json()["contact"] is None
+    assert looked_up.json()["created"] is False
     assert refusal(created) == (400, "bad_data", "ambiguous")
 
 

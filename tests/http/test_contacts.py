@@ -40,9 +40,9 @@ async def test_it_works(book: Book) -> None:
     before = await put(book, uuid, {"first": "Alice", "tags": [{"tag_id": 1}], "avatar": "a"})
     book.clock.forward(1)
 
-    after = await put(book, uuid, {"last": "Liddell", "assignee_id": 7, "is_opted_out": True})
+    after = await put(book, uuid, {"last": "Liddell", "assignee_id": 7})
 
-    changed = {"last": "Liddell", "assigned_user_id": 7, "is_opted_out": True}
+    changed = {"last": "Liddell", "assigned_user_id": 7}
     moved = {"rev": before["rev"] + 1, "updated": after["updated"]}
     assert after == {**before, **changed, **moved}
     assert after["updated"] > before["updated"]

@@ -9,6 +9,7 @@ import pytest
 
 from asks import refusal
 from cast import Book
+from reachbook.address import IDENTITY_VERSION
 from suppressed import PHONE, channel, ok, opted_out, patch
 from tables import beside
 
@@ -375,7 +376,7 @@ async def test_nothing_readable_is_stored(book: Book) -> None:
     [[_, digest, reason, version, at]] = rows
     assert len(digest) == 64
     assert PHONE not in digest
-    assert (reason, version, at % 86_400_000_000) == ("opted_out", 1, 0)
+    assert (reason, version, at % 86_400_000_000) == ("opted_out", IDENTITY_VERSION, 0)
 
 
 # ── addresses that nobody owns ───────────────────────────────────────────────────────────────

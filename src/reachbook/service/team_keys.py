@@ -8,6 +8,8 @@ from reachbook import credential as credentials
 from reachbook.storage import Store
 from reachbook.storage.engine import unfit
 
+MOST_KEYS = 10_000
+
 Keys = tuple[bytes, ...]
 Reread = Callable[[], Awaitable[Keys]]
 
@@ -16,8 +18,8 @@ class TeamKeys:
     """Opens the keys of teams, and makes a key for a team that has none.
 
     `keys` are the master keys, the current one first. `reread` returns them again, or none; it is
-    called before a key is made and when a key does not open. An opened key is kept: it does not
-    change.
+    called before a key is made and when a key does not open. At most `MOST_KEYS` opened keys are
+    kept; they do not change.
     """
 
     def __init__(self, store: Store, keys: Keys, reread: Reread | None = None) -> None:
@@ -34,6 +36,8 @@ class TeamKeys:
         opened = self._opened.get(team_id)
         if opened is None:
             opened = await self._open(team_id)
+            if len(self._opened) >= MOST_KEYS:
+                del self._opened[next(iter(self._opened))]
             self._opened[team_id] = opened
         return opened
 
