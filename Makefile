@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-# The interpreter that builds the virtual environment; by default the first fit one on the path.
+# The interpreter that builds the virtual environment; by default the first suitable one on the path.
 PYTHON ?=
 VENV ?= .venv
 BIN := $(VENV)/bin
