@@ -14,7 +14,7 @@ The walk of one request, POST /v2/contact/{contactID}/channel:
 
 The words, pure, without I/O and without a clock:
   errors.py                   the ways we say no; no HTTP here
-  escaping.py                 replaces the characters that a terminal obeys
+  escaping.py                 replaces the characters that a terminal interprets
   moment.py                   microseconds since the epoch, and how they are written
   address.py                  what was typed → the canonical address and its identity
   address_text.py             white space, invisible characters, digits of other scripts

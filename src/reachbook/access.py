@@ -48,8 +48,8 @@ class Known(Struct, frozen=True):
 class Access:
     """Verifies tokens against the credentials in the store.
 
-    `keys` are the master keys, the current one first. `reread` returns them again when they have
-    changed, else nothing; it is called each time an API secret is read from the store.
+    `keys` are the master keys, the current one first. `reread` returns them again if they have
+    changed, else an empty tuple; it is called each time an API secret is read from the store.
     """
 
     def __init__(
@@ -89,7 +89,7 @@ class Access:
             if _is_live(known):
                 self._measures.token_known.inc()
                 return known
-            # The token of a revoked secret is checked anew, at the price of any other bad token.
+            # Check the token of a revoked secret again: it must cost as much as any bad token.
             self._verified.pop(token, None)
         self._measures.token_new.inc()
         claimed = credentials.read_jwt(token)
@@ -118,8 +118,8 @@ class Access:
     async def _judged(self, name: Name, verify: Callable[[Known], Value]) -> tuple[Known, Value]:
         """A credential, and what `verify` makes of it.
 
-        One that fails is read once and verified twice before it is refused. So a wrong id and a
-        wrong signature cost the same, whichever of them was seen before.
+        A credential that fails is read once and verified twice before it is refused. So a wrong id
+        and a wrong signature cost the same, whichever of them was seen before.
         """
         remembered = self._known.get(name)
         known = await self._look_up(*name)
@@ -149,7 +149,7 @@ class Access:
         return known
 
     def _signing_key(self, kind: CredentialKind, found: Credential | None) -> bytes | None:
-        """The signing key of a live secret that a master key opens, else None.
+        """Returns the signing key of a live secret that a master key opens, else None.
 
         The work is the same for an id that is unknown, revoked or sealed under another master key:
         its time must not tell an id that exists from one that does not.

@@ -31,7 +31,7 @@ RESERVED_TYPE = "id"
 
 MAX_CHARACTERS = 255
 
-_STAND_IN = "\x1a"  # SUBSTITUTE: what it stands for is somewhere else
+_STAND_IN = "\x1a"  # SUBSTITUTE, which no address may contain
 
 _CHANNEL_TYPE = re.compile(r"[a-z][a-z0-9_-]{0,31}")
 
@@ -69,8 +69,8 @@ def parse(kind: ChannelType, text: str, region: str | None = None) -> Address:
     `region` is the team's default region (ISO 3166-1 alpha-2). With it, a phone number that is
     typed without + or 00 is read as a national number, too. Without it nothing is guessed.
 
-    Raises a refusal that shows an example if the text is no address of the type. A text that can
-    be read in two ways is returned as ambiguous; call `certain` before adding it.
+    Raises a refusal that shows an example if the text is not an address of the type. A text that
+    can be read in two ways is returned as ambiguous; call `certain` before adding it.
     """
     if kind in PHONE_FAMILY:
         phone = address_phone.read(kind, text, region)
@@ -86,7 +86,7 @@ def parse(kind: ChannelType, text: str, region: str | None = None) -> Address:
 def looks_like_phone(text: str) -> bool:
     """Returns whether a text without a type is a number in a form that only phones have.
 
-    Such are `tel:+1...`, `https://wa.me/1...` and `1...@s.whatsapp.net`.
+    Examples are `tel:+1...`, `https://wa.me/1...` and `1...@s.whatsapp.net`.
     """
     return address_phone.has_affixes(text)
 
@@ -94,8 +94,8 @@ def looks_like_phone(text: str) -> bool:
 def readings(address: Address) -> tuple[Address, ...]:
     """Returns the addresses that a look-up tries: both readings, the international one first.
 
-    The international reading comes first because it is the form in which numbers are returned, so
-    what a client sends back finds the channel that it came from.
+    The international reading comes first because numbers are returned in this form: a value that a
+    client sends back must find the channel that it came from.
     """
     if not address.other_reading:
         return (address,)
@@ -166,7 +166,7 @@ def storable(field: str, text: str) -> str:
 
 
 def _id_of_integration(kind: ChannelType, text: str) -> Address:
-    """Returns an id that an integration gives. It is kept as given, white space around it apart."""
+    """Returns an id that an integration gives, unchanged except for outer white space."""
     forbidden = unstorable(text)
     if text in ("", "@"):
         problem = "is blank"

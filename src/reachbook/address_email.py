@@ -1,4 +1,4 @@
-"""Email addresses: what is accepted, how one is stored, and which spellings are one identity."""
+"""Email addresses: the accepted syntax, the stored form, and the identity."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ MAX_LOCAL_OCTETS = 64
 MAILTO = "mailto:"
 
 _DOTS = re.compile(r"\.\.+")
-_FULL_STOPS = re.compile("[\u3002\uff0e\uff61]")  # what IDNA reads as the dot between labels
+_FULL_STOPS = re.compile("[\u3002\uff0e\uff61]")  # IDNA accepts these as the dot between labels
 _AT_SIGNS = "\uff20\ufe6b"  # full-width and small form
 
 # Until 2009 these carriers gave their customers addresses with consecutive dots, or with a dot
@@ -43,7 +43,7 @@ _CARRIERS_WITH_DOTS = re.compile(
 def read(text: str) -> tuple[str, str]:
     """Returns an email address as it is stored, and its identity.
 
-    Raises `bad_email` if the text is not one.
+    Raises `bad_email` if the text is not an email address.
     """
     if len(text) > MAX_RAW_CHARACTERS:
         raise refused(f"it is longer than {MAX_OCTETS} octets")
@@ -66,7 +66,7 @@ def read(text: str) -> tuple[str, str]:
 def identity(written: str) -> str:
     """Returns the identity of an address that was stored.
 
-    It is lower-cased and not casefolded: casefolding makes one of ß and ss, which are two names.
+    It is lower-cased and not casefolded: casefolding makes ß and ss equal, which are two names.
     """
     return unicodedata.normalize("NFC", written.lower())
 
@@ -75,13 +75,13 @@ def refused(why: str) -> Refusal:
     """Returns the refusal of a text that is not an email address."""
     return Refusal(
         Reason.BAD_EMAIL,
-        f"This channel_id is not an email address: {why}. One looks like alice@example.com.",
+        f"This channel_id is not an email address: {why}. Send one like alice@example.com.",
         fields={"channel_id": "not an email address"},
     )
 
 
 def _reject_characters(text: str) -> None:
-    """Raises if the text is too long to read, or if a character that nobody sees is to blame."""
+    """Raises if the text is empty, too long or without @, or holds a hidden character."""
     if not text:
         raise refused("it is empty")
     if len(text) > MAX_OCTETS:
@@ -114,7 +114,7 @@ def _validate(text: str) -> None:
 
 
 def _with_character(sentence: str, text: str) -> str:
-    """Returns what the library says as a clause, with the code of the character that it names."""
+    """Returns the library's message as a clause, with the code of the character that it names."""
     clause = sentence[:1].lower() + sentence[1:]
     for char in "" if "U+" in sentence else text:
         if not char.isascii() and (repr(char) in clause or unicodedata.name(char, "?") in clause):
@@ -126,7 +126,7 @@ def _without_carrier_dots(local: str, domain: str) -> str:
     """Returns the part before the @ as the library accepts it from a customer of these carriers."""
     if "." not in local or _CARRIERS_WITH_DOTS.fullmatch(domain) is None:
         return local
-    # Dots alone, or a dot in front, were never given to anybody.
+    # The carriers never issued a local part of dots alone, or with a dot in front.
     return _DOTS.sub(".", local).removesuffix(".")
 
 

@@ -1,8 +1,8 @@
 """The phone family: numbers as people and programs write them, short codes, opaque ids.
 
-Every type of the family is cleaned in the same way first. What still looks like a number with
-something beside it is then refused: stored as an opaque id, it would be another person than the
-number.
+Every type of the family is cleaned in the same way first. A text that then still looks like a
+number with other text beside it is refused. Stored as an opaque id, it would belong to another
+contact than the number.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ TEXT_MESSAGES = frozenset({"sms", "rcs"})
 MAX_CHARACTERS = 64
 MAX_RAW_CHARACTERS = 1000
 MAX_OPAQUE_CHARACTERS = 255
-LEAST_DIGITS = 7  # of a number that somebody wrote something beside
+LEAST_DIGITS = 7  # of a number with other text beside it
 
 _LINK = re.compile(r"(?:https?://)?(?:www\.)?wa\.me/", re.IGNORECASE)
 _SCHEME = re.compile(r"(?:tel|sms|whatsapp):(?!//)", re.IGNORECASE)
@@ -58,9 +58,9 @@ class Phone(Struct, frozen=True):
 
 
 class Typed(Struct, frozen=True):
-    """A text of the phone family after cleaning: what is left, and what was around it.
+    """A text of the phone family after cleaning.
 
-    `prefix` and `suffix` were taken off. `is_international` tells that they mean a number with its
+    `prefix` and `suffix` were removed. `is_international` is true if they mean a number with its
     country code.
     """
 
@@ -75,7 +75,7 @@ def read(kind: str, text: str, region: str | None) -> Phone:
 
     Raises `bad_phone`, or `bad_channel_id` for an opaque id that cannot be stored.
     """
-    if _E164_DIGITS.fullmatch(text):  # the form of most numbers; the rest would not change it
+    if _E164_DIGITS.fullmatch(text):  # the form of most numbers; the steps below do not change it
         return _phone(numbering.read(text, None if kind in MESSENGERS else region))
     if len(text) > MAX_RAW_CHARACTERS:
         raise bad_phone(f"it is longer than {MAX_CHARACTERS} characters")
@@ -88,7 +88,7 @@ def read(kind: str, text: str, region: str | None) -> Phone:
 def without_affixes(cleaned: str) -> Typed:
     """Returns a cleaned text without `tel:`, `https://wa.me/`, `@s.whatsapp.net` and the like.
 
-    A suffix is taken off only from a number: before it may stand an id that is none.
+    A suffix is removed only from a number: the text before it may be an id that is no number.
     """
     if _NUMBER.fullmatch(cleaned):
         return Typed(cleaned)
@@ -165,8 +165,8 @@ def _reject_malformed(text: str, digits: str, region: str | None) -> None:
 def _is_short_code(typed: Typed, region: str | None) -> bool:
     """Returns whether digits alone are a short code: 3 to 8 digits that are no possible number.
 
-    A region makes them a number only if they are typed as that country writes its numbers. In
-    Germany, where the trunk prefix is needed, 5 digits that would be valid behind it are none.
+    With a region they are a number only if they are typed as that country writes its numbers. In
+    Germany, which needs the trunk prefix, 5 digits that would be valid after it are a short code.
     """
     digits = typed.text
     if _SHORT_CODE.fullmatch(digits) is None or digits.startswith("00"):
@@ -197,7 +197,7 @@ def _no_number(kind: str, typed: Typed, region: str | None) -> Phone:
 
 
 def _opaque(kind: str, typed: Typed, region: str | None) -> Phone:
-    """Returns the id that a provider gave, unless it is a number that something stands beside."""
+    """Returns the id that a provider gave; raises if it is a number with other text beside it."""
     text = typed.text
     if not text.strip("@"):
         raise bad_phone("it is empty")
@@ -265,9 +265,9 @@ def _reject_spreadsheet(text: str) -> None:
 
 
 def _reject_two_numbers(text: str, region: str | None) -> None:
-    """Raises if what stands in front of a `/`, `,`, `;` or second `+` is a number.
+    """Raises if the text before a `/`, `,`, `;` or second `+` is a number.
 
-    A number may hold a `/` itself, so the number in front of it must be valid.
+    A number may hold a `/` itself, so the number before it must be valid.
     """
     for separator in _SECOND_NUMBER.finditer(text):
         first = text[: separator.start()]
@@ -299,7 +299,7 @@ def _is_valid(text: str, region: str | None) -> bool:
 
 
 def _stray_character(kind: str, text: str) -> str:
-    """Returns which character is to blame, and what the type accepts."""
+    """Returns a clause with the first character that is not accepted, and the accepted ones."""
     if kind not in TEXT_MESSAGES:
         accepted = "digits, blanks and . - ( ) / are accepted, after a leading + or 00"
         strays = _NOT_IN_NUMBER.findall(text)
@@ -318,7 +318,7 @@ def _stray_character(kind: str, text: str) -> str:
 def _bad_opaque(kind: str, why: str) -> Refusal:
     return Refusal(
         Reason.BAD_CHANNEL_ID,
-        f"This channel_id for {kind} is not an id of a provider: {why}. One has 1 to "
-        f"{MAX_OPAQUE_CHARACTERS} characters, like 1789004512.",
+        f"This channel_id for {kind} is not an id of a provider: {why}. Send 1 to "
+        f"{MAX_OPAQUE_CHARACTERS} characters, for example 1789004512.",
         fields={"channel_id": why},
     )

@@ -25,7 +25,7 @@ def stripped(text: str) -> str:
 
 
 def unstorable(text: str) -> str:
-    """Returns which control character or lone surrogate a text holds first, or "".
+    """Returns the name of the first control character or lone surrogate of a text, or "".
 
     PostgreSQL and SQLite treat such text differently, so it must not reach either.
     """

@@ -29,10 +29,10 @@ class Terms(Struct, frozen=True):
 
 
 class Rekeyed(Struct, frozen=True):
-    """What a turn of the master key has done, and the live secrets that no key opens.
+    """The result of a rotation of the master key, and the live secrets that no key opens.
 
-    `team_keys` counts the suppression keys that were sealed anew; no master key opens those of
-    `unopened_teams`, and those of `discarded_teams` were deleted with the teams' suppressions.
+    `team_keys` counts the suppression keys that were sealed again. No master key opens those of
+    `unopened_teams`. Those of `discarded_teams` were deleted with the teams' suppressions.
     """
 
     resealed: int
@@ -147,7 +147,7 @@ class Administration:
         return done
 
     async def rekey_teams(self, keys: tuple[bytes, ...], *, discard: bool) -> Rekeyed:
-        """Seal the suppression keys of teams anew.
+        """Seal the suppression keys of teams under the current master key.
 
         A key that no master key opens is left; if `discard`, it is deleted with the suppressions.
         """

@@ -19,7 +19,7 @@ from typing import Any, Literal, NoReturn
 from reachbook.errors import Refusal
 from reachbook.measures import BackgroundTask, Measures
 
-Task = BackgroundTask | Literal["workers"]  # the parent of workers logs, and has nothing to count
+Task = BackgroundTask | Literal["workers"]  # the parent of workers only logs: it has no metrics
 
 log = logging.getLogger(__name__)
 
@@ -35,8 +35,8 @@ def report(measures: Measures | None, task: Task, error: BaseException | None) -
 def reporting(measures: Measures | None, task: Task) -> Iterator[None]:
     """Report an exception of the block and go on after it.
 
-    A `CancelledError` is passed on only if this very task is being cancelled: another one comes
-    from work that was awaited, and must not end a loop.
+    A `CancelledError` is raised only if this task itself is being cancelled. Any other comes from
+    work that was awaited, and must not end a loop.
     """
     try:
         yield
@@ -52,9 +52,9 @@ def reporting(measures: Measures | None, task: Task) -> Iterator[None]:
 async def repeat(
     measures: Measures, task: Task, seconds: float, work: Callable[[], Awaitable[object]]
 ) -> NoReturn:
-    """Run `work` every so many seconds until the task is cancelled.
+    """Run `work` at an interval in seconds until the task is cancelled.
 
-    A refusal is expected: the store is away, and the next pass tries again.
+    A refusal is expected if the store is unavailable; the next pass tries again.
     """
     while True:
         await asyncio.sleep(seconds)
@@ -74,10 +74,10 @@ def start(measures: Measures, task: Task, work: Coroutine[Any, Any, None]) -> as
 
 @contextmanager
 def watching(measures: Measures) -> Iterator[None]:
-    """Report what reaches the last resort of the event loop, of threads and of the collector.
+    """Report exceptions that nothing else catches: in the event loop, threads and finalizers.
 
-    Python would print a traceback, with the exception's text, straight to standard error: that can
-    block the event loop, and the text of a driver's exception holds rows.
+    Python would print a traceback with the exception's text to standard error. That can block the
+    event loop, and the text of a driver's exception can hold rows.
     """
     loop = asyncio.get_running_loop()
     thread_hook, unraisable_hook = threading.excepthook, sys.unraisablehook
@@ -100,10 +100,10 @@ def _ended(measures: Measures, task: Task, ended: asyncio.Task[None]) -> None:
 def _of_the_loop(
     measures: Measures, _loop: asyncio.AbstractEventLoop, context: dict[str, Any]
 ) -> None:
-    """Report what asyncio tells of a callback, a timer or a task that nobody awaits.
+    """Report an error that asyncio passes to its exception handler.
 
-    With an exception asyncio's own sentence is left out: it quotes the arguments of the callback.
-    An `OSError` is a client's connection that broke, which is no fault of the program.
+    If there is an exception, asyncio's message is left out, because it quotes the arguments of the
+    callback. An `OSError` is a client's connection that broke, which is no fault of the program.
     """
     error = context.get("exception")
     if isinstance(error, OSError):

@@ -96,8 +96,8 @@ def create(team_id: int, uuid: str, wanted: WantedContact, now: int) -> Contact:
 def update(contact: Contact | None, wanted: WantedContact, now: int, *, overwrite: bool) -> Contact:
     """What is supplied is set; `custom` is merged, or replaced when `overwrite`.
 
-    `custom` is kept as it is if only the order of its keys differs: JSON objects are unordered. A
-    contact that is over a bound already, as an older release allowed, can change in any way that
+    `custom` stays unchanged if only the order of its keys differs: JSON objects are unordered. A
+    contact that is over a limit already, as an older release allowed, can change in any way that
     does not make it bigger.
     """
     if contact is None:
@@ -144,9 +144,9 @@ def erase(contact: Contact | None, now: int) -> Contact:
 
 
 def same_json(left: object, right: object) -> bool:
-    """Returns whether two values are written as the same JSON, but for the order of keys.
+    """Returns whether two values are the same JSON, except for the order of keys.
 
-    Python's `==` is not enough: to it 0, 0.0 and False are equal, also inside lists and objects.
+    Python's `==` is not enough: it takes 0, 0.0 and False to be equal, also in lists and objects.
     """
     if left is right:
         return True
@@ -237,7 +237,7 @@ def _with_wanted(contact: Contact, wanted: WantedContact, now: int) -> Reach:
 
 
 def _as_held(contact: Contact, wanted: WantedContact) -> WantedContact:
-    """Returns what is wanted, each address in the reading that the contact already has."""
+    """Returns `wanted` with each address in the reading that the contact already has."""
     if not any(channel.address.other_reading for channel in _all_wanted(wanted)):
         return wanted
     held = identities(contact)
@@ -254,10 +254,10 @@ def _as_held(contact: Contact, wanted: WantedContact) -> WantedContact:
 def _opted_out(
     contact: Contact, channels: tuple[ContactChannel, ...], wanted: WantedContact, at: int
 ) -> tuple[ContactChannel, ...]:
-    """Returns the channels, those of the phone family opted out if the contact becomes so.
+    """Returns the channels, with the phone family opted out if the change opts the contact out.
 
-    A contact that is opted out already keeps the consents that were given since. False ends no
-    opt-out of an address.
+    If the contact is opted out already, consents that were given since then stay. A change to
+    False ends no opt-out of an address.
     """
     if wanted.is_opted_out is not True or contact.is_opted_out:
         return channels

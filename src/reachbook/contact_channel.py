@@ -77,7 +77,7 @@ class Patch(Struct, frozen=True):
 def add(reach: Reach | None, wanted: Wanted, now: int) -> Reach:
     """POST: the contact has the address and the supplied fields, whatever it had before.
 
-    Raises `too_many` if the contact has `MAX_CHANNELS` already and the address is not among them.
+    Raises `too_many` if the contact has `MAX_CHANNELS` channels and the address is not among them.
     """
     wanted = _as_held(reach, wanted)
     if reach is None:
@@ -223,7 +223,7 @@ def _held_reason(target: ContactChannel, wanted: Patch) -> HeldReason | None:
 
 
 def _as_held(reach: Reach | None, wanted: Wanted) -> Wanted:
-    """Returns what is wanted, in the reading of its address that the contact already has."""
+    """Returns `wanted` with its address in the reading that the contact already has."""
     if reach is None or not wanted.address.other_reading:
         return wanted
     return with_fields(wanted, address=reading_held(identities(reach), wanted.address))

@@ -36,7 +36,7 @@ _NONCE_BYTES = 12
 _MILLISECONDS = 10**11
 _ID = re.compile(r"rb[sk]_([0-9]{1,18})_[0-9a-f]{16}")
 _API_KEY = re.compile(r"(rbk_[0-9]{1,18}_[0-9a-f]{16})_[0-9a-f]{40}")
-# As long as a real signing key (an id, two bars, 64 digits), which takes HMAC two hashes more.
+# As long as a real signing key (an id, two bars, 64 digits): HMAC hashes a long key first.
 _UNKNOWN_SIGNING_KEY = secrets.token_bytes(96)
 UNKNOWN_HASH = secrets.token_bytes(32)
 """Compared with the hash of an API key whose id is unknown."""
@@ -133,16 +133,16 @@ def unseal(master_key: bytes, secret_id: str, sealed: bytes) -> str | None:
 
 
 def unseal_any(keys: tuple[bytes, ...], secret_id: str, sealed: bytes) -> str | None:
-    """The plain secret key, by whichever of the master keys sealed it.
+    """Returns the plain secret key, or None if no master key opens it.
 
-    Every key is tried, so that the time does not tell which one it was.
+    Every master key is tried, so that the time does not tell which of them sealed it.
     """
     opened = [unseal(key, secret_id, sealed) for key in keys]
     return next((plain for plain in opened if plain is not None), None)
 
 
 def seal_team_key(master_key: bytes, team_id: int, team_key: str | None = None) -> bytes:
-    """Returns a team's suppression key, sealed; a new key unless one is given."""
+    """Returns a team's suppression key, sealed. Makes a new key if `team_key` is None."""
     return seal(master_key, f"suppression_key_{team_id}", team_key or new_secret_key())
 
 
@@ -153,7 +153,7 @@ def unseal_team_key(keys: tuple[bytes, ...], team_id: int, sealed: bytes) -> byt
 
 
 def new_decoy(master_key: bytes) -> tuple[str, bytes]:
-    """An id and a sealed key of no team, to unseal when a secret that is asked for is not there."""
+    """Returns an id and a sealed key of no team, to unseal if an unknown secret is asked for."""
     secret_id = new_secret_id(0)
     return secret_id, seal(master_key, secret_id, new_secret_key())
 
@@ -269,7 +269,7 @@ def _check_not_ahead(claim: str, time: float, now: float) -> None:
 
 
 def expired(token: Token, now: float, *, seen: bool) -> Refusal:
-    """The refusal of a token after its last second.
+    """Returns the refusal of an expired token.
 
     A token that is new to this server may have been signed just now by a machine with a slow
     clock. Then a new token would be refused too, so the advice is to correct that clock.

@@ -99,7 +99,7 @@ MOST_CHARACTERS = 2000
 
 
 def shortened(text: str, most: int = MOST_CHARACTERS) -> str:
-    """The text, or its beginning and `...` if it is longer than `most` characters."""
+    """Returns the text, cut to `most` characters with `...` at its end if it is longer."""
     return text if len(text) <= most else f"{text[: most - 3]}..."
 
 

@@ -1,7 +1,7 @@
 """Text that is safe to show on a terminal.
 
-A terminal obeys control characters: they move the cursor, change colours and set its title. Marks
-of writing direction make a text read as another one, and line separators make one row two.
+A terminal interprets control characters: they move the cursor, change colours and set its title.
+Marks of writing direction make a text look like another text, and line separators split a row.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def escape(text: str) -> str:
 def in_json(document: bytes) -> bytes:
     r"""Return a JSON document with each unsafe character of its strings as `\u202e`.
 
-    It stays the same document: JSON has no such character outside a string, but for the line
+    The document keeps its meaning: outside strings, JSON has no such characters except the line
     breaks and tabs of its layout, which are left as they are.
     """
     if document.isascii() and _DEL not in document:

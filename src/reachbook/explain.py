@@ -126,7 +126,7 @@ def _one_of_two(address: Address, region: str | None, owned: str | None) -> str:
 
 
 def _digits(bare: Typed, chosen: Address) -> Iterator[str]:
-    """Returns what became of the digits themselves."""
+    """Yields the rewrites of the digits themselves."""
     digits = _NOT_DIGITS.sub("", bare.text)
     if digits.startswith("00"):
         yield "the leading 00 was read as +"

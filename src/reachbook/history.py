@@ -37,8 +37,8 @@ NOTHING = Past()
 class Replay(Struct):
     """Folds a contact's events, which must be added in the order of their revisions.
 
-    An event costs time for what it touched, not for all that the contact has: the channels are
-    sorted only when `past` is asked for.
+    Adding an event takes time for the channels that it touches, not for all channels of the
+    contact: they are sorted only in `past`.
     """
 
     rev: int = 0
@@ -48,7 +48,7 @@ class Replay(Struct):
     erased: bool = False
 
     def add(self, row: Row) -> None:
-        """Takes in the next event.
+        """Adds the next event.
 
         Raises `msgspec.DecodeError`, and changes nothing, if its texts cannot be read.
         """

@@ -1,7 +1,7 @@
 """The incarnation of a store: a random token that changes when the store is restored.
 
-A store that is restored to an earlier state gives revisions and feed numbers a second time. The
-token distinguishes them: ETags and the feed carry it.
+A store that is restored to an earlier state assigns revisions and feed numbers a second time. ETags
+and the feed contain the token, which distinguishes them.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ from reachbook import moment
 from reachbook.errors import Reason, Refusal
 
 MAX_GROUP = 5000
-"""The most contacts that a page holds beyond `limit` so as not to end inside a group."""
+"""The most contacts that a page holds beyond `limit` to avoid ending inside a group."""
 
 END_OF_TIME = 9_000_000_000_000_000_000
 """Later than every time; a group can be added to it in 64 bits."""
@@ -36,7 +36,7 @@ class ListCursor(Struct, frozen=True):
     precision: Precision
 
     def group(self) -> int:
-        """The first microsecond of the group."""
+        """Returns the first microsecond of the group."""
         return first_of_group(self.time, self.precision)
 
 
@@ -80,12 +80,12 @@ def page_start(cursor: ListCursor | None, *, ascending: bool) -> PageStart:
 
 
 def first_of_group(time: int, precision: Precision) -> int:
-    """The first microsecond of the group that a time is in."""
+    """Returns the first microsecond of the group that a time is in."""
     return time // precision * precision
 
 
 def shortest_precision(time: int, precision: Precision) -> Precision:
-    """The precision of a time as a date type prints it that leaves zeros out.
+    """Returns the precision of a time in the output of a date type that omits zeros.
 
     `precision` is the precision that the client has used so far.
     """
@@ -97,13 +97,13 @@ def shortest_precision(time: int, precision: Precision) -> Precision:
 
 
 def date_too_coarse(time: int, precision: Precision) -> Refusal:
-    """The refusal of a date whose page would have to hold too large a group."""
+    """Returns the refusal of a date whose page would have to hold too large a group."""
     name = precision.name.lower()
     return Refusal(
         Reason.DATE_TOO_COARSE,
         f"date: over {MAX_GROUP:,} contacts were last changed in the {name} of "
         f"{moment.exact(first_of_group(time, precision))}, so a date that is cut to a {name} "
-        "cannot name a place among them. Pass the last row's updated back with all six digits of "
-        "its fraction, as it was.",
+        "cannot name a position among them. Pass the last row's updated back unchanged, with all "
+        "six digits of its fraction.",
         fields={"date": f"cut to a {name} that too many contacts share"},
     )

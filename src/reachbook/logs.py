@@ -1,6 +1,6 @@
 """Structured logs: JSON lines on standard error, never an address, a token or a key.
 
-A line is queued, and a thread writes it: the reader of standard error can be slow, stalled or gone,
+A line is queued, and a thread writes it. The reader of standard error can be slow, stalled or gone,
 and the event loop must not wait for it.
 """
 
@@ -32,7 +32,7 @@ FLUSH_SECONDS = 0.5
 MOST_FRAMES = 30
 MOST_CHARACTERS = 2000
 
-# POSIX writes at most this much to a pipe in one piece; more could stand between the halves of
+# POSIX writes at most this much to a pipe in one piece; a longer write could be interleaved with
 # another worker's line.
 _PIECE_BYTES = select.PIPE_BUF
 _STANDARD_ERROR = 2
@@ -61,7 +61,7 @@ def configure(dropped: Callable[[int], object] = lambda _lines: None) -> None:
 
 
 def flush(seconds: float = FLUSH_SECONDS) -> bool:
-    """Wait until the lines so far are written, but not longer than so many seconds."""
+    """Wait until the queued lines are written, at most `seconds`; returns whether they were."""
     return _lines.flush(seconds)
 
 
@@ -80,9 +80,9 @@ def where(error: BaseException) -> dict[str, object]:
 class _Lines:
     """A bounded queue of lines, and the thread that writes them to a file descriptor.
 
-    A forked child has none of its parent's threads, so the first line there starts another one.
-    `SimpleQueue.put` never blocks and may be interrupted by itself, as it is when the garbage
-    collector runs within it and causes another line.
+    A forked child has none of its parent's threads, so its first line starts a new one.
+    `SimpleQueue.put` never blocks and is reentrant, which is needed if the garbage collector runs
+    within it and causes another line.
     """
 
     def __init__(self) -> None:
@@ -91,7 +91,7 @@ class _Lines:
         self.renew()
 
     def renew(self) -> None:
-        """Start anew, without a thread and with nothing queued: in a forked child."""
+        """Reset the queue, without a thread and without lines; called in a forked child."""
         self._queue: SimpleQueue[bytes | threading.Event] = SimpleQueue()
         self._thread: threading.Thread | None = None
         self._starting = threading.Lock()
@@ -108,7 +108,7 @@ class _Lines:
             self.start()
 
     def flush(self, seconds: float) -> bool:
-        """Wait for the lines that are queued now; whether they were written in time."""
+        """Wait until the queued lines are written; returns whether they were written in time."""
         if self._thread is None:
             return True
         written = threading.Event()
@@ -118,23 +118,23 @@ class _Lines:
     def start(self) -> None:
         """Start the thread if it does not run."""
         if not self._starting.acquire(blocking=False):
-            return  # another thread is about to, or this one was interrupted while it did
+            return  # another thread starts it, or this call interrupted one that does
         try:
             if self._thread is None:
                 thread = threading.Thread(target=self._run, name="reachbook-logs", daemon=True)
                 thread.start()
                 self._thread = thread
         except RuntimeError:
-            pass  # the system has no thread to give; the next line tries again
+            pass  # the system cannot start a thread; the next line tries again
         finally:
             self._starting.release()
 
     def _run(self) -> None:
-        """Write what is queued, for as long as the process lives.
+        """Write queued lines until the process ends.
 
-        When several lines were queued the process is busy, and the thread sleeps a moment, so that
-        more are queued without waking it: a wake-up for each line would cost the event loop more
-        than writing the line did.
+        If several lines were queued, the process is busy. The thread then sleeps shortly, so that
+        more lines are queued without waking it: a wake-up for each line would cost the event loop
+        more than writing the line itself.
         """
         while True:
             first = self._queue.get()
@@ -178,13 +178,13 @@ class _Lines:
             self._drop(piece.count(b"\n"))
 
     def _send(self, piece: bytes) -> bool:
-        """Write a piece, however long its reader takes; False if an error ended it."""
+        """Write a piece, however long its reader takes; returns False if an error ended it."""
         rest = b"\n" + piece if self._torn and piece else piece
         try:
             while rest:
                 rest = rest[self._write_some(rest) :]
         except OSError:
-            # The next piece must not go on within a line of which a part was written.
+            # A part of a line was written; the next piece must begin on a new line.
             self._torn = self._torn or len(rest) < len(piece)
             return False
         self._torn = False
@@ -193,7 +193,7 @@ class _Lines:
     def _write_some(self, piece: bytes) -> int:
         try:
             return os.write(self.file, piece)
-        except BlockingIOError:  # whoever shares the file made it non-blocking
+        except BlockingIOError:  # another process that shares the file made it non-blocking
             ready = select.poll()
             ready.register(self.file, select.POLLOUT)
             ready.poll()
@@ -210,7 +210,7 @@ atexit.register(_lines.flush, FLUSH_SECONDS)
 
 
 class _Logger:
-    """What structlog gives its lines to."""
+    """The logger that structlog writes its lines to."""
 
     def __init__(self, *_named: object) -> None:
         pass
@@ -229,7 +229,7 @@ class _Handler(logging.Handler):
         """Queue a record as one line."""
         try:
             line = self.format(record)
-        except Exception:  # noqa: BLE001 - a library's placeholders and arguments do not match
+        except Exception:  # noqa: BLE001 - a library's placeholders may not match its arguments
             _lines.put(_encoded({"event": "a log record cannot be read", "logger": record.name}))
         else:
             _lines.put(line.encode())
@@ -259,7 +259,7 @@ def _render(_logger: object, _method: str, event: Any) -> bytes:
 
 
 def _notice(lost: int) -> bytes:
-    """A line that says how many lines were dropped."""
+    """Returns a line that says how many lines were dropped."""
     return _encoded(
         {
             "event": f"{lost} log lines were dropped",
@@ -270,6 +270,6 @@ def _notice(lost: int) -> bytes:
 
 
 def _encoded(line: object) -> bytes:
-    """A line of JSON; what a terminal would obey or hide is escaped in it."""
+    """Returns a line of JSON in which unsafe characters are escaped."""
     text = msgspec.json.encode(line, enc_hook=repr)
     return escaping.in_json(text) + b"\n"

@@ -89,10 +89,10 @@ async def reread_later(settings: Settings) -> Keys:
 
 
 class ChangedKeys:
-    """Called again and again, returns the master keys each time that their files have changed.
+    """A callable that returns the master keys if their files have changed since the last call.
 
-    It returns none when nothing has changed or the files cannot be read. A call costs two looks at
-    the files' times, so it can be made whenever a secret is read.
+    It returns an empty tuple if nothing has changed or the files cannot be read. A call costs two
+    calls of `os.stat`, so it can be made whenever a secret is read.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -101,13 +101,14 @@ class ChangedKeys:
         self._seen: list[tuple[int, ...] | None] = []
 
     def __call__(self) -> Keys:
-        """The master keys if they are news, else none."""
+        """Returns the master keys if they have changed, else an empty tuple."""
         if self._settings.master_key:  # the environment of a process does not change
             return ()
         found = [_mark(path) for path in self._paths]
         if found == self._seen:
             return ()
-        self._seen = found  # as of before they are read: a later change is seen by the next call
+        # Recorded before the files are read, so that the next call sees a later change.
+        self._seen = found
         return reread(self._settings)
 
 
@@ -139,9 +140,9 @@ def turn_key_file(settings: Settings) -> Path:
 
 
 def _mark(path: Path) -> tuple[int, ...] | None:
-    """What tells one state of a file from another; None when it is not there."""
+    """Returns a value that differs between two states of a file, or None if there is no file."""
     try:
-        found = os.stat(path)  # noqa: PTH116 - in half the time of the path's own method
+        found = os.stat(path)  # noqa: PTH116 - takes half the time of Path.stat()
     except OSError:
         return None
     return found.st_ino, found.st_mtime_ns, found.st_ctime_ns, found.st_size

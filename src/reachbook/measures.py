@@ -104,7 +104,8 @@ class Measures:
             "Unexpected exceptions of work that no request waits for; the log has each of them.",
             "task",
         )
-        for task in get_args(BackgroundTask):  # shown as 0 from the start, so that a rate sees 1
+        # Exported as 0 from the start, so that a rate sees the first error.
+        for task in get_args(BackgroundTask):
             self.background_errors.labels(task)
         self.log_lines_dropped = self._counter(
             "log_lines_dropped",

@@ -66,19 +66,22 @@ def _server(address: tuple[str, int], app: App, measures: Measures | None) -> Th
 
         def handle_error(self, *_request: object) -> None:
             error = sys.exception()
-            if not isinstance(error, OSError):  # a client that went away is no error of ours
+            if not isinstance(error, OSError):  # a client that disconnected is not a fault
                 background.report(measures, "metrics_server", error)
 
     return make_server(host, port, app, Server, handler_class=_Handler)
 
 
 def _guarded(app: App, measures: Measures | None) -> App:
-    """Answer 500 when the registry cannot be read: wsgiref would print the traceback."""
+    """Return an application that answers 500 if the registry cannot be read.
+
+    Without it wsgiref would print the traceback.
+    """
 
     def guarded(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         try:
             return app(environ, start_response)
-        except Exception as error:  # noqa: BLE001 - as for any bug of ours, the answer is a 500
+        except Exception as error:  # noqa: BLE001 - the response to any bug is a 500
             background.report(measures, "metrics_server", error)
             start_response("500 Internal Server Error", [("Content-Type", "text/plain")])
             return [b"The metrics cannot be read; the log says why.\n"]

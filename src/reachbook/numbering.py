@@ -19,8 +19,8 @@ from phonenumbers import (
     ValidationResult,
 )
 
-# This is the test of the public PhoneNumberMatcher, which itself takes five times as long. A test
-# compares the two, so that a release of the library in which they differ is noticed.
+# The public PhoneNumberMatcher uses this function, and takes five times as long itself. A test
+# compares the two, and fails for a release of the library in which they differ.
 from phonenumbers.phonenumbermatcher import _is_national_prefix_present_if_required
 
 from reachbook.errors import Reason, Refusal
@@ -61,8 +61,8 @@ class Number(Struct, frozen=True):
 def read(digits: str, region: str | None) -> Number:
     """Returns the number of digits that were typed without a leading + or 00.
 
-    Without a region they are E.164 as they stand. With one they are read as a national number,
-    too. That reading counts only if it is typed as that country writes its numbers, or if the
+    Without a region the digits are E.164. With a region they are also read as a national number.
+    That reading counts only if it is typed as that country writes its numbers, or if the
     international reading is not valid. So E.164 digits keep their meaning in every team.
 
     Raises `bad_phone` if neither reading is possible.
@@ -189,7 +189,7 @@ def _national_as_written(digits: str, region: str) -> str:
 
     The number must be valid, and have its trunk prefix unless the country has none or marks it as
     optional. Digits that begin with the country code or with the region's international prefix
-    are no national number, and do not pass.
+    are not a national number.
     """
     number = _parsed(digits, region, keep_raw_input=True)
     if number is None or number.country_code_source != CountryCodeSource.FROM_DEFAULT_COUNTRY:
@@ -202,7 +202,7 @@ def _national_as_written(digits: str, region: str) -> str:
 def _may_be_national(digits: str, region: str) -> bool:
     """Returns False only if digits have no national reading that differs from the international.
 
-    Most digits that are sent are E.164, and do not fit their region's plan. This test spares them
+    Most digits that are sent are E.164, and do not fit their region's plan. This test avoids
     the validation of two numbers, which costs fifty times as much.
     """
     code, lengths, trunk, abroad = _region_plan(region)
@@ -233,7 +233,7 @@ def _region_plan(
 
 
 def _renumbered_in(digits: str, region: str) -> str:
-    """Returns digits of a national number from before its country was renumbered, as of today."""
+    """Returns the digits of a national number as they are since its country was renumbered."""
     code = str(phonenumbers.country_code_for_region(region))
     today = renumbered(code + digits)
     return digits if today == code + digits else f"+{today}"
@@ -251,9 +251,9 @@ def _digits_of(number: PhoneNumber) -> str:
 
 
 def _read_by_library(digits: str) -> str:
-    """Returns what libphonenumber makes of `+digits`.
+    """Returns the E.164 digits of `+digits` by libphonenumber.
 
-    It drops a trunk 0, as in +44 (0)20 7946 0000.
+    The library drops a trunk 0, as in +44 (0)20 7946 0000.
     """
     try:
         number = phonenumbers.parse("+" + digits)
@@ -269,7 +269,7 @@ def _read_by_library(digits: str) -> str:
 def _is_canonical(digits: str) -> bool:
     """Returns whether libphonenumber would call the digits possible, and would not change them.
 
-    The answer is that of parsing and formatting, at a fraction of the price: the national part
+    The result is that of parsing and formatting, at a fraction of the cost: the national part
     has a possible length and does not begin with what the country strips from a national number.
     """
     for size in (1, 2, 3):

@@ -78,11 +78,11 @@ Page = TypeVar("Page", bound=Reach)
 class Named(Struct, frozen=True):
     """Which channel is meant: the one of a type, or exactly the one with an address of it.
 
-    `text` is the address as it was sent. A channel that is stored under exactly this text is meant
-    before any other, so a value that was returned names the channel that it came from.
+    `text` is the address as it was sent. A channel that is stored under exactly this text takes
+    precedence, so a value that was returned names the channel that it came from.
 
-    `refusal` is set instead of the address if the text is no address: a channel that an older
-    release stored under exactly this text is meant even so.
+    `refusal` is set instead of the address if the text is not an address. A channel that an older
+    release stored under exactly this text is found nevertheless.
     """
 
     channel_type: ChannelType
@@ -99,7 +99,7 @@ def found(reach: Page | None) -> Page:
 
 
 def found_by(reach: Page | None, named: Named) -> Page:
-    """The contact that was looked for. A text that is no address is refused before `no_contact`."""
+    """Returns the contact; raises if there is none, or first if the text is not an address."""
     if reach is None and named.refusal is not None:
         raise named.refusal
     return found(reach)
@@ -111,7 +111,7 @@ def moment(reach: Reach | None, now: int) -> int:
 
 
 def has_address(channel: ContactChannel, address: Address) -> bool:
-    """Whether a channel has an address, in whatever scope.
+    """Returns whether a channel has an address, in any scope.
 
     A channel that has only a stand-in for its identity has the address that it is stored under.
     """
@@ -178,12 +178,12 @@ def primary(channels: Sequence[ContactChannel]) -> ContactChannel | None:
 
 
 def precedence(channel: ContactChannel) -> tuple[int, int, int]:
-    """The sort key of channels of one type; the primary channel has the lowest."""
+    """Returns the sort key of channels of one type; the primary channel has the lowest."""
     return -(channel.made_primary or 0), channel.created, channel.id
 
 
 def primaries(reach: Reach) -> list[ContactChannel]:
-    """The primary channel of each type, found in one pass."""
+    """Returns the primary channel of each type, found in one pass."""
     by_type: dict[ChannelType, list[ContactChannel]] = {}
     for channel in reach.channels:
         by_type.setdefault(channel.channel_type, []).append(channel)

@@ -168,13 +168,13 @@ async def _open_desk(settings: Settings, measures: Measures) -> AsyncIterator[De
 
 
 async def _close(measures: Measures, close: Close) -> None:
-    """Close one part; its error must not keep the next part from being closed."""
+    """Close one part; an error must not keep the next part from being closed."""
     with background.reporting(measures, "closing"):
         await close()
 
 
 async def _close_in_time(measures: Measures, *closes: Close) -> None:
-    """Close parts that may wait for a store or a counter that is away: they get a moment."""
+    """Close parts that may wait for an unavailable store or counter, within a time limit."""
     with suppress(TimeoutError):
         async with asyncio.timeout(CLOSE_SECONDS):
             await asyncio.gather(*(_close(measures, close) for close in closes))

@@ -88,7 +88,7 @@ class Workers(Multiprocess):
                 self.processes[number] = started
 
     def handle_signals(self) -> None:
-        """Do what signals ask; an error of it must not end the parent, and the workers with it."""
+        """Handle signals; an error here must not end the parent, and the workers with it."""
         with background.reporting(None, "workers"):
             super().handle_signals()
 

@@ -29,7 +29,7 @@ Location = tuple[str, str, str]
 
 
 class SuppressionReason(StrEnum):
-    """Why nothing should be sent to an address."""
+    """The reasons not to send to an address."""
 
     OPTED_OUT = "opted_out"
     BOUNCED = "bounced"
@@ -45,7 +45,7 @@ class Suppression(Struct, frozen=True, order=True):
 
 
 class SuppressionWrites(Struct, frozen=True):
-    """What a commit expects of the stored suppressions, and what it changes.
+    """The suppressions that a commit expects to be stored, and its changes to them.
 
     The commit must fail if the suppressions of `digests`, those of the addresses that the contact
     gains, are not `expected`. `recorded` rows are inserted unless they are there. Of the digests in
@@ -74,7 +74,7 @@ def location_of(channel: ContactChannel) -> Location:
 
 
 class _Told(Struct):
-    """As much of an event's channel as tells its address."""
+    """The fields of an event's channel that make its address."""
 
     channel_type: str
     scope: str
@@ -88,7 +88,7 @@ class _Texts(Struct):
 def locations_of(text: str | None) -> set[Location]:
     """Returns the addresses in the values of an event, before or after.
 
-    Values that cannot be read have none: a damaged event must not keep a contact from being erased.
+    Returns none if the values cannot be read: a damaged event must not prevent an erasure.
     """
     if text is None:
         return set()
@@ -100,7 +100,7 @@ def locations_of(text: str | None) -> set[Location]:
 
 
 def erase(writes: SuppressionWrites, key: bytes, past: Iterable[Location]) -> SuppressionWrites:
-    """Returns the writes of an erasure, for the contact's addresses of the past as well."""
+    """Returns the writes of an erasure, including those for the contact's past addresses."""
     digests = {digest_of(key, location) for location in past}
     return replace(writes, erased=tuple(sorted(digests | set(writes.erased))))
 
@@ -112,7 +112,7 @@ def suppress(
 
     The first change is the one that was asked for; the others are those of contacts that give up
     an address in the same commit. `known` holds the suppressions that were read; an address that
-    is not in it is taken to have none, and the commit must fail if it has.
+    is not in it is assumed to have none, and the commit must fail if it has one.
     """
     first, *others = changes
     held = _locations(first.before)
@@ -121,7 +121,7 @@ def suppress(
     expected = {row for digest in digests.values() for row in known.get(digest, ())}
     released = {row for other in others for row in _lost(other, key)}
     rows: dict[str, dict[SuppressionReason, int]] = {}
-    for row in (*released, *expected):  # the time of the stored suppression is the one that counts
+    for row in (*released, *expected):  # the time of the stored suppression takes precedence
         rows.setdefault(row.digest, {})[row.reason] = row.at
     ended = set(_ended(first, key))
     channels = []
@@ -144,7 +144,7 @@ def suppress(
 
 
 def fingerprint(rows: Iterable[Suppression]) -> str:
-    """Returns a text that is the same only for the same suppressions; a commit compares it."""
+    """Returns a text that is equal only for equal suppressions; a commit compares it."""
     return ",".join(f"{row.digest}:{row.reason}:{row.at}" for row in sorted(rows))
 
 
@@ -191,7 +191,7 @@ def _is_released(before: ContactChannel | None, after: ContactChannel) -> bool:
 
 
 def _shown(change: Change, channels: tuple[ContactChannel, ...]) -> Reach:
-    """Returns the contact with its channels; a new one may have to be shown as opted out."""
+    """Returns the contact with its channels; opts a new contact out if all its channels are."""
     after = replace(change.after, channels=channels)
     if change.before is None and isinstance(after, Contact) and channels:
         all_out = all(one.consent is Consent.OPTED_OUT for one in channels)
@@ -252,7 +252,7 @@ def _set(change: Change, key: bytes) -> Iterator[Suppression]:
 
 
 def _ended(change: Change, key: bytes) -> Iterator[tuple[str, SuppressionReason]]:
-    """Yields what an explicit consent, or the end of a hold, ends."""
+    """Yields the suppressions that an explicit consent, or the end of a hold, ends."""
     old = {location_of(one): one for one in (change.before.channels if change.before else ())}
     for channel in change.after.channels:
         was = old.get(location_of(channel))

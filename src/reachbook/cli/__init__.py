@@ -20,7 +20,7 @@ from reachbook.cli.team import team
 
 
 class Program(click.Group):
-    """The commands. An argument that is quoted in an error is escaped: a script may pass on any."""
+    """The commands. Arguments that an error quotes are escaped: a script may pass any text."""
 
     def make_context(self, *parsed: Any, **options: Any) -> click.Context:
         """Read the arguments before the name of a command."""
@@ -38,7 +38,7 @@ def _escaped() -> Iterator[None]:
     try:
         yield
     except click.exceptions.NoArgsIsHelpError:
-        raise  # its message is the help, in lines of our own
+        raise  # its message is the help text, which has line breaks
     except click.UsageError as error:
         raise click.UsageError(escaping.escape(error.format_message()), error.ctx) from None
 

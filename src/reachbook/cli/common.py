@@ -111,7 +111,7 @@ def with_team(chosen: Settings, team_id: int | None, use: Use[Result]) -> Result
 
     async def run(store: Store) -> Result:
         team = await _team(Administration(store, moment.now), team_id)
-        # Most commands only read: the master key is opened, or made, when a change needs it.
+        # Most commands only read, so the master key is opened or made only when a change needs it.
         open_keys = partial(master_key.open_master_keys, chosen, store)
         return await use(Service(store, TeamKeys(store, (), open_keys)), team)
 
@@ -146,9 +146,10 @@ def end(sentence: str) -> NoReturn:
 
 
 def say(line: str = "", *, err: bool = False) -> None:
-    """Print one line for a person. Everything that is printed for people comes through here.
+    """Print one line of text. All output that is not JSON must be printed with this function.
 
-    What others wrote can stand in it, so it is escaped: a terminal would obey a control character.
+    The line is escaped: it can hold text from clients, and a terminal interprets control
+    characters.
     """
     click.echo(escaping.escape(line), err=err)
 
@@ -159,7 +160,7 @@ def print_json(value: object) -> None:
 
 
 def print_part(text: str) -> None:
-    """Print a part of a JSON document, made of `json_text`, on standard output."""
+    """Print a part of a JSON document, as `json_text` returns it, on standard output."""
     click.echo(text, nl=False)
 
 

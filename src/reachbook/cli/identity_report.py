@@ -11,7 +11,7 @@ from reachbook.storage.identities import Channel, Progress, Reread, recomputed
 
 
 class Named(Struct):
-    """A channel as an operator finds it."""
+    """The names of a channel that an operator needs to find it."""
 
     contact_id: str | None
     id: int
@@ -19,7 +19,7 @@ class Named(Struct):
 
 
 class Collision(Struct):
-    """Two channels that have one identity by the current rules; `keeper` keeps it."""
+    """Two channels that have the same identity by the current rules; `keeper` keeps it."""
 
     team_id: int
     channel_type: str
@@ -34,7 +34,7 @@ class Reading(Reread, kw_only=True):
 
 
 class Report(Struct):
-    """What a migration of identities did.
+    """The result of a migration of identities.
 
     `channels` counts all channels, and `refused` those whose address is refused now. `collisions`
     names the first of the pairs that `collision_count` counts.
@@ -82,7 +82,7 @@ async def _collision(store: Store, team_id: int, number: int) -> Collision | Non
 
 
 def lines(report: Report) -> Iterator[str]:
-    """The report for a person."""
+    """Yields the lines of the report as text."""
     yield f"The identities of {report.channels} channels were computed by the current rules."
     if report.refused:
         yield f"Addresses that are refused now, and keep their identity: {report.refused}."

@@ -22,7 +22,7 @@ from reachbook.storage import Store, door, migrations, open_store
 
 FILE = click.Path(dir_okay=False, path_type=Path)
 NO_DAMAGE = (Kind.PREVIOUS_KEY, Kind.SHARED_ADDRESS, Kind.ADDRESS)
-"""Findings that are no damage of the store: the last two come of a change of the rules."""
+"""Findings that are no damage. A change of the address rules causes the last two."""
 AS_IT_IS = "Even if the doctor finds something wrong in it."
 DUMP = 'pg_dump --format=custom --file=FILE "$REACHBOOK_DATABASE"'
 PG_RESTORE = (
@@ -128,7 +128,7 @@ def backup(file: Path, overwrite: bool, as_it_is: bool, as_json: bool, **flags: 
 @click.command()
 @click.argument("file", type=FILE, required=False)
 @click.option("--as-it-is", is_flag=True, help=AS_IT_IS)
-@click.option("--mark", is_flag=True, help="The store was restored by other means: no FILE.")
+@click.option("--mark", is_flag=True, help="No FILE: only change the incarnation.")
 @common.options
 def restore(file: Path | None, as_it_is: bool, mark: bool, as_json: bool, **flags: object) -> None:
     """Put the backup in FILE in the place of a SQLite store that nobody is serving.
@@ -219,7 +219,7 @@ async def _put_back(chosen: Settings, file: Path, *, as_it_is: bool) -> dict[str
 
 
 async def _migrate(path: Path) -> None:
-    """Bring a copy that nobody else uses up to date, if an older release made it."""
+    """Migrate a copy that no other process uses, if an older release made it."""
     store = await open_store(_url(path))
     try:
         await store.migrate_identities()
@@ -292,10 +292,10 @@ def _stamp() -> str:
 )
 @common.options
 def rekey(new_key_file: bool, discard: bool, as_json: bool, **flags: object) -> None:
-    """Seal what is under the previous master key with the current one.
+    """Seal everything that is under the previous master key with the current one.
 
     These are API secrets and the suppression keys of teams. Servers that have both master keys
-    answer all the while. It can be stopped and run again.
+    continue to answer. The command can be stopped and run again.
     """
     chosen = _existing(common.read_settings(**flags))
 

@@ -19,7 +19,7 @@ from reachbook.wire.request import contact_uuid
 
 MOST_EVENTS = 500
 ERASED = "contact erased"
-END = "]\n}"  # of an export, whose last key is the list of events
+END = "]\n}"  # the end of an export: its last key is the list of events
 
 
 @click.command()
@@ -125,7 +125,7 @@ def _agreed(question: str) -> bool:
     try:
         return click.confirm(escaping.escape(question), err=True)
     except click.Abort:
-        common.say(err=True)  # the question stands on a line that nobody ended
+        common.say(err=True)  # the prompt did not end its line
         return False
 
 

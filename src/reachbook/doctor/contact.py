@@ -43,7 +43,7 @@ def judge(one: Dossier) -> list[Finding]:
 
 
 def mended(channel: ContactChannel, shared: Container[int] = ()) -> ContactChannel:
-    """The channel as its address, its info channel and its creation say it should be.
+    """Returns the channel with the values that follow from its address, info channel and creation.
 
     The `channel_id` stays as it is stored: rules that change later do not rewrite it. A channel in
     `shared` keeps the stand-in for its identity.
@@ -57,7 +57,7 @@ def mended(channel: ContactChannel, shared: Container[int] = ()) -> ContactChann
 
 
 def owned_elsewhere(one: Dossier) -> set[int]:
-    """The channels of a contact whose identity another channel has."""
+    """Returns the numbers of the channels of a contact whose identity another channel has."""
     return {number for number, owner in one.shared.items() if owner is not None}
 
 
@@ -97,7 +97,7 @@ def _of_contact(one: Dossier, contact: Contact) -> Iterator[Fault]:
 
 
 def _shared_addresses(one: Dossier) -> Iterator[Fault]:
-    """Pairs that became one address when the rules of addresses changed."""
+    """Yields pairs that became one address when the rules of addresses changed."""
     by_number = {channel.id: channel for channel in one.channels}
     for number, owner in one.shared.items():
         if owner is None:
@@ -106,7 +106,7 @@ def _shared_addresses(one: Dossier) -> Iterator[Fault]:
         what = (
             f"{named(number)} ({mine.channel_type} {mine.channel_id}) is the same address as "
             f"{named(theirs)} ({theirs.channel_id}) of contact {owner.contact_uuid}, which is "
-            "older and owns it; decide whose it is, and DELETE the other"
+            "older and owns it; decide which contact owns it, and DELETE the other channel"
         )
         yield Kind.SHARED_ADDRESS, what, None
 
@@ -153,7 +153,7 @@ def _of_events(one: Dossier, contact: Contact) -> Iterator[Fault]:
 
 
 def _comparable(channel: ContactChannel | None) -> ContactChannel | None:
-    """A channel without its identity, which changes with the rules and without an event."""
+    """Returns a channel without its identity, which can change without an event."""
     return channel and replace(channel, identity="")
 
 

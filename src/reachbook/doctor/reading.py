@@ -38,8 +38,9 @@ _OPTED_OUT, _CUSTOM, _TAGS = 13, 14, 15
 class Ledger(Struct):
     """A contact's events, folded as they are read, and what is wrong with them themselves.
 
-    `last` is the highest revision told; `missing`, `twice`, `unread` and `bare` are revisions. The
-    `bare` ones have no body: those of an erased contact, or a fault.
+    `last` is the highest revision that was read; `missing`, `twice`, `unread` and `bare` are
+    revisions. Events of `bare` revisions have no body, which is a fault unless the contact is
+    erased.
     """
 
     replay: Replay = field(default_factory=Replay)
@@ -56,7 +57,7 @@ class Ledger(Struct):
 
     @property
     def past(self) -> Past:
-        """The contact as the events tell it."""
+        """Returns the contact as its events describe it."""
         return self.replay.past()
 
     def add(self, row: history.Row) -> None:
@@ -93,9 +94,9 @@ class Owner(Struct, frozen=True):
 class Dossier(Struct):
     """All that is kept under one contact's number; `contact` is None when no contact has it.
 
-    `shared` holds the channels that have a stand-in for their identity, and the owner of the
-    identity itself, None if there is none any more. `bad_columns` do not hold the JSON they should,
-    and are empty in `contact`. `known` is the contact as its events tell it.
+    `shared` holds the channels that have a stand-in for their identity, with the owner of the
+    identity, or None if it has no owner any more. `bad_columns` hold invalid JSON, and are empty in
+    `contact`. `known` is the contact as its events describe it.
     """
 
     team_id: int
@@ -110,13 +111,13 @@ class Dossier(Struct):
 
     @property
     def lost(self) -> list[int]:
-        """The revisions whose events have lost their bodies; an erased contact's have none."""
+        """Returns the revisions whose events have lost their bodies; [] for an erased contact."""
         erased = self.contact is not None and self.contact.erased is not None
         return [] if erased else self.told.bare
 
     @property
     def is_whole(self) -> bool:
-        """Whether every revision up to the last is told once, and can be read."""
+        """Returns whether each revision up to the last has exactly one event, which can be read."""
         return self.told.is_whole and not self.lost
 
 
@@ -170,7 +171,7 @@ async def _between(
 
 
 async def _owner(store: Store, team_id: int, channel: ContactChannel) -> Owner | None:
-    """The owner of the address of a channel that has only a stand-in for its identity."""
+    """Returns the owner of the address of a channel that has only a stand-in for its identity."""
     identity = recomputed(channel.channel_type, channel.channel_id)
     address = (channel.channel_type, channel.scope, identity or "")
     rows = await store.engine.read("owner", team_id, *address)
@@ -191,7 +192,7 @@ async def _paged(
 
 
 async def _events(store: Store, team_id: int, low: int, high: int) -> AsyncIterator[Any]:
-    """Every event of a range of contacts. A page that is not full need not be the last."""
+    """Yields every event of a range of contacts. A page that is not full need not be the last."""
     after = (low, LAST, LAST)
     while rows := await store.engine.read("doctor_events", team_id, *after, high, PAGE, PAGE_BYTES):
         for number, rev, event_id, at, was, now in rows:

@@ -49,8 +49,8 @@ async def suppression_key(
     if sealed is None or unseal_team_key(keys[:1], team_id, sealed) is not None:
         return
     if unseal_team_key(keys, team_id, sealed) is None:
-        what = "the master key does not open the team's suppression key; bring the key that sealed"
-        what += " it, or give the team's opt-outs up: reachbook rekey --discard-suppressions"
+        what = "the master key does not open the team's suppression key; set the key that sealed"
+        what += " it, or delete the team's opt-outs: reachbook rekey --discard-suppressions"
         yield Finding(Kind.UNOPENED, team_id, what)
     else:
         what = "the team's suppression key is sealed under the previous master key"
@@ -58,7 +58,7 @@ async def suppression_key(
 
 
 async def bodies(store: Store, team_id: int) -> AsyncIterator[Finding]:
-    """Bodies of events that are not there."""
+    """Yields a finding for each body whose event does not exist."""
     last = FIRST
     while True:
         rows = await store.engine.read("doctor_bodies", team_id, last, PAGE)

@@ -12,7 +12,7 @@ from reachbook.http.message import NOT_MODIFIED, Answer
 
 MIN_BYTES = 1024
 MAX_INLINE_BYTES = 256 * 1024
-LEVEL = 1  # level 6 takes 2.5 times as long for a page of 500 contacts, which is 15 % smaller
+LEVEL = 1  # for a page of 500 contacts level 6 saves 15 % and takes 2.5 times as long
 VARY = b"Authorization, Accept-Encoding"
 
 _CODING = re.compile(
@@ -21,7 +21,7 @@ _CODING = re.compile(
 
 
 async def compress(answer: Answer, accept_encoding: str | None) -> Answer:
-    """The answer of an operation that returns a list, compressed if the client asks for it.
+    """Returns the response of a list operation, compressed if the client accepts it.
 
     Its ETag stays the same: it names a revision, and `Vary` keeps the two encodings apart in a
     cache. A large body is compressed in a thread, so that other requests do not wait.
@@ -41,7 +41,7 @@ async def compress(answer: Answer, accept_encoding: str | None) -> Answer:
 
 
 def accepts_gzip(accept_encoding: str | None) -> bool:
-    """Whether an Accept-Encoding names gzip, at least as gladly as no coding at all.
+    """Returns whether an Accept-Encoding accepts gzip and does not prefer no coding.
 
     An element that cannot be read is ignored.
     """

@@ -23,7 +23,7 @@ _OURS = re.compile(
 
 
 class Tag(Struct, frozen=True):
-    """What an ETag of ours names, whatever a proxy has added to it."""
+    """The parts of an ETag that this server sent, without additions by a proxy."""
 
     rev: int
     representation: str
@@ -41,15 +41,15 @@ class Tag(Struct, frozen=True):
 
 
 def tag(rev: int, representation: Representation, incarnation: Incarnation) -> str:
-    """The ETag of a contact or its channels: one per revision, representation and incarnation."""
+    """Returns the ETag of a contact or its channels at a revision, in a representation."""
     return str(Tag(rev, representation, incarnation.current))
 
 
 def revisions(if_match: str | None, incarnation: Incarnation) -> frozenset[int] | None:
-    """The revisions that an If-Match allows; None if it allows any.
+    """Returns the revisions that an If-Match allows, or None if it allows any.
 
     A tag that is not ours, or is of another incarnation, allows none. Raises a refusal if the
-    header holds something else than entity tags.
+    header holds anything but entity tags.
     """
     tags = _read_header(IF_MATCH, if_match)
     if tags is None:
@@ -63,7 +63,7 @@ def knows(
     representation: Representation,
     incarnation: Incarnation,
 ) -> bool:
-    """Whether the caller has the response that is about to be sent; weak tags count here."""
+    """Returns whether the caller has the response that is about to be sent; weak tags count."""
     if if_none_match is None:
         return False
     tags = _read_header(IF_NONE_MATCH, if_none_match)
@@ -76,12 +76,12 @@ def knows(
 
 
 def check_if_none_match(if_none_match: str | None) -> None:
-    """Refuse an If-None-Match that holds something else than entity tags."""
+    """Refuse an If-None-Match that holds anything but entity tags."""
     _read_header(IF_NONE_MATCH, if_none_match)
 
 
 def _read_header(name: str, value: str | None) -> list[Tag] | None:
-    """Our tags among those of a header; None if it is absent or `*`, which any tag matches."""
+    """Returns our tags among those of a header, or None if it is absent or `*`."""
     if value is None or value == "*":
         return None
     found = [_OURS.fullmatch(text) for text in _entity_tags(name, value)]
@@ -89,7 +89,7 @@ def _read_header(name: str, value: str | None) -> list[Tag] | None:
 
 
 def _entity_tags(name: str, value: str) -> list[str]:
-    """What stands between the quotes of each entity tag in a list (RFC 9110, 8.8.3 and 5.6.1)."""
+    """Returns the quoted part of each entity tag in a list (RFC 9110, 8.8.3 and 5.6.1)."""
     texts: list[str] = []
     position = 0
     while position < len(value):

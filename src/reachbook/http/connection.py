@@ -1,4 +1,4 @@
-"""What a connection needs beside its requests: flow control, slow readers, idle connections."""
+"""Parts of a connection: flow control, the speed of readers, idle connections."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class FlowControl(flow_control.FlowControl):
 
 
 class ResponseTransport:
-    """As much of a transport as a response needs; `close` is called instead of closing it."""
+    """The transport methods that a response needs; `close` is called instead of closing it."""
 
     def __init__(self, transport: asyncio.Transport, close: Callable[[], None]) -> None:
         self.written_bytes = 0
@@ -65,14 +65,14 @@ class ReadingClient:
         self._unread_since: float | None = None
 
     def begin_unread(self, now: float) -> None:
-        """Note that responses wait to be sent; otherwise the next measurement finds out."""
+        """Record that responses wait to be sent; otherwise the next measurement detects it."""
         if self._unread_since is None:
             self.seconds_behind(now)
 
     def seconds_behind(self, now: float) -> float:
         """Return for how long the client has read less than `MIN_READ_BYTES_PER_SECOND`.
 
-        Call it now and then while the connection lasts. `is_stalled` tells whether the client has
+        Call it periodically while the connection lasts. `is_stalled` tells whether the client has
         read nothing since the last call although the kernel takes no more for it.
         """
         unsent = self._transport.get_write_buffer_size()
@@ -98,13 +98,13 @@ class Connection(Protocol):
 class IdleConnections(OrderedDict[Connection, None]):
     """The idle connections of a process; the first has been idle longest.
 
-    A connection is idle while no request of it is under way: since its last response, or since it
-    was made. Receiving a part of a head does not change that.
+    A connection is idle from its last response, or from when it was made, until a request on it is
+    under way. Receiving a part of a head does not end this.
     """
 
     @classmethod
     def of(cls, server_state: ServerState) -> IdleConnections:
-        """Return those of a process, whose connections share a `ServerState`."""
+        """Return the idle connections of the process that `server_state` belongs to."""
         idle: IdleConnections = vars(server_state).setdefault("idle_connections", cls())
         return idle
 

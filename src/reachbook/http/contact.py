@@ -118,11 +118,11 @@ async def team(request: Request) -> Answer:
     return request.answer(answer.team(found.team_id, found.name))
 
 
-@reads(gives=Gives("The inboxes: none.", (Inboxes,), {"none": []}))
+@reads(gives=Gives("An empty list.", (Inboxes,), {"none": []}))
 async def inboxes(request: Request) -> Answer:
-    """List the inboxes of the team, which are none.
+    """List the inboxes of the team; the list is always empty.
 
-    Conversations are not kept here. Integrations call this to test a credential.
+    Reachbook does not store conversations. Integrations call this to test a credential.
     """
     return request.answer([])
 

@@ -164,5 +164,5 @@ def _named(request: Request, channel_type: str) -> Named:
         text = request.options.channel_id
         if text is None:
             raise
-        # An older release, which read addresses differently, may have stored exactly this text.
+        # An older release with other rules may have stored exactly this text.
         return Named(addresses.channel_type(channel_type), text=text, refusal=no)

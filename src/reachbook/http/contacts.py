@@ -24,8 +24,8 @@ from reachbook.wire.request import blaming, blaming_address, contact_of, decode
 
 BULK_SECONDS = 60.0
 ROWS_AT_ONCE = 500
-# A response that names more contacts is not stored whole: to store it locks each of them. A retry
-# finds the stored response of each row.
+# A response that names more contacts is not stored whole, because storing it locks each of them.
+# A retry finds the stored response of each row.
 MAX_NAMED_CONTACTS = 2000
 PASSING = {one.code for one in (Reason.STORE_UNAVAILABLE, Reason.CONTENDED, Reason.IN_PROGRESS)}
 
@@ -49,7 +49,7 @@ async def page(request: Request) -> Answer:
     found = await request.service.contacts.page(request.caller.team_id, query)
     bodies: list[object] = []
     for start in range(0, len(found), ROWS_AT_ONCE):
-        # A page of seconds may hold 10,000 contacts: let other requests have their turn.
+        # A page of seconds may hold 10,000 contacts: let other requests run.
         await asyncio.sleep(0)
         some = found[start : start + ROWS_AT_ONCE]
         bodies += [answer.contact(each, request.representation) for each in some]
@@ -69,13 +69,13 @@ async def search(request: Request) -> Answer:
     """Find the contacts that own any of some addresses.
 
     Without `channel_type` an @ means email and digits mean phone. An address that cannot be read
-    is left out if another one can be; if none can, the first of them is refused.
+    is left out if another one can be read; otherwise the refusal of the first is raised.
     """
     caller = request.caller
     wanted = directory.searched(
         decode(await request.body(), directory.SearchRequest), caller.default_region
     )
-    # Only the first address can be to blame here: a refusal is raised if none can be answered.
+    # A refusal is raised only if no address can be looked up, and it is that of the first.
     with blaming(wanted[0].places if wanted else {}):
         found = await request.service.contacts.search(
             caller.team_id, [Sought(each.address) for each in wanted]
@@ -132,7 +132,7 @@ async def write_many(request: Request) -> Answer:
                 away = no
             failed.append(directory.failed(index, row, no, request.representation))
             named |= directory.named_contacts(row, no)
-            # A row that is refused when it is read has waited for nothing: let other requests run.
+            # Parsing a row that is refused does not await anything: let other requests run.
             await asyncio.sleep(0)
     if away and not done:
         raise away

@@ -54,7 +54,7 @@ log = structlog.stdlib.get_logger()
 
 
 class BoundedProtocol(HttpToolsProtocol):
-    """A connection on which a request must arrive in time, and a response be read in time.
+    """A connection with deadlines for receiving a request and for reading a response.
 
     One timer per connection looks at the clock now and then; a request costs a few assignments.
     """
@@ -77,7 +77,7 @@ class BoundedProtocol(HttpToolsProtocol):
     _timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Take the connection; close an idle one for it, or refuse it if there is none."""
+        """Accept the connection; if all are taken, close an idle one or refuse this one."""
         super().connection_made(transport)
         self.flow = FlowControl(transport)
         self._responses = ResponseTransport(transport, self._part)
@@ -108,7 +108,7 @@ class BoundedProtocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Parse the data, as far as `_parse` does, and keep the rest."""
+        """Parse the data as far as `_parse` allows, and keep the rest."""
         if self._is_ending or self.transport.is_closing():
             self._drop()
             return
@@ -122,7 +122,7 @@ class BoundedProtocol(HttpToolsProtocol):
             self._parse()
 
     def on_message_begin(self) -> None:
-        """A request begins; line breaks before it are not part of it."""
+        """Begin a request; line breaks before it are not part of it."""
         self._receiving_since = self.loop.time()
         self._in_head = True
         self._hosts = 0
@@ -138,7 +138,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self.headers.append((name, value))
 
     def on_headers_complete(self) -> None:
-        """Start the request, or let it wait for the response to the one before it."""
+        """Start the request, or queue it until the request before it is answered."""
         if len(self.headers) > MAX_HEADERS:
             raise MalformedRequestError(_too_many_headers())
         if self._hosts != 1:
@@ -155,12 +155,12 @@ class BoundedProtocol(HttpToolsProtocol):
             self.cycle.keep_alive = False
 
     def on_message_complete(self) -> None:
-        """The request is complete, unless it offers an upgrade: see `_begin_body`."""
+        """Complete the request, unless it offers an upgrade: see `_begin_body`."""
         if not self.parser.should_upgrade():
             self._complete_message()
 
     def on_response_complete(self) -> None:
-        """Start the next request, and parse as many as there is room for then."""
+        """Start the next request, and parse as many more as `MAX_PIPELINED` allows."""
         if self._lingering:
             return
         if self.pipeline:
@@ -205,8 +205,8 @@ class BoundedProtocol(HttpToolsProtocol):
     def _parse_one(self, data: bytes) -> int:
         """Parse the head that the data begins with, and its body if nothing follows it.
 
-        Returns where that ends, or 0. Nearly every read is one request, and this costs less than
-        `_parse`, which can do the same.
+        Returns the end of the parsed bytes, or 0. Nearly every read is one request, and this costs
+        less than `_parse`, which can do the same.
         """
         end = head_end(data, MAX_HEAD_BYTES)
         if end:
@@ -218,7 +218,7 @@ class BoundedProtocol(HttpToolsProtocol):
         return end
 
     def _parse(self) -> None:
-        """Parse what is kept, until `MAX_PIPELINED` requests wait for the response before theirs.
+        """Parse the kept bytes, until `MAX_PIPELINED` requests wait for the response before theirs.
 
         The rest is parsed as responses leave, and nothing more is read until then.
         """
@@ -233,7 +233,7 @@ class BoundedProtocol(HttpToolsProtocol):
             self.flow.is_held = False
 
     def _parse_piece(self) -> None:
-        """Give the parser one piece of what is kept."""
+        """Give the parser one piece of the kept bytes."""
         data, start = self._unparsed, self._parsed_to
         most = MAX_MESSAGE_BYTES if self._in_body else MAX_HEAD_BYTES
         stop = min(start + most - self._message_bytes, len(data))
@@ -256,7 +256,7 @@ class BoundedProtocol(HttpToolsProtocol):
             self._feed_head(piece)
 
     def _note(self, name: bytes, value: bytes) -> None:
-        """Note a header that says how the request is framed or answered."""
+        """Record a header that decides how the request is framed or answered."""
         if name == b"host":
             self._hosts += 1
         elif name != b"expect":
@@ -287,16 +287,16 @@ class BoundedProtocol(HttpToolsProtocol):
     def _begin_body(self, *, is_offer: bool) -> None:
         """Find out how the body is framed, and which parser reads it.
 
-        After a head that offers an upgrade httptools expects another protocol; offers are
-        ignored. And it takes the trailer fields of chunks for headers. For both, a parser of its
-        own reads the body.
+        After a head that offers an upgrade httptools expects another protocol, but offers are
+        ignored. httptools also reports the trailer fields of a chunked body as headers. In both
+        cases a second parser reads the body.
         """
         if self._framing is None:
             self._framing = Framing()
         self._framing.begin_body(self._body_fields)
         is_chunked = self._framing.is_chunked
         if is_chunked and not is_offer:
-            self.parser = request_parser(self)  # the present one is within the request
+            self.parser = request_parser(self)  # the current parser is within the request
         if is_chunked or is_offer:
             self._body_parser = BodyParser(self._body_fields, self.on_body, self._complete_message)
             self._body_parser.begin()
@@ -312,11 +312,11 @@ class BoundedProtocol(HttpToolsProtocol):
             cycle.message_event.set()
 
     def _is_answering(self) -> bool:
-        """Whether the response to some request is not complete."""
+        """Return whether the response to a request is not complete."""
         return self._running is not None and not self._running.response_complete
 
     def _owes_earlier_response(self) -> bool:
-        """Whether a request before the one that is being received has yet to be answered."""
+        """Return whether a request before the one that is being received is not answered yet."""
         return self._is_answering() and not (self._in_body and self.cycle is self._running)
 
     def _end_after_earlier_responses(self) -> None:
@@ -381,7 +381,7 @@ class BoundedProtocol(HttpToolsProtocol):
     def _look_at_the_clock(self) -> None:
         now = self.loop.time()
         if self._receiving_since and self._owes_earlier_response():
-            self._receiving_since = now  # its bytes may be waiting for us to read them
+            self._receiving_since = now  # its bytes may not have been read yet
         behind = max(self._client.seconds_behind(now), now - (self._receiving_since or now))
         if behind >= REQUEST_SECONDS:
             self.transport.abort()

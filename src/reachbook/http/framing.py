@@ -2,8 +2,8 @@
 
 httptools parses all the bytes that it is given, and a callback cannot make it stop. A single read
 can hold thousands of requests, so the protocol feeds the parser one piece at a time and can stop
-after each request. httptools alone decides where a request ends: `Framing` only finds a place that
-is not beyond that end. A piece that is too short costs one more call and is never wrong.
+after each request. httptools alone decides where a request ends: `Framing` only finds a position
+that is not after that end. A piece that is too short costs one more call and is never wrong.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class MalformedRequestError(Exception):
 def head_end(data: bytes, most: int) -> int:
     """Return the end of the head that `data` begins with.
 
-    Returns 0 if the head does not end within `most` bytes, or if `Framing` must look closer.
+    Returns 0 if the head does not end within `most` bytes, or if only `Framing` can decide.
     """
     line_end = data.find(b"\n")
     if data.startswith(_VERSIONS, line_end - 10) and not data.startswith(_CONNECT):
@@ -42,7 +42,7 @@ def head_end(data: bytes, most: int) -> int:
 
 
 class Framing:
-    """Tells how many of the received bytes of one request the parser may be given at once."""
+    """Finds how many of the received bytes of one request the parser may be given at once."""
 
     _line: bytes | None = b""
     _tail = b""
@@ -132,11 +132,11 @@ def check_hosts(number: int, version: str) -> None:
 
 
 def check_field(name: bytes, value: bytes) -> None:
-    """Raise `MalformedRequestError` for a Content-Length or Transfer-Encoding not accepted."""
+    """Raise `MalformedRequestError` if a Content-Length or Transfer-Encoding is not accepted."""
     if name == b"content-length":
         if len(value.rstrip(b" \t")) > _LENGTH_DIGITS:
             raise MalformedRequestError(
-                f"The Content-Length has more than {_LENGTH_DIGITS} digits; leave zeros out."
+                f"The Content-Length has more than {_LENGTH_DIGITS} digits; omit leading zeros."
             )
     elif value.strip(b" \t").lower() != b"chunked":
         raise MalformedRequestError("The only Transfer-Encoding that is accepted is chunked.")
@@ -195,7 +195,7 @@ def feed_head(parser: httptools.HttpRequestParser, piece: bytes) -> bool:
 def reason_of(error: httptools.HttpParserError) -> str:
     """Return why the parsed bytes are refused, as a sentence.
 
-    What a callback raised is the context of the error. It is raised again if it is a bug.
+    An exception of a callback is the context of `error`. It is raised again if it is a bug.
     """
     if not isinstance(error, httptools.HttpParserCallbackError):
         return f"The bytes are not a valid HTTP/1.1 request: {error}."

@@ -34,10 +34,10 @@ AFTER = Parameter(
 INCARNATION = Parameter(
     "incarnation",
     str,
-    "The `incarnation` of the page before. If the store was restored since then: 410.",
+    "The `incarnation` of the previous page. After a restore of the store the response is 410.",
 )
 PAST = (*NO_CONTACT, Reason.ERASED)
-END = b"]}"  # of an export, whose last key is the list of events
+END = b"]}"  # the end of an export: its last key is the list of events
 
 
 @reads(
@@ -78,7 +78,7 @@ async def feed(request: Request) -> Answer:
     """Follow the team's events, in order and gapless from 1.
 
     Pass `next` back as `after`; a follower never misses one, however commits interleave. Pass
-    `incarnation` back too: after a restore of the store the answer is 410, and the follower has to
+    `incarnation` back too: after a restore of the store the response is 410, and the follower must
     begin again from 0.
     """
     query = request.query(FeedQuery)
@@ -100,9 +100,9 @@ async def feed(request: Request) -> Answer:
 async def export(request: Request) -> Answer:
     """Export all that is held about one contact, as one JSON document.
 
-    A long one is sent in chunks, while its events are read. If they cannot be read, the connection
-    is closed before the end of the document. A contact that is erased meanwhile is exported with
-    null values in the events that were not sent yet.
+    A long export is sent in chunks, while its events are read. If they cannot be read, the
+    connection is closed before the end of the document. A contact that is erased meanwhile is
+    exported with null values in the events that were not sent yet.
     """
     uuid = contact_uuid(request.path("contactID"))
     request.query(NoQuery)

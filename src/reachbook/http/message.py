@@ -43,8 +43,8 @@ Headers = list[tuple[bytes, bytes]]
 class Answer(Struct):
     """A response: its status, its body, and the headers beside the usual ones.
 
-    `contact_uuids` are the contacts that it speaks of. A response that is stored for a retry must
-    name them all, because an erasure deletes the stored responses that name the contact.
+    `contact_uuids` are the contacts that it mentions. A response that is stored for a retry must
+    name all of them, because an erasure deletes the stored responses that name the contact.
     """
 
     status: int
@@ -68,10 +68,10 @@ class Answer(Struct):
 
 
 class StreamedResponse(Answer, kw_only=True):
-    """A response whose body is made while it is sent, so that it is never in memory whole.
+    """A response whose body is generated while it is sent, so that it is never in memory whole.
 
-    `body` is the start of it, and `rest` makes what follows. Without a `length` it is sent in
-    chunks. When the rest cannot be made, or does not have that length, the connection is closed
+    `body` is the start of the body, and `rest` generates the remainder. Without a `length` it is
+    sent in chunks. If the remainder fails, or does not have that length, the connection is closed
     before the end, so that no client takes a part for the whole.
     """
 
@@ -79,7 +79,7 @@ class StreamedResponse(Answer, kw_only=True):
     length: int | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send it piece by piece, for as long as the client is there to read."""
+        """Send the response piece by piece, until it ends or the client disconnects."""
         if header(scope, b"expect") is not None:
             await _receive_expected_body(scope, receive)
         headers = [(b"vary", self.vary), *self.headers, (b"content-type", self.content_type)]
@@ -193,7 +193,7 @@ class Request(Struct):
         return self.sent
 
     async def take_time(self, seconds: float) -> None:
-        """Give the store `seconds` from now, once it has shown that it answers at all."""
+        """Set the deadline of the store to `seconds` from now, after a check that it answers."""
         await self.service.answers()
         self.deadline.reschedule(asyncio.get_running_loop().time() + seconds)
 
@@ -212,7 +212,7 @@ class Request(Struct):
         await self.service.answered(self.asking(_nothing_yet))
 
     def answer(self, value: object, contact_uuids: Iterable[str] = ()) -> Answer:
-        """A 200 with a value in the caller's representation; it speaks of `contact_uuids`."""
+        """Returns a 200 with a value in the caller's representation that mentions the contacts."""
         return Answer(200, msgspec.json.encode(value), [], contact_uuids=frozenset(contact_uuids))
 
     def tagged(self, reach: Reach, value: object, headers: Headers | None = None) -> Answer:
@@ -229,10 +229,10 @@ class Request(Struct):
 
 
 async def streamed(scope: Scope, pieces: Callable[[], AsyncGenerator[bytes, None]]) -> Answer:
-    """Returns a 200 with a JSON body that is made in pieces, none of them empty.
+    """Returns a 200 with a JSON body that is generated in pieces, none of them empty.
 
-    A body of at most `BUFFER_BYTES` is sent with its length. HTTP/1.0 has no chunks: there the
-    length of a longer one is found by making it twice.
+    A body of at most `BUFFER_BYTES` is sent with its length. HTTP/1.0 has no chunks, so a longer
+    body is generated twice there, first to measure its length.
     """
     rest = pieces()
     body = bytearray()
@@ -256,13 +256,13 @@ async def _until_gone(receive: Receive) -> None:
 
 
 def carries_body(scope: Scope) -> bool:
-    """Whether the head of a request declares a body."""
+    """Returns whether the head of a request declares a body."""
     length = header(scope, b"content-length")
     return length not in (None, "0") or header(scope, b"transfer-encoding") is not None
 
 
 def _check_encoding(scope: Scope) -> None:
-    """Refuse a body with a content coding; `identity` and an empty list mean that it has none."""
+    """Refuse a body with a content coding; `identity` and an empty list mean no coding."""
     encoding = header(scope, b"content-encoding")
     if encoding is None or not carries_body(scope):
         return
@@ -297,13 +297,13 @@ async def _read_body(scope: Scope, receive: Receive) -> bytes:
 
 
 async def _receive_expected_body(scope: Scope, receive: Receive) -> None:
-    """Receive the small body that a client holds back until it is told to continue.
+    """Receive a small body that a client sends only after 100 Continue.
 
-    The response is ready without it, and RFC 9110 (10.1.1) lets a server send that at once. But
-    then curl, PHP and Java close the connection, since they have announced a body and will not
-    send it, and Ruby sends its next request where that body must follow. To receive a small body
-    costs less than a new connection. A large one is not asked for. What does not arrive in time
-    is read and dropped by the server's protocol, like any body that nobody has read.
+    The response is ready without the body, and RFC 9110 (10.1.1) allows a server to send it at
+    once. But then curl, PHP and Java close the connection, because they have announced a body and
+    will not send it, and Ruby sends its next request in the place of that body. Receiving a small
+    body costs less than a new connection. A large body is not requested. Bytes that do not arrive
+    in time are read and dropped by the server's protocol, like any body that was not read.
     """
     declared = header(scope, b"content-length")
     if scope.get(BODY_BEGUN) or scope.get("http_version") != "1.1" or declared is None:

@@ -64,7 +64,7 @@ TAGS = {
     "probes": "Health, readiness and metrics.",
     "docs": "This description.",
 }
-"""What the operations of a module are about; the module names the tag."""
+"""Descriptions of tags, by the module of the operations."""
 
 BEARER_OF = {"type": "http", "scheme": "bearer"}
 SECURITY = {
@@ -113,7 +113,7 @@ class _Writer:
         self._modules: set[str] = set()
 
     def tags(self) -> list[Json]:
-        """The tags of the operations, in one order."""
+        """Returns the tags of the operations, in a fixed order."""
         return [
             {"name": _tag(module), "description": meaning}
             for module, meaning in TAGS.items()
@@ -248,10 +248,10 @@ def _described(kind: Any) -> tuple[Json, Json]:
 
 
 def _prepare_for_generators(schema: Json) -> None:
-    """Say the same in the way that generators of clients understand.
+    """Change a schema, without changing its meaning, so that client generators read it correctly.
 
-    openapi-typescript makes a property with a `default` required, in requests too, so a default is
-    told in the description. It also takes an object without `additionalProperties` to be empty.
+    openapi-typescript makes a property with a `default` required, in requests too, so the default
+    moves to the description. It also takes an object without `additionalProperties` to be empty.
     """
     if "default" in schema:
         default = schema.pop("default")

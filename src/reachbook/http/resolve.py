@@ -138,12 +138,12 @@ async def batch(request: Request) -> Answer:
             }
         },
     ),
-    gives=Gives("It is ended.", (Literal["suppression ended"],), {"ended": ENDED}),
+    gives=Gives("The suppression is ended.", (Literal["suppression ended"],), {"ended": ENDED}),
     refuses=(*BAD_ADDRESS, Reason.UNKNOWN_NAME, Reason.NO_SUPPRESSION, Reason.ADDRESS_TAKEN),
     query=NoQuery,
 )
 async def end_suppression(request: Request) -> Answer:
-    """End the suppression of an address that nobody owns, and record who did.
+    """End the suppression of an address that nobody owns, and record the credential.
 
     For an address that a contact owns, set the consent or the hold of its channel.
     """

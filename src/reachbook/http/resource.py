@@ -99,7 +99,7 @@ class Says(Struct, Generic[Does], frozen=True, kw_only=True):
     """What an operation says of itself beside its docstring; it decorates the handler.
 
     `tagged` answers show one contact at one revision, and carry its ETag.
-    `compressible` is for an operation that answers with a list, which may be long.
+    `compressible` must be set for an operation that returns a list, which may be long.
     `may_write` is for an operation that writes only when it is asked to: its handler permits it.
     `query` is the struct of a path under /x, which refuses what it does not know; without it the
     options of /v2 are read. `seconds` is how long the store may take; an

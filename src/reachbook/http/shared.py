@@ -80,7 +80,7 @@ IF_NONE_MATCH = Parameter(
 ETAG = Header(
     "ETag",
     str,
-    "One for each revision of the contact, each representation and each incarnation of the store.",
+    "Names a revision of the contact, a representation and an incarnation of the store.",
 )
 ENCODING = Header(
     "Content-Encoding",
@@ -99,7 +99,7 @@ WAIT = Header(
     "Retry-After", Annotated[int, Meta(ge=1)], "Try again in so many seconds.", always=True
 )
 BEARER = Header("WWW-Authenticate", str, "`Bearer`.", always=True)
-ENCODINGS = Header("Accept-Encoding", Literal["identity"], "What is read.", always=True)
+ENCODINGS = Header("Accept-Encoding", Literal["identity"], "The accepted coding.", always=True)
 ALLOW = Header("Allow", str, "The methods that this path takes.", always=True)
 RATE_LIMIT = (
     Header("RateLimit", str, "What is left of the minute's allowance, where there is one."),

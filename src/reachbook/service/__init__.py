@@ -41,7 +41,7 @@ class Service:
         await self._store.require_identities(anew=True)
 
     async def require_identities(self) -> None:
-        """Refuse while the identities of addresses are those of older rules."""
+        """Raise `store_unfit` if the identities of addresses were computed by older rules."""
         if self._store.has_current_identities:
             return
         try:

@@ -2,9 +2,9 @@
 
 A commit holds only if the contact is still as it was read. When it is not, the rule runs again on
 what is there now: a few times at once, then while the contact is held for us. The first attempt
-takes a new address to have no suppression, so that it needs no read; the commit checks this. When
-another contact owns a wanted address and the request says `move`, the owner is held, too, and makes
-way in the same commit.
+assumes that a new address has no suppression, so that it needs no read; the commit checks this. If
+another contact owns a wanted address and the request says `move`, the owner is locked, too, and
+releases the address in the same commit.
 """
 
 from __future__ import annotations
@@ -127,7 +127,7 @@ class Changing:
         return await self._insist(asking, hold, attempt, outcome)
 
     async def erase(self, asking: Asking, seen: Page, after: Page, past: set[Location]) -> Outcome:
-        """Commit an erasure that was decided already; `past` are addresses the contact once had."""
+        """Commit an erasure; `past` are the addresses that the contact once had."""
         judged = _judged(asking, seen, lambda: after)
         key = await self.team_keys.of(asking.team_id)
         commit = _suppressed(_commit(asking, seen, judged), key, NONE_KNOWN)
@@ -220,10 +220,10 @@ def _suppressed(commit: Commit, key: bytes, known: Known) -> Commit:
 
 
 def _needs_locks(asking: Asking, commit: Commit) -> bool:
-    """Whether the contacts must be locked before the first attempt.
+    """Returns whether the contacts must be locked before the first attempt.
 
-    A move of several addresses often meets another move of the same ones. Without locks each would
-    hold what the other waits for.
+    Moves of the same several addresses often run at the same time. Without locks each of them would
+    hold an address that the other waits for.
     """
     return asking.on_conflict is OnConflict.MOVE and may_deadlock(commit)
 

@@ -20,7 +20,7 @@ from reachbook.storage import Directory
 
 # A first page may end within a second if this many contacts lie beyond that second. A date that is
 # cut to that second has an empty page if nothing lies beyond it. One contact would be enough if
-# nobody wrote, but that one may change or be deleted before the second page is read.
+# there were no writes, but it may change or be deleted before the second page is read.
 CONTACTS_BEYOND = 3
 
 MOST_EXTENSIONS = 3
@@ -33,7 +33,7 @@ class ContactList:
         self._directory = directory
 
     async def page(self, team_id: TeamId, query: ListQuery) -> list[Contact]:
-        """Returns a page; empty after the last one.
+        """Returns a page, which is empty after the last contact.
 
         Raises `Refusal` if the page would have to hold over `MAX_GROUP` contacts that share the
         group of the cursor, or the last group of the page.
@@ -52,18 +52,18 @@ class ContactList:
         return found
 
     async def _first(self, team_id: TeamId, query: ListQuery) -> list[Contact]:
-        """The first page has no date that could be too coarse, so its groups become finer."""
+        """Returns a first page. It has no date that can be too coarse, so groups become finer."""
         found = await self._directory.page(team_id, query, Precision.MILLISECOND)
         if _is_large(found, Precision.MILLISECOND):
             return await self._directory.page(team_id, query, Precision.MICROSECOND)
         if len(found) < query.limit or await self._goes_on(team_id, query, found[-1]):
             return found
         whole = await self._directory.page(team_id, query, Precision.SECOND)
-        # A date that is cut to a large second is refused, so nothing is lost unnoticed.
+        # A later date that is cut to a large second is refused, so no contact is skipped silently.
         return found if _is_large(whole, Precision.SECOND) else whole
 
     async def _goes_on(self, team_id: TeamId, query: ListQuery, last: Contact) -> bool:
-        """Whether enough contacts lie beyond the second of a page's last contact."""
+        """Returns whether enough contacts lie beyond the second of a page's last contact."""
         second = ListCursor(last.updated, Precision.SECOND)
         beyond = page_start(second, ascending=query.ascending).beyond
         found = await self._directory.nth_updated(
@@ -76,8 +76,8 @@ class ContactList:
     ) -> list[Contact]:
         """Extends an ascending page whose last time would be sent back with fewer digits.
 
-        Many date types leave zeros out, so a time that is a whole millisecond or second would
-        come back as a date that means all of it, although more of it follows.
+        Many date types omit zeros, so the time of a whole millisecond or second would come back as
+        a date that means all of it, although more contacts of it follow.
         """
         for _ in range(MOST_EXTENSIONS):
             if len(found) < query.limit or _is_large(found, cursor.precision):
@@ -107,7 +107,7 @@ class ContactList:
 
 
 def _is_large(found: list[Contact], precision: Precision) -> bool:
-    """Whether over `MAX_GROUP` contacts share the last group of a page."""
+    """Returns whether over `MAX_GROUP` contacts share the last group of a page."""
     if precision is Precision.MICROSECOND or len(found) <= MAX_GROUP:
         return False
     last = first_of_group(found[-1].updated, precision)

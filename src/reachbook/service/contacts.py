@@ -62,7 +62,7 @@ class Contacts:
     async def search(self, team_id: TeamId, sought: list[Sought]) -> list[Contact]:
         """Returns the contacts that own any of the addresses, in the order of the addresses.
 
-        An ambiguous address is left out if another one can be answered. If none can, its refusal
+        An ambiguous address is left out if another address can be looked up; otherwise its refusal
         is raised.
         """
         found_owners = await look_up(self._directory, team_id, sought)

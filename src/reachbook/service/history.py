@@ -20,7 +20,7 @@ from reachbook.storage.directory import FAR_FUTURE
 from reachbook.suppression import Location, locations_of
 
 PAGE_EVENTS = 1_000
-"""How many events are read at a time where a whole history is needed."""
+"""How many events are read at a time if a whole history is needed."""
 
 
 class Page(Struct, frozen=True):
@@ -55,9 +55,9 @@ class History:
     async def of_contact(
         self, team_id: TeamId, uuid: str, *, before_rev: int | None, limit: int
     ) -> Page:
-        """A contact's events before a revision, newest first.
+        """Returns a contact's events before a revision, newest first.
 
-        A page can hold fewer than `limit` and not be the last: `next` tells.
+        A page with fewer events than `limit` is the last only if its `next` is None.
         """
         contact = await self._ever(team_id, uuid)
         newest = FAR_FUTURE if before_rev is None else before_rev
@@ -66,7 +66,7 @@ class History:
         return Page(events, further, await self._directory.labels(team_id))
 
     async def feed(self, team_id: TeamId, after: int, limit: int) -> Page:
-        """A team's events after a number, in order.
+        """Returns a team's events after a number, in order.
 
         Raises `feed_restarted` if the feed never reached that number in this incarnation.
         """
@@ -112,7 +112,7 @@ class History:
     async def _past_locations(self, team_id: TeamId, contact: Contact) -> set[Location]:
         """Returns the addresses that the contact once had and that no other contact has now.
 
-        What is stored of an address that another contact has is that contact's.
+        A suppression of an address that another contact has belongs to that contact.
         """
         past: set[Location] = set()
         async with aclosing(self._pages(team_id, contact)) as pages:
@@ -128,7 +128,7 @@ class History:
         return _not_erased(await self._store.read_ever(team_id, uuid))
 
     async def _replay(self, team_id: TeamId, contact: Contact, at: int) -> history.Past:
-        """Returns a contact as of a moment; raises `erased` if it is erased meanwhile."""
+        """Returns a contact as of a time; raises `erased` if it is erased meanwhile."""
         replay = history.Replay()
         async with aclosing(self._pages(team_id, contact)) as pages:
             async for page in pages:
@@ -161,7 +161,7 @@ class History:
 
 
 def feed_restarted(parameter: str, problem: str) -> Refusal:
-    """The refusal of a place in the feed that is not one of this incarnation of the store."""
+    """Returns the refusal of a feed position that is not of this incarnation of the store."""
     return Refusal(
         Reason.FEED_RESTARTED,
         f"{parameter} is {problem}: the store was restored to an earlier state. Discard what you "

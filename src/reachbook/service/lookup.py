@@ -17,7 +17,7 @@ Owners = list[Owned] | Refusal
 
 
 async def look_up(directory: Directory, team_id: TeamId, sought: list[Sought]) -> list[Owners]:
-    """Returns the owners of each address, the most exact first; an entry for each, in order.
+    """Returns the owners of each address, in order; the owners of one address most exact first.
 
     An address that can be read in two ways belongs to the owner of either reading. If two contacts
     own them, its entry is the refusal that names both readings.
@@ -32,7 +32,7 @@ async def look_up(directory: Directory, team_id: TeamId, sought: list[Sought]) -
 
 
 def _queries(sought: Sought) -> list[list[Sought]]:
-    """Returns what is asked of the store: for each reading of an address, each type it may have."""
+    """Returns the queries to the store: for each reading of an address, each type it may have."""
     return [
         [replace(sought, address=replace(reading, channel_type=kind)) for kind in _types(reading)]
         for reading in readings(sought.address)

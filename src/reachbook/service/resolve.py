@@ -25,7 +25,7 @@ TRIES = 100
 
 
 class Resolved(Struct, frozen=True):
-    """Who owns an address: nobody is an answer, and then `suppressed` may say why not to send."""
+    """The owner of an address, or None with the suppression of the address, if any."""
 
     contact: Contact | None = None
     channel: ContactChannel | None = None
@@ -41,9 +41,9 @@ class Resolving:
         self._directory = directory
 
     async def one(self, asking: Asking, sought: Sought, create: WantedContact | None) -> Resolved:
-        """The owner of an address; when nobody owns it, the contact to make, if any.
+        """Returns the owner of an address; makes a contact if there is no owner and one is given.
 
-        Raises `ambiguous` if two contacts own its two readings, or if it is to be added.
+        Raises `ambiguous` if two contacts own its two readings, or if it must be added.
         """
         found = await self._find(asking.team_id, sought)
         if found.contact or create is None:
@@ -72,7 +72,7 @@ class Resolving:
         return found
 
     async def many(self, team_id: TeamId, sought: list[Sought]) -> list[Resolved | Refusal]:
-        """The owners of many addresses, in order; who moves between two reads is sought again.
+        """Returns the owners of many addresses, in order. Looks up again those that move meanwhile.
 
         The entry of an address whose two readings belong to two contacts is a refusal.
         """
@@ -101,7 +101,7 @@ class Resolving:
     async def _with_suppressions(
         self, team_id: TeamId, sought: list[Sought], answers: list[Resolved | Refusal]
     ) -> list[Resolved | Refusal]:
-        """Returns the answers, those of nobody with the suppression of either reading."""
+        """Returns the results; those without an owner get the suppression of either reading."""
         unowned = {
             place: answer
             for place, answer in enumerate(answers)
@@ -117,7 +117,7 @@ class Resolving:
         known = await self._changing.store.suppressions(team_id, wanted)
         for place, some in digests.items():
             rows = [row for digest in some for row in known.get(digest, ())]
-            if rows:  # an opt-out says more than a bounce
+            if rows:  # an opt-out takes precedence over a bounce
                 row = max(rows, key=lambda row: row.reason)
                 answers[place] = replace(unowned[place], suppressed=row)
         return answers
@@ -125,7 +125,7 @@ class Resolving:
     async def end_suppression(
         self, asking: Asking, sought: Sought, reason: SuppressionReason
     ) -> None:
-        """End a suppression of an address that nobody owns, and record who did.
+        """End a suppression of an address that nobody owns, and record the actor.
 
         Raises `address_taken` if a contact owns the address, and `no_suppression` if there is none.
         """
@@ -142,7 +142,7 @@ class Resolving:
                 raise _owned_by(owner.owner_uuid, owner.channel)
         raise Refusal(
             Reason.NO_SUPPRESSION,
-            f"The address is not suppressed as {reason}; POST /x/resolve tells what it is.",
+            f"The address is not suppressed as {reason}; POST /x/resolve shows its suppression.",
         )
 
 
@@ -185,7 +185,7 @@ def _is_ours(outcome: object, sought: Sought) -> bool:
 def _resolved(
     owners: list[Owned] | Refusal, found: dict[int, Contact]
 ) -> Resolved | Refusal | None:
-    """Returns what became of an address, or None if its owner has changed between two reads."""
+    """Returns the result for an address, or None if its owner has changed between two reads."""
     if isinstance(owners, Refusal):
         return owners
     if not owners:

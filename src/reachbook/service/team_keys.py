@@ -1,4 +1,4 @@
-"""The key of each team that addresses are hashed with, sealed under the master key."""
+"""The keys with which addresses are hashed, one for each team, sealed under the master key."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ Reread = Callable[[], Awaitable[Keys]]
 class TeamKeys:
     """Opens the keys of teams, and makes a key for a team that has none.
 
-    `keys` are the master keys, the current one first. `reread` returns them again, or none; it is
-    called before a key is made and when a key does not open. At most `MOST_KEYS` opened keys are
-    kept; they do not change.
+    `keys` are the master keys, the current one first. `reread` returns them again, or an empty
+    tuple; it is called before a key is made and when no master key opens a key. At most
+    `MOST_KEYS` opened keys are cached; they do not change.
     """
 
     def __init__(self, store: Store, keys: Keys, reread: Reread | None = None) -> None:
@@ -81,6 +81,6 @@ def unopened(team_ids: list[int]) -> str:
     teams = ", ".join(str(team_id) for team_id in team_ids)
     return (
         f"The master key does not open the suppression key of team {teams}, so opt-outs and "
-        "bounces cannot be looked up. Bring the master key that sealed it, or give the "
-        "suppressions up: reachbook rekey --discard-suppressions"
+        "bounces cannot be looked up. Set the master key that sealed it or, if that key is lost, "
+        "delete the suppressions: reachbook rekey --discard-suppressions"
     )

@@ -21,10 +21,10 @@ ERASE_SUPPRESSIONS = ("forget_bounces", "coarsen_suppressions", "forget_ended_su
 
 
 class Kept(Struct, frozen=True):
-    """An answer as it is kept for a retry.
+    """A response as it is stored for a retry.
 
-    `contact_uuids` are the contacts that it speaks of: when one of them is erased, the stored
-    response is deleted. They are not read back with it.
+    `contact_uuids` are the contacts that it mentions: if one of them is erased, the stored response
+    is deleted. They are not read back with it.
     """
 
     status: int
@@ -47,7 +47,7 @@ class Keep(Struct, frozen=True):
 
 
 class IdempotencyRecord(Struct, frozen=True):
-    """A response to store: its row in the order of the statement, and the contacts it speaks of."""
+    """A response to store: its row in the order of the statement, and the contacts it mentions."""
 
     team_id: int
     key: str
@@ -130,8 +130,8 @@ Outcome = Saved | Taken | Replayed | Stale
 class Writes(Struct, frozen=True):
     """The rows that a change writes, as both engines need them.
 
-    Write them in the order of the fields: an update or an insert may need an address that a
-    deleted or updated channel releases.
+    They must be written in the order of the fields: an update or an insert may need an address that
+    a deleted or updated channel releases.
     """
 
     removed: list[int]
@@ -142,10 +142,10 @@ class Writes(Struct, frozen=True):
 
 
 def writes(commit: Commit, change: Change) -> Writes:
-    """The rows that one change of a numbered commit writes.
+    """Returns the rows that one change of a numbered commit writes.
 
-    Channels run in the order of their identities, so that two commits that wait for one another's
-    addresses wait in the same order.
+    Channels are in the order of their identities, so that two commits that want the same addresses
+    wait for them in the same order.
     """
     old = {one.id: one for one in change.before.channels} if change.before else {}
     new = {one.id: one for one in change.after.channels}
@@ -164,15 +164,16 @@ def writes(commit: Commit, change: Change) -> Writes:
 
 
 def taken(change: Change) -> list[ContactChannel]:
-    """The channels of a change whose address the contact did not have before."""
+    """Returns the channels of a change whose address the contact did not have before."""
     return _beyond(change.after, change.before)
 
 
 def suppression_values(commit: Commit, change: Change) -> tuple[object, ...]:
-    """Returns the addresses gained, their digests, and what to expect, insert and delete.
+    """Returns the addresses gained, their digests, and the rows to expect, insert and delete.
 
-    In the order of the statement for PostgreSQL. A repair by the doctor has none. Only the change
-    that was asked for has any: the others are written before it, and would change what it expects.
+    The order is that of the statement for PostgreSQL. A repair by the doctor has no values. Only
+    the requested change has any: the others are written before it, and would change what it
+    expects.
     """
     writes = commit.suppression
     if change is not commit.change or writes == SuppressionWrites():
@@ -201,9 +202,9 @@ def json_text(value: object) -> str:
 
 
 def may_deadlock(commit: Commit) -> bool:
-    """Whether the commit may wait for one address while another commit waits for one of its own.
+    """Returns whether the commit can wait for an address while another waits for one of its own.
 
-    It may if it takes several addresses, or takes one and releases one.
+    It can if it takes several addresses, or takes an address and releases another.
     """
     took = sum(len(taken(change)) for change in commit.changes)
     released = any(_beyond(change.before, change.after) for change in commit.changes)
@@ -240,7 +241,7 @@ def details(contact: Contact) -> tuple[object, ...]:
 
 
 def record(commit: Commit) -> IdempotencyRecord | None:
-    """The response to store with a commit; None if the request has no key."""
+    """Returns the response to store with a commit, or None if the request has no key."""
     keep, after = commit.keep, commit.change.after
     if keep is None:
         return None
@@ -248,7 +249,7 @@ def record(commit: Commit) -> IdempotencyRecord | None:
 
 
 def record_of(team_id: int, keep: Keep, answer: Kept) -> IdempotencyRecord:
-    """A response as it is stored under its key."""
+    """Returns a response as it is stored under its key."""
     row = (
         team_id,
         keep.key,
@@ -263,7 +264,7 @@ def record_of(team_id: int, keep: Keep, answer: Kept) -> IdempotencyRecord:
 
 
 def _beyond(these: Reach | None, those: Reach | None) -> list[ContactChannel]:
-    """The channels of the first whose address the second does not have."""
+    """Returns the channels of the first whose address the second does not have."""
     known = {_address(channel) for channel in those.channels} if those else set()
     channels = these.channels if these else ()
     return [channel for channel in channels if _address(channel) not in known]

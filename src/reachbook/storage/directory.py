@@ -15,7 +15,7 @@ from reachbook.storage.rows import contacts_of
 
 FAR_FUTURE = 2**63 - 1
 PAGE_BYTES = 1024 * 1024
-"""How much of events' bodies a page holds at most, unless its first event alone is larger."""
+"""The most bytes of event bodies in a page, unless its first event alone is larger."""
 
 
 class Sought(Struct, frozen=True):
@@ -115,7 +115,7 @@ class Directory:
     async def history(
         self, team_id: TeamId, contact_number: int, *, before_rev: int, limit: int
     ) -> list[Happened]:
-        """A contact's events before a revision, newest first; at most `limit`."""
+        """Returns a contact's events before a revision, newest first; at most `limit`."""
         rows = await self._engine.scan(
             "history", team_id, contact_number, before_rev, limit, PAGE_BYTES
         )
@@ -124,7 +124,7 @@ class Directory:
     async def events_after(
         self, team_id: TeamId, contact_number: int, *, after_rev: int, limit: int
     ) -> list[Happened]:
-        """A contact's events after a revision, oldest first; at most `limit`."""
+        """Returns a contact's events after a revision, oldest first; at most `limit`."""
         rows = await self._engine.scan(
             "events_after", team_id, contact_number, after_rev, limit, PAGE_BYTES
         )
@@ -133,8 +133,8 @@ class Directory:
     async def feed(self, team_id: TeamId, after: int, limit: int) -> list[Happened]:
         """The team's events after a number, in order and without gaps.
 
-        Whoever reads numbers what has arrived first, so a number never appears late. There are
-        fewer than `limit` if they are large.
+        Whoever reads numbers what has arrived first, so a number never appears late. The page
+        has fewer than `limit` events if they are large.
         """
         if await self._engine.read("unnumbered", team_id):
             await self._engine.number_events(team_id)
@@ -142,7 +142,7 @@ class Directory:
         return [_happened(row) for row in rows]
 
     async def newest_seq(self, team_id: TeamId) -> int:
-        """The newest number of the team's feed; 0 if it has none."""
+        """Returns the newest number of the team's feed, or 0 if it has none."""
         rows = await self._engine.read("newest_seq", team_id)
         return rows[0][0] or 0
 

@@ -16,7 +16,7 @@ async def open_store(
     """The store at `postgresql://...` or `sqlite:///PATH`, or a refusal with a sentence.
 
     SQLite files are made and migrated on the way; a PostgreSQL schema is left as it is found.
-    With `migrating` a session of PostgreSQL does not keep a migration from starting.
+    If `migrating`, a session of PostgreSQL does not prevent a migration from starting.
     The drivers are imported only when they are needed: a command line should start at once.
     """
     measures = measures or Measures()
@@ -41,7 +41,7 @@ async def open_store(
 
 
 def is_behind(url: str) -> bool:
-    """Whether a SQLite store is there and was made by an older release. The file is not changed."""
+    """Returns whether there is a SQLite store of an older release. The file is not changed."""
     from reachbook.storage.sqlite import is_behind as is_file_behind
 
     return is_file_behind(sqlite_path(url))

@@ -13,14 +13,14 @@ from reachbook.storage.identities import Script
 Result = TypeVar("Result")
 Row = Sequence[Any]
 Read = tuple[str, str]  # the name of a statement, and the UUID of the contact it is asked for
-SUPPRESSIONS = "suppressions"  # the one such statement that takes a JSON array of digests instead
+SUPPRESSIONS = "suppressions"  # it takes a JSON array of digests instead
 SuppressionEnd = tuple[int, str, str, str, str, str, int, str]
 """Team, digest and reason; the address's type, scope and identity; time and actor."""
 Decide = Callable[[list[list[Row]]], Commit]
 
 RETRY_AFTER = 1
 EVENTS_NUMBERED_AT_ONCE = 1_000
-"""No fewer than a page of the feed can hold. SQLite's only writer is busy for the whole pass."""
+"""At least as many as a page of the feed can hold. The pass occupies SQLite's only writer."""
 
 log = logging.getLogger(__name__)
 
@@ -30,7 +30,7 @@ class AlreadyThereError(Exception):
 
 
 class ErasedError(Exception):
-    """A contact that the response to be stored speaks of is erased; nothing was stored."""
+    """A contact that the response to be stored mentions is erased; nothing was stored."""
 
 
 class MovedError(Exception):
@@ -60,8 +60,8 @@ class Engine(Protocol):
     async def skip_used_ids(self, team_id: int) -> None:
         """Allocate only ids beyond those in use by the team, and by teams themselves.
 
-        Call it when an id was allocated twice, as after a failover that lost a part of the
-        database or a restore beside it. Ids that were allocated ahead are discarded.
+        Call it if an id was allocated twice, as after a failover that lost the newest commits, or
+        after a restore while this process was running. Ids that were allocated ahead are discarded.
         """
 
     async def commit(self, commit: Commit) -> Commit:
@@ -76,29 +76,29 @@ class Engine(Protocol):
     async def keep(self, record: IdempotencyRecord) -> bool:
         """Store a response by itself; returns False if its key is in use.
 
-        Raises `ErasedError` if a contact that the response speaks of is erased. An erasure that
-        comes later sees the stored response.
+        Raises `ErasedError` if a contact that the response mentions is erased. A later erasure
+        sees the stored response.
         """
 
     async def end_suppression(self, values: SuppressionEnd) -> bool:
-        """End a suppression and record who did.
+        """End a suppression and record the actor.
 
-        Returns False if there is none, or a contact owns the address.
+        Returns False if there is none, or if a contact owns the address.
         """
 
     async def number_events(self, team_id: int) -> None:
         """Give the team's feed its next numbers, at most `EVENTS_NUMBERED_AT_ONCE` of them.
 
-        One caller numbers a team's events at a time.
+        Only one caller numbers a team's events at a time.
         """
 
     async def run(self, script: Callable[[], Script[Result]]) -> Result:
         """Run the statements of a script in one transaction; returns the result of the script."""
 
     async def other_sessions(self) -> int:
-        """The number of other sessions of the program that use the database.
+        """Returns the number of other sessions of the program that use the database.
 
-        It is 0 for SQLite: there the caller must hold the lock of the server.
+        It is 0 for SQLite, where the caller must hold the lock of the server.
         """
 
     async def migrate(self) -> tuple[int, int]:
@@ -122,10 +122,10 @@ def unavailable(why: str) -> Refusal:
 
 
 def unstorable(error: Exception) -> Refusal:
-    """The refusal when the database does not take a value that a statement was given.
+    """Returns the refusal of a value that the database does not accept.
 
-    The request brought the value, so it is no failure of the store. It is logged all the same, as
-    such a value should have been refused before it came here.
+    The value is from the request, so this is not a failure of the store. It is logged nevertheless,
+    because such a value should have been refused earlier.
     """
     log.warning("the database does not take a value", exc_info=error)
     return Refusal(

@@ -2,8 +2,8 @@
 
 The rules that make an identity of an address have a version, and the store holds the version that
 its identities were computed under. The migration computes every `identity` again, and changes
-nothing else. It works in short transactions. Each of them stores how far it got, so a migration
-that was killed goes on where it ended.
+nothing else. It works in short transactions. Each of them stores the progress, so a migration
+that was killed continues from there.
 
 Two channels of one team can have the same identity under the newer rules. The older one keeps it.
 The other one gets a stand-in, an identity that no address can have. It is still found by its exact
@@ -26,7 +26,7 @@ from reachbook.address import IDENTITY_VERSION, Address, ChannelType
 from reachbook.errors import Refusal
 
 BATCH = 200
-"""Channels in a transaction. PostgreSQL ends a transaction that is idle for 2 s."""
+"""The number of channels in a transaction. PostgreSQL ends one that is idle for 2 s."""
 
 MAX_REPORTED = 1_000
 MAX_EXAMPLES = 10
@@ -38,7 +38,7 @@ Script = Generator[tuple[str, tuple[object, ...]], Rows, Result]
 
 
 class Channel(NamedTuple):
-    """A row of contact_channel, as far as its identity is concerned."""
+    """The columns of contact_channel that concern the identity."""
 
     id: int
     channel_type: str
@@ -49,7 +49,7 @@ class Channel(NamedTuple):
 
 
 class Reread(Struct):
-    """How many numbers of a team its region would read in another way if they were typed today."""
+    """The count of a team's numbers that its region would read in another way today."""
 
     region: str
     count: int = 0
@@ -57,9 +57,9 @@ class Reread(Struct):
 
 
 class Progress(Struct):
-    """How far a migration has got, and what it has to report. It is stored with every batch.
+    """The progress of a migration, and its report. It is stored with every batch.
 
-    `channel` is the number of the last channel that was read. `is_complete` says that there are no
+    `channel` is the number of the last channel that was read. `is_complete` is true if there are no
     more. `stand_ins` are the teams and numbers of channels that lost their identity to an older
     channel, at most `MAX_REPORTED` of them.
     """
@@ -143,8 +143,9 @@ def _migrate(progress: Progress, channel: Channel, identity: str) -> Script[set[
             _report_collision(progress, channel)
             yield _set_identity(progress.team_id, channel.id, addresses.stand_in(channel.id))
             return set()
-        # It loses the identity to an older channel, or it has another one by the current rules. In
-        # both cases its turn may still come: a collision is then found again, and reported.
+        # The holder loses the identity to an older channel, or has another identity by the current
+        # rules. In both cases it may still be migrated later: a collision is then found again, and
+        # reported.
         if theirs == identity and holder.id < channel.id:
             _report_collision(progress, holder)
         yield _set_identity(progress.team_id, holder.id, addresses.stand_in(holder.id))
@@ -169,7 +170,7 @@ def _note_reading(progress: Progress, channel: Channel, region: str | None) -> N
 
 
 def _other_reading(channel: Channel, region: str) -> str | None:
-    """Returns how the digits of a number would be read in a region, if that is not as stored."""
+    """Returns the reading of a number in a region as text, or None if it is the stored number."""
     try:
         stored = _parse(channel.channel_type, channel.channel_id)
         typed = _parse(channel.channel_type, channel.channel_id, region)

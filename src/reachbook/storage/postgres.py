@@ -42,12 +42,12 @@ if TYPE_CHECKING:
 
 WRITE_SECONDS = 2.0
 CONTENTION_TRIES = 20
-CONTENTION_SECONDS = 1.5  # no try begins later: a request waits for the store for 1.8 s
+CONTENTION_SECONDS = 1.5  # no attempt begins later, because a request waits 1.8 s for the store
 MOST_NUMBERS = 64
 
 _CONTENTION = (asyncpg.SerializationError, asyncpg.DeadlockDetectedError)
 
-_OWNED = 0  # the statement `commit` returns it if another contact owns a wanted address
+_OWNED = 0  # the statement `commit` returns this if another contact owns a wanted address
 _OWNER = 5  # the column of `owners` that holds the id of the contact
 
 
@@ -118,10 +118,10 @@ class Postgres:
         return await self._contended(once)
 
     async def keep(self, record: IdempotencyRecord) -> bool:
-        """The key first, as in every commit of one contact; then the contacts are locked.
+        """Store the key first, as every commit of one contact does, and then lock the contacts.
 
         An erasure locks its contact before it looks for stored responses. So either it sees this
-        one, or this transaction waits for it and then sees that the contact is erased.
+        response, or this transaction waits for it and then sees that the contact is erased.
         """
 
         async def once(connection: Connection) -> bool:
@@ -138,8 +138,8 @@ class Postgres:
     ) -> None:
         """Raise `AlreadyThereError` if a contact that is not locked owns a wanted address.
 
-        Such an address may be about to change hands. To wait for it while other contacts are
-        locked, and addresses released, would deadlock with whoever waits for those.
+        Another commit may be moving such an address. Waiting for it while other contacts are locked
+        and addresses are released would deadlock with a commit that waits for those.
         """
         wanted = [channel for change in commit.changes for channel in commits.taken(change)]
         if not wanted:
@@ -243,7 +243,7 @@ class Postgres:
             await self._erase_suppressions(connection, commit)
 
     async def _require_revision(self, connection: Connection, seen: Reach) -> None:
-        """A response about a contact that has changed or was erased meanwhile is not stored."""
+        """Raise if the contact has changed or was erased: its response must not be stored."""
         rows = await connection.fetch(self._sql["revision"], seen.team_id, seen.id)
         if [row[0] for row in rows] != [seen.rev]:
             raise MovedError
@@ -300,14 +300,17 @@ class Postgres:
         try:
             rows = await connection.fetch(self._sql["lock_named_contacts"], *named)
         except asyncpg.LockNotAvailableError:
-            # The contact may be about to be erased. The request has had its effect: it must not
+            # An erasure of the contact may be running. The request has had its effect: it must not
             # be answered with 503 because its response cannot be stored.
             raise ErasedError from None
         if any(row[0] is not None for row in rows):
             raise ErasedError
 
     async def _forget(self, connection: Connection, erased: Reach) -> None:
-        """The contact is locked; each statement sees what was committed before it began."""
+        """Delete the stored responses of a contact that is locked.
+
+        Each statement sees everything that was committed before it began.
+        """
         await connection.fetch(self._sql["forget_events"], erased.team_id, erased.id)
         await connection.fetch(self._sql["clear_request_ids"], erased.team_id, erased.id)
         await connection.fetch(self._sql["forget_answers"], erased.team_id, erased.uuid)

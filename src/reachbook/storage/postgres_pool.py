@@ -32,7 +32,7 @@ CLOSE_SECONDS = 1.0
 
 APPLICATION = "reachbook"
 MIGRATING_APPLICATION = "reachbook-migrate"
-"""The names of sessions in pg_stat_activity: a migration of identities runs without the first."""
+"""The names of sessions in pg_stat_activity. A migration must not run beside the first."""
 
 # What a connection is asked to keep to. Its other end may be a dead router: then PostgreSQL itself
 # has to end the transaction that holds a contact, and no statement may outwait its caller by much.
@@ -62,8 +62,8 @@ _OUT_OF_REACH = (
 )
 
 
-# A value that is too large for its column, for an index or for a statement, or that cannot be
-# encoded: asyncpg says so itself with a DataError, PostgreSQL with the SQLSTATE classes 22 and 54.
+# The errors for a value that is too large for its column, for an index or for a statement, or that
+# cannot be encoded: asyncpg raises a DataError, PostgreSQL uses the SQLSTATE classes 22 and 54.
 _UNSTORABLE = (asyncpg.DataError, asyncpg.ProgramLimitExceededError)
 
 # A pooler or PostgreSQL itself does not know a parameter of the URL, or one of `_SESSION`.
@@ -95,7 +95,7 @@ class Pool:
         self._pool = pool
         self._measures = measures
         # Set when a statement was given up, until every connection has answered again or all are
-        # expired. `_answered` holds the process ids of the servers' ends that have answered.
+        # expired. `_answered` holds the process ids of the backends that have answered.
         self._suspicion: object | None = None
         self._answered: set[int] = set()
 
@@ -168,11 +168,10 @@ class Pool:
             self._measures.connections_waiting.dec()
 
     def _give_up(self, connection: Connection, error: BaseException) -> None:
-        """Close a connection that has not answered: to end its statement politely can hang.
+        """Close a connection that has not answered: cancelling its statement can hang.
 
-        That it did not answer may be the statement's own slowness. It may also be that the server
-        or the network is gone, and then those that are idle are half open too; so each of them is
-        asked before it is used again.
+        The statement itself may be slow. But if the server or the network is gone, idle connections
+        are half open, too, so each of them is checked before it is used again.
         """
         with suppress(asyncpg.InterfaceError):  # it has gone by itself
             connection.terminate()
@@ -181,9 +180,10 @@ class Pool:
             self._answered.clear()
 
     async def _answers(self, connection: Connection) -> bool:
-        """Whether a connection answers; one that does not is closed.
+        """Returns whether a connection answers; closes it if it does not.
 
-        If it does not answer in time, the same is to be expected of all others: they are expired.
+        If it does not answer in time, all connections are expired, because none can be expected to
+        answer.
         """
         suspicion = self._suspicion
         process_id = connection.get_server_pid()

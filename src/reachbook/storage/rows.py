@@ -15,7 +15,7 @@ from reachbook.storage.engine import Row
 from reachbook.suppression import Suppression, SuppressionReason
 
 NO_CREDENTIAL: Row = (0, "", bytes(92), "", Representation.STRING_IDS.value, False, 0, *[None] * 3)
-"""A row in the place of one that was not found, made into a credential in the same time."""
+"""Used in place of a row that was not found, so that decoding takes the same time."""
 
 _REACH_COLUMNS = slice(0, 4)
 _CHANNEL_COLUMNS = slice(4, 19)
@@ -72,13 +72,13 @@ def channel_of(cells: Row) -> ContactChannel:
 
 
 def suppression_of(row: Row) -> Suppression:
-    """A suppression of its row."""
+    """Returns the suppression in a row."""
     digest, reason, at, identity_version = row
     return Suppression(digest, SuppressionReason(reason), at, identity_version)
 
 
 def suppressions_of(rows: list[Row]) -> dict[str, list[Suppression]]:
-    """Suppressions by digest."""
+    """Returns the suppressions in rows, by digest."""
     found: dict[str, list[Suppression]] = {}
     for row in rows:
         found.setdefault(row[0], []).append(suppression_of(row))

@@ -63,8 +63,8 @@ _PRAGMAS = (
     f"journal_size_limit={MAX_WAL_BYTES}",
 )
 
-# What SQLite or its driver says of a value that is too large, or cannot be a value of a column:
-# a number of more than 64 bits, half of a surrogate pair.
+# The errors of SQLite and its driver for a value that is too large or cannot be stored in a column,
+# such as a number of more than 64 bits or a lone surrogate.
 _UNSTORABLE = (
     apsw.MismatchError,
     apsw.RangeError,
@@ -129,7 +129,7 @@ class Sqlite:
     async def scan(self, statement: str, *values: object) -> list[Row]:
         """Run a statement in a thread, one at a time.
 
-        When the caller is cancelled its thread still uses the connection. The lock is held until
+        If the caller is cancelled, its thread still uses the connection. So the lock is held until
         the thread has ended, and the statement is interrupted so that it ends soon.
         """
         await self._scanning.acquire()
@@ -149,14 +149,14 @@ class Sqlite:
     def _start_scan(self, statement: str, values: tuple[object, ...]) -> asyncio.Future[list[Row]]:
         if self._closing:
             raise unavailable("it is being closed")
-        # Not a task: a loop that ends cancels its tasks, while the thread would go on.
+        # Not a task: a loop that ends cancels its tasks, but the thread would continue.
         loop = asyncio.get_running_loop()
         return loop.run_in_executor(None, self._scan, statement, values)
 
     def _interrupt(self, thread: asyncio.Future[list[Row]]) -> asyncio.Task[None]:
-        """Start to interrupt a scan until its thread has ended.
+        """Interrupt a scan repeatedly, in a task, until its thread has ended.
 
-        Once is not enough: an interrupt before the statement begins has no effect.
+        One interrupt is not enough: it has no effect before the statement begins.
         """
 
         async def interrupt() -> None:
@@ -270,7 +270,7 @@ class Sqlite:
             interrupting = self._interrupt(thread)
             await asyncio.wait({interrupting}, timeout=CLOSE_SECONDS)
             if not thread.done():
-                return  # it hangs on its disk; the process ends without it
+                return  # the thread waits for its disk; the process ends without it
         self._scanner.close()
 
     def _apply(self, connection: apsw.Connection, commit: Commit) -> Commit:
@@ -300,7 +300,7 @@ class Sqlite:
         return True
 
     def _require_revision(self, connection: apsw.Connection, seen: Reach) -> None:
-        """A response about a contact that has changed or was erased meanwhile is not stored."""
+        """Raise if the contact has changed or was erased: its response must not be stored."""
         rows = _rows(connection, self._sql["revision"], seen.team_id, seen.id)
         if [row[0] for row in rows] != [seen.rev]:
             raise MovedError
@@ -396,7 +396,7 @@ class Sqlite:
 
 
 def is_behind(path: Path) -> bool:
-    """Whether an older release made the database at a path; False if there is none."""
+    """Returns whether an older release made the database at a path; False if there is none."""
     if not path.is_file():
         return False
     try:
@@ -410,7 +410,7 @@ def is_behind(path: Path) -> bool:
         finally:
             connection.close()
     except apsw.Error:
-        return False  # opening it as a store says what is wrong
+        return False  # opening it as a store reports the error
     return version < migrations.newest("sqlite") or int(found) < IDENTITY_VERSION
 
 

@@ -100,7 +100,7 @@ class Writer:
                 self._shrink_wal()
 
     def _next_batch(self) -> list[Waiting] | None:
-        """The next jobs: none when there were none for a while, None when there will be none."""
+        """Returns the next jobs: [] if none came for a while, None if the writer is closing."""
         with self._wake:
             while not self._waiting:
                 if self._closing:
@@ -112,25 +112,25 @@ class Writer:
             return [self._waiting.popleft() for _ in range(together)]
 
     def _work(self, batch: list[Waiting]) -> None:
-        """Run jobs and tell each caller its outcome, also after an error that nobody expects."""
+        """Run jobs and report each outcome to its caller, also after an unexpected error."""
         try:
             self._measures.writers_waiting.set(len(self._waiting))
             outcomes = self._commit(batch)
-        except BaseException as error:  # noqa: BLE001 - without this thread nobody can write
+        except BaseException as error:  # noqa: BLE001 - no write is possible without this thread
             background.report(self._measures, "sqlite_writer", error)
             self._roll_back()
             outcomes = [(one, unavailable("an unexpected error ended it")) for one in batch]
         for (_, loop, future), outcome in outcomes:
-            with suppress(RuntimeError):  # its loop is closed, and nobody waits any more
+            with suppress(RuntimeError):  # the caller's event loop is closed
                 loop.call_soon_threadsafe(_settle, future, outcome)
 
     def _shrink_wal(self) -> None:
         """Empty the write-ahead log if it is large.
 
-        A program that reads for long keeps SQLite from using the log's space again, so it grows
-        until that program is done, and only this makes the file small again. It must not wait: a
-        checkpoint that waits for a reader keeps every writer out. While anyone is in the way it
-        does nothing, and is tried again.
+        A program that reads for long prevents SQLite from reusing the log's space, so the log grows
+        until that program is done, and only this method makes the file small again. It must not
+        wait: a checkpoint that waits for a reader blocks every writer. If there is a reader or a
+        writer it does nothing, and is tried again later.
         """
         with background.reporting(self._measures, "sqlite_writer"), suppress(*OUT_OF_REACH):
             if Path(self._connection.filename_wal).stat().st_size <= MAX_WAL_BYTES:
@@ -161,7 +161,7 @@ class Writer:
         return outcomes
 
     def _roll_back(self) -> None:
-        """End a transaction that failed. If this fails, so does the next BEGIN, which ends here."""
+        """End a transaction that failed. If this fails, the next BEGIN fails, and retries it."""
         with suppress(apsw.Error):
             if self._connection.in_transaction:
                 self._connection.execute("ROLLBACK")

@@ -57,7 +57,7 @@ REDOS = 5
 MOST_FORGOTTEN = 500
 RETRY_SECONDS = 0.1
 TURN_SECONDS = 60
-"""How long one migration of identities waits for another one to finish a batch."""
+"""How long a migration of identities waits for another to finish a batch."""
 
 
 CredentialKind = Literal["api_secret", "api_key"]
@@ -95,9 +95,9 @@ class Store:
     async def commit(self, commit: Commit) -> Outcome:
         """Write a change, all of it or nothing.
 
-        When a unique key refuses, who is in the way is looked up. When nobody is, the address has
-        become free or an id was allocated twice: the commit is sent again, with ids that are not
-        in use. A commit that changes nothing is saved already.
+        If a unique key is violated, the owner of the conflicting address is looked up. If there is
+        none, the address has become free or an id was allocated twice: the commit is sent again,
+        with ids that are not in use. A commit that changes nothing counts as saved.
         """
         if commit.is_empty() and commit.keep is None:
             return Saved(commit.change.after)
@@ -157,7 +157,7 @@ class Store:
     async def keep_answer(self, team_id: int, keep: Keep, answer: Kept) -> Replayed | None:
         """Store a response by itself; returns the one that is stored already, if there is one.
 
-        A response that speaks of an erased contact is not stored.
+        A response that mentions an erased contact is not stored.
         """
         try:
             if await self.engine.keep(commits.record_of(team_id, keep, answer)):
@@ -261,9 +261,9 @@ class Store:
         return bool(await self.engine.write("reseal_suppression_key", team_id, old, new))
 
     async def discard_suppressions(self, team_id: int, sealed: bytes) -> bool:
-        """Delete a team's key and, as they are useless without it, the team's suppressions.
+        """Delete a team's key and its suppressions, which cannot be used without the key.
 
-        The key is deleted last: if this is interrupted, it can be run again.
+        The key is deleted last: if this is interrupted, it can be called again.
         """
         await self.engine.write("discard_suppressions", team_id)
         await self.engine.write("discard_ended_suppressions", team_id)
@@ -274,7 +274,7 @@ class Store:
     async def credential(self, kind: CredentialKind, team_id: int, ident: str) -> Credential | None:
         """An API secret or API key with its team's default region, live or revoked."""
         rows = await self.engine.read(kind, team_id, ident)
-        # The same work without a row: its time must not tell whether the id exists.
+        # Do the same work without a row: the time must not tell whether the id exists.
         found = credential_of(rows[0] if rows else NO_CREDENTIAL)
         return found if rows else None
 
@@ -283,7 +283,7 @@ class Store:
         return [credential_of(row) for row in await self.engine.read(f"{kind}s", team_id)]
 
     async def any_sealed(self) -> tuple[str, bytes] | None:
-        """The id and the sealed key of one live API secret, to try a master key on."""
+        """Returns the id and the sealed key of a live API secret, to check a master key with."""
         rows = await self.engine.read("any_api_secret")
         return (rows[0][0], bytes(rows[0][1])) if rows else None
 
@@ -336,7 +336,7 @@ class Store:
     async def renew_incarnation(self) -> str:
         """Give the store another incarnation, and return its token.
 
-        Processes that have the store open do not notice: they read it when they start.
+        Running processes continue with the old token: they read it only when they start.
         """
         token = new_token()
         await self.engine.write("set_store_info", "incarnation", token)
@@ -348,10 +348,11 @@ class Store:
     # ── the schema ───────────────────────────────────────────────────────────────────────────
 
     async def migrate(self) -> tuple[int, int]:
-        """Bring the schema up to date; the versions before and after.
+        """Bring the schema up to date; returns the versions before and after.
 
-        Refuses, and changes nothing, if identities have to be computed again and other sessions of
-        the program use the database: an older release would write identities by its own rules.
+        Raises `store_unfit`, and changes nothing, if identities have to be computed again and other
+        sessions of the program use the database: an older release would write identities by its own
+        rules.
         """
         found = await self.engine.schema_version()
         if found and await self._is_identity_old(found):
@@ -368,7 +369,7 @@ class Store:
         """Compute the identities of all channels by the current rules, if older ones made them.
 
         Call it after `migrate`. It can be killed and called again; several callers take turns.
-        Returns what there is to report, or None if there was nothing to do.
+        Returns the report, or None if there was nothing to do.
         """
         deadline = time.monotonic() + TURN_SECONDS
         while True:
@@ -384,9 +385,9 @@ class Store:
             deadline = time.monotonic() + TURN_SECONDS
 
     async def require_identities(self, *, anew: bool = False) -> None:
-        """Refuse a store whose identities were made by other rules than those of this release.
+        """Raise `store_unfit` if the identities were computed by the rules of another release.
 
-        The store is asked until it is fit, and after that only with `anew`.
+        After the first success the store is read again only if `anew`.
         """
         if self.has_current_identities and not anew:
             return
@@ -394,8 +395,8 @@ class Store:
         if version > IDENTITY_VERSION:
             raise unfit(
                 f"The addresses in the database follow version {version} of the rules, and this "
-                f"release knows version {IDENTITY_VERSION}. Run the release that migrated them or "
-                "a newer one."
+                f"release supports version {IDENTITY_VERSION}. Run the release that migrated them "
+                "or a newer one."
             )
         if version < IDENTITY_VERSION:
             raise unfit(

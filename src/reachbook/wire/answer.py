@@ -25,8 +25,8 @@ Moment = Annotated[
 LastChange = Annotated[
     str,
     Meta(
-        description="ISO 8601, in UTC, with microseconds. For the next page of a list pass it back "
-        "unchanged as `date`.",
+        description="ISO 8601, in UTC, with microseconds. Pass it back unchanged as `date` for the "
+        "next page of a list.",
         examples=["2024-01-15T10:00:00.123456Z"],
     ),
 ]
@@ -204,7 +204,7 @@ def _primary_address(one: Contact, kind: str) -> str:
 
 
 class Member(Struct):
-    """A person of a team, as the vendor shows it."""
+    """A member of a team, in the vendor's form."""
 
     id: int
     name: str
@@ -225,4 +225,4 @@ def team(number: int, name: str) -> TeamBody:
 
 
 Inboxes = Annotated[list[dict[str, Any]], Meta(max_length=0)]
-"""The inboxes of a team (GET /v1/inboxes): none, because conversations are not kept here."""
+"""The inboxes of a team (GET /v1/inboxes): an empty list, as conversations are not stored."""

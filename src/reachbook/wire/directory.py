@@ -22,10 +22,10 @@ from reachbook.wire.list_cursor import parse_cursor
 from reachbook.wire.refusal import FieldsToBlame, Readings
 from reachbook.wire.request import ContactRequest, Typed, blaming, contact_uuid
 
-# Any other escape is matched too, so that the second backslash of two begins none.
+# Every other escape is matched, too, so that the second of two backslashes begins no escape.
 _ESCAPE = re.compile(r"\\(?:u00([0-9a-fA-F]{2})|.)")
-# In a look-ahead, because two may overlap: the last group of the first is long enough to begin the
-# second.
+# A look-ahead, because two UUIDs may overlap: the last group of the first is long enough to begin
+# the second.
 _UUIDS = re.compile(r"(?=([0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}))")
 
 MAX_ROWS = 1000
@@ -37,8 +37,8 @@ MAX_SKIPPED_PAGES = 1000
 ListDate = Annotated[
     str,
     Meta(
-        description="The `updated` of the last row of the page before, passed back unchanged as a "
-        "string. Without it the list begins at its first page.",
+        description="The unchanged `updated` of the last row of the previous page, as a string. "
+        "Without it the first page is returned.",
         examples=["2024-01-15T10:00:00.123456Z"],
     ),
 ]
@@ -87,9 +87,9 @@ class BulkRow(ContactRequest):
 
 
 class Failed(Struct, omit_defaults=True):
-    """A row that failed alone, echoed as it was sent, with its index in the request.
+    """A row that was refused, as it was sent, with its index in the request.
 
-    It says what the refusal of the same single write would say, but for the request id.
+    It has the fields of the refusal of the same single write, except the request id.
     """
 
     contact: Raw
@@ -125,7 +125,7 @@ class BulkDeleteRequest(Struct):
 
 
 def row_uuid(row: BulkRow) -> str | None:
-    """The UUID of the contact that a row of a bulk write updates, or None if the row creates one.
+    """Returns the UUID of the contact that a row updates, or None if the row creates a contact.
 
     A Contact that is sent back whole has its UUID under `uuid`.
     """
@@ -138,7 +138,7 @@ def row_uuid(row: BulkRow) -> str | None:
     if len(read) > 1:
         raise Refusal(
             Reason.BAD_VALUE,
-            "contact_id and uuid name two contacts; a row is about one, so send one of them.",
+            "contact_id and uuid name different contacts; send only one of them.",
             fields=dict.fromkeys(named, "not the same UUID"),
         )
     return next(iter(read), None)
@@ -157,7 +157,7 @@ def list_query(request: ListRequest) -> ListQuery:
 def sought(kind: str | None, value: str, region: str | None = None) -> Address:
     """An address to look for; without a type an @ means email and digits mean phone.
 
-    `region` is the team's default region. A phone number behind `tel:` or in front of
+    `region` is the team's default region. A phone number after `tel:` or before
     `@s.whatsapp.net` is a phone, too.
     """
     if kind is not None:
@@ -185,8 +185,8 @@ class Searched(NamedTuple):
 def searched(request: SearchRequest, region: str | None = None) -> list[Searched]:
     """Returns the addresses of a search that can be read; `region` is the team's default region.
 
-    An address that cannot be read does not keep the others from being found. If none can be read,
-    the first refusal is raised.
+    An address that cannot be read is left out. If no address can be read, the first refusal is
+    raised.
     """
     count = sum(len(one.channel_ids) for one in request.contact_channels)
     if count > MAX_ROWS:
@@ -252,14 +252,14 @@ def failed(index: int, row: Raw, no: Refusal, representation: Representation) ->
 
 
 def uuid_of_row(body: bytes) -> str:
-    """The UUID of the contact in the stored response of a row."""
+    """Returns the UUID of the contact in the stored response of a row."""
     return str(msgspec.json.decode(body)["uuid"])
 
 
 def named_contacts(row: Raw, no: Refusal) -> set[str]:
-    """The contacts that the echo of a failed row speaks of, as UUIDs in lower case.
+    """Returns the contacts that the echo of a failed row mentions, as UUIDs in lower case.
 
-    They are the contact that was in the way, and every UUID in the row. The row is searched as
+    They are the contact of the conflict, and every UUID in the row. The row is searched as
     text: its strings may hold escapes, and an object may have a key twice, of which a decoder
     would show only one.
     """

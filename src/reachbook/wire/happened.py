@@ -33,8 +33,8 @@ class Actor(Struct):
 class EventBody(Struct, kw_only=True):
     """One change of one contact.
 
-    `before` and `after` hold what it touched; they are null, and `request_id` is empty, once the
-    contact is erased.
+    `before` and `after` hold the changed values. If the contact is erased, they are null and
+    `request_id` is empty.
     """
 
     kind: EventKind
@@ -63,7 +63,7 @@ class HistoryBody(Struct):
 class FeedBody(Struct):
     """A page of a team's feed.
 
-    `next` is what to pass as `after`. `incarnation` changes when the store is restored.
+    Pass `next` as `after` of the next request. `incarnation` changes when the store is restored.
     """
 
     events: list[FeedEventBody]
@@ -91,7 +91,7 @@ def event_of_feed(team_id: int, one: Happened, labels: dict[str, str]) -> FeedEv
 
 
 def export(contact: Contact) -> ExportBody:
-    """The export of a contact, without its events yet."""
+    """Returns the export of a contact, without its events."""
     return ExportBody(
         contact_with_string_ids(contact),
         None if contact.deleted is None else moment.exact(contact.deleted),

@@ -10,9 +10,9 @@ from reachbook.list_cursor import ListCursor, Precision
 
 MAX_SHOWN = 40
 
-# RFC 3339 and ISO 8601, a time with its offset, and what date types print besides: a space for the
-# T (Python), a space before the offset and UTC for Z (Ruby), a zone behind the offset (Go, Java),
-# no seconds when they are 0 (Java).
+# RFC 3339 and ISO 8601, a time with its offset, and the variants that date types print: a space for
+# the T (Python), a space before the offset and UTC for Z (Ruby), a zone after the offset (Go,
+# Java), no seconds if they are 0 (Java).
 _DATE = re.compile(
     r"""
     (?P<day>[0-9W-]+) [T\ ]
@@ -52,7 +52,7 @@ def parse_cursor(text: str) -> ListCursor:
 
 
 def _seconds(match: re.Match[str]) -> int | None:
-    """Whole seconds since the epoch, or None if there is no such time."""
+    """Returns whole seconds since the epoch, or None if there is no such time."""
     second = match["second"]
     # A leap second is the second after :59, because times since the epoch do not count it.
     leap = second == "60"

@@ -133,7 +133,7 @@ class Explained(Struct):
 
 
 class SuppressionRequest(Struct, forbid_unknown_fields=True):
-    """The body of DELETE /x/suppression: an address that nobody owns, and which of its reasons."""
+    """The body of DELETE /x/suppression: an address that nobody owns, and the reason to end."""
 
     channel_type: ChannelType
     channel_id: Typed
@@ -142,14 +142,14 @@ class SuppressionRequest(Struct, forbid_unknown_fields=True):
 
 
 class Suppressed(Struct):
-    """Why nothing should be sent to an address that nobody owns, and since when."""
+    """The suppression of an address that nobody owns: its reason and its time."""
 
     reason: SuppressionReason
     at: Moment
 
 
 class ResolvedBody(Struct):
-    """Who owns an address: nobody is an answer, and then `suppressed` says whether to send."""
+    """The owner of an address, or null, and then `suppressed` if the address is suppressed."""
 
     contact: StringIdsContact | None
     channel: KnownChannel | None
@@ -175,7 +175,7 @@ class BatchBody(Struct):
 
 
 def suppressed(one: Suppression | None) -> Suppressed | None:
-    """A suppression as it is shown."""
+    """Returns a suppression as it is shown, or None."""
     return None if one is None else Suppressed(one.reason, moment.exact(one.at))
 
 
@@ -281,7 +281,7 @@ def explained(
 ) -> Explained:
     """Returns how an address was read, and which rule joined it to the channel that owns it.
 
-    `region` is the team's default region. Of two readings, the one that has an owner is shown.
+    `region` is the team's default region. Of two readings, the reading that has an owner is shown.
     """
     identity = owned.identity if owned else None
     chosen = explain.reading_of(address, identity) if identity is not None else address

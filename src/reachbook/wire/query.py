@@ -121,7 +121,7 @@ _OF_A_VALUE = {
 
 @contextmanager
 def explaining_plus(raw: bytes) -> Iterator[None]:
-    """If a query has a + in it, add to the refusal of a value that this means a blank."""
+    """If a query has a +, add an explanation to the refusal of a value: it means a blank."""
     try:
         yield
     except Refusal as no:
@@ -133,8 +133,8 @@ def explaining_plus(raw: bytes) -> Iterator[None]:
 def unknown_name(what: str, name: str, known: Iterable[str], place: str = "") -> Refusal:
     """The refusal of a key or parameter that we do not know, naming the nearest that we do.
 
-    `place` is where in a body it stands. A name can be as long as a whole body; only its beginning
-    is compared and shown, for the comparison takes time in proportion to its length.
+    `place` is its path in a body. A name can be as long as a whole body; only its beginning is
+    compared and shown, because the comparison takes time in proportion to its length.
     """
     name = shortened(name, MOST_CHARACTERS_OF_A_NAME)
     names = sorted(set(known))

@@ -28,18 +28,18 @@ STATUS = {
     Kind.UNAVAILABLE: 503,
 }
 STATUS_OF_REASON = {Reason.UNSUPPORTED_ENCODING: 415}
-"""The reasons that HTTP has a more exact status for than that of their kind."""
+"""The reasons for which HTTP has a more exact status than that of their kind."""
 
 
 def status(reason: Reason) -> int:
-    """The HTTP status of a refusal."""
+    """Returns the HTTP status of a refusal."""
     return STATUS_OF_REASON.get(reason, STATUS[reason.kind])
 
 
 KIND = {status(reason): reason.kind for reason in Reason}
 
 
-FieldsToBlame = Annotated[dict[str, str], Meta(description="What in the request is to blame.")]
+FieldsToBlame = Annotated[dict[str, str], Meta(description="The wrong fields of the request.")]
 Readings = Annotated[list[str], Meta(examples=[["+15105553344", "+4415105553344"]])]
 
 
@@ -107,7 +107,7 @@ def body(no: Refusal, representation: Representation, request_id: str) -> dict[s
 
 
 def facts(no: Refusal, representation: Representation) -> dict[str, object]:
-    """Returns the facts of a refusal, as the caller's representation spells them."""
+    """Returns the facts of a refusal in the caller's representation."""
     return {name: _spelled(name, value, representation) for name, value in no.facts.items()}
 
 

@@ -24,12 +24,12 @@ from reachbook.wire.answer import ChannelType, Tag
 from reachbook.wire.query import MOST_CHARACTERS_SAID, Options, unknown_name
 
 MAX_LISTED_CHANNELS = 2 * MAX_CHANNELS
-"""How many entries `contact_channels` may have. It can name one address several times, and a
-contact that is over `MAX_CHANNELS` must be accepted as it was sent. More is refused before any
-address is read: that is the expensive part."""
+"""The most entries of `contact_channels`. It can name an address several times, and a contact that
+is over `MAX_CHANNELS` must be accepted as it was sent. More entries are refused before any address
+is parsed, because parsing is expensive."""
 
 _NO_CONTROL_CHARACTERS = r"^[^\u0000-\u001f\u007f-\u009f]*$"
-# White space around an address is taken off, and some of it is among the control characters.
+# White space around an address is removed, and some white space is a control character.
 _NONE_WITHIN = r"^[\u0009-\u000d\u0085]*[^\u0000-\u001f\u007f-\u009f]*[\u0009-\u000d\u0085]*$"
 
 UserId = Annotated[int, Meta(ge=-1, le=2**53 - 1, description="-1 is nobody.")]
@@ -38,7 +38,7 @@ AssignedUserId = Annotated[
     Meta(
         ge=-1,
         le=2**53 - 1,
-        description="The key under which a Contact is returned; ignored if assignee_id is present.",
+        description="The user, as in a returned Contact; ignored if assignee_id is present.",
     ),
 ]
 Typed = Annotated[
@@ -73,7 +73,7 @@ _UNKNOWN = re.compile(r"unknown field `([^`]*)`")
 _LENIENT = re.compile(r"got `(?:array|null)`")
 MAX_DEPTH = 32
 _NO_ONE = -1
-_CHECKED = (str, list, dict)  # the kinds of JSON that can hold a NUL, or more of the depth
+_CHECKED = (str, list, dict)  # the JSON types that can hold a NUL or nested values
 
 
 class ChannelRequest(Struct):
@@ -122,7 +122,7 @@ def contact_uuid(text: str) -> str:
 
 
 def named(path_type: str, given: Options, region: str | None = None) -> Named:
-    """Which channel a path and `?channel_id=` mean; `region` is the team's default region."""
+    """Returns the channel that a path and `?channel_id=` name; `region` is the team's region."""
     kind = addresses.channel_type(path_type)
     if given.channel_id is None:
         return Named(kind)
@@ -171,7 +171,7 @@ def stray(body: bytes, *, lenient: bool) -> None:
 
 
 def decode(body: bytes, shape: type[Body]) -> Body:
-    """A JSON body as one typed value; a refusal names the field.
+    """Returns a JSON body as one typed value; a refusal names the field.
 
     An empty array is accepted in place of an object that needs no key, and null in place of an
     optional field that has no null.
@@ -194,7 +194,7 @@ def _read(body: bytes, decoder: msgspec.json.Decoder[Any]) -> Any:
 
 
 def _read_leniently(body: bytes, shape: type[Any], complaint: str) -> Any:
-    """Decode a body again in the way that real clients mean it.
+    """Decode a body again, with the values that PHP and other clients send.
 
     PHP decodes {} to an empty array and encodes that as []. Clients that encode every field of a
     model send null for those that are not set. This second pass runs only if decoding has failed,
@@ -213,10 +213,10 @@ def _read_leniently(body: bytes, shape: type[Any], complaint: str) -> Any:
 
 
 def _as_meant(value: Any, kind: Any) -> Any:
-    """A decoded JSON value as a client means it that sends it for the type `kind`.
+    """Returns a decoded JSON value, adapted to the type `kind`.
 
-    Puts {} for each [] where `kind` takes an empty object and no array, and leaves out each null
-    whose field is optional and takes no null.
+    Replaces each [] by {} if `kind` accepts an empty object and no array, and omits each null whose
+    field is optional and accepts no null.
     """
     kinds = list(_alternatives(kind))
     lists = [one for one in kinds if get_origin(one) is list]
@@ -255,7 +255,7 @@ def _is_struct(kind: Any) -> bool:
 
 
 def _alternatives(kind: Any) -> Iterator[Any]:
-    """The members of a union, without what annotates them; any other type by itself."""
+    """Yields the members of a union without their annotations; any other type by itself."""
     if get_origin(kind) is Annotated:
         yield from _alternatives(get_args(kind)[0])
     elif get_origin(kind) in (Union, UnionType):
@@ -284,7 +284,7 @@ def _invalid(complaint: str, shape: type[Any]) -> Refusal:
             f"The body lacks {field}, which is required.",
             fields={field: "required"},
         )
-    # It quotes the whole value that is not one of an enumeration.
+    # The complaint quotes a whole value that is not a member of an enumeration.
     said = complaint.rsplit(" - at ", maxsplit=1)[0].replace("`", "")
     said = shortened(said, MOST_CHARACTERS_SAID)
     field = path or "body"
@@ -382,7 +382,7 @@ def blaming(places: Mapping[str, str]) -> Iterator[None]:
 
 @contextmanager
 def blaming_address(wanted: WantedContact) -> Iterator[None]:
-    """Blame the place in a contact's body where an address is taken or ambiguous."""
+    """Name the path of a taken or ambiguous address in the `fields` of a refusal."""
     try:
         yield
     except Refusal as no:
@@ -395,7 +395,7 @@ def blaming_address(wanted: WantedContact) -> Iterator[None]:
 
 
 def _address_test(no: Refusal) -> Callable[[Address], bool] | None:
-    """Returns whether an address is the one that a refusal speaks of, or None if it names none."""
+    """Returns a test for the address that a refusal names, or None if it names no address."""
     if no.reason is Reason.ADDRESS_TAKEN:
         return lambda address: _is_same(address, str(no.facts["channel_id"]))
     if no.reason is Reason.AMBIGUOUS:
@@ -414,20 +414,20 @@ def _places(wanted: WantedContact) -> Iterator[tuple[str, Address]]:
 
 
 def _is_same(address: Address, owned: str) -> bool:
-    """Whether an address is the one that an owner has, in whatever spelling."""
+    """Returns whether an address is the owner's address, in any spelling."""
     if address.channel_id == owned:
         return True
     try:
         return addresses.parse(address.channel_type, owned).identity == address.identity
-    except Refusal:  # it is the address of another type
+    except Refusal:  # `owned` is an address of another type
         return False
 
 
 def _assigned_user_id(request: ContactRequest) -> int | UnsetType | None:
-    """The user to assign, or None to assign nobody.
+    """Returns the user to assign, or None to assign nobody.
 
     Requests have assignee_id; a Contact that is sent back whole has assigned_user_id. If both are
-    there, the client has set the first and returned the second.
+    sent, the client has set the first and returned the second.
     """
     wanted = request.assigned_user_id if request.assignee_id is UNSET else request.assignee_id
     return None if wanted == _NO_ONE else wanted

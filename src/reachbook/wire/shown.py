@@ -108,7 +108,7 @@ class HistoryPage(Struct):
 class FeedPage(Struct):
     """A page of a team's feed.
 
-    `next` is what to pass as `after`. `incarnation` changes when the store is restored.
+    Pass `next` as `after` of the next request. `incarnation` changes when the store is restored.
     """
 
     events: list[FeedEvent]

@@ -1,7 +1,7 @@
--- Which contacts each stored response speaks of, so that an erasure finds the responses by index.
+-- The contacts that each stored response mentions, so that an erasure finds it by index.
 --
--- Stop every process of the release before: it would go on storing responses without these rows,
--- which an erasure would not find. Without the column contact_id such a process cannot store any.
+-- Stop every process of an older release first: it would store responses without these rows, which
+-- an erasure would not find. Without the column contact_id such a process cannot store any.
 
 CREATE TABLE idempotency_contact (
     team_id      bigint NOT NULL,
@@ -10,13 +10,13 @@ CREATE TABLE idempotency_contact (
     PRIMARY KEY (team_id, contact_uuid, key),
     FOREIGN KEY (team_id, key) REFERENCES idempotency (team_id, key) ON DELETE CASCADE
 );
--- For the cascade, and for a key that is used again after a day.
+-- Needed by the cascade, and by a key that is used again after a day.
 CREATE INDEX idempotency_contact_key ON idempotency_contact (team_id, key);
 
--- Nobody knows which contacts a response without a contact_id speaks of: that of a bulk write or
--- of a resolve. A retry of a bulk write finds the stored response of each row. The responses about
--- erased contacts were stored by requests that ran while the contact was erased; only the
--- response to the erasure itself may stay.
+-- Delete responses without a contact_id, those of bulk writes and of resolves: the contacts that
+-- they mention are not known. A retry of a bulk write finds the stored response of each row. Also
+-- delete responses about erased contacts, which were stored by requests that ran during the
+-- erasure; only the response to the erasure itself may stay.
 DELETE FROM idempotency
 WHERE contact_id IS NULL
    OR body <> '"contact erased"'::bytea AND EXISTS (
@@ -32,7 +32,6 @@ WHERE contact.erased IS NULL;
 
 ALTER TABLE idempotency DROP COLUMN contact_id;
 
--- A request id may be a text of the client's: it goes with what else the events of an erased
--- contact held.
+-- Remove the request ids from the events of erased contacts: a client may have chosen them.
 UPDATE event SET request_id = ''
 WHERE (team_id, contact_id) IN (SELECT team_id, id FROM contact WHERE erased IS NOT NULL);

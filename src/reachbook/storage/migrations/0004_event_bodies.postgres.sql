@@ -2,7 +2,7 @@
 -- after they are written, and must not rewrite the values to do so.
 -- An event without a row here was erased, or says that the contact was. `before` is null in the
 -- row of the event that creates a contact.
--- Processes of an older release cannot go on after this step: they would not see the values.
+-- Stop processes of an older release before this step: they would not see the values.
 
 CREATE TABLE event_body (
     team_id  bigint NOT NULL,

@@ -22,8 +22,8 @@ CREATE TABLE suppression (
     FOREIGN KEY (team_id) REFERENCES team (team_id) ON DELETE RESTRICT
 );
 
--- The suppressions that were ended although no contact had the address: when, and by whom. The end
--- of any other suppression is an event of its contact.
+-- The suppressions that were ended although no contact had the address, with the time and the
+-- actor. The end of any other suppression is an event of its contact.
 CREATE TABLE ended_suppression (
     team_id bigint NOT NULL,
     digest  text   COLLATE "C" NOT NULL,

@@ -4,7 +4,7 @@
 -- incarnation; they count as ETags of `first_incarnation`.
 -- `identity_version` is the version of the rules that computed `identity` in contact_channel: 1 for
 -- the channels of releases before this one, and 2, that of this release, if there are none.
--- `identity_cursor` is where a migration to newer rules has got to; it is empty if none has begun.
+-- `identity_cursor` is the progress of a migration to newer rules; it is empty if none has begun.
 
 CREATE TABLE store_info (
     name  text COLLATE "C" NOT NULL PRIMARY KEY,

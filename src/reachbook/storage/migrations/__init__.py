@@ -13,7 +13,7 @@ from reachbook.errors import Refusal
 from reachbook.storage.engine import unfit
 
 STORE_INFO = 6
-"""The version of the schema that brought the table store_info."""
+"""The version of the schema that added the table store_info."""
 
 
 class Step(Struct, frozen=True):

@@ -111,7 +111,7 @@ WHERE team_id = $1 AND deleted IS NULL AND updated >= $2
 ORDER BY updated, id LIMIT $3 OFFSET $4;
 
 -- name: contact_ids_before
--- The same before $2, newest first.
+-- The ids of contacts before $2, newest first; otherwise the same.
 SELECT id, updated FROM contact
 WHERE team_id = $1 AND deleted IS NULL AND updated < $2
 ORDER BY updated DESC, id DESC LIMIT $3 OFFSET $4;
@@ -170,8 +170,8 @@ SET deleted = $4, erased = $5, first = $6, last = $7, display_name = $8, avatar 
 WHERE team_id = $1 AND id = $2 AND rev = $3;
 
 -- name: revision [postgres]
--- The revision of a contact, once no erasure of it is under way. An erasure that begins later waits
--- for this transaction. For a response that is stored although its commit writes nothing else.
+-- The revision of a contact, after any erasure that is under way. A later erasure waits for this
+-- transaction. Used to store a response if its commit writes nothing else.
 SELECT rev FROM contact WHERE team_id = $1 AND id = $2 FOR KEY SHARE;
 
 -- name: revision [sqlite]

@@ -35,15 +35,15 @@ CROSS JOIN contact_channel AS ch
     AND (wanted.value ->> 'scope' IS NULL OR ch.scope = wanted.value ->> 'scope');
 
 -- name: commit [postgres]
--- The whole commit in one round trip: if the revision is still the one seen ($3), it moves by one,
--- the channels $5 are deleted, those of the JSON array $6 updated and those of $12 inserted, and
--- the event is told; that of an erasure has no body ($9 is null). No row comes back when the
--- revision had moved; then nothing was written.
--- An address of $13 that another contact owned when the statement began is not waited for: if its
--- owner lost it meanwhile, a suppression that was stored with that loss would not be seen here. The
--- row 0 comes back instead, and nothing is written. The suppressions of the digests $14 must be
--- those of the fingerprint $15; those of $16 are inserted, the opt-outs of $17 and the bounces of
--- $18 deleted.
+-- The whole commit in one round trip. If the revision is still $3, it is increased by one, the
+-- channels $5 are deleted, those of the JSON array $6 updated and those of $12 inserted, and the
+-- event is inserted; the event of an erasure has no body ($9 is null). If the revision is another,
+-- nothing is written and no row is returned.
+-- If another contact owned an address of $13 when the statement began, nothing is written and the
+-- row 0 is returned. Waiting for the address would be wrong: if its owner loses it meanwhile, a
+-- suppression that is stored with that loss would not be seen here.
+-- The suppressions of the digests $14 must be those of the fingerprint $15; those of $16 are
+-- inserted, the opt-outs of $17 and the bounces of $18 deleted.
 -- The counts make PostgreSQL delete before it updates and update before it inserts: the later step
 -- may need an address that the earlier one releases. An insert has no ON CONFLICT clause: an id
 -- that was allocated twice must make the statement fail, and must not overwrite a channel.
@@ -144,7 +144,7 @@ UPDATE contact SET rev = $3 + 1, updated = $4 WHERE team_id = $1 AND id = $2 AND
 DELETE FROM contact_channel WHERE team_id = $1 AND contact_id = $2 AND id = $3;
 
 -- name: update_channel [sqlite]
--- A channel of the contact changes. Its type ($4) and its creation ($11) never do.
+-- Update a channel of the contact. Its type ($4) and its creation ($11) never change.
 UPDATE contact_channel
 SET channel_id = $5, scope = $6, identity = $7, channel_handle = $8, info_channel = $9,
     made_primary = $10, updated = $12, label = $13, held_reason = $14, consent = $15,
@@ -152,7 +152,7 @@ SET channel_id = $5, scope = $6, identity = $7, channel_handle = $8, info_channe
 WHERE team_id = $1 AND contact_id = $2 AND id = $3;
 
 -- name: insert_channel [sqlite]
--- A new channel. There is no ON CONFLICT clause: an id that was allocated twice must make the
+-- Insert a channel. There is no ON CONFLICT clause: an id that was allocated twice must make the
 -- statement fail, and must not overwrite a channel.
 INSERT INTO contact_channel (
     team_id, contact_id, id, channel_type, channel_id, scope, identity, channel_handle,
@@ -161,11 +161,11 @@ INSERT INTO contact_channel (
 ) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17);
 
 -- name: tell_event [sqlite]
--- The last step but one of a commit: what happened.
+-- Insert the event of a commit; insert_event_body follows.
 INSERT INTO event (
     team_id, id, contact_id, contact_rev, kind, actor, request_id, at
 ) VALUES ($1, $2, $3, $4, $5, $6, $7, $8);
 
 -- name: insert_event_body [sqlite]
--- The last step of a commit: what it touched, before and after. An erased contact's event has none.
+-- Insert the changed values of an event, before and after. An erased contact's event has none.
 INSERT INTO event_body (team_id, event_id, before, after) VALUES ($1, $2, $3, $4);

@@ -54,9 +54,9 @@ SELECT id FROM event WHERE team_id = $1 AND seq IS NULL LIMIT 1;
 SELECT team_id FROM team WHERE team_id = $1 FOR NO KEY UPDATE;
 
 -- name: number_events
--- Number what has arrived, in the order of ids, after what has a number; at most $2 events. What
--- is visible and unnumbered now is numbered next, so nothing can slip in behind a cursor. The rows
--- that this rewrites are small: their bodies are in event_body.
+-- Number new events in the order of their ids, after the highest number; at most $2 events. Every
+-- event that is visible and has no number is numbered next, so none can appear before a cursor.
+-- The rows that this rewrites are small: their bodies are in event_body.
 UPDATE event
 SET seq = fresh.seq
 FROM (
@@ -72,7 +72,7 @@ FROM (
 WHERE event.team_id = $1 AND event.id = fresh.id;
 
 -- name: newest_seq
--- The newest number of a team's feed; null without any.
+-- The newest number of a team's feed, or null if it has none.
 SELECT max(seq) FROM event WHERE team_id = $1 AND seq IS NOT NULL;
 
 -- name: feed
@@ -97,7 +97,7 @@ FROM page WHERE page.place = 1 OR page.bytes <= $4
 ORDER BY page.seq;
 
 -- name: forget_events
--- Delete what a contact's events held. The events themselves stay.
+-- Delete the bodies of a contact's events. The events themselves stay.
 DELETE FROM event_body
 WHERE team_id = $1 AND event_id IN (
     SELECT e.id FROM event AS e WHERE e.team_id = $1 AND e.contact_id = $2

@@ -6,9 +6,9 @@ SELECT request_hash, status, headers, body, created FROM idempotency
 WHERE team_id = $1 AND key = $2;
 
 -- name: keep_answer [postgres]
--- Store a response in the transaction of its effect, and which contacts it speaks of ($9). A key
+-- Store a response in the transaction of its effect, and the contacts that it mentions ($9). A key
 -- that was used before $8 may be used again. No row comes back if the key is in use.
--- Only the names of the response before are deleted: a name that both have is in the table already.
+-- The names of the previous response are deleted, except those that both have.
 WITH stored AS (
     INSERT INTO idempotency (team_id, key, request_hash, status, headers, body, created)
     VALUES ($1, $2, $3, $4, $5, $6, $7)
@@ -40,24 +40,24 @@ WHERE idempotency.created < $8
 RETURNING key;
 
 -- name: forget_named_contacts [sqlite]
--- Which contacts the response before spoke of, when its key is used again.
+-- Delete the contacts that the previous response mentioned, if its key is used again.
 DELETE FROM idempotency_contact WHERE team_id = $1 AND key = $2;
 
 -- name: name_contacts [sqlite]
--- The contacts that a stored response speaks of, as a JSON array of UUIDs.
+-- Insert the contacts that a stored response mentions, from a JSON array of UUIDs.
 INSERT INTO idempotency_contact (team_id, contact_uuid, key)
 SELECT $1, named.value, $2 FROM json_each($3) AS named;
 
 -- name: lock_named_contacts [postgres]
--- Wait for erasures of the contacts that a response speaks of ($2), and make those that follow
--- wait for this transaction. Each row says whether the contact is erased. In the order of ids, as
+-- Wait for erasures of the contacts that a response mentions ($2), and make later erasures wait for
+-- this transaction. Each row says whether the contact is erased. The order is that of ids, as for
 -- every lock of several contacts. KEY SHARE conflicts with the lock of an erasure, but not with
 -- ordinary writes.
 SELECT erased FROM contact WHERE team_id = $1 AND uuid = ANY ($2::text[])
 ORDER BY id FOR KEY SHARE;
 
 -- name: erased_contacts [sqlite]
--- Those of a JSON array of UUIDs whose contacts are erased.
+-- The UUIDs of a JSON array whose contacts are erased.
 SELECT contact.uuid
 FROM json_each($2) AS named
 CROSS JOIN contact ON contact.team_id = $1 AND contact.uuid = named.value
@@ -74,7 +74,7 @@ WHERE team_id = $1 AND created < $2 AND created <= coalesce((
 RETURNING key;
 
 -- name: forget_answers
--- Delete the stored responses that speak of a contact; which contacts they named goes with them.
+-- Delete the stored responses that mention a contact, and with them the names of their contacts.
 DELETE FROM idempotency
 WHERE team_id = $1 AND key IN (
     SELECT named.key FROM idempotency_contact AS named

@@ -11,7 +11,7 @@ SELECT count(*) FROM pg_stat_activity
 WHERE datname = current_database() AND application_name = $1 AND pid <> pg_backend_pid();
 
 -- name: lock_store_info [postgres]
--- A fact about the store, which nobody else changes until the transaction ends.
+-- A fact about the store, locked until the transaction ends.
 SELECT value FROM store_info WHERE name = $1 FOR UPDATE;
 
 -- name: lock_store_info [sqlite]
@@ -41,5 +41,5 @@ LEFT JOIN contact AS c ON c.team_id = ch.team_id AND c.id = ch.contact_id
 WHERE ch.team_id = $1 AND ch.id = $2;
 
 -- name: set_identity
--- Give a channel another identity. Nothing else of it changes.
+-- Give a channel another identity.
 UPDATE contact_channel SET identity = $3 WHERE team_id = $1 AND id = $2;

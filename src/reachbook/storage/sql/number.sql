@@ -9,8 +9,8 @@ SELECT nextval(pg_get_serial_sequence($1, $3)) FROM generate_series(1, $2);
 UPDATE sequence SET last = last + $2 WHERE name = $1 RETURNING last;
 
 -- name: skip_used_ids [postgres]
--- Move each sequence past the ids that are in use, if a restore or a failover has set it back. The
--- team ($1) is that whose row had a duplicate id: ids are unique within a team.
+-- Move each sequence past the ids that are in use, if a restore or a failover has set it back. $1
+-- is the team whose row had a duplicate id: ids are unique within a team.
 SELECT setval(pg_get_serial_sequence(used.name, used.id_column), used.last)
 FROM (
     SELECT 'team' AS name, 'team_id' AS id_column, max(team_id) AS last FROM team
@@ -21,8 +21,8 @@ FROM (
 WHERE used.last >= nextval(pg_get_serial_sequence(used.name, used.id_column));
 
 -- name: skip_used_ids [sqlite]
--- Move each sequence past the ids that are in use, if a restore has set it back. The team ($1) is
--- that whose row had a duplicate id: ids are unique within a team.
+-- Move each sequence past the ids that are in use, if a restore has set it back. $1 is the team
+-- whose row had a duplicate id: ids are unique within a team.
 UPDATE sequence SET last = used.last
 FROM (
     SELECT 'team' AS name, max(team_id) AS last FROM team

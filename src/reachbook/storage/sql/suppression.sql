@@ -17,18 +17,18 @@ FROM json_each($2) AS wanted
 CROSS JOIN suppression AS s ON s.team_id = $1 AND s.digest = wanted.value;
 
 -- name: insert_suppression [sqlite]
--- A step of a commit: an address is suppressed from now on, if it was not.
+-- A step of a commit: suppress an address, unless it is suppressed already.
 INSERT INTO suppression (team_id, digest, reason, at, identity_version)
 VALUES ($1, $2, $3, $4, $5)
 ON CONFLICT (team_id, digest, reason) DO NOTHING;
 
 -- name: delete_suppression [sqlite]
--- A step of a commit: an explicit consent, or the end of a hold, ends a suppression.
+-- A step of a commit: end a suppression, because of an explicit consent or the end of a hold.
 DELETE FROM suppression WHERE team_id = $1 AND digest = $2 AND reason = $3;
 
 -- name: end_suppression [postgres]
--- End a suppression of an address that nobody owns ($4 to $6), and record who did. No row comes
--- back if there is none or somebody owns the address.
+-- End a suppression of an address that nobody owns ($4 to $6), and record the actor. Returns no row
+-- if there is no suppression or if a contact owns the address.
 WITH ended AS (
     DELETE FROM suppression AS s
     WHERE s.team_id = $1 AND s.digest = $2 AND s.reason = $3 AND NOT EXISTS (
@@ -43,8 +43,8 @@ WITH ended AS (
 SELECT ended.digest FROM ended;
 
 -- name: end_suppression [sqlite]
--- End a suppression of an address that nobody owns ($4 to $6). No row comes back if there is none
--- or somebody owns the address; note_ended_suppression follows in the same transaction.
+-- End a suppression of an address that nobody owns ($4 to $6). Returns no row if there is none or
+-- if a contact owns the address; note_ended_suppression follows in the same transaction.
 DELETE FROM suppression
 WHERE team_id = $1 AND digest = $2 AND reason = $3 AND NOT EXISTS (
     SELECT 1 FROM contact_channel AS ch
@@ -52,37 +52,37 @@ WHERE team_id = $1 AND digest = $2 AND reason = $3 AND NOT EXISTS (
 RETURNING digest;
 
 -- name: note_ended_suppression [sqlite]
--- Who ended a suppression, and when.
+-- Record the end of a suppression, with its time and actor.
 INSERT INTO ended_suppression (team_id, digest, reason, ended, actor)
 VALUES ($1, $2, $3, $4, $5)
 ON CONFLICT (team_id, digest, reason, ended) DO NOTHING;
 
 -- name: forget_bounces [postgres]
--- After an erasure no bounce of an address remains.
+-- Delete the bounces of an erased contact's addresses.
 DELETE FROM suppression
 WHERE team_id = $1 AND digest = ANY ($2::text[]) AND reason = 'bounced';
 
 -- name: forget_bounces [sqlite]
--- After an erasure no bounce of an address remains.
+-- Delete the bounces of an erased contact's addresses.
 DELETE FROM suppression
 WHERE team_id = $1 AND digest IN (SELECT value FROM json_each($2)) AND reason = 'bounced';
 
 -- name: coarsen_suppressions [postgres]
--- After an erasure the day of an opt-out remains, and not the time.
+-- Cut the times of the opt-outs of an erased contact's addresses to days.
 UPDATE suppression SET at = at - at % 86400000000
 WHERE team_id = $1 AND digest = ANY ($2::text[]);
 
 -- name: coarsen_suppressions [sqlite]
--- After an erasure the day of an opt-out remains, and not the time.
+-- Cut the times of the opt-outs of an erased contact's addresses to days.
 UPDATE suppression SET at = at - at % 86400000000
 WHERE team_id = $1 AND digest IN (SELECT value FROM json_each($2));
 
 -- name: forget_ended_suppressions [postgres]
--- After an erasure nothing remains of suppressions that were ended.
+-- Delete the records of ended suppressions of an erased contact's addresses.
 DELETE FROM ended_suppression WHERE team_id = $1 AND digest = ANY ($2::text[]);
 
 -- name: forget_ended_suppressions [sqlite]
--- After an erasure nothing remains of suppressions that were ended.
+-- Delete the records of ended suppressions of an erased contact's addresses.
 DELETE FROM ended_suppression
 WHERE team_id = $1 AND digest IN (SELECT value FROM json_each($2));
 
@@ -91,16 +91,16 @@ WHERE team_id = $1 AND digest IN (SELECT value FROM json_each($2));
 SELECT k.sealed FROM suppression_key AS k WHERE k.team_id = $1;
 
 -- name: suppression_keys
--- The sealed keys of every team, when the program starts and when the master key changes.
+-- The sealed key of every team. Read at the start and when the master key changes.
 SELECT k.team_id, k.sealed FROM suppression_key AS k ORDER BY k.team_id;
 
 -- name: insert_suppression_key
--- A team's key, unless another process has just made one.
+-- Insert a team's key, unless another process has inserted one.
 INSERT INTO suppression_key (team_id, sealed) VALUES ($1, $2)
 ON CONFLICT (team_id) DO NOTHING;
 
 -- name: reseal_suppression_key
--- A team's key sealed under another master key, if it is still as it was read ($2).
+-- Replace a team's sealed key, if it is still as it was read ($2).
 UPDATE suppression_key SET sealed = $3 WHERE team_id = $1 AND sealed = $2 RETURNING team_id;
 
 -- name: discard_suppressions
