@@ -268,10 +268,10 @@ def _opted_out(
         "updated": at,
     }
     return tuple(
-        with_fields(one, **given)
-        if one.channel_type in PHONE_FAMILY and one.consent is not Consent.OPTED_OUT
-        else one
-        for one in channels
+        with_fields(channel, **given)
+        if channel.channel_type in PHONE_FAMILY and channel.consent is not Consent.OPTED_OUT
+        else channel
+        for channel in channels
     )
 
 

@@ -93,10 +93,10 @@ def locations_of(text: str | None) -> set[Location]:
     if text is None:
         return set()
     try:
-        told = msgspec.json.decode(text, type=_Texts)
+        texts = msgspec.json.decode(text, type=_Texts)
     except msgspec.DecodeError:
         return set()
-    return {(one.channel_type, one.scope, one.identity) for one in told.channels}
+    return {(each.channel_type, each.scope, each.identity) for each in texts.channels}
 
 
 def erase(writes: SuppressionWrites, key: bytes, past: Iterable[Location]) -> SuppressionWrites:
@@ -116,7 +116,7 @@ def suppress(
     """
     first, *others = changes
     held = _locations(first.before)
-    gained = {location_of(one) for one in first.after.channels} - held
+    gained = {location_of(each) for each in first.after.channels} - held
     digests = {location: digest_of(key, location) for location in gained}
     expected = {row for digest in digests.values() for row in known.get(digest, ())}
     released = {row for other in others for row in _lost(other, key)}
@@ -149,7 +149,7 @@ def fingerprint(rows: Iterable[Suppression]) -> str:
 
 
 def _locations(reach: Reach | None) -> set[Location]:
-    return {location_of(one) for one in (reach.channels if reach else ())}
+    return {location_of(each) for each in (reach.channels if reach else ())}
 
 
 def _applied(
@@ -180,9 +180,9 @@ def _before(change: Change, channel: ContactChannel) -> ContactChannel | None:
     """Returns the channel before the change, if it had the same id within a type."""
     if change.before is None or not channel.id:
         return None
-    for one in change.before.channels:
-        if one.id == channel.id and one.identity == channel.identity:
-            return one
+    for old in change.before.channels:
+        if old.id == channel.id and old.identity == channel.identity:
+            return old
     return None
 
 
@@ -194,8 +194,8 @@ def _shown(change: Change, channels: tuple[ContactChannel, ...]) -> Reach:
     """Returns the contact with its channels; opts a new contact out if all its channels are."""
     after = replace(change.after, channels=channels)
     if change.before is None and isinstance(after, Contact) and channels:
-        all_out = all(one.consent is Consent.OPTED_OUT for one in channels)
-        if all_out and any(one.channel_type in PHONE_FAMILY for one in channels):
+        all_out = all(each.consent is Consent.OPTED_OUT for each in channels)
+        if all_out and any(each.channel_type in PHONE_FAMILY for each in channels):
             return replace(after, is_opted_out=True)
     return after
 
@@ -235,7 +235,7 @@ def _is_opted_out(reach: Reach, channel: ContactChannel) -> bool:
 
 def _set(change: Change, key: bytes) -> Iterator[Suppression]:
     """Yields the suppressions of channels that are opted out or bounced since this change."""
-    old = {location_of(one): one for one in (change.before.channels if change.before else ())}
+    old = {location_of(each): each for each in (change.before.channels if change.before else ())}
     for channel in change.after.channels:
         was = old.get(location_of(channel))
         if was is channel:
@@ -253,7 +253,7 @@ def _set(change: Change, key: bytes) -> Iterator[Suppression]:
 
 def _ended(change: Change, key: bytes) -> Iterator[tuple[str, SuppressionReason]]:
     """Yields the suppressions that an explicit consent, or the end of a hold, ends."""
-    old = {location_of(one): one for one in (change.before.channels if change.before else ())}
+    old = {location_of(each): each for each in (change.before.channels if change.before else ())}
     for channel in change.after.channels:
         was = old.get(location_of(channel))
         if was is None or was is channel:

@@ -56,9 +56,9 @@ def mended(channel: ContactChannel, shared: Container[int] = ()) -> ContactChann
     return replace(right, identity=identity)
 
 
-def owned_elsewhere(one: Dossier) -> set[int]:
+def owned_elsewhere(dossier: Dossier) -> set[int]:
     """Returns the numbers of the channels of a contact whose identity another channel has."""
-    return {number for number, owner in one.shared.items() if owner is not None}
+    return {number for number, owner in dossier.shared.items() if owner is not None}
 
 
 def _two_owners(one: Dossier) -> Iterator[Fault]:
@@ -96,19 +96,19 @@ def _of_contact(one: Dossier, contact: Contact) -> Iterator[Fault]:
     yield from _of_events(one, contact)
 
 
-def _shared_addresses(one: Dossier) -> Iterator[Fault]:
+def _shared_addresses(dossier: Dossier) -> Iterator[Fault]:
     """Yields pairs that became one address when the rules of addresses changed."""
-    by_number = {channel.id: channel for channel in one.channels}
-    for number, owner in one.shared.items():
+    by_number = {channel.id: channel for channel in dossier.channels}
+    for number, owner in dossier.shared.items():
         if owner is None:
             continue
         mine, theirs = by_number[number], owner.channel
-        what = (
+        message = (
             f"{named(number)} ({mine.channel_type} {mine.channel_id}) is the same address as "
             f"{named(theirs)} ({theirs.channel_id}) of contact {owner.contact_uuid}, which is "
-            "older and owns it; decide which contact owns it, and DELETE the other channel"
+            "older and keeps the identity; decide which contact needs it, and DELETE the other"
         )
-        yield Kind.SHARED_ADDRESS, what, None
+        yield Kind.SHARED_ADDRESS, message, None
 
 
 def _of_channel(channel: ContactChannel, shared: Container[int]) -> Iterator[Fault]:

@@ -49,12 +49,12 @@ async def suppression_key(
     if sealed is None or unseal_team_key(keys[:1], team_id, sealed) is not None:
         return
     if unseal_team_key(keys, team_id, sealed) is None:
-        what = "the master key does not open the team's suppression key; set the key that sealed"
-        what += " it, or delete the team's opt-outs: reachbook rekey --discard-suppressions"
-        yield Finding(Kind.UNOPENED, team_id, what)
+        message = "the master key does not open the team's suppression key; set the key that sealed"
+        message += " it, or delete the team's opt-outs: reachbook rekey --discard-suppressions"
+        yield Finding(Kind.UNOPENED, team_id, message)
     else:
-        what = "the team's suppression key is sealed under the previous master key"
-        yield Finding(Kind.PREVIOUS_KEY, team_id, f"{what}; run: reachbook rekey")
+        message = "the team's suppression key is sealed under the previous master key"
+        yield Finding(Kind.PREVIOUS_KEY, team_id, f"{message}; run: reachbook rekey")
 
 
 async def bodies(store: Store, team_id: int) -> AsyncIterator[Finding]:
@@ -64,8 +64,8 @@ async def bodies(store: Store, team_id: int) -> AsyncIterator[Finding]:
         rows = await store.engine.read("doctor_bodies", team_id, last, PAGE)
         for last, event_id in rows:
             if event_id is None:
-                what = f"there is a body of event {last}, and the event itself is not there"
-                yield Finding(Kind.ORPHAN_EVENT, team_id, what)
+                message = f"there is a body of event {last}, and the event itself is not there"
+                yield Finding(Kind.ORPHAN_EVENT, team_id, message)
         if len(rows) < PAGE:
             return
 

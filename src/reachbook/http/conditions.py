@@ -54,7 +54,7 @@ def revisions(if_match: str | None, incarnation: Incarnation) -> frozenset[int] 
     tags = _read_header(IF_MATCH, if_match)
     if tags is None:
         return None
-    return frozenset(one.rev for one in tags if one.is_of(incarnation))
+    return frozenset(each.rev for each in tags if each.is_of(incarnation))
 
 
 def knows(
@@ -70,8 +70,8 @@ def knows(
     if tags is None:
         return True
     return any(
-        (one.rev, one.representation) == (rev, representation) and one.is_of(incarnation)
-        for one in tags
+        (each.rev, each.representation) == (rev, representation) and each.is_of(incarnation)
+        for each in tags
     )
 
 
@@ -85,7 +85,9 @@ def _read_header(name: str, value: str | None) -> list[Tag] | None:
     if value is None or value == "*":
         return None
     found = [_OURS.fullmatch(text) for text in _entity_tags(name, value)]
-    return [Tag(int(one["rev"]), one["representation"], one["incarnation"]) for one in found if one]
+    return [
+        Tag(int(each["rev"]), each["representation"], each["incarnation"]) for each in found if each
+    ]
 
 
 def _entity_tags(name: str, value: str) -> list[str]:

@@ -137,7 +137,7 @@ async def write_many(request: Request) -> Answer:
     if away and not done:
         raise away
     whole = request.answer(directory.BulkBody(done, failed), named)
-    if len(named) > MAX_NAMED_CONTACTS or any(one.error_code in PASSING for one in failed):
+    if len(named) > MAX_NAMED_CONTACTS or any(each.error_code in PASSING for each in failed):
         return whole
     return await kept_whole(request, whole)
 

@@ -114,7 +114,7 @@ async def export(request: Request) -> Answer:
         between = b""
         async with aclosing(exported.pages) as pages:
             async for page in pages:
-                events = (happened.event(team_id, one, exported.labels) for one in page)
+                events = (happened.event(team_id, each, exported.labels) for each in page)
                 yield between + b",".join(map(msgspec.json.encode, events))
                 between = b","
         yield END

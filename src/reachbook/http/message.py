@@ -266,7 +266,7 @@ def _check_encoding(scope: Scope) -> None:
     encoding = header(scope, b"content-encoding")
     if encoding is None or not carries_body(scope):
         return
-    codings = {one.strip(" \t").lower() for one in encoding.split(",")}
+    codings = {coding.strip(" \t").lower() for coding in encoding.split(",")}
     if codings <= {"identity", ""}:
         return
     raise Refusal(

@@ -256,15 +256,15 @@ def _prepare_for_generators(schema: Json) -> None:
     if "default" in schema:
         default = schema.pop("default")
         if default not in (None, ""):
-            told = f"Default: `{msgspec.json.encode(default).decode()}`."
-            schema["description"] = f"{schema.get('description', '')} {told}".strip()
+            note = f"Default: `{msgspec.json.encode(default).decode()}`."
+            schema["description"] = f"{schema.get('description', '')} {note}".strip()
     if schema.get("type") == "object" and "properties" not in schema:
         schema.setdefault("additionalProperties", True)
     inner = [*schema.get("properties", {}).values(), *schema.get("anyOf", ())]
     inner += [schema[key] for key in ("items", "additionalProperties") if key in schema]
-    for one in inner:
-        if isinstance(one, dict):
-            _prepare_for_generators(one)
+    for child in inner:
+        if isinstance(child, dict):
+            _prepare_for_generators(child)
 
 
 def _tag(module: str) -> str:

@@ -119,9 +119,9 @@ class History:
             async for page in pages:
                 for event in page:
                     past |= locations_of(event.before) | locations_of(event.after)
-        owners = {one: await self._store.owner(team_id, one) for one in past}
+        owners = {each: await self._store.owner(team_id, each) for each in past}
         return {
-            one for one, owner in owners.items() if not owner or owner.owner_uuid == contact.uuid
+            each for each, owner in owners.items() if not owner or owner.owner_uuid == contact.uuid
         }
 
     async def _ever(self, team_id: TeamId, uuid: str) -> Contact:

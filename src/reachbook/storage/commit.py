@@ -179,8 +179,8 @@ def suppression_values(commit: Commit, change: Change) -> tuple[object, ...]:
     if change is not commit.change or writes == SuppressionWrites():
         return "[]", "[]", "", "[]", (), ()
     gained = [
-        {"channel_type": one.channel_type, "scope": one.scope, "identity": one.identity}
-        for one in taken(change)
+        {"channel_type": channel.channel_type, "scope": channel.scope, "identity": channel.identity}
+        for channel in taken(change)
     ]
     opted_in, released = (
         [digest for digest, ended in writes.ended if ended is reason]

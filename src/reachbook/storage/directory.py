@@ -73,7 +73,7 @@ class Directory:
         numbers = [row[0] for row in found]
         text = msgspec.json.encode(numbers).decode()
         rows = await self._engine.scan("contacts_of", team_id, text)
-        contacts = {one.id: one for one in contacts_of(rows, team_id)}
+        contacts = {each.id: each for each in contacts_of(rows, team_id)}
         return [contacts[number] for number in numbers if number in contacts]
 
     async def nth_updated(

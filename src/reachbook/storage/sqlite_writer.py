@@ -119,7 +119,7 @@ class Writer:
         except BaseException as error:  # noqa: BLE001 - no write is possible without this thread
             background.report(self._measures, "sqlite_writer", error)
             self._roll_back()
-            outcomes = [(one, unavailable("an unexpected error ended it")) for one in batch]
+            outcomes = [(each, unavailable("an unexpected error ended it")) for each in batch]
         for (_, loop, future), outcome in outcomes:
             with suppress(RuntimeError):  # the caller's event loop is closed
                 loop.call_soon_threadsafe(_settle, future, outcome)

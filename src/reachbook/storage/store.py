@@ -436,5 +436,5 @@ def _released(commit: Commit) -> set[int]:
     released: set[int] = set()
     for change in commit.changes[1:]:
         before = change.before.channels if change.before else ()
-        released |= {one.id for one in before} - {one.id for one in change.after.channels}
+        released |= {each.id for each in before} - {each.id for each in change.after.channels}
     return released

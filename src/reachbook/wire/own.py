@@ -174,9 +174,9 @@ class BatchBody(Struct):
     results: list[Any]
 
 
-def suppressed(one: Suppression | None) -> Suppressed | None:
+def suppressed(found: Suppression | None) -> Suppressed | None:
     """Returns a suppression as it is shown, or None."""
-    return None if one is None else Suppressed(one.reason, moment.exact(one.at))
+    return None if found is None else Suppressed(found.reason, moment.exact(found.at))
 
 
 def known_channel(reach: Reach, one: ContactChannel) -> KnownChannel:
@@ -306,7 +306,7 @@ def _rule(address: addresses.Address, owned: ContactChannel | None) -> str:
 
 
 def _primary_ids(reach: Reach) -> set[int]:
-    return {one.id for one in primaries(reach)}
+    return {each.id for each in primaries(reach)}
 
 
 def _text(field: str, value: str | UnsetType | None) -> str | UnsetType:

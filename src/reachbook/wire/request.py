@@ -219,7 +219,7 @@ def _as_meant(value: Any, kind: Any) -> Any:
     field is optional and accepts no null.
     """
     kinds = list(_alternatives(kind))
-    lists = [one for one in kinds if get_origin(one) is list]
+    lists = [each for each in kinds if get_origin(each) is list]
     if isinstance(value, list) and lists:
         [items] = get_args(lists[0])
         return [_as_meant(each, items) for each in value]
@@ -228,9 +228,9 @@ def _as_meant(value: Any, kind: Any) -> Any:
     if isinstance(value, dict):
         fields = {
             field.encode_name: field
-            for one in kinds
-            if _is_struct(one)
-            for field in msgspec.structs.fields(one)
+            for each in kinds
+            if _is_struct(each)
+            for field in msgspec.structs.fields(each)
         }
         return {
             name: _as_meant(each, fields[name].type) if name in fields else each
@@ -259,8 +259,8 @@ def _alternatives(kind: Any) -> Iterator[Any]:
     if get_origin(kind) is Annotated:
         yield from _alternatives(get_args(kind)[0])
     elif get_origin(kind) in (Union, UnionType):
-        for one in get_args(kind):
-            yield from _alternatives(one)
+        for each in get_args(kind):
+            yield from _alternatives(each)
     else:
         yield kind
 
