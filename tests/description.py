@@ -75,7 +75,7 @@ class Ask:
 
 
 async def _suppress(book: Book, address: str) -> None:
-    """Opt an email of Bob's team out, and let nobody own it, unless somebody does."""
+    """Opt out an email that no contact owns, and delete its owner; does nothing otherwise."""
     if "@" not in address:
         return
     made = await book.ask("POST", "/v2/contact", {"email": address})

@@ -41,14 +41,14 @@ async def told_of_alice(book: Book) -> str:
 
 
 async def plant_events(book: Book, uuid: str, count: int, *, custom_bytes: int = 0) -> None:
-    """Give a contact so many more revisions; see `plant`."""
+    """Give a contact more revisions; see `plant`."""
     seen = await book.store.read(Contact, TeamId(book.bob.team.team_id), uuid)
     assert seen
     await plant(book.database, seen, count, custom_bytes)
 
 
 async def plant(database: str, seen: Reach, count: int, custom_bytes: int) -> None:
-    """Give a contact so many more revisions, a microsecond apart, written beside the program.
+    """Give a contact more revisions, a microsecond apart, written by SQL.
 
     Each of them replaces `custom` by an object of about `custom_bytes`, before and after.
     """

@@ -1,4 +1,4 @@
-"""A store as the previous release left it: its schema, and identities by its rules."""
+"""Makes a store of the previous release: its schema, and identities by its rules."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ async def _plant_events(database: str, contacts: list[int], channels: Sequence[P
 
 
 def body(number: int, channels: Sequence[Planted]) -> str:
-    """The body of the event of a new contact, with the identities of then."""
+    """Returns the event body of a new contact, with the identities of that release."""
     mine = tuple(
         ContactChannel(
             id=each.id,

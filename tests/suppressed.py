@@ -1,4 +1,4 @@
-"""A contact whose phone is opted out, and what tests of suppressions ask of it."""
+"""A contact whose phone is opted out, and requests that tests of suppressions share."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ async def channel(book: Book, uuid: str, address: str = PHONE) -> dict[str, Any]
 
 
 async def patch(book: Book, uuid: str, body: object, address: str = PHONE) -> dict[str, Any]:
-    one = await channel(book, uuid, address)
-    return dict(await ok(book, "PATCH", f"/x/contact/{uuid}/channel/{one['id']}", body))
+    shown = await channel(book, uuid, address)
+    return dict(await ok(book, "PATCH", f"/x/contact/{uuid}/channel/{shown['id']}", body))
 
 
 async def opted_out(book: Book) -> tuple[str, str]:
     """A contact whose phone is opted out, and the time of the opt-out."""
     uuid = await book.contact(("phone", PHONE))
     book.clock.forward(100)
-    one = await patch(book, uuid, {"consent": "opted_out", "consent_source": "STOP"})
+    shown = await patch(book, uuid, {"consent": "opted_out", "consent_source": "STOP"})
     book.clock.forward(100)
-    return uuid, str(one["consent_at"])
+    return uuid, str(shown["consent_at"])

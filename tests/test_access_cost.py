@@ -1,4 +1,4 @@
-"""What a bad token costs: the same work, whatever is wrong with it, so its time tells nothing.
+"""Every bad token costs the same work, so the time of a refusal tells nothing.
 
 The expensive calls are counted. A clock would tell the same only on an idle machine.
 """

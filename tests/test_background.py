@@ -1,4 +1,4 @@
-"""Work that no request waits for: an unexpected error of it is logged, counted, and not its end."""
+"""Background work: an unexpected error is logged and counted, and does not end the work."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def logged(caplog: pytest.LogCaptureFixture) -> list[tuple[str, str]]:
 
 
 class Failing:
-    """Work that fails in the ways it is told to, one a call, and then succeeds."""
+    """Work that raises the given errors, one for each call, and then succeeds."""
 
     def __init__(self, *errors: BaseException) -> None:
         self.errors = [*errors]
@@ -129,7 +129,7 @@ async def test_the_writer_of_sqlite_goes_on(
     caplog: pytest.LogCaptureFixture,
     error: BaseException,
 ) -> None:
-    """Who waits is refused; without the thread no write would ever be answered again."""
+    """Waiting writes are refused; without the thread no write would be answered again."""
 
     def fail() -> None:
         raise error
@@ -215,7 +215,7 @@ async def test_a_client_that_is_cut_off_is_no_error_of_ours(
 async def test_whatever_cannot_be_closed_the_store_is(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, part: type, error: type[Exception] | None
 ) -> None:
-    """A part fails, or takes for ever."""
+    """A part fails, or never ends."""
 
     async def close(_part: object) -> None:
         if error:

@@ -144,7 +144,7 @@ def adapted(folder: Path, port: int, upstream: str, replaced: Mapping[str, str])
 
 @contextmanager
 def nginx(folder: Path, upstream: str, replaced: Mapping[str, str] = NOTHING) -> Iterator[Front]:
-    """An nginx of our own before a server, with some lines of the example replaced."""
+    """Runs nginx before a server, with some lines of the example replaced."""
     port = free_port()
     certificate = folder / "reachbook.crt"
     subprocess.run(
@@ -293,7 +293,7 @@ def test_a_query_is_not_in_the_access_log(house: House) -> None:
 def test_a_body_is_no_request_when_nginx_passes_upgrades_on(
     house: House, tmp_path: Path, offer: str, in_chunks: bool
 ) -> None:
-    """With the lines that are usual for WebSockets: the body reaches us as the body."""
+    """nginx has the usual lines for WebSockets; the body must still be read as a body."""
     hidden = b"GET /x/events HTTP/1.1\r\nhost: book\r\n\r\n"
     address = f"{offer.partition('/')[0]}-{in_chunks}@example.com"
     search = json.dumps({"contact_channels": [{"channel_ids": [address]}]}).encode()

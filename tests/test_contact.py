@@ -129,7 +129,7 @@ def test_too_many_tags_are_counted() -> None:
     assert list(no.fields) == ["tags"]
 
 
-# ── bounds, and what is the same ─────────────────────────────────────────────────────────────
+# ── limits and equal JSON values ─────────────────────────────────────────────────────────────
 
 WRITTEN = ["0", "0.0", "-0.0", "false", "1", "1.0", "true", "null", '""', "[]", "{}", '"0"', "2"]
 
@@ -179,7 +179,7 @@ def test_a_contact_has_at_most_500_channels() -> None:
 
 @pytest.mark.parametrize("kinds", [1, 500])
 def test_the_rules_take_a_few_milliseconds_for_500_channels(kinds: int) -> None:
-    """CPU time, the least of some tries: making them, listing them again, and telling of it."""
+    """Returns the least CPU time of some tries of adding, listing and recording channels."""
     wanted = many(500, kinds)
     handles = WantedContact(tuple(with_fields(one, channel_handle="a") for one in wanted.channels))
     made = contact.create(1, ALICE, wanted, NOW)

@@ -113,7 +113,7 @@ def test_digits_in_doubt_are_not_added() -> None:
 
 @pytest.mark.parametrize("held", ["+6465550123", "+16465550123", "+5105553344", "+15105553344"])
 def test_digits_in_doubt_that_the_contact_has_are_in_no_doubt(held: str) -> None:
-    """In either reading, also in the one that would not be chosen for a new address."""
+    """It is found in either reading, also in the reading that a new address would not get."""
     posted = want(f"phone:{held[-10:]}", region="US")
     reach = page(f"phone:{held}", "phone:+14155551234")
 

@@ -141,7 +141,7 @@ ANEW = "Sign a new one."
 def test_a_refusal_names_the_claim_and_what_helps(
     claims: dict[str, object], seen: bool, says: list[str], unsaid: list[str]
 ) -> None:
-    """To sign anew does not help a client whose clock is slow."""
+    """Signing a new token does not help a client whose clock is slow."""
     token = credential.read_jwt(sign(claims={**CLAIMS, **claims}))
 
     with pytest.raises(Refusal) as caught:

@@ -112,7 +112,7 @@ def test_what_cannot_be_read_is_said(text: str) -> None:
 
 
 def test_an_event_costs_what_it_touches() -> None:
-    """Not what the contact has: it is folded in about the same time beside 500 channels as 5."""
+    """An event is folded in about the same time if the contact has 500 channels or 5."""
     [(made, first)] = lived(1, 1)
     after = changed_often(made, 2_000)
 

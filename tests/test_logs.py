@@ -1,4 +1,4 @@
-"""Log lines are queued, and a thread writes them: whoever reads them cannot hold up a request."""
+"""Log lines are queued and written by a thread, so a slow reader cannot delay a request."""
 
 from __future__ import annotations
 
@@ -92,12 +92,12 @@ def test_putting_a_line_never_waits_and_the_queue_is_bounded(lines: Lines) -> No
     assert numbers == sorted(numbers)
     assert len(numbers) + lines.lost == 3 * logs.MOST_LINES
     lines.put(b"one more\n")
-    told = re.findall(rb"(\d+) log lines were dropped", b"".join([*written, *lines.read()]))
-    assert sum(map(int, told)) == lines.lost
+    counts = re.findall(rb"(\d+) log lines were dropped", b"".join([*written, *lines.read()]))
+    assert sum(map(int, counts)) == lines.lost
 
 
 def test_lines_of_several_writers_of_one_pipe_stay_whole(lines: Lines) -> None:
-    """As of workers that share standard error: no piece is larger than a pipe takes at once."""
+    """Workers share standard error, so no piece is larger than a pipe takes at once."""
     other = Lines()
     os.close(other.out)
     os.close(other.file)
@@ -124,7 +124,7 @@ def test_a_flush_is_bounded(lines: Lines) -> None:
 
 
 def test_a_file_that_does_not_wait_is_waited_for(lines: Lines) -> None:
-    """Whoever shares standard error can have made it non-blocking."""
+    """Another process that shares standard error can have made it non-blocking."""
     os.set_blocking(lines.file, False)
     for number in range(200):
         lines.put(b"%03d %s\n" % (number, b"x" * 200))
@@ -174,7 +174,7 @@ else:
 
 
 def test_a_forked_child_has_a_thread_of_its_own() -> None:
-    """And a process that ends writes what is queued."""
+    """A process that ends writes the queued lines."""
     done = subprocess.run(
         [sys.executable, "-c", FORKED], capture_output=True, text=True, timeout=30, check=True
     )

@@ -156,7 +156,7 @@ def test_a_reading_is_chosen_and_the_other_kept_for_look_ups(
 def test_a_national_number_is_never_silently_another_countrys(
     region: str, data: st.DataObject
 ) -> None:
-    """Tried more often where numbers have no trunk prefix to tell them from E.164 digits."""
+    """Tests more numbers of regions without a trunk prefix: they look like E.164 digits."""
     region = data.draw(st.sampled_from([region, *UNPREFIXED]))
     number = data.draw(strategies.valid_numbers(region))
     typed = national(number)

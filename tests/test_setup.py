@@ -115,7 +115,7 @@ def test_make_setup_stops_before_pip_if_python_is_too_old(tmp_path: Path) -> Non
 
 
 def test_no_lock_file_names_a_registry() -> None:
-    """Whoever installs has set up a registry."""
+    """The user has configured a registry."""
     ours = [file.read_text() for file in (ROOT / "requirements").glob("*.txt")]
     from_npm = json.loads((ROOT / "tests/generated_clients/package-lock.json").read_text())
     for package in from_npm["packages"].values():

@@ -1,4 +1,4 @@
-"""The key of each team that suppressed addresses are hashed with."""
+"""The keys with which suppressed addresses are hashed, one for each team."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def book(fresh_book: Book) -> Book:
 
 
 async def test_it_is_made_once(book: Book) -> None:
-    """By whichever of several processes needs it first; another team has another."""
+    """The first process that needs a key makes it; another team has another key."""
     bob, charlie = book.bob.team.team_id, book.charlie.team.team_id
     several = [TeamKeys(book.store, (MASTER_KEY,)) for _ in range(8)]
 

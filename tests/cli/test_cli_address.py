@@ -26,7 +26,7 @@ async def make_teams(database: str) -> list[int]:
 
 
 def create(case: Case, team: int, database: str, data_dir: Path) -> Result:
-    """In this process: a process of its own for each case would take half a minute."""
+    """Runs in this process: a new process for each case would take half a minute."""
     channel = f"{case.kind}={case.sent}"
     where = ("--database", database, "--data-dir", str(data_dir), "--team", str(team))
     return CliRunner().invoke(main, ["contact", "create", "--channel", channel, "--json", *where])

@@ -243,7 +243,7 @@ def test_the_export_is_one_json_document(housed: Home) -> None:
 
 
 def test_a_long_export_is_printed_while_it_is_read(housed: Home) -> None:
-    """As indented as a short one, and the process does not grow by what it prints."""
+    """It has the indentation of a short export, and the process does not grow by the output."""
     made = housed.json("contact", "create", "--uuid", ALICE)
     url = housed.variables["REACHBOOK_DATABASE"]
     seen = Reach(made["team_id"], made["id"], ALICE, 1, 1_700_000_000_000_000, ())
@@ -252,15 +252,15 @@ def test_a_long_export_is_printed_while_it_is_read(housed: Home) -> None:
 
     text, much = printed(housed, "contact", "export", ALICE)
 
-    told = json.loads(text)
-    assert [one["rev"] for one in told["events"]] == list(range(1, 262))
-    assert text == json.dumps(told, indent=2, ensure_ascii=False).encode() + b"\n"
+    document = json.loads(text)
+    assert [one["rev"] for one in document["events"]] == list(range(1, 262))
+    assert text == json.dumps(document, indent=2, ensure_ascii=False).encode() + b"\n"
     assert len(text) > 32 * 1024 * 1024
     assert much - little < 24 * 1024 * 1024
 
 
 def printed(home: Home, *words: str) -> tuple[bytes, int]:
-    """What a command prints, and the most bytes of memory that it took."""
+    """Returns the output of a command, and the most bytes of memory that it used."""
     process = subprocess.Popen([PROGRAM, *words], stdout=subprocess.PIPE, env=home._environment())
     assert process.stdout
     text = process.stdout.read()

@@ -1,4 +1,4 @@
-"""What others wrote cannot command the terminal of whoever reads it."""
+"""Text from clients cannot send control sequences to the operator's terminal."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def test_json_stays_the_same_document(unsafe: str) -> None:
 
 
 def test_nothing_is_printed_past_it() -> None:
-    """One module prints for people; the others give it the text."""
+    """Only one module prints text; the others must use it."""
     printing = re.compile(r"click\.(?:echo|secho|prompt)|\bprint\(|sys\.std(?:out|err)\.write")
 
     found = {file.name for file in CLI.glob("*.py") if printing.search(file.read_text())}
@@ -68,7 +68,7 @@ def test_nothing_is_printed_past_it() -> None:
     assert found == {"common.py"}
 
 
-# ── everywhere that a person looks ───────────────────────────────────────────────────────────
+# ── every command that prints text ───────────────────────────────────────────────────────────
 
 
 @pytest.fixture(scope="module")
@@ -76,17 +76,17 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> tuple[Home, str]:
     """A store in which every text of a contact, its history and its team is hostile."""
     home = Home(tmp_path_factory.mktemp("hostile") / "data")
     with home.serve("--json") as server:
-        told = json.loads(server.out.read_text())
-        headers = {"authorization": f"Bearer {told['api_key']}"}
+        welcome = json.loads(server.out.read_text())
+        headers = {"authorization": f"Bearer {welcome['api_key']}"}
         body = {"custom": {HOSTILE: HOSTILE}, "first": "Alice", "tags": [{"tag_id": 1}]}
-        url = f"{server.url}/v2/contact/{told['contact']}"
+        url = f"{server.url}/v2/contact/{welcome['contact']}"
         assert httpx.put(url, headers=headers, json=body).status_code == 200
     _spoil(home.directory / "reachbook.db")
-    return home, told["contact"]
+    return home, welcome["contact"]
 
 
 def _spoil(path: Path) -> None:
-    """Put into rows what the API refuses: another program may have written it."""
+    """Write values into rows that the API refuses: another program may have written them."""
     connection = apsw.Connection(str(path))
     connection.execute("UPDATE team SET name = ?", (HOSTILE,))
     connection.execute("UPDATE api_key SET label = ?", (HOSTILE,))
@@ -108,7 +108,7 @@ def _spoil(path: Path) -> None:
 
 
 def run(home: Home, *words: str) -> Result:
-    """A command in this process."""
+    """Runs a command in this process."""
     runner = CliRunner(env={"REACHBOOK_DATA_DIR": str(home.directory)})
     return runner.invoke(main, words, prog_name="reachbook")
 
@@ -152,7 +152,7 @@ def test_what_is_quoted_in_a_refusal_is_escaped(
 
 
 def texts(value: object) -> Iterator[str]:
-    """Every text in a JSON value, keys included."""
+    """Yields every text in a JSON value, keys included."""
     if isinstance(value, str):
         yield value
     for one in value.items() if isinstance(value, dict) else ():

@@ -31,7 +31,7 @@ PAIR = [
 
 @pytest.fixture(params=["sqlite", "postgres"])
 def old(request: pytest.FixtureRequest, tmp_path: Path) -> Home:
-    """The home of a store with nothing in it; the tests plant the store of an old release."""
+    """The home of an empty store; the tests plant the store of an older release."""
     database = f"sqlite:///{tmp_path}/data/reachbook.db"
     if request.param == "postgres":
         database = str(request.getfixturevalue("empty_postgres"))
@@ -85,7 +85,7 @@ def test_it_works(old: Home) -> None:
 
 
 def both_are_reached(client: httpx.Client) -> None:
-    """Each by the value that it is stored under; neither can take the other's."""
+    """Each channel is found by its stored value; neither can take the other's."""
     for number, name in ((1, "ann"), (2, "@Ann")):
         path = f"/v2/contact/{uuid(number)}/channel"
         found = client.get(f"{path}/telegram", params={"channel_id": name})
@@ -127,7 +127,7 @@ def test_a_person_reads_the_report(old: Home) -> None:
 
 
 def test_a_migration_that_is_killed_goes_on(old: Home) -> None:
-    """After kill -9 within the batches, nothing is lost and nothing is done twice."""
+    """After kill -9 between batches, nothing is lost and nothing is migrated twice."""
     names = [f"{'@' * (n % 2)}User{n // 2}" for n in range(2, MANY + 2)]
     fill(old, [Planted(n, "telegram", name, name) for n, name in enumerate(names, 1)])
     cursor = "SELECT value FROM store_info WHERE name = 'identity_cursor'"

@@ -274,7 +274,7 @@ def test_a_previous_key_that_is_none_is_refused_by_its_name(home: Home) -> None:
 
 
 def test_a_restore_makes_followers_begin_anew(embedded: Home, file: Path) -> None:
-    """The store has another incarnation, and the server reads it when it starts."""
+    """The store gets another incarnation, and the server reads it at its start."""
     _, api_key = embedded.team_with_key()
     before = feed_page(embedded, api_key)
     made = embedded.json("restore", str(file))

@@ -215,7 +215,7 @@ def random_move(chosen: random.Random, owners: Sequence[str]) -> tuple[str, str,
 
 @pytest.mark.parametrize("database", ["postgres"], indirect=True)
 async def test_moves_do_not_deadlock(fresh_book: Book) -> None:
-    """Clients take the same few addresses from one another in every way that there is."""
+    """Clients take the same few addresses from one another in every possible way."""
     book, end = fresh_book, time.monotonic() + DEADLOCK_SECONDS
     owners = [await book.contact(*(("phone", number) for number in CONTESTED))]
     owners += [await book.contact() for _ in range(OWNERS - 1)]

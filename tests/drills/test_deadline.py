@@ -155,7 +155,7 @@ async def test_at_most_16_requests_are_parsed_ahead() -> None:
 
 
 async def test_requests_with_bodies_are_parsed_ahead_in_order() -> None:
-    """Bodies of every kind, of which some look like requests."""
+    """Sends bodies of every kind, some of which look like requests."""
     app = Held()
     bodies = [b"", b"a", GET * 3, b"\r\n\r\n0\r\n\r\n", b"b" * 100_000] * 12
     async with listening(app) as (port, _):
@@ -181,7 +181,7 @@ def post(body: bytes, *, chunked: bool = False) -> bytes:
 @pytest.mark.parametrize("apart", [False, True])
 @pytest.mark.parametrize("offer", [b"", b"connection: upgrade\r\nupgrade: h2c\r\n"])
 async def test_trailer_fields_are_dropped(offer: bytes, apart: bool) -> None:
-    """The client that a proxy names in a header is not taken from one of them."""
+    """The client address of a proxy's header is not replaced by a trailer field."""
     app = Held()
     app.released.set()
     trailer = b"x-forwarded-for: 192.0.2.7\r\nauthorization: Bearer a\r\nhost: other\r\n"
@@ -264,7 +264,7 @@ async def test_what_is_sent_ahead_does_not_hurry_a_request(
         await asyncio.sleep(0.5)
         app.released.set()
         assert (await read_answer(reader)).body == b"ok"
-        if more == GET[:20]:  # it has its own time now, and no more
+        if more == GET[:20]:  # a deadline of its own has begun
             await until(lambda: not ends(), 3, "the connection is gone")
         writer.transport.abort()
 
@@ -317,7 +317,7 @@ async def long_answer(scope: Scope, receive: Receive, send: Send) -> None:
 async def read_slowly(
     port: int, path: bytes, piece: int, every: float
 ) -> AsyncGenerator[int, None]:
-    """Read a piece every so many seconds; yield how many bytes came so far."""
+    """Read a piece at an interval in seconds; yield the number of bytes so far."""
     loop = asyncio.get_running_loop()
     slow = socket.socket()
     slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
@@ -353,7 +353,7 @@ async def reading(
 @pytest.mark.usefixtures("hurried")
 @pytest.mark.parametrize("path", [b"/", b"/pieces"])
 async def test_a_client_that_reads_slowly_and_steadily_is_served(path: bytes) -> None:
-    """For several times as long as a response may be unread."""
+    """It reads for several times the limit of an unread response."""
     most = 0
     async with reading(path, 32_768, 0.02) as (reads, _):
         async for most in reads:
@@ -378,7 +378,7 @@ async def test_a_client_that_reads_next_to_nothing_is_cut_off(
 @pytest.mark.usefixtures("hurried")
 @pytest.mark.parametrize("path", [b"/", b"/pieces"])
 async def test_a_client_that_stops_reading_is_cut_off(path: bytes) -> None:
-    """However much it has read before."""
+    """The client is disconnected even if it has read much before."""
     async with reading(path, 65_536, 0.001) as (reads, ends):
         while await anext(reads) < LONG_ANSWER_BYTES // 2:
             pass
@@ -388,7 +388,7 @@ async def test_a_client_that_stops_reading_is_cut_off(path: bytes) -> None:
 async def test_a_client_that_reads_nothing_makes_room_for_another(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Although its request is under way; one that reads keeps its connection."""
+    """It is closed although its request is under way; a client that reads keeps its connection."""
     monkeypatch.setattr(deadline, "LOOK_SECONDS", 0.1)
     monkeypatch.setattr(deadline, "MAX_CONNECTIONS", 2)
     async with (

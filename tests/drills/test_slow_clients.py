@@ -214,9 +214,9 @@ async def read_all(reader: asyncio.StreamReader) -> None:
 
 
 async def test_thousands_of_requests_sent_at_once_cost_little(stage: Stage, note: Note) -> None:
-    """They delay nobody, and they are not kept as requests. Half of the clients read.
+    """They delay no other client, and do not use much memory. Half of the clients read.
 
-    No credential is needed for that.
+    The attack needs no credential.
     """
     tiny = b"GET / HTTP/1.1\r\nHost:\r\n\r\n"
     many = tiny * (FLOOD_BYTES // len(tiny))

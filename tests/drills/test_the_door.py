@@ -102,7 +102,7 @@ async def key(directory: Path) -> str:
 
 @pytest.fixture(scope="module")
 async def server(directory: Path, key: str) -> AsyncIterator[Server]:
-    """Serve the database in which the key is."""
+    """Serve the database that holds the key."""
     async with serving(directory, f"sqlite:///{directory}/reachbook.db") as one:
         yield one
 
@@ -133,7 +133,7 @@ async def test_it_works(server: Server) -> None:
 
 @pytest.mark.parametrize("garbage", GARBAGE.values(), ids=GARBAGE.keys())
 async def test_garbage_is_refused_in_our_words(server: Server, garbage: bytes) -> None:
-    """Once, and without an error in the log."""
+    """It is refused once, without an error in the log."""
     before, logged = await refusals(server.port), len(server.log.read_text())
     answer = await send_raw(server.port, garbage)
     says(answer, 400, "malformed_request")
@@ -188,7 +188,7 @@ async def test_http_1_0_needs_no_host(server: Server, host: bytes) -> None:
 
 
 async def test_a_head_may_be_as_large_as_its_limits(server: Server) -> None:
-    """With the most headers that are accepted; one byte or one header more is refused."""
+    """A head with the most headers is accepted; one more byte or header is refused."""
     head = GET + b"connection: close\r\n" + b"a: b\r\n" * (MAX_HEADERS - 3) + b"c: \r\n\r\n"
     full = head.replace(b"c: ", b"c: " + b"d" * (MAX_HEAD_BYTES - len(head)))
 
@@ -276,7 +276,7 @@ async def test_garbage_after_a_request_does_not_take_its_answer(
 async def test_a_bad_body_after_writes_does_not_take_their_answers(
     server: Server, key: str, number: int, bad: bytes
 ) -> None:
-    """Each is answered as what it was; the last response says that it is the last."""
+    """Each request is answered; the last response has `Connection: close`."""
     async with connected(server.port) as (reader, writer):
         write = request("POST", "/v2/contact", key, b"{}")
         chunked = write.replace(
@@ -306,7 +306,7 @@ async def test_a_bad_body_is_refused_when_nothing_is_left_to_answer(
 
 @pytest.mark.parametrize("offer", [b"", b"connection: upgrade\r\nupgrade: h2c\r\n"])
 async def test_a_refused_head_starts_no_request(server: Server, key: str, offer: bytes) -> None:
-    """Not even one that would not read its body."""
+    """This also holds for a request whose body is not read."""
     get = request("GET", "/v1/team", key)
     coded = get.replace(b"\r\n\r\n", b"\r\ntransfer-encoding: gzip\r\n" + offer + b"\r\n")
     served = await count(server.port, TEAM_SERVED)
@@ -323,7 +323,7 @@ async def test_a_refused_head_starts_no_request(server: Server, key: str, offer:
     ],
 )
 async def test_trailer_fields_are_no_headers(server: Server, key: str, field: str) -> None:
-    """Neither those of a request without a credential, nor those of one that has everything."""
+    """This holds for a request without a credential and for a complete request."""
     chunks = f"2\r\n{{}}\r\n0\r\n{field.format(key=key)}\r\n\r\n".encode()
     write = request("POST", "/v2/contact", key)
     head = write.replace(b"\r\n\r\n", b"\r\ntransfer-encoding: chunked\r\n\r\n")
@@ -359,11 +359,11 @@ class Crowd:
 
     @property
     def write(self) -> bytes:
-        """A write, of which all but the last byte is a request under way."""
+        """A write; without its last byte it is a request under way."""
         return request("POST", "/v2/contact", self.key, b"{}")
 
     async def open(self, number: int, *beginnings: bytes) -> list[Connection]:
-        """Open so many connections, and send the beginnings in turn; read what a GET gets."""
+        """Open connections, send the beginnings in turn, and return the response to a GET."""
         for beginning in islice(cycle(beginnings), number):
             reader, writer = await asyncio.open_connection(HOST, self.server.port)
             self.opened.append((reader, writer))
@@ -375,7 +375,7 @@ class Crowd:
 
 @pytest.fixture
 async def crowd(tmp_path: Path) -> AsyncIterator[Crowd]:
-    """Its server begins with a limit of open files that is below what it needs."""
+    """Its server starts with a limit of open files that is too low."""
     database = f"sqlite:///{tmp_path}/reachbook.db"
     key = await api_key(database)
     async with AsyncExitStack() as stack:
@@ -390,9 +390,9 @@ async def crowd(tmp_path: Path) -> AsyncIterator[Crowd]:
 
 
 async def test_the_connection_that_is_idle_longest_makes_room(crowd: Crowd) -> None:
-    """Whether it said nothing, sent a part of a head, or was served before.
+    """It may have sent nothing or a part of a head, or have been served before.
 
-    A request that is under way keeps its connection, however long it is.
+    A request that is under way keeps its connection, however long it has been open.
     """
     [(reader, writer)] = await crowd.open(1, crowd.write[:-1])
     idle = await crowd.open(MAX_CONNECTIONS - 1, b"", GET, SERVED, SERVED + GET)
@@ -412,7 +412,7 @@ async def test_the_connection_that_is_idle_longest_makes_room(crowd: Crowd) -> N
 
 
 async def test_when_no_connection_is_idle_one_more_is_refused(crowd: Crowd) -> None:
-    """The requests under way are served, and when one of them is there is room again."""
+    """The requests under way are served; when one is complete, a new connection is accepted."""
     reader, writer = (await crowd.open(MAX_CONNECTIONS, crowd.write[:-1]))[-1]
     await asyncio.sleep(0.2)
     refused = await send_raw(crowd.server.port, request("GET", "/v1/team", crowd.key))

@@ -1,4 +1,4 @@
-"""An offer to upgrade is ignored: what the head declares as the body is the body.
+"""An offer to upgrade is ignored: the body is framed as the head declares.
 
 Java's HttpClient offers h2c with every cleartext request, and so do `curl --http2` and others.
 """
@@ -125,7 +125,7 @@ def finds_one(answer: Answer) -> None:
 @pytest.mark.parametrize("body", BODIES.values(), ids=BODIES.keys())
 @pytest.mark.parametrize("cut", ["nowhere", "before the body", "in the head and the body"])
 async def test_the_body_is_read(stage: Stage, offer: bytes, body: bytes, cut: str) -> None:
-    """And the connection serves whatever comes next, which was sent ahead."""
+    """The connection also serves the next request, which was pipelined."""
     content = stage.post(offer, body) + request("GET", "/v1/team", stage.key)
     end_of_head = content.index(b"\r\n\r\n") + 4
     cuts = {
@@ -231,7 +231,7 @@ def run(*command: str) -> str:
 
 @pytest.mark.skipif(shutil.which("java") is None, reason="not on this machine: java")
 async def test_java_is_served(stage: Stage, tmp_path: Path) -> None:
-    """Its default client, with a body of a known length and with chunks, twice."""
+    """Uses the default client, twice, with a body of a known length and with chunks."""
     source = tmp_path / "Post.java"
     source.write_text(JAVA)
     url = f"http://{HOST}:{stage.server.port}/v2/contacts/search"

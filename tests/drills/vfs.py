@@ -75,7 +75,7 @@ class Disk:
             for offset, data in pending:
                 if self._random.random() < got_round_to:
                     _apply(image.setdefault(path, bytearray()), offset, self._torn(data))
-        # A file without a name is a temporary one of SQLite's: it does not survive.
+        # A file without a name is a temporary file of SQLite: it does not survive.
         return {path: bytes(content) for path, content in image.items() if path}
 
     def _torn(self, data: bytes | None) -> bytes | None:

@@ -39,14 +39,14 @@ Kind = TypeVar("Kind")
 
 
 def a(kind: type[Kind], value: object) -> Kind:
-    """The value, if it is of a type."""
+    """Returns the value; raises if it is not of the type."""
     if not isinstance(value, kind):
         raise TypeError(value)
     return value
 
 
 def channels(client: AuthenticatedClient, uuid: UUID) -> dict[str, object]:
-    """What the five operations on channels answer."""
+    """Returns the results of the five operations on channels."""
     email = ChannelRequest(channel_type="email", channel_id="alice@example.com")
     phone = ChannelRequest(channel_type="phone", channel_id="14155551234")
     added = a(list, contact_channel_add.sync(uuid, client=client, body=email))
@@ -70,7 +70,7 @@ def channels(client: AuthenticatedClient, uuid: UUID) -> dict[str, object]:
 
 
 def contacts(client: AuthenticatedClient) -> dict[str, object]:
-    """What some of the others answer to a body with no key but the required ones."""
+    """Returns the results of other operations for bodies with only the required keys."""
     custom = ContactRequestCustomType0()
     custom["1"] = "x"
     made = contact_create.sync(client=client, body=ContactRequest(custom=custom))

@@ -1,6 +1,6 @@
-"""Addresses as a client meets them: what is taken, refused, owned or found (section 3).
+"""Addresses over HTTP: which are accepted, refused, owned and found (section 3).
 
-Numbers that can be read in two ways stand in `test_address_readings`.
+Numbers that can be read in two ways are tested in `test_address_readings`.
 """
 
 from __future__ import annotations
@@ -150,7 +150,7 @@ async def test_half_of_a_surrogate_pair_is_no_text(book: Book, field: str, half:
 
 
 async def test_every_reported_spelling_is_read_as_its_row_says(book: Book) -> None:
-    """One after the other in one team a region, since many of them are one number."""
+    """The cases of a region run in one team, one after another: many are the same number."""
     regions = {case.region for case in FINDINGS}
     teams = {
         region: await asker(book.administration, f"Team {region}", book.clock, region=region)

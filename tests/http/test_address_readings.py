@@ -175,7 +175,7 @@ async def test_a_contact_with_both_readings_names_each_by_what_was_returned(book
 
 @pytest.mark.parametrize("digits", [EGYPT_OR_US, NEW_ZEALAND_OR_US])
 async def test_ambiguity_spares_look_ups_and_what_the_contact_has(book: Book, digits: str) -> None:
-    """The number was taken before the team said where it is at home."""
+    """The number was stored before the team had a region."""
     team = book.bob.team.team_id
     uuid = await book.contact(("phone", digits))
     await book.administration.set_team(team, None, "US")

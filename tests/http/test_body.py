@@ -89,7 +89,7 @@ async def test_a_missing_or_odd_content_type_is_served(
     ["gzip", "GZIP", "deflate", "br", "zstd", "identity, gzip", "gzip, identity", "x", "*"],
 )
 async def test_a_body_in_a_content_coding_is_not_read(book: Book, encoding: str) -> None:
-    """Whatever the body holds, and before anything is looked for."""
+    """It is refused whatever the body holds, and before the contact is looked up."""
     by = {**book.bob.by_key(), "content-encoding": encoding}
     for method, path in [
         ("POST", f"/v2/contact/{NOBODY}/channel"),
@@ -120,7 +120,7 @@ async def test_a_body_in_no_content_coding_is_read(book: Book, encoding: str) ->
 
 
 async def test_the_content_coding_is_looked_at_with_the_form(book: Book) -> None:
-    """After route, method and credential, and only of a body."""
+    """Route, method and credential are checked first; a request without a body is not refused."""
     gzipped = {"content-encoding": "gzip"}
     by, path = {**book.bob.by_key(), **gzipped}, f"/v2/contact/{NOBODY}/channel"
 

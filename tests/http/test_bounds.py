@@ -24,18 +24,18 @@ TOO_MANY = (400, "too_many")
 
 
 def handles(count: int, start: int = 0) -> list[dict[str, str]]:
-    """Channels whose ids are taken as they are."""
+    """Returns channels whose ids are stored unchanged."""
     numbers = range(start, start + count)
     return [{"channel_type": "telegram", "channel_id": f"someone-{number}"} for number in numbers]
 
 
 def custom_of(size: int, key: str = "note") -> dict[str, str]:
-    """A custom object that takes so many bytes as compact JSON."""
+    """Returns a custom object of a size in bytes as compact JSON."""
     return {key: "x" * (size - len(json.dumps({key: ""}, separators=(",", ":"))))}
 
 
 async def made(book: Book, **body: object) -> str:
-    """The UUID of a new contact."""
+    """Creates a contact and returns its UUID."""
     return str((await ok(book, "POST", "/v2/contact", body))["uuid"])
 
 
@@ -61,7 +61,7 @@ async def with_custom(book: Book, uuid: str, custom: object) -> None:
 
 
 async def failed_row(book: Book, row: dict[str, Any]) -> tuple[int, str]:
-    """The status and the reason that a row of a bulk write fails with."""
+    """Returns the status and the reason with which a row of a bulk write fails."""
     result = await ok(book, "POST", "/v2/contacts", {"contacts": [row]})
     [failed] = result["failed_contacts"]
     assert failed["error"] == "bad_data"
@@ -288,7 +288,7 @@ async def test_nan_and_infinite_numbers_are_refused(book: Book, number: str) -> 
 async def quickest(
     book: Book, method: str, path: str, body: object
 ) -> tuple[httpx.Response, float]:
-    """The answer to a request, and the least CPU time of three tries, in seconds."""
+    """Returns the response to a request, and the least CPU time of three tries, in seconds."""
     times = []
     for _ in range(3):
         began = time.process_time()

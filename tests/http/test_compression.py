@@ -24,7 +24,7 @@ BOTH = "Authorization, Accept-Encoding"
 
 @dataclass
 class Received:
-    """A response as it came, before anything is decoded."""
+    """A response before decoding."""
 
     status: int
     headers: dict[str, str]
@@ -99,7 +99,7 @@ async def test_it_works(book: Book) -> None:
 
 
 async def test_the_lists_are_the_operations_that_are_declared(book: Book) -> None:
-    """DELETE of a channel by its id is the one more; it answers like the DELETE by type."""
+    """DELETE of a channel by its id is added: it answers like the DELETE by type."""
     tried = {(method, path.partition("?")[0]) for method, path, _ in lists("{contactID}")}
     tried = {(method, path.replace("/facebook", "/{channelType}")) for method, path in tried}
     declared = {
@@ -123,11 +123,11 @@ async def test_what_does_not_ask_for_gzip_gets_the_same_bytes_plain(book: Book) 
         assert not plain.is_compressed
         assert plain.body == zipped.decoded()
         assert plain.headers["etag"] == zipped.headers["etag"]
-        assert plain.headers["vary"] == BOTH  # a cache must not give it to who asks for gzip
+        assert plain.headers["vary"] == BOTH  # a cache must tell the two apart
 
 
 async def test_nothing_else_is_compressed(book: Book) -> None:
-    """No single contact, export, description, refusal or probe, however long; no short list."""
+    """A single contact, export, description, refusal or probe is not, nor is a short list."""
     uuid = await contact(book)
     short = await book.contact(("phone", "15105553344"))
     several = f"/v2/contact/{uuid}/channel/facebook"
@@ -175,7 +175,7 @@ async def test_head_tells_what_get_would_send(book: Book) -> None:
 
 
 async def test_the_tag_of_a_compressed_list_still_counts(book: Book) -> None:
-    """As it came, and as a proxy would have marked it; on a read and on a write."""
+    """It is sent unchanged and as a proxy would mark it, on a read and on a write."""
     uuid = await contact(book)
     path = f"/v2/contact/{uuid}/channels"
     tag = (await receive(book, "GET", path, accept_encoding="gzip")).headers["etag"]

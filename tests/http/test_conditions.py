@@ -35,7 +35,7 @@ TAGGED = [
 
 
 def changed_by_proxies(tag: str) -> list[str]:
-    """A tag, and what proxies make of it when they compress."""
+    """Yields a tag, and its variants by proxies that compress."""
     text = tag.strip('"')
     codings = ("gzip", "br", "deflate", "zstd")
     return [
@@ -79,7 +79,7 @@ async def test_it_works(book: Book, path: str) -> None:
 
 
 async def test_what_is_no_tag_is_refused_on_a_read(book: Book) -> None:
-    """Before anything is looked for."""
+    """It is refused before the contact is looked up."""
     names = {**await alice(book), "uuid": NOBODY}
     for path, bad in itertools.product(TAGGED, NO_TAGS):
         answer = await ask(book, ("GET", path, None), names, {"if-none-match": bad})
@@ -152,12 +152,12 @@ async def test_a_tag_that_a_proxy_changed_is_still_ours(book: Book) -> None:
 
 
 async def test_what_is_no_tag_is_refused_on_a_write(book: Book) -> None:
-    """Before anything is looked for, with a sentence that shows a tag."""
+    """It is refused before the contact is looked up, with a message that shows a tag."""
     names = {**await alice(book), "uuid": NOBODY}
-    for what, bad in itertools.product(ONE_CONTACT, NO_TAGS):
-        answer = await ask(book, what, names, {"if-match": bad})
+    for operation, bad in itertools.product(ONE_CONTACT, NO_TAGS):
+        answer = await ask(book, operation, names, {"if-match": bad})
 
-        assert refusal(answer) == (400, "bad_value"), (what, bad)
+        assert refusal(answer) == (400, "bad_value"), (operation, bad)
         assert list(answer.json()["fields"]) == ["If-Match"]
         assert '"3-string_ids"' in answer.json()["message"]
 

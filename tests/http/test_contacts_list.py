@@ -218,7 +218,7 @@ async def test_deleted_and_foreign_contacts_are_not_found(book: Book) -> None:
     ],
 )
 async def test_a_wrong_search_is_told_where(book: Book, bad: object, place: str) -> None:
-    """The first address is blamed, if none of them can be read."""
+    """The first address is refused if none of them can be read."""
     body = {"contact_channels": [{"channel_ids": []}, bad]}
     answer = await book.ask("POST", "/v2/contacts/search", body)
 

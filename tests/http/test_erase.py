@@ -129,7 +129,7 @@ async def test_every_table_of_a_team_is_searched(book: Book) -> None:
 
 
 async def test_what_stays_of_an_event(book: Book) -> None:
-    """Its kind, revision, time, actor and place in the feed; not what the client chose."""
+    """Kind, revision, time, actor and place in the feed stay; the request id does not."""
     uuid = await person(book)
     before = (await ok(book, "GET", "/x/events"))["events"]
 

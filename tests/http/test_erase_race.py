@@ -184,7 +184,7 @@ async def test_erased_after_the_response_was_stored(book: Book, name: str) -> No
 
 
 async def test_a_contact_that_the_request_created(book: Book) -> None:
-    """By resolve, by one write, and by a row of a bulk write."""
+    """Tests a resolve, a single write, and a row of a bulk write."""
     create = f'{{"first": "zz-first", "phone": "{PHONE}"}}'
     for write in (
         Write("POST", "/x/resolve", f'{{"channel_id": "{PHONE}", "create": {{}}}}', ""),

@@ -28,22 +28,22 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Served, s
     folder = tmp_path_factory.mktemp("expect")
     database = f"sqlite:///{folder}/reachbook.db"
     bob = team_on(database)
-    with serving(folder, database) as one:
-        yield one, bob.api_key
+    with serving(folder, database) as server:
+        yield server, bob.api_key
 
 
 class Connection:
     """A connection on which a request is sent in parts."""
 
-    def __init__(self, one: socket.socket) -> None:
-        self._socket = one
+    def __init__(self, client: socket.socket) -> None:
+        self._socket = client
         self._received = b""
 
     def send(self, data: bytes) -> None:
         self._socket.sendall(data)
 
     def head(self) -> list[bytes]:
-        """The lines of the head of the next response; its body is read past."""
+        """Returns the lines of the head of the next response, and skips its body."""
         while b"\r\n\r\n" not in self._received:
             data = self._socket.recv(65536)
             if not data:
@@ -67,8 +67,8 @@ class Connection:
 @contextmanager
 def connected(served: Served) -> Iterator[Connection]:
     host, port = served.url.removeprefix("http://").split(":")
-    with socket.create_connection((host, int(port)), timeout=5) as one:
-        yield Connection(one)
+    with socket.create_connection((host, int(port)), timeout=5) as connection:
+        yield Connection(connection)
 
 
 def head(line: str, key: str, length: int, version: str = "1.1") -> bytes:
@@ -95,58 +95,58 @@ REFUSED = [
 def test_it_works(served: tuple[Served, str], line: str, known: bool, status: bytes) -> None:
     """The client is told to continue, sends its body, and asks again on the same connection."""
     server, key = served
-    with connected(server) as one:
+    with connected(server) as connection:
         for _ in range(2):
-            one.send(head(line, key if known else "wrong", len(BODY)))
-            assert one.head() == [CONTINUE]
-            one.send(BODY)
-            first, *headers = one.head()
+            connection.send(head(line, key if known else "wrong", len(BODY)))
+            assert connection.head() == [CONTINUE]
+            connection.send(BODY)
+            first, *headers = connection.head()
             assert first.split()[1] == status
             assert b"connection: close" not in headers
-        one.send(NEXT)
-        assert one.head()[0] == OK
+        connection.send(NEXT)
+        assert connection.head()[0] == OK
 
 
 @pytest.mark.parametrize("length", [LARGE, MAX_BODY_BYTES + 1])
 def test_a_large_body_is_not_asked_for(served: tuple[Served, str], length: int) -> None:
     server, _ = served
-    with connected(server) as one:
-        one.send(head("POST /v2/contact", "wrong", length))
+    with connected(server) as connection:
+        connection.send(head("POST /v2/contact", "wrong", length))
 
-        assert one.head()[0].split()[1] == b"401"
+        assert connection.head()[0].split()[1] == b"401"
 
 
 def test_a_body_over_the_limit_is_refused_at_once(served: tuple[Served, str]) -> None:
     server, key = served
-    with connected(server) as one:
-        one.send(head("POST /v2/contact", key, MAX_BODY_BYTES + 1))
+    with connected(server) as connection:
+        connection.send(head("POST /v2/contact", key, MAX_BODY_BYTES + 1))
 
-        first, *headers = one.head()
+        first, *headers = connection.head()
 
         assert (first.split()[1], b"connection: close" in headers) == (b"413", True)
 
 
 def test_a_client_that_does_not_send_its_body_is_answered(served: tuple[Served, str]) -> None:
     server, _ = served
-    with connected(server) as one:
+    with connected(server) as connection:
         began = time.monotonic()
-        one.send(head("POST /v2/contact", "wrong", len(BODY)))
+        connection.send(head("POST /v2/contact", "wrong", len(BODY)))
 
-        assert one.head() == [CONTINUE]
-        assert one.head()[0].split()[1] == b"401"
+        assert connection.head() == [CONTINUE]
+        assert connection.head()[0].split()[1] == b"401"
         assert time.monotonic() - began < EXPECTED_SECONDS + 1
-        one.send(BODY + NEXT)
-        assert one.head()[0] == OK
+        connection.send(BODY + NEXT)
+        assert connection.head()[0] == OK
 
 
 def test_a_body_that_was_read_is_not_waited_for_again(served: tuple[Served, str]) -> None:
     server, key = served
-    with connected(server) as one:
-        one.send(head("POST /v2/contact", key, 2) + b"{]")
+    with connected(server) as connection:
+        connection.send(head("POST /v2/contact", key, 2) + b"{]")
         began = time.monotonic()
 
-        assert one.head() == [CONTINUE]
-        assert one.head()[0].split()[1] == b"400"
+        assert connection.head() == [CONTINUE]
+        assert connection.head()[0].split()[1] == b"400"
         assert time.monotonic() - began < EXPECTED_SECONDS
 
 
@@ -169,5 +169,5 @@ def test_curl_keeps_its_connection(served: tuple[Served, str], tmp_path: Path) -
         check=True,
     )
 
-    lines = [one[-5:] for one in shown.stdout.splitlines()]
+    lines = [line[-5:] for line in shown.stdout.splitlines()]
     assert lines == ["401 1", "401 0", "401 0"]

@@ -42,7 +42,7 @@ EXPECTED = {
     "team": [],
     "optional": True,
 }
-"""What every client prints of its calls."""
+"""The output that every client prints."""
 
 
 @dataclass
@@ -91,7 +91,7 @@ def npm() -> Path:
 
 
 def install(target: Path) -> None:
-    """Install the locked packages aside, then put them into place; another run may be first."""
+    """Install the locked packages, then move them into place; another run may be first."""
     aside = target.with_name(f"{target.name}.{os.getpid()}")
     aside.mkdir(parents=True)
     try:
@@ -126,7 +126,7 @@ def execute(
 
 
 def run(*command: str | Path, folder: Path) -> str:
-    """What a command prints; a failure shows all of it."""
+    """Returns the output of a command; a failure shows all of it."""
     done = execute(*command, folder=folder)
     assert done.returncode == 0, f"{command}: {done.stdout}{done.stderr}"
     return done.stdout + done.stderr
@@ -137,7 +137,7 @@ def result(printed: str) -> object:
 
 
 def test_clients_in_typescript(api: Api, npm: Path, tmp_path: Path) -> None:
-    """Those of openapi-typescript with openapi-fetch, and of @hey-api/openapi-ts."""
+    """Tests openapi-typescript with openapi-fetch, and @hey-api/openapi-ts."""
     (tmp_path / "node_modules").symlink_to(npm / "node_modules")
     tools = tmp_path / "node_modules/.bin"
     for name in ("tsconfig.json", "openapi_typescript.ts", "hey_api.ts"):
@@ -156,7 +156,7 @@ def test_clients_in_typescript(api: Api, npm: Path, tmp_path: Path) -> None:
 
 
 def test_a_client_in_python(api: Api, tmp_path: Path) -> None:
-    """That of openapi-python-client; it leaves nothing of the description out."""
+    """Tests openapi-python-client, which must not skip any part of the description."""
     tools = Path(sys.executable).parent
     (tmp_path / "settings.json").write_text('{"post_hooks": []}')
     shutil.copy(HERE / "openapi_python_client.py", tmp_path / "calls.py")

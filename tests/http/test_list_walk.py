@@ -145,7 +145,7 @@ class Team:
         return answer.json()
 
     def must_be_seen(self, *, ascending: bool) -> set[str]:
-        """The contacts that the contract promises."""
+        """Returns the contacts that the list must contain."""
         there = set(self.uuids) - self.deleted
         return there if ascending else there - self.changed
 

@@ -93,14 +93,14 @@ async def test_headers_are_not_echoed(book: Book) -> None:
 
 @pytest.mark.parametrize("book_database", ["sqlite"], indirect=True)
 async def test_every_row_of_a_batch_is_shortened(book: Book) -> None:
-    """Many long names in one body: what is answered is not longer than what was sent."""
+    """The response to many long names in one body is not longer than the body."""
     rows = [{"channel_id": "15105553344", f"{number:03d}" + "e" * 900: 1} for number in range(900)]
 
     answer = await book.ask("POST", "/x/resolve/batch", {"addresses": rows})
 
-    told = answer.json()["results"]
-    assert {one["error_code"] for one in told} == {"unknown_name"}
-    assert max(len(one["message"]) for one in told) < 200
+    results = answer.json()["results"]
+    assert {one["error_code"] for one in results} == {"unknown_name"}
+    assert max(len(one["message"]) for one in results) < 200
 
 
 async def test_the_nearest_name_is_still_named(book: Book) -> None:
@@ -112,7 +112,7 @@ async def test_the_nearest_name_is_still_named(book: Book) -> None:
 
 
 def test_any_refusal_is_bounded() -> None:
-    """Also one that quotes something that nobody thought of."""
+    """This also holds for a complaint of a form that is not known."""
     no = Refusal(Reason.BAD_VALUE, "x" * MEGABYTE, fields={"y" * MEGABYTE: "z" * MEGABYTE})
 
     [(name, why)] = no.fields.items()

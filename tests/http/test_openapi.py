@@ -117,7 +117,7 @@ def references(made: Json) -> Iterator[str]:
 
 
 def lint(made: Json) -> Iterator[str]:
-    """What linters and generators of clients stumble over."""
+    """Yields problems that linters and client generators report."""
     declared = {one["name"] for one in made["tags"] if one["description"]}
     used = {tag for _, _, one in Description(made).operations() for tag in one["tags"]}
     yield from different("tag", declared, used)

@@ -74,7 +74,7 @@ FIELDS = {
 
 
 def as_php(whole: Any) -> Any:
-    """What PHP makes of a contact: json_decode turns {} into an empty array, written as []."""
+    """Returns a contact as PHP sends it: json_decode turns {} into an array, written as []."""
     return json.loads(json.dumps(whole).replace("{}", "[]"))
 
 
@@ -96,7 +96,7 @@ async def read_as(book: Book, representation: str, fields: dict[str, object]) ->
 async def test_a_contact_is_accepted_whole_on_put_and_in_bulk(
     book: Book, representation: str, fields: dict[str, object], client: Any
 ) -> None:
-    """Nothing is written: the revision stays."""
+    """Nothing is written, so the revision stays."""
     whole = await read_as(book, representation, fields)
     query = f"?representation={representation}"
 
@@ -136,14 +136,14 @@ async def test_the_uuid_of_a_row_makes_it_an_update(book: Book) -> None:
         {"uuid": "7"},
     ]
 
-    told = (await book.ask("POST", "/v2/contacts", {"contacts": rows})).json()
+    answered = (await book.ask("POST", "/v2/contacts", {"contacts": rows})).json()
 
-    assert [(one["uuid"] == uuid, one["rev"]) for one in told["contacts"]] == [
+    assert [(one["uuid"] == uuid, one["rev"]) for one in answered["contacts"]] == [
         (True, 2),
         (True, 3),
         (False, 1),
     ]
-    codes = [one["error_code"] for one in told["failed_contacts"]]
+    codes = [one["error_code"] for one in answered["failed_contacts"]]
     assert codes == ["bad_value", "no_contact", "bad_uuid"]
 
 
@@ -176,7 +176,7 @@ async def test_a_custom_that_is_an_array_of_something_is_refused(book: Book) -> 
 
 @pytest.mark.parametrize("empty", [b"[]", b" [\n] ", b"{}"])
 async def test_an_empty_array_is_an_empty_body(book: Book, empty: bytes) -> None:
-    """Wherever a body needs no key."""
+    """It is accepted wherever a body needs no key."""
     uuid = await book.contact(("phone", PHONE))
     [phone] = (await book.ask("GET", f"/x/contact/{uuid}/channels")).json()
     channel = f"/x/contact/{uuid}/channel/{phone['id']}"
@@ -220,7 +220,7 @@ async def test_an_empty_array_is_no_body_that_needs_a_key(book: Book) -> None:
 
 
 async def test_null_is_accepted_for_every_optional_field(book: Book) -> None:
-    """It clears; a filter or an option takes its default."""
+    """Null clears a field; a filter or an option takes its default."""
     whole = await read_as(book, "string_ids", {**FIELDS, "custom": {"1": "x"}})
     optional = [*FIELDS, *("assigned_user_id", "last", "display_name", "avatar", "custom")]
     optional += ["phone", "email", "contact_channels"]

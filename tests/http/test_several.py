@@ -112,7 +112,7 @@ async def test_channel_id_names_one_in_any_spelling(
 
 @pytest.mark.parametrize("method", ["GET", "PUT", "DELETE"])
 async def test_a_plus_in_the_query_is_explained(book: Book, method: str) -> None:
-    """It means a blank there, so a plus-tagged address is not what was meant."""
+    """A + means a blank in a query, so a plus-tagged address is read as another text."""
     tagged = {"email": "a+b@example.com", "facebook": "a+b", "phone": FIRST}
     for kind, value in tagged.items():
         uuid = await book.contact((kind, value))

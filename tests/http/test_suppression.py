@@ -1,4 +1,4 @@
-"""An opt-out or a bounce belongs to the address, and is there again whenever its address is."""
+"""An opt-out or a bounce belongs to the address, and applies to each contact that gains it."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ async def by_delete(book: Book, uuid: str) -> None:
 
 
 async def by_id(book: Book, uuid: str) -> None:
-    one = await channel(book, uuid)
-    await ok(book, "DELETE", f"/x/contact/{uuid}/channel/{one['id']}")
+    shown = await channel(book, uuid)
+    await ok(book, "DELETE", f"/x/contact/{uuid}/channel/{shown['id']}")
 
 
 async def by_another_address(book: Book, uuid: str) -> None:
@@ -59,7 +59,7 @@ async def by_a_row(book: Book, uuid: str) -> None:
 
 
 async def by_a_move(book: Book, uuid: str) -> None:
-    """The contact that it is moved to has it opted out, and loses it again."""
+    """Moves the opted-out address to another contact, which then loses it."""
     taker = await book.contact()
     body = {"channel_type": "phone", "channel_id": PHONE}
     await ok(book, "POST", f"/v2/contact/{taker}/channel?on_conflict=move", body)
@@ -145,14 +145,14 @@ GAINS: list[Gain] = [
 
 @pytest.mark.parametrize("lose", LOSSES, ids=lambda lose: lose.__name__)
 async def test_an_opt_out_survives_every_loss(book: Book, lose: Lose) -> None:
-    """It comes back with its time, and says that it comes from a suppression."""
+    """The opt-out has its old time, and `suppression` as its source."""
     uuid, at = await opted_out(book)
     await lose(book, uuid)
 
-    one = await channel(book, await gained_by_post(book))
+    shown = await channel(book, await gained_by_post(book))
 
-    assert (one["consent"], one["consent_source"]) == ("opted_out", "suppression")
-    assert one["consent_at"] == at
+    assert (shown["consent"], shown["consent_source"]) == ("opted_out", "suppression")
+    assert shown["consent_at"] == at
 
 
 @pytest.mark.parametrize("lose", ERASURES, ids=lambda lose: lose.__name__)
@@ -161,11 +161,11 @@ async def test_an_opt_out_survives_an_erasure_with_its_day(book: Book, lose: Los
     await patch(book, uuid, {"held": True, "held_reason": "bounced"})
     await lose(book, uuid)
 
-    one = await channel(book, await gained_by_post(book))
+    shown = await channel(book, await gained_by_post(book))
 
-    assert (one["consent"], one["consent_source"]) == ("opted_out", "suppression")
-    assert one["consent_at"] == f"{at[:10]}T00:00:00.000000Z"
-    assert one["held_reason"] is None
+    assert (shown["consent"], shown["consent_source"]) == ("opted_out", "suppression")
+    assert shown["consent_at"] == f"{at[:10]}T00:00:00.000000Z"
+    assert shown["held_reason"] is None
 
 
 @pytest.mark.parametrize("gain", GAINS, ids=lambda gain: gain.__name__)
@@ -173,10 +173,10 @@ async def test_an_opt_out_is_there_however_the_address_comes(book: Book, gain: G
     uuid, at = await opted_out(book)
     await by_delete(book, uuid)
 
-    one = await channel(book, await gain(book))
+    shown = await channel(book, await gain(book))
 
-    assert (one["consent"], one["consent_source"]) == ("opted_out", "suppression")
-    assert one["consent_at"] == at
+    assert (shown["consent"], shown["consent_source"]) == ("opted_out", "suppression")
+    assert shown["consent_at"] == at
 
 
 async def test_a_put_there_and_back(book: Book) -> None:
@@ -186,13 +186,13 @@ async def test_a_put_there_and_back(book: Book) -> None:
 
     await ok(book, "PUT", f"/v2/contact/{uuid}", {"phone": PHONE})
 
-    one = await channel(book, uuid)
-    assert (one["consent"], one["consent_source"]) == ("opted_out", "suppression")
-    assert one["consent_at"] == at
+    shown = await channel(book, uuid)
+    assert (shown["consent"], shown["consent_source"]) == ("opted_out", "suppression")
+    assert shown["consent_at"] == at
 
 
 async def test_a_move_while_it_is_owned(book: Book) -> None:
-    """The new owner has it opted out, in one commit, also several addresses at once."""
+    """The new owner has it opted out in the same commit, also for several addresses."""
     uuid, at = await opted_out(book)
     await ok(
         book,
@@ -206,8 +206,8 @@ async def test_a_move_while_it_is_owned(book: Book) -> None:
     done = await ok(book, "POST", "/v2/contacts?on_conflict=move", {"contacts": [row]})
 
     taker = done["contacts"][0]["uuid"]
-    one, other = await channel(book, taker), await channel(book, taker, EMAIL)
-    assert (one["consent"], one["consent_at"]) == ("opted_out", at)
+    shown, other = await channel(book, taker), await channel(book, taker, EMAIL)
+    assert (shown["consent"], shown["consent_at"]) == ("opted_out", at)
     assert (other["consent"], other["consent_at"]) == ("unknown", None)
 
 
@@ -219,13 +219,13 @@ async def test_an_explicit_consent_ends_it(book: Book, consent: str) -> None:
     assert (await patch(book, again, {"consent": consent}))["consent"] == consent
     await by_delete(book, again)
 
-    one = await channel(book, await gained_by_post(book))
+    shown = await channel(book, await gained_by_post(book))
 
-    assert (one["consent"], one["consent_source"], one["consent_at"]) == ("unknown", "", None)
+    assert (shown["consent"], shown["consent_source"], shown["consent_at"]) == ("unknown", "", None)
 
 
 async def test_what_does_not_end_it(book: Book) -> None:
-    """An equal value, `is_opted_out: false`, another PATCH, and the contact sent back whole."""
+    """Tests an equal value, `is_opted_out: false`, another PATCH, and a contact sent back whole."""
     uuid, at = await opted_out(book)
     await by_delete(book, uuid)
     again = await gained_by_creation(book)
@@ -240,9 +240,9 @@ async def test_what_does_not_end_it(book: Book) -> None:
     await patch(book, again, {"label": "home", "held": True})
     await by_delete(book, again)
 
-    one = await channel(book, await gained_by_post(book))
-    assert (one["consent"], one["consent_at"]) == ("opted_out", at)
-    assert one["held"] is False
+    shown = await channel(book, await gained_by_post(book))
+    assert (shown["consent"], shown["consent_at"]) == ("opted_out", at)
+    assert shown["held"] is False
 
 
 @pytest.mark.parametrize("reason", ["wrong_person", "recycled", "other"])
@@ -251,9 +251,9 @@ async def test_an_opt_in_and_other_holds_end_with_the_channel(book: Book, reason
     await patch(book, uuid, {"consent": "opted_in", "held": True, "held_reason": reason})
     await by_delete(book, uuid)
 
-    one = await channel(book, await gained_by_post(book))
+    shown = await channel(book, await gained_by_post(book))
 
-    assert (one["consent"], one["held"]) == ("unknown", False)
+    assert (shown["consent"], shown["held"]) == ("unknown", False)
 
 
 @pytest.mark.parametrize("lose", LOSSES[:-1], ids=lambda lose: lose.__name__)
@@ -262,8 +262,8 @@ async def test_a_bounce_survives(book: Book, lose: Lose) -> None:
     await patch(book, uuid, {"held": True, "held_reason": "bounced"})
     await lose(book, uuid)
     again = await gained_by_post(book)
-    one = await channel(book, again)
-    assert (one["held"], one["held_reason"], one["consent"]) == (True, "bounced", "unknown")
+    shown = await channel(book, again)
+    assert (shown["held"], shown["held_reason"], shown["consent"]) == (True, "bounced", "unknown")
 
     await patch(book, again, {"held": False})
     await by_delete(book, again)
@@ -281,12 +281,12 @@ async def test_another_team_and_another_type_are_not_concerned(book: Book) -> No
 
     assert (await channel(book, ours["uuid"]))["consent"] == "unknown"
     path = f"/x/contact/{theirs}/channels"
-    [one] = (await book.ask("GET", path, by=book.charlie.by_key())).json()
-    assert one["consent"] == "unknown"
+    [shown] = (await book.ask("GET", path, by=book.charlie.by_key())).json()
+    assert shown["consent"] == "unknown"
 
 
 async def test_an_id_of_a_page_within_its_page(book: Book) -> None:
-    """Also when the page is given by a PATCH, or kept by a PUT."""
+    """This also holds if a PATCH sets the page, or a PUT keeps it."""
     made = await ok(book, "POST", "/v2/contact", {"contact_channels": [PAGE]})
     await patch(book, made["uuid"], {"consent": "opted_out"}, PAGE["channel_id"])
     await ok(book, "DELETE", f"/v2/contact/{made['uuid']}")
@@ -294,8 +294,8 @@ async def test_an_id_of_a_page_within_its_page(book: Book) -> None:
     elsewhere = {**PAGE, "info_channel": "page-2"}
     uuid = (await ok(book, "POST", "/v2/contact", {"contact_channels": [elsewhere]}))["uuid"]
     assert (await channel(book, uuid, PAGE["channel_id"]))["consent"] == "unknown"
-    one = await patch(book, uuid, {"info_channel": "page-1"}, PAGE["channel_id"])
-    assert (one["consent"], one["consent_source"]) == ("opted_out", "suppression")
+    shown = await patch(book, uuid, {"info_channel": "page-1"}, PAGE["channel_id"])
+    assert (shown["consent"], shown["consent_source"]) == ("opted_out", "suppression")
     other = {"channel_type": "facebook", "channel_id": "999"}
     await ok(book, "PUT", f"/v2/contact/{uuid}/channel", other)
     assert (await channel(book, uuid, "999"))["consent"] == "unknown"
@@ -411,8 +411,8 @@ async def test_delete_ends_a_suppression_and_records_it(book: Book) -> None:
     assert found["suppressed"]["reason"] == "bounced"
     again = await book.ask("DELETE", "/x/suppression", SUPPRESSED)
     assert refusal(again) == (404, "no_suppression")
-    one = await channel(book, await gained_by_post(book))
-    assert (one["consent"], one["held_reason"]) == ("unknown", "bounced")
+    shown = await channel(book, await gained_by_post(book))
+    assert (shown["consent"], shown["held_reason"]) == ("unknown", "bounced")
     rows = await beside(book.database)(
         "SELECT reason, ended, actor FROM ended_suppression "
         f"WHERE team_id = {book.bob.team.team_id}"

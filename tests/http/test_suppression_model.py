@@ -1,4 +1,4 @@
-"""No path loses an opt-out or a bounce of an address without an explicit end of it."""
+"""An opt-out or a bounce of an address is lost only by an explicit end of it."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ NUMBERS = count(1)
 
 
 class Suppressions(RuleBasedStateMachine):
-    """Two people, two phones and an email, and which of the addresses nobody may write to."""
+    """Two contacts, two phones and an email, and which of the addresses are suppressed."""
 
     def __init__(self, book: Book, runner: asyncio.Runner) -> None:
         super().__init__()

@@ -33,8 +33,8 @@ def before_the_first_commit(book: Book, monkeypatch: pytest.MonkeyPatch, between
 
 
 async def consent(book: Book, uuid: str) -> tuple[str, str]:
-    one = await channel(book, uuid)
-    return one["consent"], one["consent_source"]
+    shown = await channel(book, uuid)
+    return shown["consent"], shown["consent_source"]
 
 
 def losses(book: Book, uuid: str, other: str) -> dict[str, Callable[[], Awaitable[Any]]]:
@@ -84,7 +84,7 @@ async def test_an_add_meets_a_loss(
 async def test_an_add_meets_the_end_of_a_suppression(
     book: Book, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The add has read it; it is ended, and set again, before the commit."""
+    """The suppression is ended and set again between the read of the add and its commit."""
     uuid, _ = await opted_out(book)
     await ok(book, "DELETE", f"/v2/contact/{uuid}/channel/phone")
     taker = await book.contact()
@@ -130,7 +130,7 @@ async def test_an_add_does_not_wait_for_a_loss_that_is_not_committed(book: Book)
 
 
 async def test_concurrent_adds_and_removals(book: Book) -> None:
-    """However many add and remove it at once, whoever has it has it opted out."""
+    """Clients add and remove the address at once; each contact that has it has it opted out."""
     uuid, _ = await opted_out(book)
     takers = [uuid, *[await book.contact() for _ in range(3)]]
 

@@ -1,7 +1,7 @@
-"""A value that a database does not take is the request's fault, and never a 500.
+"""A value that a database does not accept is 400, and never 500.
 
-The API refuses all such values that we know of before they come that far. So each store is made
-stricter here than it is, and takes less than the API lets through.
+The API refuses all such values that are known before they reach the database. So these tests make
+each store stricter than it is.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ CASES = [
 async def test_it_is_refused(
     fresh_book: Book, caplog: pytest.LogCaptureFixture, stricter: Stricter, body: object
 ) -> None:
-    """A write by itself, in a bulk, and one that keeps its answer; others go on."""
+    """Tests a single write, a bulk write and a write with a key; other writes succeed."""
     book = fresh_book
     uuid = await book.contact()
     await stricter(book)
@@ -86,7 +86,7 @@ NUMBERS_AND_TEXTS = [2**63, -(2**63) - 1, 2**200, "\ud800", "a\udfffb"]
 
 @pytest.mark.parametrize("value", NUMBERS_AND_TEXTS)
 async def test_what_no_driver_can_send_is_refused(book: Book, value: object) -> None:
-    """As a statement that was given too much by a bug would be."""
+    """A bug could pass such a value to a statement."""
     statement = "use_api_key"  # team, id, now, unless_since
     given = (1, value, 1, 1) if isinstance(value, str) else (value, "rbk_1", 1, 1)
 

@@ -127,7 +127,7 @@ OLD_ROWS = [
 async def test_the_values_of_events_move_to_their_own_table(
     empty: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Those of a new contact's event, of any other, and none of an erased one."""
+    """Tests the events of a new, a changed and an erased contact."""
     every, raw = migrations.steps, beside(empty)
 
     def older(engine: str, *, after: int = 0) -> list[Step]:

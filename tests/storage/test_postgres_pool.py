@@ -1,4 +1,4 @@
-"""PostgreSQL's connections: which of them are given up, and on what evidence."""
+"""The PostgreSQL pool: which connections are discarded, and when."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ async def _use(pool: Pool) -> None:
 async def test_a_server_that_ends_a_connection_is_asked_on_another(
     pool: Pool, shared_postgres: str
 ) -> None:
-    """What is found closed when it is asked does not refuse the request that it was lent to."""
+    """A request does not fail if the connection that it acquires is closed."""
     ids = await process_ids(pool)
     await given_up(pool, 0.1)
     other = await Pool.open(shared_postgres, Measures())

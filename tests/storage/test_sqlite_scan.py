@@ -60,7 +60,7 @@ async def test_a_scan_that_waits_for_its_turn_can_be_given_up(engine: Sqlite) ->
 
 
 async def test_many_that_give_up_at_once_harm_no_other(engine: Sqlite) -> None:
-    """Only the scan of the one who gave up is interrupted."""
+    """Only the scan whose caller left is interrupted."""
 
     async def ask(number: int) -> int:
         if number % 2:
@@ -83,7 +83,7 @@ async def test_reads_and_writes_go_on_beside_a_scan(engine: Sqlite) -> None:
 
 
 async def test_closing_ends_a_scan(tmp_path: Path) -> None:
-    """The scan that runs and the one that waits are refused; neither is an error of ours."""
+    """The running and the waiting scan are refused; neither is a 500."""
     engine = await Sqlite.open(tmp_path / "reachbook.db", Measures())
     engine._sql["count_to"] = FOREVER
     scans = [asyncio.create_task(engine.scan("count_to", AGES)) for _ in range(2)]

@@ -58,7 +58,7 @@ def reading(path: Path) -> Iterator[None]:
 
 
 async def write(engine: Sqlite, size: int) -> float:
-    """Write so many bytes; the seconds it took."""
+    """Write bytes and return the seconds that it took."""
     began = time.monotonic()
     await engine._writer.run(
         lambda one: one.execute("INSERT INTO filler VALUES (zeroblob(?))", (size,)).fetchall()
@@ -81,7 +81,7 @@ async def test_it_is_small_again_soon_after_the_reader_left(engine: Sqlite, tmp_
 
 
 async def test_writes_do_not_wait_for_the_reader(engine: Sqlite, tmp_path: Path) -> None:
-    """Nor do those of another program: no checkpoint holds the lock until the reader leaves."""
+    """Another program's writes do not wait either: no checkpoint holds the lock for a reader."""
     with reading(tmp_path / "reachbook.db"):
         await write(engine, WRITTEN)
         other = await Sqlite.open(tmp_path / "reachbook.db", Measures())
