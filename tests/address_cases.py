@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from reachbook.errors import Reason
+from reachbook.domain.errors import Reason
 
 
 class Case(NamedTuple):

@@ -9,11 +9,12 @@ from msgspec import UNSET, UnsetType
 from msgspec.structs import replace as with_fields
 
 from cast import ALICE
-from reachbook import address, contact_channel
-from reachbook.address import Address, ChannelType
-from reachbook.contact_channel import Wanted
-from reachbook.errors import Refusal
-from reachbook.reach import Named, Reach
+from reachbook.domain import channel_rules
+from reachbook.domain.address import parsing
+from reachbook.domain.address.parsing import Address, ChannelType
+from reachbook.domain.channel import Named, Reach
+from reachbook.domain.channel_rules import Wanted
+from reachbook.domain.errors import Refusal
 
 SECOND = 1_000_000
 BEFORE = 1_705_312_800 * SECOND
@@ -24,7 +25,7 @@ TWO_PHONES = ("phone:15105553344", "phone:14155551234")
 def addressed(spec: str, region: str | None = None) -> Address:
     """The address of a spec like `phone:15105553344`."""
     kind, _, value = spec.partition(":")
-    return address.parse(ChannelType(kind), value, region)
+    return parsing.parse(ChannelType(kind), value, region)
 
 
 def want(
@@ -39,7 +40,7 @@ def want(
 
 def name(kind: str, value: str | None = None) -> Named:
     """The channel of a type, or exactly the one with that value."""
-    one = None if value is None else address.parse(ChannelType(kind), value)
+    one = None if value is None else parsing.parse(ChannelType(kind), value)
     return Named(ChannelType(kind), one)
 
 
@@ -56,7 +57,7 @@ def page(*wanted: str | Wanted) -> Reach:
     reach = Reach(1, 7, ALICE, 1, BEFORE - len(wanted) * SECOND, ())
     for one in wanted:
         asked = want(one) if isinstance(one, str) else one
-        reach = numbered(contact_channel.add(reach, asked, reach.updated + SECOND))
+        reach = numbered(channel_rules.add(reach, asked, reach.updated + SECOND))
     return reach
 
 

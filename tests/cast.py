@@ -17,15 +17,15 @@ from typing import Any
 import httpx
 from starlette.applications import Starlette
 
-from reachbook import moment
-from reachbook.access import Access
-from reachbook.administration import Administration, Terms
-from reachbook.credential import Credential, Representation
+from reachbook.domain import timestamps
+from reachbook.domain.credential import Credential, Representation
 from reachbook.http import app
-from reachbook.http.allowance import Allowance
-from reachbook.http.desk import Desk
-from reachbook.measures import Measures
+from reachbook.http.rate_limit import Allowance
+from reachbook.http.state import Desk
+from reachbook.metrics import Measures
 from reachbook.service import Service, TeamKeys
+from reachbook.service.administration import Administration, Terms
+from reachbook.service.authentication import Access
 from reachbook.storage import Store, Team, open_store
 
 ALICE = "a1b2c3d4-e5f6-7890-abcd-ef1234567890"
@@ -37,7 +37,7 @@ class Clock:
     """A clock that a test sets; microseconds since the epoch. It stands still until told."""
 
     def __init__(self) -> None:
-        self.now = moment.now()
+        self.now = timestamps.now()
 
     def __call__(self) -> int:
         return self.now
@@ -45,10 +45,10 @@ class Clock:
     def set(self, iso: str) -> None:
         from datetime import datetime
 
-        self.now = int(datetime.fromisoformat(iso).timestamp()) * moment.SECOND
+        self.now = int(datetime.fromisoformat(iso).timestamp()) * timestamps.SECOND
 
     def forward(self, seconds: float) -> None:
-        self.now += int(seconds * moment.SECOND)
+        self.now += int(seconds * timestamps.SECOND)
 
 
 @dataclass
@@ -71,7 +71,7 @@ class Asker:
         return {"authorization": f"Bearer {self.token()}"}
 
     def token(self, *, age: float = 0, **claims: object) -> str:
-        issued = self.clock() // moment.SECOND - age
+        issued = self.clock() // timestamps.SECOND - age
         return sign(
             {"iss": self.secret.id, "iat": issued, **claims}, self.secret.id, self.secret_key
         )

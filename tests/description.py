@@ -18,7 +18,9 @@ import jsonschema_rs
 from starlette.routing import Route
 
 from cast import Book
-from reachbook.http import app, docs, openapi
+from reachbook.http import app
+from reachbook.http.openapi import document as openapi
+from reachbook.http.ops import docs
 
 Json = dict[str, Any]
 

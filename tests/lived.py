@@ -7,9 +7,9 @@ from typing import Any
 
 from asks import ok
 from cast import Book
-from reachbook.contact import Contact
-from reachbook.credential import TeamId
-from reachbook.reach import Reach
+from reachbook.domain.channel import Reach
+from reachbook.domain.contact import Contact
+from reachbook.domain.credential import TeamId
 from tables import beside
 
 ONE, TWO, EMAIL = "15105553344", "14155551234", "alice@example.com"

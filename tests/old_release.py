@@ -10,12 +10,12 @@ import apsw
 import asyncpg
 import pytest
 
-from reachbook import event
-from reachbook.address import ChannelType
-from reachbook.contact import Contact
-from reachbook.event import Change, Kind
-from reachbook.reach import ContactChannel
-from reachbook.storage import door, migrations, open_store
+from reachbook.domain import event
+from reachbook.domain.address.parsing import ChannelType
+from reachbook.domain.channel import ContactChannel
+from reachbook.domain.contact import Contact
+from reachbook.domain.event import Change, Kind
+from reachbook.storage import migrations, open_store, opening
 from reachbook.storage.migrations import Step
 
 SCHEMA_VERSION = 4
@@ -119,7 +119,7 @@ async def _insert(database: str, into: str, rows: list[tuple[object, ...]]) -> N
     places = range(1, len(rows[0]) + 1)
     if database.startswith("sqlite"):
         values = ", ".join(f"?{place}" for place in places)
-        connection = apsw.Connection(str(door.sqlite_path(database)))
+        connection = apsw.Connection(str(opening.sqlite_path(database)))
         with connection:
             connection.executemany(f"INSERT INTO {into} VALUES ({values})", rows)
         connection.close()

@@ -5,10 +5,10 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from cast import Book
-from reachbook import moment
+from reachbook.domain import timestamps
 from ruin import ruin
 
-TEN = int(datetime(2026, 1, 2, 10, tzinfo=UTC).timestamp()) * moment.SECOND
+TEN = int(datetime(2026, 1, 2, 10, tzinfo=UTC).timestamp()) * timestamps.SECOND
 """2026-01-02T10:00:00Z in microseconds since the epoch."""
 
 

@@ -10,14 +10,14 @@ import apsw
 import asyncpg
 
 from cast import MASTER_KEY, Book
-from reachbook import address as addresses
-from reachbook.contact import WantedContact
-from reachbook.contact_channel import Wanted
-from reachbook.credential import TeamId
-from reachbook.errors import Refusal
-from reachbook.reach import Named
+from reachbook.domain.address import parsing as addresses
+from reachbook.domain.channel import Named
+from reachbook.domain.channel_rules import Wanted
+from reachbook.domain.contact import WantedContact
+from reachbook.domain.credential import TeamId
+from reachbook.domain.errors import Refusal
 from reachbook.service import Asking, Service, TeamKeys
-from reachbook.storage.door import sqlite_path
+from reachbook.storage.opening import sqlite_path
 
 TYPES = ("phone", "sms", "whatsapp", "email", "facebook")
 PAGES = ("", "page-1", "page-2")

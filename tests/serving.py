@@ -22,7 +22,7 @@ import httpx
 from prometheus_client.parser import text_string_to_metric_families
 
 from cast import MASTER_KEY, Asker, Clock, asker
-from reachbook.administration import Administration
+from reachbook.service.administration import Administration
 from reachbook.storage import open_store
 
 START_SECONDS = 30

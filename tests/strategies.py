@@ -13,10 +13,10 @@ from hypothesis import HealthCheck, assume, settings
 from hypothesis import strategies as st
 from msgspec import UNSET, UnsetType
 
-from reachbook import address
-from reachbook.address import ChannelType
-from reachbook.contact_channel import Wanted
-from reachbook.reach import Named
+from reachbook.domain.address import parsing
+from reachbook.domain.address.parsing import ChannelType
+from reachbook.domain.channel import Named
+from reachbook.domain.channel_rules import Wanted
 
 # The machine may be slow, busy with other work; no property is wrong for that.
 settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -142,7 +142,7 @@ def wanted() -> st.SearchStrategy[Wanted]:
     """Makes bodies of POST and PUT from a few addresses, so that they often meet."""
     handles: list[str | UnsetType] = [UNSET, "", "@alice"]
     pages: list[str | UnsetType] = [UNSET, "", "page-1", "page-2"]
-    known = [address.parse(ChannelType(kind), text) for kind, text in FEW_ADDRESSES]
+    known = [parsing.parse(ChannelType(kind), text) for kind, text in FEW_ADDRESSES]
     return st.builds(
         Wanted, st.sampled_from(known), st.sampled_from(handles), st.sampled_from(pages)
     )
@@ -150,7 +150,7 @@ def wanted() -> st.SearchStrategy[Wanted]:
 
 def named() -> st.SearchStrategy[Named]:
     """Makes what GET, PUT and DELETE mean: a type, or exactly one address of it."""
-    known = [address.parse(ChannelType(kind), text) for kind, text in FEW_ADDRESSES]
+    known = [parsing.parse(ChannelType(kind), text) for kind, text in FEW_ADDRESSES]
     exact = [Named(one.channel_type, one) for one in known]
     kinds = [Named(ChannelType(kind)) for kind in ("phone", "email", "facebook")]
     return st.sampled_from([*kinds, *exact])

@@ -9,7 +9,7 @@ from typing import Any
 import apsw
 import asyncpg
 
-from reachbook.storage import door
+from reachbook.storage import opening
 
 Rows = list[tuple[Any, ...]]
 Raw = Callable[[str], Awaitable[Rows]]
@@ -23,7 +23,7 @@ def beside(database: str) -> Raw:
 
 
 async def _on_sqlite(database: str, statement: str) -> Rows:
-    connection = apsw.Connection(str(door.sqlite_path(database)))
+    connection = apsw.Connection(str(opening.sqlite_path(database)))
     connection.set_busy_timeout(5_000)
     try:
         return connection.execute(statement).fetchall()

@@ -8,10 +8,10 @@ from __future__ import annotations
 import pytest
 
 from cast import MASTER_KEY, Book
-from reachbook import credential
-from reachbook.administration import Terms
-from reachbook.credential import Caller, Representation
-from reachbook.errors import Kind, Reason
+from reachbook.domain import credential
+from reachbook.domain.credential import Caller, Representation
+from reachbook.domain.errors import Kind, Reason
+from reachbook.service.administration import Terms
 from worker import by_jwt, by_key, refusal, signed, worker
 
 pytestmark = pytest.mark.anyio

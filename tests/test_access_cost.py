@@ -14,12 +14,13 @@ from typing import Any
 import pytest
 
 from cast import MASTER_KEY, Book
-from reachbook import credential, master_key
-from reachbook.access import Access
-from reachbook.administration import Terms
-from reachbook.credential import Representation
-from reachbook.errors import Reason, Refusal
-from reachbook.measures import Measures
+from reachbook.domain import credential
+from reachbook.domain.credential import Representation
+from reachbook.domain.errors import Reason, Refusal
+from reachbook.metrics import Measures
+from reachbook.server import master_key
+from reachbook.service.administration import Terms
+from reachbook.service.authentication import Access
 from reachbook.settings import Settings
 from worker import by_jwt, by_key, signed
 

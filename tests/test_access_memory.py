@@ -11,12 +11,12 @@ import pytest
 from msgspec.structs import replace as with_fields
 
 from cast import Book
-from reachbook import access as access_module
-from reachbook import credential
-from reachbook.access import TRUSTED_SECONDS
-from reachbook.credential import Credential
-from reachbook.errors import Reason
-from reachbook.moment import SECOND
+from reachbook.domain import credential
+from reachbook.domain.credential import Credential
+from reachbook.domain.errors import Reason
+from reachbook.domain.timestamps import SECOND
+from reachbook.service import authentication as access_module
+from reachbook.service.authentication import TRUSTED_SECONDS
 from reachbook.storage.store import CredentialKind
 from worker import by_jwt, by_key, refusal, signed, worker
 

@@ -13,17 +13,17 @@ from hypothesis import strategies as st
 
 import strategies
 from address_cases import FINDINGS, MORE, Case
-from reachbook import address
-from reachbook.address import ChannelType
-from reachbook.errors import Kind, Reason, Refusal
+from reachbook.domain.address import parsing
+from reachbook.domain.address.parsing import ChannelType
+from reachbook.domain.errors import Kind, Reason, Refusal
 
 PHONE_EXAMPLE = "15105553344"
 EMAIL_EXAMPLE = "alice@example.com"
 OPAQUE_EXAMPLE = "1789004512"
 
 
-def parse(kind: str, text: str, region: str | None = None) -> address.Address:
-    return address.parse(ChannelType(kind), text, region)
+def parse(kind: str, text: str, region: str | None = None) -> parsing.Address:
+    return parsing.parse(ChannelType(kind), text, region)
 
 
 def refusal(kind: str, text: str) -> Refusal:
@@ -32,11 +32,11 @@ def refusal(kind: str, text: str) -> Refusal:
     return caught.value
 
 
-def attempt(kind: str, text: str, region: str | None) -> address.Address | Refusal:
+def attempt(kind: str, text: str, region: str | None) -> parsing.Address | Refusal:
     """What becomes of an address that is to be added."""
     try:
         found = parse(kind, text, region)
-        address.certain(found)
+        parsing.certain(found)
     except Refusal as no:
         return no
     return found
@@ -45,7 +45,7 @@ def attempt(kind: str, text: str, region: str | None) -> address.Address | Refus
 def test_it_works() -> None:
     found = parse("phone", "+1 (510) 555-3344")
 
-    assert found == address.Address(ChannelType("phone"), "15105553344", "15105553344")
+    assert found == parsing.Address(ChannelType("phone"), "15105553344", "15105553344")
 
 
 @pytest.mark.parametrize(
@@ -96,7 +96,7 @@ def test_each_spelling_is_read_as_its_row_says(case: Case) -> None:
         if case.because.startswith("U+"):
             assert case.because in found.message
         return
-    assert isinstance(found, address.Address)
+    assert isinstance(found, parsing.Address)
     assert found.channel_id == case.expected
     again = parse(case.kind, found.channel_id)
     assert (again.channel_id, again.identity) == (found.channel_id, found.identity)
@@ -172,7 +172,7 @@ def test_it_refuses_what_no_integration_has_as_an_id(kind: str, typed: str) -> N
 
 @pytest.mark.parametrize("text", ["phone", "a", "a" * 32, "x9_-", "apple-messages", "identity"])
 def test_a_channel_type_is_an_open_set(text: str) -> None:
-    assert address.channel_type(text) == text
+    assert parsing.channel_type(text) == text
 
 
 @pytest.mark.parametrize(
@@ -181,7 +181,7 @@ def test_a_channel_type_is_an_open_set(text: str) -> None:
 )
 def test_it_refuses_what_no_channel_type_can_be(text: str) -> None:
     with pytest.raises(Refusal) as caught:
-        address.channel_type(text)
+        parsing.channel_type(text)
 
     assert caught.value.reason is Reason.BAD_CHANNEL_TYPE
     assert "for example phone" in caught.value.message
@@ -190,13 +190,13 @@ def test_it_refuses_what_no_channel_type_can_be(text: str) -> None:
 
 @pytest.mark.parametrize("text", ["", "x" * 255, "\U0001f600", "Zoë", "\u202e", " "])
 def test_a_short_text_is_kept_as_given(text: str) -> None:
-    assert address.storable("first", text) == text
+    assert parsing.storable("first", text) == text
 
 
 @pytest.mark.parametrize("text", ["x" * 256, "\x00", "a\nb", "\x9f", "\ud800"])
 def test_a_text_that_the_stores_would_treat_differently_is_refused(text: str) -> None:
     with pytest.raises(Refusal) as caught:
-        address.storable("first", text)
+        parsing.storable("first", text)
 
     assert caught.value.reason is Reason.BAD_VALUE
     assert list(caught.value.fields) == ["first"]
@@ -210,10 +210,10 @@ def test_the_canonical_address_is_its_own_canonical_address(
     numbers = strategies.international_digits() | strategies.example_numbers()
     texts = strategies.emails() if kind == "email" else numbers.flatmap(strategies.spelled)
     found = attempt(kind, data.draw(texts), None)
-    assume(isinstance(found, address.Address))
+    assume(isinstance(found, parsing.Address))
 
-    assert isinstance(found, address.Address)
-    assert address.parse(kind, found.channel_id) == found
+    assert isinstance(found, parsing.Address)
+    assert parsing.parse(kind, found.channel_id) == found
 
 
 @given(strategies.example_numbers(), st.data())
@@ -251,4 +251,4 @@ def test_hostile_text_is_an_address_or_a_refusal_and_never_an_error(
         return
     for kept in (found.channel_id, found.identity):
         assert all(unicodedata.category(one) not in ("Cc", "Cs") for one in kept)
-        assert 1 <= len(kept) <= address.MAX_CHARACTERS
+        assert 1 <= len(kept) <= parsing.MAX_CHARACTERS

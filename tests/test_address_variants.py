@@ -10,8 +10,8 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from reachbook import address, numbering
-from reachbook.address import ChannelType
+from reachbook.domain.address import numbering, parsing
+from reachbook.domain.address.parsing import ChannelType
 
 PHONE = ChannelType("phone")
 
@@ -19,7 +19,7 @@ PHONE = ChannelType("phone")
 def identity(kind: str, typed: str, info_channel: str = "") -> tuple[str, str, str]:
     """What is unique in a team."""
     of_type = ChannelType(kind)
-    return kind, address.scope(of_type, info_channel), address.parse(of_type, typed).identity
+    return kind, parsing.scope(of_type, info_channel), parsing.parse(of_type, typed).identity
 
 
 @pytest.mark.parametrize(
@@ -106,7 +106,7 @@ def test_two_addresses_are_two_identities(one: tuple[str, str], other: tuple[str
     ],
 )
 def test_only_the_old_mexican_form_is_rewritten(typed: str, stored: str) -> None:
-    assert address.parse(PHONE, typed).channel_id == stored
+    assert parsing.parse(PHONE, typed).channel_id == stored
 
 
 @pytest.mark.parametrize("kind", ["facebook", "line", "instagram", "sms-gateway"])

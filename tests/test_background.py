@@ -18,12 +18,14 @@ from uvicorn.supervisors.multiprocess import Process
 
 from cast import Book
 from drills.servers import until
-from reachbook import background, metrics_server, server, supervising
-from reachbook.access import Access
-from reachbook.errors import Reason, Refusal
-from reachbook.http.allowance import Allowance
-from reachbook.measures import Measures
+from reachbook import background
+from reachbook.domain.errors import Reason, Refusal
+from reachbook.http.rate_limit import Allowance
+from reachbook.metrics import Measures
+from reachbook.server import metrics_server, run
+from reachbook.server import workers as supervising
 from reachbook.service import Service
+from reachbook.service.authentication import Access
 from reachbook.settings import Settings
 from serving import free_port, samples
 from worker import by_key, worker
@@ -88,11 +90,11 @@ async def test_the_sweeper_of_a_server_goes_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     work = Failing(RuntimeError())
-    monkeypatch.setattr(server, "SWEEP_SECONDS", 0.01)
+    monkeypatch.setattr(run, "SWEEP_SECONDS", 0.01)
     monkeypatch.setattr(Service, "forget_old_answers", work)
     measures = Measures()
 
-    async with server._open_desk(settings(tmp_path), measures):
+    async with run._open_desk(settings(tmp_path), measures):
         await until(lambda: work.calls > 2, 5, "it goes on")
 
     assert counted(measures) == {"expired_responses": 1}
@@ -224,7 +226,7 @@ async def test_whatever_cannot_be_closed_the_store_is(
 
     monkeypatch.setattr(part, "close", close)
     measures = Measures()
-    async with server._open_desk(settings(tmp_path), measures) as desk:
+    async with run._open_desk(settings(tmp_path), measures) as desk:
         await desk.service.answers()
 
     with pytest.raises(Refusal, match="being closed"):

@@ -19,8 +19,8 @@ import pytest
 from cast import open_book
 from faults import FAULTS
 from processes import Home, Server
-from reachbook.errors import Refusal
-from reachbook.storage import backup
+from reachbook.domain.errors import Refusal
+from reachbook.storage.sqlite import backup
 from ruin import live, ruin
 
 WRITERS = 4

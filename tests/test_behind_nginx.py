@@ -20,8 +20,9 @@ import pytest
 
 from cast import Asker
 from conftest import TEMPLATE, _create
-from reachbook.http import deadline, message
-from reachbook.server import DRAIN_SECONDS
+from reachbook.http import request
+from reachbook.server import protocol
+from reachbook.server.run import DRAIN_SECONDS
 from serving import END_SECONDS, Served, free_port, serving, team_on, until
 
 EXAMPLE = (Path(__file__).parent.parent / "deploy/nginx.conf").read_text()
@@ -68,22 +69,22 @@ def seconds(text: str) -> int:
 def test_nginx_lets_an_idle_connection_go_before_we_do() -> None:
     upstream, _ = told("keepalive_timeout")
 
-    assert seconds(upstream) < deadline.IDLE_SECONDS
+    assert seconds(upstream) < protocol.IDLE_SECONDS
     assert told("proxy_http_version") == ["1.1"]
     assert 'Connection ""' in told("proxy_set_header")
 
 
 def test_its_limits_are_ours() -> None:
     assert told("client_max_body_size") == ["1m"]
-    assert message.MAX_BODY_BYTES == 1024 * 1024
+    assert request.MAX_BODY_BYTES == 1024 * 1024
     for directive in ("client_header_timeout", "client_body_timeout"):
-        assert [seconds(one) for one in told(directive)] == [deadline.REQUEST_SECONDS]
+        assert [seconds(one) for one in told(directive)] == [protocol.REQUEST_SECONDS]
 
 
 def test_it_waits_longer_than_we_take() -> None:
     [answer] = told("proxy_read_timeout")
 
-    assert seconds(answer) > max(message.STORE_SECONDS, DRAIN_SECONDS)
+    assert seconds(answer) > max(request.STORE_SECONDS, DRAIN_SECONDS)
 
 
 def test_a_base_path_is_stripped_and_a_whole_host_is_not() -> None:
@@ -260,7 +261,7 @@ def test_nginx_takes_the_bodies_that_we_take(
     house: House, more: int, status: int, code: str
 ) -> None:
     """One byte beyond is refused in our words."""
-    body = b"x" * (message.MAX_BODY_BYTES + more)
+    body = b"x" * (request.MAX_BODY_BYTES + more)
     answer = house.front.ask("/v2/contact", "POST", content=body, headers=house.bob.by_key())
 
     assert answer.status_code == status

@@ -12,11 +12,11 @@ from msgspec.structs import replace as with_fields
 
 from alice import BEFORE, NOW, SECOND, numbered, refusal, values, want
 from cast import ALICE
-from reachbook import contact, event
-from reachbook.contact import Contact, WantedContact
-from reachbook.errors import Kind, Reason
-from reachbook.reach import NOT_NUMBERED
-from reachbook.wire import own
+from reachbook.domain import contact, event
+from reachbook.domain.channel import NOT_NUMBERED
+from reachbook.domain.contact import Contact, WantedContact
+from reachbook.domain.errors import Kind, Reason
+from reachbook.wire import extensions
 
 
 def stored() -> Contact:
@@ -192,7 +192,7 @@ def test_the_rules_take_a_few_milliseconds_for_500_channels(kinds: int) -> None:
         lambda: contact.update(full, wanted, NOW, overwrite=False),
         lambda: contact.update(full, handles, NOW, overwrite=False),
         lambda: event.told(event.change(full, changed)),
-        lambda: own.known_channels(full),
+        lambda: extensions.known_channels(full),
     ):
         assert least_seconds(rule) < 0.015
 

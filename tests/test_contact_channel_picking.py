@@ -11,10 +11,11 @@ from msgspec.structs import replace as with_fields
 
 import strategies
 from alice import NOW, SECOND, TWO_PHONES, name, page, refusal, values, want
-from reachbook import contact_channel, reach
-from reachbook.contact_channel import Wanted
-from reachbook.errors import Reason, Refusal
-from reachbook.reach import ContactChannel, Named, Reach, pick, primary
+from reachbook.domain import channel as reach
+from reachbook.domain import channel_rules
+from reachbook.domain.channel import ContactChannel, Named, Reach, pick, primary
+from reachbook.domain.channel_rules import Wanted
+from reachbook.domain.errors import Reason, Refusal
 
 
 def made_primary(reach: Reach, *when: int | None) -> Reach:
@@ -55,8 +56,8 @@ def test_the_primary_is_the_one_last_made_so_else_the_oldest(
 def test_when_the_primary_goes_the_same_rule_names_the_next() -> None:
     three = made_primary(page(*TWO_PHONES, "phone:13105550000"), None, 3, 5)
 
-    two = contact_channel.remove(three, name("phone", "13105550000"), NOW)
-    one = contact_channel.remove(two, name("phone", "14155551234"), NOW)
+    two = channel_rules.remove(three, name("phone", "13105550000"), NOW)
+    one = channel_rules.remove(two, name("phone", "14155551234"), NOW)
 
     assert pick(three, name("phone")).channel_id == "13105550000"
     assert pick(two, name("phone")).channel_id == "14155551234"
@@ -101,7 +102,7 @@ def test_what_the_contact_does_not_have_is_not_found(named: Named) -> None:
 
     for no in (
         refusal(lambda: pick(reach, named)),
-        refusal(lambda: contact_channel.remove(reach, named, NOW)),
+        refusal(lambda: channel_rules.remove(reach, named, NOW)),
     ):
         assert no.reason is Reason.NO_CHANNEL
         assert named.channel_type in no.message
@@ -113,7 +114,7 @@ def test_what_the_contact_does_not_have_is_not_found(named: Named) -> None:
 def test_removing_takes_the_channel_of_the_type() -> None:
     before = page("phone:15105553344", "email:a@b.com")
 
-    after = contact_channel.remove(before, name("phone"), NOW)
+    after = channel_rules.remove(before, name("phone"), NOW)
 
     assert after == with_fields(
         before, rev=before.rev + 1, updated=NOW, channels=before.channels[1:]
@@ -121,13 +122,13 @@ def test_removing_takes_the_channel_of_the_type() -> None:
 
 
 def test_the_last_channel_may_go() -> None:
-    assert contact_channel.remove(page("phone:15105553344"), name("phone"), NOW).channels == ()
+    assert channel_rules.remove(page("phone:15105553344"), name("phone"), NOW).channels == ()
 
 
 def test_removing_by_type_takes_none_of_several() -> None:
     reach = page(*TWO_PHONES, "email:a@b.com")
 
-    no = refusal(lambda: contact_channel.remove(reach, name("phone"), NOW))
+    no = refusal(lambda: channel_rules.remove(reach, name("phone"), NOW))
 
     assert no.reason is Reason.SEVERAL
     assert "?channel_id=" in no.message
@@ -137,16 +138,16 @@ def test_removing_by_type_takes_none_of_several() -> None:
 
 
 def test_removing_one_of_several_needs_its_name() -> None:
-    after = contact_channel.remove(page(*TWO_PHONES), name("phone", "+1 510 555 3344"), NOW)
+    after = channel_rules.remove(page(*TWO_PHONES), name("phone", "+1 510 555 3344"), NOW)
 
     assert values(after) == ["14155551234"]
 
 
 def test_removing_again_finds_nothing() -> None:
     named = name("phone", "15105553344")
-    after = contact_channel.remove(page(*TWO_PHONES), named, NOW)
+    after = channel_rules.remove(page(*TWO_PHONES), named, NOW)
 
-    no = refusal(lambda: contact_channel.remove(after, named, NOW))
+    no = refusal(lambda: channel_rules.remove(after, named, NOW))
 
     assert no.reason is Reason.NO_CHANNEL
 
@@ -157,9 +158,9 @@ def test_removing_again_finds_nothing() -> None:
 @pytest.mark.parametrize(
     "rule",
     [
-        lambda: contact_channel.add(None, want("phone:15105553344"), NOW),
-        lambda: contact_channel.replace(None, want("phone:15105553344"), name("phone"), NOW),
-        lambda: contact_channel.remove(None, name("phone"), NOW),
+        lambda: channel_rules.add(None, want("phone:15105553344"), NOW),
+        lambda: channel_rules.replace(None, want("phone:15105553344"), name("phone"), NOW),
+        lambda: channel_rules.remove(None, name("phone"), NOW),
         lambda: pick(None, name("phone")),
         lambda: reach.found(None),
     ],
@@ -173,9 +174,9 @@ def test_time_moves_forward_whatever_the_clock_says(behind: int) -> None:
     before = page("phone:15105553344")
     late = before.updated - behind
 
-    added = contact_channel.add(before, want("email:a@b.com"), late)
-    put = contact_channel.replace(added, want("email:c@d.com"), name("email"), late)
-    left = contact_channel.remove(put, name("phone"), late)
+    added = channel_rules.add(before, want("email:a@b.com"), late)
+    put = channel_rules.replace(added, want("email:c@d.com"), name("email"), late)
+    left = channel_rules.remove(put, name("phone"), late)
 
     assert before.updated < added.updated < put.updated < left.updated
     assert added.channels[1].created == added.updated
@@ -212,10 +213,10 @@ def attempt(verb: str, reach: Reach, wanted: Wanted, named: Named) -> Reach:
     of_type = Named(wanted.address.channel_type)
     try:
         if verb == "+":
-            return contact_channel.add(reach, wanted, NOW)
+            return channel_rules.add(reach, wanted, NOW)
         if verb == "=":
             same_type = named.channel_type == wanted.address.channel_type
-            return contact_channel.replace(reach, wanted, named if same_type else of_type, NOW)
-        return contact_channel.remove(reach, named, NOW)
+            return channel_rules.replace(reach, wanted, named if same_type else of_type, NOW)
+        return channel_rules.remove(reach, named, NOW)
     except Refusal:
         return reach

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 
 import strategies
-from reachbook import credential
-from reachbook.credential import CLOCK_SKEW, TOKEN_LIFE
-from reachbook.errors import Kind, Reason, Refusal
+from reachbook.domain import credential
+from reachbook.domain.credential import CLOCK_SKEW, TOKEN_LIFE
+from reachbook.domain.errors import Kind, Reason, Refusal
 from strategies import CLAIMS, HEADER, KEY, NOW, SECRET_ID, SECRET_KEY, sign, sign_raw
 
 MASTER_KEY = b"m" * 32

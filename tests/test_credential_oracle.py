@@ -13,9 +13,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reachbook import credential
-from reachbook.credential import CLOCK_SKEW, TOKEN_LIFE
-from reachbook.errors import Refusal
+from reachbook.domain import credential
+from reachbook.domain.credential import CLOCK_SKEW, TOKEN_LIFE
+from reachbook.domain.errors import Refusal
 from strategies import HEADER, KEY, SECRET_ID, base64url, sign, sign_parts
 
 # PyJWT reads the clock by itself, so no time comes nearer to an edge than this many seconds.

@@ -15,8 +15,7 @@ from typing import Any
 
 import pytest
 
-from reachbook import server
-from reachbook.http import deadline
+from reachbook.server import protocol, run
 from reachbook.settings import Settings
 from serving import free_port, serving
 from test_docs import parse
@@ -162,8 +161,8 @@ def test_the_unit_fits_the_program() -> None:
     )
 
     assert parse(Path(start).name) == "reachbook serve"
-    assert int(stop) > server.DRAIN_SECONDS
-    assert int(files) > 2 * deadline.MAX_CONNECTIONS
+    assert int(stop) > run.DRAIN_SECONDS
+    assert int(files) > 2 * protocol.MAX_CONNECTIONS
     assert unit()["SystemCallFilter"][0] == "@system-service"
 
 

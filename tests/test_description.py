@@ -9,11 +9,12 @@ import httpx
 import pytest
 
 from description import Description, Json
-from reachbook.errors import Reason
-from reachbook.http import app, examples, openapi
-from reachbook.wire.refusal import STATUS
+from reachbook.domain.errors import Reason
+from reachbook.http import app
+from reachbook.http.openapi import document, examples
+from reachbook.wire.errors import STATUS
 
-DESCRIPTION = Description(json.loads(openapi.document(app.ROUTES)))
+DESCRIPTION = Description(json.loads(document.document(app.ROUTES)))
 GET_ONE = DESCRIPTION.operation("GET", "/v2/contact/{contactID}/channel/{channelType}")
 HEADERS = {"content-type": "application/json", "x-request-id": "1", "ratelimit": "a"}
 

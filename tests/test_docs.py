@@ -18,13 +18,13 @@ import httpx
 import pytest
 
 from cast import MASTER_KEY, Book, open_book
-from reachbook import moment
-from reachbook.administration import Administration
 from reachbook.cli import main
 from reachbook.cli.serve import _say, serve
-from reachbook.first_run import ALICE, Welcome, welcome
+from reachbook.domain import timestamps
 from reachbook.http import app
-from reachbook.http.resource import Methods
+from reachbook.http.operation import Methods
+from reachbook.service.administration import Administration
+from reachbook.service.bootstrap import ALICE, Welcome, welcome
 from reachbook.settings import PREFIX, Settings
 from reachbook.storage import open_store
 
@@ -81,7 +81,7 @@ async def first_start(tmp_path: Path) -> AsyncIterator[tuple[Book, Welcome]]:
     """The application on the store that the first start makes, with its credentials."""
     url = f"sqlite:///{tmp_path}/reachbook.db"
     store = await open_store(url)
-    made = await welcome(store, Administration(store, moment.now), MASTER_KEY)
+    made = await welcome(store, Administration(store, timestamps.now), MASTER_KEY)
     await store.close()
     assert made
     async with open_book(url) as book:

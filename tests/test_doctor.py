@@ -11,11 +11,11 @@ import pytest
 
 from cast import MASTER_KEY, Book
 from faults import FAULTS, ITS_CHANNEL, ITS_EVENT, THIS, Fault
-from reachbook import moment
-from reachbook.contact import Contact
-from reachbook.credential import TeamId
 from reachbook.doctor import Finding, Kind, examine, reading, repair, team
-from reachbook.errors import Refusal
+from reachbook.domain import timestamps
+from reachbook.domain.contact import Contact
+from reachbook.domain.credential import TeamId
+from reachbook.domain.errors import Refusal
 from reachbook.service import Service, TeamKeys
 from reachbook.storage import open_store
 from ruin import live, number_feed, ruin, step
@@ -35,7 +35,7 @@ async def found(book: Book, *keys: bytes) -> list[Finding]:
 
 
 async def mended(book: Book, findings: list[Finding]) -> list[tuple[Finding, bool]]:
-    return [one async for one in repair(book.store, findings, moment.now)]
+    return [one async for one in repair(book.store, findings, timestamps.now)]
 
 
 async def victims(book: Book, number: int = 0) -> dict[str, int]:

@@ -10,10 +10,10 @@ from msgspec.structs import replace as with_fields
 
 from alice import NOW, TWO_PHONES, name, numbered, page, want
 from cast import ALICE
-from reachbook import contact, contact_channel, event
-from reachbook.contact import Contact, WantedContact
-from reachbook.event import Kind
-from reachbook.reach import Reach
+from reachbook.domain import channel_rules, contact, event
+from reachbook.domain.channel import Reach
+from reachbook.domain.contact import Contact, WantedContact
+from reachbook.domain.event import Kind
 
 
 def alice() -> Contact:
@@ -32,7 +32,7 @@ def told(before: Reach | None, after: Reach) -> tuple[Any, Any]:
 
 def test_it_works() -> None:
     before = page("phone:15105553344")
-    after = contact_channel.add(before, want("email:a@b.com"), NOW)
+    after = channel_rules.add(before, want("email:a@b.com"), NOW)
 
     change = event.change(before, after)
 
@@ -46,19 +46,17 @@ def test_it_works() -> None:
         (alice(), contact.delete(alice(), NOW), Kind.CONTACT_DELETED),
         (
             page(*TWO_PHONES),
-            contact_channel.remove(page(*TWO_PHONES), name("phone", "15105553344"), NOW),
+            channel_rules.remove(page(*TWO_PHONES), name("phone", "15105553344"), NOW),
             Kind.CHANNEL_REMOVED,
         ),
         (
             page(*TWO_PHONES),
-            contact_channel.replace(
-                page(*TWO_PHONES), want("phone:13105550000"), name("phone"), NOW
-            ),
+            channel_rules.replace(page(*TWO_PHONES), want("phone:13105550000"), name("phone"), NOW),
             Kind.CHANNEL_UPDATED,
         ),
         (
             page(*TWO_PHONES),
-            contact_channel.add(page(*TWO_PHONES), want("phone:15105553344", "@alice"), NOW),
+            channel_rules.add(page(*TWO_PHONES), want("phone:15105553344", "@alice"), NOW),
             Kind.CHANNEL_UPDATED,
         ),
     ],
@@ -69,7 +67,7 @@ def test_a_step_is_named_for_what_it_does(before: Reach | None, after: Reach, ki
 
 def test_an_added_channel_is_told_with_nothing_before() -> None:
     before = page("phone:15105553344")
-    after = numbered(contact_channel.add(before, want("email:a@b.com"), NOW))
+    after = numbered(channel_rules.add(before, want("email:a@b.com"), NOW))
 
     was, now = told(before, after)
 
@@ -79,7 +77,7 @@ def test_an_added_channel_is_told_with_nothing_before() -> None:
 
 def test_a_removed_channel_is_told_with_nothing_after() -> None:
     before = page(*TWO_PHONES)
-    after = contact_channel.remove(before, name("phone", "14155551234"), NOW)
+    after = channel_rules.remove(before, name("phone", "14155551234"), NOW)
 
     was, now = told(before, after)
 
@@ -89,8 +87,8 @@ def test_a_removed_channel_is_told_with_nothing_after() -> None:
 
 def test_a_channel_that_becomes_primary_without_a_change_of_its_own_is_told() -> None:
     before = page(*TWO_PHONES)
-    removed = contact_channel.remove(before, name("phone", "15105553344"), NOW)
-    for after in (removed, contact_channel.make_primary(before, 2, NOW)):
+    removed = channel_rules.remove(before, name("phone", "15105553344"), NOW)
+    for after in (removed, channel_rules.make_primary(before, 2, NOW)):
         was, now = told(before, after)
 
         assert [one["primary"] for one in was["channels"]] == [True, False]
@@ -99,7 +97,7 @@ def test_a_channel_that_becomes_primary_without_a_change_of_its_own_is_told() ->
 
 def test_a_changed_channel_is_told_with_its_old_value_and_its_new_one() -> None:
     before = page(*TWO_PHONES)
-    after = contact_channel.replace(before, want("phone:13105550000"), name("phone"), NOW)
+    after = channel_rules.replace(before, want("phone:13105550000"), name("phone"), NOW)
 
     was, now = told(before, after)
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from reachbook import address, explain
-from reachbook.address import ChannelType
+from reachbook.domain.address import explain, parsing
+from reachbook.domain.address.parsing import ChannelType
 
 E164 = "an international phone number in E.164"
 REPLACED = "invisible characters were taken off; other digits, dashes and spaces became ASCII"
@@ -67,7 +67,7 @@ INVISIBLE = "white space or invisible characters were taken off"
 def test_the_reading_and_every_rewrite_are_explained(
     kind: str, region: str | None, typed: str, steps: list[str]
 ) -> None:
-    read = address.parse(ChannelType(kind), typed, region)
+    read = parsing.parse(ChannelType(kind), typed, region)
 
     assert explain.read_as(typed, read, region) == "; ".join(steps)
 
@@ -84,7 +84,7 @@ def test_the_reading_and_every_rewrite_are_explained(
 def test_of_two_readings_the_one_that_has_an_owner_is_explained(
     typed: str, owned: str, explanation: str
 ) -> None:
-    read = address.parse(ChannelType("phone"), typed, "US")
+    read = parsing.parse(ChannelType("phone"), typed, "US")
 
     assert explain.read_as(typed, read, "US", owned).startswith(explanation)
     assert explain.reading_of(read, owned).channel_id == owned
@@ -103,4 +103,4 @@ def test_of_two_readings_the_one_that_has_an_owner_is_explained(
 def test_the_rule_that_makes_one_identity_of_two_spellings_is_explained(
     kind: str, typed: str, other: str, rule: str
 ) -> None:
-    assert rule in explain.joined(address.parse(ChannelType(kind), typed), other)
+    assert rule in explain.joined(parsing.parse(ChannelType(kind), typed), other)

@@ -8,15 +8,15 @@ import msgspec
 import pytest
 
 from cast import ALICE, MASTER_KEY
-from reachbook import credential, moment
-from reachbook.access import Access
-from reachbook.administration import Administration
-from reachbook.credential import Representation
-from reachbook.first_run import welcome
-from reachbook.measures import Measures
-from reachbook.reach import Reach
+from reachbook.domain import credential, timestamps
+from reachbook.domain.channel import Reach
+from reachbook.domain.credential import Representation
+from reachbook.metrics import Measures
+from reachbook.service.administration import Administration
+from reachbook.service.authentication import Access
+from reachbook.service.bootstrap import welcome
 from reachbook.storage import Store, open_store
-from reachbook.wire import answer
+from reachbook.wire import render
 from seeds import ALICE_LIST
 from tables import beside
 
@@ -31,20 +31,20 @@ async def store(database: str) -> AsyncIterator[Store]:
 
 
 async def test_it_works(store: Store) -> None:
-    made = await welcome(store, Administration(store, moment.now), MASTER_KEY)
+    made = await welcome(store, Administration(store, timestamps.now), MASTER_KEY)
 
     assert made is not None
-    access = Access(store, (MASTER_KEY,), moment.now, Measures())
+    access = Access(store, (MASTER_KEY,), timestamps.now, Measures())
     caller = await access.caller(f"Bearer {made.api_key}")
     seen = await store.read(Reach, caller.team_id, ALICE)
     await access.close()
     assert seen is not None
     assert (made.team_id, made.contact) == (1, ALICE)
-    assert msgspec.to_builtins(answer.channels(seen, Representation.STRING_IDS)) == ALICE_LIST
+    assert msgspec.to_builtins(render.channels(seen, Representation.STRING_IDS)) == ALICE_LIST
 
 
 async def test_each_credential_spells_ids_as_its_documentation_does(store: Store) -> None:
-    made = await welcome(store, Administration(store, moment.now), MASTER_KEY)
+    made = await welcome(store, Administration(store, timestamps.now), MASTER_KEY)
 
     assert made is not None
     [secret] = await store.credentials("api_secret", 1)
@@ -56,7 +56,7 @@ async def test_each_credential_spells_ids_as_its_documentation_does(store: Store
 
 
 async def test_a_second_time_nothing_is_made(store: Store, database: str) -> None:
-    administration = Administration(store, moment.now)
+    administration = Administration(store, timestamps.now)
     await welcome(store, administration, MASTER_KEY)
 
     assert await welcome(store, administration, MASTER_KEY) is None
@@ -65,7 +65,7 @@ async def test_a_second_time_nothing_is_made(store: Store, database: str) -> Non
 
 
 async def test_whoever_has_a_team_is_not_given_another(store: Store) -> None:
-    administration = Administration(store, moment.now)
+    administration = Administration(store, timestamps.now)
     await administration.create_team("Bob's team", None)
 
     assert await welcome(store, administration, MASTER_KEY) is None
@@ -73,7 +73,7 @@ async def test_whoever_has_a_team_is_not_given_another(store: Store) -> None:
 
 
 async def test_what_happened_to_alice_can_be_read(store: Store, database: str) -> None:
-    await welcome(store, Administration(store, moment.now), MASTER_KEY)
+    await welcome(store, Administration(store, timestamps.now), MASTER_KEY)
 
     assert await beside(database)("SELECT kind, contact_rev, at FROM event ORDER BY id") == [
         ("contact_created", 1, 1_705_312_800_000_000),

@@ -11,14 +11,14 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
-from reachbook import address as addresses
-from reachbook import contact as contacts
-from reachbook import contact_channel, event, history
-from reachbook.contact import Contact, WantedContact
-from reachbook.contact_channel import Wanted
-from reachbook.errors import Refusal
-from reachbook.history import NOTHING, Past, Row
-from reachbook.reach import Named, Reach
+from reachbook.domain import channel_rules, event, replay
+from reachbook.domain import contact as contacts
+from reachbook.domain.address import parsing as addresses
+from reachbook.domain.channel import Named, Reach
+from reachbook.domain.channel_rules import Wanted
+from reachbook.domain.contact import Contact, WantedContact
+from reachbook.domain.errors import Refusal
+from reachbook.domain.replay import NOTHING, Past, Row
 from reachbook.storage.commit import Commit, numbered
 
 PHONE = addresses.channel_type("phone")
@@ -54,11 +54,11 @@ def changed(page: Reach, choose: random.Random) -> Reach:
     try:
         match choose.randrange(5):
             case 0 | 1:
-                return contact_channel.add(page, address, now)
+                return channel_rules.add(page, address, now)
             case 2:
-                return contact_channel.replace(page, address, which, now)
+                return channel_rules.replace(page, address, which, now)
             case 3:
-                return contact_channel.remove(page, which, now)
+                return channel_rules.remove(page, which, now)
     except Refusal:
         return page
     custom = {"size": choose.randrange(3), "nested": [None, 1.5]}
@@ -74,9 +74,9 @@ def test_it_works(seed: int) -> None:
 
     for page, _ in life:
         assert isinstance(page, Contact)
-        assert history.contact(history.replay(rows, rev=page.rev), page) == page
-        assert history.contact(history.replay(rows, at=page.updated), page) == page
-    assert history.replay(rows) == history.replay(rows, rev=len(life))
+        assert replay.contact(replay.replay(rows, rev=page.rev), page) == page
+        assert replay.contact(replay.replay(rows, at=page.updated), page) == page
+    assert replay.replay(rows) == replay.replay(rows, rev=len(life))
 
 
 def test_a_deleted_contact_has_no_channels_and_says_when() -> None:
@@ -85,7 +85,7 @@ def test_a_deleted_contact_has_no_channels_and_says_when() -> None:
     gone = contacts.delete(page, 9_999)
     last = (gone.rev, gone.updated, *event.told(event.change(page, gone)))
 
-    past = history.replay([*(row for _, row in life), last])
+    past = replay.replay([*(row for _, row in life), last])
 
     assert past.channels == ()
     assert past.fields["deleted"] == gone.updated
@@ -95,20 +95,20 @@ def test_a_deleted_contact_has_no_channels_and_says_when() -> None:
 def test_before_it_was_made_there_is_nothing(rev: int | None, at: int | None) -> None:
     rows = [row for _, row in lived(1, 3)]
 
-    assert history.replay(rows, rev=rev, at=at) == NOTHING
+    assert replay.replay(rows, rev=rev, at=at) == NOTHING
 
 
 def test_of_an_erased_contact_nothing_is_told() -> None:
     """Not by the event that says so either."""
     erased: list[Row] = [(1, 10, None, None), (2, 20, None, None), (3, 30, None, '{"first": "A"}')]
 
-    assert history.replay(erased) == Past(3, 30, erased=True)
+    assert replay.replay(erased) == Past(3, 30, erased=True)
 
 
 @pytest.mark.parametrize("text", ["{", "[]", '{"channels": [{"id": 1}]}', '{"channels": 1}'])
 def test_what_cannot_be_read_is_said(text: str) -> None:
     with pytest.raises(msgspec.DecodeError):
-        history.replay([(1, 10, None, text)])
+        replay.replay([(1, 10, None, text)])
 
 
 def test_an_event_costs_what_it_touches() -> None:
@@ -118,7 +118,7 @@ def test_an_event_costs_what_it_touches() -> None:
 
     def seconds(channels: int) -> float:
         began = time.thread_time()
-        past = history.replay([with_channels(first, channels), *after])
+        past = replay.replay([with_channels(first, channels), *after])
         took = time.thread_time() - began
         assert (past.rev, len(past.channels)) == (2_001, channels)
         return took

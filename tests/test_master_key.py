@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from processes import Home
-from reachbook import moment
-from reachbook.administration import Administration, Terms
-from reachbook.credential import Representation, unseal
-from reachbook.master_key import FILE_NAME, open_master_key
+from reachbook.domain import timestamps
+from reachbook.domain.credential import Representation, unseal
+from reachbook.server.master_key import FILE_NAME, open_master_key
+from reachbook.service.administration import Administration, Terms
 from reachbook.settings import BadSettingError, Settings
 from reachbook.storage import Store, open_store
 
@@ -43,7 +43,7 @@ def file(settings: Settings) -> Path:
 
 async def seal_one(store: Store, key: bytes = KEY) -> None:
     """The store now has an API secret, sealed under a key."""
-    administration = Administration(store, moment.now)
+    administration = Administration(store, timestamps.now)
     team = await administration.create_team("Bob's team", None)
     await administration.create_secret(team.team_id, Terms(Representation.INTEGER_IDS), key)
 
@@ -175,7 +175,7 @@ async def test_what_a_crash_left_beside_it_does_not_stop_the_next_start(
 async def test_of_first_starts_at_once_one_makes_the_key(database: str, tmp_path: Path) -> None:
     """Two live secrets, made by two processes, that one key opens."""
     store = await open_store(database)
-    await Administration(store, moment.now).create_team("Bob's team", None)
+    await Administration(store, timestamps.now).create_team("Bob's team", None)
     await store.close()
     home = Home(tmp_path / "home").having(database=database)
 

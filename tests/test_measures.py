@@ -16,11 +16,12 @@ from prometheus_client.parser import text_string_to_metric_families
 
 import reachbook
 from cast import Book
-from reachbook import address, contact_channel, event
-from reachbook.contact_channel import Wanted
-from reachbook.reach import Reach
+from reachbook.domain import channel_rules, event
+from reachbook.domain.address import parsing as address
+from reachbook.domain.channel import Reach
+from reachbook.domain.channel_rules import Wanted
+from reachbook.domain.suppression import Known
 from reachbook.storage import Commit, Hold, Saved
-from reachbook.suppression import Known
 from serving import Served, free_port, samples, serving, team_on, until
 
 CHANNELS = "/v2/contact/{contactID}/channels"
@@ -151,7 +152,7 @@ async def test_a_commit_made_while_the_contact_is_held_counts(book: Book) -> Non
     wanted = Wanted(address.parse(address.channel_type("email"), "alice@example.com"))
 
     def attempt(seen: Reach | None, _owners: list[Reach], _known: Known) -> Commit:
-        after = contact_channel.add(seen, wanted, book.clock())
+        after = channel_rules.add(seen, wanted, book.clock())
         return Commit((event.change(seen, after),), "actor", "request")
 
     hold = Hold(book.bob.team.team_id, Reach, uuid)

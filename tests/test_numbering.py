@@ -18,10 +18,10 @@ from phonenumbers import (
 )
 
 import strategies
-from reachbook import address, numbering
-from reachbook.address import ChannelType
-from reachbook.errors import Reason, Refusal
-from reachbook.numbering import Number
+from reachbook.domain.address import numbering, parsing
+from reachbook.domain.address.numbering import Number
+from reachbook.domain.address.parsing import ChannelType
+from reachbook.domain.errors import Reason, Refusal
 
 KINDS = ["phone", "sms", "whatsapp", "viber", "rcs"]
 # Countries without a trunk prefix, or that do not need it: their numbers look like E.164 digits.
@@ -47,15 +47,15 @@ def national(number: PhoneNumber) -> str:
     return phonenumbers.format_number(number, PhoneNumberFormat.NATIONAL)
 
 
-def parse(kind: str, typed: str, region: str | None) -> address.Address:
-    return address.parse(ChannelType(kind), typed, region)
+def parse(kind: str, typed: str, region: str | None) -> parsing.Address:
+    return parsing.parse(ChannelType(kind), typed, region)
 
 
-def adding(typed: str, region: str | None) -> address.Address | Refusal:
+def adding(typed: str, region: str | None) -> parsing.Address | Refusal:
     """What becomes of a phone that a team with that default region adds."""
     try:
         found = parse("phone", typed, region)
-        address.certain(found)
+        parsing.certain(found)
     except Refusal as refusal:
         return refusal
     return found
@@ -119,7 +119,7 @@ def test_two_valid_readings_are_refused_with_both(
     found = parse(kind, typed, region)
 
     with pytest.raises(Refusal) as caught:
-        address.certain(found)
+        parsing.certain(found)
 
     refusal = caught.value
     assert refusal.reason is Reason.AMBIGUOUS
@@ -178,7 +178,7 @@ def test_a_german_team_is_never_refused_e164_digits(number: PhoneNumber) -> None
     """German numbers have a trunk prefix, so E.164 digits of any country keep their meaning."""
     found = adding(e164(number), "DE")
 
-    assert isinstance(found, address.Address)
+    assert isinstance(found, parsing.Address)
     assert found.identity == numbering.identity(e164(number))
 
 
@@ -191,7 +191,7 @@ def test_a_team_is_never_refused_e164_digits_of_its_own_country(
 
     found = adding(e164(number), region)
 
-    assert isinstance(found, address.Address)
+    assert isinstance(found, parsing.Address)
     assert found.identity == numbering.identity(e164(number))
 
 

@@ -15,13 +15,13 @@ import pytest
 
 from cast import MASTER_KEY, Book, sign
 from processes import Home, Server
-from reachbook import master_key
-from reachbook.access import Access
-from reachbook.administration import Rekeyed, Terms
-from reachbook.credential import Representation
 from reachbook.doctor import examine
-from reachbook.errors import Refusal
-from reachbook.measures import Measures
+from reachbook.domain.credential import Representation
+from reachbook.domain.errors import Refusal
+from reachbook.metrics import Measures
+from reachbook.server import master_key
+from reachbook.service.administration import Rekeyed, Terms
+from reachbook.service.authentication import Access
 from reachbook.settings import BadSettingError, Settings
 from reachbook.storage.store import CredentialKind
 

@@ -10,9 +10,9 @@ import pytest
 
 from cast import MASTER_KEY, NOBODY, Book, sign
 from processes import Home, wait_for
-from reachbook import credential
+from reachbook.domain import credential
 from reachbook.http import app
-from reachbook.http.resource import Resource
+from reachbook.http.operation import Resource
 from reachbook.settings import Settings
 from tables import beside
 

@@ -10,7 +10,7 @@ from platformdirs import user_data_path
 
 from reachbook import settings
 from reachbook.settings import BadSettingError, Settings
-from reachbook.storage import door
+from reachbook.storage import opening
 
 KEY = base64.b64encode(b"k" * 32).decode()
 
@@ -111,8 +111,8 @@ def test_any_directory_can_hold_the_store(tmp_path: Path, name: str) -> None:
 
     url = Settings(data_dir=str(directory)).database_url
 
-    assert door.is_sqlite(url)
-    assert door.sqlite_path(url) == directory / "reachbook.db"
+    assert opening.is_sqlite(url)
+    assert opening.sqlite_path(url) == directory / "reachbook.db"
 
 
 def test_a_relative_directory_is_taken_from_here(monkeypatch: pytest.MonkeyPatch) -> None:

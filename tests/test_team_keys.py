@@ -7,11 +7,11 @@ import asyncio
 import pytest
 
 from cast import MASTER_KEY, Book
-from reachbook.administration import Rekeyed
 from reachbook.doctor import examine
-from reachbook.errors import Reason, Refusal
-from reachbook.master_key import require_team_keys
+from reachbook.domain.errors import Reason, Refusal
+from reachbook.server.master_key import require_team_keys
 from reachbook.service import TeamKeys
+from reachbook.service.administration import Rekeyed
 from reachbook.settings import BadSettingError
 from suppressed import PHONE, channel, ok, opted_out
 from tables import beside

@@ -14,15 +14,16 @@ from uuid import uuid4
 
 from cast import NOBODY, Asker, Book, asker, sign
 from description import ABOUT, BULK_DELETE, OTHERWISE, Ask, Body, Description, about_contacts
-from reachbook.administration import Terms
-from reachbook.contact import MAX_CUSTOM_BYTES
-from reachbook.credential import Representation
-from reachbook.errors import Reason
-from reachbook.http import app, openapi
-from reachbook.http.message import MAX_BODY_BYTES
-from reachbook.reach import MAX_CHANNELS
+from reachbook.domain.channel import MAX_CHANNELS
+from reachbook.domain.contact import MAX_CUSTOM_BYTES
+from reachbook.domain.credential import Representation
+from reachbook.domain.errors import Reason
+from reachbook.http import app
+from reachbook.http.openapi import document
+from reachbook.http.request import MAX_BODY_BYTES
+from reachbook.service.administration import Terms
 
-DESCRIPTION = Description(json.loads(openapi.document([*app.ROUTES, app.METRICS])))
+DESCRIPTION = Description(json.loads(document.document([*app.ROUTES, app.METRICS])))
 OK, NOT_MODIFIED = 200, 304
 USED_KEY = "used"
 

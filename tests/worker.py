@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from cast import MASTER_KEY, Asker, Book, sign
-from reachbook.access import Access
-from reachbook.errors import Refusal
-from reachbook.measures import Measures
+from reachbook.domain.errors import Refusal
+from reachbook.metrics import Measures
+from reachbook.service.authentication import Access
 
 
 def worker(book: Book, master_key: bytes = MASTER_KEY) -> Access:

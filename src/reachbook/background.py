@@ -16,8 +16,8 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Any, Literal, NoReturn
 
-from reachbook.errors import Refusal
-from reachbook.measures import BackgroundTask, Measures
+from reachbook.domain.errors import Refusal
+from reachbook.metrics import BackgroundTask, Measures
 
 Task = BackgroundTask | Literal["workers"]  # the parent of workers only logs: it has no metrics
 

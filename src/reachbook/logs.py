@@ -23,7 +23,7 @@ from typing import Any
 import msgspec
 import structlog
 
-from reachbook import escaping
+from reachbook.domain import escaping
 
 MOST_LINES = 4096
 FEW_LINES = 4

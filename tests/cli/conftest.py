@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from processes import Home
-from reachbook import moment
-from reachbook.administration import Administration
+from reachbook.domain import timestamps
+from reachbook.service.administration import Administration
 from reachbook.storage import open_store
 
 
@@ -35,5 +35,5 @@ def housed(database: str, tmp_path: Path) -> Home:
 
 async def _make_team(database: str) -> None:
     store = await open_store(database)
-    await Administration(store, moment.now).create_team("Bob's team", "US")
+    await Administration(store, timestamps.now).create_team("Bob's team", "US")
     await store.close()

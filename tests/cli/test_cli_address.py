@@ -9,17 +9,17 @@ from pathlib import Path
 from click.testing import CliRunner, Result
 
 from address_cases import FINDINGS, Case
-from reachbook import moment
-from reachbook.administration import Administration
 from reachbook.cli import main
-from reachbook.errors import Reason
+from reachbook.domain import timestamps
+from reachbook.domain.errors import Reason
+from reachbook.service.administration import Administration
 from reachbook.storage import open_store
 
 
 async def make_teams(database: str) -> list[int]:
     """A team for each case, since many of them are one number."""
     store = await open_store(database)
-    administration = Administration(store, moment.now)
+    administration = Administration(store, timestamps.now)
     teams = [await administration.create_team("Bob's team", case.region) for case in FINDINGS]
     await store.close()
     return [team.team_id for team in teams]

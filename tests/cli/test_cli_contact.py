@@ -13,7 +13,7 @@ import pytest
 from cast import ALICE, NOBODY
 from lived import plant
 from processes import COMMAND_SECONDS, PROGRAM, Done, Home
-from reachbook.reach import Reach
+from reachbook.domain.channel import Reach
 
 KEYS = {
     "id",

@@ -16,7 +16,7 @@ import reachbook
 from cast import ALICE
 from processes import Home
 from reachbook.cli import main
-from reachbook.escaping import escape, in_json
+from reachbook.domain.escaping import escape, in_json
 from seeds import ALICE_LIST
 
 UNSAFE = [

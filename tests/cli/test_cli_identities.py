@@ -17,7 +17,7 @@ import pytest
 
 from old_release import CREATED, Planted, plant, uuid
 from processes import PROGRAM, Home, wait_for
-from reachbook.address import IDENTITY_VERSION, stand_in
+from reachbook.domain.address.parsing import IDENTITY_VERSION, stand_in
 from tables import beside
 
 MANY = 3_000

@@ -11,8 +11,8 @@ from pathlib import Path
 from cast import MASTER_KEY
 from drills.clients import HOST, PATIENCE_SECONDS, Answer, CutError, read_answer
 from drills.servers import Server, serving
-from reachbook import moment
-from reachbook.credential import TeamId
+from reachbook.domain import timestamps
+from reachbook.domain.credential import TeamId
 from reachbook.service import Asking, Service, TeamKeys
 from reachbook.storage import Store, open_store
 
@@ -91,7 +91,7 @@ async def stores(database: str) -> AsyncIterator[Sequence[Store]]:
 
 async def team(store: Store) -> Asking:
     """On behalf of a new team."""
-    made = await store.create_team("Bob's team", None, moment.now())
+    made = await store.create_team("Bob's team", None, timestamps.now())
     return Asking(TeamId(made.team_id), "test", "test")
 
 

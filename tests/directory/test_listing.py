@@ -12,8 +12,8 @@ import pytest
 from cast import MASTER_KEY
 from directory.asking import services, stores, team
 from drills.scale import scaled
-from reachbook.contact import Contact, WantedContact
-from reachbook.list_cursor import MAX_GROUP, ListCursor, ListQuery, Precision
+from reachbook.domain.contact import Contact, WantedContact
+from reachbook.domain.list_cursor import MAX_GROUP, ListCursor, ListQuery, Precision
 from reachbook.service import Asking, Service, TeamKeys
 
 pytestmark = pytest.mark.anyio

@@ -13,17 +13,17 @@ from msgspec.structs import replace
 from cast import MASTER_KEY
 from directory.asking import services, stores, team
 from drills.scale import scaled
-from reachbook import address as addresses
-from reachbook import history
-from reachbook.address import Address
-from reachbook.contact import WantedContact
-from reachbook.contact_channel import OnConflict, Patch, Wanted
-from reachbook.errors import Kind, Refusal
-from reachbook.event import Happened
-from reachbook.reach import Consent, ContactChannel, HeldReason, Named, Reach
+from reachbook.domain import replay
+from reachbook.domain.address import parsing as addresses
+from reachbook.domain.address.parsing import Address
+from reachbook.domain.channel import Consent, ContactChannel, HeldReason, Named, Reach
+from reachbook.domain.channel_rules import OnConflict, Patch, Wanted
+from reachbook.domain.contact import WantedContact
+from reachbook.domain.errors import Kind, Refusal
+from reachbook.domain.event import Happened
 from reachbook.service import Asking, Service, Sought, TeamKeys
 from reachbook.storage import Directory, Store
-from reachbook.storage.directory import FAR_FUTURE
+from reachbook.storage.queries import FAR_FUTURE
 
 pytestmark = pytest.mark.anyio
 
@@ -165,12 +165,12 @@ async def _is_what_its_history_says(store: Store, asking: Asking, uuid: str, see
     contact = await store.read_ever(asking.team_id, uuid)
     assert contact
     told = await events(store, asking, contact.id)
-    rows: list[history.Row] = [(one.rev, one.at, one.before, one.after) for one in told]
+    rows: list[replay.Row] = [(one.rev, one.at, one.before, one.after) for one in told]
     assert [one.rev for one in told] == list(range(1, contact.rev + 1))
-    assert history.contact(history.replay(rows), contact) == contact
+    assert replay.contact(replay.replay(rows), contact) == contact
     past = Service(store, TeamKeys(store, (MASTER_KEY,))).history
     for one in told:
-        then = history.replay(rows, rev=one.rev).channels
+        then = replay.replay(rows, rev=one.rev).channels
         assert then == seen.get((uuid, one.rev), then)
         as_of = await past.reach_as_of(asking.team_id, uuid, one.at)
         assert (as_of.rev, as_of.channels) == (one.rev, then)

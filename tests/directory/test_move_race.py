@@ -17,8 +17,8 @@ from cast import Book
 from directory.asking import Client, clients, served
 from drills.scale import scaled
 from drills.servers import api_key
-from reachbook.credential import TeamId
-from reachbook.reach import Reach, found
+from reachbook.domain.channel import Reach, found
+from reachbook.domain.credential import TeamId
 from reachbook.storage import Outcome, Taken
 from tables import beside
 

@@ -17,9 +17,9 @@ from pathlib import Path
 
 import psutil  # type: ignore[import-untyped]
 
-from reachbook import moment
-from reachbook.administration import Administration, Terms
-from reachbook.credential import Representation
+from reachbook.domain import timestamps
+from reachbook.domain.credential import Representation
+from reachbook.service.administration import Administration, Terms
 from reachbook.storage import open_store
 
 PROGRAM = Path(sys.executable).with_name("reachbook")
@@ -118,7 +118,7 @@ async def api_key(database: str) -> str:
     store = await open_store(database)
     try:
         await store.migrate()
-        administration = Administration(store, moment.now)
+        administration = Administration(store, timestamps.now)
         team = await administration.create_team("Bob's team", None)
         terms = Terms(Representation.STRING_IDS)
         return (await administration.create_key(team.team_id, terms))[1]

@@ -15,9 +15,9 @@ from uvicorn.server import ServerState
 
 from drills.clients import HOST, read_answer
 from drills.servers import MIB, until
-from reachbook.http import deadline
-from reachbook.http.deadline import MAX_HEAD_BYTES, MAX_PIPELINED, BoundedProtocol
-from reachbook.measures import Measures
+from reachbook.metrics import Measures
+from reachbook.server import protocol
+from reachbook.server.protocol import MAX_HEAD_BYTES, MAX_PIPELINED, BoundedProtocol
 
 pytestmark = pytest.mark.anyio
 
@@ -95,8 +95,8 @@ async def test_an_answer_of_which_little_is_left_unread_has_a_deadline_too(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Less than the mark at which the transport would tell us that it is full."""
-    monkeypatch.setattr(deadline, "REQUEST_SECONDS", 1.0)
-    monkeypatch.setattr(deadline, "LOOK_SECONDS", 0.2)
+    monkeypatch.setattr(protocol, "REQUEST_SECONDS", 1.0)
+    monkeypatch.setattr(protocol, "LOOK_SECONDS", 0.2)
     loop = asyncio.get_running_loop()
     deaf = socket.socket()
     deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
@@ -115,8 +115,8 @@ async def test_an_answer_of_which_little_is_left_unread_has_a_deadline_too(
 
 async def test_a_client_that_listens_is_not_hurried(monkeypatch: pytest.MonkeyPatch) -> None:
     """One that asks again and again has a deadline for each answer, and may pause between them."""
-    monkeypatch.setattr(deadline, "REQUEST_SECONDS", 0.5)
-    monkeypatch.setattr(deadline, "LOOK_SECONDS", 0.05)
+    monkeypatch.setattr(protocol, "REQUEST_SECONDS", 0.5)
+    monkeypatch.setattr(protocol, "LOOK_SECONDS", 0.05)
     async with listening() as (port, ends):
         reader, writer = await asyncio.open_connection(HOST, port)
         for pause in [*[0.05] * 15, 1.2, 0]:
@@ -253,8 +253,8 @@ async def test_random_requests_are_served_whatever_a_read_holds(seed: int) -> No
 async def test_what_is_sent_ahead_does_not_hurry_a_request(
     monkeypatch: pytest.MonkeyPatch, more: bytes
 ) -> None:
-    monkeypatch.setattr(deadline, "REQUEST_SECONDS", 0.3)
-    monkeypatch.setattr(deadline, "LOOK_SECONDS", 0.05)
+    monkeypatch.setattr(protocol, "REQUEST_SECONDS", 0.3)
+    monkeypatch.setattr(protocol, "LOOK_SECONDS", 0.05)
     app = Held()
     async with listening(app) as (port, ends):
         reader, writer = await asyncio.open_connection(HOST, port)
@@ -334,8 +334,8 @@ async def read_slowly(
 
 @pytest.fixture
 def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(deadline, "REQUEST_SECONDS", 0.5)
-    monkeypatch.setattr(deadline, "LOOK_SECONDS", 0.05)
+    monkeypatch.setattr(protocol, "REQUEST_SECONDS", 0.5)
+    monkeypatch.setattr(protocol, "LOOK_SECONDS", 0.05)
 
 
 @asynccontextmanager
@@ -389,8 +389,8 @@ async def test_a_client_that_reads_nothing_makes_room_for_another(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """It is closed although its request is under way; a client that reads keeps its connection."""
-    monkeypatch.setattr(deadline, "LOOK_SECONDS", 0.1)
-    monkeypatch.setattr(deadline, "MAX_CONNECTIONS", 2)
+    monkeypatch.setattr(protocol, "LOOK_SECONDS", 0.1)
+    monkeypatch.setattr(protocol, "MAX_CONNECTIONS", 2)
     async with (
         listening(long_answer, send_buffer=65_536) as (port, ends),
         aclosing(read_slowly(port, b"/pieces", 16_384, 0.02)) as reads,

@@ -16,7 +16,7 @@ from drills.scale import scaled
 from drills.servers import api_key, serving, until
 from drills.truth import truth
 from reachbook.doctor import Finding, examine
-from reachbook.master_key import known_keys
+from reachbook.server.master_key import known_keys
 from reachbook.settings import Settings
 from reachbook.storage import open_store
 

@@ -23,7 +23,7 @@ from drills.load import Ledger, Load, untyped
 from drills.scale import scaled
 from drills.servers import until
 from drills.truth import truth
-from reachbook.storage.sqlite import Sqlite
+from reachbook.storage.sqlite.engine import Sqlite
 
 pytestmark = pytest.mark.anyio
 

@@ -22,7 +22,7 @@ from drills.proxy import Proxy, Road
 from drills.scale import LONG, scaled
 from drills.servers import Server, api_key, serving, until
 from drills.truth import truth
-from reachbook.storage.postgres_pool import POOL_SIZE
+from reachbook.storage.postgres.pool import POOL_SIZE
 
 pytestmark = pytest.mark.anyio
 

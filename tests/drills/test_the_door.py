@@ -23,7 +23,7 @@ from drills.clients import (
     send_raw,
 )
 from drills.servers import STOP_SECONDS, Server, api_key, serving, until
-from reachbook.http.deadline import (
+from reachbook.server.protocol import (
     FAREWELL_SECONDS,
     MAX_CONNECTIONS,
     MAX_HEAD_BYTES,

@@ -12,7 +12,7 @@ import apsw
 import asyncpg
 
 from drills.load import Knowledge, Ledger
-from reachbook.storage import door
+from reachbook.storage import opening
 
 CONTACTS = "SELECT id, uuid, rev FROM contact"
 CHANNELS = "SELECT contact_id, id, channel_id FROM contact_channel"
@@ -85,8 +85,8 @@ def replay(events: Iterable[Row]) -> dict[int, str] | None:
 
 async def truth(database: str) -> Truth:
     """What a database holds."""
-    if door.is_sqlite(database):
-        connection = apsw.Connection(str(door.sqlite_path(database)))
+    if opening.is_sqlite(database):
+        connection = apsw.Connection(str(opening.sqlite_path(database)))
         try:
             assert connection.pragma("integrity_check") == "ok"
             found = [connection.execute(one).fetchall() for one in STATEMENTS]

@@ -12,7 +12,7 @@ import pytest
 
 from address_cases import FINDINGS
 from cast import Book, asker
-from reachbook.errors import Reason
+from reachbook.domain.errors import Reason
 
 pytestmark = pytest.mark.anyio
 

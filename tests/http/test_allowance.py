@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator
 import pytest
 
 from cast import NOBODY, Book, open_book
-from reachbook.administration import Terms
-from reachbook.credential import Representation
+from reachbook.domain.credential import Representation
+from reachbook.service.administration import Terms
 
 pytestmark = pytest.mark.anyio
 

@@ -12,8 +12,8 @@ import pytest
 
 from asks import ok, refusal, rev
 from cast import Book
-from reachbook.credential import TeamId
-from reachbook.reach import Reach
+from reachbook.domain.channel import Reach
+from reachbook.domain.credential import TeamId
 from tables import beside
 
 pytestmark = pytest.mark.anyio

@@ -13,7 +13,7 @@ import pytest
 from cast import Book
 from reachbook.http import app
 from reachbook.http.compression import MAX_INLINE_BYTES, MIN_BYTES, accepts_gzip
-from reachbook.http.resource import Resource
+from reachbook.http.operation import Resource
 
 pytestmark = pytest.mark.anyio
 

@@ -13,8 +13,8 @@ import pytest
 
 from asks import refusal
 from cast import NOBODY, Book, asker
-from reachbook.http import contacts
-from reachbook.storage.door import sqlite_path
+from reachbook.http.v2 import bulk as contacts
+from reachbook.storage.opening import sqlite_path
 from tables import beside
 
 pytestmark = pytest.mark.anyio

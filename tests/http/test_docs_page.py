@@ -9,7 +9,7 @@ from urllib.parse import urljoin
 import pytest
 
 from cast import Book
-from reachbook.http import docs
+from reachbook.http.ops import docs
 
 pytestmark = pytest.mark.anyio
 

@@ -9,7 +9,7 @@ import pytest
 import catalogue
 from asks import refusal
 from cast import NOBODY, Book
-from reachbook.storage.door import sqlite_path
+from reachbook.storage.opening import sqlite_path
 from tables import beside
 
 pytestmark = pytest.mark.anyio

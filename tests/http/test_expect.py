@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from cast import NOBODY
-from reachbook.http.message import EXPECTED_SECONDS, MAX_BODY_BYTES, MAX_EXPECTED_BYTES
+from reachbook.http.request import EXPECTED_SECONDS, MAX_BODY_BYTES, MAX_EXPECTED_BYTES
 from serving import Served, serving, team_on
 
 CONTINUE = b"HTTP/1.1 100 Continue"

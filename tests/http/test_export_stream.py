@@ -19,9 +19,9 @@ import pytest
 from asks import ok
 from cast import Book, open_book
 from lived import ONE, plant_events
-from reachbook.http import message
+from reachbook.http import request as message
 from reachbook.service import history as histories
-from reachbook.storage import directory
+from reachbook.storage import queries as directory
 from serving import Served, serving, until
 from tables import beside
 

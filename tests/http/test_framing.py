@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from reachbook.http.framing import Framing, MalformedRequestError, head_end
+from reachbook.server.framing import Framing, MalformedRequestError, head_end
 
 HEAD = b"POST /a HTTP/1.1\r\nhost: reachbook\r\n"
 MANY = 1 << 30

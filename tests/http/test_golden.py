@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from cast import ALICE, Book
-from reachbook import address
-from reachbook.contact import WantedContact
-from reachbook.contact_channel import Wanted
-from reachbook.credential import TeamId
+from reachbook.domain.address import parsing
+from reachbook.domain.channel_rules import Wanted
+from reachbook.domain.contact import WantedContact
+from reachbook.domain.credential import TeamId
 from reachbook.service import Asking
 
 pytestmark = pytest.mark.anyio
@@ -25,7 +25,7 @@ OTHER_WITH_A_SHAPE = ["seed_001.json", "seed_002.json"]
 async def meet_alice(fresh_book: Book) -> None:
     """Alice as the seeds know her: her UUID, and the phone that was added at ten o'clock."""
     fresh_book.clock.set("2024-01-15T10:00:00Z")
-    phone = Wanted(address.parse(address.channel_type("phone"), "15105553344"))
+    phone = Wanted(parsing.parse(parsing.channel_type("phone"), "15105553344"))
     asking = Asking(TeamId(fresh_book.bob.team.team_id), "golden", "golden")
     await fresh_book.service.contacts.create(asking, WantedContact((phone,)), ALICE)
 

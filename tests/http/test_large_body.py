@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from reachbook.http.deadline import MAX_HEAD_BYTES
-from reachbook.http.message import MAX_BODY_BYTES
+from reachbook.http.request import MAX_BODY_BYTES
+from reachbook.server.protocol import MAX_HEAD_BYTES
 from serving import serving, team_on
 
 

@@ -10,7 +10,7 @@ import pytest
 from asks import ok, refusal
 from cast import Book
 from planted import TEN, plant, plant_many
-from reachbook import moment
+from reachbook.domain import timestamps
 
 pytestmark = pytest.mark.anyio
 
@@ -24,7 +24,7 @@ async def listed(book: Book, **body: object) -> list[int]:
 
 def offset(contact: Any) -> int:
     time = datetime.fromisoformat(contact["updated"])
-    return int(time.timestamp()) * moment.SECOND + time.microsecond - TEN
+    return int(time.timestamp()) * timestamps.SECOND + time.microsecond - TEN
 
 
 async def refused(book: Book, **body: object) -> dict[str, Any]:
@@ -164,7 +164,7 @@ async def test_a_millisecond_with_too_many_is_refused(book: Book) -> None:
 
 @pytest.mark.parametrize("ascending", [True, False])
 async def test_pages_are_counted_from_zero(book: Book, *, ascending: bool) -> None:
-    order = [number * moment.SECOND for number in range(8)]
+    order = [number * timestamps.SECOND for number in range(8)]
     await plant(book, *order)
     order = order if ascending else order[::-1]
     pages = [await listed(book, limit=3, page=page, ascending=ascending) for page in range(4)]

@@ -17,13 +17,13 @@ from typing import Any
 import pytest
 
 from cast import Asker, Book, asker
-from reachbook import moment
+from reachbook.domain import timestamps
 from ruin import ruin
 
 pytestmark = pytest.mark.anyio
 
 START = datetime(2026, 1, 2, 10, 0, 0, tzinfo=UTC)
-START_MICROS = int(START.timestamp()) * moment.SECOND
+START_MICROS = int(START.timestamp()) * timestamps.SECOND
 CONTACTS = 40
 WRITES = 25
 MOST_PAGES = 2 * (CONTACTS + WRITES)
@@ -106,7 +106,7 @@ class Team:
             f"UPDATE contact SET updated = CASE id {cases} END "
             f"WHERE team_id = {self.by.team.team_id}",
         )
-        self.book.clock.now = START_MICROS + self.choose.choice([4, 5]) * moment.SECOND
+        self.book.clock.now = START_MICROS + self.choose.choice([4, 5]) * timestamps.SECOND
 
     def _times(self) -> Any:
         seconds = self.choose.choice([1, 2, 5])
@@ -116,7 +116,7 @@ class Team:
         while True:
             second = self.choose.randrange(seconds)
             within = self.choose.choice(millis) * 1000 + self.choose.choice(micros)
-            yield START_MICROS + second * moment.SECOND + within
+            yield START_MICROS + second * timestamps.SECOND + within
 
     async def write(self) -> None:
         """A few random changes; the clock stands still, or moves by a little or by more."""

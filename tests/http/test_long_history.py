@@ -12,7 +12,7 @@ from asks import ok, refusal
 from cast import Book
 from lived import ONE, TWO, history, phone, plant_events
 from reachbook.service import history as histories
-from reachbook.storage import directory
+from reachbook.storage import queries
 from reachbook.storage.engine import EVENTS_NUMBERED_AT_ONCE
 from tables import beside
 
@@ -66,7 +66,7 @@ async def whole_feed(book: Book, limit: int) -> list[list[int]]:
 
 async def test_it_works(book: Book, pages: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
     """A client that follows `next` gets each event once."""
-    monkeypatch.setattr(directory, "PAGE_BYTES", 5 * SEVERAL_KB)
+    monkeypatch.setattr(queries, "PAGE_BYTES", 5 * SEVERAL_KB)
     uuid = await book.contact(("phone", ONE))
     await plant_events(book, uuid, 20, custom_bytes=SEVERAL_KB)
 
@@ -82,7 +82,7 @@ async def test_it_works(book: Book, pages: list[int], monkeypatch: pytest.Monkey
 async def test_an_event_that_is_larger_than_a_page_is_a_page(
     book: Book, pages: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(directory, "PAGE_BYTES", SEVERAL_KB)
+    monkeypatch.setattr(queries, "PAGE_BYTES", SEVERAL_KB)
     uuid = await book.contact()
     await plant_events(book, uuid, 3, custom_bytes=SEVERAL_KB)
 
@@ -107,7 +107,7 @@ async def test_a_page_of_the_largest_values_is_a_mebibyte(book: Book, pages: lis
 async def test_an_erased_event_does_not_count_towards_the_size(
     book: Book, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(directory, "PAGE_BYTES", SEVERAL_KB)
+    monkeypatch.setattr(queries, "PAGE_BYTES", SEVERAL_KB)
     uuid = await book.contact(("phone", ONE))
     await plant_events(book, uuid, 8, custom_bytes=SEVERAL_KB)
     await ok(book, "DELETE", f"/x/contact/{uuid}/erase")

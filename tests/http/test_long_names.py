@@ -10,7 +10,7 @@ import pytest
 
 from asks import alice, refusal
 from cast import Book
-from reachbook.errors import MOST_CHARACTERS, Reason, Refusal
+from reachbook.domain.errors import MOST_CHARACTERS, Reason, Refusal
 from reachbook.wire import query
 
 pytestmark = pytest.mark.anyio

@@ -12,9 +12,9 @@ import pytest
 
 from cast import MASTER_KEY, NOBODY, Book
 from conftest import with_name
-from reachbook.http.desk import Desk
+from reachbook.http.state import Desk
 from reachbook.service import Service, TeamKeys
-from reachbook.storage.sqlite import Sqlite
+from reachbook.storage.sqlite.engine import Sqlite
 
 pytestmark = pytest.mark.anyio
 

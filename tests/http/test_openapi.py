@@ -14,10 +14,11 @@ import pytest
 from schemathesis.specs.openapi.definitions import OPENAPI_31_VALIDATOR
 
 from description import Description, Json, contents_of, document
-from reachbook.errors import Reason
+from reachbook.domain.errors import Reason
 from reachbook.http import app
-from reachbook.http.resource import Methods
-from reachbook.wire import answer, directory, happened, own, refusal, request, shown
+from reachbook.http.operation import Methods
+from reachbook.wire import bulk, errors, events, extensions, parse, render
+from reachbook.wire import schemas as shown
 
 README = (Path(__file__).parents[2] / "README.md").read_text()
 ROUTES = [*app.ROUTES, app.METRICS]
@@ -59,7 +60,7 @@ def fields(made: Json) -> Iterator[str]:
     yield from different("type", set(known) & set(schemas), set(known) - NOT_A_BODY)
 
 
-WIRE = (answer, directory, happened, own, refusal, request, shown)
+WIRE = (render, bulk, events, extensions, errors, parse, shown)
 NOT_A_BODY = {
     *("ContactBody", "EventBody", "FeedEventBody"),  # what others are made of
     "MayCreate",  # a first look at a body
@@ -85,7 +86,7 @@ def reasons(made: Json) -> Iterator[str]:
         for status, response in operation["responses"].items():
             codes = description.codes(response)
             said |= codes
-            true = {str(refusal.status(CODES[one])) for one in codes} or {"200", "304"} & {status}
+            true = {str(errors.status(CODES[one])) for one in codes} or {"200", "304"} & {status}
             yield from different(f"status of {sorted(codes)}", {status}, true)
             if codes:
                 [shown] = response["content"].values()

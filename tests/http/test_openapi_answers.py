@@ -13,8 +13,8 @@ import pytest
 
 from cast import open_book
 from description import Json
-from reachbook import moment
-from reachbook.errors import Reason
+from reachbook.domain import timestamps
+from reachbook.domain.errors import Reason
 from tour import (
     DESCRIPTION,
     NEVER_ANOTHER_PATH,
@@ -56,7 +56,7 @@ def in_other_ways(stage: Stage) -> Iterator[tuple[str, str, Json]]:
     """Successes of another form: the operation, its query, its body."""
     alice = {"channel_type": "email", "channel_id": "alice@example.com"}
     whole = {"first": "A", "custom": {"a": [1]}, "tags": [{"tag_id": 1}], "external_id": "E2"}
-    now = f"?as_of={moment.exact(stage.book.clock())}"
+    now = f"?as_of={timestamps.exact(stage.book.clock())}"
     yield "resolve_one", "?explain=true", alice
     yield "resolve_one", "?explain=true", {"channel_id": "nobody@example.com"}
     yield "resolve_one", "", {"channel_id": "new@example.com", "create": whole}

@@ -15,9 +15,9 @@ import pytest
 from cast import NOBODY, Book, open_book
 from description import Ask
 from planted import plant_many
-from reachbook import access
-from reachbook.errors import Reason
-from reachbook.http import resource
+from reachbook.domain.errors import Reason
+from reachbook.http import operation
+from reachbook.service import authentication
 from reachbook.storage import open_store
 from tour import DESCRIPTION, PROVOKE, Stage, declared, on_new_contacts, said, set_up
 
@@ -30,7 +30,7 @@ STAGED = {
 """What takes more than a request; each has a test here."""
 
 OF_THE_SOCKET = {Reason.MALFORMED_REQUEST, Reason.TOO_MANY_CONNECTIONS, Reason.STOPPING}
-"""Said before there is a request (http/deadline.py), or when the process ends before it does."""
+"""Said before there is a request (server/protocol.py), or when the process ends before it does."""
 
 LIST = "/v2/contacts/list"
 
@@ -52,7 +52,7 @@ async def test_a_used_up_allowance_is_described(database: str) -> None:
 
 async def test_a_bug_is_described(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("Request", "Visit"):
-        monkeypatch.setattr(resource, name, None)
+        monkeypatch.setattr(operation, name, None)
 
     assert await said(stage, stage.asks()) == declared(Reason.BUG)
 
@@ -107,7 +107,7 @@ async def test_a_team_that_is_gone_is_described(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nothing deletes a team; this is what a caller sees whose team was taken by hand."""
-    monkeypatch.setattr(access, "TRUSTED_SECONDS", 60)
+    monkeypatch.setattr(authentication, "TRUSTED_SECONDS", 60)
     team = [ask for ask in stage.asks(by=stage.american.by_key()) if ask.path == "/v1/team"]
     assert await said(stage, team) == set()
     number = stage.american.team.team_id

@@ -12,8 +12,10 @@ from starlette.routing import Route
 from cast import Book
 from description import Description, Json, contents_of, document
 from reachbook import __version__
-from reachbook.http import app, contact, openapi
-from reachbook.http.resource import Methods, Resource
+from reachbook.http import app
+from reachbook.http.openapi import document as openapi
+from reachbook.http.operation import Methods, Resource
+from reachbook.http.v2 import contacts
 from reachbook.wire.query import AsOfQuery, FeedQuery, HistoryQuery, Options, ResolveQuery
 
 README = (Path(__file__).parents[2] / "README.md").read_text()
@@ -130,4 +132,4 @@ def test_every_operation_says_what_it_is_for() -> None:
 def test_a_part_of_a_path_that_nobody_describes_stops_the_start() -> None:
     """A new operation declares it; otherwise the application does not come up."""
     with pytest.raises(KeyError, match="ghostID"):
-        openapi.document([Route("/x/{ghostID}", Resource(GET=contact.team))])
+        openapi.document([Route("/x/{ghostID}", Resource(GET=contacts.team))])

@@ -32,7 +32,7 @@ from schemathesis.specs.openapi.checks import (
 
 from cast import Book, open_book
 from description import ABOUT
-from reachbook.http import docs
+from reachbook.http.ops import docs
 
 CASES = int(os.environ.get("REACHBOOK_CASES", "150"))
 SEED = 2024

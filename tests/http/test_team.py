@@ -10,8 +10,8 @@ import httpx
 import pytest
 
 from cast import MASTER_KEY, Book, sign
-from reachbook.administration import Terms
-from reachbook.credential import Representation
+from reachbook.domain.credential import Representation
+from reachbook.service.administration import Terms
 
 pytestmark = pytest.mark.anyio
 

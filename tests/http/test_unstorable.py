@@ -13,8 +13,8 @@ import pytest
 
 from asks import refusal
 from cast import Book
-from reachbook.errors import Refusal
-from reachbook.storage.sqlite import Sqlite
+from reachbook.domain.errors import Refusal
+from reachbook.storage.sqlite.engine import Sqlite
 from tables import beside
 
 pytestmark = pytest.mark.anyio

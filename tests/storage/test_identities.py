@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from old_release import CREATED, Planted, plant
-from reachbook.address import stand_in
-from reachbook.errors import Reason, Refusal
+from reachbook.domain.address.parsing import stand_in
+from reachbook.domain.errors import Reason, Refusal
 from reachbook.storage import identities, open_store
 from reachbook.storage.identities import Progress
 from tables import beside

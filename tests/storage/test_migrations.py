@@ -9,9 +9,11 @@ import asyncpg
 import pytest
 
 import catalogue
-from reachbook.errors import Reason, Refusal
-from reachbook.storage import migrations, open_store, postgres_pool, postgres_schema, sqlite
+from reachbook.domain.errors import Reason, Refusal
+from reachbook.storage import migrations, open_store
 from reachbook.storage.migrations import Step
+from reachbook.storage.postgres import pool, schema
+from reachbook.storage.sqlite import engine as sqlite
 from tables import beside
 
 pytestmark = pytest.mark.anyio
@@ -241,14 +243,14 @@ async def test_a_lock_that_another_holds_is_waited_for_and_then_refused(
     """Both waits are shortened by the same factor, so that the same one ends first."""
     if migrated:
         await migrate(empty_postgres)
-    shorter = postgres_pool.STATEMENT_SECONDS / postgres_schema.LOCK_SECONDS
-    monkeypatch.setattr(postgres_schema, "LOCK_SECONDS", 1)
-    monkeypatch.setattr(postgres_pool, "STATEMENT_SECONDS", shorter)
+    shorter = pool.STATEMENT_SECONDS / schema.LOCK_SECONDS
+    monkeypatch.setattr(schema, "LOCK_SECONDS", 1)
+    monkeypatch.setattr(pool, "STATEMENT_SECONDS", shorter)
     other = await asyncpg.connect(empty_postgres)
     transaction = other.transaction()
     await transaction.start()
     try:
-        await other.execute(postgres_schema._VERSION_TABLE)
+        await other.execute(schema._VERSION_TABLE)
         await other.execute("LOCK TABLE schema_version IN ACCESS EXCLUSIVE MODE")
         no = await refusal(empty_postgres)
     finally:
@@ -264,7 +266,7 @@ async def test_a_lock_that_is_let_go_in_time_is_no_trouble(empty_postgres: str) 
     other = await asyncpg.connect(empty_postgres)
     transaction = other.transaction()
     await transaction.start()
-    await other.execute(postgres_schema._VERSION_TABLE)
+    await other.execute(schema._VERSION_TABLE)
     ours = asyncio.create_task(migrate(empty_postgres))
     await asyncio.sleep(0.2)
     assert not ours.done()
@@ -285,7 +287,7 @@ async def test_a_step_may_take_longer_than_a_request(
     monkeypatch.setattr(
         migrations, "steps", lambda _engine, *, after=0: [*known, long][after:] or [long]
     )
-    monkeypatch.setattr(postgres_pool, "STATEMENT_SECONDS", 0.2)
+    monkeypatch.setattr(pool, "STATEMENT_SECONDS", 0.2)
 
     assert await migrate(empty_postgres) == (newest, newest + 1)
 

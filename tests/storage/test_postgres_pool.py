@@ -7,9 +7,9 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from reachbook.errors import Reason, Refusal
-from reachbook.measures import Measures
-from reachbook.storage.postgres_pool import POOL_SIZE, Pool
+from reachbook.domain.errors import Reason, Refusal
+from reachbook.metrics import Measures
+from reachbook.storage.postgres.pool import POOL_SIZE, Pool
 
 pytestmark = pytest.mark.anyio
 

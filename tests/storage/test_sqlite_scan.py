@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from cast import Book
-from reachbook.errors import Reason, Refusal
-from reachbook.measures import Measures
-from reachbook.storage.sqlite import Sqlite
+from reachbook.domain.errors import Reason, Refusal
+from reachbook.metrics import Measures
+from reachbook.storage.sqlite.engine import Sqlite
 
 pytestmark = pytest.mark.anyio
 

@@ -14,10 +14,10 @@ import pytest
 
 from drills.servers import until
 from processes import end
-from reachbook.measures import Measures
-from reachbook.storage import sqlite_writer
-from reachbook.storage.sqlite import Sqlite
-from reachbook.storage.sqlite_writer import MAX_WAL_BYTES
+from reachbook.metrics import Measures
+from reachbook.storage.sqlite import writer
+from reachbook.storage.sqlite.engine import Sqlite
+from reachbook.storage.sqlite.writer import MAX_WAL_BYTES
 
 pytestmark = pytest.mark.anyio
 
@@ -35,7 +35,7 @@ sys.stdin.read()
 
 @pytest.fixture
 async def engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Sqlite]:
-    monkeypatch.setattr(sqlite_writer, "CHECKPOINT_SECONDS", 0.1)
+    monkeypatch.setattr(writer, "CHECKPOINT_SECONDS", 0.1)
     opened = await Sqlite.open(tmp_path / "reachbook.db", Measures())
     await opened._writer.run(lambda one: one.execute("CREATE TABLE filler (bytes BLOB)"))
     yield opened
@@ -98,7 +98,7 @@ async def test_it_is_small_again_also_while_writes_go_on(
     engine: Sqlite, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The writer is never idle here: SQLite cuts the log when it begins to fill it anew."""
-    monkeypatch.setattr(sqlite_writer, "CHECKPOINT_SECONDS", 60)
+    monkeypatch.setattr(writer, "CHECKPOINT_SECONDS", 60)
     wal = tmp_path / "reachbook.db-wal"
     with reading(tmp_path / "reachbook.db"):
         await write(engine, WRITTEN)

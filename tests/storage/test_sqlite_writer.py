@@ -10,10 +10,10 @@ from pathlib import Path
 import apsw
 import pytest
 
-from reachbook.errors import Reason, Refusal
-from reachbook.measures import Measures
+from reachbook.domain.errors import Reason, Refusal
+from reachbook.metrics import Measures
 from reachbook.storage.engine import AlreadyThereError
-from reachbook.storage.sqlite_writer import MOST_TOGETHER, Writer
+from reachbook.storage.sqlite.writer import MOST_TOGETHER, Writer
 
 pytestmark = pytest.mark.anyio
 

@@ -10,14 +10,14 @@ import pytest
 from msgspec.structs import replace
 
 from cast import ALICE, NOBODY, Book
-from reachbook import address as addresses
-from reachbook import contact as contacts
-from reachbook import contact_channel, event
-from reachbook.contact import Contact, WantedContact
-from reachbook.contact_channel import Wanted
-from reachbook.credential import TeamId
-from reachbook.errors import Reason, Refusal
-from reachbook.reach import Named, Reach
+from reachbook.domain import channel_rules, event
+from reachbook.domain import contact as contacts
+from reachbook.domain.address import parsing as addresses
+from reachbook.domain.channel import Named, Reach
+from reachbook.domain.channel_rules import Wanted
+from reachbook.domain.contact import Contact, WantedContact
+from reachbook.domain.credential import TeamId
+from reachbook.domain.errors import Reason, Refusal
 from reachbook.service import Asking
 from reachbook.storage import STALE, Commit, Saved, Taken, open_store
 from tables import Raw
@@ -58,7 +58,7 @@ async def seen(book: Book, uuid: str = ALICE) -> Reach:
 
 
 def adding(before: Reach, wanted: Wanted, now: int = 1) -> Commit:
-    after = contact_channel.add(before, wanted, now)
+    after = channel_rules.add(before, wanted, now)
     return Commit((event.change(before, after),), "rbk_actor", "request-1")
 
 

@@ -12,26 +12,17 @@ import asyncpg
 import pytest
 
 from cast import ALICE, NOBODY
-from reachbook import address as addresses
-from reachbook import contact as contacts
-from reachbook import contact_channel, event
-from reachbook.contact import WantedContact
-from reachbook.contact_channel import Wanted
-from reachbook.credential import TeamId
-from reachbook.errors import Reason, Refusal
-from reachbook.reach import Reach
-from reachbook.storage import (
-    STALE,
-    Commit,
-    Hold,
-    Outcome,
-    Saved,
-    Store,
-    Taken,
-    open_store,
-    postgres,
-)
-from reachbook.suppression import Known
+from reachbook.domain import channel_rules, event
+from reachbook.domain import contact as contacts
+from reachbook.domain.address import parsing as addresses
+from reachbook.domain.channel import Reach
+from reachbook.domain.channel_rules import Wanted
+from reachbook.domain.contact import WantedContact
+from reachbook.domain.credential import TeamId
+from reachbook.domain.errors import Reason, Refusal
+from reachbook.domain.suppression import Known
+from reachbook.storage import STALE, Commit, Hold, Outcome, Saved, Store, Taken, open_store
+from reachbook.storage.postgres import engine as postgres
 from tables import Raw, beside
 
 pytestmark = pytest.mark.anyio
@@ -67,7 +58,7 @@ def _step(seen: Reach | None, after: Reach) -> Commit:
 
 def adding(digits: str) -> Callable[[Reach | None, list[Reach], Known], Commit]:
     def attempt(seen: Reach | None, _owners: list[Reach], _known: Known) -> Commit:
-        return _step(seen, contact_channel.add(seen, phone(digits), 9))
+        return _step(seen, channel_rules.add(seen, phone(digits), 9))
 
     return attempt
 

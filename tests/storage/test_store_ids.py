@@ -12,13 +12,13 @@ import pytest
 
 from cast import MASTER_KEY
 from directory import filling
-from reachbook import address as addresses
-from reachbook.contact import WantedContact
-from reachbook.contact_channel import Wanted
-from reachbook.credential import TeamId
+from reachbook.domain.address import parsing as addresses
+from reachbook.domain.channel_rules import Wanted
+from reachbook.domain.contact import WantedContact
+from reachbook.domain.credential import TeamId
 from reachbook.service import Asking, Service, TeamKeys
 from reachbook.storage import Store, open_store
-from reachbook.storage.door import sqlite_path
+from reachbook.storage.opening import sqlite_path
 from tables import beside
 
 pytestmark = pytest.mark.anyio

@@ -10,11 +10,11 @@ from msgspec.structs import replace as with_fields
 
 from alice import name, page, want
 from cast import ALICE
-from reachbook import contact_channel
-from reachbook.contact import Contact
-from reachbook.credential import Representation
-from reachbook.reach import ContactChannel, Reach
-from reachbook.wire import answer
+from reachbook.domain import channel_rules
+from reachbook.domain.channel import ContactChannel, Reach
+from reachbook.domain.contact import Contact
+from reachbook.domain.credential import Representation
+from reachbook.wire import render
 
 STRINGS, INTEGERS = Representation.STRING_IDS, Representation.INTEGER_IDS
 TEN = 1_705_312_800_000_000
@@ -74,13 +74,13 @@ def text(value: object) -> str:
 
 
 def test_it_works() -> None:
-    shown = text(answer.channels(seed_page(), STRINGS))
+    shown = text(render.channels(seed_page(), STRINGS))
 
     assert msgspec.json.format(shown, indent=2) == SEED_000
 
 
 def test_integer_ids_show_all_nine_keys() -> None:
-    shown = text(answer.channels(seed_page(), INTEGERS))
+    shown = text(render.channels(seed_page(), INTEGERS))
 
     assert shown == (
         '[{"id":1,"team_id":1,"contact_id":7,"channel_type":"phone","channel_id":"15105553344",'
@@ -98,7 +98,7 @@ def test_integer_ids_show_all_nine_keys() -> None:
 def test_the_keys_stand_in_the_order_of_their_seed(
     representation: Representation, order: list[str]
 ) -> None:
-    shown = msgspec.to_builtins(answer.channel(seed_page(), full_channel(), representation))
+    shown = msgspec.to_builtins(render.channel(seed_page(), full_channel(), representation))
 
     assert list(shown) == order
     assert (shown["channel_handle"], shown["info_channel"]) == ("@alice", "page-1")
@@ -117,7 +117,7 @@ def test_string_ids_leave_out_what_does_not_apply(
 ) -> None:
     one = with_fields(full_channel(), channel_handle=handle, info_channel=info)
 
-    shown = msgspec.to_builtins(answer.channel(seed_page(), one, STRINGS))
+    shown = msgspec.to_builtins(render.channel(seed_page(), one, STRINGS))
 
     assert set(ORDER_OF_000) - set(shown) == left_out
 
@@ -126,25 +126,25 @@ def test_string_ids_leave_out_what_does_not_apply(
     ("number", "shown"), [(1, "ch_001"), (999, "ch_999"), (1000, "ch_1000"), (2**48, f"ch_{2**48}")]
 )
 def test_the_id_of_a_channel(number: int, shown: str) -> None:
-    assert answer.channel_id(number, STRINGS) == shown
-    assert answer.channel_id(number, INTEGERS) == number
+    assert render.channel_id(number, STRINGS) == shown
+    assert render.channel_id(number, INTEGERS) == number
     one = with_fields(full_channel(), id=number)
-    assert answer.channel(seed_page(), one, STRINGS).id == shown
-    assert answer.channel(seed_page(), one, INTEGERS).id == number
+    assert render.channel(seed_page(), one, STRINGS).id == shown
+    assert render.channel(seed_page(), one, INTEGERS).id == number
 
 
 @pytest.mark.parametrize("representation", list(Representation))
 def test_no_channels_are_an_empty_list(representation: Representation) -> None:
-    left = contact_channel.remove(page("phone:15105553344"), name("phone"), TEN)
+    left = channel_rules.remove(page("phone:15105553344"), name("phone"), TEN)
 
-    assert text(answer.channels(left, representation)) == "[]"
+    assert text(render.channels(left, representation)) == "[]"
 
 
 @pytest.mark.parametrize("microseconds", [0, 1, 999_999])
 def test_the_times_of_a_channel_are_whole_seconds(microseconds: int) -> None:
     one = with_fields(full_channel(), created=TEN + microseconds, updated=FIVE_PAST + microseconds)
 
-    shown = answer.channel(seed_page(), one, INTEGERS)
+    shown = render.channel(seed_page(), one, INTEGERS)
 
     assert (shown.created, shown.updated) == ("2024-01-15T10:00:00Z", "2024-01-15T10:05:00Z")
 
@@ -161,7 +161,7 @@ def test_a_contact_shows_all_its_keys() -> None:
     phone, email = seed_page().channels
     known = {"first": "Alice", "custom": {"12": "cats"}, "tags": (3, 4), "assigned_user_id": 5}
 
-    shown = msgspec.to_builtins(answer.contact(contact(phone, email, **known), STRINGS))
+    shown = msgspec.to_builtins(render.contact(contact(phone, email, **known), STRINGS))
 
     channels = shown.pop("contact_channels")
     assert [one["id"] for one in channels] == ["ch_001", "ch_002"]
@@ -187,24 +187,24 @@ def test_a_contact_shows_all_its_keys() -> None:
 
 
 def test_the_channels_of_a_contact_are_in_the_representation_of_the_caller() -> None:
-    shown = answer.contact(contact(*seed_page().channels), INTEGERS)
+    shown = render.contact(contact(*seed_page().channels), INTEGERS)
 
-    assert shown.contact_channels == answer.channels(seed_page(), INTEGERS)
+    assert shown.contact_channels == render.channels(seed_page(), INTEGERS)
 
 
 def test_the_phone_of_a_contact_is_its_primary_one() -> None:
     first, second = page("phone:15105553344", "phone:14155551234").channels
     chosen = with_fields(second, made_primary=2)
 
-    assert answer.contact(contact(first, second), STRINGS).phone == "15105553344"
-    assert answer.contact(contact(first, chosen), STRINGS).phone == "14155551234"
+    assert render.contact(contact(first, second), STRINGS).phone == "15105553344"
+    assert render.contact(contact(first, chosen), STRINGS).phone == "14155551234"
 
 
 def test_a_contact_without_phone_and_email_shows_them_empty() -> None:
-    shown = answer.contact(contact(full_channel()), STRINGS)
+    shown = render.contact(contact(full_channel()), STRINGS)
 
     assert (shown.phone, shown.email) == ("", "")
 
 
 def test_a_team_shows_itself() -> None:
-    assert text(answer.team(1, "Bob's team")) == '{"id":1,"name":"Bob\'s team","members":[]}'
+    assert text(render.team(1, "Bob's team")) == '{"id":1,"name":"Bob\'s team","members":[]}'

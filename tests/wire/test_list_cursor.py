@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from reachbook.errors import Reason, Refusal
-from reachbook.list_cursor import Precision
+from reachbook.domain.errors import Reason, Refusal
+from reachbook.domain.list_cursor import Precision
 from reachbook.wire.list_cursor import parse_cursor
 
 TEN = 1_705_312_800_000_000  # 2024-01-15T10:00:00Z

@@ -10,11 +10,12 @@ import pytest
 
 from alice import NOW, TWO_PHONES, name, page, refusal, want
 from cast import ALICE
-from reachbook import contact_channel, reach
-from reachbook.credential import Representation
-from reachbook.errors import Kind, Reason, Refusal
-from reachbook.wire import refusal as refusals
-from reachbook.wire.answer import channels
+from reachbook.domain import channel as reach
+from reachbook.domain import channel_rules
+from reachbook.domain.credential import Representation
+from reachbook.domain.errors import Kind, Reason, Refusal
+from reachbook.wire import errors as refusals
+from reachbook.wire.render import channels
 
 STRINGS, INTEGERS = Representation.STRING_IDS, Representation.INTEGER_IDS
 
@@ -105,7 +106,7 @@ def test_several_lists_the_channels_in_the_callers_representation(
     representation: Representation,
 ) -> None:
     reach = page(*TWO_PHONES, "email:a@b.com")
-    no = refusal(lambda: contact_channel.remove(reach, name("phone"), NOW))
+    no = refusal(lambda: channel_rules.remove(reach, name("phone"), NOW))
 
     said = body(no, representation)
 
@@ -115,7 +116,7 @@ def test_several_lists_the_channels_in_the_callers_representation(
 
 def test_ambiguous_digits_are_shown_in_both_readings() -> None:
     posted = want("phone:6465550123", region="US")
-    no = refusal(lambda: contact_channel.add(page(), posted, NOW))
+    no = refusal(lambda: channel_rules.add(page(), posted, NOW))
 
     said = body(no)
 

@@ -9,11 +9,11 @@ from msgspec import UNSET
 
 from alice import addressed, name, refusal, want
 from cast import ALICE
-from reachbook.contact_channel import Wanted
-from reachbook.credential import Representation
-from reachbook.errors import Kind, Reason
+from reachbook.domain.channel_rules import Wanted
+from reachbook.domain.credential import Representation
+from reachbook.domain.errors import Kind, Reason
+from reachbook.wire import parse
 from reachbook.wire import query as queries
-from reachbook.wire import request
 from reachbook.wire.query import Options
 
 PHONE = {"channel_type": "phone", "channel_id": "+1 510 555 3344"}
@@ -27,7 +27,7 @@ def sent(value: object) -> bytes:
 def test_it_works() -> None:
     body = sent({**PHONE, "channel_handle": "@alice", "info_channel": "sms-1"})
 
-    assert request.wanted_channel(body, None) == want("phone:15105553344", "@alice", "sms-1")
+    assert parse.wanted_channel(body, None) == want("phone:15105553344", "@alice", "sms-1")
 
 
 @pytest.mark.parametrize(
@@ -43,7 +43,7 @@ def test_it_works() -> None:
 def test_absent_leaves_null_clears_and_unknown_keys_are_let_through(
     more: dict[str, object], wanted: Wanted
 ) -> None:
-    assert request.wanted_channel(sent({**PHONE, **more}), None) == wanted
+    assert parse.wanted_channel(sent({**PHONE, **more}), None) == wanted
 
 
 @pytest.mark.parametrize(
@@ -73,7 +73,7 @@ def test_absent_leaves_null_clears_and_unknown_keys_are_let_through(
 def test_a_channel_is_refused_with_the_field_to_blame(
     body: object, reason: Reason, field: str
 ) -> None:
-    no = refusal(lambda: request.wanted_channel(sent(body), None))
+    no = refusal(lambda: parse.wanted_channel(sent(body), None))
 
     assert (no.reason, list(no.fields)) == (reason, [field])
     assert reason.kind is Kind.BAD_DATA
@@ -91,14 +91,14 @@ def test_a_channel_is_refused_with_the_field_to_blame(
     ids=lambda body: repr(body[:20]),
 )
 def test_a_body_that_is_not_utf8_json_is_malformed(body: bytes) -> None:
-    assert refusal(lambda: request.wanted_channel(body, None)).reason is Reason.MALFORMED_JSON
+    assert refusal(lambda: parse.wanted_channel(body, None)).reason is Reason.MALFORMED_JSON
 
 
 def test_a_region_is_told_to_the_address() -> None:
     body = sent({**PHONE, "channel_id": "5105553344"})
 
-    assert request.wanted_channel(body, "US").address.channel_id == "15105553344"
-    assert request.wanted_channel(body, None).address.channel_id == "5105553344"
+    assert parse.wanted_channel(body, "US").address.channel_id == "15105553344"
+    assert parse.wanted_channel(body, None).address.channel_id == "5105553344"
 
 
 # ── the path and the query ───────────────────────────────────────────────────────────────────
@@ -108,8 +108,8 @@ def test_a_region_is_told_to_the_address() -> None:
     "uuid", [ALICE, "00000000-0000-0000-0000-000000000000", "ffffffff-ffff-ffff-ffff-ffffffffffff"]
 )
 def test_a_uuid_is_of_any_version_and_in_any_case(uuid: str) -> None:
-    assert request.contact_uuid(uuid) == uuid
-    assert request.contact_uuid(uuid.upper()) == uuid
+    assert parse.contact_uuid(uuid) == uuid
+    assert parse.contact_uuid(uuid.upper()) == uuid
 
 
 @pytest.mark.parametrize(
@@ -130,7 +130,7 @@ def test_a_uuid_is_of_any_version_and_in_any_case(uuid: str) -> None:
     ],
 )
 def test_what_is_not_a_uuid_is_refused_with_an_example(text: str) -> None:
-    no = refusal(lambda: request.contact_uuid(text))
+    no = refusal(lambda: parse.contact_uuid(text))
 
     assert (no.reason, list(no.fields)) == (Reason.BAD_UUID, ["contactID"])
     assert ALICE in no.message
@@ -138,7 +138,7 @@ def test_what_is_not_a_uuid_is_refused_with_an_example(text: str) -> None:
 
 @pytest.mark.parametrize("text", ["1", "7", "123456789012345678901"])
 def test_an_integer_id_is_told_that_the_path_takes_the_uuid(text: str) -> None:
-    assert "takes the UUID" in refusal(lambda: request.contact_uuid(text)).message
+    assert "takes the UUID" in refusal(lambda: parse.contact_uuid(text)).message
 
 
 @pytest.mark.parametrize(
@@ -191,15 +191,15 @@ def test_a_query_of_too_many_fields_is_told_how_many_there_may_be() -> None:
 
 
 def test_a_path_and_an_option_name_a_channel() -> None:
-    assert request.named("phone", Options()) == name("phone")
-    named = request.named("phone", Options(None, "+1 510 555 3344"))
+    assert parse.named("phone", Options()) == name("phone")
+    named = parse.named("phone", Options(None, "+1 510 555 3344"))
     assert (named.address, named.text) == (addressed("phone:15105553344"), "+1 510 555 3344")
 
 
 def test_digits_that_name_a_channel_are_read_in_the_region_of_the_team() -> None:
     options = Options(None, "5105553344")
 
-    named, in_a_region = request.named("phone", options), request.named("phone", options, "US")
+    named, in_a_region = parse.named("phone", options), parse.named("phone", options, "US")
 
     assert named.address == addressed("phone:5105553344")
     assert in_a_region.address == addressed("phone:5105553344", "US")
@@ -218,4 +218,4 @@ def test_digits_that_name_a_channel_are_read_in_the_region_of_the_team() -> None
 def test_a_path_or_an_option_that_names_nothing_is_refused(
     path_type: str, value: str | None, reason: Reason
 ) -> None:
-    assert refusal(lambda: request.named(path_type, Options(None, value))).reason is reason
+    assert refusal(lambda: parse.named(path_type, Options(None, value))).reason is reason

@@ -8,15 +8,16 @@ from typing import Any
 
 import click
 
-from reachbook import __version__, escaping
+from reachbook import __version__
 from reachbook.cli.channel import channel
 from reachbook.cli.contact import contact
 from reachbook.cli.credential import key, secret
-from reachbook.cli.operate import backup, doctor, rekey, restore
-from reachbook.cli.past import erase, export, history
+from reachbook.cli.history import erase, export, history
+from reachbook.cli.maintenance import backup, doctor, rekey, restore
 from reachbook.cli.resolve import resolve
 from reachbook.cli.serve import migrate, serve, show_settings
 from reachbook.cli.team import team
+from reachbook.domain import escaping
 
 
 class Program(click.Group):

@@ -7,17 +7,17 @@ from collections.abc import Awaitable, Callable
 import click
 from msgspec.structs import replace
 
-from reachbook import address as addresses
 from reachbook.cli import common
-from reachbook.cli.values import TakesValues, said_type
-from reachbook.contact_channel import OnConflict, Wanted
-from reachbook.errors import Reason, Refusal
-from reachbook.reach import Named, Reach
+from reachbook.cli.arguments import TakesValues, said_type
+from reachbook.domain.address import parsing as addresses
+from reachbook.domain.channel import Named, Reach
+from reachbook.domain.channel_rules import OnConflict, Wanted
+from reachbook.domain.errors import Reason, Refusal
 from reachbook.service import Asking, Service
 from reachbook.settings import Settings
 from reachbook.storage import Team
-from reachbook.wire import directory, own
-from reachbook.wire.request import contact_uuid
+from reachbook.wire import bulk, extensions
+from reachbook.wire.parse import contact_uuid
 
 Use = Callable[[Service, Asking, str], Awaitable[Reach]]
 
@@ -53,7 +53,7 @@ def add(
     """
 
     async def change(service: Service, team: Team) -> Reach:
-        address = directory.sought(kind, value, team.default_region)
+        address = bulk.sought(kind, value, team.default_region)
         wanted = Wanted(address)
         if handle is not None:
             wanted = replace(wanted, channel_handle=addresses.storable("handle", handle))
@@ -114,7 +114,7 @@ def _ask(chosen: Settings, team_id: int | None, uuid: str, use: Use) -> Reach:
 
 def _number(which: str) -> int | None:
     try:
-        return own.channel_number(which)
+        return extensions.channel_number(which)
     except Refusal:
         return None
 
@@ -124,12 +124,12 @@ def _say_which(no: Refusal) -> Refusal:
     several = no.facts.get("channels")
     if no.reason is not Reason.SEVERAL or not isinstance(several, Reach):
         return no
-    ids = ", ".join(f"{one.id} ({one.channel_id})" for one in own.known_channels(several))
+    ids = ", ".join(f"{one.id} ({one.channel_id})" for one in extensions.known_channels(several))
     return Refusal(no.reason, f"That could be several, so name one by its id: {ids}.")
 
 
 def _print(reach: Reach, *, as_json: bool) -> None:
-    body = own.known_channels(reach)
+    body = extensions.known_channels(reach)
     if as_json:
         common.print_json(body)
         return

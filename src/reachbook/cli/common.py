@@ -13,11 +13,13 @@ from typing import Any, NoReturn, TypeVar
 import click
 import msgspec
 
-from reachbook import escaping, master_key, moment, settings
-from reachbook.administration import Administration
-from reachbook.credential import TeamId
-from reachbook.errors import Reason, Refusal
+from reachbook import settings
+from reachbook.domain import escaping, timestamps
+from reachbook.domain.credential import TeamId
+from reachbook.domain.errors import Reason, Refusal
+from reachbook.server import master_key
 from reachbook.service import Asking, Service, TeamKeys
+from reachbook.service.administration import Administration
 from reachbook.settings import BadSettingError, Settings
 from reachbook.storage import Store, Team, open_store
 
@@ -103,14 +105,14 @@ def with_administration(
     chosen: Settings, use: Callable[[Administration], Awaitable[Result]]
 ) -> Result:
     """Run one use of teams and credentials to its end."""
-    return with_store(chosen, lambda store: use(Administration(store, moment.now)))
+    return with_store(chosen, lambda store: use(Administration(store, timestamps.now)))
 
 
 def with_team(chosen: Settings, team_id: int | None, use: Use[Result]) -> Result:
     """Run one use case for a team, or for the only one there is."""
 
     async def run(store: Store) -> Result:
-        team = await _team(Administration(store, moment.now), team_id)
+        team = await _team(Administration(store, timestamps.now), team_id)
         # Most commands only read, so the master key is opened or made only when a change needs it.
         open_keys = partial(master_key.open_master_keys, chosen, store)
         return await use(Service(store, TeamKeys(store, (), open_keys)), team)

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import click
 
-from reachbook import address as addresses
 from reachbook.cli import common
-from reachbook.contact import Contact, WantedContact
-from reachbook.contact_channel import Wanted
-from reachbook.credential import Representation
+from reachbook.domain.address import parsing as addresses
+from reachbook.domain.channel_rules import Wanted
+from reachbook.domain.contact import Contact, WantedContact
+from reachbook.domain.credential import Representation
 from reachbook.service import Service
 from reachbook.storage import Team
-from reachbook.wire import answer
-from reachbook.wire.request import contact_uuid
+from reachbook.wire import render
+from reachbook.wire.parse import contact_uuid
 
 
 @click.group()
@@ -73,7 +73,7 @@ def show(uuid: str, team_id: int | None, as_json: bool, **flags: object) -> None
 
 def print_contact(one: Contact, *, as_json: bool) -> None:
     """A contact and its channels."""
-    body = answer.contact(one, Representation.STRING_IDS)
+    body = render.contact(one, Representation.STRING_IDS)
     if as_json:
         common.print_json(body)
         return
@@ -89,7 +89,7 @@ def print_contact(one: Contact, *, as_json: bool) -> None:
 
 def facts(one: Contact) -> dict[str, object]:
     """Who a contact is: its names, and what else has been set."""
-    body = answer.contact(one, Representation.STRING_IDS)
+    body = render.contact(one, Representation.STRING_IDS)
     set_or_not = {
         "display name": body.display_name,
         "external id": body.external_id,

@@ -7,11 +7,11 @@ from typing import Any
 
 import click
 
-from reachbook import moment
-from reachbook.administration import Administration, Terms
 from reachbook.cli import common
-from reachbook.credential import Credential, Representation
-from reachbook.master_key import open_master_key
+from reachbook.domain import timestamps
+from reachbook.domain.credential import Credential, Representation
+from reachbook.server.master_key import open_master_key
+from reachbook.service.administration import Administration, Terms
 from reachbook.storage import Store
 from reachbook.storage.store import CredentialKind
 
@@ -56,7 +56,7 @@ def create_secret(
     terms = Terms(Representation(representation), label, read_only)
 
     async def make(store: Store) -> tuple[Credential, str]:
-        return await Administration(store, moment.now).create_secret(
+        return await Administration(store, timestamps.now).create_secret(
             team_id, terms, await open_master_key(chosen, store)
         )
 
@@ -143,7 +143,7 @@ def _facts(one: Credential, noun: str) -> dict[str, object]:
         "label": one.label,
         "representation": one.representation,
         "read_only": one.read_only,
-        "created": moment.exact(one.created),
-        "last_used": moment.exact(one.last_used) if one.last_used else None,
-        "revoked": moment.exact(one.revoked) if one.revoked else None,
+        "created": timestamps.exact(one.created),
+        "last_used": timestamps.exact(one.last_used) if one.last_used else None,
+        "revoked": timestamps.exact(one.revoked) if one.revoked else None,
     }

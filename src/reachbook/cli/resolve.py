@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import click
 
-from reachbook.address import readings
 from reachbook.cli import common
+from reachbook.cli.arguments import TakesValues, said_type
 from reachbook.cli.contact import facts
-from reachbook.cli.values import TakesValues, said_type
+from reachbook.domain.address.parsing import readings
 from reachbook.service import Resolved, Service, Sought
 from reachbook.storage import Team
-from reachbook.wire import answer, directory, own
+from reachbook.wire import bulk, extensions, render
 
 
 @click.command(cls=TakesValues)
@@ -44,41 +44,41 @@ def resolve(
 
     async def find(service: Service, team: Team) -> tuple[Sought, Resolved, str | None]:
         region = team.default_region
-        address = directory.sought(kind, value, region)
-        sought = Sought(address, own.scope(address, info_channel))
-        who = own.NewContact(first=first, last=last) if create else None
-        asked = own.ResolveRequest(value, kind, info_channel, who)
-        new = own.new_contact(asked, address, region)
+        address = bulk.sought(kind, value, region)
+        sought = Sought(address, extensions.scope(address, info_channel))
+        who = extensions.NewContact(first=first, last=last) if create else None
+        asked = extensions.ResolveRequest(value, kind, info_channel, who)
+        new = extensions.new_contact(asked, address, region)
         found = await service.resolving.one(common.asking(team), sought, new)
         return sought, found, region
 
     sought, found, region = common.with_team(common.read_settings(**flags), team_id, find)
-    told = own.explained(value, sought.address, found.channel, region) if explain else None
+    told = extensions.explained(value, sought.address, found.channel, region) if explain else None
     if as_json:
         common.print_json(_body(found, told))
     else:
         _say(sought, found, told)
 
 
-def _body(found: Resolved, told: own.Explained | None) -> own.ResolvedBody:
-    suppressed = own.suppressed(found.suppressed)
-    body = own.ResolvedBody(None, None, found.created, suppressed)
+def _body(found: Resolved, told: extensions.Explained | None) -> extensions.ResolvedBody:
+    suppressed = extensions.suppressed(found.suppressed)
+    body = extensions.ResolvedBody(None, None, found.created, suppressed)
     if found.contact is not None and found.channel is not None:
-        body.contact = answer.contact_with_string_ids(found.contact)
-        body.channel = own.known_channel(found.contact, found.channel)
+        body.contact = render.contact_with_string_ids(found.contact)
+        body.channel = extensions.known_channel(found.contact, found.channel)
     if told is not None:
         body.explain = told
     return body
 
 
-def _say(sought: Sought, found: Resolved, told: own.Explained | None) -> None:
+def _say(sought: Sought, found: Resolved, told: extensions.Explained | None) -> None:
     if found.contact is None or found.channel is None:
         numbers = " or ".join(each.channel_id for each in readings(sought.address))
         common.say(f"Nobody has {sought.address.channel_type} {numbers}.")
-        if suppressed := own.suppressed(found.suppressed):
+        if suppressed := extensions.suppressed(found.suppressed):
             common.say(f"It is suppressed: {suppressed.reason} since {suppressed.at}.")
     else:
-        one = own.known_channel(found.contact, found.channel)
+        one = extensions.known_channel(found.contact, found.channel)
         shown = {
             **facts(found.contact),
             "channel": one.id,

@@ -13,10 +13,10 @@ import msgspec
 from reachbook import settings as all_settings
 from reachbook.cli import common, identity_report
 from reachbook.cli.identity_report import Report
-from reachbook.storage import door, open_store
+from reachbook.storage import open_store, opening
 
 if TYPE_CHECKING:
-    from reachbook.first_run import Welcome
+    from reachbook.service.bootstrap import Welcome
     from reachbook.settings import Settings
 
 
@@ -36,11 +36,13 @@ def serve(as_json: bool, **flags: object) -> None:
     The first start on an empty data directory makes a team, its credentials and the contact of
     the documentation, and prints a curl line that works when pasted.
     """
-    from reachbook import server  # the server and its libraries are of no use to other commands
-    from reachbook.http import allowance
+    from reachbook.http import rate_limit
+    from reachbook.server import (
+        run as server,  # the server and its libraries are of no use to other commands
+    )
 
     chosen = common.read_settings(**flags)
-    if said := allowance.to_say_at_start(chosen):
+    if said := rate_limit.to_say_at_start(chosen):
         common.say(said, err=True)
     with server.sole_server(chosen):
         listener, made = asyncio.run(server.prepare(chosen))
@@ -83,9 +85,9 @@ def migrate(as_json: bool, **flags: object) -> None:
 
 def _alone(chosen: Settings) -> AbstractContextManager[None]:
     """Keep a SQLite store from being served while it is migrated."""
-    if not (door.is_sqlite(chosen.database_url) and door.is_behind(chosen.database_url)):
+    if not (opening.is_sqlite(chosen.database_url) and opening.is_behind(chosen.database_url)):
         return nullcontext()
-    from reachbook import server
+    from reachbook.server import run as server
 
     return server.sole_server(chosen)
 

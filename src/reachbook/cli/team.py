@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import click
 
-from reachbook import moment
 from reachbook.cli import common
+from reachbook.domain import timestamps
 from reachbook.storage import Team
 
 REGION_HELP = (
@@ -70,5 +70,5 @@ def _facts(one: Team) -> dict[str, object]:
         "team_id": one.team_id,
         "name": one.name,
         "default_region": one.default_region,
-        "created": moment.exact(one.created),
+        "created": timestamps.exact(one.created),
     }

@@ -6,13 +6,13 @@ from collections.abc import Container, Iterator
 
 from msgspec.structs import replace
 
-from reachbook import address as addresses
-from reachbook import event
-from reachbook.contact import Contact, same_json
 from reachbook.doctor.finding import Finding, Kind, named
 from reachbook.doctor.reading import Dossier
-from reachbook.errors import Refusal
-from reachbook.reach import ContactChannel
+from reachbook.domain import event
+from reachbook.domain.address import parsing as addresses
+from reachbook.domain.channel import ContactChannel
+from reachbook.domain.contact import Contact, same_json
+from reachbook.domain.errors import Refusal
 from reachbook.storage.identities import recomputed
 
 MOST_NAMED = 5

@@ -6,7 +6,7 @@ from enum import StrEnum
 
 from msgspec import Struct
 
-from reachbook.reach import ContactChannel
+from reachbook.domain.channel import ContactChannel
 
 
 class Kind(StrEnum):

@@ -15,15 +15,15 @@ import msgspec
 from msgspec import Struct, field
 from msgspec.structs import replace
 
-from reachbook import history
-from reachbook.address import is_stand_in
-from reachbook.contact import Contact
-from reachbook.history import Past, Replay
-from reachbook.reach import ContactChannel
+from reachbook.domain import replay as history
+from reachbook.domain.address.parsing import is_stand_in
+from reachbook.domain.channel import ContactChannel
+from reachbook.domain.contact import Contact
+from reachbook.domain.replay import Past, Replay
 from reachbook.storage import Store
-from reachbook.storage.directory import PAGE_BYTES
 from reachbook.storage.engine import Row
 from reachbook.storage.identities import recomputed
+from reachbook.storage.queries import PAGE_BYTES
 from reachbook.storage.rows import channel_of
 
 PAGE = 500

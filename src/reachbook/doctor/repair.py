@@ -7,13 +7,13 @@ from itertools import groupby
 
 from msgspec.structs import replace
 
-from reachbook import event
-from reachbook.contact import Contact
 from reachbook.doctor.contact import judge, mended, owned_elsewhere
 from reachbook.doctor.finding import Finding
 from reachbook.doctor.reading import Dossier, settled
-from reachbook.event import Change
-from reachbook.reach import moment
+from reachbook.domain import event
+from reachbook.domain.channel import moment
+from reachbook.domain.contact import Contact
+from reachbook.domain.event import Change
 from reachbook.storage import Commit, Store
 
 ACTOR = "doctor"

@@ -5,8 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import AsyncIterator, Iterator
 
-from reachbook.credential import LIVE_SECRETS, Credential, unseal, unseal_any, unseal_team_key
 from reachbook.doctor.finding import Finding, Kind
+from reachbook.domain.credential import (
+    LIVE_SECRETS,
+    Credential,
+    unseal,
+    unseal_any,
+    unseal_team_key,
+)
 from reachbook.storage import Store, migrations
 
 PAGE = 5_000

@@ -11,24 +11,17 @@ from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.routing import Route
 
-from reachbook.credential import Representation
-from reachbook.errors import Reason, Refusal
-from reachbook.http import (
-    contact,
-    contact_channel,
-    contacts,
-    docs,
-    history,
-    known_channel,
-    openapi,
-    probes,
-    resolve,
-)
-from reachbook.http.desk import Desk
-from reachbook.http.message import Answer, refused
+from reachbook.domain.credential import Representation
+from reachbook.domain.errors import Reason, Refusal
 from reachbook.http.middleware import Observe
-from reachbook.http.resource import Open, Resource
-from reachbook.measures import Measures
+from reachbook.http.openapi import document
+from reachbook.http.operation import Open, Resource
+from reachbook.http.ops import docs, probes
+from reachbook.http.request import Answer, refused
+from reachbook.http.state import Desk
+from reachbook.http.v2 import bulk, channels, contacts
+from reachbook.http.x import channel_detail, history, resolve
+from reachbook.metrics import Measures
 
 OpenDesk = Callable[[], AbstractAsyncContextManager[Desk]]
 
@@ -44,34 +37,34 @@ class Exactly(Route):
 ROUTES: list[Route] = [
     Exactly(
         "/v2/contact/{contactID}/channel/{channelType}",
-        Resource(GET=contact_channel.get, DELETE=contact_channel.remove),
+        Resource(GET=channels.get, DELETE=channels.remove),
     ),
     Exactly(
         "/v2/contact/{contactID}/channel",
-        Resource(POST=contact_channel.add, PUT=contact_channel.replace),
+        Resource(POST=channels.add, PUT=channels.replace),
     ),
-    Exactly("/v2/contact/{contactID}/channels", Resource(GET=contact_channel.list_all)),
+    Exactly("/v2/contact/{contactID}/channels", Resource(GET=channels.list_all)),
     Exactly(
         "/v2/contact/{contactID}",
-        Resource(GET=contact.get, PUT=contact.update, DELETE=contact.delete),
+        Resource(GET=contacts.get, PUT=contacts.update, DELETE=contacts.delete),
     ),
-    Exactly("/v2/contact", Resource(POST=contact.create)),
-    Exactly("/v2/contacts/list", Resource(POST=contacts.page)),
-    Exactly("/v2/contacts/search", Resource(POST=contacts.search)),
-    Exactly("/v2/contacts", Resource(POST=contacts.write_many, DELETE=contacts.delete_many)),
-    Exactly("/v1/team", Resource(GET=contact.team)),
-    Exactly("/v1/inboxes", Resource(GET=contact.inboxes)),
+    Exactly("/v2/contact", Resource(POST=contacts.create)),
+    Exactly("/v2/contacts/list", Resource(POST=bulk.page)),
+    Exactly("/v2/contacts/search", Resource(POST=bulk.search)),
+    Exactly("/v2/contacts", Resource(POST=bulk.write_many, DELETE=bulk.delete_many)),
+    Exactly("/v1/team", Resource(GET=contacts.team)),
+    Exactly("/v1/inboxes", Resource(GET=contacts.inboxes)),
     Exactly("/x/resolve", Resource(POST=resolve.one)),
     Exactly("/x/resolve/batch", Resource(POST=resolve.batch)),
     Exactly("/x/suppression", Resource(DELETE=resolve.end_suppression)),
     Exactly("/x/events", Resource(GET=history.feed)),
-    Exactly("/x/contact/{contactID}/channels", Resource(GET=known_channel.list_all)),
+    Exactly("/x/contact/{contactID}/channels", Resource(GET=channel_detail.list_all)),
     Exactly(
         "/x/contact/{contactID}/channel/{id}",
-        Resource(GET=known_channel.get, PATCH=known_channel.patch, DELETE=known_channel.remove),
+        Resource(GET=channel_detail.get, PATCH=channel_detail.patch, DELETE=channel_detail.remove),
     ),
     Exactly(
-        "/x/contact/{contactID}/channel/{id}/primary", Resource(POST=known_channel.make_primary)
+        "/x/contact/{contactID}/channel/{id}/primary", Resource(POST=channel_detail.make_primary)
     ),
     Exactly("/x/contact/{contactID}/history", Resource(GET=history.of_contact)),
     Exactly("/x/contact/{contactID}/export", Resource(GET=history.export)),
@@ -106,7 +99,7 @@ def build(open_desk: OpenDesk, *, shows_metrics: bool = True, base_path: str = "
         exception_handlers={404: _no_route},  # type: ignore[dict-item]  # any ASGI app will do
     )
     app.router.redirect_slashes = False
-    app.state.description = openapi.document(routes, base_path)
+    app.state.description = document.document(routes, base_path)
     return app
 
 

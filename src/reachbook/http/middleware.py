@@ -9,9 +9,9 @@ import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from reachbook import logs
-from reachbook.credential import Representation
-from reachbook.errors import Reason, Refusal
-from reachbook.http.message import refused, request_id
+from reachbook.domain.credential import Representation
+from reachbook.domain.errors import Reason, Refusal
+from reachbook.http.request import refused, request_id
 
 NO_ROUTE = "none"
 REFUSED = 400

@@ -4,28 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from reachbook import moment
-from reachbook.errors import Reason, Refusal
-from reachbook.reach import Reach
-from reachbook.service.changing import AlreadyAnswered, Asking, Changing, Clock
+from reachbook.domain import timestamps
+from reachbook.domain.channel import Reach
+from reachbook.domain.errors import Reason, Refusal
 from reachbook.service.channels import Channels
+from reachbook.service.contact_writer import AlreadyAnswered, Asking, Changing, Clock
 from reachbook.service.contacts import Contacts
 from reachbook.service.history import History
 from reachbook.service.resolve import Resolved, Resolving, made
 from reachbook.service.team_keys import TeamKeys
 from reachbook.storage import Directory, Keep, Kept, Store, Team
-from reachbook.storage.directory import Sought
+from reachbook.storage.queries import Sought
 
 __all__ = ["AlreadyAnswered", "Asking", "Kept", "Resolved", "Service", "Sought", "TeamKeys", "made"]
 
 RETRY_AFTER = 1
-DAY = 24 * 60 * 60 * moment.SECOND
+DAY = 24 * 60 * 60 * timestamps.SECOND
 
 
 class Service:
     """What one can ask of the book, for one team at a time."""
 
-    def __init__(self, store: Store, team_keys: TeamKeys, clock: Clock = moment.now) -> None:
+    def __init__(self, store: Store, team_keys: TeamKeys, clock: Clock = timestamps.now) -> None:
         self._store = store
         self._clock = clock
         directory = Directory(store.engine)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from reachbook.contact import Contact
-from reachbook.credential import TeamId
-from reachbook.list_cursor import (
+from reachbook.domain.contact import Contact
+from reachbook.domain.credential import TeamId
+from reachbook.domain.list_cursor import (
     MAX_GROUP,
     ListCursor,
     ListQuery,

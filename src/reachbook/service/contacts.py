@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from uuid import uuid4
 
-from reachbook import contact as contacts
-from reachbook.contact import Contact, WantedContact
-from reachbook.credential import TeamId
-from reachbook.errors import Refusal
-from reachbook.list_cursor import ListQuery
-from reachbook.reach import found
-from reachbook.service.changing import Asking, Changing, settled
+from reachbook.domain import contact as contacts
+from reachbook.domain.channel import found
+from reachbook.domain.contact import Contact, WantedContact
+from reachbook.domain.credential import TeamId
+from reachbook.domain.errors import Refusal
+from reachbook.domain.list_cursor import ListQuery
 from reachbook.service.contact_list import ContactList
+from reachbook.service.contact_writer import Asking, Changing, settled
 from reachbook.service.lookup import look_up
 from reachbook.storage import Directory
-from reachbook.storage.directory import Sought
+from reachbook.storage.queries import Sought
 
 
 class Contacts:

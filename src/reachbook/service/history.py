@@ -7,17 +7,17 @@ from contextlib import aclosing
 
 from msgspec import Struct
 
-from reachbook import contact as contacts
-from reachbook import history
-from reachbook.contact import Contact
-from reachbook.credential import TeamId
-from reachbook.errors import Reason, Refusal
-from reachbook.event import Happened
-from reachbook.reach import Reach, found
-from reachbook.service.changing import Asking, Changing, settled
+from reachbook.domain import contact as contacts
+from reachbook.domain import replay as history
+from reachbook.domain.channel import Reach, found
+from reachbook.domain.contact import Contact
+from reachbook.domain.credential import TeamId
+from reachbook.domain.errors import Reason, Refusal
+from reachbook.domain.event import Happened
+from reachbook.domain.suppression import Location, locations_of
+from reachbook.service.contact_writer import Asking, Changing, settled
 from reachbook.storage import STALE, Directory
-from reachbook.storage.directory import FAR_FUTURE
-from reachbook.suppression import Location, locations_of
+from reachbook.storage.queries import FAR_FUTURE
 
 PAGE_EVENTS = 1_000
 """How many events are read at a time if a whole history is needed."""

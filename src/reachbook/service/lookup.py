@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from reachbook.address import Address, ChannelType, ambiguous, is_number, readings
-from reachbook.address_phone import PHONE_FAMILY
-from reachbook.credential import TeamId
-from reachbook.errors import Refusal
+from reachbook.domain.address.parsing import Address, ChannelType, ambiguous, is_number, readings
+from reachbook.domain.address.phone import PHONE_FAMILY
+from reachbook.domain.credential import TeamId
+from reachbook.domain.errors import Refusal
 from reachbook.storage import Directory
-from reachbook.storage.directory import Owned, Sought
+from reachbook.storage.queries import Owned, Sought
 
 PHONE = ChannelType("phone")
 

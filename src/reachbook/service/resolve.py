@@ -7,19 +7,19 @@ from uuid import uuid4
 from msgspec import Struct
 from msgspec.structs import replace
 
-from reachbook import address as addresses
-from reachbook import contact as contacts
-from reachbook.address import Address, readings
-from reachbook.contact import Contact, WantedContact
-from reachbook.contact_channel import Wanted
-from reachbook.credential import TeamId
-from reachbook.errors import Reason, Refusal
-from reachbook.reach import ContactChannel, Named, has_address, pick
-from reachbook.service.changing import Asking, Changing, settled
+from reachbook.domain import contact as contacts
+from reachbook.domain.address import parsing as addresses
+from reachbook.domain.address.parsing import Address, readings
+from reachbook.domain.channel import ContactChannel, Named, has_address, pick
+from reachbook.domain.channel_rules import Wanted
+from reachbook.domain.contact import Contact, WantedContact
+from reachbook.domain.credential import TeamId
+from reachbook.domain.errors import Reason, Refusal
+from reachbook.domain.suppression import Location, Suppression, SuppressionReason, digest_of
+from reachbook.service.contact_writer import Asking, Changing, settled
 from reachbook.service.lookup import look_up
 from reachbook.storage import Directory, Taken, contended
-from reachbook.storage.directory import Owned, Sought
-from reachbook.suppression import Location, Suppression, SuppressionReason, digest_of
+from reachbook.storage.queries import Owned, Sought
 
 TRIES = 100
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
-from reachbook import credential as credentials
+from reachbook.domain import credential as credentials
 from reachbook.storage import Store
 from reachbook.storage.engine import unfit
 

@@ -13,9 +13,9 @@ from reachbook.storage.commit import (
     Taken,
     may_deadlock,
 )
-from reachbook.storage.directory import Directory
-from reachbook.storage.door import open_store
 from reachbook.storage.engine import contended
+from reachbook.storage.opening import open_store
+from reachbook.storage.queries import Directory
 from reachbook.storage.store import Store, Team
 
 __all__ = [

@@ -10,11 +10,11 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
-from reachbook import event
-from reachbook.contact import Contact
-from reachbook.event import Change
-from reachbook.reach import ContactChannel, Reach
-from reachbook.suppression import SuppressionReason, SuppressionWrites, fingerprint
+from reachbook.domain import event
+from reachbook.domain.channel import ContactChannel, Reach
+from reachbook.domain.contact import Contact
+from reachbook.domain.event import Change
+from reachbook.domain.suppression import SuppressionReason, SuppressionWrites, fingerprint
 
 ERASE_SUPPRESSIONS = ("forget_bounces", "coarsen_suppressions", "forget_ended_suppressions")
 """The statements that an erasure runs on the suppressions of the contact's addresses."""

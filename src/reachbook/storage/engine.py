@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol, TypeVar
 
-from reachbook.errors import Reason, Refusal
+from reachbook.domain.errors import Reason, Refusal
 from reachbook.storage.commit import Commit, IdempotencyRecord
 from reachbook.storage.identities import Script
 

@@ -21,9 +21,9 @@ from typing import Any, NamedTuple, TypeVar
 import msgspec
 from msgspec import Struct, field
 
-from reachbook import address as addresses
-from reachbook.address import IDENTITY_VERSION, Address, ChannelType
-from reachbook.errors import Refusal
+from reachbook.domain.address import parsing as addresses
+from reachbook.domain.address.parsing import IDENTITY_VERSION, Address, ChannelType
+from reachbook.domain.errors import Refusal
 
 BATCH = 200
 """The number of channels in a transaction. PostgreSQL ends one that is idle for 2 s."""

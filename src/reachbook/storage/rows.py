@@ -8,11 +8,11 @@ from typing import Any
 
 import msgspec
 
-from reachbook.contact import Contact
-from reachbook.credential import Credential, Representation, TeamId
-from reachbook.reach import Consent, ContactChannel, HeldReason, Reach
+from reachbook.domain.channel import Consent, ContactChannel, HeldReason, Reach
+from reachbook.domain.contact import Contact
+from reachbook.domain.credential import Credential, Representation, TeamId
+from reachbook.domain.suppression import Suppression, SuppressionReason
 from reachbook.storage.engine import Row
-from reachbook.suppression import Suppression, SuppressionReason
 
 NO_CREDENTIAL: Row = (0, "", bytes(92), "", Representation.STRING_IDS.value, False, 0, *[None] * 3)
 """Used in place of a row that was not found, so that decoding takes the same time."""

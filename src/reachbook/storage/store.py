@@ -10,13 +10,14 @@ from typing import Any, Literal
 import msgspec
 from msgspec import Struct
 
-from reachbook.address import IDENTITY_VERSION
-from reachbook.contact import Contact
-from reachbook.credential import Credential, TeamId
-from reachbook.errors import Reason, Refusal
-from reachbook.incarnation import Incarnation, new_token
-from reachbook.measures import Measures
-from reachbook.reach import Page, Reach
+from reachbook.domain.address.parsing import IDENTITY_VERSION
+from reachbook.domain.channel import Page, Reach
+from reachbook.domain.contact import Contact
+from reachbook.domain.credential import Credential, TeamId
+from reachbook.domain.errors import Reason, Refusal
+from reachbook.domain.incarnation import Incarnation, new_token
+from reachbook.domain.suppression import Known, Location, location_of
+from reachbook.metrics import Measures
 from reachbook.storage import commit as commits
 from reachbook.storage import identities, migrations
 from reachbook.storage.commit import (
@@ -51,7 +52,6 @@ from reachbook.storage.rows import (
     kept_of,
     suppressions_of,
 )
-from reachbook.suppression import Known, Location, location_of
 
 REDOS = 5
 MOST_FORGOTTEN = 500

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime, timedelta
 
-from reachbook.errors import Reason, Refusal
-from reachbook.list_cursor import ListCursor, Precision
+from reachbook.domain.errors import Reason, Refusal
+from reachbook.domain.list_cursor import ListCursor, Precision
 
 MAX_SHOWN = 40
 

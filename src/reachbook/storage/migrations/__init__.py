@@ -9,7 +9,7 @@ from importlib.resources import files
 
 from msgspec import Struct
 
-from reachbook.errors import Refusal
+from reachbook.domain.errors import Refusal
 from reachbook.storage.engine import unfit
 
 STORE_INFO = 6

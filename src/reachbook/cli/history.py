@@ -1,0 +1,156 @@
+"""`contact history`, `export` and `erase`: what happened, and how it is forgotten."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import aclosing
+
+import click
+
+from reachbook.cli import common
+from reachbook.domain import escaping
+from reachbook.service import Service
+from reachbook.storage import Team
+from reachbook.wire import events as happened
+from reachbook.wire.events import EventBody
+from reachbook.wire.extensions import KnownChannel
+from reachbook.wire.parse import contact_uuid
+from reachbook.wire.query import HistoryQuery
+
+MOST_EVENTS = 500
+ERASED = "contact erased"
+END = "]\n}"  # the end of an export: its last key is the list of events
+
+
+@click.command()
+@click.argument("uuid")
+@common.team_option
+@click.option(
+    "--limit",
+    type=click.IntRange(1, MOST_EVENTS),
+    default=HistoryQuery().limit,
+    show_default=True,
+    help="How many events at most.",
+)
+@click.option("--cursor", metavar="TEXT", help="Where the page before ended.")
+@common.options
+def history(
+    uuid: str,
+    team_id: int | None,
+    limit: int,
+    cursor: str | None,
+    as_json: bool,
+    **flags: object,
+) -> None:
+    """Show what happened to a contact, newest first; a deleted one still has its history."""
+    named = contact_uuid(uuid)
+
+    async def read(service: Service, team: Team) -> happened.HistoryBody:
+        page = await service.history.of_contact(
+            common.asking(team).team_id,
+            named,
+            before_rev=happened.revision(named, cursor),
+            limit=limit,
+        )
+        events = [happened.event(team.team_id, one, page.labels) for one in page.events]
+        return happened.HistoryBody(events, happened.cursor(named, page.next))
+
+    found = common.with_team(common.read_settings(**flags), team_id, read)
+    if as_json:
+        common.print_json(found)
+        return
+    rows = [
+        (one.rev, one.at, one.kind, one.actor.label or one.actor.credential_id, _touched(one))
+        for one in found.events
+    ]
+    common.print_table(("rev", "at", "event", "by", "what"), rows)
+    if found.next:
+        common.say()
+        common.say(f"For what came before: --cursor {found.next}")
+
+
+@click.command()
+@click.argument("uuid")
+@common.team_option
+@common.options
+def export(uuid: str, team_id: int | None, as_json: bool, **flags: object) -> None:  # noqa: ARG001
+    """Print all that is held about a contact, as one JSON document."""
+
+    async def write(service: Service, team: Team) -> None:
+        exported = await service.history.export(common.asking(team).team_id, contact_uuid(uuid))
+        common.print_part(common.json_text(happened.export(exported.contact)).removesuffix(END))
+        between = "\n    "
+        async with aclosing(exported.pages) as pages:
+            async for page in pages:
+                for event in page:
+                    text = common.json_text(happened.event(team.team_id, event, exported.labels))
+                    common.print_part(between + text.replace("\n", "\n    "))
+                    between = ",\n    "
+        common.print_part(f"\n  {END}\n")
+
+    common.with_team(common.read_settings(**flags), team_id, write)
+
+
+@click.command()
+@click.argument("uuid")
+@common.team_option
+@click.option("--yes", is_flag=True, help="Do not ask first.")
+@common.options
+def erase(uuid: str, team_id: int | None, yes: bool, as_json: bool, **flags: object) -> None:
+    """Erase a person: names, addresses, history. It cannot be undone.
+
+    The UUID remains, with an event that says so, so that who follows the feed can purge too.
+    """
+    chosen = common.read_settings(**flags)
+
+    async def look(service: Service, team: Team) -> None:
+        team_number = common.asking(team).team_id
+        await service.history.of_contact(team_number, contact_uuid(uuid), before_rev=None, limit=1)
+
+    async def forget(service: Service, team: Team) -> None:
+        await service.history.erase(common.asking(team), contact_uuid(uuid))
+
+    if not yes:
+        common.with_team(chosen, team_id, look)
+        if not _agreed(f"Erase {uuid}, its names, addresses and history, for good?"):
+            common.end("Nothing was erased.")
+    common.with_team(chosen, team_id, forget)
+    if as_json:
+        common.print_json(ERASED)
+    else:
+        common.say(f"{contact_uuid(uuid)} is erased. Backups made before still hold it.")
+
+
+def _agreed(question: str) -> bool:
+    try:
+        return click.confirm(escaping.escape(question), err=True)
+    except click.Abort:
+        common.say(err=True)  # the prompt did not end its line
+        return False
+
+
+def _touched(one: EventBody) -> str:
+    """What an event touched, short enough for a line."""
+    before, after = dict(one.before or {}), dict(one.after or {})
+    old = {each.id: each for each in before.pop("channels", [])}
+    new = {each.id: each for each in after.pop("channels", [])}
+    told = [*_channels(old, new), *_fields(before, after)]
+    return ", ".join(told)
+
+
+def _channels(old: dict[str, KnownChannel], new: dict[str, KnownChannel]) -> Iterator[str]:
+    for ident in dict.fromkeys([*old, *new]):
+        was, now = old.get(ident), new.get(ident)
+        if now is None and was is not None:
+            yield f"- {was.channel_type} {was.channel_id}"
+        elif was is None and now is not None:
+            yield f"+ {now.channel_type} {now.channel_id}"
+        elif was is not None and now is not None:
+            moved = f"{was.channel_id} → " if was.channel_id != now.channel_id else ""
+            yield f"{now.channel_type} {moved}{now.channel_id}"
+
+
+def _fields(before: dict[str, object], after: dict[str, object]) -> Iterator[str]:
+    for name, value in after.items():
+        if name != "uuid" and (value or before.get(name)):
+            yield f"{name}: {value or '-'}"

@@ -1,0 +1,346 @@
+"""`doctor`, `backup`, `restore` and `rekey`: what an operator does to a book that is in use."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import click
+from msgspec.structs import replace
+
+from reachbook import doctor as doctors
+from reachbook.cli import common
+from reachbook.doctor import Finding, Kind
+from reachbook.domain import timestamps
+from reachbook.server import master_key
+from reachbook.service.administration import Administration, Rekeyed
+from reachbook.service.team_keys import unopened
+from reachbook.settings import BadSettingError, Settings
+from reachbook.storage import Store, migrations, open_store, opening
+
+FILE = click.Path(dir_okay=False, path_type=Path)
+NO_DAMAGE = (Kind.PREVIOUS_KEY, Kind.SHARED_ADDRESS, Kind.ADDRESS)
+"""Findings that are no damage. A change of the address rules causes the last two."""
+AS_IT_IS = "Even if the doctor finds something wrong in it."
+DUMP = 'pg_dump --format=custom --file=FILE "$REACHBOOK_DATABASE"'
+PG_RESTORE = (
+    'pg_restore --clean --if-exists --no-owner --single-transaction --dbname="$REACHBOOK_DATABASE"'
+    " FILE, then: reachbook restore --mark"
+)
+
+
+# ── doctor ───────────────────────────────────────────────────────────────────────────────────
+
+
+@click.command()
+@click.option("--repair", is_flag=True, help="Say what would be done about it.")
+@click.option("--yes", is_flag=True, help="With --repair: do it.")
+@common.options
+def doctor(repair: bool, yes: bool, as_json: bool, **flags: object) -> None:
+    """Report what should never be.
+
+    It only reads, and is safe beside a running server. It ends with 0 when nothing is wrong.
+    """
+    if yes and not repair:
+        raise click.UsageError("--yes is the second word after --repair.")
+    chosen = _existing(common.read_settings(**flags))
+
+    async def run(store: Store) -> list[tuple[Finding, bool]]:
+        found = await _findings(chosen, store)
+        if not yes:
+            return [(one, False) for one in found]
+        return [one async for one in doctors.repair(store, found, timestamps.now)]
+
+    found = common.with_store(chosen, run)
+    if as_json:
+        common.print_json([_facts(one, done if yes else None) for one, done in found])
+    else:
+        _say_findings(found, repair=repair, yes=yes)
+    left = sum(not done for _, done in found)
+    if left and yes:
+        common.end(f"{left} of {len(found)} faults could not be repaired.")
+    elif left:
+        next_step = (
+            "--repair --yes does it" if repair else "--repair says what can be done about it"
+        )
+        common.end(f"{_faults(left)} found; reachbook doctor {next_step}.")
+
+
+async def _findings(chosen: Settings, store: Store) -> list[Finding]:
+    keys = master_key.known_keys(chosen)
+    return [one async for one in doctors.examine(store, keys)]
+
+
+def _facts(one: Finding, repaired: bool | None) -> dict[str, object]:
+    facts: dict[str, object] = {"kind": one.kind, "team_id": one.team_id}
+    optional = {"contact_id": one.contact_id, "what": one.what, "repair": one.repair}
+    facts |= {name: value for name, value in optional.items() if value is not None}
+    return facts if repaired is None else {**facts, "repaired": repaired}
+
+
+def _say_findings(found: list[tuple[Finding, bool]], *, repair: bool, yes: bool) -> None:
+    if not found:
+        common.say("Nothing is wrong.")
+    for one, done in found:
+        where = "the store" if one.team_id is None else f"team {one.team_id}"
+        where += f", contact {one.contact_id}" if one.contact_id else ""
+        common.say(f"{one.kind}: {where}: {one.what}.")
+        if done:
+            common.say("  repaired")
+        elif repair and (yes or one.repair is None):
+            common.say("  not repaired: it takes a person" if yes else "  it takes a person")
+        elif repair:
+            common.say(f"  would {one.repair}")
+
+
+def _faults(count: int) -> str:
+    return "1 fault was" if count == 1 else f"{count} faults were"
+
+
+# ── backup and restore ───────────────────────────────────────────────────────────────────────
+
+
+@click.command()
+@click.argument("file", type=FILE)
+@click.option("--overwrite", is_flag=True, help="Replace FILE if it is there.")
+@click.option("--as-it-is", is_flag=True, help=AS_IT_IS)
+@common.options
+def backup(file: Path, overwrite: bool, as_it_is: bool, as_json: bool, **flags: object) -> None:
+    """Copy a SQLite store into FILE, whole and verified, while it is being served."""
+    file = file.absolute()
+    chosen = _sqlite(common.read_settings(**flags), DUMP)
+    source = _database(_existing(chosen))
+    if file.exists() and not overwrite:
+        raise BadSettingError(f"{file} is there already; name another, or say --overwrite.")
+    if file.exists() and file.samefile(source):
+        raise BadSettingError(f"{file} is the database itself; name another.")
+    made = asyncio.run(_take(chosen, file, as_it_is=as_it_is))
+    if as_json:
+        common.print_json(made)
+        return
+    common.say(f"{file} holds the whole store: {made['bytes']} bytes, verified.")
+    where = "REACHBOOK_MASTER_KEY" if chosen.master_key else chosen.directory / "master.key"
+    common.say(f"The master key is not in it: keep {where} apart, or its API secrets stay closed.")
+
+
+@click.command()
+@click.argument("file", type=FILE, required=False)
+@click.option("--as-it-is", is_flag=True, help=AS_IT_IS)
+@click.option("--mark", is_flag=True, help="No FILE: only change the incarnation.")
+@common.options
+def restore(file: Path | None, as_it_is: bool, mark: bool, as_json: bool, **flags: object) -> None:
+    """Put the backup in FILE in the place of a SQLite store that nobody is serving.
+
+    The store that was there is kept beside it. The restored store has another incarnation, so
+    that ETags and positions in the feed from before are refused.
+
+    With --mark only the incarnation changes. Run it after pg_restore, after a point-in-time
+    recovery, and after a failover that lost something.
+    """
+    from reachbook.server import run as server
+
+    chosen = common.read_settings(**flags)
+    if mark == (file is not None):
+        raise click.UsageError("Name either a FILE or --mark.")
+    if file is None:
+        with server.sole_server(_existing(chosen)):
+            _mark(chosen, as_json=as_json)
+        return
+    chosen = _sqlite(chosen, PG_RESTORE)
+    with server.sole_server(chosen):
+        made = asyncio.run(_put_back(chosen, file, as_it_is=as_it_is))
+    if as_json:
+        common.print_json(made)
+        return
+    common.say(f"{made['database']} is now what {file} held.")
+    if made["replaced"]:
+        common.say(f"What was there before is kept as {made['replaced']}.")
+
+
+def _mark(chosen: Settings, *, as_json: bool) -> None:
+    token = common.with_store(chosen, lambda store: store.renew_incarnation())
+    if as_json:
+        common.print_json({"incarnation": token})
+        return
+    common.say(f"The store has another incarnation: {token}.")
+    if not opening.is_sqlite(chosen.database_url):
+        common.say("Restart every process that serves it: they read it when they start.")
+
+
+async def _take(chosen: Settings, file: Path, *, as_it_is: bool) -> dict[str, Any]:
+    from reachbook.storage.sqlite import (
+        backup as backups,  # it brings a driver that others do not need
+    )
+
+    fresh = file.with_name(f".{file.name}.{os.getpid()}.part")
+    try:
+        backups.copy(_database(chosen), fresh)
+        version, strays = backups.verify(fresh)
+        if version < migrations.newest(backups.ENGINE):
+            raise BadSettingError(
+                f"The database has schema version {version}: take the backup with the release "
+                "that made it, or run first: reachbook migrate"
+            )
+        await _require_sound(chosen, fresh, strays, as_it_is=as_it_is)
+        backups.finish(fresh)
+        size = fresh.stat().st_size
+        backups.put(fresh, file)
+    except OSError as error:
+        raise BadSettingError(f"{file}: {error.strerror}.") from None
+    finally:
+        backups.discard(fresh)
+    return {"file": str(file), "bytes": size, "schema_version": version}
+
+
+async def _put_back(chosen: Settings, file: Path, *, as_it_is: bool) -> dict[str, Any]:
+    from reachbook.storage.sqlite import backup as backups
+
+    target = _database(chosen)
+    fresh = target.with_name(f".{target.name}.{os.getpid()}.part")
+    kept = None
+    try:
+        backups.verify(file)
+        backups.copy(file, fresh)
+        await _migrate(fresh)
+        _, strays = backups.verify(fresh)
+        await _require_sound(chosen, fresh, strays, as_it_is=as_it_is)
+        incarnation = await _renew_incarnation(fresh)
+        backups.finish(fresh)
+        if target.exists():
+            kept = target.with_name(f"{target.name}.replaced-{_stamp()}")
+            backups.set_aside(target, kept)
+        backups.put(fresh, target)
+    except OSError as error:
+        raise BadSettingError(f"{target}: {error.strerror}.") from None
+    finally:
+        backups.discard(fresh)
+    replaced = str(kept) if kept else None
+    return {"database": str(target), "replaced": replaced, "incarnation": incarnation}
+
+
+async def _migrate(path: Path) -> None:
+    """Migrate a copy that no other process uses, if an older release made it."""
+    store = await open_store(_url(path))
+    try:
+        await store.migrate_identities()
+    finally:
+        await store.close()
+
+
+async def _renew_incarnation(path: Path) -> str:
+    store = await open_store(_url(path))
+    try:
+        return await store.renew_incarnation()
+    finally:
+        await store.close()
+
+
+def _url(path: Path) -> str:
+    return "sqlite:///" + quote(str(path))
+
+
+async def _require_sound(chosen: Settings, path: Path, strays: int, *, as_it_is: bool) -> None:
+    """Refuse a copy whose secrets do not open, or in which the doctor finds something."""
+    store = await open_store(_url(path))
+    try:
+        await store.require_identities()
+        await master_key.open_master_keys(chosen, store)
+        found = [one.kind for one in await _findings(chosen, store)]
+        count = max(strays, sum(kind not in NO_DAMAGE for kind in found))
+    finally:
+        await store.close()
+    if count and not as_it_is:
+        raise BadSettingError(
+            f"{_faults(count)} found in it, so it was not kept; see reachbook doctor --repair, or "
+            "take it with --as-it-is."
+        )
+
+
+def _existing(chosen: Settings) -> Settings:
+    """Refuse to make a store on the way to look at it."""
+    if opening.is_sqlite(chosen.database_url) and not _database(chosen).is_file():
+        raise BadSettingError(f"There is no store at {_database(chosen)}.")
+    return chosen
+
+
+def _sqlite(chosen: Settings, command: str) -> Settings:
+    if not opening.is_sqlite(chosen.database_url):
+        raise BadSettingError(f"PostgreSQL brings its own way, run: {command}")
+    return chosen
+
+
+def _database(chosen: Settings) -> Path:
+    """The file itself, where a name that only points to it leads."""
+    return Path(os.path.realpath(opening.sqlite_path(chosen.database_url)))
+
+
+def _stamp() -> str:
+    """Now, as a part of a file's name: 20240115T100000.000000Z."""
+    return timestamps.exact(timestamps.now()).replace("-", "").replace(":", "")
+
+
+# ── rekey ────────────────────────────────────────────────────────────────────────────────────
+
+
+@click.command()
+@click.option("--new-key-file", is_flag=True, help="First make a new master.key; keep the old.")
+@click.option(
+    "--discard-suppressions",
+    "discard",
+    is_flag=True,
+    help="Delete the opt-outs and bounces of teams whose key no master key opens.",
+)
+@common.options
+def rekey(new_key_file: bool, discard: bool, as_json: bool, **flags: object) -> None:
+    """Seal everything that is under the previous master key with the current one.
+
+    These are API secrets and the suppression keys of teams. Servers that have both master keys
+    continue to answer. The command can be stopped and run again.
+    """
+    chosen = _existing(common.read_settings(**flags))
+
+    async def run(store: Store) -> Rekeyed:
+        keys = await master_key.open_master_keys(chosen, store)
+        administration = Administration(store, timestamps.now)
+        teams = await administration.rekey_teams(keys, discard=discard)
+        secrets = await administration.rekey(keys)
+        return replace(teams, resealed=secrets.resealed, unopened=secrets.unopened)
+
+    async def turn(store: Store) -> Path:
+        await master_key.open_master_keys(chosen, store)
+        return master_key.turn_key_file(chosen)
+
+    previous = common.with_store(chosen, turn) if new_key_file else None
+    if previous and not as_json:
+        common.say(f"{previous.with_name(master_key.FILE_NAME)} is new; {previous} is the old one.")
+    if previous and not opening.is_sqlite(chosen.database_url):
+        # Another host would not open what is sealed with a key that it does not have yet.
+        done = Rekeyed(0, [])
+        next_step = "Copy both to every other host that serves, then run: reachbook rekey"
+    else:
+        done = common.with_store(chosen, run)
+        next_step = "When reachbook doctor finds no previous_key, drop the previous key."
+    _say_rekeyed(done, previous, next_step, as_json=as_json)
+    if done.unopened:
+        common.end(f"No key opens these API secrets: {', '.join(done.unopened)}.")
+    if done.unopened_teams:
+        common.end(unopened(done.unopened_teams))
+
+
+def _say_rekeyed(done: Rekeyed, previous: Path | None, next_step: str, *, as_json: bool) -> None:
+    if as_json:
+        kept = str(previous) if previous else None
+        discarded = {"discarded_teams": done.discarded_teams} if done.discarded_teams else {}
+        common.print_json({"resealed": done.resealed, "previous_key_file": kept, **discarded})
+        return
+    common.say(f"API secrets sealed anew under the current master key: {done.resealed}.")
+    if done.team_keys:
+        common.say(f"Suppression keys of teams sealed anew: {done.team_keys}.")
+    if done.discarded_teams:
+        teams = ", ".join(map(str, done.discarded_teams))
+        common.say(f"The opt-outs and bounces of these teams were deleted: {teams}.")
+    if not done.unopened and not done.unopened_teams:
+        common.say(next_step)

@@ -1,0 +1,1 @@
+"""Contacts, channels, addresses and credentials: pure values and rules, without I/O."""

@@ -1,0 +1,1 @@
+"""Addresses: parsing, canonical forms and identities (contract section 3)."""

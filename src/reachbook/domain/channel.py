@@ -1,0 +1,228 @@
+"""How a contact can be reached: its channels at one revision, and how one of them is found."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from enum import StrEnum
+from typing import TypeVar
+
+from msgspec import Struct
+
+from reachbook.domain.address.parsing import Address, ChannelType, is_stand_in, readings
+from reachbook.domain.errors import Reason, Refusal
+
+MAX_CHANNELS = 500
+MICROSECOND = 1
+NOT_NUMBERED = 0
+
+
+class Consent(StrEnum):
+    """Whether the person agreed to be messaged at an address."""
+
+    OPTED_IN = "opted_in"
+    OPTED_OUT = "opted_out"
+    UNKNOWN = "unknown"
+
+
+class HeldReason(StrEnum):
+    """Why nothing should be sent to an address for now."""
+
+    BOUNCED = "bounced"
+    WRONG_PERSON = "wrong_person"
+    RECYCLED = "recycled"
+    OTHER = "other"
+
+
+class ContactChannel(Struct, frozen=True):
+    """One way to reach a contact (seed 000, "The ContactChannel object").
+
+    `created`, `updated` and `consent_at` are microseconds since the epoch, UTC. `made_primary` is
+    the contact's revision when the channel was made the primary of its type, else null. A channel
+    is held while it has a `held_reason`. `id` is 0 until the store has numbered the channel.
+    """
+
+    id: int
+    channel_type: ChannelType
+    channel_id: str
+    scope: str
+    identity: str
+    channel_handle: str
+    info_channel: str
+    made_primary: int | None
+    created: int
+    updated: int
+    label: str = ""
+    held_reason: HeldReason | None = None
+    consent: Consent = Consent.UNKNOWN
+    consent_source: str = ""
+    consent_at: int | None = None
+
+
+class Reach(Struct, frozen=True):
+    """How a contact can be reached: its page of the book, at one revision.
+
+    `channels` run oldest first. `id` is the contact's integer id, `updated` is in microseconds.
+    """
+
+    team_id: int
+    id: int
+    uuid: str
+    rev: int
+    updated: int
+    channels: tuple[ContactChannel, ...]
+
+
+Page = TypeVar("Page", bound=Reach)
+
+
+class Named(Struct, frozen=True):
+    """Which channel is meant: the one of a type, or exactly the one with an address of it.
+
+    `text` is the address as it was sent. A channel that is stored under exactly this text takes
+    precedence, so a value that was returned names the channel that it came from.
+
+    `refusal` is set instead of the address if the text is not an address. A channel that an older
+    release stored under exactly this text is found nevertheless.
+    """
+
+    channel_type: ChannelType
+    address: Address | None = None
+    text: str = ""
+    refusal: Refusal | None = None
+
+
+def found(reach: Page | None) -> Page:
+    """The contact that was looked for, or `no_contact`: ours, erased and foreign read the same."""
+    if reach is None:
+        raise Refusal(Reason.NO_CONTACT, "This team has no contact with that UUID.")
+    return reach
+
+
+def found_by(reach: Page | None, named: Named) -> Page:
+    """Returns the contact; raises if there is none, or first if the text is not an address."""
+    if reach is None and named.refusal is not None:
+        raise named.refusal
+    return found(reach)
+
+
+def moment(reach: Reach | None, now: int) -> int:
+    """When a change happens: now, but always after the last one, whatever the clocks say."""
+    return now if reach is None else max(now, reach.updated + MICROSECOND)
+
+
+def has_address(channel: ContactChannel, address: Address) -> bool:
+    """Returns whether a channel has an address, in any scope.
+
+    A channel that has only a stand-in for its identity has the address that it is stored under.
+    """
+    if channel.channel_type != address.channel_type:
+        return False
+    if is_stand_in(channel.identity):
+        return channel.channel_id == address.channel_id
+    return channel.identity == address.identity
+
+
+def matching(reach: Reach, named: Named) -> list[ContactChannel]:
+    """The channels that a name could mean."""
+    of_type = [each for each in reach.channels if each.channel_type == named.channel_type]
+    if named.address is None and named.refusal is None:
+        return of_type
+    as_stored = [each for each in of_type if each.channel_id == named.text]
+    if as_stored:
+        return as_stored
+    if named.address is None:
+        raise named.refusal or no_channel(named)
+    meant = readings(named.address)
+    return [channel for channel in of_type if any(has_address(channel, each) for each in meant)]
+
+
+def identities(reach: Reach) -> frozenset[tuple[str, str]]:
+    """Returns the type and the identity of each channel of a contact."""
+    return frozenset((channel.channel_type, channel.identity) for channel in reach.channels)
+
+
+def reading_held(held: frozenset[tuple[str, str]], address: Address) -> Address:
+    """Returns the reading of an address that is among the `identities` of a contact.
+
+    A number that can be read in two ways is not ambiguous to a contact that has one of them.
+    Returns the address itself if the contact has neither.
+    """
+    for each in readings(address) if address.other_reading else ():
+        if (each.channel_type, each.identity) in held:
+            return each
+    return address
+
+
+def pick(reach: Reach | None, named: Named) -> ContactChannel:
+    """The primary channel of a type, or the one that `?channel_id=` names."""
+    channel = primary(matching(found_by(reach, named), named))
+    if channel is None:
+        raise no_channel(named)
+    return channel
+
+
+def by_number(reach: Reach | None, number: int) -> ContactChannel:
+    """The channel with an id."""
+    for one in found(reach).channels:
+        if one.id == number:
+            return one
+    raise Refusal(
+        Reason.NO_CHANNEL,
+        "The contact has no channel with that id; list its channels to see what it has.",
+    )
+
+
+def primary(channels: Sequence[ContactChannel]) -> ContactChannel | None:
+    """Of channels of one type, the one last made primary, else the oldest."""
+    return min(channels, key=precedence, default=None)
+
+
+def precedence(channel: ContactChannel) -> tuple[int, int, int]:
+    """Returns the sort key of channels of one type; the primary channel has the lowest."""
+    return -(channel.made_primary or 0), channel.created, channel.id
+
+
+def primaries(reach: Reach) -> list[ContactChannel]:
+    """Returns the primary channel of each type, found in one pass."""
+    by_type: dict[ChannelType, list[ContactChannel]] = {}
+    for channel in reach.channels:
+        by_type.setdefault(channel.channel_type, []).append(channel)
+    return [min(channels, key=precedence) for channels in by_type.values()]
+
+
+def no_channel(named: Named) -> Refusal:
+    """The 404 of a contact that has no such channel."""
+    which = "" if named.address is None else " with that address"
+    return Refusal(
+        Reason.NO_CHANNEL,
+        f"The contact has no {named.channel_type} channel{which}; "
+        "list its channels to see what it has.",
+    )
+
+
+def too_many_channels(count: int, *, field: str = "contact_channels") -> Refusal:
+    """Returns the refusal of a change that would leave a contact with `count` channels."""
+    return Refusal(
+        Reason.TOO_MANY,
+        f"{field}: a contact has at most {MAX_CHANNELS} channels; "
+        f"this change would leave it with {count}.",
+        fields={field: f"more than {MAX_CHANNELS} channels"},
+    )
+
+
+def address_taken(owner_uuid: str, channel: ContactChannel, *, by_itself: bool = False) -> Refusal:
+    """The 409 that names who has the address: another contact, or this one `by_itself`."""
+    what = f"{channel.channel_type} {channel.channel_id}"
+    return Refusal(
+        Reason.ADDRESS_TAKEN,
+        f"The contact has {what} already, as another channel; change or remove that one."
+        if by_itself
+        else f"{what} already belongs to contact {owner_uuid}; remove it there first, or use that "
+        "contact.",
+        fields={"channel_id": "already belongs to a contact"},
+        facts={
+            "conflicting_contact_id": owner_uuid,
+            "conflicting_channel_id": channel.id,
+            "channel_id": channel.channel_id,
+        },
+    )

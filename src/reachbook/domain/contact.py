@@ -1,0 +1,306 @@
+"""A contact: whom the channels reach, and the rules by which contacts come, change and go."""
+
+from __future__ import annotations
+
+import msgspec
+from msgspec import UNSET, Struct, UnsetType, field
+from msgspec.structs import asdict
+from msgspec.structs import replace as with_fields
+
+from reachbook.domain import channel_rules
+from reachbook.domain.address import parsing as addresses
+from reachbook.domain.address.parsing import Address, ChannelType
+from reachbook.domain.address.phone import PHONE_FAMILY
+from reachbook.domain.channel import (
+    MAX_CHANNELS,
+    Consent,
+    ContactChannel,
+    Named,
+    Reach,
+    found,
+    has_address,
+    identities,
+    matching,
+    moment,
+    primary,
+    reading_held,
+    too_many_channels,
+)
+from reachbook.domain.channel_rules import Wanted
+from reachbook.domain.errors import Reason, Refusal
+
+MAX_TAGS = 5
+MAX_CUSTOM_BYTES = 64 * 1024
+NOT_STORED = 0
+OPTED_OUT_SOURCE = "is_opted_out"
+"""The source of a consent that the contact's own `is_opted_out` has set."""
+
+PHONE = ChannelType("phone")
+EMAIL = ChannelType("email")
+
+
+class Contact(Reach, frozen=True):
+    """A contact as the store keeps it: its page of the book, and what is known of the person.
+
+    `created`, `updated`, `deleted` and `erased` are microseconds since the epoch. `custom` is the
+    JSON object of the team's own fields, at most `MAX_CUSTOM_BYTES` as compact UTF-8 JSON; `tags`
+    are the ids of at most five tags; `external_id` is unique in a team.
+    """
+
+    created: int
+    deleted: int | None = None
+    erased: int | None = None
+    first: str = ""
+    last: str = ""
+    display_name: str = ""
+    avatar: str = ""
+    assigned_user_id: int | None = None
+    external_id: str | None = None
+    is_opted_out: bool = False
+    custom: dict[str, object] = field(default_factory=dict)
+    tags: tuple[int, ...] = ()
+
+
+class WantedContact(Struct, frozen=True):
+    """What a client asks a contact to be. A field left unset stays as it is.
+
+    `phone` and `email` are the primary channels of those types; null takes the primary one away.
+    A `custom` of None clears it; a dict is merged into it.
+    """
+
+    channels: tuple[Wanted, ...] = ()
+    phone: Address | UnsetType | None = UNSET
+    email: Address | UnsetType | None = UNSET
+    first: str | UnsetType = UNSET
+    last: str | UnsetType = UNSET
+    display_name: str | UnsetType = UNSET
+    avatar: str | UnsetType = UNSET
+    assigned_user_id: int | UnsetType | None = UNSET
+    external_id: str | UnsetType | None = UNSET
+    is_opted_out: bool | UnsetType = UNSET
+    custom: dict[str, object] | UnsetType | None = UNSET
+    tags: tuple[int, ...] | UnsetType = UNSET
+
+
+def create(team_id: int, uuid: str, wanted: WantedContact, now: int) -> Contact:
+    """A new contact with its channels, its first revision."""
+    empty = Contact(
+        team_id=team_id, id=NOT_STORED, uuid=uuid, rev=0, updated=now - 1, channels=(), created=now
+    )
+    channels = _opted_out(empty, _with_wanted(empty, wanted, now).channels, wanted, now)
+    after = with_fields(empty, channels=channels, rev=1, updated=now, **_supplied(wanted))
+    _check_bounds(empty, after)
+    return after
+
+
+def update(contact: Contact | None, wanted: WantedContact, now: int, *, overwrite: bool) -> Contact:
+    """What is supplied is set; `custom` is merged, or replaced when `overwrite`.
+
+    `custom` stays unchanged if only the order of its keys differs: JSON objects are unordered. A
+    contact that is over a limit already, as an older release allowed, can change in any way that
+    does not make it bigger.
+    """
+    if contact is None:
+        for channel in _all_wanted(wanted):
+            addresses.certain(channel.address)
+    known = found(contact)
+    supplied = _supplied(wanted)
+    if isinstance(wanted.custom, dict) and not overwrite:
+        supplied["custom"] = {**known.custom, **wanted.custom}
+    if same_json(supplied.get("custom"), known.custom):
+        del supplied["custom"]
+    reach = _with_wanted(known, wanted, now)
+    channels = _opted_out(known, reach.channels, wanted, moment(known, now))
+    after = with_fields(known, channels=channels, **supplied)
+    if after == known and after.custom is known.custom:
+        return known
+    _check_bounds(known, after)
+    return with_fields(after, rev=known.rev + 1, updated=moment(known, now))
+
+
+def delete(contact: Contact | None, now: int) -> Contact:
+    """What only one may have is free, the contact is hidden; its history remains."""
+    known = found(contact)
+    at = moment(known, now)
+    freed = {"channels": (), "external_id": None}
+    return with_fields(known, rev=known.rev + 1, updated=at, deleted=at, **freed)
+
+
+def erase(contact: Contact | None, now: int) -> Contact:
+    """Nothing personal is left: a tombstone with the UUID, so that followers can purge."""
+    known = found(contact)
+    at = moment(known, now)
+    return Contact(
+        team_id=known.team_id,
+        id=known.id,
+        uuid=known.uuid,
+        rev=known.rev + 1,
+        updated=at,
+        channels=(),
+        created=known.created,
+        deleted=known.deleted or at,
+        erased=at,
+    )
+
+
+def same_json(left: object, right: object) -> bool:
+    """Returns whether two values are the same JSON, except for the order of keys.
+
+    Python's `==` is not enough: it takes 0, 0.0 and False to be equal, also in lists and objects.
+    """
+    if left is right:
+        return True
+    return left == right and _sorted_json(left) == _sorted_json(right)
+
+
+def too_many_tags(count: int) -> Refusal:
+    """The refusal of a sixth tag."""
+    return Refusal(
+        Reason.BAD_VALUE,
+        f"A contact has at most {MAX_TAGS} tags; {count} were sent.",
+        fields={"tags": f"more than {MAX_TAGS}"},
+    )
+
+
+def erased(uuid: str) -> Refusal:
+    """The 410 of an erased contact's past."""
+    return Refusal(Reason.ERASED, f"Contact {uuid} was erased; nothing of it is kept but this.")
+
+
+def _check_bounds(before: Contact, after: Contact) -> None:
+    """Raises `too_many` if a change makes a contact bigger than it may be."""
+    count = len(after.channels)
+    if count > max(MAX_CHANNELS, len(before.channels)):
+        raise too_many_channels(count)
+    if after.custom is before.custom:
+        return
+    size = _custom_bytes(after)
+    if size > MAX_CUSTOM_BYTES and size > _custom_bytes(before):
+        raise Refusal(
+            Reason.TOO_MANY,
+            f"custom: a contact has at most {MAX_CUSTOM_BYTES} bytes of it as compact JSON; "
+            f"this change would leave it with {size}.",
+            fields={"custom": f"more than {MAX_CUSTOM_BYTES} bytes"},
+        )
+
+
+def _custom_bytes(contact: Contact) -> int:
+    return len(msgspec.json.encode(contact.custom))
+
+
+def _sorted_json(value: object) -> bytes:
+    return msgspec.json.encode(value, order="sorted")
+
+
+def _supplied(wanted: WantedContact) -> dict[str, object]:
+    apart = {"channels", "phone", "email"}
+    supplied = {
+        name: value
+        for name, value in asdict(wanted).items()
+        if value is not UNSET and name not in apart
+    }
+    if wanted.custom is None:
+        supplied["custom"] = {}
+    return supplied
+
+
+def _all_wanted(wanted: WantedContact) -> list[Wanted]:
+    views = [one for one in (wanted.phone, wanted.email) if isinstance(one, Address)]
+    return [*(Wanted(one) for one in views), *wanted.channels]
+
+
+def _with_wanted(contact: Contact, wanted: WantedContact, now: int) -> Reach:
+    """The contact's reach with `phone` and `email` first, so that they are primary, then the list.
+
+    A client may send back all that it read with `phone` or `email` changed, and the old address
+    still in the list. One that was taken away by null is not added again; one that was changed
+    stays beside the new one, with its consent and its hold. Every step is taken at the same
+    moment: it is one change.
+    """
+    reach: Reach = contact
+    wanted = _as_held(contact, wanted)
+    gone: list[ContactChannel] = []
+    for kind, view in ((PHONE, wanted.phone), (EMAIL, wanted.email)):
+        current = primary(matching(reach, Named(kind)))
+        if isinstance(view, Address):
+            listed = current is not None and _lists(wanted, current)
+            reach = _with_view(reach, kind, view, now, beside=listed)
+        elif view is None and current is not None:
+            gone.append(current)
+            reach = _without(reach, current, now)
+    remaining = (
+        channel
+        for channel in wanted.channels
+        if not any(has_address(removed, channel.address) for removed in gone)
+    )
+    return _at_once(contact, channel_rules.add_all(reach, remaining, now))
+
+
+def _as_held(contact: Contact, wanted: WantedContact) -> WantedContact:
+    """Returns `wanted` with each address in the reading that the contact already has."""
+    if not any(channel.address.other_reading for channel in _all_wanted(wanted)):
+        return wanted
+    held = identities(contact)
+    channels = tuple(
+        with_fields(channel, address=reading_held(held, channel.address))
+        for channel in wanted.channels
+    )
+    phone = wanted.phone
+    if isinstance(phone, Address):
+        phone = reading_held(held, phone)
+    return with_fields(wanted, channels=channels, phone=phone)
+
+
+def _opted_out(
+    contact: Contact, channels: tuple[ContactChannel, ...], wanted: WantedContact, at: int
+) -> tuple[ContactChannel, ...]:
+    """Returns the channels, with the phone family opted out if the change opts the contact out.
+
+    If the contact is opted out already, consents that were given since then stay. A change to
+    False ends no opt-out of an address.
+    """
+    if wanted.is_opted_out is not True or contact.is_opted_out:
+        return channels
+    given = {
+        "consent": Consent.OPTED_OUT,
+        "consent_source": OPTED_OUT_SOURCE,
+        "consent_at": at,
+        "updated": at,
+    }
+    return tuple(
+        with_fields(channel, **given)
+        if channel.channel_type in PHONE_FAMILY and channel.consent is not Consent.OPTED_OUT
+        else channel
+        for channel in channels
+    )
+
+
+def _lists(wanted: WantedContact, channel: ContactChannel) -> bool:
+    return any(has_address(channel, one.address) for one in wanted.channels)
+
+
+def _with_view(reach: Reach, kind: ChannelType, view: Address, now: int, *, beside: bool) -> Reach:
+    """Write the primary channel of a type: replace its address, or add one `beside` it.
+
+    An address that the contact has beside the primary one becomes primary, as it is written now.
+    """
+    current = primary(matching(reach, Named(kind)))
+    held = matching(reach, Named(kind, view))
+    if current is None:
+        return _at_once(reach, channel_rules.add_all(reach, [Wanted(view)], now))
+    if beside and not held:
+        *others, added = channel_rules.add_all(reach, [Wanted(view)], now).channels
+        first = with_fields(added, made_primary=reach.rev + 1)
+        return with_fields(reach, channels=(*others, first))
+    if held and held[0] is not current:
+        reach = _at_once(reach, channel_rules.make_primary(reach, held[0].id, now))
+    return _at_once(reach, channel_rules.replace(reach, Wanted(view), Named(kind), now))
+
+
+def _without(reach: Reach, gone: ContactChannel, now: int) -> Reach:
+    return _at_once(reach, channel_rules.remove_exactly(reach, gone.id, now))
+
+
+def _at_once(seen: Reach, after: Reach) -> Reach:
+    """A step within one change: the revision and the moment belong to the whole."""
+    return with_fields(after, rev=seen.rev, updated=seen.updated)

@@ -1,0 +1,284 @@
+"""The description: what the routes say of themselves, as an OpenAPI 3.1 document.
+
+What an operation says stands at its handler. What many share is added here, once: who may ask,
+the options under every path, the headers of every answer, and the refusals that are not the
+operation's own (`openapi/shared.py`). It is built when the application starts, and served as bytes.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
+from typing import Any
+
+import msgspec
+from starlette.routing import Route
+
+from reachbook import __version__
+from reachbook.domain.errors import Reason
+from reachbook.http.openapi import examples, shared
+from reachbook.http.operation import (
+    JSON,
+    Gives,
+    Header,
+    Methods,
+    Operation,
+    Parameter,
+    Resource,
+    Takes,
+)
+from reachbook.http.request import NOT_MODIFIED
+from reachbook.wire.errors import SHAPES, Refused
+from reachbook.wire.schemas import OneOf
+
+Json = dict[str, Any]
+
+SCHEMAS = "#/components/schemas/{name}"
+OK = "200"
+
+ABOUT = """\
+How a team can reach its contacts: their phone numbers, email addresses and other channels.
+
+Every path answers `OPTIONS` with 204 and `Allow`, without a credential, and `HEAD` where it
+answers `GET`. A refusal has one form everywhere: `error` is its class, `error_code` the exact
+reason, `message` a sentence to act on, `fields` what is to blame. Unknown keys in a body and
+unknown query parameters under `/v1` and `/v2` are ignored. `representation` chooses how ids are
+spelled: `string_ids` is the default of API keys, `integer_ids` of JWTs.
+
+In a body an empty array is accepted for an object that needs no key, because PHP writes `{}` as
+`[]`, and null for each optional field: it clears a field that can be empty, and otherwise counts
+as absent. A list of over 1 KiB is compressed if `Accept-Encoding` accepts gzip.
+"""
+BY_JWT = """\
+A JWT signed with an API secret: HS256, `iss` is the secret's id, `iat` the time in Unix seconds,
+and the signing secret is `SECRET_ID||SECRET_KEY`. It lives 300 seconds from `iat`.
+"""
+TAGS = {
+    "channels": ("contact_channel", "The channels of a contact, by their type."),
+    "contacts": ("contact", "One contact, the team and its inboxes."),
+    "bulk": ("contacts", "Many contacts in one request."),
+    "resolve": ("resolve", "Find the contact that owns an address, or create it."),
+    "channel_detail": ("known_channel", "One channel by its id, with its label, hold and consent."),
+    "history": ("history", "History, event feed, export and erasure."),
+    "probes": ("probes", "Health, readiness and metrics."),
+    "docs": ("docs", "This description."),
+}
+"""The tag and its description, by the module of the operations.
+
+The id of an operation begins with its tag. Generated clients name their methods after it, so it
+must not change when a module does.
+"""
+
+BEARER_OF = {"type": "http", "scheme": "bearer"}
+SECURITY = {
+    "jwt": {**BEARER_OF, "bearerFormat": "JWT", "description": BY_JWT},
+    "api_key": {**BEARER_OF, "description": "An API key, as it is."},
+}
+
+
+def document(routes: Sequence[Route], base_path: str = "") -> bytes:
+    """The document for some routes, as a proxy shows them under `base_path`."""
+    writer = _Writer()
+    paths = {
+        route.path: {
+            method.lower(): writer.operation(route, operation)
+            for method, operation in route.endpoint.operations.items()
+            if method != "HEAD"
+        }
+        for route in routes
+        if isinstance(route.endpoint, Methods)
+    }
+    return msgspec.json.encode(
+        {
+            "openapi": "3.1.0",
+            "info": {
+                "title": "Reachbook",
+                "version": __version__,
+                "description": ABOUT,
+                "contact": {"name": "The operator of this server"},
+                "license": {"name": "MIT", "identifier": "MIT"},
+            },
+            "servers": [{"url": base_path or "/"}],
+            "tags": writer.tags(),
+            "paths": paths,
+            "components": {**writer.components(), "securitySchemes": SECURITY},
+        }
+    )
+
+
+class _Writer:
+    """Writes operations, and gathers what they name, so that each thing is described once."""
+
+    def __init__(self) -> None:
+        self._types: Json = {}
+        self._headers: Json = {}
+        self._examples: Json = {}
+        self._modules: set[str] = set()
+
+    def tags(self) -> list[Json]:
+        """Returns the tags of the operations, in a fixed order."""
+        return [
+            {"name": _tag(tag), "description": meaning}
+            for module, (tag, meaning) in TAGS.items()
+            if module in self._modules
+        ]
+
+    def components(self) -> Json:
+        """What was named: types, headers, and examples of refusals."""
+        named = {"schemas": self._types, "headers": self._headers, "examples": self._examples}
+        return {kind: dict(sorted(ones.items())) for kind, ones in named.items()}
+
+    def operation(self, route: Route, operation: Operation[Any]) -> Json:
+        """One method of a path."""
+        says, handle = operation.says, operation.handle
+        summary, _, more = (inspect.getdoc(handle) or "").partition("\n")
+        module = handle.__module__.rpartition(".")[2]
+        self._modules.add(module)
+        tag, _ = TAGS[module]
+        known = isinstance(route.endpoint, Resource)
+        written: Json = {
+            "operationId": f"{tag}_{handle.__name__}",
+            "tags": [_tag(tag)],
+            "summary": summary.rstrip("."),
+            "description": " ".join(more.split()) or summary,
+            "security": [{"jwt": []}, {"api_key": []}] if known else [],
+            "parameters": [self._parameter(one) for one in shared.parameters(route, operation)],
+        }
+        if says.takes:
+            written["requestBody"] = self._body(says.takes)
+        written["responses"] = self._responses(route, operation)
+        return written
+
+    def _responses(self, route: Route, operation: Operation[Any]) -> Json:
+        says = operation.says
+        found = {OK: self._success(says.gives, shared.headers_of_success(route, says))}
+        if says.tagged and not says.writes:
+            found[str(NOT_MODIFIED)] = {
+                "description": "The ETag in If-None-Match is still true.",
+                "headers": self._written(shared.headers_of_304()),
+            }
+        for status, reasons in shared.refusals(route, operation).items():
+            headers = shared.headers_of_refusal(route, status, says)
+            found[str(status)] = self._refusal(reasons, headers)
+        return found
+
+    def _parameter(self, one: Parameter) -> Json:
+        return {
+            "name": one.name,
+            "in": one.where,
+            "required": one.where == "path",
+            "description": one.meaning,
+            "schema": self._schema(one.type),
+        }
+
+    def _body(self, takes: Takes) -> Json:
+        shown = {"schema": self._schema(takes.type), **_shown(takes.examples)}
+        return {"required": True, "content": {JSON: shown}}
+
+    def _success(self, gives: Gives, headers: Iterable[Header]) -> Json:
+        schema = _any_of([self._schema(one) for one in gives.types])
+        shown = {"schema": schema, **_shown(gives.examples)}
+        return {
+            "description": gives.meaning,
+            "headers": self._written(headers),
+            "content": dict.fromkeys(gives.content_types, shown),
+        }
+
+    def _refusal(self, reasons: list[Reason], headers: Iterable[Header]) -> Json:
+        by_shape: dict[type[Refused], list[Reason]] = {}
+        for reason in reasons:
+            for shape in SHAPES.get(reason, (Refused,)):
+                by_shape.setdefault(shape, []).append(reason)
+        shapes = [
+            {
+                **self._schema(shape),
+                "properties": {
+                    "error": {"const": reasons[0].kind},
+                    "error_code": {"enum": [one.code for one in sharing]},
+                },
+            }
+            for shape, sharing in by_shape.items()
+        ]
+        shown = {one.code: self._example(one) for one in reasons}
+        return {
+            "description": "\n".join(f"- `{one.code}`: {one.meaning}" for one in reasons),
+            "headers": self._written(headers),
+            "content": {JSON: {"schema": _any_of(shapes), "examples": shown}},
+        }
+
+    def _example(self, reason: Reason) -> Json:
+        if reason.code not in self._examples:
+            value = examples.refused(reason)
+            self._examples[reason.code] = {"summary": reason.meaning, "value": value}
+        return {"$ref": f"#/components/examples/{reason.code}"}
+
+    def _written(self, headers: Iterable[Header]) -> Json:
+        return {one.name: self._header(one) for one in headers}
+
+    def _header(self, one: Header) -> Json:
+        written = {
+            "description": one.meaning,
+            "required": one.always,
+            "schema": self._schema(one.type),
+        }
+        if self._headers.setdefault(one.name, written) != written:
+            return written  # another operation means something else by this name
+        return {"$ref": f"#/components/headers/{one.name}"}
+
+    def _schema(self, kind: Any) -> Json:
+        schema, named = _described(kind)
+        self._types.update(named)
+        return schema
+
+
+@cache
+def _described(kind: Any) -> tuple[Json, Json]:
+    also: Json = {}
+
+    def any_of(several: type[OneOf]) -> Json:
+        described = [_described(one) for one in several.forms]
+        for _, named in described:
+            also.update(named)
+        return _any_of([schema for schema, _ in described])
+
+    [schema], named = msgspec.json.schema_components(
+        [kind], schema_hook=any_of, ref_template=SCHEMAS
+    )
+    for one in (schema, *named.values()):
+        if "enum" in one:
+            one["type"] = "string"
+        _prepare_for_generators(one)
+    return schema, {**named, **also}
+
+
+def _prepare_for_generators(schema: Json) -> None:
+    """Change a schema, without changing its meaning, so that client generators read it correctly.
+
+    openapi-typescript makes a property with a `default` required, in requests too, so the default
+    moves to the description. It also takes an object without `additionalProperties` to be empty.
+    """
+    if "default" in schema:
+        default = schema.pop("default")
+        if default not in (None, ""):
+            note = f"Default: `{msgspec.json.encode(default).decode()}`."
+            schema["description"] = f"{schema.get('description', '')} {note}".strip()
+    if schema.get("type") == "object" and "properties" not in schema:
+        schema.setdefault("additionalProperties", True)
+    inner = [*schema.get("properties", {}).values(), *schema.get("anyOf", ())]
+    inner += [schema[key] for key in ("items", "additionalProperties") if key in schema]
+    for child in inner:
+        if isinstance(child, dict):
+            _prepare_for_generators(child)
+
+
+def _tag(module: str) -> str:
+    return module.replace("_", " ").capitalize()
+
+
+def _any_of(schemas: list[Json]) -> Json:
+    return schemas[0] if len(schemas) == 1 else {"anyOf": schemas}
+
+
+def _shown(named: Mapping[str, object]) -> Json:
+    return {"examples": {name: {"value": value} for name, value in named.items()}} if named else {}

@@ -1,0 +1,233 @@
+"""What the description shows: Alice of the seeds, and refusals as the rules say them.
+
+Nothing here is written twice: answers come from `wire`, refusals from the rules that refuse.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from msgspec import Raw
+from msgspec.structs import replace as with_fields
+
+from reachbook.domain import channel as reaches
+from reachbook.domain import channel_rules as channels
+from reachbook.domain import contact as contacts
+from reachbook.domain import credential as credentials
+from reachbook.domain import event
+from reachbook.domain.address import parsing as addresses
+from reachbook.domain.address.parsing import Address
+from reachbook.domain.channel import ContactChannel, Named, Reach
+from reachbook.domain.channel_rules import Wanted
+from reachbook.domain.contact import Contact
+from reachbook.domain.credential import Representation, Token
+from reachbook.domain.errors import Reason, Refusal
+from reachbook.domain.event import Happened
+from reachbook.domain.list_cursor import Precision, date_too_coarse
+from reachbook.domain.suppression import SuppressionReason
+from reachbook.service.history import feed_restarted
+from reachbook.wire import bulk as directory
+from reachbook.wire import errors, events, extensions, render
+from reachbook.wire.parse import ChannelRequest, contact_of, contact_uuid, decode
+from reachbook.wire.query import ResolveQuery, options
+from reachbook.wire.query import own as own_query
+
+REQUEST_ID = "8434932a-cd0b-49f1-b5ce-3613cd445555"
+
+# When seed 000 says that Alice's phone and then her email were added, in microseconds.
+_PHONE_ADDED = 1_705_312_800_000_000
+_EMAIL_ADDED = 1_705_313_100_000_000
+
+ADD_EMAIL = {"channel_type": "email", "channel_id": "alice@example.com"}
+ADD_PHONE = {"channel_type": "phone", "channel_id": "14155551234"}
+NEW_EMAIL = {"channel_type": "email", "channel_id": "newemail@example.com"}
+
+
+def _channel(number: int, kind: str, value: str, added: int) -> ContactChannel:
+    address = addresses.parse(addresses.channel_type(kind), value)
+    return ContactChannel(
+        id=number,
+        channel_type=address.channel_type,
+        channel_id=address.channel_id,
+        scope="",
+        identity=address.identity,
+        channel_handle="",
+        info_channel="",
+        made_primary=None,
+        created=added,
+        updated=added,
+    )
+
+
+PHONE = _channel(1, "phone", "15105553344", _PHONE_ADDED)
+EMAIL = _channel(2, "email", "alice@example.com", _EMAIL_ADDED)
+SECOND_PHONE = _channel(3, "phone", "14155551234", _EMAIL_ADDED)
+
+ALICE = Contact(
+    team_id=1,
+    id=1,
+    uuid="a1b2c3d4-e5f6-7890-abcd-ef1234567890",
+    rev=2,
+    created=_PHONE_ADDED,
+    updated=_EMAIL_ADDED,
+    channels=(PHONE, EMAIL),
+    first="Alice",
+)
+
+
+def in_both(spell: Callable[[Representation], object]) -> dict[str, object]:
+    """An answer in each representation, under its name."""
+    return {one.value: spell(one) for one in Representation}
+
+
+# ── many contacts, who is this, and what happened ────────────────────────────────────────────
+
+
+def bulk(spelled: Representation) -> directory.BulkBody:
+    """A bulk write of two rows, one of them bad."""
+    row = b'{"first": "Bob", "phone": "+1 510"}'
+    no = _heard(lambda: contact_of(decode(row, directory.BulkRow), None))
+    failed = directory.failed(1, Raw(row), no, spelled)
+    return directory.BulkBody([render.contact(ALICE, spelled)], [failed])
+
+
+TYPED = "+1 510 555 3344"
+FOUND = extensions.ResolvedBody(
+    render.contact_with_string_ids(ALICE), extensions.known_channel(ALICE, PHONE), created=False
+)
+EXPLAINED = with_fields(
+    FOUND,
+    explain=extensions.explained(TYPED, addresses.parse(PHONE.channel_type, TYPED), PHONE),
+)
+NOBODY = extensions.ResolvedBody(None, None, created=False)
+SUPPRESSED = with_fields(
+    NOBODY,
+    suppressed=extensions.Suppressed(SuppressionReason.OPTED_OUT, "2024-01-15T10:00:00.000000Z"),
+)
+
+
+def batch() -> extensions.BatchBody:
+    """One address that is found, one that nobody owns, one that cannot be read."""
+    return extensions.BatchBody(
+        [FOUND, NOBODY, extensions.bad_address(_heard(lambda: _parse("phone", "+1 510")))]
+    )
+
+
+def _email_added() -> Happened:
+    """The second event of Alice, which is also her team's second."""
+    before = Reach(ALICE.team_id, ALICE.id, ALICE.uuid, 1, _PHONE_ADDED, (PHONE,))
+    after = Reach(ALICE.team_id, ALICE.id, ALICE.uuid, 2, _EMAIL_ADDED, ALICE.channels)
+    change = event.change(before, after)
+    was, now = event.told(change)
+    return Happened(
+        ALICE.uuid, after.rev, change.kind, was, now, _ACTOR, REQUEST_ID, _EMAIL_ADDED, seq=2
+    )
+
+
+_ACTOR = "rbk_1_0123456789abcdef"
+_LABELS = {_ACTOR: "support desk"}
+TOLD = events.event(ALICE.team_id, _email_added(), _LABELS)
+HISTORY = events.HistoryBody([TOLD], events.cursor(ALICE.uuid, 2))
+FEED = events.FeedBody(
+    [events.event_of_feed(ALICE.team_id, _email_added(), _LABELS)], 2, "5f0c1e2a9b7d4836"
+)
+EXPORT = events.ExportBody(
+    render.contact_with_string_ids(ALICE), None, extensions.known_channels(ALICE), [TOLD]
+)
+
+# ── refusals ─────────────────────────────────────────────────────────────────────────────────
+
+
+def refused(reason: Reason) -> dict[str, object]:
+    """A refusal as it reads on the wire; where a rule can be asked to refuse, it says it."""
+    no = _heard(_SAYING[reason]) if reason in _SAYING else _meant(reason)
+    return errors.body(no, Representation.STRING_IDS, REQUEST_ID)
+
+
+def _heard(say: Callable[[], object]) -> Refusal:
+    try:
+        say()
+    except Refusal as no:
+        return no
+    raise AssertionError("an example of a refusal was not refused")
+
+
+def _meant(reason: Reason) -> Refusal:
+    return Refusal(reason, f"{reason.meaning[0].upper()}{reason.meaning[1:]}.")
+
+
+def _parse(kind: str, value: str, region: str | None = None) -> Address:
+    return addresses.parse(addresses.channel_type(kind), value, region)
+
+
+def _add_ambiguous() -> None:
+    channels.add(ALICE, Wanted(_parse("phone", "(646) 555-0123", "US")), _EMAIL_ADDED)
+
+
+def _remove_one_of_two() -> None:
+    with_two = with_fields(ALICE, channels=(*ALICE.channels, SECOND_PHONE))
+    channels.remove(with_two, Named(PHONE.channel_type), _EMAIL_ADDED)
+
+
+def _take() -> None:
+    raise reaches.address_taken(ALICE.uuid, PHONE)
+
+
+def _ask_for_a_longer_page() -> None:
+    directory.list_query(directory.ListRequest(limit=directory.MAX_PAGE + 1))
+
+
+def _list_after_a_crowded_second() -> None:
+    raise date_too_coarse(_PHONE_ADDED, Precision.SECOND)
+
+
+def _look_back_at_the_erased() -> None:
+    raise contacts.erased(ALICE.uuid)
+
+
+def _follow_beyond_the_end() -> None:
+    raise feed_restarted("after", "beyond the newest event")
+
+
+def _take_external_id() -> None:
+    raise Refusal(
+        Reason.EXTERNAL_ID_TAKEN,
+        f"Contact {ALICE.uuid} already has this external_id; a team gives each only once.",
+        fields={"external_id": "already in use"},
+        facts={"conflicting_contact_id": ALICE.uuid},
+    )
+
+
+def _expire() -> None:
+    token = Token("rbs_1_0123456789abcdef", b"", b"", 0, None, None)
+    raise credentials.expired(token, credentials.TOKEN_LIFE + 40, seen=True)
+
+
+_SAYING: dict[Reason, Callable[[], object]] = {
+    Reason.MALFORMED_JSON: lambda: decode(b'{"channel_type": ', ChannelRequest),
+    Reason.MISSING_FIELD: lambda: decode(b'{"channel_type": "phone"}', ChannelRequest),
+    Reason.WRONG_TYPE: lambda: decode(
+        b'{"channel_type": "phone", "channel_id": 15105553344}', ChannelRequest
+    ),
+    Reason.BAD_VALUE: lambda: options(b"representation=strings"),
+    Reason.UNKNOWN_NAME: lambda: own_query(b"explian=true", ResolveQuery),
+    Reason.BAD_CURSOR: lambda: events.revision(ALICE.uuid, "2"),
+    Reason.DATE_TOO_COARSE: _list_after_a_crowded_second,
+    Reason.TOO_MANY: _ask_for_a_longer_page,
+    Reason.ERASED: _look_back_at_the_erased,
+    Reason.FEED_RESTARTED: _follow_beyond_the_end,
+    Reason.BAD_UUID: lambda: contact_uuid("1"),
+    Reason.BAD_CHANNEL_TYPE: lambda: addresses.channel_type("Phone"),
+    Reason.BAD_PHONE: lambda: _parse("phone", "+1 510"),
+    Reason.BAD_EMAIL: lambda: _parse("email", "alice"),
+    Reason.BAD_CHANNEL_ID: lambda: _parse("facebook", ""),
+    Reason.AMBIGUOUS: _add_ambiguous,
+    Reason.MISSING_CREDENTIAL: lambda: credentials.bearer(None),
+    Reason.MALFORMED_TOKEN: lambda: credentials.bearer("Basic YWxpY2U6"),
+    Reason.EXPIRED: _expire,
+    Reason.NO_CONTACT: lambda: reaches.found(None),
+    Reason.NO_CHANNEL: lambda: reaches.pick(ALICE, Named(addresses.channel_type("facebook"))),
+    Reason.ADDRESS_TAKEN: _take,
+    Reason.SEVERAL: _remove_one_of_two,
+    Reason.EXTERNAL_ID_TAKEN: _take_external_id,
+}

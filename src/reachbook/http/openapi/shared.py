@@ -1,0 +1,197 @@
+"""What many operations share, as the description tells it: said here once, not at each handler.
+
+Who may ask, the options under every path, the headers of every answer, and the refusals that are
+not an operation's own.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Annotated, Any, Literal
+
+from msgspec import Meta
+from msgspec.json import schema_components
+from starlette.routing import Route
+
+from reachbook.domain.credential import Representation
+from reachbook.domain.errors import Kind, Reason
+from reachbook.http.operation import Header, Operation, Parameter, Resource, Says, Takes
+from reachbook.wire.errors import STATUS
+from reachbook.wire.errors import status as status_of
+from reachbook.wire.render import ChannelType, Uuid
+
+PART = re.compile(r"{(\w+)")
+
+ChannelRecord = Annotated[str, Meta(pattern="^(ch_)?[0-9]{1,18}$", examples=["ch_001"])]
+
+OF_EVERY_PATH = (
+    *(Reason.MALFORMED_REQUEST, Reason.BUG),
+    *(Reason.TOO_MANY_CONNECTIONS, Reason.STOPPING),
+)
+OF_PATHS_WITH_PARTS = (Reason.NO_ROUTE, Reason.WRONG_METHOD)
+OF_EVERY_CALLER = (
+    *(one for one in Reason if one.kind is Kind.UNAUTHORIZED),
+    *(Reason.BAD_VALUE, Reason.MALFORMED_JSON, Reason.UNSUPPORTED_ENCODING),
+    Reason.BODY_TOO_LARGE,
+    *(Reason.TOO_MANY_REQUESTS, Reason.STORE_UNAVAILABLE, Reason.STORE_UNFIT),
+)
+OF_WRITES = (Reason.READ_ONLY, Reason.CONTENDED)
+OF_KEYS = (Reason.IN_PROGRESS, Reason.KEY_REUSED)
+OF_OWN_PATHS = (Reason.UNKNOWN_NAME, Reason.WRONG_TYPE)
+OF_BODIES = (Reason.WRONG_TYPE,)
+OF_REQUIRED_KEYS = (Reason.MISSING_FIELD,)
+
+PATH_PARTS = {
+    "contactID": Parameter("contactID", Uuid, "The UUID of the contact.", "path"),
+    "channelType": Parameter("channelType", ChannelType, "The type of the channel.", "path"),
+    "id": Parameter("id", ChannelRecord, "The id of the channel.", "path"),
+}
+HeaderText = Annotated[str, Meta(pattern="^[ -~]*$")]
+
+REQUEST_ID = Parameter(
+    "X-Request-Id",
+    HeaderText,
+    "Your own id for the request: 1 to 128 visible ASCII characters. Without it, or with anything "
+    "else, one is made.",
+    "header",
+)
+REPRESENTATION = Parameter(
+    "representation", Representation, "How ids are spelled in this answer, whatever the credential."
+)
+
+KEY = Parameter(
+    "Idempotency-Key",
+    Annotated[str, Meta(min_length=1, max_length=255, pattern="^[!-~]+$")],
+    "A key of your own for this request, visible ASCII. The same request with the same key within "
+    "24 hours has one effect and one answer.",
+    "header",
+)
+IF_MATCH = Parameter(
+    "If-Match",
+    HeaderText,
+    "The ETag that the contact must still have: its revision is compared.",
+    "header",
+)
+IF_NONE_MATCH = Parameter(
+    "If-None-Match", HeaderText, "The ETag that you have: 304 when it is still true.", "header"
+)
+
+ETAG = Header(
+    "ETag",
+    str,
+    "Names a revision of the contact, a representation and an incarnation of the store.",
+)
+ENCODING = Header(
+    "Content-Encoding",
+    Literal["gzip"],
+    "Sent with a list of over 1 KiB if the request accepts gzip.",
+)
+REPLAYED = Header(
+    "Idempotent-Replayed", Literal["true"], "Sent with an answer that was given before."
+)
+ANSWERED_ID = Header("X-Request-Id", str, "The id of the request, yours or ours.", always=True)
+SPELLED = Header("X-Representation", Representation, "How ids are spelled.", always=True)
+SPELLED_IF_READ = Header(
+    "X-Representation", Representation, "How ids are spelled, once that is known."
+)
+WAIT = Header(
+    "Retry-After", Annotated[int, Meta(ge=1)], "Try again in so many seconds.", always=True
+)
+BEARER = Header("WWW-Authenticate", str, "`Bearer`.", always=True)
+ENCODINGS = Header("Accept-Encoding", Literal["identity"], "The accepted coding.", always=True)
+ALLOW = Header("Allow", str, "The methods that this path takes.", always=True)
+RATE_LIMIT = (
+    Header("RateLimit", str, "What is left of the minute's allowance, where there is one."),
+    Header("RateLimit-Policy", str, "The allowance, where there is one."),
+)
+OF_STATUS = {
+    STATUS[Kind.UNAUTHORIZED]: (BEARER,),
+    STATUS[Kind.METHOD_NOT_ALLOWED]: (ALLOW,),
+    status_of(Reason.UNSUPPORTED_ENCODING): (ENCODINGS,),
+    STATUS[Kind.RATE_LIMITED]: (WAIT,),
+    STATUS[Kind.UNAVAILABLE]: (WAIT,),
+}
+WITHOUT_REPRESENTATION = {STATUS[one] for one in (Kind.METHOD_NOT_ALLOWED, Kind.SERVER_ERROR)}
+DENIED = STATUS[Kind.DENIED]
+WITHOUT_ALLOWANCE = {
+    STATUS[one]
+    for one in (Kind.UNAUTHORIZED, Kind.DENIED, Kind.METHOD_NOT_ALLOWED, Kind.SERVER_ERROR)
+}
+
+
+def refusals(route: Route, operation: Operation[Any]) -> dict[int, list[Reason]]:
+    """What an operation of a path can refuse, its own reasons and the shared ones, by status."""
+    says = operation.says
+    reasons = {*says.refuses, *OF_EVERY_PATH}
+    if PART.findall(route.path):
+        reasons |= {*OF_PATHS_WITH_PARTS}
+    if isinstance(route.endpoint, Resource):
+        reasons |= {*OF_EVERY_CALLER}
+    if says.writes or says.may_write:
+        reasons |= {*OF_WRITES, *OF_KEYS}
+    if says.query:
+        reasons |= {*OF_OWN_PATHS}
+    if says.takes:
+        reasons |= {*OF_BODIES, *(OF_REQUIRED_KEYS if _requires_a_key(says.takes) else ())}
+    by_status: dict[int, list[Reason]] = {}
+    for reason in Reason:
+        if reason in reasons:
+            by_status.setdefault(status_of(reason), []).append(reason)
+    return dict(sorted(by_status.items()))
+
+
+def _requires_a_key(takes: Takes) -> bool:
+    _, named = schema_components([takes.type])
+    return any(one.get("required") for one in named.values())
+
+
+def parameters(route: Route, operation: Operation[Any]) -> Iterable[Parameter]:
+    """In the path's order, then the operation's own, then those that are everywhere."""
+    own = {one.name: one for one in operation.says.parameters}
+    yield from (own.get(name) or PATH_PARTS[name] for name in PART.findall(route.path))
+    yield from (one for one in own.values() if one.where != "path")
+    yield from _conditions(operation.says)
+    if isinstance(route.endpoint, Resource) and operation.says.query is None:
+        yield REPRESENTATION
+    yield REQUEST_ID
+
+
+def _conditions(says: Says[Any]) -> Iterable[Parameter]:
+    if says.writes or says.may_write:
+        yield KEY
+    if Reason.STALE_REVISION in says.refuses:
+        yield IF_MATCH
+    if says.tagged and not says.writes:
+        yield IF_NONE_MATCH
+
+
+def headers_of_success(route: Route, says: Says[Any]) -> Iterable[Header]:
+    """Those of a 200."""
+    yield ANSWERED_ID
+    yield from says.headers
+    if says.tagged:
+        yield ETAG
+    if says.compressible:
+        yield ENCODING
+    if says.writes or says.may_write:
+        yield REPLAYED
+    if isinstance(route.endpoint, Resource):
+        yield from (SPELLED, *RATE_LIMIT)
+
+
+def headers_of_304() -> Iterable[Header]:
+    """Those of an answer that the caller has."""
+    return (ANSWERED_ID, ETAG, SPELLED, *RATE_LIMIT)
+
+
+def headers_of_refusal(route: Route, status: int, says: Says[Any]) -> Iterable[Header]:
+    """Those of a refusal of a status."""
+    yield ANSWERED_ID
+    yield from OF_STATUS.get(status, ())
+    yield from (one for one in says.headers if one.refusals)
+    if isinstance(route.endpoint, Resource):
+        if status not in WITHOUT_REPRESENTATION:
+            yield SPELLED_IF_READ
+        if status not in WITHOUT_ALLOWANCE or (says.may_write and status == DENIED):
+            yield from RATE_LIMIT

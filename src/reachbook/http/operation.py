@@ -1,0 +1,249 @@
+"""One path and its methods: what they say of themselves, and the order of judgement.
+
+A handler is decorated with what it takes, gives and refuses; the decorator makes the `Operation`
+that a route serves and that the description (`http/openapi`) is made from.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
+from typing import Any, Generic, Literal, TypeVar
+
+from msgspec import Struct
+from starlette.types import Receive, Scope, Send
+
+from reachbook.domain.credential import Caller, Representation
+from reachbook.domain.errors import Reason, Refusal
+from reachbook.http.compression import compress
+from reachbook.http.preconditions import check_if_none_match
+from reachbook.http.request import (
+    NO_CONTENT,
+    STORE_SECONDS,
+    Answer,
+    Request,
+    carries_body,
+    header,
+    refused,
+    replayed,
+    too_slow,
+)
+from reachbook.http.state import Desk
+from reachbook.service import AlreadyAnswered
+from reachbook.wire.parse import stray
+from reachbook.wire.query import Options, own
+from reachbook.wire.query import options as read_options
+
+JSON = "application/json"
+ERROR = 400
+
+
+class Visit(Struct, frozen=True):
+    """What the handler of an open path is given; nobody is asked who they are."""
+
+    desk: Desk
+    scope: Scope
+
+
+Handler = Callable[[Request], Awaitable[Answer]]
+OpenHandler = Callable[[Visit], Awaitable[Answer]]
+Does = TypeVar("Does", bound=Callable[..., Awaitable[Answer]])
+
+# ── what an operation says of itself ─────────────────────────────────────────────────────────
+
+
+class Takes(Struct, frozen=True):
+    """The JSON body of a request: the type it is decoded into, and named examples."""
+
+    type: type[Struct]
+    examples: Mapping[str, object] = {}
+
+
+class Gives(Struct, frozen=True):
+    """A success: its body's types (one for each representation where they differ), and examples."""
+
+    meaning: str
+    types: tuple[Any, ...]
+    examples: Mapping[str, object] = {}
+    content_types: tuple[str, ...] = (JSON,)
+
+
+class Parameter(Struct, frozen=True):
+    """A part of the query, the path or the head of a request that an operation reads."""
+
+    name: str
+    type: Any
+    meaning: str
+    where: Literal["query", "path", "header"] = "query"
+
+
+class Header(Struct, frozen=True):
+    """A header of a success, or of `refusals` too, beside those that every answer has."""
+
+    name: str
+    type: Any
+    meaning: str
+    always: bool = False
+    refusals: bool = False
+
+
+class Operation(Struct, Generic[Does], frozen=True):
+    """What one method of a path does, and what it says of itself."""
+
+    handle: Does
+    says: Says[Does]
+
+
+class Says(Struct, Generic[Does], frozen=True, kw_only=True):
+    """What an operation says of itself beside its docstring; it decorates the handler.
+
+    `tagged` answers show one contact at one revision, and carry its ETag.
+    `compressible` must be set for an operation that returns a list, which may be long.
+    `may_write` is for an operation that writes only when it is asked to: its handler permits it.
+    `query` is the struct of a path under /x, which refuses what it does not know; without it the
+    options of /v2 are read. `seconds` is how long the store may take; an
+    operation that may take long first makes sure that it answers at all.
+    `refuses` are its own reasons, and `parameters` and `headers` its own too: what many share is
+    added by the description, and so are `contactID` and `channelType`.
+    """
+
+    gives: Gives
+    writes: bool = False
+    may_write: bool = False
+    tagged: bool = False
+    compressible: bool = False
+    query: type[Struct] | None = None
+    seconds: float = STORE_SECONDS
+    takes: Takes | None = None
+    refuses: tuple[Reason, ...] = ()
+    parameters: tuple[Parameter, ...] = ()
+    headers: tuple[Header, ...] = ()
+
+    def __call__(self, handle: Does) -> Operation[Does]:
+        """The operation that a handler is."""
+        return Operation(handle, self)
+
+
+# What a read-only credential may use, whatever its method; what it may not; what is for everyone.
+reads = Says[Handler]
+writes = partial(Says[Handler], writes=True)
+opens = Says[OpenHandler]
+
+
+# ── the path ─────────────────────────────────────────────────────────────────────────────────
+
+
+class Methods(Generic[Does]):
+    """What the methods of a path do. An instance is an ASGI application: a route ends in it."""
+
+    def __init__(self, **operations: Operation[Does]) -> None:
+        self.operations = operations
+        if "GET" in operations:
+            self.operations = {**operations, "HEAD": operations["GET"]}
+        allow = ", ".join(sorted([*self.operations, "OPTIONS"]))
+        self._allow_header = (b"allow", allow.encode())
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request, whatever comes of it."""
+        if scope["method"] == "OPTIONS":
+            answer = Answer(NO_CONTENT, b"", [self._allow_header])
+        elif scope["method"] in self.operations:
+            answer = await self.judge(self.operations[scope["method"]], scope, receive)
+        else:
+            answer = self._wrong_method(scope)
+        await answer(scope, receive, send)
+
+    async def judge(self, operation: Operation[Does], scope: Scope, receive: Receive) -> Answer:
+        """The answer of one operation to one request."""
+        raise NotImplementedError
+
+    def _wrong_method(self, scope: Scope) -> Answer:
+        allow = self._allow_header[1].decode()
+        no = Refusal(
+            Reason.WRONG_METHOD, f"This path does not take {scope['method']}; it takes {allow}."
+        )
+        answer = refused(no, scope, Representation.STRING_IDS)
+        answer.headers.append(self._allow_header)
+        return answer
+
+
+class Resource(Methods[Handler]):
+    """A path for those who show a credential."""
+
+    async def judge(self, operation: Operation[Handler], scope: Scope, receive: Receive) -> Answer:
+        """The order of judgement is the contract's (section 2), and is these lines."""
+        desk: Desk = scope["app"].state.desk
+        representation = Representation.STRING_IDS
+        try:
+            async with asyncio.timeout(STORE_SECONDS) as deadline:
+                await desk.service.require_identities()
+                caller = await desk.access.caller(header(scope, b"authorization"))
+                scope["credential"] = caller.credential_id
+                representation = caller.representation
+                _permit(caller, operation)
+                await desk.allowance.spend(caller.credential_id, scope)
+                options = _options(operation, scope)
+                representation = options.representation or representation
+                if operation.says.tagged and not operation.says.writes:
+                    check_if_none_match(header(scope, b"if-none-match"))
+                request = Request(
+                    desk.service, desk.incarnation, caller, options, scope, receive, deadline
+                )
+                if operation.says.seconds > STORE_SECONDS:
+                    await request.take_time(operation.says.seconds)
+                if operation.says.takes is None and carries_body(scope):
+                    stray(await request.body(), lenient=operation.says.query is None)
+                answer = await _once(operation, request)
+        except Refusal as no:
+            answer = refused(no, scope, representation)
+        except TimeoutError:
+            answer = refused(too_slow(), scope, representation)
+        if operation.says.compressible and answer.status < ERROR:
+            answer = await compress(answer, header(scope, b"accept-encoding"))
+        spelled = (b"x-representation", representation.encode())
+        answer.headers = [spelled, *answer.headers, *scope.get("allowance", ())]
+        return answer
+
+
+class Open(Methods[OpenHandler]):
+    """A path for everyone: probes and descriptions."""
+
+    async def judge(
+        self,
+        operation: Operation[OpenHandler],
+        scope: Scope,
+        receive: Receive,  # noqa: ARG002 - nobody's body is read here
+    ) -> Answer:
+        """Answer without asking who it is."""
+        try:
+            return await operation.handle(Visit(scope["app"].state.desk, scope))
+        except Refusal as no:
+            return refused(no, scope, Representation.STRING_IDS)
+
+
+def _options(operation: Operation[Handler], scope: Scope) -> Options:
+    """What the query asks for; a path of our own has its own query and one representation."""
+    if operation.says.query is None:
+        return read_options(scope["query_string"])
+    own(scope["query_string"], operation.says.query)
+    return Options(Representation.STRING_IDS)
+
+
+async def _once(operation: Operation[Handler], request: Request) -> Answer:
+    """The handler's answer, or the one that was given before under the same key."""
+    key = header(request.scope, b"idempotency-key")
+    may_write = operation.says.writes or operation.says.may_write
+    try:
+        if key is not None and may_write and not request.caller.read_only:
+            await request.recognise(key)
+        return await operation.handle(request)
+    except AlreadyAnswered as before:
+        return replayed(before.answer)
+
+
+def _permit(caller: Caller, operation: Operation[Handler]) -> None:
+    if operation.says.writes and caller.read_only:
+        raise Refusal(
+            Reason.READ_ONLY, "This credential is read-only; use one that may write for this."
+        )

@@ -1,0 +1,1 @@
+"""Routes without credentials: probes, metrics, the description and its page."""

@@ -1,0 +1,118 @@
+"""The description, and the page that shows it; nothing is fetched from anywhere else.
+
+Swagger UI comes with a Python package. Its files carry a digest of what they hold in their names,
+so a browser may keep them for ever. The page's own addresses are relative, so that it works under
+any base path.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+from reachbook.domain.errors import Reason, Refusal
+from reachbook.http.operation import Gives, Header, Parameter, Visit, opens
+from reachbook.http.request import Answer
+
+PACKAGE = "mkdocs_swagger_ui_tag"
+FOR_EVER = b"public, max-age=31536000, immutable"
+HTML, CSS, JAVASCRIPT = "text/html", "text/css", "text/javascript"
+POLICY = (
+    b"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
+    b"connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+
+START = b"""\
+window.ui = SwaggerUIBundle({
+  url: "openapi.json",
+  dom_id: "#page",
+  deepLinking: true,
+  docExpansion: "list",
+  defaultModelsExpandDepth: 0,
+  validatorUrl: null,
+});
+"""
+
+PAGE = """\
+<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>Reachbook</title>
+<link rel="icon" href="data:,">
+<link rel="stylesheet" href="docs/assets/{style}">
+</head>
+<body>
+<div id="page"></div>
+<noscript>This page needs JavaScript; <a href="openapi.json">openapi.json</a> does not.</noscript>
+<script src="docs/assets/{bundle}"></script>
+<script src="docs/assets/{start}"></script>
+</body>
+</html>
+"""
+
+SNIFF_NOT = (b"x-content-type-options", b"nosniff")
+NO_SNIFFING = Header("X-Content-Type-Options", str, "`nosniff`.", always=True)
+CACHING = Header("Cache-Control", str, "How long a browser may keep it.", always=True)
+ALLOWED = Header("Content-Security-Policy", str, "What the page may load: our files.", always=True)
+NAME = Parameter("name", str, "A file of the page, as the page names it.", where="path")
+
+
+@opens(gives=Gives("An OpenAPI 3.1 document.", (dict[str, Any],)), headers=(CACHING,))
+async def description(visit: Visit) -> Answer:
+    """Read this description."""
+    body: bytes = visit.scope["app"].state.description
+    return Answer(200, body, [(b"cache-control", b"no-cache")])
+
+
+@opens(
+    gives=Gives("The page.", (str,), content_types=(HTML,)),
+    headers=(CACHING, NO_SNIFFING, ALLOWED),
+)
+async def page(_visit: Visit) -> Answer:
+    """Read this description in a browser."""
+    style, bundle, start = _assets()
+    html = PAGE.format(style=style, bundle=bundle, start=start)
+    headers = [(b"cache-control", b"no-cache"), SNIFF_NOT, (b"content-security-policy", POLICY)]
+    return Answer(200, html.encode(), headers, _utf8(HTML))
+
+
+@opens(
+    gives=Gives("The file.", (str,), content_types=(CSS, JAVASCRIPT)),
+    refuses=(Reason.NO_ROUTE,),
+    parameters=(NAME,),
+    headers=(CACHING, NO_SNIFFING),
+)
+async def asset(visit: Visit) -> Answer:
+    """Load a file of the page."""
+    found = _assets().get(visit.scope["path_params"]["name"])
+    if found is None:
+        raise Refusal(Reason.NO_ROUTE, "The page has no such file; load /docs again.")
+    kind, body = found
+    return Answer(200, body, [(b"cache-control", FOR_EVER), SNIFF_NOT], _utf8(kind))
+
+
+@cache
+def _assets() -> dict[str, tuple[str, bytes]]:
+    """The files by name, in the order in which the page names them; read once."""
+    swagger = files(PACKAGE) / "swagger-ui"
+    style = (swagger / "stylesheets" / "swagger-ui.css").read_bytes()
+    bundle = (swagger / "javascripts" / "swagger-ui-bundle.js").read_bytes()
+    named = (
+        ("swagger-ui", CSS, style),
+        ("swagger-ui", JAVASCRIPT, bundle),
+        ("start", JAVASCRIPT, START),
+    )
+    return {_name(stem, kind, body): (kind, body) for stem, kind, body in named}
+
+
+def _name(stem: str, kind: str, body: bytes) -> str:
+    digest = hashlib.sha256(body).hexdigest()[:12]
+    return f"{stem}.{digest}.{'css' if kind == CSS else 'js'}"
+
+
+def _utf8(kind: str) -> bytes:
+    return f"{kind}; charset=utf-8".encode()

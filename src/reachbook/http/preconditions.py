@@ -1,0 +1,135 @@
+"""Conditions and keys in headers: ETag, If-Match, If-None-Match, Idempotency-Key (contract §8)."""
+
+from __future__ import annotations
+
+import re
+
+from msgspec import Struct
+
+from reachbook.domain.credential import Representation
+from reachbook.domain.errors import Reason, Refusal
+from reachbook.domain.incarnation import Incarnation
+
+IF_MATCH, IF_NONE_MATCH = "If-Match", "If-None-Match"
+
+_KEY = re.compile(r"[\x21-\x7e]{1,255}")
+_LIST_ELEMENT = re.compile(r'[ \t]*(?:(?:[Ww]/)?"([^"]*)"[ \t]*)?(?:,|\Z)')
+# A proxy that compresses a response marks its ETag: nginx and others with W/, Apache's
+# mod_deflate and mod_brotli with -gzip and -br, Jetty with --gzip.
+_OURS = re.compile(
+    r"(?P<rev>[0-9]{1,18})-(?P<representation>[a-z_]+)(?:-(?P<incarnation>[0-9a-f]{16}))?"
+    r"(?:(?:--?|;)(?:gzip|br|deflate|zstd))?"
+)
+
+
+class Tag(Struct, frozen=True):
+    """The parts of an ETag that this server sent, without additions by a proxy."""
+
+    rev: int
+    representation: str
+    incarnation: str | None = None
+
+    def __str__(self) -> str:
+        return f'"{self.rev}-{self.representation}-{self.incarnation}"'
+
+    def is_of(self, incarnation: Incarnation) -> bool:
+        """Returns whether the store sent this tag in its current incarnation.
+
+        A tag without an incarnation was sent by a release that had none.
+        """
+        return (self.incarnation or incarnation.first) == incarnation.current
+
+
+def tag(rev: int, representation: Representation, incarnation: Incarnation) -> str:
+    """Returns the ETag of a contact or its channels at a revision, in a representation."""
+    return str(Tag(rev, representation, incarnation.current))
+
+
+def revisions(if_match: str | None, incarnation: Incarnation) -> frozenset[int] | None:
+    """Returns the revisions that an If-Match allows, or None if it allows any.
+
+    A tag that is not ours, or is of another incarnation, allows none. Raises a refusal if the
+    header holds anything but entity tags.
+    """
+    tags = _read_header(IF_MATCH, if_match)
+    if tags is None:
+        return None
+    return frozenset(each.rev for each in tags if each.is_of(incarnation))
+
+
+def knows(
+    if_none_match: str | None,
+    rev: int,
+    representation: Representation,
+    incarnation: Incarnation,
+) -> bool:
+    """Returns whether the caller has the response that is about to be sent; weak tags count."""
+    if if_none_match is None:
+        return False
+    tags = _read_header(IF_NONE_MATCH, if_none_match)
+    if tags is None:
+        return True
+    return any(
+        (each.rev, each.representation) == (rev, representation) and each.is_of(incarnation)
+        for each in tags
+    )
+
+
+def check_if_none_match(if_none_match: str | None) -> None:
+    """Refuse an If-None-Match that holds anything but entity tags."""
+    _read_header(IF_NONE_MATCH, if_none_match)
+
+
+def _read_header(name: str, value: str | None) -> list[Tag] | None:
+    """Returns our tags among those of a header, or None if it is absent or `*`."""
+    if value is None or value == "*":
+        return None
+    found = [_OURS.fullmatch(text) for text in _entity_tags(name, value)]
+    return [
+        Tag(int(each["rev"]), each["representation"], each["incarnation"]) for each in found if each
+    ]
+
+
+def _entity_tags(name: str, value: str) -> list[str]:
+    """Returns the quoted part of each entity tag in a list (RFC 9110, 8.8.3 and 5.6.1)."""
+    texts: list[str] = []
+    position = 0
+    while position < len(value):
+        element = _LIST_ELEMENT.match(value, position)
+        if element is None:
+            raise _not_a_tag(name, value)
+        position = element.end()
+        if element[1] is not None:
+            texts.append(element[1])
+    if not texts:
+        raise _not_a_tag(name, value)
+    return texts
+
+
+def _not_a_tag(name: str, value: str) -> Refusal:
+    return Refusal(
+        Reason.BAD_VALUE,
+        f"{name} must be * or a list of ETags as they were sent, with their double quotes, like "
+        f'"3-string_ids"; got {value[:64]!a}.',
+        fields={name: "not an ETag in double quotes"},
+    )
+
+
+def check_key(key: str) -> None:
+    """Refuse an Idempotency-Key that is not 1 to 255 visible ASCII characters."""
+    if not _KEY.fullmatch(key):
+        raise Refusal(
+            Reason.BAD_VALUE,
+            "An Idempotency-Key is 1 to 255 visible ASCII characters, a UUID for example.",
+            fields={"Idempotency-Key": "not 1 to 255 visible ASCII characters"},
+        )
+
+
+def refuse_if_match(if_match: str | None) -> None:
+    """Refuse an If-Match on a write of many contacts: it can speak of one only."""
+    if if_match is not None:
+        raise Refusal(
+            Reason.BAD_VALUE,
+            "If-Match speaks of one contact, and this writes many; leave it out.",
+            fields={IF_MATCH: "not on a bulk write"},
+        )

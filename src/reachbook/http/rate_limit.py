@@ -1,0 +1,167 @@
+"""How many requests a minute one credential may make (contract section 5)."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from collections.abc import Coroutine
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import structlog
+from limits import RateLimitItem, RateLimitItemPerMinute
+from limits.aio.storage import MemoryStorage, RedisStorage
+from limits.aio.strategies import SlidingWindowCounterRateLimiter
+from starlette.types import Scope
+
+from reachbook import logs
+from reachbook.domain.errors import Reason, Refusal
+from reachbook.settings import BadSettingError, Settings
+
+if TYPE_CHECKING:
+    from valkey.asyncio import BlockingConnectionPool
+
+MINUTE = 60
+WAIT_SECONDS = 0.1
+PAUSE_SECONDS = 1.0
+SAY_EVERY_SECONDS = 60
+MOST_CONNECTIONS = 32
+KEY_PREFIX = "reachbook"
+
+# Redis and Valkey speak one protocol, so Valkey's client serves both.
+_PLAIN, _OVER_TLS = ("redis", "valkey"), ("rediss", "valkeys")
+
+Count = tuple[bool, float, int]
+
+log = structlog.get_logger()
+
+
+class Allowance:
+    """Counts the requests of each credential; `per_minute` 0 counts nothing.
+
+    Without a `url` each process counts for itself; `redis://` or `valkey://` shares the count
+    between workers and hosts. When the shared counter is out of reach, requests are let through:
+    an allowance protects, and must not be what takes the service down. No request waits longer
+    than `WAIT_SECONDS` for it, and after a failure none asks for `PAUSE_SECONDS`.
+    """
+
+    def __init__(self, per_minute: int, url: str = "") -> None:
+        self._item = RateLimitItemPerMinute(per_minute) if per_minute else None
+        self._pool = _pool(url) if url else None
+        self._limiter = SlidingWindowCounterRateLimiter(
+            _shared_storage(self._pool) if self._pool else MemoryStorage()
+        )
+        self._paused_until = self._quiet_until = -math.inf
+        self._late: set[asyncio.Task[Count]] = set()
+
+    async def spend(self, credential_id: str, scope: Scope) -> None:
+        """Count one request, or refuse it with the seconds to wait; `scope` learns what is left."""
+        if self._item is None or time.monotonic() < self._paused_until:
+            return
+        counting = self._count(self._item, credential_id)
+        try:
+            allowed, reset, left = await (self._in_time(counting) if self._pool else counting)
+        except Exception as error:  # noqa: BLE001 - each backend has errors of its own
+            self._let_through(error)
+            return
+        seconds = max(1, math.ceil(reset - time.time()))
+        scope["allowance"] = self._headers(left, seconds)
+        if not allowed:
+            raise Refusal(
+                Reason.TOO_MANY_REQUESTS,
+                f"This credential may make {self._item.amount} requests a minute; "
+                f"try again in {seconds} s.",
+                retry_after=seconds,
+            )
+
+    async def close(self) -> None:
+        """Let go of the shared counter."""
+        if self._pool:
+            await asyncio.gather(*self._late, return_exceptions=True)
+            await self._pool.disconnect()
+
+    async def _count(self, item: RateLimitItem, credential_id: str) -> Count:
+        allowed = await self._limiter.hit(item, credential_id)
+        reset, left = await self._limiter.get_window_stats(item, credential_id)
+        return allowed, reset, left
+
+    async def _in_time(self, counting: Coroutine[Any, Any, Count]) -> Count:
+        """What was counted, if it is known in time.
+
+        In a task of its own: the client closes a connection that hangs at its leisure, and the
+        request must not wait for that either.
+        """
+        task = asyncio.create_task(counting)
+        self._late.add(task)
+        task.add_done_callback(self._ended)
+        try:
+            if not (await asyncio.wait({task}, timeout=WAIT_SECONDS))[0]:
+                raise TimeoutError
+        finally:
+            task.cancel()
+        return task.result()
+
+    def _ended(self, task: asyncio.Task[Count]) -> None:
+        self._late.discard(task)
+        if not task.cancelled():
+            task.exception()  # one that nobody waits for any more is not a bug to log
+
+    def _let_through(self, error: Exception) -> None:
+        """Leave the counter alone for a moment, and say so now and then."""
+        now = time.monotonic()
+        self._paused_until = now + PAUSE_SECONDS
+        if now >= self._quiet_until:
+            self._quiet_until = now + SAY_EVERY_SECONDS
+            log.warning("the shared rate limit is out of reach", **logs.where(error))
+
+    def _headers(self, left: int, seconds: int) -> list[tuple[bytes, bytes]]:
+        """The fields of the IETF draft "RateLimit header fields for HTTP"."""
+        amount = self._item.amount if self._item else 0
+        return [
+            (b"ratelimit-policy", f'"credential";q={amount};w={MINUTE}'.encode()),
+            (b"ratelimit", f'"credential";r={max(0, left)};t={seconds}'.encode()),
+        ]
+
+
+def to_say_at_start(settings: Settings) -> str | None:
+    """What `serve` tells of a limit that is counted in each worker; refuses a URL we cannot use."""
+    if settings.rate_limit_url:
+        _pool(settings.rate_limit_url)
+    elif settings.rate_limit and settings.workers > 1:
+        most = settings.rate_limit * settings.workers
+        return (
+            f"The limit of {settings.rate_limit} requests a minute is counted in each of the "
+            f"{settings.workers} workers, so a credential may make up to {most}; "
+            "REACHBOOK_RATE_LIMIT_URL shares one count."
+        )
+    return None
+
+
+def _shared_storage(pool: BlockingConnectionPool) -> RedisStorage:
+    options: dict[str, Any] = {"connection_pool": pool}
+    return RedisStorage("async+valkey://", key_prefix=KEY_PREFIX, **options)
+
+
+def _pool(url: str) -> BlockingConnectionPool:
+    """Connections to the shared counter; none is made before it is needed."""
+    from valkey.asyncio import BlockingConnectionPool  # 0.1 s, for those who share a count
+
+    scheme = urlsplit(url).scheme
+    if scheme not in (*_PLAIN, *_OVER_TLS):
+        raise BadSettingError(
+            "REACHBOOK_RATE_LIMIT_URL begins with redis://, rediss://, valkey:// or valkeys://."
+        )
+    options: dict[str, Any] = {
+        "max_connections": MOST_CONNECTIONS,
+        "socket_timeout": PAUSE_SECONDS,
+        **({"ssl_check_hostname": True} if scheme in _OVER_TLS else {}),
+    }
+    try:
+        pool: BlockingConnectionPool = BlockingConnectionPool.from_url(url, **options)
+        pool.make_connection()  # type: ignore[no-untyped-call] # this reads the options of the URL; it does not connect
+    except Exception:  # noqa: BLE001 - what it says can quote the URL, and with it the password
+        raise BadSettingError(
+            "REACHBOOK_RATE_LIMIT_URL cannot be read; it is like valkey://user:password@host:6379/0."
+        ) from None
+    return pool

@@ -1,0 +1,1 @@
+"""The routes of the vendor: /v2 and /v1."""

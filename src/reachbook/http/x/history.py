@@ -1,0 +1,151 @@
+"""What happened, and how it is forgotten: history, feed, export, erase."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+from reachbook.domain.errors import Reason
+from reachbook.http.openapi import examples
+from reachbook.http.operation import Gives, Parameter, reads, writes
+from reachbook.http.request import READ_SECONDS, Answer, Request, streamed
+from reachbook.http.v2.channels import NO_CONTACT
+from reachbook.service.history import Page, feed_restarted
+from reachbook.wire import events as happened
+from reachbook.wire import schemas
+from reachbook.wire.parse import contact_uuid
+from reachbook.wire.query import FeedQuery, HistoryQuery, NoQuery
+
+LIMIT = Parameter(
+    "limit", Annotated[int, Meta(ge=1, le=500)], "How many events at most; without it 50."
+)
+FEED_LIMIT = Parameter(
+    "limit", Annotated[int, Meta(ge=1, le=1000)], "How many events at most; without it 100."
+)
+CURSOR = Parameter("cursor", str, "The `next` of the page before, as it was.")
+AFTER = Parameter(
+    "after",
+    Annotated[int, Meta(ge=0, le=2**53 - 1)],
+    "The `next` of the page before; 0 begins at the first event.",
+)
+INCARNATION = Parameter(
+    "incarnation",
+    str,
+    "The `incarnation` of the previous page. After a restore of the store the response is 410.",
+)
+PAST = (*NO_CONTACT, Reason.ERASED)
+END = b"]}"  # the end of an export: its last key is the list of events
+
+
+@reads(
+    compressible=True,
+    gives=Gives(
+        "A page of the contact's events, newest first.",
+        (schemas.HistoryPage,),
+        {"alice": examples.HISTORY},
+    ),
+    refuses=(*PAST, Reason.BAD_CURSOR, Reason.UNKNOWN_NAME),
+    parameters=(LIMIT, CURSOR),
+    query=HistoryQuery,
+)
+async def of_contact(request: Request) -> Answer:
+    """Read what happened to a contact, newest first; a deleted contact still has its history."""
+    uuid, query = contact_uuid(request.path("contactID")), request.query(HistoryQuery)
+    page = await request.service.history.of_contact(
+        request.caller.team_id,
+        uuid,
+        before_rev=happened.revision(uuid, query.cursor),
+        limit=query.limit,
+    )
+    events = _events(request, page)
+    return request.answer(happened.HistoryBody(events, happened.cursor(uuid, page.next)))
+
+
+@reads(
+    compressible=True,
+    gives=Gives(
+        "A page of the team's events, in order.", (schemas.FeedPage,), {"one": examples.FEED}
+    ),
+    refuses=(Reason.UNKNOWN_NAME, Reason.FEED_RESTARTED),
+    parameters=(AFTER, FEED_LIMIT, INCARNATION),
+    query=FeedQuery,
+    seconds=READ_SECONDS,
+)
+async def feed(request: Request) -> Answer:
+    """Follow the team's events, in order and gapless from 1.
+
+    Pass `next` back as `after`; a follower never misses one, however commits interleave. Pass
+    `incarnation` back too: after a restore of the store the response is 410, and the follower must
+    begin again from 0.
+    """
+    query = request.query(FeedQuery)
+    incarnation = request.incarnation.current
+    if query.incarnation not in (None, incarnation):
+        raise feed_restarted("incarnation", "not that of the store")
+    page = await request.service.history.feed(request.caller.team_id, query.after, query.limit)
+    team_id = request.caller.team_id
+    events = [happened.event_of_feed(team_id, one, page.labels) for one in page.events]
+    return request.answer(happened.FeedBody(events, page.next or 0, incarnation))
+
+
+@reads(
+    gives=Gives(
+        "All that is held about the contact.", (schemas.Export,), {"alice": examples.EXPORT}
+    ),
+    refuses=PAST,
+    query=NoQuery,
+    seconds=READ_SECONDS,
+)
+async def export(request: Request) -> Answer:
+    """Export all that is held about one contact, as one JSON document.
+
+    A long export is sent in chunks, while its events are read. If they cannot be read, the
+    connection is closed before the end of the document. A contact that is erased meanwhile is
+    exported with null values in the events that were not sent yet.
+    """
+    uuid = contact_uuid(request.path("contactID"))
+    request.query(NoQuery)
+    team_id = request.caller.team_id
+
+    async def pieces() -> AsyncGenerator[bytes, None]:
+        exported = await request.service.history.export(team_id, uuid)
+        yield msgspec.json.encode(happened.export(exported.contact)).removesuffix(END)
+        between = b""
+        async with aclosing(exported.pages) as pages:
+            async for page in pages:
+                events = (happened.event(team_id, each, exported.labels) for each in page)
+                yield between + b",".join(map(msgspec.json.encode, events))
+                between = b","
+        yield END
+
+    return await streamed(request.scope, pieces)
+
+
+@writes(
+    gives=Gives("It is erased.", (Literal["contact erased"],), {"erased": "contact erased"}),
+    refuses=(*PAST, Reason.STALE_REVISION),
+    query=NoQuery,
+    seconds=READ_SECONDS,
+)
+async def erase(request: Request) -> Answer:
+    """Erase a person from contacts, channels, events and kept answers.
+
+    A tombstone without personal data remains, with an `erased` event so that followers purge.
+    """
+    uuid = contact_uuid(request.path("contactID"))
+    request.query(NoQuery)
+
+    def encode(_after: object) -> Answer:
+        return request.answer("contact erased")
+
+    await request.service.history.erase(request.asking(encode), uuid)
+    return encode(None)
+
+
+def _events(request: Request, page: Page) -> list[happened.EventBody]:
+    team_id = request.caller.team_id
+    return [happened.event(team_id, one, page.labels) for one in page.events]

@@ -1,0 +1,1 @@
+"""The server process: uvicorn, its protocol, worker processes and the master key."""

@@ -1,0 +1,147 @@
+"""Parts of a connection: flow control, the speed of readers, idle connections."""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import socket
+import sys
+import termios
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import msgspec
+from uvicorn.protocols.http import flow_control
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE
+from uvicorn.server import ServerState
+
+from reachbook.domain.credential import Representation
+from reachbook.domain.errors import Refusal
+from reachbook.wire import errors
+
+MIN_READ_BYTES_PER_SECOND = 16 * 1024
+
+
+class FlowControl(flow_control.FlowControl):
+    """Uvicorn's flow control, which does not resume reading while it is held."""
+
+    is_held = False
+
+    def hold_reading(self) -> None:
+        """Stop reading until `is_held` is false and reading is resumed."""
+        self.is_held = True
+        self.pause_reading()
+
+    def resume_reading(self) -> None:
+        """Resume reading, unless it is held."""
+        if not self.is_held:
+            super().resume_reading()
+
+
+class ResponseTransport:
+    """The transport methods that a response needs; `close` is called instead of closing it."""
+
+    def __init__(self, transport: asyncio.Transport, close: Callable[[], None]) -> None:
+        self.written_bytes = 0
+        self._write = transport.write
+        self.is_closing = transport.is_closing
+        self.close = close
+
+    def write(self, data: bytes) -> None:
+        """Write, and count the bytes."""
+        self.written_bytes += len(data)
+        self._write(data)
+
+
+class ReadingClient:
+    """Measures how fast a client reads its responses."""
+
+    def __init__(self, transport: asyncio.Transport, responses: ResponseTransport) -> None:
+        self.is_stalled = False
+        self._transport = transport
+        self._responses = responses
+        self._read_bytes = 0
+        self._unread_since: float | None = None
+
+    def begin_unread(self, now: float) -> None:
+        """Record that responses wait to be sent; otherwise the next measurement detects it."""
+        if self._unread_since is None:
+            self.seconds_behind(now)
+
+    def seconds_behind(self, now: float) -> float:
+        """Return for how long the client has read less than `MIN_READ_BYTES_PER_SECOND`.
+
+        Call it periodically while the connection lasts. `is_stalled` tells whether the client has
+        read nothing since the last call although the kernel takes no more for it.
+        """
+        unsent = self._transport.get_write_buffer_size()
+        if not unsent:
+            self.is_stalled = False
+            self._unread_since = None
+            return 0.0
+        read = self._responses.written_bytes - unsent - _queued_bytes(self._transport)
+        seconds = (read - self._read_bytes) / MIN_READ_BYTES_PER_SECOND
+        self.is_stalled = read == self._read_bytes
+        self._read_bytes = read
+        since = now if self._unread_since is None else self._unread_since
+        self._unread_since = min(now, since + seconds)
+        return now - self._unread_since
+
+
+class Connection(Protocol):
+    """A connection that can be closed."""
+
+    transport: asyncio.Transport
+
+
+class IdleConnections(OrderedDict[Connection, None]):
+    """The idle connections of a process; the first has been idle longest.
+
+    A connection is idle from its last response, or from when it was made, until a request on it is
+    under way. Receiving a part of a head does not end this.
+    """
+
+    @classmethod
+    def of(cls, server_state: ServerState) -> IdleConnections:
+        """Return the idle connections of the process that `server_state` belongs to."""
+        idle: IdleConnections = vars(server_state).setdefault("idle_connections", cls())
+        return idle
+
+    def close_longest(self) -> Connection | None:
+        """Close the connection that has been idle longest, and return it."""
+        if not self:
+            return None
+        connection, _ = self.popitem(last=False)
+        connection.transport.abort()
+        return connection
+
+
+def refusal_response(no: Refusal, request_id: str) -> bytes:
+    """Return the bytes of a response that refuses a request and ends the connection."""
+    body = msgspec.json.encode(errors.body(no, Representation.STRING_IDS, request_id))
+    headers: list[tuple[str, Any]] = [
+        ("content-type", "application/json"),
+        ("content-length", len(body)),
+        ("x-request-id", request_id),
+        ("connection", "close"),
+    ]
+    if no.retry_after is not None:
+        headers.append(("retry-after", no.retry_after))
+    head = "".join(f"{name}: {value}\r\n" for name, value in headers)
+    return STATUS_LINE[errors.STATUS[no.reason.kind]] + head.encode() + b"\r\n" + body
+
+
+def _queued_bytes(transport: asyncio.Transport) -> int:
+    """Return how many bytes the kernel holds that the client has not acknowledged.
+
+    The kernel takes megabytes at a time, and then nothing until the client has read most of them.
+    Without this number a client that reads steadily would seem to pause for seconds. Returns 0
+    where the system does not tell.
+    """
+    connection: socket.socket = transport.get_extra_info("socket")
+    try:
+        queued = fcntl.ioctl(connection.fileno(), termios.TIOCOUTQ, bytes(4))
+    except OSError:
+        return 0
+    return int.from_bytes(queued, sys.byteorder)

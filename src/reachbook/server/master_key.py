@@ -1,0 +1,204 @@
+"""The keys that API secrets are sealed under: the current one first, then the one before it.
+
+They come from the environment, or from a file that we make once. What the current key sealed and
+what the previous one sealed both open, so the key can be turned while servers answer.
+"""
+
+from __future__ import annotations
+
+import base64
+import fcntl
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from reachbook.domain.credential import MASTER_KEY_BYTES, unseal_any
+from reachbook.service.team_keys import unopened, unopened_teams
+from reachbook.settings import BadSettingError, Settings, decode_master_key
+from reachbook.storage import Store
+
+FILE_NAME = "master.key"
+PREVIOUS_NAME = "master.key.previous"
+OWNER_ONLY = 0o600
+_OTHERS = 0o077
+MOST_TEAMS_SHOWN = 10
+
+Keys = tuple[bytes, ...]
+
+
+async def open_master_key(settings: Settings, store: Store) -> bytes:
+    """The key that seals: the first of `open_master_keys`."""
+    return (await open_master_keys(settings, store))[0]
+
+
+async def open_master_keys(settings: Settings, store: Store) -> Keys:
+    """The master keys, tried on a secret of the store; wrong ones are refused before their use."""
+    sealed = await store.any_sealed()
+    path = settings.directory / FILE_NAME
+    holds_keys = sealed is not None or bool(await store.suppression_keys())
+    if not holds_keys and not settings.master_key and not path.exists():
+        _make(path)
+    keys = known_keys(settings)
+    if not keys:
+        raise BadSettingError(
+            f"The store holds sealed API secrets, and there is no key: neither "
+            f"REACHBOOK_MASTER_KEY nor {path}. Bring the key that sealed them."
+        )
+    if sealed and unseal_any(keys, *sealed) is None:
+        where = "REACHBOOK_MASTER_KEY" if settings.master_key else str(path)
+        raise BadSettingError(
+            f"{where} is not the master key that sealed this store's API secrets; "
+            "bring the one that did."
+        )
+    return keys
+
+
+async def require_team_keys(store: Store, keys: Keys) -> None:
+    """Raises `BadSettingError` if no master key opens the suppression key of a team."""
+    teams = await unopened_teams(store, keys)
+    if teams:
+        raise BadSettingError(unopened([team_id for team_id, _ in teams[:MOST_TEAMS_SHOWN]]))
+
+
+def known_keys(settings: Settings) -> Keys:
+    """The master keys that are there, untried; none is made."""
+    path, previous = (settings.directory / name for name in (FILE_NAME, PREVIOUS_NAME))
+    if settings.master_key:
+        keys = [decode_master_key(settings.master_key)]
+    else:
+        keys = [_read(path)] if path.exists() else []
+        keys += [_read(previous)] if keys and previous.exists() else []
+    if keys and settings.master_key_previous:
+        keys.append(decode_master_key(settings.master_key_previous))
+    return tuple(dict.fromkeys(keys))
+
+
+def reread(settings: Settings) -> Keys:
+    """The master keys that are there now; none when they cannot be read."""
+    try:
+        return known_keys(settings)
+    except BadSettingError:
+        return ()
+
+
+async def reread_later(settings: Settings) -> Keys:
+    """The same as `reread`, as an asynchronous function."""
+    return reread(settings)
+
+
+class ChangedKeys:
+    """A callable that returns the master keys if their files have changed since the last call.
+
+    It returns an empty tuple if nothing has changed or the files cannot be read. A call costs two
+    calls of `os.stat`, so it can be made whenever a secret is read.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._paths = [settings.directory / name for name in (FILE_NAME, PREVIOUS_NAME)]
+        self._seen: list[tuple[int, ...] | None] = []
+
+    def __call__(self) -> Keys:
+        """Returns the master keys if they have changed, else an empty tuple."""
+        if self._settings.master_key:  # the environment of a process does not change
+            return ()
+        found = [_mark(path) for path in self._paths]
+        if found == self._seen:
+            return ()
+        # Recorded before the files are read, so that the next call sees a later change.
+        self._seen = found
+        return reread(self._settings)
+
+
+def turn_key_file(settings: Settings) -> Path:
+    """Make a new key file, and keep the old one beside it as the previous key; where that is."""
+    path, previous = (settings.directory / name for name in (FILE_NAME, PREVIOUS_NAME))
+    if settings.master_key:
+        raise BadSettingError(
+            "The master key comes from REACHBOOK_MASTER_KEY, not from a file: set a new one there "
+            "and this one as REACHBOOK_MASTER_KEY_PREVIOUS, for every server, then run: "
+            "reachbook rekey"
+        )
+    try:
+        with _alone(path.parent):
+            old = _read(path)
+            # The same key twice is a turn that was cut short after its first step.
+            if previous.exists() and _read(previous) != old:
+                raise BadSettingError(
+                    f"{previous} is there from an earlier turn; run reachbook rekey, and remove "
+                    "it when reachbook doctor finds no previous_key."
+                )
+            if not previous.exists():
+                previous.hardlink_to(path)
+            _write(path).replace(path)
+            _sync(path.parent)
+    except OSError as error:
+        raise BadSettingError(f"The key file {path}: {error.strerror}.") from None
+    return previous
+
+
+def _mark(path: Path) -> tuple[int, ...] | None:
+    """Returns a value that differs between two states of a file, or None if there is no file."""
+    try:
+        found = os.stat(path)  # noqa: PTH116 - takes half the time of Path.stat()
+    except OSError:
+        return None
+    return found.st_ino, found.st_mtime_ns, found.st_ctime_ns, found.st_size
+
+
+def _read(path: Path) -> bytes:
+    try:
+        if path.stat().st_mode & _OTHERS:
+            raise BadSettingError(
+                f"{path} can be read by others than its owner; run: chmod 600 {path}"
+            )
+        return decode_master_key(path.read_text("ascii", "replace"), str(path))
+    except OSError as error:
+        raise BadSettingError(f"The key file {path}: {error.strerror}.") from None
+
+
+def _make(path: Path) -> None:
+    """Write a whole file beside it and link it into place: of two first starts, one wins."""
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        fresh = _write(path)
+        try:
+            path.hardlink_to(fresh)
+        except FileExistsError:
+            pass
+        finally:
+            fresh.unlink()
+    except OSError as error:
+        raise BadSettingError(f"The key file {path}: {error.strerror}.") from None
+
+
+def _write(path: Path) -> Path:
+    """A new key in a file of its own, beside the one that it is for."""
+    fresh = path.with_name(f"{FILE_NAME}.{secrets.token_hex(8)}")
+    key = base64.b64encode(secrets.token_bytes(MASTER_KEY_BYTES))
+    with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, OWNER_ONLY), "wb") as file:
+        file.write(key + b"\n")
+        file.flush()
+        os.fsync(file.fileno())
+    return fresh
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Nobody else turns the key in this folder meanwhile."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
+
+
+def _sync(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,98 @@
+"""/metrics on an address of its own, served by threads beside the API."""
+
+from __future__ import annotations
+
+import socket
+import sys
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
+from wsgiref.simple_server import WSGIRequestHandler, make_server
+
+from prometheus_client import CollectorRegistry, make_wsgi_app
+from prometheus_client.exposition import ThreadingWSGIServer
+
+from reachbook import background
+from reachbook.metrics import Measures
+
+CONNECTION_SECONDS = 10.0
+PAUSE_SECONDS = 1.0
+
+App = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
+
+
+@contextmanager
+def serving(
+    address: tuple[str, int], registry: CollectorRegistry, measures: Measures | None
+) -> Iterator[None]:
+    """Serve a registry until the block ends; raises OSError if the address cannot be bound.
+
+    `measures` counts the errors of the server; the parent of workers has none.
+    """
+    server = _server(address, _guarded(make_wsgi_app(registry), measures), measures)
+    stopping = threading.Event()
+    thread = threading.Thread(
+        target=_serve, args=(server, measures, stopping), name="reachbook-metrics", daemon=True
+    )
+    thread.start()
+    try:
+        yield
+    finally:
+        stopping.set()
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+def _serve(
+    server: ThreadingWSGIServer, measures: Measures | None, stopping: threading.Event
+) -> None:
+    """Accept connections until the server is shut down, whatever goes wrong meanwhile."""
+    while not stopping.is_set():
+        with background.reporting(measures, "metrics_server"):
+            server.serve_forever()
+        stopping.wait(PAUSE_SECONDS)
+
+
+def _server(address: tuple[str, int], app: App, measures: Measures | None) -> ThreadingWSGIServer:
+    host, port = address
+    family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+
+    class Server(ThreadingWSGIServer):
+        """The default of `handle_error` prints a traceback to standard error."""
+
+        address_family = family
+
+        def handle_error(self, *_request: object) -> None:
+            error = sys.exception()
+            if not isinstance(error, OSError):  # a client that disconnected is not a fault
+                background.report(measures, "metrics_server", error)
+
+    return make_server(host, port, app, Server, handler_class=_Handler)
+
+
+def _guarded(app: App, measures: Measures | None) -> App:
+    """Return an application that answers 500 if the registry cannot be read.
+
+    Without it wsgiref would print the traceback.
+    """
+
+    def guarded(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        try:
+            return app(environ, start_response)
+        except Exception as error:  # noqa: BLE001 - the response to any bug is a 500
+            background.report(measures, "metrics_server", error)
+            start_response("500 Internal Server Error", [("Content-Type", "text/plain")])
+            return [b"The metrics cannot be read; the log says why.\n"]
+
+    return guarded
+
+
+class _Handler(WSGIRequestHandler):
+    """Serves one connection in a thread of its own, without a log line, within a time limit."""
+
+    timeout = CONNECTION_SECONDS
+
+    def log_message(self, *_line: object) -> None:
+        """Write nothing: a scrape every few seconds would be most of the log."""

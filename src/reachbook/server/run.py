@@ -1,0 +1,235 @@
+"""One process or several that serve: from settings to a listening socket, and back to silence."""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import os
+import signal
+import socket
+import tempfile
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager, suppress
+from functools import partial
+from pathlib import Path
+
+import uvicorn
+from prometheus_client import CollectorRegistry
+from starlette.applications import Starlette
+
+from reachbook import background, logs
+from reachbook.domain import timestamps
+from reachbook.http import app
+from reachbook.http.rate_limit import Allowance
+from reachbook.http.state import Desk
+from reachbook.metrics import SHARED_DIR, Measures, all_workers
+from reachbook.server import metrics_server
+from reachbook.server.master_key import (
+    ChangedKeys,
+    open_master_keys,
+    require_team_keys,
+    reread_later,
+)
+from reachbook.server.protocol import IDLE_SECONDS, MAX_CONNECTIONS, BoundedProtocol
+from reachbook.server.workers import OneProcess, Workers, allow_open_files, ending_with_the_parent
+from reachbook.service import Service, TeamKeys
+from reachbook.service.administration import Administration
+from reachbook.service.authentication import Access
+from reachbook.service.bootstrap import Welcome, welcome
+from reachbook.settings import BadSettingError, Settings
+from reachbook.storage import open_store, opening
+
+DRAIN_SECONDS = 7
+CLOSE_SECONDS = 0.5
+SWEEP_SECONDS = 60
+BACKLOG = 1024
+OPEN_FILES = 4 * MAX_CONNECTIONS
+
+Announce = Callable[[str], None]
+Close = Callable[[], Awaitable[None]]
+
+
+async def prepare(settings: Settings) -> tuple[socket.socket, Welcome | None]:
+    """Whatever would stop us is found here; then the port is ours, and a first start welcomed.
+
+    The socket is bound and does not listen yet: nobody is let in before we can answer.
+    """
+    on_sqlite = opening.is_sqlite(settings.database_url)
+    if on_sqlite and settings.workers > 1:
+        raise BadSettingError(
+            "SQLite is served by one process, whose single writer keeps its promises; "
+            "for --workers above 1 use PostgreSQL."
+        )
+    store = await open_store(settings.database_url)
+    try:
+        await store.require_schema()
+        if on_sqlite:
+            await store.migrate_identities()
+        keys = await open_master_keys(settings, store)
+        await require_team_keys(store, keys)
+        Allowance(settings.rate_limit, settings.rate_limit_url)
+        listener = bind(settings)
+        if not on_sqlite:
+            return listener, None
+        administration = Administration(store, timestamps.now)
+        return listener, await welcome(store, administration, keys[0])
+    finally:
+        await store.close()
+
+
+def bind(settings: Settings) -> socket.socket:
+    """The bound socket, or a sentence that says why not."""
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((settings.host, settings.port))
+    except OSError as error:
+        listener.close()
+        raise BadSettingError(
+            f"Cannot listen on {settings.host}:{settings.port}: {error.strerror or error}."
+        ) from None
+    listener.set_inheritable(True)
+    return listener
+
+
+def run(settings: Settings, listener: socket.socket, announce: Announce) -> None:
+    """Serve until a signal says stop; `announce` is called with the URL when we can answer."""
+    allow_open_files(OPEN_FILES)
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    ready = partial(announce, f"http://{host}:{listener.getsockname()[1]}")
+    if settings.workers > 1:
+        _run_workers(settings, listener, ready)
+        return
+    measures = Measures()
+    process = OneProcess(_config(settings, measures), ready)
+    # A signal that comes while we start is heeded, too. Uvicorn raises it again when it has
+    # drained; drained is what we wanted: exit 0.
+    for one in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(one, process.handle_exit)
+    with _serving_metrics(settings, measures.registry, measures):
+        process.run([listener])
+
+
+def _run_workers(settings: Settings, listener: socket.socket, ready: Callable[[], None]) -> None:
+    """Workers keep what they count in files of one folder; this process only adds them up."""
+    with tempfile.TemporaryDirectory(prefix="reachbook-measures-") as shared:
+        os.environ[SHARED_DIR] = shared
+        logs.configure()
+        with _serving_metrics(settings, all_workers(shared), None):
+            Workers(_config(settings), [listener], ready).run()
+
+
+def _config(settings: Settings, measures: Measures | None = None) -> uvicorn.Config:
+    return uvicorn.Config(
+        partial(make_app, settings, measures),
+        factory=True,
+        loop="uvloop",
+        http=BoundedProtocol,
+        ws="none",
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        proxy_headers=bool(settings.trusted_proxies),
+        forwarded_allow_ips=settings.trusted_proxies or None,
+        root_path=settings.base_path,
+        server_header=False,
+        backlog=BACKLOG,
+        workers=settings.workers,
+        timeout_keep_alive=IDLE_SECONDS,
+        timeout_graceful_shutdown=DRAIN_SECONDS,
+    )
+
+
+def make_app(settings: Settings, measures: Measures | None = None) -> Starlette:
+    """The application of one process; with several workers each makes its own."""
+    measures = measures or Measures()
+    logs.configure(measures.log_lines_dropped.inc)
+    open_desk = partial(_open_desk, settings, measures)
+    return app.build(
+        open_desk,
+        shows_metrics=settings.metrics_address is None,
+        base_path=settings.base_path,
+    )
+
+
+@asynccontextmanager
+async def _open_desk(settings: Settings, measures: Measures) -> AsyncIterator[Desk]:
+    async with AsyncExitStack() as closing:
+        closing.enter_context(background.watching(measures))
+        store = await open_store(settings.database_url, measures)
+        closing.push_async_callback(_close, measures, store.close)
+        incarnation = await store.incarnation()
+        keys = await open_master_keys(settings, store)
+        access = Access(store, keys, timestamps.now, measures, ChangedKeys(settings))
+        allowance = Allowance(settings.rate_limit, settings.rate_limit_url)
+        closing.push_async_callback(_close_in_time, measures, access.close, allowance.close)
+        service = Service(store, TeamKeys(store, keys, partial(reread_later, settings)))
+        sweeping = background.repeat(
+            measures, "expired_responses", SWEEP_SECONDS, service.forget_old_answers
+        )
+        sweeper = background.start(measures, "expired_responses", sweeping)
+        closing.callback(sweeper.cancel)
+        with ending_with_the_parent():
+            yield Desk(service, access, allowance, measures, incarnation)
+
+
+async def _close(measures: Measures, close: Close) -> None:
+    """Close one part; an error must not keep the next part from being closed."""
+    with background.reporting(measures, "closing"):
+        await close()
+
+
+async def _close_in_time(measures: Measures, *closes: Close) -> None:
+    """Close parts that may wait for an unavailable store or counter, within a time limit."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(CLOSE_SECONDS):
+            await asyncio.gather(*(_close(measures, close) for close in closes))
+
+
+@contextmanager
+def _serving_metrics(
+    settings: Settings, registry: CollectorRegistry, measures: Measures | None
+) -> Iterator[None]:
+    """/metrics on an address of its own, when the settings name one."""
+    if settings.metrics_address is None:
+        yield
+        return
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(
+                metrics_server.serving(settings.metrics_address, registry, measures)
+            )
+        except OSError as error:
+            raise BadSettingError(
+                f"Cannot serve metrics on {settings.metrics}: {error.strerror or error}."
+            ) from None
+        yield
+
+
+@contextmanager
+def sole_server(settings: Settings) -> Iterator[None]:
+    """Hold the SQLite file for this process; a second `serve` is told who has it."""
+    if not opening.is_sqlite(settings.database_url):
+        yield
+        return
+    database = opening.sqlite_path(settings.database_url)
+    path = Path(f"{os.path.realpath(database)}.serving")
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        file = path.open("a+")
+    except OSError as error:
+        raise BadSettingError(f"{path}: {error.strerror}.") from None
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            file.seek(0)
+            raise BadSettingError(
+                f"{database} is being served by process {file.read().strip()} already; "
+                "stop it first, or give this one a database of its own."
+            ) from None
+        file.truncate(0)
+        file.write(str(os.getpid()))
+        file.flush()
+        yield

@@ -1,0 +1,201 @@
+"""Who is asking: a bearer token → a `Caller`.
+
+A credential read from the store is trusted for 0.9 s, so that revoking is felt within a second in
+every worker. Tokens whose signature has been checked are remembered with the second they die;
+what their credential may do is looked up again each time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from typing import TypeVar
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from reachbook import background
+from reachbook.domain import credential as credentials
+from reachbook.domain.credential import Caller, Credential
+from reachbook.domain.errors import Reason, Refusal
+from reachbook.metrics import Measures
+from reachbook.storage import Store
+from reachbook.storage.store import CredentialKind
+
+TRUSTED_SECONDS = 0.9
+MOST_CREDENTIALS = 10_000
+MOST_TOKENS = 10_000
+USE_NOTED_EVERY = 60_000_000
+
+Clock = Callable[[], int]
+Key = TypeVar("Key")
+Keys = tuple[bytes, ...]
+Name = tuple[CredentialKind, str]
+Value = TypeVar("Value")
+
+
+class Known(Struct, frozen=True):
+    """A credential as it was read, with its signing key opened, and until when it is trusted."""
+
+    credential: Credential | None
+    signing_key: bytes | None
+    until: float
+
+
+class Access:
+    """Verifies tokens against the credentials in the store.
+
+    `keys` are the master keys, the current one first. `reread` returns them again if they have
+    changed, else an empty tuple; it is called each time an API secret is read from the store.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        keys: Keys,
+        clock: Clock,
+        measures: Measures,
+        reread: Callable[[], Keys] | None = None,
+    ) -> None:
+        self._store = store
+        self._measures = measures
+        self._keys = self._latest = keys
+        self._decoy = credentials.new_decoy(keys[0])
+        self._reread = reread
+        self._clock = clock
+        self._known: dict[tuple[CredentialKind, str], Known] = {}
+        self._verified: dict[str, tuple[str, float]] = {}
+        self._notes: set[asyncio.Task[None]] = set()
+
+    async def caller(self, authorization: str | None) -> Caller:
+        """The verified caller of an `Authorization` header, or a refusal."""
+        token = credentials.bearer(authorization)
+        if credentials.is_jwt(token):
+            return self._live("api_secret", await self._jwt(token))
+        return self._live("api_key", await self._api_key(token))
+
+    async def close(self) -> None:
+        """Finish noting who was here."""
+        await asyncio.gather(*self._notes, return_exceptions=True)
+
+    async def _jwt(self, token: str) -> Known:
+        now = self._clock() / 1_000_000
+        seen = self._verified.get(token)
+        if seen is not None and now <= seen[1]:
+            known = await self._look_up("api_secret", seen[0])
+            if _is_live(known):
+                self._measures.token_known.inc()
+                return known
+            # Check the token of a revoked secret again: it must cost as much as any bad token.
+            self._verified.pop(token, None)
+        self._measures.token_new.inc()
+        claimed = credentials.read_jwt(token)
+        secret_id = claimed.credential_id
+        known, dies = await self._judged(
+            ("api_secret", secret_id),
+            lambda known: credentials.verify(
+                claimed, known.signing_key, now, seen=seen is not None
+            ),
+        )
+        _remember(self._verified, token, (secret_id, dies), MOST_TOKENS)
+        return known
+
+    async def _api_key(self, token: str) -> Known:
+        hashed = credentials.hash_api_key(token)
+
+        def verify(known: Known) -> None:
+            found = known.credential
+            kept = found.proof if found else credentials.UNKNOWN_HASH
+            if not hmac.compare_digest(hashed, kept) or not _is_live(known):
+                raise credentials.bad_credential()
+
+        known, _ = await self._judged(("api_key", credentials.key_id(token) or ""), verify)
+        return known
+
+    async def _judged(self, name: Name, verify: Callable[[Known], Value]) -> tuple[Known, Value]:
+        """A credential, and what `verify` makes of it.
+
+        A credential that fails is read once and verified twice before it is refused. So a wrong id
+        and a wrong signature cost the same, whichever of them was seen before.
+        """
+        remembered = self._known.get(name)
+        known = await self._look_up(*name)
+        try:
+            return known, verify(known)
+        except Refusal as no:
+            if no.reason is not Reason.BAD_CREDENTIAL:
+                raise
+        if known is remembered:
+            known = await self._read(*name)
+        return known, verify(known)
+
+    async def _look_up(self, kind: CredentialKind, ident: str) -> Known:
+        known = self._known.get((kind, ident))
+        if known is None or known.until < time.monotonic():
+            return await self._read(kind, ident)
+        return known
+
+    async def _read(self, kind: CredentialKind, ident: str) -> Known:
+        until = time.monotonic() + TRUSTED_SECONDS
+        team_id = credentials.team_hint(ident)
+        found = None
+        if team_id is not None:
+            found = await self._store.credential(kind, team_id, ident)
+        known = Known(found, self._signing_key(kind, found), until)
+        _remember(self._known, (kind, ident), known, MOST_CREDENTIALS)
+        return known
+
+    def _signing_key(self, kind: CredentialKind, found: Credential | None) -> bytes | None:
+        """Returns the signing key of a live secret that a master key opens, else None.
+
+        The work is the same for an id that is unknown, revoked or sealed under another master key:
+        its time must not tell an id that exists from one that does not.
+        """
+        if kind != "api_secret":
+            return None
+        self._latest = (self._reread() if self._reread is not None else ()) or self._latest
+        secret_id, sealed = (found.id, found.proof) if found else self._decoy
+        secret_key = credentials.unseal_any(self._keys, secret_id, sealed)
+        if secret_key is None and self._latest != self._keys:
+            self._keys, self._decoy = self._latest, credentials.new_decoy(self._latest[0])
+            secret_key = credentials.unseal_any(self._keys, secret_id, sealed)
+        signing_key = credentials.signing_key(secret_id, secret_key or "")
+        is_good = found is not None and found.revoked is None and secret_key is not None
+        return signing_key if is_good else None
+
+    def _live(self, kind: CredentialKind, known: Known) -> Caller:
+        found = known.credential
+        if found is None or not _is_live(known):
+            raise credentials.bad_credential()
+        now = self._clock()
+        if now - (found.last_used or 0) > USE_NOTED_EVERY:
+            self._known[kind, found.id] = replace(known, credential=replace(found, last_used=now))
+            note = background.start(
+                self._measures, "credential_use", self._note_use(kind, found, now)
+            )
+            self._notes.add(note)
+            note.add_done_callback(self._notes.discard)
+        return Caller(
+            found.team_id, found.id, found.representation, found.read_only, found.default_region
+        )
+
+    async def _note_use(self, kind: CredentialKind, found: Credential, now: int) -> None:
+        with suppress(Refusal):  # a note that cannot be kept now is made again in a minute
+            await self._store.note_use(
+                kind, found.team_id, found.id, now, unless_since=now - USE_NOTED_EVERY
+            )
+
+
+def _is_live(known: Known) -> bool:
+    return known.credential is not None and known.credential.revoked is None
+
+
+def _remember(kept: dict[Key, Value], key: Key, value: Value, most: int) -> None:
+    """Keep a value, at the price of the oldest one when there are too many."""
+    kept.pop(key, None)
+    if len(kept) >= most:
+        del kept[next(iter(kept))]
+    kept[key] = value

@@ -1,0 +1,359 @@
+"""How PostgreSQL connects, binds, commits and complains."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections import defaultdict, deque
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TYPE_CHECKING, cast
+
+import asyncpg
+import msgspec
+
+from reachbook.domain.channel import Reach
+from reachbook.domain.contact import Contact
+from reachbook.domain.event import Change, Kind
+from reachbook.metrics import Measures
+from reachbook.storage import commit as commits
+from reachbook.storage import sql
+from reachbook.storage.commit import Commit, IdempotencyRecord
+from reachbook.storage.engine import (
+    EVENTS_NUMBERED_AT_ONCE,
+    SUPPRESSIONS,
+    AlreadyThereError,
+    Decide,
+    ErasedError,
+    MovedError,
+    Read,
+    Result,
+    Row,
+    SuppressionEnd,
+    contended,
+    in_progress,
+    unfit,
+)
+from reachbook.storage.identities import Script
+from reachbook.storage.postgres import schema
+from reachbook.storage.postgres.pool import APPLICATION, Pool, transaction
+
+if TYPE_CHECKING:
+    from reachbook.storage.postgres.pool import Connection
+
+WRITE_SECONDS = 2.0
+CONTENTION_TRIES = 20
+CONTENTION_SECONDS = 1.5  # no attempt begins later, because a request waits 1.8 s for the store
+MOST_NUMBERS = 64
+
+_CONTENTION = (asyncpg.SerializationError, asyncpg.DeadlockDetectedError)
+
+_OWNED = 0  # the statement `commit` returns this if another contact owns a wanted address
+_OWNER = 5  # the column of `owners` that holds the id of the contact
+
+
+class Postgres:
+    """A pool of connections to one PostgreSQL database."""
+
+    name = "postgres"
+
+    def __init__(self, pool: Pool, measures: Measures) -> None:
+        self._connection = pool.connection
+        self._close = pool.close
+        self._measures = measures
+        self._sql = sql.statements(self.name)
+        self._numbers: defaultdict[str, deque[int]] = defaultdict(deque)
+        self._number_block: defaultdict[str, int] = defaultdict(lambda: 1)
+
+    @classmethod
+    async def open(cls, url: str, measures: Measures, application: str = APPLICATION) -> Postgres:
+        """Connect, or refuse with a sentence that does not hold the password."""
+        engine = cls(await Pool.open(url, measures, application), measures)
+        try:
+            await engine._require_utf8()
+        except BaseException:
+            await engine.close()
+            raise
+        return engine
+
+    async def read(self, statement: str, *values: object) -> list[Row]:
+        text = self._sql[statement]
+        rows = await self._contended(lambda connection: connection.fetch(text, *values))
+        return cast("list[Row]", rows)
+
+    scan = read
+
+    async def write(self, statement: str, *values: object) -> list[Row]:
+        text = self._sql[statement]
+        rows = await self._contended(
+            lambda connection: connection.fetch(text, *values, timeout=WRITE_SECONDS)
+        )
+        return cast("list[Row]", rows)
+
+    async def number(self, table: str) -> int:
+        numbers = await self._contended(lambda connection: self._take_numbers(connection, table, 1))
+        return numbers[0]
+
+    async def skip_used_ids(self, team_id: int) -> None:
+        # An id that was allocated ahead may be in use as well.
+        self._numbers.clear()
+        await self.write("skip_used_ids", team_id)
+
+    async def commit(self, commit: Commit) -> Commit:
+        return await self._contended(lambda connection: self._apply(connection, commit))
+
+    async def decide(self, team_id: int, reads: Sequence[Read], rule: Decide) -> Commit:
+        async def once(connection: Connection) -> Commit:
+            async with transaction(connection):
+                uuids = [uuid for statement, uuid in reads if statement != SUPPRESSIONS]
+                rows = await connection.fetch(self._sql["lock_contacts"], team_id, uuids)
+                found = [
+                    cast("list[Row]", await connection.fetch(self._sql[statement], team_id, uuid))
+                    for statement, uuid in reads
+                ]
+                commit = await self._numbered(connection, rule(found))
+                await self._require_locked_owners(connection, commit, {row[0] for row in rows})
+                await self._take_steps(connection, commit)
+                return commit
+
+        return await self._contended(once)
+
+    async def keep(self, record: IdempotencyRecord) -> bool:
+        """Store the key first, as every commit of one contact does, and then lock the contacts.
+
+        An erasure locks its contact before it looks for stored responses. So either it sees this
+        response, or this transaction waits for it and then sees that the contact is erased.
+        """
+
+        async def once(connection: Connection) -> bool:
+            async with transaction(connection):
+                stored = await self._store_response(connection, record)
+                if stored and record.contact_uuids:
+                    await self._lock_named_contacts(connection, record)
+                return stored
+
+        return await self._contended(once)
+
+    async def _require_locked_owners(
+        self, connection: Connection, commit: Commit, locked: set[int]
+    ) -> None:
+        """Raise `AlreadyThereError` if a contact that is not locked owns a wanted address.
+
+        Another commit may be moving such an address. Waiting for it while other contacts are locked
+        and addresses are released would deadlock with a commit that waits for those.
+        """
+        wanted = [channel for change in commit.changes for channel in commits.taken(change)]
+        if not wanted:
+            return
+        addresses = [
+            {
+                "n": number,
+                "channel_type": channel.channel_type,
+                "identity": channel.identity,
+                "scope": channel.scope,
+            }
+            for number, channel in enumerate(wanted)
+        ]
+        text = msgspec.json.encode(addresses).decode()
+        team_id = commit.change.after.team_id
+        for row in await connection.fetch(self._sql["owners"], team_id, text):
+            if row[_OWNER] not in locked:
+                raise AlreadyThereError
+
+    async def end_suppression(self, values: SuppressionEnd) -> bool:
+        return bool(await self.write("end_suppression", *values))
+
+    async def number_events(self, team_id: int) -> None:
+        async def once(connection: Connection) -> None:
+            async with transaction(connection):
+                await connection.fetch(self._sql["lock_team"], team_id)
+                await connection.fetch(self._sql["number_events"], team_id, EVENTS_NUMBERED_AT_ONCE)
+
+        await self._contended(once)
+
+    async def run(self, script: Callable[[], Script[Result]]) -> Result:
+        async def once(connection: Connection) -> Result:
+            steps = script()
+            rows = None
+            async with transaction(connection):
+                while True:
+                    try:
+                        statement, values = steps.send(rows) if rows is not None else next(steps)
+                    except StopIteration as done:
+                        return cast("Result", done.value)
+                    rows = await connection.fetch(self._sql[statement], *values)
+
+        return await self._contended(once)
+
+    async def other_sessions(self) -> int:
+        rows = await self.read("other_sessions", APPLICATION)
+        return int(rows[0][0])
+
+    async def migrate(self) -> tuple[int, int]:
+        return await self._contended(schema.migrate)
+
+    async def schema_version(self) -> int:
+        return await self._contended(schema.version)
+
+    async def close(self) -> None:
+        await self._close()
+
+    async def _contended(self, work: Callable[[Connection], Awaitable[Result]]) -> Result:
+        """Run all of the work again if PostgreSQL rolled it back because of a deadlock.
+
+        Everything that is sent to PostgreSQL goes through this method, so that a deadlock or a
+        serialization error ends here: in a retry, or in the refusal `contended`.
+        """
+        last_begin = time.monotonic() + CONTENTION_SECONDS
+        for attempt in range(CONTENTION_TRIES):
+            try:
+                async with self._connection() as connection:
+                    return await work(connection)
+            except _CONTENTION:
+                await asyncio.sleep(random.uniform(0, 0.005 * (attempt + 1)))
+            if time.monotonic() > last_begin:
+                break
+        raise contended()
+
+    async def _apply(self, connection: Connection, commit: Commit) -> Commit:
+        """One statement when one contact's channels change; else a short transaction."""
+        commit = await self._numbered(connection, commit)
+        if commit.keep is None and not _is_whole(commit.change):
+            if not commit.is_empty():
+                await self._write(connection, commit, commit.change)
+            return commit
+        async with transaction(connection):
+            await self._take_steps(connection, commit)
+        return commit
+
+    async def _take_steps(self, connection: Connection, commit: Commit) -> None:
+        """Inside a transaction: those who make way first."""
+        await self._keep(connection, commit)
+        if commit.is_empty():
+            await self._require_revision(connection, commit.change.after)
+            return
+        erased = commit.change.after if commit.change.kind is Kind.ERASED else None
+        if erased:
+            await connection.fetch(self._sql["lock_contacts"], erased.team_id, [erased.uuid])
+        for change in reversed(commit.changes):
+            if _is_whole(change):
+                await self._write_contact(connection, change)
+            await self._write(connection, commit, change)
+        if erased:
+            await self._forget(connection, erased)
+            await self._erase_suppressions(connection, commit)
+
+    async def _require_revision(self, connection: Connection, seen: Reach) -> None:
+        """Raise if the contact has changed or was erased: its response must not be stored."""
+        rows = await connection.fetch(self._sql["revision"], seen.team_id, seen.id)
+        if [row[0] for row in rows] != [seen.rev]:
+            raise MovedError
+
+    async def _write_contact(self, connection: Connection, change: Change) -> None:
+        after = cast("Contact", change.after)
+        details = commits.details(after)
+        if change.before is None:
+            new = (after.team_id, after.id, after.uuid, after.created, *details)
+            await connection.fetch(self._sql["insert_contact"], *new)
+        else:
+            seen = (after.team_id, after.id, change.before.rev, after.deleted, after.erased)
+            await connection.fetch(self._sql["set_contact"], *seen, *details)
+
+    async def _write(self, connection: Connection, commit: Commit, change: Change) -> None:
+        rows = commits.writes(commit, change)
+        told = await connection.fetch(
+            self._sql["commit"],
+            change.after.team_id,
+            change.after.id,
+            change.after.rev - 1,
+            change.after.updated,
+            rows.removed,
+            msgspec.json.encode(rows.updated).decode(),
+            change.kind,
+            rows.before,
+            rows.after,
+            commit.actor,
+            commit.request_id,
+            msgspec.json.encode(rows.inserted).decode(),
+            *commits.suppression_values(commit, change),
+        )
+        if not told:
+            raise MovedError
+        if told[0][0] == _OWNED:
+            raise AlreadyThereError
+        self._measures.transactions.inc()
+
+    async def _keep(self, connection: Connection, commit: Commit) -> None:
+        """The key's row first: a duplicate waits on it, and then finds the answer."""
+        record = commits.record(commit)
+        if record and not await self._store_response(connection, record):
+            raise AlreadyThereError
+
+    async def _store_response(self, connection: Connection, record: IdempotencyRecord) -> bool:
+        values = (*record.row, record.contact_uuids)
+        try:
+            return bool(await connection.fetch(self._sql["keep_answer"], *values))
+        except asyncpg.LockNotAvailableError:
+            raise in_progress() from None
+
+    async def _lock_named_contacts(self, connection: Connection, record: IdempotencyRecord) -> None:
+        named = (record.team_id, record.contact_uuids)
+        try:
+            rows = await connection.fetch(self._sql["lock_named_contacts"], *named)
+        except asyncpg.LockNotAvailableError:
+            # An erasure of the contact may be running. The request has had its effect: it must not
+            # be answered with 503 because its response cannot be stored.
+            raise ErasedError from None
+        if any(row[0] is not None for row in rows):
+            raise ErasedError
+
+    async def _forget(self, connection: Connection, erased: Reach) -> None:
+        """Delete the stored responses of a contact that is locked.
+
+        Each statement sees everything that was committed before it began.
+        """
+        await connection.fetch(self._sql["forget_events"], erased.team_id, erased.id)
+        await connection.fetch(self._sql["clear_request_ids"], erased.team_id, erased.id)
+        await connection.fetch(self._sql["forget_answers"], erased.team_id, erased.uuid)
+
+    async def _erase_suppressions(self, connection: Connection, commit: Commit) -> None:
+        named = (commit.change.after.team_id, commit.suppression.erased)
+        for statement in commits.ERASE_SUPPRESSIONS:
+            await connection.fetch(self._sql[statement], *named)
+
+    async def _numbered(self, connection: Connection, commit: Commit) -> Commit:
+        contact_id = commit.change.after.id
+        if not contact_id:
+            [contact_id] = await self._take_numbers(connection, "contact", 1)
+        wanted = commits.numbers_wanted(commit)
+        numbers = await self._take_numbers(connection, "contact_channel", wanted)
+        return (
+            commits.numbered(commit, contact_id, iter(numbers)) if not commit.is_empty() else commit
+        )
+
+    async def _take_numbers(self, connection: Connection, table: str, wanted: int) -> list[int]:
+        """Numbers that this process has set aside; it asks for twice as many each time it runs out.
+
+        So a commit knows its numbers before it is sent, and needs no second round trip.
+        """
+        spare = self._numbers[table]
+        if len(spare) < wanted:
+            block = self._number_block[table]
+            self._number_block[table] = min(block * 2, MOST_NUMBERS)
+            column = "team_id" if table == "team" else "id"
+            ask = max(wanted, block)
+            rows = await connection.fetch(self._sql["numbers"], table, ask, column)
+            spare.extend(row[0] for row in rows)
+        return [spare.popleft() for _ in range(wanted)]
+
+    async def _require_utf8(self) -> None:
+        async with self._connection() as connection:
+            if await connection.fetchval("SHOW server_encoding") != "UTF8":
+                raise unfit(
+                    "The database must have the encoding UTF8: CREATE DATABASE ... ENCODING."
+                )
+
+
+def _is_whole(change: Change) -> bool:
+    """Whether more of the contact changes than its channels."""
+    return isinstance(change.after, Contact)

@@ -1,0 +1,82 @@
+"""How PostgreSQL's schema is brought up to date: one program at a time, all or nothing."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from typing import TYPE_CHECKING
+
+import asyncpg
+
+from reachbook.storage import migrations
+from reachbook.storage.engine import unfit
+from reachbook.storage.postgres.pool import transaction
+
+if TYPE_CHECKING:
+    from reachbook.storage.postgres.pool import Connection
+
+ENGINE = "postgres"
+STEP_SECONDS = 3600.0
+LOCK_SECONDS = 8
+
+_MADE_MEANWHILE = (
+    asyncpg.UniqueViolationError,
+    asyncpg.DuplicateTableError,
+    asyncpg.DuplicateObjectError,
+)
+_VERSION_TABLE = """
+CREATE TABLE IF NOT EXISTS schema_version (
+    version bigint NOT NULL PRIMARY KEY, name text NOT NULL, applied timestamptz NOT NULL
+)"""
+
+
+async def version(connection: Connection) -> int:
+    """The version of the schema that is there; 0 for none."""
+    if await connection.fetchval("SELECT to_regclass('schema_version')") is None:
+        return 0
+    async with _patient(connection):
+        return await _newest_step(connection)
+
+
+async def migrate(connection: Connection) -> tuple[int, int]:
+    """Take every step that is missing, in one transaction; the versions before and after."""
+    migrations.refuse_newer(await version(connection), ENGINE)
+    with suppress(*_MADE_MEANWHILE):  # two programs at once: the other one made it
+        async with _patient(connection):
+            await connection.execute(_VERSION_TABLE)
+    async with _patient(connection):
+        await connection.execute("LOCK TABLE schema_version IN ACCESS EXCLUSIVE MODE")
+        before = await _newest_step(connection)
+        for step in migrations.steps(ENGINE, after=before):
+            await _take(connection, step.text)
+            await connection.execute(
+                "INSERT INTO schema_version (version, name, applied) VALUES ($1, $2, now())",
+                step.version,
+                step.name,
+            )
+        return before, await _newest_step(connection)
+
+
+async def _take(connection: Connection, step: str) -> None:
+    try:
+        await connection.execute(step, timeout=STEP_SECONDS)
+    except (asyncpg.DuplicateTableError, asyncpg.DuplicateObjectError) as error:
+        raise migrations.not_ours(str(error)) from None
+
+
+@asynccontextmanager
+async def _patient(connection: Connection) -> AsyncIterator[None]:
+    """A transaction that waits for a program that is migrating, but not for ever."""
+    try:
+        async with transaction(connection):
+            await connection.execute(f"SET LOCAL lock_timeout = '{LOCK_SECONDS}s'")
+            yield
+    except asyncpg.LockNotAvailableError:
+        raise unfit(
+            f"Another program is migrating this database; we waited {LOCK_SECONDS} s. "
+            "Try again when it is done."
+        ) from None
+
+
+async def _newest_step(connection: Connection) -> int:
+    return int(await connection.fetchval("SELECT max(version) FROM schema_version") or 0)

@@ -1,0 +1,156 @@
+"""Reads that span contacts: pages by time of change, owners of many addresses, what happened."""
+
+from __future__ import annotations
+
+import msgspec
+from msgspec import Struct
+
+from reachbook.domain.address.parsing import Address, ChannelType
+from reachbook.domain.contact import Contact
+from reachbook.domain.credential import TeamId
+from reachbook.domain.event import Happened
+from reachbook.domain.list_cursor import END_OF_TIME, MAX_GROUP, ListQuery, Precision, page_start
+from reachbook.storage.engine import Engine, Row
+from reachbook.storage.rows import contacts_of
+
+FAR_FUTURE = 2**63 - 1
+PAGE_BYTES = 1024 * 1024
+"""The most bytes of event bodies in a page, unless its first event alone is larger."""
+
+
+class Sought(Struct, frozen=True):
+    """An address to look for; `scope` None means in whichever scope."""
+
+    address: Address
+    scope: str | None = None
+
+
+class Owned(Struct, frozen=True):
+    """Who owns an address that was looked for: the contact's and the channel's numbers."""
+
+    channel_type: ChannelType
+    scope: str
+    created: int
+    channel_number: int
+    contact_number: int
+
+
+class Directory:
+    """What is looked up across a team's contacts."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    async def page(self, team_id: TeamId, query: ListQuery, precision: Precision) -> list[Contact]:
+        """Returns a page by time of change that ends at the end of a group of a precision.
+
+        The page has `query.limit` contacts and the rest of the last group. If that group has more
+        than `MAX_GROUP` contacts, the page holds more than `MAX_GROUP` of them, but may end inside
+        the group unless the precision is a microsecond. The page is empty if the group of the
+        query's cursor has more than `MAX_GROUP` contacts.
+        """
+        start = page_start(query.cursor, ascending=query.ascending)
+        most = END_OF_TIME if precision is Precision.MICROSECOND else query.limit + 2 * MAX_GROUP
+        rows = await self._engine.scan(
+            "contacts_after" if query.ascending else "contacts_before",
+            team_id,
+            start.start,
+            query.limit - 1,
+            precision,
+            start.beyond,
+            start.group,
+            MAX_GROUP,
+            most,
+        )
+        return contacts_of(rows, team_id)
+
+    async def skipped_page(self, team_id: TeamId, query: ListQuery) -> list[Contact]:
+        """Returns the contacts that follow `query.page` times `query.limit` contacts."""
+        start = page_start(query.cursor, ascending=query.ascending).start
+        statement = "contact_ids_after" if query.ascending else "contact_ids_before"
+        skipped = query.page * query.limit
+        found = await self._engine.scan(statement, team_id, start, query.limit, skipped)
+        numbers = [row[0] for row in found]
+        text = msgspec.json.encode(numbers).decode()
+        rows = await self._engine.scan("contacts_of", team_id, text)
+        contacts = {each.id: each for each in contacts_of(rows, team_id)}
+        return [contacts[number] for number in numbers if number in contacts]
+
+    async def nth_updated(
+        self, team_id: TeamId, start: int, skipped: int, *, ascending: bool
+    ) -> int | None:
+        """Returns when the contact after some skipped ones was last changed, or None.
+
+        The first contact is at or after `start` if ascending, else before `start`.
+        """
+        statement = "contact_ids_after" if ascending else "contact_ids_before"
+        rows = await self._engine.scan(statement, team_id, start, 1, skipped)
+        return rows[0][1] if rows else None
+
+    async def owners(self, team_id: TeamId, sought: list[Sought]) -> list[list[Owned]]:
+        """Who owns each of many addresses, in one statement; an entry for each, in order."""
+        asked = [
+            {
+                "n": number,
+                "channel_type": one.address.channel_type,
+                "identity": one.address.identity,
+                "scope": one.scope,
+            }
+            for number, one in enumerate(sought)
+        ]
+        found: list[list[Owned]] = [[] for _ in sought]
+        text = msgspec.json.encode(asked).decode()
+        for number, *owned in await self._engine.read("owners", team_id, text):
+            found[number].append(Owned(*owned))
+        return found
+
+    async def contacts(self, team_id: TeamId, numbers: set[int]) -> dict[int, Contact]:
+        """Contacts by their numbers; those that have gone meanwhile are left out."""
+        if not numbers:
+            return {}
+        text = msgspec.json.encode(sorted(numbers)).decode()
+        rows = await self._engine.read("contacts_of", team_id, text)
+        return {one.id: one for one in contacts_of(rows, team_id)}
+
+    async def history(
+        self, team_id: TeamId, contact_number: int, *, before_rev: int, limit: int
+    ) -> list[Happened]:
+        """Returns a contact's events before a revision, newest first; at most `limit`."""
+        rows = await self._engine.scan(
+            "history", team_id, contact_number, before_rev, limit, PAGE_BYTES
+        )
+        return [_happened(row) for row in rows]
+
+    async def events_after(
+        self, team_id: TeamId, contact_number: int, *, after_rev: int, limit: int
+    ) -> list[Happened]:
+        """Returns a contact's events after a revision, oldest first; at most `limit`."""
+        rows = await self._engine.scan(
+            "events_after", team_id, contact_number, after_rev, limit, PAGE_BYTES
+        )
+        return [_happened(row) for row in rows]
+
+    async def feed(self, team_id: TeamId, after: int, limit: int) -> list[Happened]:
+        """The team's events after a number, in order and without gaps.
+
+        Whoever reads numbers what has arrived first, so a number never appears late. The page
+        has fewer than `limit` events if they are large.
+        """
+        if await self._engine.read("unnumbered", team_id):
+            await self._engine.number_events(team_id)
+        rows = await self._engine.scan("feed", team_id, after, limit, PAGE_BYTES)
+        return [_happened(row) for row in rows]
+
+    async def newest_seq(self, team_id: TeamId) -> int:
+        """Returns the newest number of the team's feed, or 0 if it has none."""
+        rows = await self._engine.read("newest_seq", team_id)
+        return rows[0][0] or 0
+
+    async def labels(self, team_id: TeamId) -> dict[str, str]:
+        """What the team's credentials are called, by id."""
+        return {row[0]: row[1] for row in await self._engine.read("labels", team_id)}
+
+
+def _happened(row: Row) -> Happened:
+    _, rev, kind, before, after, actor, request_id, at, seq, uuid = row
+    return Happened(uuid, rev, kind, before, after, actor, request_id, at, seq)

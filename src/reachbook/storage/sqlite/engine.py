@@ -1,0 +1,454 @@
+"""The same answers for SQLite: readers beside one writer thread that shares its fsyncs.
+
+Indexed reads run on the event loop's own thread: they take less time than a hop to another.
+Writes queue for one thread (`sqlite_writer`) and are durable when they are answered.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import cast
+
+import apsw
+import msgspec
+
+from reachbook import background
+from reachbook.domain.address.parsing import IDENTITY_VERSION
+from reachbook.domain.channel import Reach
+from reachbook.domain.contact import Contact
+from reachbook.domain.errors import Refusal
+from reachbook.domain.event import Change, Kind
+from reachbook.domain.suppression import fingerprint
+from reachbook.metrics import Measures
+from reachbook.storage import commit as commits
+from reachbook.storage import migrations, sql
+from reachbook.storage.commit import Commit, IdempotencyRecord
+from reachbook.storage.engine import (
+    EVENTS_NUMBERED_AT_ONCE,
+    AlreadyThereError,
+    Decide,
+    ErasedError,
+    MovedError,
+    Read,
+    Result,
+    Row,
+    SuppressionEnd,
+    unavailable,
+    unfit,
+    unstorable,
+)
+from reachbook.storage.identities import Script
+from reachbook.storage.rows import suppression_of
+from reachbook.storage.sqlite.writer import (
+    CLOSE_SECONDS,
+    MAX_WAL_BYTES,
+    OUT_OF_REACH,
+    Writer,
+    why,
+)
+
+WRITER_WAITS_MS = 10_000
+READER_WAITS_MS = 1_000
+INTERRUPT_SECONDS = 0.05
+
+# What is erased must not stay readable in the file: SQLite leaves deleted text where it stood,
+# unless it is told to write zeros over it.
+_PRAGMAS = (
+    "journal_mode=WAL",
+    "synchronous=FULL",
+    "foreign_keys=ON",
+    "secure_delete=ON",
+    f"journal_size_limit={MAX_WAL_BYTES}",
+)
+
+# The errors of SQLite and its driver for a value that is too large or cannot be stored in a column,
+# such as a number of more than 64 bits or a lone surrogate.
+_UNSTORABLE = (
+    apsw.MismatchError,
+    apsw.RangeError,
+    apsw.TooBigError,
+    OverflowError,
+    UnicodeEncodeError,
+)
+
+_VERSION_TABLE = """
+CREATE TABLE IF NOT EXISTS schema_version (
+    version INTEGER NOT NULL PRIMARY KEY, name TEXT NOT NULL, applied TEXT NOT NULL
+) STRICT"""
+
+
+_IDENTITY_VERSION = "SELECT value FROM store_info WHERE name = 'identity_version'"
+
+
+class Sqlite:
+    """One SQLite file, in write-ahead mode; its schema is brought up to date when it is opened."""
+
+    name = "sqlite"
+
+    def __init__(self, path: Path, measures: Measures) -> None:
+        self._sql = sql.statements(self.name)
+        self._found_at_first: int | None = None  # before opening it brought it up to date
+        try:
+            self._reader = _connect(path, READER_WAITS_MS)
+            self._scanner = _connect(path, READER_WAITS_MS)
+            writer = _connect(path, WRITER_WAITS_MS)
+        except (apsw.NotADBError, apsw.CorruptError):
+            raise unfit(f"{path} is not a SQLite database that can be read.") from None
+        except apsw.Error as error:
+            raise unavailable(f"{path}: {error}") from None
+        self._measures = measures
+        self._closing = False
+        self._scanning = asyncio.Lock()
+        self._scan_thread: asyncio.Future[list[Row]] | None = None
+        self._interrupting: set[asyncio.Task[None]] = set()
+        self._writer = Writer(writer, measures)
+
+    @classmethod
+    async def open(cls, path: Path, measures: Measures) -> Sqlite:
+        """Open the file, made and migrated if need be."""
+        try:
+            _make_private(path)
+        except OSError as error:
+            raise unavailable(f"{path}: {error.strerror}") from None
+        engine = cls(path, measures)
+        try:
+            await engine.migrate()
+        except BaseException:
+            await engine.close()
+            raise
+        return engine
+
+    async def read(self, statement: str, *values: object) -> list[Row]:
+        try:
+            return _rows(self._reader, self._sql[statement], *values)
+        except OUT_OF_REACH as error:
+            raise unavailable(why(error)) from None
+
+    async def scan(self, statement: str, *values: object) -> list[Row]:
+        """Run a statement in a thread, one at a time.
+
+        If the caller is cancelled, its thread still uses the connection. So the lock is held until
+        the thread has ended, and the statement is interrupted so that it ends soon.
+        """
+        await self._scanning.acquire()
+        try:
+            thread = self._start_scan(statement, values)
+        except BaseException:
+            self._scanning.release()
+            raise
+        self._scan_thread = thread
+        thread.add_done_callback(lambda _ended: self._scanning.release())
+        try:
+            return await asyncio.shield(thread)
+        except asyncio.CancelledError:
+            self._interrupt(thread)
+            raise
+
+    def _start_scan(self, statement: str, values: tuple[object, ...]) -> asyncio.Future[list[Row]]:
+        if self._closing:
+            raise unavailable("it is being closed")
+        # Not a task: a loop that ends cancels its tasks, but the thread would continue.
+        loop = asyncio.get_running_loop()
+        return loop.run_in_executor(None, self._scan, statement, values)
+
+    def _interrupt(self, thread: asyncio.Future[list[Row]]) -> asyncio.Task[None]:
+        """Interrupt a scan repeatedly, in a task, until its thread has ended.
+
+        One interrupt is not enough: it has no effect before the statement begins.
+        """
+
+        async def interrupt() -> None:
+            while not thread.done():
+                self._scanner.interrupt()
+                await asyncio.wait({thread}, timeout=INTERRUPT_SECONDS)
+            error = thread.exception()
+            if error is not None and not isinstance(error, Refusal):
+                background.report(self._measures, "sqlite_scan", error)
+
+        task = background.start(self._measures, "sqlite_scan", interrupt())
+        self._interrupting.add(task)
+        task.add_done_callback(self._interrupting.discard)
+        return task
+
+    def _scan(self, statement: str, values: tuple[object, ...]) -> list[Row]:
+        try:
+            return _rows(self._scanner, self._sql[statement], *values)
+        except OUT_OF_REACH as error:
+            raise unavailable(why(error)) from None
+
+    async def write(self, statement: str, *values: object) -> list[Row]:
+        return await self._writer.run(
+            lambda connection: _rows(connection, self._sql[statement], *values)
+        )
+
+    async def number(self, table: str) -> int:
+        return await self._writer.run(lambda connection: self._numbers(connection, table, 1)[0])
+
+    async def skip_used_ids(self, team_id: int) -> None:
+        await self.write("skip_used_ids", team_id)
+
+    async def commit(self, commit: Commit) -> Commit:
+        return await self._writer.run(lambda connection: self._apply(connection, commit))
+
+    async def decide(self, team_id: int, reads: Sequence[Read], rule: Decide) -> Commit:
+        def job(connection: apsw.Connection) -> Commit:
+            found = [
+                _rows(connection, self._sql[statement], team_id, uuid) for statement, uuid in reads
+            ]
+            return self._apply(connection, rule(found))
+
+        return await self._writer.run(job)
+
+    async def keep(self, record: IdempotencyRecord) -> bool:
+        def job(connection: apsw.Connection) -> bool:
+            uuids = _json(record.contact_uuids)
+            if _rows(connection, self._sql["erased_contacts"], record.team_id, uuids):
+                raise ErasedError
+            return self._store_response(connection, record)
+
+        return await self._writer.run(job)
+
+    async def end_suppression(self, values: SuppressionEnd) -> bool:
+        def job(connection: apsw.Connection) -> bool:
+            ended = _rows(connection, self._sql["end_suppression"], *values[:6])
+            if ended:
+                noted = (*values[:3], *values[6:])
+                _rows(connection, self._sql["note_ended_suppression"], *noted)
+            return bool(ended)
+
+        return await self._writer.run(job)
+
+    async def number_events(self, team_id: int) -> None:
+        await self._writer.run(
+            lambda connection: _rows(
+                connection, self._sql["number_events"], team_id, EVENTS_NUMBERED_AT_ONCE
+            )
+        )
+
+    async def run(self, script: Callable[[], Script[Result]]) -> Result:
+        def job(connection: apsw.Connection) -> Result:
+            steps = script()
+            rows = None
+            while True:
+                try:
+                    statement, values = steps.send(rows) if rows is not None else next(steps)
+                except StopIteration as done:
+                    return cast("Result", done.value)
+                rows = _rows(connection, self._sql[statement], *values)
+
+        return await self._writer.run(job)
+
+    async def other_sessions(self) -> int:
+        return 0
+
+    async def migrate(self) -> tuple[int, int]:
+        found = await self.schema_version()
+        migrations.refuse_newer(found, self.name)
+        if self._found_at_first is None:
+            self._found_at_first = found
+        newest = migrations.newest(self.name)
+        if found < newest:
+            await self._writer.run(self._take_steps)
+        return self._found_at_first, newest
+
+    async def schema_version(self) -> int:
+        try:
+            return _version(self._reader)
+        except (apsw.NotADBError, apsw.CorruptError):
+            raise unfit("The file is not a SQLite database that can be read.") from None
+        except OUT_OF_REACH as error:
+            raise unavailable(why(error)) from None
+
+    async def close(self) -> None:
+        self._closing = True
+        self._writer.close()
+        self._reader.close()
+        thread = self._scan_thread
+        if thread is not None and not thread.done():
+            interrupting = self._interrupt(thread)
+            await asyncio.wait({interrupting}, timeout=CLOSE_SECONDS)
+            if not thread.done():
+                return  # the thread waits for its disk; the process ends without it
+        self._scanner.close()
+
+    def _apply(self, connection: apsw.Connection, commit: Commit) -> Commit:
+        """The steps of a commit, on the writer's connection and inside its savepoint."""
+        if not commit.is_empty():
+            commit = self._numbered(connection, commit)
+        record = commits.record(commit)
+        if record and not self._store_response(connection, record):
+            raise AlreadyThereError
+        if commit.is_empty():
+            self._require_revision(connection, commit.change.after)
+            return commit
+        self._require_suppressions(connection, commit)
+        for change in reversed(commit.changes):
+            self._take_step(connection, commit, change)
+        self._write_suppressions(connection, commit)
+        if commit.change.kind is Kind.ERASED:
+            self._forget(connection, commit)
+        return commit
+
+    def _store_response(self, connection: apsw.Connection, record: IdempotencyRecord) -> bool:
+        if not _rows(connection, self._sql["keep_answer"], *record.row):
+            return False
+        key = (record.team_id, record.key)
+        _rows(connection, self._sql["forget_named_contacts"], *key)
+        _rows(connection, self._sql["name_contacts"], *key, _json(record.contact_uuids))
+        return True
+
+    def _require_revision(self, connection: apsw.Connection, seen: Reach) -> None:
+        """Raise if the contact has changed or was erased: its response must not be stored."""
+        rows = _rows(connection, self._sql["revision"], seen.team_id, seen.id)
+        if [row[0] for row in rows] != [seen.rev]:
+            raise MovedError
+
+    def _require_suppressions(self, connection: apsw.Connection, commit: Commit) -> None:
+        writes = commit.suppression
+        if not writes.digests:
+            return
+        wanted = (commit.change.after.team_id, commits.json_text(writes.digests))
+        rows = _rows(connection, self._sql["suppressions"], *wanted)
+        if fingerprint(map(suppression_of, rows)) != fingerprint(writes.expected):
+            raise MovedError
+
+    def _write_suppressions(self, connection: apsw.Connection, commit: Commit) -> None:
+        team_id, writes = commit.change.after.team_id, commit.suppression
+        for row in writes.recorded:
+            values = (team_id, row.digest, row.reason, row.at, row.identity_version)
+            _rows(connection, self._sql["insert_suppression"], *values)
+        for digest, reason in writes.ended:
+            _rows(connection, self._sql["delete_suppression"], team_id, digest, reason)
+        if commit.change.kind is Kind.ERASED:
+            for statement in commits.ERASE_SUPPRESSIONS:
+                erased = commits.json_text(writes.erased)
+                _rows(connection, self._sql[statement], team_id, erased)
+
+    def _take_step(self, connection: apsw.Connection, commit: Commit, change: Change) -> None:
+        before, after = change.before, change.after
+        if isinstance(after, Contact):
+            details = commits.details(after)
+            if before is None:
+                new = (after.team_id, after.id, after.uuid, after.created, *details)
+                _rows(connection, self._sql["insert_contact"], *new)
+            else:
+                seen = (after.team_id, after.id, before.rev, after.deleted, after.erased)
+                _rows(connection, self._sql["set_contact"], *seen, *details)
+        moved = (after.team_id, after.id, after.rev - 1, after.updated)
+        _rows(connection, self._sql["move_revision"], *moved)
+        if connection.changes() == 0:
+            raise MovedError
+        self._write_rows(connection, commit, change)
+
+    def _write_rows(self, connection: apsw.Connection, commit: Commit, change: Change) -> None:
+        after = change.after
+        rows = commits.writes(commit, change)
+        key = (after.team_id, after.id)
+        for channel_id in rows.removed:
+            _rows(connection, self._sql["remove_channel"], *key, channel_id)
+        for channel in rows.updated:
+            _rows(connection, self._sql["update_channel"], *key, *msgspec.structs.astuple(channel))
+        for channel in rows.inserted:
+            _rows(connection, self._sql["insert_channel"], *key, *msgspec.structs.astuple(channel))
+        [event_id] = self._numbers(connection, "event", 1)
+        _rows(
+            connection,
+            self._sql["tell_event"],
+            after.team_id,
+            event_id,
+            after.id,
+            after.rev,
+            change.kind,
+            commit.actor,
+            commit.request_id,
+            after.updated,
+        )
+        if rows.after is not None:
+            body = (after.team_id, event_id, rows.before, rows.after)
+            _rows(connection, self._sql["insert_event_body"], *body)
+
+    def _forget(self, connection: apsw.Connection, commit: Commit) -> None:
+        gone = commit.change.after
+        _rows(connection, self._sql["forget_events"], gone.team_id, gone.id)
+        _rows(connection, self._sql["clear_request_ids"], gone.team_id, gone.id)
+        _rows(connection, self._sql["forget_answers"], gone.team_id, gone.uuid)
+
+    def _numbered(self, connection: apsw.Connection, commit: Commit) -> Commit:
+        contact_id = commit.change.after.id or self._numbers(connection, "contact", 1)[0]
+        wanted = commits.numbers_wanted(commit)
+        numbers = self._numbers(connection, "contact_channel", wanted) if wanted else []
+        return commits.numbered(commit, contact_id, iter(numbers))
+
+    def _numbers(self, connection: apsw.Connection, table: str, wanted: int) -> list[int]:
+        [[last]] = _rows(connection, self._sql["numbers"], table, wanted)
+        return list(range(last - wanted + 1, last + 1))
+
+    def _take_steps(self, connection: apsw.Connection) -> None:
+        connection.execute(_VERSION_TABLE)
+        for step in migrations.steps(self.name, after=_version(connection)):
+            _take(connection, step.text)
+            connection.execute(
+                "INSERT INTO schema_version VALUES (?1, ?2, datetime('now'))",
+                (step.version, step.name),
+            )
+
+
+def is_behind(path: Path) -> bool:
+    """Returns whether an older release made the database at a path; False if there is none."""
+    if not path.is_file():
+        return False
+    try:
+        connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)
+        try:
+            connection.set_busy_timeout(READER_WAITS_MS)
+            version = _version(connection)
+            if version < migrations.STORE_INFO:
+                return version > 0
+            found = connection.execute(_IDENTITY_VERSION).get
+        finally:
+            connection.close()
+    except apsw.Error:
+        return False  # opening it as a store reports the error
+    return version < migrations.newest("sqlite") or int(found) < IDENTITY_VERSION
+
+
+def _make_private(path: Path) -> None:
+    """The file for its owner alone, if it is not there; what SQLite keeps beside it follows."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if not path.exists():
+        path.touch(mode=0o600)
+
+
+def _connect(path: Path, waits_ms: int) -> apsw.Connection:
+    connection = apsw.Connection(str(path))
+    connection.set_busy_timeout(waits_ms)
+    for pragma in _PRAGMAS:
+        connection.execute(f"PRAGMA {pragma}")
+    return connection
+
+
+def _take(connection: apsw.Connection, step: str) -> None:
+    try:
+        connection.execute(step)
+    except apsw.SQLError as error:
+        raise migrations.not_ours(str(error)) from None
+
+
+def _rows(connection: apsw.Connection, statement: str, *values: object) -> list[Row]:
+    try:
+        return cast("list[Row]", connection.execute(statement, values).fetchall())
+    except _UNSTORABLE as error:
+        raise unstorable(error) from error
+
+
+def _json(uuids: Sequence[str]) -> str:
+    return msgspec.json.encode(uuids).decode()
+
+
+def _version(connection: apsw.Connection) -> int:
+    there = "SELECT count(*) FROM sqlite_schema WHERE name = 'schema_version'"
+    if not connection.execute(there).get:
+        return 0
+    return int(connection.execute("SELECT max(version) FROM schema_version").get or 0)

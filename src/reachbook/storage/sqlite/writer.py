@@ -1,0 +1,221 @@
+"""The one thread that writes to SQLite: what waits together is made durable together."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, TypeVar
+
+import apsw
+
+from reachbook import background
+from reachbook.domain.errors import Refusal
+from reachbook.metrics import Measures
+from reachbook.storage.commit import Commit
+from reachbook.storage.engine import AlreadyThereError, unavailable
+
+Result = TypeVar("Result")
+Job = Callable[[apsw.Connection], Any]
+Waiting = tuple[Job, asyncio.AbstractEventLoop, asyncio.Future[Any]]
+
+MOST_TOGETHER = 256
+MOST_WAITING = 10_000
+CLOSE_SECONDS = 1.0
+CHECKPOINT_SECONDS = 1.0
+MAX_WAL_BYTES = 8 * 1024 * 1024  # SQLite itself keeps it at about 4 MiB when no reader stays long
+
+# The disk, the file or its locks fail us: not one job is to blame, and another try may succeed.
+OUT_OF_REACH = (
+    apsw.BusyError,
+    apsw.CantOpenError,
+    apsw.ConnectionClosedError,
+    apsw.CorruptError,
+    apsw.FullError,
+    apsw.InterruptError,
+    apsw.IOError,
+    apsw.LockedError,
+    apsw.NoMemError,
+    apsw.NotADBError,
+    apsw.PermissionsError,
+    apsw.ProtocolError,
+    apsw.ReadOnlyError,
+    apsw.ThreadingViolationError,
+)
+
+_CLOSING = (apsw.ConnectionClosedError, apsw.InterruptError, apsw.ThreadingViolationError)
+
+
+class Writer:
+    """Runs jobs one after the other on its own connection; each is all or nothing.
+
+    A job's result reaches its caller only after the fsync. When the transaction that carries
+    several jobs fails to commit, every one of them is refused.
+    """
+
+    def __init__(self, connection: apsw.Connection, measures: Measures) -> None:
+        self._connection = connection
+        self._measures = measures
+        self._waiting: deque[Waiting] = deque()
+        self._wake = threading.Condition()
+        self._closing = False
+        self._thread = threading.Thread(target=self._run, name="reachbook-writer", daemon=True)
+        self._thread.start()
+
+    async def run(self, job: Callable[[apsw.Connection], Result]) -> Result:
+        """What the job returned, once it is durable."""
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[Result] = loop.create_future()
+        with self._wake:
+            if self._closing:
+                raise unavailable("it is being closed")
+            if len(self._waiting) >= MOST_WAITING:
+                raise unavailable(f"{MOST_WAITING} writes are waiting already")
+            self._waiting.append((job, loop, future))
+            self._measures.writers_waiting.set(len(self._waiting))
+            self._wake.notify()
+        return await future
+
+    def close(self) -> None:
+        """Finish what waits, then end the thread and close its connection.
+
+        A thread that hangs on a lock or a disk is left to end with the process: whoever waits for
+        it has been refused by then, or is refused by a process that ends.
+        """
+        with self._wake:
+            self._closing = True
+            self._wake.notify()
+        self._thread.join(CLOSE_SECONDS)
+        if not self._thread.is_alive():
+            self._connection.close()
+
+    def _run(self) -> None:
+        while (batch := self._next_batch()) is not None:
+            if batch:
+                self._work(batch)
+            else:
+                self._shrink_wal()
+
+    def _next_batch(self) -> list[Waiting] | None:
+        """Returns the next jobs: [] if none came for a while, None if the writer is closing."""
+        with self._wake:
+            while not self._waiting:
+                if self._closing:
+                    return None
+                idle = not self._wake.wait(CHECKPOINT_SECONDS)
+                if idle and not self._waiting:
+                    return []
+            together = min(len(self._waiting), MOST_TOGETHER)
+            return [self._waiting.popleft() for _ in range(together)]
+
+    def _work(self, batch: list[Waiting]) -> None:
+        """Run jobs and report each outcome to its caller, also after an unexpected error."""
+        try:
+            self._measures.writers_waiting.set(len(self._waiting))
+            outcomes = self._commit(batch)
+        except BaseException as error:  # noqa: BLE001 - no write is possible without this thread
+            background.report(self._measures, "sqlite_writer", error)
+            self._roll_back()
+            outcomes = [(each, unavailable("an unexpected error ended it")) for each in batch]
+        for (_, loop, future), outcome in outcomes:
+            with suppress(RuntimeError):  # the caller's event loop is closed
+                loop.call_soon_threadsafe(_settle, future, outcome)
+
+    def _shrink_wal(self) -> None:
+        """Empty the write-ahead log if it is large.
+
+        A program that reads for long prevents SQLite from reusing the log's space, so the log grows
+        until that program is done, and only this method makes the file small again. It must not
+        wait: a checkpoint that waits for a reader blocks every writer. If there is a reader or a
+        writer it does nothing, and is tried again later.
+        """
+        with background.reporting(self._measures, "sqlite_writer"), suppress(*OUT_OF_REACH):
+            if Path(self._connection.filename_wal).stat().st_size <= MAX_WAL_BYTES:
+                return
+            waits_ms = self._connection.pragma("busy_timeout")
+            self._connection.set_busy_timeout(0)
+            try:
+                self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+            finally:
+                self._connection.set_busy_timeout(waits_ms)
+
+    def _commit(self, batch: list[Waiting]) -> list[tuple[Waiting, object]]:
+        """What came of each job: its result, or the exception it ends with.
+
+        Who has stopped waiting, for another program to let go of the file, say, was told that the
+        store did not answer: it is left so.
+        """
+        try:
+            self._connection.execute("BEGIN IMMEDIATE")
+            wanted = [one for one in batch if not one[2].cancelled()]
+            outcomes = [(one, self._try(one[0])) for one in wanted]
+            self._connection.execute("COMMIT")
+            if any(isinstance(outcome, Commit) for _, outcome in outcomes):
+                self._measures.transactions.inc()
+        except apsw.Error as error:
+            self._roll_back()
+            return [(one, unavailable(why(error))) for one in batch]
+        return outcomes
+
+    def _roll_back(self) -> None:
+        """End a transaction that failed. If this fails, the next BEGIN fails, and retries it."""
+        with suppress(apsw.Error):
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
+
+    def _try(self, job: Job) -> object:
+        """One job inside a savepoint; an error that ends the whole transaction goes on up."""
+        self._connection.execute("SAVEPOINT job")
+        try:
+            outcome = job(self._connection)
+        except apsw.ConstraintError as error:
+            outcome = AlreadyThereError() if _is_unique(error) else error
+        except OUT_OF_REACH:
+            raise
+        except Exception as error:  # noqa: BLE001 - it belongs to the caller that waits for it
+            outcome = error
+        if isinstance(outcome, Exception):
+            self._connection.execute("ROLLBACK TO job")
+        self._connection.execute("RELEASE job")
+        return outcome
+
+
+def why(error: apsw.Error) -> str:
+    """What fails us, in a few words."""
+    if isinstance(error, apsw.BusyError):
+        return "another program has been writing to the file all the while we waited"
+    if isinstance(error, _CLOSING):
+        return "it is being closed"
+    return str(error)
+
+
+def _is_unique(error: apsw.ConstraintError) -> bool:
+    return error.extendedresult in (  # type: ignore[attr-defined]
+        apsw.SQLITE_CONSTRAINT_UNIQUE,
+        apsw.SQLITE_CONSTRAINT_PRIMARYKEY,
+    )
+
+
+def _settle(future: asyncio.Future[Any], outcome: object) -> None:
+    if future.done():
+        return
+    if isinstance(outcome, Exception):
+        future.set_exception(_own(outcome))
+    else:
+        future.set_result(outcome)
+
+
+def _own(error: Exception) -> Exception:
+    """Each waiter gets an exception of its own: a raised one carries its raiser's traceback."""
+    if isinstance(error, Refusal):
+        return Refusal(
+            error.reason,
+            error.message,
+            fields=error.fields,
+            facts=error.facts,
+            retry_after=error.retry_after,
+        )
+    return error

@@ -1,0 +1,284 @@
+"""Many contacts at once: lists, search, bulk (contract section 6)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Annotated, Any, NamedTuple
+
+import msgspec
+from msgspec import UNSET, Meta, Raw, Struct, UnsetType
+
+from reachbook.domain.address import parsing as addresses
+from reachbook.domain.address.parsing import Address, ChannelType
+from reachbook.domain.credential import Representation
+from reachbook.domain.errors import Kind, Reason, Refusal
+from reachbook.domain.list_cursor import ListQuery
+from reachbook.wire import errors
+from reachbook.wire.errors import FieldsToBlame, Readings
+from reachbook.wire.list_cursor import parse_cursor
+from reachbook.wire.parse import ContactRequest, Typed, blaming, contact_uuid
+from reachbook.wire.render import Address as AddressText
+from reachbook.wire.render import ChannelType as ChannelName
+from reachbook.wire.render import Uuid
+
+# Every other escape is matched, too, so that the second of two backslashes begins no escape.
+_ESCAPE = re.compile(r"\\(?:u00([0-9a-fA-F]{2})|.)")
+# A look-ahead, because two UUIDs may overlap: the last group of the first is long enough to begin
+# the second.
+_UUIDS = re.compile(r"(?=([0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}))")
+
+MAX_ROWS = 1000
+MAX_PAGE = 500
+MAX_SKIPPED_PAGES = 1000
+
+# Not "format": "date-time", because a generated client would turn it into a date type of its
+# language, and many of those cut it to milliseconds.
+ListDate = Annotated[
+    str,
+    Meta(
+        description="The unchanged `updated` of the last row of the previous page, as a string. "
+        "Without it the first page is returned.",
+        examples=["2024-01-15T10:00:00.123456Z"],
+    ),
+]
+
+
+class ListRequest(Struct):
+    """The body of POST /v2/contacts/list; `date` is the last row's `updated`, passed back."""
+
+    limit: Annotated[int, Meta(ge=1, description="How many contacts, at most 500.")] = 30
+    date: ListDate | None = None
+    ascending: bool = False
+    page: Annotated[
+        int,
+        Meta(
+            ge=0,
+            description="Skips `limit` contacts this many times, at most 1,000 times. Contacts "
+            "that change meanwhile may be missed or repeated; use `date` to miss none.",
+        ),
+    ] = 0
+
+
+class SearchEntry(Struct):
+    """Values of one type to search for; the type is inferred when left out."""
+
+    channel_ids: list[Typed]
+    channel_type: ChannelName | None = None
+
+
+class SearchRequest(Struct):
+    """The body of POST /v2/contacts/search."""
+
+    contact_channels: list[SearchEntry]
+
+
+class BulkRequest(Struct):
+    """The body of POST /v2/contacts: rows are judged one by one."""
+
+    contacts: list[Raw]
+
+
+class BulkRow(ContactRequest):
+    """A row of a bulk write; with `contact_id` or `uuid` (the same UUID) it is an update."""
+
+    contact_id: Uuid | None = None
+    uuid: Uuid | None = None
+
+
+class Failed(Struct, omit_defaults=True):
+    """A row that was refused, as it was sent, with its index in the request.
+
+    It has the fields of the refusal of the same single write, except the request id.
+    """
+
+    contact: Raw
+    index: Annotated[int, Meta(ge=0)]
+    error: Kind
+    error_code: str
+    message: str
+    fields: FieldsToBlame | UnsetType = UNSET
+    readings: Readings | UnsetType = UNSET
+    conflicting_contact_id: Uuid | UnsetType = UNSET
+    conflicting_channel_id: str | int | UnsetType = UNSET
+    channel_id: AddressText | UnsetType = UNSET
+
+
+class BulkBody(Struct):
+    """What became of a bulk write."""
+
+    contacts: list[Any]
+    failed_contacts: list[Failed]
+
+
+class BulkDeleteEntry(Struct):
+    """Which contacts to delete: UUIDs under the reserved type `id`."""
+
+    channel_type: Annotated[str, Meta(extra_json_schema={"const": "id"})]
+    channel_ids: list[Uuid]
+
+
+class BulkDeleteRequest(Struct):
+    """The body of DELETE /v2/contacts: exactly one entry."""
+
+    contact_channels: list[BulkDeleteEntry]
+
+
+def row_uuid(row: BulkRow) -> str | None:
+    """Returns the UUID of the contact that a row updates, or None if the row creates a contact.
+
+    A Contact that is sent back whole has its UUID under `uuid`.
+    """
+    named = {"contact_id": row.contact_id, "uuid": row.uuid}
+    read = set()
+    for field, value in named.items():
+        if value is not None:
+            with blaming({"contactID": field}):
+                read.add(contact_uuid(value))
+    if len(read) > 1:
+        raise Refusal(
+            Reason.BAD_VALUE,
+            "contact_id and uuid name different contacts; send only one of them.",
+            fields=dict.fromkeys(named, "not the same UUID"),
+        )
+    return next(iter(read), None)
+
+
+def list_query(request: ListRequest) -> ListQuery:
+    """Returns the page that a request asks for; raises `Refusal` if a field is out of bounds."""
+    if request.limit > MAX_PAGE:
+        raise too_many("limit", request.limit, MAX_PAGE)
+    if request.page > MAX_SKIPPED_PAGES:
+        raise too_many("page", request.page, MAX_SKIPPED_PAGES)
+    cursor = None if request.date is None else parse_cursor(request.date)
+    return ListQuery(request.limit, cursor, request.ascending, request.page)
+
+
+def sought(kind: str | None, value: str, region: str | None = None) -> Address:
+    """An address to look for; without a type an @ means email and digits mean phone.
+
+    `region` is the team's default region. A phone number after `tel:` or before
+    `@s.whatsapp.net` is a phone, too.
+    """
+    if kind is not None:
+        return addresses.parse(addresses.channel_type(kind), value, region)
+    if addresses.looks_like_phone(value):
+        return addresses.parse(ChannelType("phone"), value, region)
+    if "@" in value:
+        return addresses.parse(ChannelType("email"), value)
+    if any(map(str.isdecimal, value)) and not any(map(str.isalpha, value)):
+        return addresses.parse(ChannelType("phone"), value, region)
+    raise Refusal(
+        Reason.BAD_VALUE,
+        "Say which channel_type this is: an @ would mean email and digits a phone.",
+        fields={"channel_type": "cannot be inferred"},
+    )
+
+
+class Searched(NamedTuple):
+    """An address of a search, and the path into the body for each field of it."""
+
+    address: Address
+    places: dict[str, str]
+
+
+def searched(request: SearchRequest, region: str | None = None) -> list[Searched]:
+    """Returns the addresses of a search that can be read; `region` is the team's default region.
+
+    An address that cannot be read is left out. If no address can be read, the first refusal is
+    raised.
+    """
+    count = sum(len(one.channel_ids) for one in request.contact_channels)
+    if count > MAX_ROWS:
+        raise too_many("channel_ids", count, MAX_ROWS)
+    read = list(_each_sought(request, region))
+    readable = [each for each in read if isinstance(each, Searched)]
+    refused = [each for each in read if isinstance(each, Refusal)]
+    if refused and not readable:
+        raise refused[0]
+    return readable
+
+
+def _each_sought(request: SearchRequest, region: str | None) -> Iterator[Searched | Refusal]:
+    for index, entry in enumerate(request.contact_channels):
+        where = f"contact_channels[{index}]"
+        if entry.channel_type is not None:
+            with blaming({"channel_type": f"{where}.channel_type"}):
+                addresses.channel_type(entry.channel_type)
+        for number, value in enumerate(entry.channel_ids):
+            places = {
+                "channel_id": f"{where}.channel_ids[{number}]",
+                "channel_type": f"{where}.channel_type",
+            }
+            yield _read(entry.channel_type, value, region, places)
+
+
+def _read(
+    kind: str | None, value: str, region: str | None, places: dict[str, str]
+) -> Searched | Refusal:
+    try:
+        with blaming(places):
+            return Searched(sought(kind, value, region), places)
+    except Refusal as refusal:
+        return refusal
+
+
+def deleted(request: BulkDeleteRequest) -> list[str]:
+    """The UUIDs of a bulk delete."""
+    if len(request.contact_channels) != 1 or request.contact_channels[0].channel_type != "id":
+        raise Refusal(
+            Reason.BAD_VALUE,
+            'contact_channels takes exactly one entry, of channel_type "id", with UUIDs.',
+            fields={"contact_channels": 'not one entry of type "id"'},
+        )
+    uuids = request.contact_channels[0].channel_ids
+    if len(uuids) > MAX_ROWS:
+        raise too_many("channel_ids", len(uuids), MAX_ROWS)
+    return [contact_uuid(one) for one in uuids]
+
+
+def failed(index: int, row: Raw, no: Refusal, representation: Representation) -> Failed:
+    """Returns the entry of a row that was refused."""
+    facts: dict[str, Any] = errors.facts(no, representation)
+    return Failed(
+        row,
+        index,
+        no.reason.kind,
+        no.reason.code,
+        no.message,
+        fields=no.fields or UNSET,
+        **facts,
+    )
+
+
+def uuid_of_row(body: bytes) -> str:
+    """Returns the UUID of the contact in the stored response of a row."""
+    return str(msgspec.json.decode(body)["uuid"])
+
+
+def named_contacts(row: Raw, no: Refusal) -> set[str]:
+    """Returns the contacts that the echo of a failed row mentions, as UUIDs in lower case.
+
+    They are the contact of the conflict, and every UUID in the row. The row is searched as
+    text: its strings may hold escapes, and an object may have a key twice, of which a decoder
+    would show only one.
+    """
+    text = bytes(row).decode()
+    if "\\u00" in text:
+        text = _ESCAPE.sub(_unescaped, text)
+    named = {uuid.lower() for uuid in _UUIDS.findall(text)}
+    owner = no.facts.get("conflicting_contact_id")
+    return named | {owner} if isinstance(owner, str) else named
+
+
+def _unescaped(escape: re.Match[str]) -> str:
+    return chr(int(escape[1], 16)) if escape[1] else escape[0]
+
+
+def too_many(field: str, count: int, most: int) -> Refusal:
+    """The refusal of more than one request may carry, before any work."""
+    return Refusal(
+        Reason.TOO_MANY,
+        f"{field}: {count} is more than the {most} that one request may ask for.",
+        fields={field: f"more than {most}"},
+    )

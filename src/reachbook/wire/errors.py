@@ -1,0 +1,119 @@
+"""One table of errors: read from left to right by the server, from right to left by a client."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+from reachbook.domain.channel import Reach
+from reachbook.domain.credential import Representation
+from reachbook.domain.errors import Kind, Reason, Refusal
+from reachbook.wire import render
+from reachbook.wire.render import Address, IntegerIdsChannel, StringIdsChannel, Uuid
+
+STATUS = {
+    Kind.BAD_DATA: 400,
+    Kind.UNAUTHORIZED: 401,
+    Kind.DENIED: 403,
+    Kind.NOT_FOUND: 404,
+    Kind.METHOD_NOT_ALLOWED: 405,
+    Kind.CONFLICT: 409,
+    Kind.GONE: 410,
+    Kind.PRECONDITION_FAILED: 412,
+    Kind.TOO_LARGE: 413,
+    Kind.IDEMPOTENCY_MISMATCH: 422,
+    Kind.RATE_LIMITED: 429,
+    Kind.SERVER_ERROR: 500,
+    Kind.UNAVAILABLE: 503,
+}
+STATUS_OF_REASON = {Reason.UNSUPPORTED_ENCODING: 415}
+"""The reasons for which HTTP has a more exact status than that of their kind."""
+
+
+def status(reason: Reason) -> int:
+    """Returns the HTTP status of a refusal."""
+    return STATUS_OF_REASON.get(reason, STATUS[reason.kind])
+
+
+KIND = {status(reason): reason.kind for reason in Reason}
+
+
+FieldsToBlame = Annotated[dict[str, str], Meta(description="The wrong fields of the request.")]
+Readings = Annotated[list[str], Meta(examples=[["+15105553344", "+4415105553344"]])]
+
+
+class Refused(Struct, kw_only=True):
+    """A refusal: `error` is its class, `error_code` the exact reason."""
+
+    error: Kind
+    error_code: str
+    message: Annotated[str, Meta(description="One sentence that a person can act on.")]
+    fields: FieldsToBlame | UnsetType = UNSET
+    request_id: Annotated[str, Meta(description="The X-Request-Id; the log has it too.")]
+
+
+class Ambiguous(Refused):
+    """Digits that could be two phone numbers, with both readings."""
+
+    readings: Readings
+
+
+class Owned(Refused):
+    """What only one contact of a team can have, and the contact that has it."""
+
+    conflicting_contact_id: Uuid
+
+
+class AddressTaken(Owned):
+    """An address, the contact that owns it, and the channel there."""
+
+    conflicting_channel_id: str | int
+    channel_id: Address
+
+
+class SeveralStringIds(Refused):
+    """The channels that could be meant, with string ids."""
+
+    channels: list[StringIdsChannel]
+
+
+class SeveralIntegerIds(Refused):
+    """The channels that could be meant, with integer ids."""
+
+    channels: list[IntegerIdsChannel]
+
+
+SHAPES: dict[Reason, tuple[type[Refused], ...]] = {
+    Reason.AMBIGUOUS: (Ambiguous,),
+    Reason.ADDRESS_TAKEN: (AddressTaken,),
+    Reason.SEVERAL: (SeveralStringIds, SeveralIntegerIds),
+    Reason.UUID_TAKEN: (Owned,),
+    Reason.EXTERNAL_ID_TAKEN: (Owned,),
+}
+"""The refusals that carry more than every refusal does."""
+
+
+def body(no: Refusal, representation: Representation, request_id: str) -> dict[str, object]:
+    """The body of an answer that says no."""
+    said: dict[str, object] = {
+        "error": no.reason.kind,
+        "error_code": no.reason.code,
+        "message": no.message,
+    }
+    if no.fields:
+        said["fields"] = no.fields
+    return {**said, **facts(no, representation), "request_id": request_id}
+
+
+def facts(no: Refusal, representation: Representation) -> dict[str, object]:
+    """Returns the facts of a refusal in the caller's representation."""
+    return {name: _spelled(name, value, representation) for name, value in no.facts.items()}
+
+
+def _spelled(name: str, value: object, representation: Representation) -> object:
+    if isinstance(value, Reach):
+        return render.channels(value, representation)
+    if name == "conflicting_channel_id" and isinstance(value, int):
+        return render.channel_id(value, representation)
+    return value

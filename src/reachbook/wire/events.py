@@ -1,0 +1,157 @@
+"""What happened, as `/x` shows it: events, pages of them, and the cursor between pages."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta, Struct
+
+from reachbook.domain import timestamps
+from reachbook.domain.contact import Contact
+from reachbook.domain.errors import Reason, Refusal
+from reachbook.domain.event import Happened, ToldChannel
+from reachbook.domain.event import Kind as Event
+from reachbook.wire.extensions import KnownChannel, known_channels, told_channel
+from reachbook.wire.render import Moment, StringIdsContact, Tag, Uuid, contact_with_string_ids
+
+EventKind = Annotated[str, Meta(extra_json_schema={"enum": list(Event)})]
+
+_REVISION = re.compile("[0-9]{1,18}")
+
+
+class Actor(Struct):
+    """Who did it: a credential with its label, or the command line."""
+
+    credential_id: str
+    label: str
+
+
+class EventBody(Struct, kw_only=True):
+    """One change of one contact.
+
+    `before` and `after` hold the changed values. If the contact is erased, they are null and
+    `request_id` is empty.
+    """
+
+    kind: EventKind
+    contact_id: Uuid
+    rev: int
+    before: dict[str, Any] | None
+    after: dict[str, Any] | None
+    actor: Actor
+    request_id: str
+    at: Moment
+
+
+class FeedEventBody(EventBody, kw_only=True):
+    """The same with its place in the team's feed."""
+
+    seq: Annotated[int, Meta(ge=1)]
+
+
+class HistoryBody(Struct):
+    """A page of a contact's history, newest first."""
+
+    events: list[EventBody]
+    next: str | None
+
+
+class FeedBody(Struct):
+    """A page of a team's feed.
+
+    Pass `next` as `after` of the next request. `incarnation` changes when the store is restored.
+    """
+
+    events: list[FeedEventBody]
+    next: int
+    incarnation: str
+
+
+class ExportBody(Struct):
+    """All that is held about one contact."""
+
+    contact: StringIdsContact
+    deleted: Moment | None
+    channels: list[KnownChannel]
+    events: list[EventBody]
+
+
+def event(team_id: int, one: Happened, labels: dict[str, str]) -> EventBody:
+    """An event, spelled for people who read JSON."""
+    return EventBody(**_spelled(team_id, one, labels))
+
+
+def event_of_feed(team_id: int, one: Happened, labels: dict[str, str]) -> FeedEventBody:
+    """An event that the feed has numbered."""
+    return FeedEventBody(**_spelled(team_id, one, labels), seq=one.seq or 0)
+
+
+def export(contact: Contact) -> ExportBody:
+    """Returns the export of a contact, without its events."""
+    return ExportBody(
+        contact_with_string_ids(contact),
+        None if contact.deleted is None else timestamps.exact(contact.deleted),
+        known_channels(contact),
+        [],
+    )
+
+
+def cursor(uuid: str, rev: int | None) -> str | None:
+    """Where the next page of a contact's history begins, as an opaque text."""
+    if rev is None:
+        return None
+    return base64.urlsafe_b64encode(f"{uuid}:{rev}".encode()).decode().rstrip("=")
+
+
+def revision(uuid: str, text: str | None) -> int | None:
+    """The revision in a cursor that we gave for a contact's history."""
+    if text is None:
+        return None
+    try:
+        raw = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
+        of, _, number = raw.decode("ascii").partition(":")
+    except (binascii.Error, ValueError):
+        of, number = "", ""
+    if of != uuid or not _REVISION.fullmatch(number):
+        raise _bad_cursor()
+    return int(number)
+
+
+def _spelled(team_id: int, one: Happened, labels: dict[str, str]) -> dict[str, Any]:
+    return {
+        "kind": one.kind,
+        "contact_id": one.contact_uuid,
+        "rev": one.rev,
+        "before": _told(team_id, one.contact_uuid, one.before),
+        "after": _told(team_id, one.contact_uuid, one.after),
+        "actor": Actor(one.actor, labels.get(one.actor, "")),
+        "request_id": one.request_id,
+        "at": timestamps.exact(one.at),
+    }
+
+
+def _told(team_id: int, uuid: str, text: str | None) -> dict[str, Any] | None:
+    if text is None:
+        return None
+    told: dict[str, Any] = msgspec.json.decode(text)
+    channels = msgspec.convert(told.pop("channels", []), list[ToldChannel])
+    for name in ("deleted", "erased"):
+        if told.get(name) is not None:
+            told[name] = timestamps.exact(told[name])
+    if "tags" in told:
+        told["tags"] = [Tag(number) for number in told["tags"]]
+    shown = [told_channel(team_id, uuid, one, primary=one.primary) for one in channels]
+    return {"channels": shown, **told}
+
+
+def _bad_cursor() -> Refusal:
+    return Refusal(
+        Reason.BAD_CURSOR,
+        "This cursor is not one of ours for this history; pass back the `next` of the page before, "
+        "as it was.",
+        fields={"cursor": "not one of ours"},
+    )

@@ -1,0 +1,314 @@
+"""What `/x` takes and shows: one channel with all that we know of it, resolve, what happened."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import UNSET, Meta, Struct, UnsetType
+from msgspec.structs import replace as with_fields
+
+from reachbook.domain import timestamps
+from reachbook.domain.address import explain
+from reachbook.domain.address import parsing as addresses
+from reachbook.domain.channel import Consent, ContactChannel, HeldReason, Reach, primaries
+from reachbook.domain.channel_rules import Patch, Wanted
+from reachbook.domain.contact import MAX_TAGS, WantedContact
+from reachbook.domain.errors import Kind, Reason, Refusal
+from reachbook.domain.suppression import Suppression, SuppressionReason
+from reachbook.wire.errors import FieldsToBlame, Readings
+from reachbook.wire.parse import (
+    MAX_LISTED_CHANNELS,
+    ChannelRequest,
+    ContactRequest,
+    Text,
+    Typed,
+    contact_of,
+)
+from reachbook.wire.render import (
+    Address,
+    ChannelType,
+    Handle,
+    InfoChannel,
+    Moment,
+    StringIdsContact,
+    Tag,
+    Uuid,
+)
+
+MAX_BATCH = 1000
+
+_CHANNEL_NUMBER = re.compile(r"(?:ch_)?([0-9]{1,18})")
+
+
+class KnownChannel(Struct, kw_only=True):
+    """A channel with its nine keys and all that we know of it. Ids are strings here."""
+
+    id: Annotated[str, Meta(examples=["ch_001"])]
+    team_id: int
+    contact_id: Uuid
+    channel_type: ChannelType
+    channel_id: Address
+    channel_handle: Handle | UnsetType = UNSET
+    info_channel: InfoChannel | UnsetType = UNSET
+    created: Moment
+    updated: Moment
+    primary: Annotated[bool, Meta(description="Of its type.")] | UnsetType = UNSET
+    label: str
+    held: bool
+    held_reason: HeldReason | None
+    consent: Consent
+    consent_source: str
+    consent_at: Moment | None
+
+
+class StrictChannel(ChannelRequest, forbid_unknown_fields=True):
+    """A channel of a contact to make, without keys that we do not know."""
+
+
+class StrictTag(Tag, forbid_unknown_fields=True):
+    """A tag of a contact to make, likewise."""
+
+
+StrictChannels = Annotated[
+    list[StrictChannel], Meta(extra_json_schema={"maxItems": MAX_LISTED_CHANNELS})
+]
+StrictTags = Annotated[list[StrictTag], Meta(extra_json_schema={"maxItems": MAX_TAGS})]
+
+
+class NewContact(ContactRequest, forbid_unknown_fields=True):
+    """The contact to make when nobody owns the address, without keys that we do not know."""
+
+    contact_channels: StrictChannels | None = None  # type: ignore[assignment]
+    tags: StrictTags | UnsetType | None = UNSET  # type: ignore[assignment]
+
+
+class SoughtRequest(Struct, forbid_unknown_fields=True):
+    """An address to look for; without `channel_type` an @ means email and digits mean phone."""
+
+    channel_id: Typed
+    channel_type: ChannelType | None = None
+    info_channel: str | None = None
+
+
+class ResolveRequest(SoughtRequest, forbid_unknown_fields=True):
+    """The body of POST /x/resolve."""
+
+    create: NewContact | None = None
+
+
+class BatchRequest(Struct, forbid_unknown_fields=True):
+    """The body of POST /x/resolve/batch: up to 1,000 addresses."""
+
+    addresses: list[msgspec.Raw]
+
+
+class MayCreate(Struct):
+    """As much of the body of POST /x/resolve as tells whether it would write."""
+
+    create: Any = None
+
+
+class PatchRequest(Struct, forbid_unknown_fields=True):
+    """The body of PATCH of one channel."""
+
+    channel_handle: Text | UnsetType | None = UNSET
+    info_channel: Text | UnsetType | None = UNSET
+    label: Text | UnsetType | None = UNSET
+    held: bool | UnsetType = UNSET
+    held_reason: HeldReason | UnsetType | None = UNSET
+    consent: Consent | UnsetType = UNSET
+    consent_source: Text | UnsetType | None = UNSET
+
+
+class Explained(Struct):
+    """How an address was read, and which rule joined it to its owner."""
+
+    typed: str
+    channel_type: str
+    read_as: str
+    canonical: str
+    identity: str
+    rule: str
+
+
+class SuppressionRequest(Struct, forbid_unknown_fields=True):
+    """The body of DELETE /x/suppression: an address that nobody owns, and the reason to end."""
+
+    channel_type: ChannelType
+    channel_id: Typed
+    reason: SuppressionReason
+    info_channel: str | None = None
+
+
+class Suppressed(Struct):
+    """The suppression of an address that nobody owns: its reason and its time."""
+
+    reason: SuppressionReason
+    at: Moment
+
+
+class ResolvedBody(Struct):
+    """The owner of an address, or null, and then `suppressed` if the address is suppressed."""
+
+    contact: StringIdsContact | None
+    channel: KnownChannel | None
+    created: bool
+    suppressed: Suppressed | None = None
+    explain: Explained | UnsetType = UNSET
+
+
+class BadAddress(Struct, omit_defaults=True):
+    """An address of a batch that cannot be read, in its place."""
+
+    error: Kind
+    error_code: str
+    message: str
+    fields: FieldsToBlame | UnsetType = UNSET
+    readings: Readings | UnsetType = UNSET
+
+
+class BatchBody(Struct):
+    """An answer for each address of a batch, in order."""
+
+    results: list[Any]
+
+
+def suppressed(found: Suppression | None) -> Suppressed | None:
+    """Returns a suppression as it is shown, or None."""
+    return None if found is None else Suppressed(found.reason, timestamps.exact(found.at))
+
+
+def known_channel(reach: Reach, one: ContactChannel) -> KnownChannel:
+    """A channel of a contact as it stands."""
+    return told_channel(reach.team_id, reach.uuid, one, primary=one.id in _primary_ids(reach))
+
+
+def known_channels(reach: Reach) -> list[KnownChannel]:
+    """The contact's whole list, oldest first."""
+    first = _primary_ids(reach)
+    return [
+        told_channel(reach.team_id, reach.uuid, one, primary=one.id in first)
+        for one in reach.channels
+    ]
+
+
+def told_channel(
+    team_id: int, uuid: str, one: ContactChannel, *, primary: bool | UnsetType
+) -> KnownChannel:
+    """A channel, and whether it is the primary one of its type."""
+    return KnownChannel(
+        id=f"ch_{one.id:03d}",
+        team_id=team_id,
+        contact_id=uuid,
+        channel_type=one.channel_type,
+        channel_id=one.channel_id,
+        channel_handle=one.channel_handle or UNSET,
+        info_channel=one.info_channel or UNSET,
+        created=timestamps.in_seconds(one.created),
+        updated=timestamps.in_seconds(one.updated),
+        primary=primary,
+        label=one.label,
+        held=one.held_reason is not None,
+        held_reason=one.held_reason,
+        consent=one.consent,
+        consent_source=one.consent_source,
+        consent_at=None if one.consent_at is None else timestamps.exact(one.consent_at),
+    )
+
+
+def channel_number(text: str) -> int:
+    """The number of a channel's id in a path: `ch_001`, or the integer."""
+    match = _CHANNEL_NUMBER.fullmatch(text)
+    if match is None:
+        raise Refusal(
+            Reason.BAD_VALUE,
+            "A channel is named by its id, like ch_001.",
+            fields={"id": "not a channel's id"},
+        )
+    return int(match[1])
+
+
+def scope(address: addresses.Address, info_channel: str | None) -> str | None:
+    """In which scope to look: in any when no info channel is given."""
+    if info_channel is None:
+        return None
+    return addresses.scope(address.channel_type, addresses.storable("info_channel", info_channel))
+
+
+def new_contact(
+    request: ResolveRequest, address: addresses.Address, region: str | None
+) -> WantedContact | None:
+    """The contact to make for an address, which it has with the info channel that was given."""
+    if request.create is None:
+        return None
+    wanted = contact_of(request.create, region)
+    if request.info_channel is None:
+        return wanted
+    channel = Wanted(address, info_channel=request.info_channel)
+    return with_fields(wanted, channels=(channel, *wanted.channels))
+
+
+def bad_address(no: Refusal) -> BadAddress:
+    """What a batch says of an address that it cannot read."""
+    return BadAddress(
+        no.reason.kind,
+        no.reason.code,
+        no.message,
+        fields=no.fields or UNSET,
+        readings=no.facts.get("readings", UNSET),  # type: ignore[arg-type]  # always a list
+    )
+
+
+def patch(request: PatchRequest) -> Patch:
+    """What a PATCH sets, every text judged."""
+    return Patch(
+        channel_handle=_text("channel_handle", request.channel_handle),
+        info_channel=_text("info_channel", request.info_channel),
+        label=_text("label", request.label),
+        held=request.held,
+        held_reason=request.held_reason,
+        consent=request.consent,
+        consent_source=_text("consent_source", request.consent_source),
+    )
+
+
+def explained(
+    typed: str,
+    address: addresses.Address,
+    owned: ContactChannel | None,
+    region: str | None = None,
+) -> Explained:
+    """Returns how an address was read, and which rule joined it to the channel that owns it.
+
+    `region` is the team's default region. Of two readings, the reading that has an owner is shown.
+    """
+    identity = owned.identity if owned else None
+    chosen = explain.reading_of(address, identity) if identity is not None else address
+    return Explained(
+        typed=typed,
+        channel_type=address.channel_type,
+        read_as=explain.read_as(typed, address, region, identity),
+        canonical=chosen.channel_id,
+        identity=chosen.identity,
+        rule=_rule(chosen, owned),
+    )
+
+
+def _rule(address: addresses.Address, owned: ContactChannel | None) -> str:
+    if owned is None:
+        return "nobody owns it"
+    if owned.channel_type != address.channel_type:
+        return f"the same number as a {owned.channel_type} channel, which the phone family shares"
+    if owned.channel_id == address.channel_id:
+        return "the same address"
+    return explain.joined(address, owned.channel_id)
+
+
+def _primary_ids(reach: Reach) -> set[int]:
+    return {each.id for each in primaries(reach)}
+
+
+def _text(field: str, value: str | UnsetType | None) -> str | UnsetType:
+    return UNSET if value is UNSET else addresses.storable(field, value or "")

@@ -1,0 +1,452 @@
+"""A request's path, query and body → words, decoded once, or a refusal that names the field."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import cache
+from types import NoneType, UnionType
+from typing import Annotated, Any, TypeVar, Union, cast, get_args, get_origin
+
+import msgspec
+from msgspec import UNSET, Meta, Struct, UnsetType
+from msgspec.structs import FieldInfo
+
+from reachbook.domain import contact
+from reachbook.domain.address import parsing as addresses
+from reachbook.domain.address.parsing import Address
+from reachbook.domain.channel import MAX_CHANNELS, Named
+from reachbook.domain.channel_rules import Wanted
+from reachbook.domain.contact import WantedContact
+from reachbook.domain.errors import Reason, Refusal, shortened
+from reachbook.wire.query import MOST_CHARACTERS_SAID, Options, unknown_name
+from reachbook.wire.render import ChannelType, Tag
+
+MAX_LISTED_CHANNELS = 2 * MAX_CHANNELS
+"""The most entries of `contact_channels`. It can name an address several times, and a contact that
+is over `MAX_CHANNELS` must be accepted as it was sent. More entries are refused before any address
+is parsed, because parsing is expensive."""
+
+_NO_CONTROL_CHARACTERS = r"^[^\u0000-\u001f\u007f-\u009f]*$"
+# White space around an address is removed, and some white space is a control character.
+_NONE_WITHIN = r"^[\u0009-\u000d\u0085]*[^\u0000-\u001f\u007f-\u009f]*[\u0009-\u000d\u0085]*$"
+
+UserId = Annotated[int, Meta(ge=-1, le=2**53 - 1, description="-1 is nobody.")]
+AssignedUserId = Annotated[
+    int,
+    Meta(
+        ge=-1,
+        le=2**53 - 1,
+        description="The user, as in a returned Contact; ignored if assignee_id is present.",
+    ),
+]
+Typed = Annotated[
+    str,
+    Meta(
+        description="The value, as people type it: a phone number with its country code and with "
+        "or without + and separators, an email address, or the id that an integration gives. White "
+        "space around it is taken off. In a team with a region, a phone number without + is read "
+        "as a national number, too.",
+        examples=["+1 (510) 555-3344"],
+        extra_json_schema={"minLength": 1, "pattern": _NONE_WITHIN},
+    ),
+]
+Text = Annotated[
+    str,
+    Meta(
+        description='"" or null clears it.',
+        extra_json_schema={
+            "maxLength": addresses.MAX_CHARACTERS,
+            "pattern": _NO_CONTROL_CHARACTERS,
+        },
+    ),
+]
+Tags = Annotated[list[Tag], Meta(extra_json_schema={"maxItems": contact.MAX_TAGS})]
+Body = TypeVar("Body", bound=Struct)
+ANY_JSON = msgspec.json.Decoder[Any]()
+
+_UUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+_WHERE = re.compile(r"`\$\.?([^`]*)`")
+_MISSING = re.compile(r"missing required field `([^`]*)`")
+_UNKNOWN = re.compile(r"unknown field `([^`]*)`")
+_LENIENT = re.compile(r"got `(?:array|null)`")
+MAX_DEPTH = 32
+_NO_ONE = -1
+_CHECKED = (str, list, dict)  # the JSON types that can hold a NUL or nested values
+
+
+class ChannelRequest(Struct):
+    """The body of a POST or PUT of a channel; other keys are let through unread."""
+
+    channel_type: ChannelType
+    channel_id: Typed
+    channel_handle: Text | UnsetType | None = UNSET
+    info_channel: Text | UnsetType | None = UNSET
+
+
+Channels = Annotated[
+    list[ChannelRequest], Meta(extra_json_schema={"maxItems": MAX_LISTED_CHANNELS})
+]
+
+
+class ContactRequest(Struct):
+    """The body of POST /v2/contact and PUT /v2/contact/{contactID}."""
+
+    contact_channels: Channels | None = None
+    phone: str | UnsetType | None = UNSET
+    email: str | UnsetType | None = UNSET
+    first: Text | UnsetType | None = UNSET
+    last: Text | UnsetType | None = UNSET
+    display_name: Text | UnsetType | None = UNSET
+    avatar: Text | UnsetType | None = UNSET
+    assignee_id: UserId | UnsetType | None = UNSET
+    assigned_user_id: AssignedUserId | UnsetType | None = UNSET
+    external_id: Text | UnsetType | None = UNSET
+    is_opted_out: bool | UnsetType | None = UNSET
+    custom: dict[str, Any] | UnsetType | None = UNSET
+    tags: Tags | UnsetType | None = UNSET
+
+
+def contact_uuid(text: str) -> str:
+    """The contact's UUID from a path, in lower case."""
+    if _UUID.fullmatch(text):
+        return text.lower()
+    hint = "the path takes the UUID, not the integer id" if text.isdecimal() else "it is not one"
+    raise Refusal(
+        Reason.BAD_UUID,
+        f"A contact is named by its UUID, and {hint}; "
+        "one looks like a1b2c3d4-e5f6-7890-abcd-ef1234567890.",
+        fields={"contactID": "not a UUID"},
+    )
+
+
+def named(path_type: str, given: Options, region: str | None = None) -> Named:
+    """Returns the channel that a path and `?channel_id=` name; `region` is the team's region."""
+    kind = addresses.channel_type(path_type)
+    if given.channel_id is None:
+        return Named(kind)
+    return Named(kind, addresses.parse(kind, given.channel_id, region), given.channel_id)
+
+
+def wanted_channel(body: bytes, region: str | None) -> Wanted:
+    """What the body of a POST or PUT asks for; `region` is the team's default region."""
+    return _wanted(decode(body, ChannelRequest), region)
+
+
+def wanted_contact(body: bytes, region: str | None) -> WantedContact:
+    """What the body of a POST or PUT of a contact asks for."""
+    return contact_of(decode(body, ContactRequest), region)
+
+
+def contact_of(request: ContactRequest, region: str | None) -> WantedContact:
+    """What a contact is asked to be, every address read and every text judged."""
+    return WantedContact(
+        channels=tuple(_wanted_channels(request, region)),
+        phone=_view("phone", request.phone, region),
+        email=_view("email", request.email, region),
+        first=_text("first", request.first),
+        last=_text("last", request.last),
+        display_name=_text("display_name", request.display_name),
+        avatar=_text("avatar", request.avatar),
+        assigned_user_id=_assigned_user_id(request),
+        external_id=UNSET if request.external_id is UNSET else _external_id(request.external_id),
+        is_opted_out=False if request.is_opted_out is None else request.is_opted_out,
+        custom=_custom(request.custom),
+        tags=_tags(request.tags),
+    )
+
+
+def stray(body: bytes, *, lenient: bool) -> None:
+    """Judge a body that nobody asked for: real clients send [] and {}.
+
+    It is refused when it is no JSON, and, unless we are `lenient`, when it holds something.
+    """
+    held = _read(body, ANY_JSON) if body else None
+    if not held or lenient:
+        return
+    if isinstance(held, dict):
+        raise unknown_name("key", next(iter(held)), ())
+    raise Refusal(Reason.WRONG_TYPE, "This takes no body.", fields={"body": "not taken"})
+
+
+def decode(body: bytes, shape: type[Body]) -> Body:
+    """Returns a JSON body as one typed value; a refusal names the field.
+
+    An empty array is accepted in place of an object that needs no key, and null in place of an
+    optional field that has no null.
+    """
+    return cast("Body", _read(body, _decoder(shape)))
+
+
+def _read(body: bytes, decoder: msgspec.json.Decoder[Any]) -> Any:
+    try:
+        return decoder.decode(body.decode())
+    except msgspec.ValidationError as error:
+        if _LENIENT.search(str(error)):
+            return _read_leniently(body, decoder.type, str(error))
+        raise _invalid(str(error), decoder.type) from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        raise Refusal(
+            Reason.MALFORMED_JSON,
+            "The body is not UTF-8 JSON; /openapi.json has an example for each operation.",
+        ) from None
+
+
+def _read_leniently(body: bytes, shape: type[Any], complaint: str) -> Any:
+    """Decode a body again, with the values that PHP and other clients send.
+
+    PHP decodes {} to an empty array and encodes that as []. Clients that encode every field of a
+    model send null for those that are not set. This second pass runs only if decoding has failed,
+    so that other clients do not pay for it.
+    """
+    try:
+        sent = ANY_JSON.decode(body)
+        meant = _as_meant(sent, shape)
+        if meant != sent:
+            return msgspec.convert(meant, shape)
+    except msgspec.ValidationError as error:
+        complaint = str(error)
+    except (msgspec.DecodeError, RecursionError):
+        pass
+    raise _invalid(complaint, shape)
+
+
+def _as_meant(value: Any, kind: Any) -> Any:
+    """Returns a decoded JSON value, adapted to the type `kind`.
+
+    Replaces each [] by {} if `kind` accepts an empty object and no array, and omits each null whose
+    field is optional and accepts no null.
+    """
+    kinds = list(_alternatives(kind))
+    lists = [each for each in kinds if get_origin(each) is list]
+    if isinstance(value, list) and lists:
+        [items] = get_args(lists[0])
+        return [_as_meant(each, items) for each in value]
+    if value == []:
+        return {} if any(map(_takes_empty_object, kinds)) else value
+    if isinstance(value, dict):
+        fields = {
+            field.encode_name: field
+            for each in kinds
+            if _is_struct(each)
+            for field in msgspec.structs.fields(each)
+        }
+        return {
+            name: _as_meant(each, fields[name].type) if name in fields else each
+            for name, each in value.items()
+            if each is not None or name not in fields or not _null_is_absent(fields[name])
+        }
+    return value
+
+
+def _null_is_absent(field: FieldInfo) -> bool:
+    return not field.required and NoneType not in _alternatives(field.type)
+
+
+def _takes_empty_object(kind: Any) -> bool:
+    if _is_struct(kind):
+        return not any(field.required for field in msgspec.structs.fields(kind))
+    return get_origin(kind) is dict
+
+
+def _is_struct(kind: Any) -> bool:
+    return isinstance(kind, type) and issubclass(kind, Struct)
+
+
+def _alternatives(kind: Any) -> Iterator[Any]:
+    """Yields the members of a union without their annotations; any other type by itself."""
+    if get_origin(kind) is Annotated:
+        yield from _alternatives(get_args(kind)[0])
+    elif get_origin(kind) in (Union, UnionType):
+        for each in get_args(kind):
+            yield from _alternatives(each)
+    else:
+        yield kind
+
+
+@cache
+def _decoder(shape: type[Struct]) -> msgspec.json.Decoder[Any]:
+    return msgspec.json.Decoder(shape)
+
+
+def _invalid(complaint: str, shape: type[Any]) -> Refusal:
+    missing = _MISSING.search(complaint)
+    unknown = _UNKNOWN.search(complaint)
+    where = _WHERE.findall(complaint)
+    path = where[-1] if where else ""
+    if unknown:
+        return unknown_name("key", unknown[1], _struct_at(shape, path).__struct_fields__, path)
+    if missing:
+        field = f"{path}.{missing[1]}" if path else missing[1]
+        return Refusal(
+            Reason.MISSING_FIELD,
+            f"The body lacks {field}, which is required.",
+            fields={field: "required"},
+        )
+    # The complaint quotes a whole value that is not a member of an enumeration.
+    said = complaint.rsplit(" - at ", maxsplit=1)[0].replace("`", "")
+    said = shortened(said, MOST_CHARACTERS_SAID)
+    field = path or "body"
+    sentence = f"{field}: {said[0].lower()}{said[1:]}."
+    return Refusal(Reason.WRONG_TYPE, sentence, fields={field: said})
+
+
+def _struct_at(shape: type[Struct], path: str) -> type[Struct]:
+    """The struct that stands at a path like create.tags[...]."""
+    for name in path.split("."):
+        kinds = {one.encode_name: one.type for one in msgspec.structs.fields(shape)}
+        shape = next(_structs(kinds.get(name.partition("[")[0])), shape)
+    return shape
+
+
+def _structs(kind: Any) -> Iterator[type[Struct]]:
+    """The structs that a field's type is made of."""
+    if isinstance(kind, type) and issubclass(kind, Struct):
+        yield kind
+    for inner in get_args(kind):
+        yield from _structs(inner)
+
+
+def _wanted(request: ChannelRequest, region: str | None) -> Wanted:
+    kind = addresses.channel_type(request.channel_type)
+    return Wanted(
+        addresses.parse(kind, request.channel_id, region),
+        _text("channel_handle", request.channel_handle),
+        _text("info_channel", request.info_channel),
+    )
+
+
+def _wanted_channels(request: ContactRequest, region: str | None) -> Iterator[Wanted]:
+    count = len(request.contact_channels or ())
+    if count > MAX_LISTED_CHANNELS:
+        raise Refusal(
+            Reason.TOO_MANY,
+            f"contact_channels: a contact has at most {MAX_CHANNELS} channels, and a request lists "
+            f"at most {MAX_LISTED_CHANNELS}; this one lists {count}.",
+            fields={"contact_channels": f"more than {MAX_LISTED_CHANNELS} entries"},
+        )
+    for index, one in enumerate(request.contact_channels or ()):
+        fields = ChannelRequest.__struct_fields__
+        with blaming({field: f"contact_channels[{index}].{field}" for field in fields}):
+            yield _wanted(one, region)
+
+
+def _view(
+    kind: str, value: str | UnsetType | None, region: str | None
+) -> Address | UnsetType | None:
+    """The primary phone or email that is asked for; "" and null ask for none."""
+    if value is UNSET:
+        return UNSET
+    if not value:
+        return None
+    with blaming({"channel_id": kind}):
+        return addresses.parse(addresses.channel_type(kind), value, region)
+
+
+def _custom(value: dict[str, object] | UnsetType | None) -> dict[str, object] | UnsetType | None:
+    _judge_custom(value, MAX_DEPTH)
+    return value
+
+
+def _judge_custom(value: object, left: int) -> None:
+    """Bounded depth, and no NUL in any key or text."""
+    if isinstance(value, str) and "\0" in value:
+        raise Refusal(
+            Reason.BAD_VALUE,
+            "custom holds a NUL character, which cannot be stored.",
+            fields={"custom": "holds a NUL"},
+        )
+    if left == 0:
+        raise Refusal(
+            Reason.BAD_VALUE,
+            f"custom is nested more than {MAX_DEPTH} deep; keep it flatter.",
+            fields={"custom": "nested too deep"},
+        )
+    if isinstance(value, dict):
+        value = [*value.keys(), *value.values()]
+    for one in value if isinstance(value, list) else ():
+        if isinstance(one, _CHECKED) or left == 1:
+            _judge_custom(one, left - 1)
+
+
+@contextmanager
+def blaming(places: Mapping[str, str]) -> Iterator[None]:
+    """Blame the place of a body that a field was sent in."""
+    try:
+        yield
+    except Refusal as no:
+        no.fields = {places.get(field, field): why for field, why in no.fields.items()}
+        raise
+
+
+@contextmanager
+def blaming_address(wanted: WantedContact) -> Iterator[None]:
+    """Name the path of a taken or ambiguous address in the `fields` of a refusal."""
+    try:
+        yield
+    except Refusal as no:
+        is_meant = _address_test(no)
+        if is_meant is not None:
+            place = next((place for place, each in _places(wanted) if is_meant(each)), "channel_id")
+            [why] = no.fields.values()
+            no.fields = {place: why}
+        raise
+
+
+def _address_test(no: Refusal) -> Callable[[Address], bool] | None:
+    """Returns a test for the address that a refusal names, or None if it names no address."""
+    if no.reason is Reason.ADDRESS_TAKEN:
+        return lambda address: _is_same(address, str(no.facts["channel_id"]))
+    if no.reason is Reason.AMBIGUOUS:
+        numbers = cast("list[str]", no.facts["readings"])
+        return lambda address: address.is_ambiguous and f"+{address.channel_id}" in numbers
+    return None
+
+
+def _places(wanted: WantedContact) -> Iterator[tuple[str, Address]]:
+    """Returns each address of a contact's body with its path."""
+    for field, address in (("phone", wanted.phone), ("email", wanted.email)):
+        if isinstance(address, Address):
+            yield field, address
+    for index, channel in enumerate(wanted.channels):
+        yield f"contact_channels[{index}].channel_id", channel.address
+
+
+def _is_same(address: Address, owned: str) -> bool:
+    """Returns whether an address is the owner's address, in any spelling."""
+    if address.channel_id == owned:
+        return True
+    try:
+        return addresses.parse(address.channel_type, owned).identity == address.identity
+    except Refusal:  # `owned` is an address of another type
+        return False
+
+
+def _assigned_user_id(request: ContactRequest) -> int | UnsetType | None:
+    """Returns the user to assign, or None to assign nobody.
+
+    Requests have assignee_id; a Contact that is sent back whole has assigned_user_id. If both are
+    sent, the client has set the first and returned the second.
+    """
+    wanted = request.assigned_user_id if request.assignee_id is UNSET else request.assignee_id
+    return None if wanted == _NO_ONE else wanted
+
+
+def _external_id(value: str | None) -> str | None:
+    return addresses.storable("external_id", value) if value else None
+
+
+def _text(field: str, value: str | UnsetType | None) -> str | UnsetType:
+    if value is UNSET:
+        return UNSET
+    return addresses.storable(field, value or "")
+
+
+def _tags(tags: list[Tag] | UnsetType | None) -> tuple[int, ...] | UnsetType:
+    if tags is UNSET:
+        return UNSET
+    numbers = tuple(tag.tag_id for tag in tags or ())
+    if len(numbers) > contact.MAX_TAGS:
+        raise contact.too_many_tags(len(numbers))
+    return numbers

@@ -1,0 +1,125 @@
+"""Forms that only the description shows: the rows of bulk bodies, what an event touched.
+
+A bulk write and a batch judge each row by itself, so their bodies are decoded into raw rows and
+their answers are put together from encoded ones; an event's values are kept as JSON. Here is
+what they are.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, ClassVar
+
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+from reachbook.wire import events as happened
+from reachbook.wire.bulk import MAX_ROWS, BulkRow, Failed
+from reachbook.wire.extensions import (
+    MAX_BATCH,
+    BadAddress,
+    KnownChannel,
+    ResolvedBody,
+    SoughtRequest,
+)
+from reachbook.wire.render import IntegerIdsContact, Moment, StringIdsContact, Tag, Uuid
+
+
+class OneOf:
+    """One of several forms, which nothing but their keys tells apart."""
+
+    forms: ClassVar[tuple[Any, ...]]
+
+
+class BulkRows(Struct):
+    """The body of POST /v2/contacts; with `contact_id` a row is an update."""
+
+    contacts: Annotated[list[BulkRow], Meta(extra_json_schema={"maxItems": MAX_ROWS})]
+
+
+class StringIdsBulk(Struct):
+    """What became of a bulk write, the contacts with string ids."""
+
+    contacts: list[StringIdsContact]
+    failed_contacts: list[Failed]
+
+
+class IntegerIdsBulk(Struct):
+    """What became of a bulk write, the contacts with integer ids."""
+
+    contacts: list[IntegerIdsContact]
+    failed_contacts: list[Failed]
+
+
+class BatchRows(Struct, forbid_unknown_fields=True):
+    """The body of POST /x/resolve/batch."""
+
+    addresses: Annotated[list[SoughtRequest], Meta(extra_json_schema={"maxItems": MAX_BATCH})]
+
+
+class Looked(OneOf):
+    """Who owns an address of a batch, or why it cannot be read."""
+
+    forms = (ResolvedBody, BadAddress)
+
+
+class BatchAnswers(Struct):
+    """An answer for each address of a batch, in order."""
+
+    results: list[Looked]
+
+
+class Touched(Struct):
+    """What a change touched, as it was or as it became: channels, and a contact's own fields."""
+
+    channels: list[KnownChannel]
+    uuid: Uuid | UnsetType = UNSET
+    first: str | UnsetType = UNSET
+    last: str | UnsetType = UNSET
+    display_name: str | UnsetType = UNSET
+    avatar: str | UnsetType = UNSET
+    assigned_user_id: int | UnsetType | None = UNSET
+    external_id: str | UnsetType | None = UNSET
+    is_opted_out: bool | UnsetType = UNSET
+    tags: list[Tag] | UnsetType = UNSET
+    custom: dict[str, Any] | UnsetType = UNSET
+    deleted: Moment | UnsetType | None = UNSET
+    erased: Moment | UnsetType | None = UNSET
+
+
+class Event(happened.EventBody, kw_only=True):
+    """One change of one contact. `before` and `after` hold what it touched, null once erased."""
+
+    before: Touched | None  # type: ignore[assignment]
+    after: Touched | None  # type: ignore[assignment]
+
+
+class FeedEvent(Event, kw_only=True):
+    """The same with its place in the team's feed."""
+
+    seq: Annotated[int, Meta(ge=1)]
+
+
+class HistoryPage(Struct):
+    """A page of a contact's history, newest first; `next` is null on the last."""
+
+    events: list[Event]
+    next: str | None
+
+
+class FeedPage(Struct):
+    """A page of a team's feed.
+
+    Pass `next` as `after` of the next request. `incarnation` changes when the store is restored.
+    """
+
+    events: list[FeedEvent]
+    next: int
+    incarnation: Annotated[str, Meta(pattern="^[0-9a-f]{16}$")]
+
+
+class Export(Struct):
+    """All that is held about one contact."""
+
+    contact: StringIdsContact
+    deleted: Moment | None
+    channels: list[KnownChannel]
+    events: list[Event]
