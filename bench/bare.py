@@ -54,13 +54,13 @@ def _check(token: bytes) -> None:
 
 
 async def _get(uuid: str, _receive: Callable[[], Awaitable[Any]]) -> object:
-    rows = await store.engine.read("reach", TEAM_ID, uuid)
+    rows = await store.engine.read("channel_list", TEAM_ID, uuid)
     return next(_channel(uuid, row) for row in rows if row[5] == "phone")
 
 
 async def _post(uuid: str, receive: Callable[[], Awaitable[Any]]) -> object:
     wanted = msgspec.json.decode((await receive())["body"])
-    rows = await store.engine.read("reach", TEAM_ID, uuid)
+    rows = await store.engine.read("channel_list", TEAM_ID, uuid)
     now, value, kind = timestamps.now(), wanted["channel_id"], wanted["channel_type"]
     known = ("", None, "unknown", "", None)
     new = (next(NUMBERS), kind, value, "", value, "", "", None, now, now, *known)
@@ -88,9 +88,9 @@ async def _commit(seen: Row, new: tuple[Any, ...], now: int) -> None:
         key = (TEAM_ID, contact_id)
         connection.execute(sql["move_revision"], (*key, rev, now))
         connection.execute(sql["insert_channel"], (*key, *new))
-        [[number]] = connection.execute(sql["numbers"], ("event", 1)).fetchall()
+        [[number]] = connection.execute(sql["reserve_ids"], ("event", 1)).fetchall()
         told = (TEAM_ID, number, contact_id, rev + 1, kind, actor, request_id, now)
-        connection.execute(sql["tell_event"], told)
+        connection.execute(sql["insert_event"], told)
         connection.execute(sql["insert_event_body"], (TEAM_ID, number, before, after))
 
     await engine._writer.run(job)
@@ -105,8 +105,8 @@ def _channel(uuid: str, row: Row) -> dict[str, object]:
         "channel_id": row[6],
         "info_channel": row[10],
         "channel_handle": row[9],
-        "created": timestamps.in_seconds(row[12]),
-        "updated": timestamps.in_seconds(row[13]),
+        "created": timestamps.format_seconds(row[12]),
+        "updated": timestamps.format_seconds(row[13]),
     }
 
 

@@ -32,12 +32,12 @@ from load import Measured, measure, request
 
 from reachbook.domain import timestamps
 from reachbook.domain.address import parsing as addresses
-from reachbook.domain.channel_rules import Wanted
-from reachbook.domain.contact import WantedContact
+from reachbook.domain.channel_rules import ChannelInput
+from reachbook.domain.contact import ContactInput
 from reachbook.domain.credential import Representation, TeamId
 from reachbook.server.master_key import open_master_key
-from reachbook.service import Asking, Service, TeamKeys
-from reachbook.service.administration import Administration, Terms
+from reachbook.service import Service, TeamKeys, WriteContext
+from reachbook.service.administration import Administration, CredentialOptions
 from reachbook.settings import Settings
 from reachbook.storage import open_store
 
@@ -124,17 +124,17 @@ async def _fill(url: str, data_dir: str, contacts: int) -> Asked:
     team = await administration.create_team("bench", None)
     key = await open_master_key(Settings(data_dir=data_dir), store)
     secret, secret_key = await administration.create_secret(
-        team.team_id, Terms(Representation.INTEGER_IDS), key
+        team.team_id, CredentialOptions(Representation.INTEGER_IDS), key
     )
-    service, asking = (
+    service, context = (
         Service(store, TeamKeys(store, (key,))),
-        Asking(TeamId(team.team_id), "bench", "bench"),
+        WriteContext(TeamId(team.team_id), "bench", "bench"),
     )
     phone = addresses.channel_type("phone")
 
     async def make(number: int) -> str:
-        wanted = Wanted(addresses.parse(phone, f"1555{number:07d}"))
-        return (await service.contacts.create(asking, WantedContact((wanted,)))).uuid
+        wanted = ChannelInput(addresses.parse(phone, f"1555{number:07d}"))
+        return (await service.contacts.create(context, ContactInput((wanted,)))).uuid
 
     uuids: list[str] = []
     for start in range(0, contacts, 100):

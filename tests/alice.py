@@ -12,8 +12,8 @@ from cast import ALICE
 from reachbook.domain import channel_rules
 from reachbook.domain.address import parsing
 from reachbook.domain.address.parsing import Address, ChannelType
-from reachbook.domain.channel import Named, Reach
-from reachbook.domain.channel_rules import Wanted
+from reachbook.domain.channel import ChannelList, ChannelSelector
+from reachbook.domain.channel_rules import ChannelInput
 from reachbook.domain.errors import Refusal
 
 SECOND = 1_000_000
@@ -33,37 +33,39 @@ def want(
     handle: str | UnsetType = UNSET,
     info: str | UnsetType = UNSET,
     region: str | None = None,
-) -> Wanted:
+) -> ChannelInput:
     """The body of a POST or PUT."""
-    return Wanted(addressed(spec, region), handle, info)
+    return ChannelInput(addressed(spec, region), handle, info)
 
 
-def name(kind: str, value: str | None = None) -> Named:
+def name(kind: str, value: str | None = None) -> ChannelSelector:
     """The channel of a type, or exactly the one with that value."""
     one = None if value is None else parsing.parse(ChannelType(kind), value)
-    return Named(ChannelType(kind), one)
+    return ChannelSelector(ChannelType(kind), one)
 
 
-def numbered(reach: Reach) -> Reach:
+def numbered(channel_list: ChannelList) -> ChannelList:
     """The page as the store gives it back: every channel has its number."""
     channels = tuple(
-        with_fields(one, id=one.id or number) for number, one in enumerate(reach.channels, 1)
+        with_fields(one, id=one.id or number) for number, one in enumerate(channel_list.channels, 1)
     )
-    return with_fields(reach, channels=channels)
+    return with_fields(channel_list, channels=channels)
 
 
-def page(*wanted: str | Wanted) -> Reach:
+def page(*wanted: str | ChannelInput) -> ChannelList:
     """Alice's page with these channels, a second apart, the last of them made at BEFORE."""
-    reach = Reach(1, 7, ALICE, 1, BEFORE - len(wanted) * SECOND, ())
+    channel_list = ChannelList(1, 7, ALICE, 1, BEFORE - len(wanted) * SECOND, ())
     for one in wanted:
         asked = want(one) if isinstance(one, str) else one
-        reach = numbered(channel_rules.add(reach, asked, reach.updated + SECOND))
-    return reach
+        channel_list = numbered(
+            channel_rules.add_channel(channel_list, asked, channel_list.updated + SECOND)
+        )
+    return channel_list
 
 
-def values(reach: Reach) -> list[str]:
+def values(channel_list: ChannelList) -> list[str]:
     """The addresses on a page, in their order."""
-    return [one.channel_id for one in reach.channels]
+    return [one.channel_id for one in channel_list.channels]
 
 
 def refusal(rule: Callable[[], object]) -> Refusal:

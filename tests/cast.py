@@ -20,12 +20,12 @@ from starlette.applications import Starlette
 from reachbook.domain import timestamps
 from reachbook.domain.credential import Credential, Representation
 from reachbook.http import app
-from reachbook.http.rate_limit import Allowance
-from reachbook.http.state import Desk
-from reachbook.metrics import Measures
+from reachbook.http.rate_limit import RateLimiter
+from reachbook.http.state import AppState
+from reachbook.metrics import Metrics
 from reachbook.service import Service, TeamKeys
-from reachbook.service.administration import Administration, Terms
-from reachbook.service.authentication import Access
+from reachbook.service.administration import Administration, CredentialOptions
+from reachbook.service.authentication import Authenticator
 from reachbook.storage import Store, Team, open_store
 
 ALICE = "a1b2c3d4-e5f6-7890-abcd-ef1234567890"
@@ -115,19 +115,19 @@ class Book:
 @asynccontextmanager
 async def open_book(database: str, *, per_minute: int = 0) -> AsyncIterator[Book]:
     """A book on a database, served in this process, for Bob's team and for Charlie's."""
-    measures = Measures()
-    store = await open_store(database, measures)
+    metrics = Metrics()
+    store = await open_store(database, metrics)
     clock = Clock()
     administration = Administration(store, clock)
     service = Service(store, TeamKeys(store, (MASTER_KEY,)), clock)
-    access = Access(store, (MASTER_KEY,), clock, measures)
-    desk = Desk(service, access, Allowance(per_minute), measures, await store.incarnation())
+    access = Authenticator(store, (MASTER_KEY,), clock, metrics)
+    state = AppState(service, access, RateLimiter(per_minute), metrics, await store.incarnation())
 
     @asynccontextmanager
-    async def open_desk() -> AsyncIterator[Desk]:
-        yield desk
+    async def open_state() -> AsyncIterator[AppState]:
+        yield state
 
-    application = app.build(open_desk)
+    application = app.build(open_state)
     transport = httpx.ASGITransport(application)
     async with (
         application.router.lifespan_context(application),
@@ -148,9 +148,11 @@ async def asker(
     """A team with an API secret and an API key."""
     team = await administration.create_team(name, region)
     secret, secret_key = await administration.create_secret(
-        team.team_id, Terms(Representation.INTEGER_IDS), MASTER_KEY
+        team.team_id, CredentialOptions(Representation.INTEGER_IDS), MASTER_KEY
     )
-    key, api_key = await administration.create_key(team.team_id, Terms(Representation.STRING_IDS))
+    key, api_key = await administration.create_key(
+        team.team_id, CredentialOptions(Representation.STRING_IDS)
+    )
     return Asker(team, secret, secret_key, key, api_key, clock)
 
 

@@ -17,7 +17,7 @@ NOT_OF_ONE_TEAM = {
     "teams": "the list of teams for the person at the terminal",
     "any_api_secret": "what the master key is tried on at the start, whoever's it is",
     "suppression_keys": "the master key is tried on the key of every team at the start",
-    "numbers": "a sequence has no rows of a team",
+    "reserve_ids": "a sequence has no rows of a team",
     "skip_used_ids": "a sequence has no rows of a team, and teams are counted, too",
     "doctor_next_team": "how the doctor, who looks at every team, goes from one to the next",
     "store_info": "the facts of the store itself, in a local table",
@@ -31,7 +31,7 @@ NOT_OF_ONE_TEAM = {
 """Statements that need not name a team, and why."""
 
 MAY_BE_VOLATILE = {
-    "numbers": "taking numbers is its purpose, and it writes no row",
+    "reserve_ids": "taking numbers is its purpose, and it writes no row",
     "skip_used_ids": "setting sequences is its purpose, and it writes no row",
 }
 

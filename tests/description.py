@@ -46,7 +46,7 @@ class Ask:
     body: Body | bytes | None = None
 
     @property
-    def takes(self) -> bool:
+    def request_body(self) -> bool:
         return "requestBody" in self.operation
 
     @property

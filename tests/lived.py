@@ -7,7 +7,7 @@ from typing import Any
 
 from asks import ok
 from cast import Book
-from reachbook.domain.channel import Reach
+from reachbook.domain.channel import ChannelList
 from reachbook.domain.contact import Contact
 from reachbook.domain.credential import TeamId
 from tables import beside
@@ -47,7 +47,7 @@ async def plant_events(book: Book, uuid: str, count: int, *, custom_bytes: int =
     await plant(book.database, seen, count, custom_bytes)
 
 
-async def plant(database: str, seen: Reach, count: int, custom_bytes: int) -> None:
+async def plant(database: str, seen: ChannelList, count: int, custom_bytes: int) -> None:
     """Give a contact more revisions, a microsecond apart, written by SQL.
 
     Each of them replaces `custom` by an object of about `custom_bytes`, before and after.

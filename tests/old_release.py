@@ -110,7 +110,7 @@ def body(number: int, channels: Sequence[Planted]) -> str:
         for each in channels
     )
     contact = Contact(1, number, uuid(number), 1, CREATED, mine, CREATED)
-    _, after = event.told(Change(Kind.CONTACT_CREATED, None, contact))
+    _, after = event.diff(Change(Kind.CONTACT_CREATED, None, contact))
     assert after is not None
     return after
 

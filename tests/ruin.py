@@ -11,12 +11,12 @@ import asyncpg
 
 from cast import MASTER_KEY, Book
 from reachbook.domain.address import parsing as addresses
-from reachbook.domain.channel import Named
-from reachbook.domain.channel_rules import Wanted
-from reachbook.domain.contact import WantedContact
+from reachbook.domain.channel import ChannelSelector
+from reachbook.domain.channel_rules import ChannelInput
+from reachbook.domain.contact import ContactInput
 from reachbook.domain.credential import TeamId
 from reachbook.domain.errors import Refusal
-from reachbook.service import Asking, Service, TeamKeys
+from reachbook.service import Service, TeamKeys, WriteContext
 from reachbook.storage.opening import sqlite_path
 
 TYPES = ("phone", "sms", "whatsapp", "email", "facebook")
@@ -58,9 +58,9 @@ async def live(book: Book, steps: int, seed: int = 1) -> None:
 
 
 async def _contacts(service: Service, team_id: int) -> list[str]:
-    asking = Asking(TeamId(team_id), "test", "test")
+    context = WriteContext(TeamId(team_id), "test", "test")
     made = [
-        await service.contacts.create(asking, WantedContact(first=f"Person {number}"))
+        await service.contacts.create(context, ContactInput(first=f"Person {number}"))
         for number in range(8)
     ]
     return [one.uuid for one in made]
@@ -68,21 +68,21 @@ async def _contacts(service: Service, team_id: int) -> list[str]:
 
 async def step(service: Service, team_id: TeamId, uuid: str, choose: random.Random) -> None:
     """One random operation on a contact; it may be refused."""
-    asking = Asking(team_id, "test", "test")
+    context = WriteContext(team_id, "test", "test")
     kind = addresses.channel_type(choose.choice(TYPES))
     address = addresses.parse(kind, _spelled(kind, choose))
     handle, page = choose.choice(["", "A handle"]), choose.choice(PAGES)
     match choose.randrange(12):
         case 0 | 1:
-            await service.channels.remove(asking, uuid, Named(kind))
+            await service.channels.remove(context, uuid, ChannelSelector(kind))
         case 2 | 3 | 4:
-            wanted = Wanted(address, channel_handle=handle)
-            await service.channels.replace(asking, uuid, wanted, Named(kind))
+            wanted = ChannelInput(address, channel_handle=handle)
+            await service.channels.replace(context, uuid, wanted, ChannelSelector(kind))
         case 5 if choose.random() < 0.2:
-            await service.contacts.delete(asking, uuid)
+            await service.contacts.delete(context, uuid)
         case _:
-            wanted = Wanted(address, channel_handle=handle, info_channel=page)
-            await service.channels.add(asking, uuid, wanted)
+            wanted = ChannelInput(address, channel_handle=handle, info_channel=page)
+            await service.channels.add(context, uuid, wanted)
 
 
 def _spelled(kind: str, choose: random.Random) -> str:

@@ -112,7 +112,7 @@ def team_on(database: str) -> Asker:
 
 
 def samples(text: str) -> dict[str, float]:
-    """What a page of measures says: each sample as it is written, and its value."""
+    """What a page of metrics says: each sample as it is written, and its value."""
     return {
         sample.name + _labels(sample.labels): sample.value
         for family in text_string_to_metric_families(text)

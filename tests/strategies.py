@@ -15,8 +15,8 @@ from msgspec import UNSET, UnsetType
 
 from reachbook.domain.address import parsing
 from reachbook.domain.address.parsing import ChannelType
-from reachbook.domain.channel import Named
-from reachbook.domain.channel_rules import Wanted
+from reachbook.domain.channel import ChannelSelector
+from reachbook.domain.channel_rules import ChannelInput
 
 # The machine may be slow, busy with other work; no property is wrong for that.
 settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -138,21 +138,21 @@ FEW_ADDRESSES = [
 ]
 
 
-def wanted() -> st.SearchStrategy[Wanted]:
+def wanted() -> st.SearchStrategy[ChannelInput]:
     """Makes bodies of POST and PUT from a few addresses, so that they often meet."""
     handles: list[str | UnsetType] = [UNSET, "", "@alice"]
     pages: list[str | UnsetType] = [UNSET, "", "page-1", "page-2"]
     known = [parsing.parse(ChannelType(kind), text) for kind, text in FEW_ADDRESSES]
     return st.builds(
-        Wanted, st.sampled_from(known), st.sampled_from(handles), st.sampled_from(pages)
+        ChannelInput, st.sampled_from(known), st.sampled_from(handles), st.sampled_from(pages)
     )
 
 
-def named() -> st.SearchStrategy[Named]:
+def named() -> st.SearchStrategy[ChannelSelector]:
     """Makes what GET, PUT and DELETE mean: a type, or exactly one address of it."""
     known = [parsing.parse(ChannelType(kind), text) for kind, text in FEW_ADDRESSES]
-    exact = [Named(one.channel_type, one) for one in known]
-    kinds = [Named(ChannelType(kind)) for kind in ("phone", "email", "facebook")]
+    exact = [ChannelSelector(one.channel_type, one) for one in known]
+    kinds = [ChannelSelector(ChannelType(kind)) for kind in ("phone", "email", "facebook")]
     return st.sampled_from([*kinds, *exact])
 
 

@@ -11,7 +11,7 @@ from cast import MASTER_KEY, Book
 from reachbook.domain import credential
 from reachbook.domain.credential import Caller, Representation
 from reachbook.domain.errors import Kind, Reason
-from reachbook.service.administration import Terms
+from reachbook.service.administration import CredentialOptions
 from worker import by_jwt, by_key, refusal, signed, worker
 
 pytestmark = pytest.mark.anyio
@@ -67,7 +67,7 @@ async def test_every_credential_that_is_not_live_reads_the_same(book: Book) -> N
     bob, charlie, access = book.bob, book.charlie, worker(book)
     team = bob.team.team_id
     old, old_key = await book.administration.create_secret(
-        team, Terms(Representation.INTEGER_IDS), MASTER_KEY
+        team, CredentialOptions(Representation.INTEGER_IDS), MASTER_KEY
     )
     await book.administration.revoke("api_secret", old.id)
     unknown = f"rbs_{team}_{'0' * 16}"
@@ -125,7 +125,7 @@ async def test_a_token_that_names_an_api_key_does_not_lock_the_key_out(book: Boo
 
 
 async def test_a_read_only_credential_reads_and_does_not_write(book: Book) -> None:
-    terms = Terms(Representation.STRING_IDS, read_only=True)
+    terms = CredentialOptions(Representation.STRING_IDS, read_only=True)
     _, api_key = await book.administration.create_key(book.bob.team.team_id, terms)
     by = {"authorization": f"Bearer {api_key}"}
     uuid = await book.contact(("phone", "15105553344"))

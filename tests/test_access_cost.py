@@ -17,17 +17,17 @@ from cast import MASTER_KEY, Book
 from reachbook.domain import credential
 from reachbook.domain.credential import Representation
 from reachbook.domain.errors import Reason, Refusal
-from reachbook.metrics import Measures
+from reachbook.metrics import Metrics
 from reachbook.server import master_key
-from reachbook.service.administration import Terms
-from reachbook.service.authentication import Access
+from reachbook.service.administration import CredentialOptions
+from reachbook.service.authentication import Authenticator
 from reachbook.settings import Settings
 from worker import by_jwt, by_key, signed
 
 pytestmark = pytest.mark.anyio
 
 NEW_KEY, LOST_KEY = b"n" * 32, b"l" * 32
-TERMS = Terms(Representation.INTEGER_IDS)
+TERMS = CredentialOptions(Representation.INTEGER_IDS)
 # How many master keys a worker has, and which of them sealed Bob's secret.
 TURNS = {
     "the only key": (MASTER_KEY,),
@@ -90,7 +90,7 @@ async def bad_keys(book: Book) -> dict[str, str]:
 
 
 async def costs(
-    access: Access, headers: dict[str, str], done: Counter[str]
+    access: Authenticator, headers: dict[str, str], done: Counter[str]
 ) -> dict[str, dict[str, int]]:
     """The calls that each header causes before it is refused."""
     found = {}
@@ -115,8 +115,8 @@ async def test_every_bad_jwt_costs_the_same(
 ) -> None:
     """The first time and later, when the worker has seen the id, and Bob's in particular."""
     settings = Settings(data_dir=str(tmp_path))
-    access = Access(
-        book.store, TURNS[turn], book.clock, Measures(), master_key.ChangedKeys(settings)
+    access = Authenticator(
+        book.store, TURNS[turn], book.clock, Metrics(), master_key.ChangedKeys(settings)
     )
     headers = await bad_tokens(book)
     first = same(await costs(access, headers, work))
@@ -132,7 +132,7 @@ async def test_every_bad_jwt_costs_the_same(
 
 
 async def test_every_bad_api_key_costs_the_same(book: Book, work: Counter[str]) -> None:
-    access = Access(book.store, (MASTER_KEY,), book.clock, Measures())
+    access = Authenticator(book.store, (MASTER_KEY,), book.clock, Metrics())
     headers = await bad_keys(book)
     first = same(await costs(access, headers, work))
     await access.caller(by_key(book.bob))
@@ -145,7 +145,10 @@ async def test_every_bad_api_key_costs_the_same(book: Book, work: Counter[str]) 
 async def test_a_token_that_was_good_costs_the_same_once_its_secret_is_revoked(
     book: Book, work: Counter[str]
 ) -> None:
-    access, header = Access(book.store, (MASTER_KEY,), book.clock, Measures()), by_jwt(book.bob)
+    access, header = (
+        Authenticator(book.store, (MASTER_KEY,), book.clock, Metrics()),
+        by_jwt(book.bob),
+    )
     unknown = {"an unknown id": signed(book, "rbs_1_0000000000000000", "key")}
     expected = same(await costs(access, unknown, work))
     await access.caller(header)
@@ -179,11 +182,11 @@ def test_keys_that_have_not_changed_are_not_read_again(tmp_path: Path) -> None:
     path = tmp_path / master_key.FILE_NAME
     changed = master_key.ChangedKeys(settings)
     assert changed() == ()
-    master_key._make(path)
+    master_key._create(path)
     [first] = changed()
     assert changed() == ()
 
-    master_key.turn_key_file(settings)
+    master_key.rotate_key_file(settings)
 
     assert changed() == master_key.known_keys(settings)
     assert master_key.known_keys(settings)[1] == first

@@ -36,7 +36,7 @@ def attempt(kind: str, text: str, region: str | None) -> parsing.Address | Refus
     """What becomes of an address that is to be added."""
     try:
         found = parse(kind, text, region)
-        parsing.certain(found)
+        parsing.require_unambiguous(found)
     except Refusal as no:
         return no
     return found
@@ -190,13 +190,13 @@ def test_it_refuses_what_no_channel_type_can_be(text: str) -> None:
 
 @pytest.mark.parametrize("text", ["", "x" * 255, "\U0001f600", "Zoë", "\u202e", " "])
 def test_a_short_text_is_kept_as_given(text: str) -> None:
-    assert parsing.storable("first", text) == text
+    assert parsing.validate_text("first", text) == text
 
 
 @pytest.mark.parametrize("text", ["x" * 256, "\x00", "a\nb", "\x9f", "\ud800"])
 def test_a_text_that_the_stores_would_treat_differently_is_refused(text: str) -> None:
     with pytest.raises(Refusal) as caught:
-        parsing.storable("first", text)
+        parsing.validate_text("first", text)
 
     assert caught.value.reason is Reason.BAD_VALUE
     assert list(caught.value.fields) == ["first"]

@@ -20,12 +20,12 @@ from cast import Book
 from drills.servers import until
 from reachbook import background
 from reachbook.domain.errors import Reason, Refusal
-from reachbook.http.rate_limit import Allowance
-from reachbook.metrics import Measures
+from reachbook.http.rate_limit import RateLimiter
+from reachbook.metrics import Metrics
 from reachbook.server import metrics_server, run
 from reachbook.server import workers as supervising
 from reachbook.service import Service
-from reachbook.service.authentication import Access
+from reachbook.service.authentication import Authenticator
 from reachbook.settings import Settings
 from serving import free_port, samples
 from worker import by_key, worker
@@ -35,9 +35,9 @@ pytestmark = pytest.mark.anyio
 SECRET = "15105553344"
 
 
-def counted(measures: Measures) -> dict[str, float]:
+def counted(metrics: Metrics) -> dict[str, float]:
     """How many errors of each kind of work were counted; those that are none are left out."""
-    found = samples(measures.text().decode())
+    found = samples(metrics.text().decode())
     start, end = 'reachbook_background_errors_total{task="', '"}'
     errors = {name: value for name, value in found.items() if name.startswith(start) and value}
     return {name.removeprefix(start).removesuffix(end): value for name, value in errors.items()}
@@ -67,19 +67,19 @@ class Failing:
 
 async def test_a_loop_goes_on_after_any_error(caplog: pytest.LogCaptureFixture) -> None:
     """A cancellation that comes from within, of a connection say, is not meant for the loop."""
-    measures = Measures()
+    metrics = Metrics()
     away = Refusal(Reason.STORE_UNAVAILABLE, SECRET)
     work = Failing(ValueError(SECRET), asyncio.CancelledError(), away, RecursionError())
 
     loop = background.start(
-        measures, "expired_responses", background.repeat(measures, "expired_responses", 0, work)
+        metrics, "expired_responses", background.repeat(metrics, "expired_responses", 0, work)
     )
     await until(lambda: work.calls > 6, 5, "it goes on")
     loop.cancel()
     await asyncio.wait({loop})
 
     assert loop.cancelled()
-    assert counted(measures) == {"expired_responses": 3}
+    assert counted(metrics) == {"expired_responses": 3}
     assert [kind for _, kind in logged(caplog)] == [
         *("ValueError", "CancelledError", "", "RecursionError")
     ]
@@ -91,13 +91,13 @@ async def test_the_sweeper_of_a_server_goes_on(
 ) -> None:
     work = Failing(RuntimeError())
     monkeypatch.setattr(run, "SWEEP_SECONDS", 0.01)
-    monkeypatch.setattr(Service, "forget_old_answers", work)
-    measures = Measures()
+    monkeypatch.setattr(Service, "purge_expired_responses", work)
+    metrics = Metrics()
 
-    async with run._open_desk(settings(tmp_path), measures):
+    async with run._open_state(settings(tmp_path), metrics):
         await until(lambda: work.calls > 2, 5, "it goes on")
 
-    assert counted(measures) == {"expired_responses": 1}
+    assert counted(metrics) == {"expired_responses": 1}
     assert logged(caplog) == [("expired_responses", "RuntimeError")]
 
 
@@ -109,7 +109,7 @@ async def test_a_note_of_use_that_fails_is_told(
     book: Book, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     work = Failing(TypeError())
-    monkeypatch.setattr(book.store, "note_use", work)
+    monkeypatch.setattr(book.store, "record_use", work)
     access = worker(book)
 
     await access.caller(by_key(book.bob))
@@ -119,7 +119,7 @@ async def test_a_note_of_use_that_fails_is_told(
     await access.close()
 
     assert work.calls == 2
-    assert counted(access._measures) == {"credential_use": 1}
+    assert counted(access._metrics) == {"credential_use": 1}
     assert logged(caplog) == [("credential_use", "TypeError")]
 
 
@@ -136,15 +136,15 @@ async def test_the_writer_of_sqlite_goes_on(
     def fail() -> None:
         raise error
 
-    measures = book.app.state.desk.measures
-    monkeypatch.setattr(measures.transactions, "inc", fail)
+    metrics = book.app.state.state.metrics
+    monkeypatch.setattr(metrics.transactions, "inc", fail)
     failed = await book.ask("POST", "/v2/contact", {})
     monkeypatch.undo()
     written = await asyncio.wait_for(book.ask("POST", "/v2/contact", {}), 5)
 
     assert (failed.status_code, failed.json()["error_code"]) == (503, "store_unavailable")
     assert written.status_code == 200
-    assert counted(measures) == {"sqlite_writer": 1}
+    assert counted(metrics) == {"sqlite_writer": 1}
     assert logged(caplog) == [("sqlite_writer", type(error).__name__)]
 
 
@@ -182,14 +182,14 @@ async def test_what_nobody_catches_is_told(
     cause: Callable[[], object],
 ) -> None:
     """Timers and threads among it. Python would write a traceback to standard error itself."""
-    measures = Measures()
+    metrics = Metrics()
     hooks = threading.excepthook, sys.unraisablehook
 
-    with background.watching(measures):
+    with background.watching(metrics):
         cause()
         await asyncio.sleep(0.02)
 
-    assert counted(measures) == {task: 1}
+    assert counted(metrics) == {task: 1}
     assert logged(caplog) == [(task, "ValueError")]
     assert SECRET not in caplog.records[0].getMessage()
     assert capfd.readouterr().err == ""
@@ -199,20 +199,20 @@ async def test_what_nobody_catches_is_told(
 async def test_a_client_that_is_cut_off_is_no_error_of_ours(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    measures = Measures()
+    metrics = Metrics()
     loop = asyncio.get_running_loop()
-    with background.watching(measures):
+    with background.watching(metrics):
         loop.call_exception_handler({"message": "cut off", "exception": TimeoutError()})
         loop.call_exception_handler({"message": "Task was destroyed but it is pending!"})
 
-    assert counted(measures) == {"event_loop": 1}
+    assert counted(metrics) == {"event_loop": 1}
     assert "destroyed" in caplog.records[-1].getMessage()
 
 
 # ── closing ──────────────────────────────────────────────────────────────────────────────────
 
 
-@pytest.mark.parametrize("part", [Access, Allowance])
+@pytest.mark.parametrize("part", [Authenticator, RateLimiter])
 @pytest.mark.parametrize("error", [RuntimeError, None])
 async def test_whatever_cannot_be_closed_the_store_is(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, part: type, error: type[Exception] | None
@@ -225,13 +225,13 @@ async def test_whatever_cannot_be_closed_the_store_is(
         await asyncio.sleep(60)
 
     monkeypatch.setattr(part, "close", close)
-    measures = Measures()
-    async with run._open_desk(settings(tmp_path), measures) as desk:
-        await desk.service.answers()
+    metrics = Metrics()
+    async with run._open_state(settings(tmp_path), metrics) as state:
+        await state.service.ping()
 
     with pytest.raises(Refusal, match="being closed"):
-        await desk.service.answers()
-    assert counted(measures) == ({"closing": 1} if error else {})
+        await state.service.ping()
+    assert counted(metrics) == ({"closing": 1} if error else {})
 
 
 # ── /metrics on an address of its own ────────────────────────────────────────────────────────
@@ -255,16 +255,16 @@ async def ask(port: int) -> httpx.Response:
 
 
 async def test_metrics_that_cannot_be_read_are_told(caplog: pytest.LogCaptureFixture) -> None:
-    measures, registry, port = Measures(), Unreadable(), free_port()
+    metrics, registry, port = Metrics(), Unreadable(), free_port()
     Gauge("something", "Something.", registry=registry)
 
-    with metrics_server.serving(("127.0.0.1", port), registry, measures):
+    with metrics_server.serving(("127.0.0.1", port), registry, metrics):
         answers = [await ask(port), await ask(port)]
 
     assert [one.status_code for one in answers] == [500, 200]
     assert SECRET not in answers[0].text
     assert "something 0.0" in answers[1].text
-    assert counted(measures) == {"metrics_server": 1}
+    assert counted(metrics) == {"metrics_server": 1}
     assert logged(caplog) == [("metrics_server", "ValueError")]
 
 
@@ -277,9 +277,9 @@ async def test_the_server_of_metrics_goes_on(
     monkeypatch.setattr(
         ThreadingWSGIServer, "service_actions", lambda _: fail() if next(failing, False) else None
     )
-    measures, port = Measures(), free_port()
+    metrics, port = Metrics(), free_port()
 
-    with metrics_server.serving(("127.0.0.1", port), CollectorRegistry(), measures):
+    with metrics_server.serving(("127.0.0.1", port), CollectorRegistry(), metrics):
         answers = [await ask(port) for _ in range(3)]
 
     assert [one.status_code for one in answers] == [200] * 3

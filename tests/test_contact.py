@@ -14,20 +14,20 @@ from alice import BEFORE, NOW, SECOND, numbered, refusal, values, want
 from cast import ALICE
 from reachbook.domain import contact, event
 from reachbook.domain.channel import NOT_NUMBERED
-from reachbook.domain.contact import Contact, WantedContact
+from reachbook.domain.contact import Contact, ContactInput
 from reachbook.domain.errors import Kind, Reason
 from reachbook.wire import extensions
 
 
 def stored() -> Contact:
     """Alice as the store gives her back."""
-    new = contact.create(1, ALICE, WantedContact((want("phone:15105553344"),)), BEFORE)
+    new = contact.create(1, ALICE, ContactInput((want("phone:15105553344"),)), BEFORE)
     channels = tuple(with_fields(one, id=1) for one in new.channels)
     return with_fields(new, id=7, channels=channels)
 
 
 def test_it_works() -> None:
-    wanted = WantedContact(
+    wanted = ContactInput(
         channels=(want("phone:15105553344"), want("email:alice@example.com", "@alice")),
         first="Alice",
         last="Liddell",
@@ -68,20 +68,20 @@ def test_it_works() -> None:
 
 
 def test_a_contact_may_begin_with_nothing() -> None:
-    made = contact.create(1, ALICE, WantedContact(()), NOW)
+    made = contact.create(1, ALICE, ContactInput(()), NOW)
 
     assert made == Contact(1, contact.NOT_STORED, ALICE, 1, NOW, (), NOW)
 
 
 def test_what_is_left_unset_is_not_supplied() -> None:
     """Unset, as the decoder leaves it, is neither null nor the empty text."""
-    made = contact.create(1, ALICE, WantedContact((), first=UNSET, external_id=UNSET), NOW)
+    made = contact.create(1, ALICE, ContactInput((), first=UNSET, external_id=UNSET), NOW)
 
     assert (made.first, made.external_id) == ("", None)
 
 
 def test_two_new_contacts_do_not_share_their_custom_fields() -> None:
-    one, other = (contact.create(1, ALICE, WantedContact(()), NOW) for _ in range(2))
+    one, other = (contact.create(1, ALICE, ContactInput(()), NOW) for _ in range(2))
 
     assert one.custom is not other.custom
 
@@ -89,13 +89,13 @@ def test_two_new_contacts_do_not_share_their_custom_fields() -> None:
 def test_an_address_that_is_given_twice_is_one_channel() -> None:
     twice = (want("phone:5511987654321"), want("phone:551187654321", "@alice"))
 
-    (one,) = contact.create(1, ALICE, WantedContact(twice), NOW).channels
+    (one,) = contact.create(1, ALICE, ContactInput(twice), NOW).channels
 
     assert (one.channel_id, one.channel_handle, one.created) == ("5511987654321", "@alice", NOW)
 
 
 def test_a_new_contact_is_not_given_digits_in_doubt() -> None:
-    wanted = WantedContact((want("phone:6465550123", region="US"),))
+    wanted = ContactInput((want("phone:6465550123", region="US"),))
 
     assert refusal(lambda: contact.create(1, ALICE, wanted, NOW)).reason is Reason.AMBIGUOUS
 
@@ -160,9 +160,9 @@ def test_the_order_of_keys_and_the_spelling_of_a_number_do_not_count(
     assert contact.same_json(msgspec.json.decode(one), msgspec.json.decode(other)) is same
 
 
-def many(count: int, kinds: int = 1) -> WantedContact:
+def many(count: int, kinds: int = 1) -> ContactInput:
     """A contact with so many channels, of so many types."""
-    return WantedContact(tuple(want(f"t{one % kinds}:{one}") for one in range(count)))
+    return ContactInput(tuple(want(f"t{one % kinds}:{one}") for one in range(count)))
 
 
 def test_a_contact_has_at_most_500_channels() -> None:
@@ -181,7 +181,7 @@ def test_a_contact_has_at_most_500_channels() -> None:
 def test_the_rules_take_a_few_milliseconds_for_500_channels(kinds: int) -> None:
     """Returns the least CPU time of some tries of adding, listing and recording channels."""
     wanted = many(500, kinds)
-    handles = WantedContact(tuple(with_fields(one, channel_handle="a") for one in wanted.channels))
+    handles = ContactInput(tuple(with_fields(one, channel_handle="a") for one in wanted.channels))
     made = contact.create(1, ALICE, wanted, NOW)
     full = numbered(made)
     assert isinstance(full, Contact)
@@ -191,8 +191,8 @@ def test_the_rules_take_a_few_milliseconds_for_500_channels(kinds: int) -> None:
         lambda: contact.create(1, ALICE, wanted, NOW),
         lambda: contact.update(full, wanted, NOW, overwrite=False),
         lambda: contact.update(full, handles, NOW, overwrite=False),
-        lambda: event.told(event.change(full, changed)),
-        lambda: extensions.known_channels(full),
+        lambda: event.diff(event.change(full, changed)),
+        lambda: extensions.channel_details(full),
     ):
         assert least_seconds(rule) < 0.015
 

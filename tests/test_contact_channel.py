@@ -15,8 +15,8 @@ from alice import NOW, TWO_PHONES, name, page, refusal, values, want
 from cast import ALICE
 from reachbook.domain import channel_rules
 from reachbook.domain.address.parsing import ChannelType
-from reachbook.domain.channel import NOT_NUMBERED, ContactChannel, Named
-from reachbook.domain.channel_rules import Wanted
+from reachbook.domain.channel import NOT_NUMBERED, ChannelSelector, ContactChannel
+from reachbook.domain.channel_rules import ChannelInput
 from reachbook.domain.errors import Reason
 
 SEVERAL = [
@@ -27,7 +27,7 @@ TEXTS: list[str | UnsetType] = ["", "a", UNSET]
 
 
 def test_it_works() -> None:
-    after = channel_rules.add(page(), want("phone:+1 510 555 3344", "@alice", "sms-1"), NOW)
+    after = channel_rules.add_channel(page(), want("phone:+1 510 555 3344", "@alice", "sms-1"), NOW)
 
     assert after.rev == 2
     assert after.updated == NOW
@@ -50,7 +50,7 @@ def test_it_works() -> None:
 
 
 def test_a_contact_can_have_several_channels_of_a_type() -> None:
-    after = channel_rules.add(page("phone:15105553344"), want("phone:14155551234"), NOW)
+    after = channel_rules.add_channel(page("phone:15105553344"), want("phone:14155551234"), NOW)
 
     assert values(after) == ["15105553344", "14155551234"]
 
@@ -69,11 +69,11 @@ def test_a_contact_can_have_several_channels_of_a_type() -> None:
     ],
 )
 def test_adding_what_is_there_with_every_supplied_field_equal_changes_nothing(
-    held: Wanted, posted: Wanted
+    held: ChannelInput, posted: ChannelInput
 ) -> None:
-    reach = page(held)
+    channel_list = page(held)
 
-    assert channel_rules.add(reach, posted, NOW) is reach
+    assert channel_rules.add_channel(channel_list, posted, NOW) is channel_list
 
 
 @pytest.mark.parametrize(
@@ -87,12 +87,12 @@ def test_adding_what_is_there_with_every_supplied_field_equal_changes_nothing(
     ],
 )
 def test_adding_what_is_there_updates_the_fields_that_differ(
-    posted: Wanted, handle: str, info: str
+    posted: ChannelInput, handle: str, info: str
 ) -> None:
     before = page(want("facebook:1789", "@a", "page-1"))
     (held,) = before.channels
 
-    (after,) = channel_rules.add(before, posted, NOW).channels
+    (after,) = channel_rules.add_channel(before, posted, NOW).channels
 
     assert after == with_fields(
         held, channel_handle=handle, info_channel=info, scope=info, updated=NOW
@@ -100,13 +100,17 @@ def test_adding_what_is_there_updates_the_fields_that_differ(
 
 
 def test_the_info_channel_of_a_number_is_no_part_of_what_is_unique() -> None:
-    (after,) = channel_rules.add(page(), want("phone:15105553344", UNSET, "sms-1"), NOW).channels
+    (after,) = channel_rules.add_channel(
+        page(), want("phone:15105553344", UNSET, "sms-1"), NOW
+    ).channels
 
     assert (after.info_channel, after.scope) == ("sms-1", "")
 
 
 def test_digits_in_doubt_are_not_added() -> None:
-    no = refusal(lambda: channel_rules.add(page(), want("phone:6465550123", region="US"), NOW))
+    no = refusal(
+        lambda: channel_rules.add_channel(page(), want("phone:6465550123", region="US"), NOW)
+    )
 
     assert no.reason is Reason.AMBIGUOUS
 
@@ -115,19 +119,19 @@ def test_digits_in_doubt_are_not_added() -> None:
 def test_digits_in_doubt_that_the_contact_has_are_in_no_doubt(held: str) -> None:
     """It is found in either reading, also in the reading that a new address would not get."""
     posted = want(f"phone:{held[-10:]}", region="US")
-    reach = page(f"phone:{held}", "phone:+14155551234")
+    channel_list = page(f"phone:{held}", "phone:+14155551234")
 
     assert posted.address.other_reading
-    assert channel_rules.add(reach, posted, NOW) is reach
-    assert channel_rules.replace(reach, posted, name("phone"), NOW) is reach
+    assert channel_rules.add_channel(channel_list, posted, NOW) is channel_list
+    assert channel_rules.replace_channel(channel_list, posted, name("phone"), NOW) is channel_list
 
 
 def test_digits_that_were_returned_mean_the_channel_that_they_came_from() -> None:
     """The contact has both readings, as two channels."""
-    reach = page("phone:+16465550123", "phone:+6465550123")
+    channel_list = page("phone:+16465550123", "phone:+6465550123")
     posted = want("phone:6465550123", "@alice", region="US")
 
-    after = channel_rules.add(reach, posted, NOW)
+    after = channel_rules.add_channel(channel_list, posted, NOW)
 
     assert [channel.channel_handle for channel in after.channels] == ["", "@alice"]
 
@@ -140,9 +144,9 @@ def test_adding_several_at_once_does_what_adding_each_does(seed: int) -> None:
     """In order and in value, whichever of them are there and whichever are listed twice."""
     choose = random.Random(seed)
 
-    def some(most: int) -> list[Wanted]:
+    def some(most: int) -> list[ChannelInput]:
         return [
-            Wanted(
+            ChannelInput(
                 want(choose.choice(SEVERAL)).address,
                 choose.choice(TEXTS),
                 choose.choice(TEXTS),
@@ -161,9 +165,9 @@ def test_adding_several_at_once_does_what_adding_each_does(seed: int) -> None:
 
     each = before
     for one in wanted:
-        step = channel_rules.add(each, one, NOW)
+        step = channel_rules.add_channel(each, one, NOW)
         each = with_fields(step, rev=before.rev, updated=before.updated)
-    after = channel_rules.add_all(before, wanted, NOW)
+    after = channel_rules.add_channels(before, wanted, NOW)
 
     assert after.channels == each.channels
     assert (after is before) is (each.channels == before.channels)
@@ -173,11 +177,11 @@ def test_a_contact_with_500_channels_takes_no_more(monkeypatch: pytest.MonkeyPat
     full, larger = page(*TWO_PHONES), page(*TWO_PHONES, "email:a@b.com")
     monkeypatch.setattr(channel_rules, "MAX_CHANNELS", 2)
 
-    no = refusal(lambda: channel_rules.add(full, want("email:a@b.com"), NOW))
+    no = refusal(lambda: channel_rules.add_channel(full, want("email:a@b.com"), NOW))
 
     assert (no.reason, list(no.fields)) == (Reason.TOO_MANY, ["channel_id"])
-    assert channel_rules.add(full, want(TWO_PHONES[0]), NOW) is full
-    changed = channel_rules.add(larger, want("email:a@b.com", "@alice"), NOW)
+    assert channel_rules.add_channel(full, want(TWO_PHONES[0]), NOW) is full
+    changed = channel_rules.add_channel(larger, want("email:a@b.com", "@alice"), NOW)
     assert len(changed.channels) == 3
 
 
@@ -185,7 +189,7 @@ def test_an_owner_gives_up_all_that_is_taken_in_one_step() -> None:
     owner = page("phone:15105553344", "phone:14155551234", "email:a@b.com")
     taken = (owner.channels[0], owner.channels[2])
 
-    after = channel_rules.make_way(owner, taken, NOW)
+    after = channel_rules.release_addresses(owner, taken, NOW)
 
     assert (values(after), after.rev, after.updated) == (["14155551234"], owner.rev + 1, NOW)
 
@@ -194,7 +198,7 @@ def test_an_owner_keeps_the_same_id_of_another_page() -> None:
     owner = page(want("facebook:1789", "", "page-1"))
     elsewhere = with_fields(owner.channels[0], scope="page-2")
 
-    assert channel_rules.make_way(owner, [elsewhere], NOW) is owner
+    assert channel_rules.release_addresses(owner, [elsewhere], NOW) is owner
 
 
 # ── PUT ──────────────────────────────────────────────────────────────────────────────────────
@@ -204,7 +208,7 @@ def test_replacing_keeps_the_id_and_the_time_of_creation() -> None:
     before = page(want("phone:15105553344", "@a", "sms-1"), "email:a@b.com")
     held = before.channels[0]
 
-    after = channel_rules.replace(before, want("phone:14155551234"), name("phone"), NOW)
+    after = channel_rules.replace_channel(before, want("phone:14155551234"), name("phone"), NOW)
 
     assert after.channels == (
         with_fields(held, channel_id="14155551234", identity="14155551234", updated=NOW),
@@ -214,10 +218,10 @@ def test_replacing_keeps_the_id_and_the_time_of_creation() -> None:
 
 
 def test_replacing_with_the_same_value_and_fields_changes_nothing() -> None:
-    reach = page(want("phone:15105553344", "@a", "sms-1"))
+    channel_list = page(want("phone:15105553344", "@a", "sms-1"))
     put = want("phone:+1 510 555 3344", "@a", "sms-1")
 
-    assert channel_rules.replace(reach, put, name("phone"), NOW) is reach
+    assert channel_rules.replace_channel(channel_list, put, name("phone"), NOW) is channel_list
 
 
 @pytest.mark.parametrize(
@@ -233,13 +237,15 @@ def test_replacing_rewrites_a_new_spelling_of_the_same_identity(
     before = page(held)
     kind = held.partition(":")[0]
 
-    (after,) = channel_rules.replace(before, want(put), name(kind), NOW).channels
+    (after,) = channel_rules.replace_channel(before, want(put), name(kind), NOW).channels
 
     assert after == with_fields(before.channels[0], channel_id=stored, updated=NOW)
 
 
 def test_replacing_by_type_means_the_primary_one() -> None:
-    after = channel_rules.replace(page(*TWO_PHONES), want("phone:13105550000"), name("phone"), NOW)
+    after = channel_rules.replace_channel(
+        page(*TWO_PHONES), want("phone:13105550000"), name("phone"), NOW
+    )
 
     assert values(after) == ["13105550000", "14155551234"]
 
@@ -247,15 +253,15 @@ def test_replacing_by_type_means_the_primary_one() -> None:
 def test_replacing_can_name_the_channel() -> None:
     named = name("phone", "+1 415 555 1234")
 
-    after = channel_rules.replace(page(*TWO_PHONES), want("phone:13105550000"), named, NOW)
+    after = channel_rules.replace_channel(page(*TWO_PHONES), want("phone:13105550000"), named, NOW)
 
     assert values(after) == ["15105553344", "13105550000"]
 
 
 @pytest.mark.parametrize("named", [name("email"), name("email", "no@b.com")])
-def test_replacing_does_not_create(named: Named) -> None:
+def test_replacing_does_not_create(named: ChannelSelector) -> None:
     no = refusal(
-        lambda: channel_rules.replace(page(*TWO_PHONES), want("email:a@b.com"), named, NOW)
+        lambda: channel_rules.replace_channel(page(*TWO_PHONES), want("email:a@b.com"), named, NOW)
     )
 
     assert no.reason is Reason.NO_CHANNEL
@@ -263,14 +269,14 @@ def test_replacing_does_not_create(named: Named) -> None:
 
 @pytest.mark.parametrize("put", ["phone:14155551234", "phone:+1 (415) 555-1234"])
 def test_replacing_with_what_another_channel_of_the_contact_has_is_refused(put: str) -> None:
-    reach = page(*TWO_PHONES)
+    channel_list = page(*TWO_PHONES)
 
-    no = refusal(lambda: channel_rules.replace(reach, want(put), name("phone"), NOW))
+    no = refusal(lambda: channel_rules.replace_channel(channel_list, want(put), name("phone"), NOW))
 
     assert no.reason is Reason.ADDRESS_TAKEN
     assert no.facts == {
         "conflicting_contact_id": ALICE,
-        "conflicting_channel_id": reach.channels[1].id,
+        "conflicting_channel_id": channel_list.channels[1].id,
         "channel_id": "14155551234",
     }
     assert list(no.fields) == ["channel_id"]
@@ -278,10 +284,12 @@ def test_replacing_with_what_another_channel_of_the_contact_has_is_refused(put: 
 
 def test_replacing_never_gives_a_contact_one_id_twice() -> None:
     """Under two pages, too: `?channel_id=` could not name one of them exactly."""
-    reach = page(want("facebook:1", UNSET, "page-1"), want("facebook:2", UNSET, "page-2"))
+    channel_list = page(want("facebook:1", UNSET, "page-1"), want("facebook:2", UNSET, "page-2"))
     named = name("facebook", "2")
 
-    no = refusal(lambda: channel_rules.replace(reach, want("facebook:1"), named, NOW))
+    no = refusal(
+        lambda: channel_rules.replace_channel(channel_list, want("facebook:1"), named, NOW)
+    )
 
     assert no.reason is Reason.ADDRESS_TAKEN
 
@@ -289,6 +297,8 @@ def test_replacing_never_gives_a_contact_one_id_twice() -> None:
 def test_replacing_with_digits_in_doubt_is_refused() -> None:
     put = want("phone:6465550123", region="US")
 
-    no = refusal(lambda: channel_rules.replace(page("phone:14155551234"), put, name("phone"), NOW))
+    no = refusal(
+        lambda: channel_rules.replace_channel(page("phone:14155551234"), put, name("phone"), NOW)
+    )
 
     assert no.reason is Reason.AMBIGUOUS

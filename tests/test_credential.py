@@ -52,8 +52,8 @@ def test_the_known_tokens_of_other_clients_are_taken(token: str) -> None:
 
     assert claimed.credential_id == VECTOR_ID
     signing = credential.signing_key(VECTOR_ID, VECTOR_KEY)
-    dies = credential.verify(claimed, signing, 1_700_000_010)
-    assert dies == pytest.approx(1_700_000_300, abs=0.001)
+    expires_at = credential.verify(claimed, signing, 1_700_000_010)
+    assert expires_at == pytest.approx(1_700_000_300, abs=0.001)
 
 
 @settings(max_examples=2000)
@@ -66,7 +66,7 @@ def test_a_bad_token_is_refused_and_never_an_error(token: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("claims", "dies"),
+    ("claims", "expires_at"),
     [
         ({"iat": NOW - TOKEN_LIFE}, NOW),
         ({"iat": NOW - 299.5}, NOW + 0.5),
@@ -83,12 +83,12 @@ def test_a_bad_token_is_refused_and_never_an_error(token: str) -> None:
         ({"iat": NOW, "sub": 5, "aud": ["us"], "jti": None, "x": {"y": [1]}}, NOW + TOKEN_LIFE),
     ],
 )
-def test_a_token_inside_its_time_is_taken(claims: dict[str, object], dies: float) -> None:
-    assert admit(sign(claims={**CLAIMS, **claims})) == pytest.approx(dies, abs=0.001)
+def test_a_token_inside_its_time_is_taken(claims: dict[str, object], expires_at: float) -> None:
+    assert admit(sign(claims={**CLAIMS, **claims})) == pytest.approx(expires_at, abs=0.001)
 
 
 @pytest.mark.parametrize(
-    ("claims", "reason", "says"),
+    ("claims", "reason", "message"),
     [
         ({"iat": NOW - TOKEN_LIFE - 1}, Reason.EXPIRED, "expired 1 s ago"),
         ({"iat": NOW - TOKEN_LIFE - 0.5}, Reason.EXPIRED, "expired 1 s ago"),
@@ -112,12 +112,12 @@ def test_a_token_inside_its_time_is_taken(claims: dict[str, object], dies: float
     ],
 )
 def test_a_refusal_says_what_is_wrong_with_the_claims(
-    claims: dict[str, object], reason: Reason, says: str
+    claims: dict[str, object], reason: Reason, message: str
 ) -> None:
     """An `exp` is the first second at which a token is no longer good (RFC 7519, 4.1.4)."""
     no = refusal(sign(claims={**CLAIMS, **claims}))
 
-    assert (no.reason, says in no.message) == (reason, True), no.message
+    assert (no.reason, message in no.message) == (reason, True), no.message
 
 
 SLOW = "the clock of the machine that signs it is {} s slow"
@@ -125,7 +125,7 @@ ANEW = "Sign a new one."
 
 
 @pytest.mark.parametrize(
-    ("claims", "seen", "says", "unsaid"),
+    ("claims", "seen", "message", "unsaid"),
     [
         ({"iat": NOW - 400}, False, ["its iat", SLOW.format(400)], [ANEW, "exp "]),
         ({"iat": NOW - 400}, True, ["its iat", ANEW], ["clock", "exp "]),
@@ -139,7 +139,7 @@ ANEW = "Sign a new one."
     ],
 )
 def test_a_refusal_names_the_claim_and_what_helps(
-    claims: dict[str, object], seen: bool, says: list[str], unsaid: list[str]
+    claims: dict[str, object], seen: bool, message: list[str], unsaid: list[str]
 ) -> None:
     """Signing a new token does not help a client whose clock is slow."""
     token = credential.read_jwt(sign(claims={**CLAIMS, **claims}))
@@ -148,7 +148,7 @@ def test_a_refusal_names_the_claim_and_what_helps(
         credential.verify(token, KEY, NOW, seen=seen)
 
     message = caught.value.message
-    assert [one for one in says if one not in message] == [], message
+    assert [one for one in message if one not in message] == [], message
     assert [one for one in unsaid if one in message] == [], message
 
 

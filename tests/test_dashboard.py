@@ -26,7 +26,7 @@ async def exposed(book: Book) -> Exposed:
     for path in (f"/v2/contact/{uuid}/channels", "/v1/team", "/nothing", "/healthz", "/readyz"):
         await book.ask("GET", path, by=token)
     await book.ask("GET", "/metrics", by={})
-    broken = book.app.state.desk.measures
+    broken = book.app.state.state.metrics
     broken.request("GET", "/v1/team", 503, 0.1)
     found: Exposed = defaultdict(list)
     for family in text_string_to_metric_families(broken.text().decode()):

@@ -22,9 +22,9 @@ from reachbook.cli import main
 from reachbook.cli.serve import _say, serve
 from reachbook.domain import timestamps
 from reachbook.http import app
-from reachbook.http.operation import Methods
+from reachbook.http.operation import BaseEndpoint
 from reachbook.service.administration import Administration
-from reachbook.service.bootstrap import ALICE, Welcome, welcome
+from reachbook.service.bootstrap import ALICE, Bootstrap, bootstrap
 from reachbook.settings import PREFIX, Settings
 from reachbook.storage import open_store
 
@@ -77,18 +77,18 @@ EVERY_LINE = [line for page in PAGES for line in shell_lines(page.read_text())]
 
 
 @pytest.fixture
-async def first_start(tmp_path: Path) -> AsyncIterator[tuple[Book, Welcome]]:
+async def first_start(tmp_path: Path) -> AsyncIterator[tuple[Book, Bootstrap]]:
     """The application on the store that the first start makes, with its credentials."""
     url = f"sqlite:///{tmp_path}/reachbook.db"
     store = await open_store(url)
-    made = await welcome(store, Administration(store, timestamps.now), MASTER_KEY)
+    made = await bootstrap(store, Administration(store, timestamps.now), MASTER_KEY)
     await store.close()
     assert made
     async with open_book(url) as book:
         yield book, made
 
 
-def snippet_token(made: Welcome) -> str:
+def snippet_token(made: Bootstrap) -> str:
     """A JWT as the README's snippet signs it."""
     [snippet] = blocks(section("Credentials"), "python")
     names: dict[str, object] = {}
@@ -135,7 +135,7 @@ def requests_alone() -> list[str]:
 
 @pytest.mark.anyio
 @pytest.mark.parametrize("line", requests_alone())
-async def test_a_request_alone_succeeds(first_start: tuple[Book, Welcome], line: str) -> None:
+async def test_a_request_alone_succeeds(first_start: tuple[Book, Bootstrap], line: str) -> None:
     book, made = first_start
     line = line.replace("$KEY", made.api_key)
 
@@ -147,7 +147,7 @@ async def test_a_request_alone_succeeds(first_start: tuple[Book, Welcome], line:
 @pytest.mark.anyio
 @pytest.mark.parametrize(("line", "shown"), requests_shown())
 async def test_a_request_is_answered_as_shown(
-    first_start: tuple[Book, Welcome], line: str, shown: str
+    first_start: tuple[Book, Bootstrap], line: str, shown: str
 ) -> None:
     """Byte for byte once laid out, the order of keys included; a request id is any UUID."""
     book, made = first_start
@@ -174,7 +174,7 @@ def test_the_snippet_needs_nothing_but_the_standard_library() -> None:
 
 
 def test_the_first_start_prints_what_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
-    _say(HOST, Welcome(1, "rbs_1_...", "...", "rbk_1", "rbk_1_...", ALICE))
+    _say(HOST, Bootstrap(1, "rbs_1_...", "...", "rbk_1", "rbk_1_...", ALICE))
 
     assert [capsys.readouterr().out.strip()] == [one.strip() for one in blocks(README, "text")]
 
@@ -188,14 +188,14 @@ def test_the_routes_are_the_ones_listed() -> None:
     served = {
         f"{method} {route.path}"
         for route in [*app.ROUTES, app.METRICS]
-        if isinstance(route.endpoint, Methods)
+        if isinstance(route.endpoint, BaseEndpoint)
         for method in set(route.endpoint.operations) - {"HEAD"}
     }
     assert listed == served
 
 
 @pytest.mark.anyio
-async def test_what_is_not_there_yet_is_not_there(first_start: tuple[Book, Welcome]) -> None:
+async def test_what_is_not_there_yet_is_not_there(first_start: tuple[Book, Bootstrap]) -> None:
     """When one of them comes, its line has to go."""
     book, _ = first_start
     asked = re.findall(r"`([A-Z]+) (/\S+)`", section("Not there yet"))

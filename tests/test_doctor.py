@@ -204,6 +204,6 @@ def found_beside(database: str) -> list[Finding]:
 
 async def everyone(book: Book) -> AsyncIterator[Contact]:
     """Bob's contacts."""
-    async for one in reading.dossiers(book.store, book.bob.team.team_id):
+    async for one in reading.audits(book.store, book.bob.team.team_id):
         if one.contact and one.contact.deleted is None:
             yield one.contact

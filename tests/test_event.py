@@ -11,28 +11,28 @@ from msgspec.structs import replace as with_fields
 from alice import NOW, TWO_PHONES, name, numbered, page, want
 from cast import ALICE
 from reachbook.domain import channel_rules, contact, event
-from reachbook.domain.channel import Reach
-from reachbook.domain.contact import Contact, WantedContact
+from reachbook.domain.channel import ChannelList
+from reachbook.domain.contact import Contact, ContactInput
 from reachbook.domain.event import Kind
 
 
 def alice() -> Contact:
     """Alice as the store gives her back, with two phones and a name."""
     phones = tuple(want(spec) for spec in TWO_PHONES)
-    made = contact.create(1, ALICE, WantedContact(phones, first="Alice", tags=(3,)), NOW - 1)
+    made = contact.create(1, ALICE, ContactInput(phones, first="Alice", tags=(3,)), NOW - 1)
     page = numbered(made)
     assert isinstance(page, Contact)
     return page
 
 
-def told(before: Reach | None, after: Reach) -> tuple[Any, Any]:
-    was, now = event.told(event.change(before, after))
+def told(before: ChannelList | None, after: ChannelList) -> tuple[Any, Any]:
+    was, now = event.diff(event.change(before, after))
     return (None if was is None else json.loads(was)), json.loads(now or "null")
 
 
 def test_it_works() -> None:
     before = page("phone:15105553344")
-    after = channel_rules.add(before, want("email:a@b.com"), NOW)
+    after = channel_rules.add_channel(before, want("email:a@b.com"), NOW)
 
     change = event.change(before, after)
 
@@ -46,28 +46,32 @@ def test_it_works() -> None:
         (alice(), contact.delete(alice(), NOW), Kind.CONTACT_DELETED),
         (
             page(*TWO_PHONES),
-            channel_rules.remove(page(*TWO_PHONES), name("phone", "15105553344"), NOW),
+            channel_rules.remove_channel(page(*TWO_PHONES), name("phone", "15105553344"), NOW),
             Kind.CHANNEL_REMOVED,
         ),
         (
             page(*TWO_PHONES),
-            channel_rules.replace(page(*TWO_PHONES), want("phone:13105550000"), name("phone"), NOW),
+            channel_rules.replace_channel(
+                page(*TWO_PHONES), want("phone:13105550000"), name("phone"), NOW
+            ),
             Kind.CHANNEL_UPDATED,
         ),
         (
             page(*TWO_PHONES),
-            channel_rules.add(page(*TWO_PHONES), want("phone:15105553344", "@alice"), NOW),
+            channel_rules.add_channel(page(*TWO_PHONES), want("phone:15105553344", "@alice"), NOW),
             Kind.CHANNEL_UPDATED,
         ),
     ],
 )
-def test_a_step_is_named_for_what_it_does(before: Reach | None, after: Reach, kind: Kind) -> None:
+def test_a_step_is_named_for_what_it_does(
+    before: ChannelList | None, after: ChannelList, kind: Kind
+) -> None:
     assert event.change(before, after).kind is kind
 
 
 def test_an_added_channel_is_told_with_nothing_before() -> None:
     before = page("phone:15105553344")
-    after = numbered(channel_rules.add(before, want("email:a@b.com"), NOW))
+    after = numbered(channel_rules.add_channel(before, want("email:a@b.com"), NOW))
 
     was, now = told(before, after)
 
@@ -77,7 +81,7 @@ def test_an_added_channel_is_told_with_nothing_before() -> None:
 
 def test_a_removed_channel_is_told_with_nothing_after() -> None:
     before = page(*TWO_PHONES)
-    after = channel_rules.remove(before, name("phone", "14155551234"), NOW)
+    after = channel_rules.remove_channel(before, name("phone", "14155551234"), NOW)
 
     was, now = told(before, after)
 
@@ -87,7 +91,7 @@ def test_a_removed_channel_is_told_with_nothing_after() -> None:
 
 def test_a_channel_that_becomes_primary_without_a_change_of_its_own_is_told() -> None:
     before = page(*TWO_PHONES)
-    removed = channel_rules.remove(before, name("phone", "15105553344"), NOW)
+    removed = channel_rules.remove_channel(before, name("phone", "15105553344"), NOW)
     for after in (removed, channel_rules.make_primary(before, 2, NOW)):
         was, now = told(before, after)
 
@@ -97,7 +101,7 @@ def test_a_channel_that_becomes_primary_without_a_change_of_its_own_is_told() ->
 
 def test_a_changed_channel_is_told_with_its_old_value_and_its_new_one() -> None:
     before = page(*TWO_PHONES)
-    after = channel_rules.replace(before, want("phone:13105550000"), name("phone"), NOW)
+    after = channel_rules.replace_channel(before, want("phone:13105550000"), name("phone"), NOW)
 
     was, now = told(before, after)
 

@@ -9,12 +9,12 @@ import pytest
 
 from cast import ALICE, MASTER_KEY
 from reachbook.domain import credential, timestamps
-from reachbook.domain.channel import Reach
+from reachbook.domain.channel import ChannelList
 from reachbook.domain.credential import Representation
-from reachbook.metrics import Measures
+from reachbook.metrics import Metrics
 from reachbook.service.administration import Administration
-from reachbook.service.authentication import Access
-from reachbook.service.bootstrap import welcome
+from reachbook.service.authentication import Authenticator
+from reachbook.service.bootstrap import bootstrap
 from reachbook.storage import Store, open_store
 from reachbook.wire import render
 from seeds import ALICE_LIST
@@ -31,12 +31,12 @@ async def store(database: str) -> AsyncIterator[Store]:
 
 
 async def test_it_works(store: Store) -> None:
-    made = await welcome(store, Administration(store, timestamps.now), MASTER_KEY)
+    made = await bootstrap(store, Administration(store, timestamps.now), MASTER_KEY)
 
     assert made is not None
-    access = Access(store, (MASTER_KEY,), timestamps.now, Measures())
+    access = Authenticator(store, (MASTER_KEY,), timestamps.now, Metrics())
     caller = await access.caller(f"Bearer {made.api_key}")
-    seen = await store.read(Reach, caller.team_id, ALICE)
+    seen = await store.read(ChannelList, caller.team_id, ALICE)
     await access.close()
     assert seen is not None
     assert (made.team_id, made.contact) == (1, ALICE)
@@ -44,7 +44,7 @@ async def test_it_works(store: Store) -> None:
 
 
 async def test_each_credential_spells_ids_as_its_documentation_does(store: Store) -> None:
-    made = await welcome(store, Administration(store, timestamps.now), MASTER_KEY)
+    made = await bootstrap(store, Administration(store, timestamps.now), MASTER_KEY)
 
     assert made is not None
     [secret] = await store.credentials("api_secret", 1)
@@ -57,9 +57,9 @@ async def test_each_credential_spells_ids_as_its_documentation_does(store: Store
 
 async def test_a_second_time_nothing_is_made(store: Store, database: str) -> None:
     administration = Administration(store, timestamps.now)
-    await welcome(store, administration, MASTER_KEY)
+    await bootstrap(store, administration, MASTER_KEY)
 
-    assert await welcome(store, administration, MASTER_KEY) is None
+    assert await bootstrap(store, administration, MASTER_KEY) is None
     for table in ("team", "api_secret", "api_key", "contact"):
         assert await beside(database)(f"SELECT count(*) FROM {table}") == [(1,)]
 
@@ -68,12 +68,12 @@ async def test_whoever_has_a_team_is_not_given_another(store: Store) -> None:
     administration = Administration(store, timestamps.now)
     await administration.create_team("Bob's team", None)
 
-    assert await welcome(store, administration, MASTER_KEY) is None
+    assert await bootstrap(store, administration, MASTER_KEY) is None
     assert len(await administration.teams()) == 1
 
 
 async def test_what_happened_to_alice_can_be_read(store: Store, database: str) -> None:
-    await welcome(store, Administration(store, timestamps.now), MASTER_KEY)
+    await bootstrap(store, Administration(store, timestamps.now), MASTER_KEY)
 
     assert await beside(database)("SELECT kind, contact_rev, at FROM event ORDER BY id") == [
         ("contact_created", 1, 1_705_312_800_000_000),

@@ -14,51 +14,51 @@ from msgspec.structs import replace
 from reachbook.domain import channel_rules, event, replay
 from reachbook.domain import contact as contacts
 from reachbook.domain.address import parsing as addresses
-from reachbook.domain.channel import Named, Reach
-from reachbook.domain.channel_rules import Wanted
-from reachbook.domain.contact import Contact, WantedContact
+from reachbook.domain.channel import ChannelList, ChannelSelector
+from reachbook.domain.channel_rules import ChannelInput
+from reachbook.domain.contact import Contact, ContactInput
 from reachbook.domain.errors import Refusal
-from reachbook.domain.replay import NOTHING, Past, Row
-from reachbook.storage.commit import Commit, numbered
+from reachbook.domain.replay import NOTHING, PastState, Row
+from reachbook.storage.commit import Commit, with_ids
 
 PHONE = addresses.channel_type("phone")
 NUMBERS = [f"1510555{number:04}" for number in range(12)]
 
 
-def wanted(number: str, handle: str) -> Wanted:
-    return Wanted(addresses.parse(PHONE, number), channel_handle=handle)
+def wanted(number: str, handle: str) -> ChannelInput:
+    return ChannelInput(addresses.parse(PHONE, number), channel_handle=handle)
 
 
-def lived(seed: int, steps: int) -> list[tuple[Reach, Row]]:
+def lived(seed: int, steps: int) -> list[tuple[ChannelList, Row]]:
     """A contact's pages, and the event that tells of each, as a store would keep them."""
     choose, numbers = random.Random(seed), count(1)
-    page: Reach | None = None
-    after: Reach = contacts.create(1, "an uuid", WantedContact(first="A"), 1_000)
-    life: list[tuple[Reach, Row]] = []
+    page: ChannelList | None = None
+    after: ChannelList = contacts.create(1, "an uuid", ContactInput(first="A"), 1_000)
+    life: list[tuple[ChannelList, Row]] = []
     while len(life) < steps:
         step = Commit((event.change(page, after),), "a", "r")
-        change = numbered(step, 7, numbers).change
+        change = with_ids(step, 7, numbers).change
         page = change.after
-        life.append((page, (page.rev, page.updated, *event.told(change))))
+        life.append((page, (page.rev, page.updated, *event.diff(change))))
         while (after := changed(page, choose)) is page:
             pass
     return life
 
 
-def changed(page: Reach, choose: random.Random) -> Reach:
+def changed(page: ChannelList, choose: random.Random) -> ChannelList:
     """One of the rules applied to a page at random; the same page when it refuses."""
     assert isinstance(page, Contact)
     address = wanted(choose.choice(NUMBERS), choose.choice(["", "a", "b"]))
-    which = Named(PHONE, addresses.parse(PHONE, choose.choice(NUMBERS)))
+    which = ChannelSelector(PHONE, addresses.parse(PHONE, choose.choice(NUMBERS)))
     now = page.updated + choose.randint(-5, 50)
     try:
         match choose.randrange(5):
             case 0 | 1:
-                return channel_rules.add(page, address, now)
+                return channel_rules.add_channel(page, address, now)
             case 2:
-                return channel_rules.replace(page, address, which, now)
+                return channel_rules.replace_channel(page, address, which, now)
             case 3:
-                return channel_rules.remove(page, which, now)
+                return channel_rules.remove_channel(page, which, now)
     except Refusal:
         return page
     custom = {"size": choose.randrange(3), "nested": [None, 1.5]}
@@ -83,7 +83,7 @@ def test_a_deleted_contact_has_no_channels_and_says_when() -> None:
     [*_, (page, _)] = life = lived(1, 20)
     assert isinstance(page, Contact)
     gone = contacts.delete(page, 9_999)
-    last = (gone.rev, gone.updated, *event.told(event.change(page, gone)))
+    last = (gone.rev, gone.updated, *event.diff(event.change(page, gone)))
 
     past = replay.replay([*(row for _, row in life), last])
 
@@ -102,7 +102,7 @@ def test_of_an_erased_contact_nothing_is_told() -> None:
     """Not by the event that says so either."""
     erased: list[Row] = [(1, 10, None, None), (2, 20, None, None), (3, 30, None, '{"first": "A"}')]
 
-    assert replay.replay(erased) == Past(3, 30, erased=True)
+    assert replay.replay(erased) == PastState(3, 30, erased=True)
 
 
 @pytest.mark.parametrize("text", ["{", "[]", '{"channels": [{"id": 1}]}', '{"channels": 1}'])
@@ -126,7 +126,7 @@ def test_an_event_costs_what_it_touches() -> None:
     assert min(seconds(500) for _ in range(3)) < 3 * min(seconds(5) for _ in range(3)) + 0.01
 
 
-def changed_often(page: Reach, times: int) -> list[Row]:
+def changed_often(page: ChannelList, times: int) -> list[Row]:
     """Events that rename a contact."""
     names = (f'{{"channels":[],"first":"{number}"}}' for number in range(times))
     return [
@@ -138,10 +138,10 @@ def changed_often(page: Reach, times: int) -> list[Row]:
 def with_channels(row: Row, count: int) -> Row:
     """The event of a new contact, with so many channels."""
     rev, at, before, _ = row
-    new = WantedContact(tuple(wanted(f"1510555{number:04}", "") for number in range(count)))
+    new = ContactInput(tuple(wanted(f"1510555{number:04}", "") for number in range(count)))
     made = event.change(None, contacts.create(1, "an uuid", new, at))
-    [change] = numbered(Commit((made,), "a", "r"), 7, numbers()).changes
-    return (rev, at, before, event.told(change)[1])
+    [change] = with_ids(Commit((made,), "a", "r"), 7, numbers()).changes
+    return (rev, at, before, event.diff(change)[1])
 
 
 def numbers() -> Iterator[int]:

@@ -48,12 +48,12 @@ def sizes(path: str, text: str) -> Iterator[str]:
     for function in (node for node in ast.walk(ast.parse(text)) if isinstance(node, FunctionNode)):
         if _excused(lines[function.lineno - 1]):
             continue
-        measures = (
+        metrics = (
             ("lines", _length(function), FUNCTION_LINES),
             ("blocks inside one another", _nesting(function), NESTING),
             ("parameters", _parameters(function, path), PARAMETERS),
         )
-        for what, found, most in measures:
+        for what, found, most in metrics:
             if found > most:
                 where = f"{path}:{function.lineno}: {function.name}"
                 yield f"{where} has {found} {what}, {most} is the most; {TALK}"

@@ -78,7 +78,7 @@ def test_it_works(lines: Lines) -> None:
 
 def test_putting_a_line_never_waits_and_the_queue_is_bounded(lines: Lines) -> None:
     slowest = 0.0
-    for number in range(3 * logs.MOST_LINES):
+    for number in range(3 * logs.MAX_LINES):
         began = time.monotonic()
         lines.put(b"%06d %s\n" % (number, b"x" * 200))
         slowest = max(slowest, time.monotonic() - began)
@@ -86,11 +86,11 @@ def test_putting_a_line_never_waits_and_the_queue_is_bounded(lines: Lines) -> No
     written = lines.read()
 
     assert slowest < 0.2
-    assert lines.lost >= logs.MOST_LINES
+    assert lines.lost >= logs.MAX_LINES
     # What is written is in order; lines between tell how many were dropped.
     numbers = [int(line[:6]) for line in written if line[:1] == b"0"]
     assert numbers == sorted(numbers)
-    assert len(numbers) + lines.lost == 3 * logs.MOST_LINES
+    assert len(numbers) + lines.lost == 3 * logs.MAX_LINES
     lines.put(b"one more\n")
     counts = re.findall(rb"(\d+) log lines were dropped", b"".join([*written, *lines.read()]))
     assert sum(map(int, counts)) == lines.lost
@@ -264,13 +264,13 @@ def dropped(server: Server) -> float:
 
 def test_a_server_whose_log_nobody_reads_goes_on(database: str, tmp_path: Path) -> None:
     several = ["--workers", "2"] if database.startswith("postgresql") else []
-    requests = 2 * logs.MOST_LINES - 2 * logs.MOST_LINES % TOGETHER
+    requests = 2 * logs.MAX_LINES - 2 * logs.MAX_LINES % TOGETHER
     with unread(database, tmp_path, *several) as server:
         began = time.monotonic()
         assert answered(server, requests) == requests
 
         assert time.monotonic() - began < 30
-        assert wait_for(lambda: dropped(server) or None) > requests - logs.MOST_LINES - 100
+        assert wait_for(lambda: dropped(server) or None) > requests - logs.MAX_LINES - 100
         began = time.monotonic()
         server.process.send_signal(signal.SIGTERM)
         assert server.process.wait(STOP_SECONDS) == 0

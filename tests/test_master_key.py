@@ -14,7 +14,7 @@ from processes import Home
 from reachbook.domain import timestamps
 from reachbook.domain.credential import Representation, unseal
 from reachbook.server.master_key import FILE_NAME, open_master_key
-from reachbook.service.administration import Administration, Terms
+from reachbook.service.administration import Administration, CredentialOptions
 from reachbook.settings import BadSettingError, Settings
 from reachbook.storage import Store, open_store
 
@@ -45,7 +45,9 @@ async def seal_one(store: Store, key: bytes = KEY) -> None:
     """The store now has an API secret, sealed under a key."""
     administration = Administration(store, timestamps.now)
     team = await administration.create_team("Bob's team", None)
-    await administration.create_secret(team.team_id, Terms(Representation.INTEGER_IDS), key)
+    await administration.create_secret(
+        team.team_id, CredentialOptions(Representation.INTEGER_IDS), key
+    )
 
 
 def mode(path: Path) -> int:

@@ -18,10 +18,10 @@ import reachbook
 from cast import Book
 from reachbook.domain import channel_rules, event
 from reachbook.domain.address import parsing as address
-from reachbook.domain.channel import Reach
-from reachbook.domain.channel_rules import Wanted
-from reachbook.domain.suppression import Known
-from reachbook.storage import Commit, Hold, Saved
+from reachbook.domain.channel import ChannelList
+from reachbook.domain.channel_rules import ChannelInput
+from reachbook.domain.suppression import KnownSuppressions
+from reachbook.storage import Commit, LockSet, Saved
 from serving import Served, free_port, samples, serving, team_on, until
 
 CHANNELS = "/v2/contact/{contactID}/channels"
@@ -30,7 +30,7 @@ WORKERS = f'reachbook_workers{{version="{reachbook.__version__}"}}'
 
 
 def counted(book: Book) -> dict[str, float]:
-    return samples(book.app.state.desk.measures.text().decode())
+    return samples(book.app.state.state.metrics.text().decode())
 
 
 async def add_email(book: Book, uuid: str, email: str) -> httpx.Response:
@@ -149,14 +149,16 @@ async def test_commits_are_the_changes_made(book: Book) -> None:
 @pytest.mark.anyio
 async def test_a_commit_made_while_the_contact_is_held_counts(book: Book) -> None:
     uuid = await book.contact(("phone", "15105553344"))
-    wanted = Wanted(address.parse(address.channel_type("email"), "alice@example.com"))
+    wanted = ChannelInput(address.parse(address.channel_type("email"), "alice@example.com"))
 
-    def attempt(seen: Reach | None, _owners: list[Reach], _known: Known) -> Commit:
-        after = channel_rules.add(seen, wanted, book.clock())
+    def attempt(
+        seen: ChannelList | None, _owners: list[ChannelList], _known: KnownSuppressions
+    ) -> Commit:
+        after = channel_rules.add_channel(seen, wanted, book.clock())
         return Commit((event.change(seen, after),), "actor", "request")
 
-    hold = Hold(book.bob.team.team_id, Reach, uuid)
-    saved = await book.store.commit_held(hold, attempt)
+    hold = LockSet(book.bob.team.team_id, ChannelList, uuid)
+    saved = await book.store.commit_locked(hold, attempt)
 
     assert isinstance(saved, Saved)
     assert counted(book)["reachbook_commits_total"] == 2

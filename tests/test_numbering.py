@@ -55,7 +55,7 @@ def adding(typed: str, region: str | None) -> parsing.Address | Refusal:
     """What becomes of a phone that a team with that default region adds."""
     try:
         found = parse("phone", typed, region)
-        parsing.certain(found)
+        parsing.require_unambiguous(found)
     except Refusal as refusal:
         return refusal
     return found
@@ -119,7 +119,7 @@ def test_two_valid_readings_are_refused_with_both(
     found = parse(kind, typed, region)
 
     with pytest.raises(Refusal) as caught:
-        parsing.certain(found)
+        parsing.require_unambiguous(found)
 
     refusal = caught.value
     assert refusal.reason is Reason.AMBIGUOUS

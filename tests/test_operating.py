@@ -102,7 +102,7 @@ def test_every_limit_is_told() -> None:
     assert found == {row[0] for row in rows("Limits and deadlines")}
 
 
-# ── measures, logs, probes, settings ─────────────────────────────────────────────────────────
+# ── metrics, logs, probes, settings ─────────────────────────────────────────────────────────
 
 
 @pytest.mark.anyio

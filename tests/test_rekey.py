@@ -18,22 +18,22 @@ from processes import Home, Server
 from reachbook.doctor import examine
 from reachbook.domain.credential import Representation
 from reachbook.domain.errors import Refusal
-from reachbook.metrics import Measures
+from reachbook.metrics import Metrics
 from reachbook.server import master_key
-from reachbook.service.administration import Rekeyed, Terms
-from reachbook.service.authentication import Access
+from reachbook.service.administration import CredentialOptions, Rekeyed
+from reachbook.service.authentication import Authenticator
 from reachbook.settings import BadSettingError, Settings
 from reachbook.storage.store import CredentialKind
 
 NEW_KEY, OTHER_KEY = b"n" * 32, b"o" * 32
 BASE64 = {b"n": "bm5u" * 10 + "bm4=", b"m": "bW1t" * 10 + "bW0="}
 SECRETS: CredentialKind = "api_secret"
-TERMS = Terms(Representation.INTEGER_IDS)
+TERMS = CredentialOptions(Representation.INTEGER_IDS)
 
 
 async def lets_in(book: Book, *keys: bytes) -> bool:
     """Whether a worker that has these master keys knows Bob."""
-    access = Access(book.store, keys, book.clock, Measures())
+    access = Authenticator(book.store, keys, book.clock, Metrics())
     try:
         await access.caller(book.bob.by_jwt()["authorization"])
     except Refusal:
@@ -98,7 +98,7 @@ async def test_what_was_sealed_anew_meanwhile_is_left_alone(book: Book) -> None:
 @pytest.mark.anyio
 async def test_a_worker_looks_for_the_new_key_when_the_old_one_opens_nothing(book: Book) -> None:
     found: list[tuple[bytes, ...]] = [(), (NEW_KEY, MASTER_KEY)]
-    access = Access(book.store, (MASTER_KEY,), book.clock, Measures(), lambda: found.pop(0))
+    access = Authenticator(book.store, (MASTER_KEY,), book.clock, Metrics(), lambda: found.pop(0))
     await book.administration.rekey((NEW_KEY, MASTER_KEY))
 
     with pytest.raises(Refusal):
@@ -121,7 +121,7 @@ def settings(tmp_path: Path) -> Settings:
 
 
 def test_the_file_is_turned_and_the_old_key_kept(settings: Settings, tmp_path: Path) -> None:
-    previous = master_key.turn_key_file(settings)
+    previous = master_key.rotate_key_file(settings)
 
     new, old = master_key.known_keys(settings)
     assert old == MASTER_KEY != new
@@ -132,15 +132,15 @@ def test_the_file_is_turned_and_the_old_key_kept(settings: Settings, tmp_path: P
 
 
 def test_a_second_turn_waits_for_the_first_to_be_finished(settings: Settings) -> None:
-    previous = master_key.turn_key_file(settings)
+    previous = master_key.rotate_key_file(settings)
     keys = master_key.known_keys(settings)
 
     with pytest.raises(BadSettingError, match="from an earlier turn"):
-        master_key.turn_key_file(settings)
+        master_key.rotate_key_file(settings)
 
     assert master_key.known_keys(settings) == keys
     previous.unlink()
-    master_key.turn_key_file(settings)
+    master_key.rotate_key_file(settings)
     assert master_key.known_keys(settings)[1] == keys[0]
 
 
@@ -148,23 +148,23 @@ def test_a_turn_that_was_cut_short_is_finished(settings: Settings, tmp_path: Pat
     (tmp_path / "master.key.previous").hardlink_to(tmp_path / "master.key")
     assert master_key.known_keys(settings) == (MASTER_KEY,)
 
-    master_key.turn_key_file(settings)
+    master_key.rotate_key_file(settings)
 
     assert master_key.known_keys(settings)[1] == MASTER_KEY
 
 
 def test_a_key_of_the_environment_is_turned_there(tmp_path: Path) -> None:
     with pytest.raises(BadSettingError, match="REACHBOOK_MASTER_KEY_PREVIOUS"):
-        master_key.turn_key_file(Settings(data_dir=str(tmp_path), master_key=BASE64[b"m"]))
+        master_key.rotate_key_file(Settings(data_dir=str(tmp_path), master_key=BASE64[b"m"]))
 
 
 def test_without_a_key_file_there_is_nothing_to_turn(tmp_path: Path) -> None:
     with pytest.raises(BadSettingError, match=r"master\.key: No such file"):
-        master_key.turn_key_file(Settings(data_dir=str(tmp_path)))
+        master_key.rotate_key_file(Settings(data_dir=str(tmp_path)))
 
 
 def test_a_previous_key_that_others_can_read_is_refused(settings: Settings) -> None:
-    master_key.turn_key_file(settings).chmod(0o640)
+    master_key.rotate_key_file(settings).chmod(0o640)
 
     with pytest.raises(BadSettingError, match="chmod 600"):
         master_key.known_keys(settings)
@@ -182,7 +182,7 @@ def test_the_environment_names_both_keys(tmp_path: Path) -> None:
 
 
 @contextmanager
-def asking(server: Server, secret: dict[str, Any]) -> Iterator[list[int]]:
+def context(server: Server, secret: dict[str, Any]) -> Iterator[list[int]]:
     """The status of each of many requests with a fresh JWT, made until the block ends."""
     statuses: list[int] = []
     done = threading.Event()
@@ -227,7 +227,7 @@ def test_a_server_with_both_keys_answers_all_the_while(database: str, tmp_path: 
     both = old.having(master_key=BASE64[b"n"], master_key_previous=BASE64[b"m"])
     secret = team_with_secret(old)
 
-    with both.serve() as server, asking(server, secret) as statuses:
+    with both.serve() as server, context(server, secret) as statuses:
         done = both.json("rekey")
 
     assert (set(statuses), len(statuses) > 50) == ({200}, True)
@@ -241,7 +241,7 @@ def test_a_server_takes_up_the_new_key_file_by_itself(tmp_path: Path) -> None:
     home = Home(tmp_path / "data")
     secret = team_with_secret(home)
 
-    with home.serve() as server, asking(server, secret) as statuses:
+    with home.serve() as server, context(server, secret) as statuses:
         done = home.json("rekey", "--new-key-file")
 
     assert (set(statuses), len(statuses) > 50) == ({200}, True)

@@ -12,7 +12,7 @@ from cast import MASTER_KEY, NOBODY, Book, sign
 from processes import Home, wait_for
 from reachbook.domain import credential
 from reachbook.http import app
-from reachbook.http.operation import Resource
+from reachbook.http.operation import Endpoint
 from reachbook.settings import Settings
 from tables import beside
 
@@ -47,7 +47,7 @@ async def test_every_route_but_the_public_ones_needs_a_credential(book: Book) ->
     asked = [
         (method, re.sub(r"{\w+}", NOBODY, route.path))
         for route in app.ROUTES
-        if isinstance(route.endpoint, Resource)
+        if isinstance(route.endpoint, Endpoint)
         for method in route.endpoint.operations
     ]
 

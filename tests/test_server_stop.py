@@ -34,7 +34,7 @@ def request(api_key: str) -> bytes:
     return (head + BODY).encode()
 
 
-def refuses(port: int) -> bool:
+def errors(port: int) -> bool:
     try:
         socket.create_connection(("127.0.0.1", port), 1).close()
     except OSError:
@@ -77,7 +77,7 @@ def test_nobody_is_let_in_while_it_drains(database: str, tmp_path: Path) -> None
             time.sleep(0.3)
             server.process.terminate()
 
-            wait_for(lambda: refuses(server.port) or None, 3)
+            wait_for(lambda: errors(server.port) or None, 3)
             connection.sendall(request(api_key)[-1:])
 
             assert all_of(connection).startswith(b"HTTP/1.1 200 ")

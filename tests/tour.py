@@ -21,7 +21,7 @@ from reachbook.domain.errors import Reason
 from reachbook.http import app
 from reachbook.http.openapi import document
 from reachbook.http.request import MAX_BODY_BYTES
-from reachbook.service.administration import Terms
+from reachbook.service.administration import CredentialOptions
 
 DESCRIPTION = Description(json.loads(document.document([*app.ROUTES, app.METRICS])))
 OK, NOT_MODIFIED = 200, 304
@@ -53,7 +53,7 @@ class Stage:
             ask = replace(ask, ident=self.idents.get("email", ask.ident))
             if (method, path) == BULK_DELETE:
                 ask = replace(ask, body=about_contacts(about))
-            elif ask.takes:
+            elif ask.request_body:
                 ask = replace(ask, body=OTHERWISE.get((method, path)))
             yield (ask.of("email", fresh()) if (method, path) in ABOUT else None) or ask
 
@@ -71,7 +71,7 @@ async def set_up(book: Book) -> Stage:
     assert (await book.ask("POST", "/v2/contact", carol_there)).status_code == OK
     team_id = book.bob.team.team_id
     _, reader = await book.administration.create_key(
-        team_id, Terms(Representation.STRING_IDS, read_only=True)
+        team_id, CredentialOptions(Representation.STRING_IDS, read_only=True)
     )
     american = await asker(book.administration, "Americans", book.clock, region="US")
     for reading in ("+6465550123", "+16465550123"):  # so that a look-up is ambiguous, too
@@ -140,7 +140,7 @@ def as_caller(make: Callable[[Stage], str]) -> Provoke:
 
 def wrong_type(_: Stage, ask: Ask) -> Ask | None:
     """A stray body is served: any JSON under /v2, and a [] everywhere."""
-    strict = ask.takes or ask.path.startswith("/x/")
+    strict = ask.request_body or ask.path.startswith("/x/")
     return replace(ask, body=b"[1]") if strict else None
 
 
@@ -183,7 +183,7 @@ def too_large(_: Stage, ask: Ask) -> Ask:
 def missing_field(_: Stage, ask: Ask) -> Ask | None:
     one_contact = ask.path in ("/v2/contact", "/v2/contact/{contactID}")
     body: Body = {"contact_channels": [{}]} if one_contact else {}
-    return replace(ask, body=body) if ask.takes else None
+    return replace(ask, body=body) if ask.request_body else None
 
 
 def too_many(stage: Stage, ask: Ask) -> Ask | None:
@@ -208,7 +208,7 @@ def too_many(stage: Stage, ask: Ask) -> Ask | None:
 def ambiguous(stage: Stage, ask: Ask) -> Ask | None:
     return (
         replace(ask, by=stage.american.by_key()).of("phone", "(646) 555-0123")
-        if ask.takes
+        if ask.request_body
         else None
     )
 
@@ -318,8 +318,8 @@ NEVER_ANOTHER_PATH = {
         "contact_channel_list_all",
         "contact_channel_get",
         "contact_channel_remove",
-        "known_channel_list_all",
-        "known_channel_make_primary",
+        "channel_detail_list_all",
+        "channel_detail_make_primary",
         "history_of_contact",
         "history_export",
         "history_erase",

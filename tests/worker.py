@@ -6,16 +6,16 @@ import pytest
 
 from cast import MASTER_KEY, Asker, Book, sign
 from reachbook.domain.errors import Refusal
-from reachbook.metrics import Measures
-from reachbook.service.authentication import Access
+from reachbook.metrics import Metrics
+from reachbook.service.authentication import Authenticator
 
 
-def worker(book: Book, master_key: bytes = MASTER_KEY) -> Access:
+def worker(book: Book, master_key: bytes = MASTER_KEY) -> Authenticator:
     """A worker that has seen no token yet."""
-    return Access(book.store, (master_key,), book.clock, Measures())
+    return Authenticator(book.store, (master_key,), book.clock, Metrics())
 
 
-async def refusal(access: Access, authorization: str | None) -> Refusal:
+async def refusal(access: Authenticator, authorization: str | None) -> Refusal:
     """What a worker says to a header when it refuses."""
     with pytest.raises(Refusal) as caught:
         await access.caller(authorization)

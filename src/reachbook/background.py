@@ -17,22 +17,22 @@ from functools import partial
 from typing import Any, Literal, NoReturn
 
 from reachbook.domain.errors import Refusal
-from reachbook.metrics import BackgroundTask, Measures
+from reachbook.metrics import BackgroundTask, Metrics
 
 Task = BackgroundTask | Literal["workers"]  # the parent of workers only logs: it has no metrics
 
 log = logging.getLogger(__name__)
 
 
-def report(measures: Measures | None, task: Task, error: BaseException | None) -> None:
-    """Log an unexpected exception, and count it unless `measures` is None."""
-    if measures is not None:
-        measures.background_errors.labels(task).inc()
+def report(metrics: Metrics | None, task: Task, error: BaseException | None) -> None:
+    """Log an unexpected exception, and count it unless `metrics` is None."""
+    if metrics is not None:
+        metrics.background_errors.labels(task).inc()
     log.error("background work failed", exc_info=error, extra={"task": task})
 
 
 @contextmanager
-def reporting(measures: Measures | None, task: Task) -> Iterator[None]:
+def reporting(metrics: Metrics | None, task: Task) -> Iterator[None]:
     """Report an exception of the block and go on after it.
 
     A `CancelledError` is raised only if this task itself is being cancelled. Any other comes from
@@ -44,13 +44,13 @@ def reporting(measures: Measures | None, task: Task) -> Iterator[None]:
         current = asyncio.current_task()
         if current is None or current.cancelling():
             raise
-        report(measures, task, error)
+        report(metrics, task, error)
     except Exception as error:  # noqa: BLE001 - the caller is a loop or a clean-up that must go on
-        report(measures, task, error)
+        report(metrics, task, error)
 
 
 async def repeat(
-    measures: Measures, task: Task, seconds: float, work: Callable[[], Awaitable[object]]
+    metrics: Metrics, task: Task, seconds: float, work: Callable[[], Awaitable[object]]
 ) -> NoReturn:
     """Run `work` at an interval in seconds until the task is cancelled.
 
@@ -58,22 +58,24 @@ async def repeat(
     """
     while True:
         await asyncio.sleep(seconds)
-        with reporting(measures, task):
+        with reporting(metrics, task):
             try:
                 await work()
-            except Refusal as no:
-                log.warning("background work was refused: %s", no.reason.code, extra={"task": task})
+            except Refusal as refusal:
+                log.warning(
+                    "background work was refused: %s", refusal.reason.code, extra={"task": task}
+                )
 
 
-def start(measures: Measures, task: Task, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+def start(metrics: Metrics, task: Task, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
     """Start a task whose exception is reported if it ends with one; the caller must hold it."""
     started = asyncio.create_task(work, name=task)
-    started.add_done_callback(partial(_ended, measures, task))
+    started.add_done_callback(partial(_ended, metrics, task))
     return started
 
 
 @contextmanager
-def watching(measures: Measures) -> Iterator[None]:
+def watching(metrics: Metrics) -> Iterator[None]:
     """Report exceptions that nothing else catches: in the event loop, threads and finalizers.
 
     Python would print a traceback with the exception's text to standard error. That can block the
@@ -82,9 +84,9 @@ def watching(measures: Measures) -> Iterator[None]:
     loop = asyncio.get_running_loop()
     thread_hook, unraisable_hook = threading.excepthook, sys.unraisablehook
     loop_handler = loop.get_exception_handler()
-    loop.set_exception_handler(partial(_of_the_loop, measures))
-    threading.excepthook = lambda failed: report(measures, "thread", failed.exc_value)
-    sys.unraisablehook = lambda failed: report(measures, "unraisable", failed.exc_value)
+    loop.set_exception_handler(partial(_of_the_loop, metrics))
+    threading.excepthook = lambda failed: report(metrics, "thread", failed.exc_value)
+    sys.unraisablehook = lambda failed: report(metrics, "unraisable", failed.exc_value)
     try:
         yield
     finally:
@@ -92,13 +94,13 @@ def watching(measures: Measures) -> Iterator[None]:
         threading.excepthook, sys.unraisablehook = thread_hook, unraisable_hook
 
 
-def _ended(measures: Measures, task: Task, ended: asyncio.Task[None]) -> None:
+def _ended(metrics: Metrics, task: Task, ended: asyncio.Task[None]) -> None:
     if not ended.cancelled() and (error := ended.exception()) is not None:
-        report(measures, task, error)
+        report(metrics, task, error)
 
 
 def _of_the_loop(
-    measures: Measures, _loop: asyncio.AbstractEventLoop, context: dict[str, Any]
+    metrics: Metrics, _loop: asyncio.AbstractEventLoop, context: dict[str, Any]
 ) -> None:
     """Report an error that asyncio passes to its exception handler.
 
@@ -109,6 +111,6 @@ def _of_the_loop(
     if isinstance(error, OSError):
         log.warning("a connection failed", exc_info=error, extra={"task": "event_loop"})
         return
-    report(measures, "event_loop", error)
+    report(metrics, "event_loop", error)
     if error is None:
         log.error("asyncio: %s", context["message"], extra={"task": "event_loop"})

@@ -25,12 +25,12 @@ import structlog
 
 from reachbook.domain import escaping
 
-MOST_LINES = 4096
-FEW_LINES = 4
+MAX_LINES = 4096
+RESUME_LINES = 4
 GATHER_SECONDS = 0.01
 FLUSH_SECONDS = 0.5
-MOST_FRAMES = 30
-MOST_CHARACTERS = 2000
+MAX_FRAMES = 30
+MAX_CHARACTERS = 2000
 
 # POSIX writes at most this much to a pipe in one piece; a longer write could be interleaved with
 # another worker's line.
@@ -70,7 +70,7 @@ def where(error: BaseException) -> dict[str, object]:
 
     Its text is left out: drivers quote the row that they complain about, addresses included.
     """
-    frames = traceback.extract_tb(error.__traceback__)[-MOST_FRAMES:]
+    frames = traceback.extract_tb(error.__traceback__)[-MAX_FRAMES:]
     return {
         "error": type(error).__qualname__,
         "where": [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in frames],
@@ -100,7 +100,7 @@ class _Lines:
 
     def put(self, line: bytes) -> None:
         """Queue a line, or drop it when too many are queued."""
-        if self._queue.qsize() >= MOST_LINES:
+        if self._queue.qsize() >= MAX_LINES:
             self._drop(1)
             return
         self._queue.put(line)
@@ -138,7 +138,7 @@ class _Lines:
         """
         while True:
             first = self._queue.get()
-            several = self._queue.qsize() > FEW_LINES
+            several = self._queue.qsize() > RESUME_LINES
             with suppress(Exception):  # no line may end the thread that writes all others
                 self._write(first)
             if several:
@@ -241,7 +241,7 @@ class _Line(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """The record as JSON."""
         line: dict[str, object] = {
-            "event": record.getMessage()[:MOST_CHARACTERS],
+            "event": record.getMessage()[:MAX_CHARACTERS],
             "logger": record.name,
             "level": record.levelname.lower(),
             "timestamp": datetime.fromtimestamp(record.created, UTC).isoformat(),

@@ -58,7 +58,7 @@ def all_workers(shared_dir: str) -> CollectorRegistry:
     return registry
 
 
-class Measures:
+class Metrics:
     """Counters, gauges and one histogram; each is documented by its help text."""
 
     def __init__(self) -> None:

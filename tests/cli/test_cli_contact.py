@@ -13,7 +13,7 @@ import pytest
 from cast import ALICE, NOBODY
 from lived import plant
 from processes import COMMAND_SECONDS, PROGRAM, Done, Home
-from reachbook.domain.channel import Reach
+from reachbook.domain.channel import ChannelList
 
 KEYS = {
     "id",
@@ -246,7 +246,7 @@ def test_a_long_export_is_printed_while_it_is_read(housed: Home) -> None:
     """It has the indentation of a short export, and the process does not grow by the output."""
     made = housed.json("contact", "create", "--uuid", ALICE)
     url = housed.variables["REACHBOOK_DATABASE"]
-    seen = Reach(made["team_id"], made["id"], ALICE, 1, 1_700_000_000_000_000, ())
+    seen = ChannelList(made["team_id"], made["id"], ALICE, 1, 1_700_000_000_000_000, ())
     asyncio.run(plant(url, seen, 260, 64 * 1024))
     _, little = printed(housed, "contact", "show", ALICE)
 

@@ -68,13 +68,13 @@ def test_the_doctor_reports_says_what_it_would_do_and_does_it(alices: Home) -> N
     spoil(alices, IDENTITY)
 
     reads = alices.run("doctor")
-    says, again = alices.run("doctor", "--repair"), alices.run("doctor", "--repair")
+    spec, again = alices.run("doctor", "--repair"), alices.run("doctor", "--repair")
     does = alices.run("doctor", "--repair", "--yes")
 
-    assert (reads.code, says.code, says) == (1, 1, again)
+    assert (reads.code, spec.code, spec) == (1, 1, again)
     assert "identity: team 1, contact " in reads.out
     assert "1 fault was found" in reads.err
-    assert "would derive it from the address again" in says.out
+    assert "would derive it from the address again" in spec.out
     assert does.succeeded().count("  repaired\n") == 1
     assert alices.run("doctor").succeeded() == "Nothing is wrong.\n"
 

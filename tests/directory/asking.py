@@ -13,7 +13,7 @@ from drills.clients import HOST, PATIENCE_SECONDS, Answer, CutError, read_answer
 from drills.servers import Server, serving
 from reachbook.domain import timestamps
 from reachbook.domain.credential import TeamId
-from reachbook.service import Asking, Service, TeamKeys
+from reachbook.service import Service, TeamKeys, WriteContext
 from reachbook.storage import Store, open_store
 
 
@@ -89,10 +89,10 @@ async def stores(database: str) -> AsyncIterator[Sequence[Store]]:
             await one.close()
 
 
-async def team(store: Store) -> Asking:
+async def team(store: Store) -> WriteContext:
     """On behalf of a new team."""
     made = await store.create_team("Bob's team", None, timestamps.now())
-    return Asking(TeamId(made.team_id), "test", "test")
+    return WriteContext(TeamId(made.team_id), "test", "test")
 
 
 def services(opened: Sequence[Store]) -> list[Service]:

@@ -12,9 +12,9 @@ import pytest
 from cast import MASTER_KEY
 from directory.asking import services, stores, team
 from drills.scale import scaled
-from reachbook.domain.contact import Contact, WantedContact
+from reachbook.domain.contact import Contact, ContactInput
 from reachbook.domain.list_cursor import MAX_GROUP, ListCursor, ListQuery, Precision
-from reachbook.service import Asking, Service, TeamKeys
+from reachbook.service import Service, TeamKeys, WriteContext
 
 pytestmark = pytest.mark.anyio
 
@@ -26,36 +26,38 @@ MOST_PAGES = 20 * CONTACTS // PAGE
 PATIENCE_SECONDS = scaled(60, 900)
 
 
-async def made(service: Service, asking: Asking, count: int) -> list[str]:
+async def made(service: Service, context: WriteContext, count: int) -> list[str]:
     """Create contacts, a few at a time; returns their UUIDs."""
 
     async def make(start: int) -> list[str]:
         numbers = range(start, count, AT_ONCE)
-        wanted = [WantedContact(first=f"Person {number}") for number in numbers]
-        return [(await service.contacts.create(asking, one)).uuid for one in wanted]
+        wanted = [ContactInput(first=f"Person {number}") for number in numbers]
+        return [(await service.contacts.create(context, one)).uuid for one in wanted]
 
     made_ = await asyncio.gather(*(make(start) for start in range(AT_ONCE)))
     return [uuid for some in made_ for uuid in some]
 
 
-async def write(service: Service, asking: Asking, uuids: list[str], done: asyncio.Event) -> int:
+async def write(
+    service: Service, context: WriteContext, uuids: list[str], done: asyncio.Event
+) -> int:
     """Change contacts at random until the list is read; how many times."""
     chosen = random.Random(uuids[0])
     turn = 0
     while not done.is_set():
         turn += 1
-        wanted = WantedContact(last=f"turn {turn}")
-        await service.contacts.update(asking, chosen.choice(uuids), wanted, overwrite=False)
+        wanted = ContactInput(last=f"turn {turn}")
+        await service.contacts.update(context, chosen.choice(uuids), wanted, overwrite=False)
     return turn
 
 
-async def read(service: Service, asking: Asking, precision: Precision) -> list[Contact]:
+async def read(service: Service, context: WriteContext, precision: Precision) -> list[Contact]:
     """The whole list in ascending pages, each after the last row's time cut to a precision."""
     rows: list[Contact] = []
     after: ListCursor | None = None
     for _ in range(MOST_PAGES):
         query = ListQuery(PAGE, after, ascending=True)
-        page = await service.contacts.page(asking.team_id, query)
+        page = await service.contacts.page(context.team_id, query)
         if not page:
             break
         rows += page
@@ -75,15 +77,15 @@ async def test_it_works(database: str, precision: Precision) -> None:
     count = min(CONTACTS, MAX_GROUP) if precision is Precision.SECOND else CONTACTS
     async with stores(database) as opened, asyncio.timeout(PATIENCE_SECONDS):
         first, *_, last = [*services(opened), *services(opened)]
-        asking = await team(opened[0])
-        uuids = await made(first, asking, count)
+        context = await team(opened[0])
+        uuids = await made(first, context, count)
         changed, untouched = uuids[::2], uuids[1::2]
         done = asyncio.Event()
         writers = [
-            asyncio.create_task(write(first, asking, changed[start::WRITERS], done))
+            asyncio.create_task(write(first, context, changed[start::WRITERS], done))
             for start in range(WRITERS)
         ]
-        rows = await read(last, asking, precision)
+        rows = await read(last, context, precision)
         done.set()
         turns = await asyncio.gather(*writers)
 
@@ -103,13 +105,13 @@ async def test_a_page_never_ends_inside_a_group_that_shares_an_instant(
     async with stores(database) as opened:
         keys = TeamKeys(opened[0], (MASTER_KEY,))
         service = Service(opened[0], keys, lambda: 1_700_000_000_000_000 + turn // 7 * 1_000_000)
-        asking = await team(opened[0])
+        context = await team(opened[0])
         for turn in range(30):
-            await service.contacts.create(asking, WantedContact(first=f"Person {turn}"))
+            await service.contacts.create(context, ContactInput(first=f"Person {turn}"))
         after, pages = None, []
         for _ in range(30):
             query = ListQuery(5, after, ascending)
-            page = await service.contacts.page(asking.team_id, query)
+            page = await service.contacts.page(context.team_id, query)
             if not page:
                 break
             pages.append([one.updated for one in page])

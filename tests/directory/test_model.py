@@ -16,13 +16,19 @@ from drills.scale import scaled
 from reachbook.domain import replay
 from reachbook.domain.address import parsing as addresses
 from reachbook.domain.address.parsing import Address
-from reachbook.domain.channel import Consent, ContactChannel, HeldReason, Named, Reach
-from reachbook.domain.channel_rules import OnConflict, Patch, Wanted
-from reachbook.domain.contact import WantedContact
+from reachbook.domain.channel import (
+    ChannelList,
+    ChannelSelector,
+    Consent,
+    ContactChannel,
+    HeldReason,
+)
+from reachbook.domain.channel_rules import ChannelInput, OnConflict, Patch
+from reachbook.domain.contact import ContactInput
 from reachbook.domain.errors import Kind, Refusal
-from reachbook.domain.event import Happened
-from reachbook.service import Asking, Service, Sought, TeamKeys
-from reachbook.storage import Directory, Store
+from reachbook.domain.event import EventRecord
+from reachbook.service import AddressQuery, Service, TeamKeys, WriteContext
+from reachbook.storage import Queries, Store
 from reachbook.storage.queries import FAR_FUTURE
 
 pytestmark = pytest.mark.anyio
@@ -52,9 +58,11 @@ def some_address(choose: random.Random) -> Address:
 class Life:
     """A client's random steps on the contacts of a team, and what it was answered."""
 
-    def __init__(self, service: Service, asking: Asking, uuids: list[str], seed: int) -> None:
+    def __init__(
+        self, service: Service, context: WriteContext, uuids: list[str], seed: int
+    ) -> None:
         self.service = service
-        self.asking = asking
+        self.context = context
         self.uuids = uuids
         self.choose = random.Random(seed)
         self.seen: Seen = {}
@@ -69,76 +77,78 @@ class Life:
             else:
                 self.seen[after.uuid, after.rev] = after.channels
 
-    async def step(self) -> Reach:
+    async def step(self) -> ChannelList:
         """One random operation; it may be refused."""
         uuid, address = self.choose.choice(self.uuids), some_address(self.choose)
         if self.choose.random() < 0.3:
             return await self._step_on_contact(uuid, address)
         return await self._step_on_channel(uuid, address)
 
-    async def _step_on_contact(self, uuid: str, address: Address) -> Reach:
+    async def _step_on_contact(self, uuid: str, address: Address) -> ChannelList:
         contacts = self.service.contacts
-        wanted = WantedContact(
+        wanted = ContactInput(
             first=f"Person {self.choose.randrange(9)}",
             custom={f"field {self.choose.randrange(3)}": self.choose.randrange(3)},
             tags=(self.choose.randrange(9),),
         )
         match self.choose.randrange(8):
             case 0:
-                return await contacts.delete(self.asking, uuid)
+                return await contacts.delete(self.context, uuid)
             case 1 | 2:
-                made = await contacts.create(self.asking, wanted)
+                made = await contacts.create(self.context, wanted)
                 self.uuids.append(made.uuid)
                 return made
             case 3 | 4:
                 resolving = self.service.resolving
-                found = await resolving.one(self.asking, Sought(address), wanted)
+                found = await resolving.one(self.context, AddressQuery(address), wanted)
                 assert found.contact
                 return found.contact
             case _:
                 overwrite = self.choose.random() < 0.5
-                return await contacts.update(self.asking, uuid, wanted, overwrite=overwrite)
+                return await contacts.update(self.context, uuid, wanted, overwrite=overwrite)
 
-    async def _step_on_channel(self, uuid: str, address: Address) -> Reach:
+    async def _step_on_channel(self, uuid: str, address: Address) -> ChannelList:
         channels = self.service.channels
         on_conflict = self.choose.choice(list(OnConflict))
-        asking = replace(self.asking, on_conflict=on_conflict)
+        context = replace(self.context, on_conflict=on_conflict)
         handle, page = self.choose.choice(["", "a"]), self.choose.choice(["", "page"])
         match self.choose.randrange(10):
             case 0:
-                return await channels.remove(asking, uuid, Named(address.channel_type, address))
+                return await channels.remove(
+                    context, uuid, ChannelSelector(address.channel_type, address)
+                )
             case 1 | 2:
-                wanted = Wanted(address, channel_handle=handle)
-                named = Named(address.channel_type)
-                return await channels.replace(asking, uuid, wanted, named)
+                wanted = ChannelInput(address, channel_handle=handle)
+                named = ChannelSelector(address.channel_type)
+                return await channels.replace(context, uuid, wanted, named)
             case 3 | 4 | 5:
-                return await self._step_on_one(asking, uuid)
+                return await self._step_on_one(context, uuid)
             case _:
-                wanted = Wanted(address, channel_handle=handle, info_channel=page)
-                return await channels.add(asking, uuid, wanted)
+                wanted = ChannelInput(address, channel_handle=handle, info_channel=page)
+                return await channels.add(context, uuid, wanted)
 
-    async def _step_on_one(self, asking: Asking, uuid: str) -> Reach:
+    async def _step_on_one(self, context: WriteContext, uuid: str) -> ChannelList:
         channels = self.service.channels
-        there = (await channels.all(asking, uuid)).channels
+        there = (await channels.all(context, uuid)).channels
         number = self.choose.choice(there).id if there else 1
         match self.choose.randrange(4):
             case 0:
-                return await channels.make_primary(asking, uuid, number)
+                return await channels.make_primary(context, uuid, number)
             case 1:
-                return await channels.remove_exactly(asking, uuid, number)
+                return await channels.remove_exactly(context, uuid, number)
             case 2:
                 held = Patch(held=True, held_reason=self.choose.choice(list(HeldReason)))
-                return await channels.patch(asking, uuid, number, held)
+                return await channels.patch(context, uuid, number, held)
             case _:
                 known = Patch(label="a label", consent=self.choose.choice(list(Consent)))
-                return await channels.patch(asking, uuid, number, known)
+                return await channels.patch(context, uuid, number, known)
 
 
-async def events(store: Store, asking: Asking, number: int) -> list[Happened]:
+async def events(store: Store, context: WriteContext, number: int) -> list[EventRecord]:
     """A contact's events, oldest first."""
-    directory = Directory(store.engine)
+    directory = Queries(store.engine)
     found = await directory.history(
-        asking.team_id, number, before_rev=FAR_FUTURE, limit=MOST_EVENTS
+        context.team_id, number, before_rev=FAR_FUTURE, limit=MOST_EVENTS
     )
     return found[::-1]
 
@@ -146,25 +156,27 @@ async def events(store: Store, asking: Asking, number: int) -> list[Happened]:
 async def test_it_works(database: str) -> None:
     """The history gives exactly the present, every revision that was seen, and every moment."""
     async with stores(database) as opened, asyncio.timeout(PATIENCE_SECONDS):
-        asking = await team(opened[0])
+        context = await team(opened[0])
         some = services(opened)
         uuids = [
-            (await some[0].contacts.create(asking, WantedContact(first=f"Person {number}"))).uuid
+            (await some[0].contacts.create(context, ContactInput(first=f"Person {number}"))).uuid
             for number in range(PEOPLE)
         ]
-        lives = [Life(some[turn % len(some)], asking, uuids, turn) for turn in range(CLIENTS)]
+        lives = [Life(some[turn % len(some)], context, uuids, turn) for turn in range(CLIENTS)]
         await asyncio.gather(*(one.live(STEPS) for one in lives))
         seen: Seen = {key: channels for one in lives for key, channels in one.seen.items()}
         for uuid in uuids:
-            await _is_what_its_history_says(opened[0], asking, uuid, seen)
+            await _is_what_its_history_says(opened[0], context, uuid, seen)
 
     assert len(seen) > STEPS
 
 
-async def _is_what_its_history_says(store: Store, asking: Asking, uuid: str, seen: Seen) -> None:
-    contact = await store.read_ever(asking.team_id, uuid)
+async def _is_what_its_history_says(
+    store: Store, context: WriteContext, uuid: str, seen: Seen
+) -> None:
+    contact = await store.read_ever(context.team_id, uuid)
     assert contact
-    told = await events(store, asking, contact.id)
+    told = await events(store, context, contact.id)
     rows: list[replay.Row] = [(one.rev, one.at, one.before, one.after) for one in told]
     assert [one.rev for one in told] == list(range(1, contact.rev + 1))
     assert replay.contact(replay.replay(rows), contact) == contact
@@ -172,18 +184,20 @@ async def _is_what_its_history_says(store: Store, asking: Asking, uuid: str, see
     for one in told:
         then = replay.replay(rows, rev=one.rev).channels
         assert then == seen.get((uuid, one.rev), then)
-        as_of = await past.reach_as_of(asking.team_id, uuid, one.at)
+        as_of = await past.channels_as_of(context.team_id, uuid, one.at)
         assert (as_of.rev, as_of.channels) == (one.rev, then)
-        before = await past.reach_as_of(asking.team_id, uuid, one.at - 1)
+        before = await past.channels_as_of(context.team_id, uuid, one.at - 1)
         assert before.rev == one.rev - 1
 
 
-async def follow(service: Service, asking: Asking, still: asyncio.Event) -> list[Happened]:
+async def follow(
+    service: Service, context: WriteContext, still: asyncio.Event
+) -> list[EventRecord]:
     """Read the feed as it grows, until the writers are done and nothing more comes."""
-    told: list[Happened] = []
+    told: list[EventRecord] = []
     for _ in range(MOST_PAGES):
         done = still.is_set()
-        page = await service.history.feed(asking.team_id, len(told), 7)
+        page = await service.history.feed(context.team_id, len(told), 7)
         assert page.next == len(told) + len(page.events)
         told += page.events
         if done and not page.events:
@@ -192,16 +206,16 @@ async def follow(service: Service, asking: Asking, still: asyncio.Event) -> list
     raise AssertionError("the feed has no end")
 
 
-async def write(service: Service, asking: Asking, uuids: Sequence[str], seed: int) -> int:
+async def write(service: Service, context: WriteContext, uuids: Sequence[str], seed: int) -> int:
     """Change contacts at random; how many changes were made."""
     choose = random.Random(seed)
     made = 0
     for _ in range(WRITES):
-        wanted = WantedContact(first=f"Person {choose.random()}")
+        wanted = ContactInput(first=f"Person {choose.random()}")
         with suppress(Refusal):
-            await service.contacts.update(asking, choose.choice(uuids), wanted, overwrite=False)
+            await service.contacts.update(context, choose.choice(uuids), wanted, overwrite=False)
             made += 1
-        await service.contacts.create(asking, wanted)
+        await service.contacts.create(context, wanted)
         made += 1
     return made
 
@@ -209,15 +223,15 @@ async def write(service: Service, asking: Asking, uuids: Sequence[str], seed: in
 async def test_the_feed_is_gapless_and_the_same_for_everyone(database: str) -> None:
     """Three follow it live, from both ends of the house, while sixteen write."""
     async with stores(database) as opened, asyncio.timeout(PATIENCE_SECONDS):
-        asking = await team(opened[0])
+        context = await team(opened[0])
         some = services(opened)
-        uuids = [(await some[0].contacts.create(asking, WantedContact())).uuid for _ in range(8)]
+        uuids = [(await some[0].contacts.create(context, ContactInput())).uuid for _ in range(8)]
         still = asyncio.Event()
         readers = [
-            asyncio.create_task(follow(some[turn % len(some)], asking, still))
+            asyncio.create_task(follow(some[turn % len(some)], context, still))
             for turn in range(READERS)
         ]
-        writers = [write(some[turn % len(some)], asking, uuids, turn) for turn in range(WRITERS)]
+        writers = [write(some[turn % len(some)], context, uuids, turn) for turn in range(WRITERS)]
         made = await asyncio.gather(*writers)
         still.set()
         first, *others = await asyncio.gather(*readers)

@@ -17,9 +17,9 @@ from cast import Book
 from directory.asking import Client, clients, served
 from drills.scale import scaled
 from drills.servers import api_key
-from reachbook.domain.channel import Reach, found
+from reachbook.domain.channel import ChannelList, require_contact
 from reachbook.domain.credential import TeamId
-from reachbook.storage import Outcome, Taken
+from reachbook.storage import Conflict, Outcome
 from tables import beside
 
 pytestmark = pytest.mark.anyio
@@ -182,14 +182,14 @@ async def test_an_address_that_goes_away_and_comes_back_is_taken_once(
 ) -> None:
     """Its owner is in the way a second time, although they are held by then."""
     owner, taker = await book.contact(("phone", ADDRESSES[0])), await book.contact()
-    seen = found(await book.store.read(Reach, TeamId(book.bob.team.team_id), owner))
-    answers: list[Outcome] = [Taken(owner, "address", seen.channels[0])]
-    commit_held = book.store.commit_held
+    seen = require_contact(await book.store.read(ChannelList, TeamId(book.bob.team.team_id), owner))
+    answers: list[Outcome] = [Conflict(owner, "address", seen.channels[0])]
+    commit_locked = book.store.commit_locked
 
     async def overtaken(*asked: Any) -> Outcome:
-        return answers.pop() if answers else await commit_held(*asked)
+        return answers.pop() if answers else await commit_locked(*asked)
 
-    monkeypatch.setattr(book.store, "commit_held", overtaken)
+    monkeypatch.setattr(book.store, "commit_locked", overtaken)
     path = f"/v2/contact/{taker}/channel?on_conflict=move"
     answer = await book.ask("POST", path, phones(ADDRESSES)[0])
 

@@ -73,13 +73,13 @@ VALUES: dict[str, dict[int, object]] = {
     "history": {3: 2**63 - 1, 4: 500, 5: 2**20},
     "events_after": {3: 0, 4: 1000, 5: 2**20},
     "feed": {2: 0, 3: 1000, 4: 2**20},
-    "forget_old_answers": {2: AT_THE_END, 3: 500},
+    "purge_expired_responses": {2: AT_THE_END, 3: 500},
     "number_events": {2: 1000},
     "doctor_contacts": {3: 500, 4: 500},
     "doctor_channels": {4: 500, 5: 500},
     "doctor_events": {5: 500, 6: 500, 7: 2**20},
     "doctor_bodies": {3: 500},
-    "doctor_rivals": {3: 500, 4: 500},
+    "doctor_duplicates": {3: 500, 4: 500},
     "doctor_feed": {3: 500},
 }
 """What a busy program binds; elsewhere a 1 will do."""

@@ -1,4 +1,4 @@
-"""Clients that cost little, so that what a drill measures is the server: good ones and bad ones."""
+"""Clients that cost little, so that what a drill metrics is the server: good ones and bad ones."""
 
 from __future__ import annotations
 

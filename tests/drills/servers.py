@@ -19,7 +19,7 @@ import psutil  # type: ignore[import-untyped]
 
 from reachbook.domain import timestamps
 from reachbook.domain.credential import Representation
-from reachbook.service.administration import Administration, Terms
+from reachbook.service.administration import Administration, CredentialOptions
 from reachbook.storage import open_store
 
 PROGRAM = Path(sys.executable).with_name("reachbook")
@@ -120,7 +120,7 @@ async def api_key(database: str) -> str:
         await store.migrate()
         administration = Administration(store, timestamps.now)
         team = await administration.create_team("Bob's team", None)
-        terms = Terms(Representation.STRING_IDS)
+        terms = CredentialOptions(Representation.STRING_IDS)
         return (await administration.create_key(team.team_id, terms))[1]
     finally:
         await store.close()

@@ -15,7 +15,7 @@ from uvicorn.server import ServerState
 
 from drills.clients import HOST, read_answer
 from drills.servers import MIB, until
-from reachbook.metrics import Measures
+from reachbook.metrics import Metrics
 from reachbook.server import protocol
 from reachbook.server.protocol import MAX_HEAD_BYTES, MAX_PIPELINED, BoundedProtocol
 
@@ -77,9 +77,9 @@ async def listening(
     config = uvicorn.Config(app, http=BoundedProtocol, ws="none", log_config=None)
     config.load()
     state = ServerState()
-    measures = Measures()
+    metrics = Metrics()
     server = await asyncio.get_running_loop().create_server(
-        lambda: BoundedProtocol(config, state, {"measures": measures}), HOST, 0
+        lambda: BoundedProtocol(config, state, {"metrics": metrics}), HOST, 0
     )
     async with server:
         if send_buffer:

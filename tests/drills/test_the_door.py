@@ -118,7 +118,7 @@ def may_open(files: int) -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
-def says(answer: Answer, status: int, code: str) -> None:
+def spec(answer: Answer, status: int, code: str) -> None:
     told = answer.json()
     assert (answer.status, told["error_code"]) == (status, code)
     assert answer.headers["content-type"] == "application/json"
@@ -127,7 +127,7 @@ def says(answer: Answer, status: int, code: str) -> None:
 
 
 async def test_it_works(server: Server) -> None:
-    says(await send_raw(server.port, b"this is no request\r\n\r\n"), 400, "malformed_request")
+    spec(await send_raw(server.port, b"this is no request\r\n\r\n"), 400, "malformed_request")
     assert (await send_raw(server.port, GET + b"connection: close\r\n\r\n")).status == 200
 
 
@@ -136,7 +136,7 @@ async def test_garbage_is_refused_in_our_words(server: Server, garbage: bytes) -
     """It is refused once, without an error in the log."""
     before, logged = await refusals(server.port), len(server.log.read_text())
     answer = await send_raw(server.port, garbage)
-    says(answer, 400, "malformed_request")
+    spec(answer, 400, "malformed_request")
     assert await refusals(server.port) == before + 1
     own_id = answer.headers["x-request-id"]
     await until(lambda: own_id in server.log.read_text(), 5, "a thread writes the line")
@@ -177,7 +177,7 @@ async def test_garbage_in_small_pieces_is_refused_too(
         for start in range(0, len(content), size):
             writer.write(content[start : start + size])
             await asyncio.sleep(0.001)
-        says(await read_answer(reader), 400, "malformed_request")
+        spec(await read_answer(reader), 400, "malformed_request")
 
 
 @pytest.mark.parametrize("host", [b"", b"host: book\r\n"])
@@ -194,7 +194,7 @@ async def test_a_head_may_be_as_large_as_its_limits(server: Server) -> None:
 
     assert (await send_raw(server.port, full)).status == 200
     for one_more in (full.replace(b"d", b"dd", 1), head.replace(b"c:", b"a: b\r\nc:")):
-        says(await send_raw(server.port, one_more), 400, "malformed_request")
+        spec(await send_raw(server.port, one_more), 400, "malformed_request")
 
 
 async def test_what_is_refused_at_the_door_is_counted_and_logged(server: Server) -> None:
@@ -213,7 +213,7 @@ async def test_what_is_refused_at_the_door_bears_the_callers_own_id(server: Serv
     for asked in (head + b"a: b\r\n" * 101 + b"\r\n", head + b"host: two\r\n\r\n", head + chunk):
         answer = await send_raw(server.port, asked)
 
-        says(answer, 400, "malformed_request")
+        spec(answer, 400, "malformed_request")
         assert answer.headers["x-request-id"] == "mine-1"
 
 
@@ -233,7 +233,7 @@ async def test_a_known_method_of_another_protocol_is_one_the_path_does_not_take(
     server: Server,
 ) -> None:
     asked = b"PROPFIND /healthz HTTP/1.1\r\nhost: book\r\nconnection: close\r\n\r\n"
-    says(await send_raw(server.port, asked), 405, "method_not_allowed")
+    spec(await send_raw(server.port, asked), 405, "method_not_allowed")
 
 
 async def test_many_small_requests_in_one_piece_are_no_large_head(server: Server) -> None:
@@ -300,7 +300,7 @@ async def test_a_bad_body_is_refused_when_nothing_is_left_to_answer(
         writer.write(write)
         assert (await read_answer(reader)).status == 200
         writer.write(write.replace(b"content-length: 2\r\n", b"transfer-encoding: chunked\r\n"))
-        says(await read_answer(reader), 400, "malformed_request")
+        spec(await read_answer(reader), 400, "malformed_request")
         assert await reader.read() == b""
 
 
@@ -310,7 +310,7 @@ async def test_a_refused_head_starts_no_request(server: Server, key: str, offer:
     get = request("GET", "/v1/team", key)
     coded = get.replace(b"\r\n\r\n", b"\r\ntransfer-encoding: gzip\r\n" + offer + b"\r\n")
     served = await count(server.port, TEAM_SERVED)
-    says(await send_raw(server.port, coded), 400, "malformed_request")
+    spec(await send_raw(server.port, coded), 400, "malformed_request")
 
     assert await count(server.port, TEAM_SERVED) == served
 
@@ -416,7 +416,7 @@ async def test_when_no_connection_is_idle_one_more_is_refused(crowd: Crowd) -> N
     reader, writer = (await crowd.open(MAX_CONNECTIONS, crowd.write[:-1]))[-1]
     await asyncio.sleep(0.2)
     refused = await send_raw(crowd.server.port, request("GET", "/v1/team", crowd.key))
-    says(refused, 503, "too_many_connections")
+    spec(refused, 503, "too_many_connections")
     assert refused.headers["retry-after"] == "1"
 
     writer.write(crowd.write[-1:])

@@ -24,9 +24,9 @@ from generated.api.resolve import resolve_one
 from generated.models.channel_request import ChannelRequest
 from generated.models.contact_request import ContactRequest
 from generated.models.contact_request_custom_type_0 import ContactRequestCustomType0
+from generated.models.error_body import ErrorBody
 from generated.models.integer_ids_channel import IntegerIdsChannel
 from generated.models.list_request import ListRequest
-from generated.models.refused import Refused
 from generated.models.representation import Representation
 from generated.models.resolve_request import ResolveRequest
 from generated.models.resolved_body import ResolvedBody
@@ -56,7 +56,7 @@ def channels(client: AuthenticatedClient, uuid: UUID) -> dict[str, object]:
     replaced = a(list, contact_channel_replace.sync(uuid, client=client, body=phone))
     got = a(StringIdsChannel, contact_channel_get.sync(uuid, "phone", client=client))
     removed = a(list, contact_channel_remove.sync(uuid, "email", client=client))
-    refused = a(Refused, contact_channel_get.sync(uuid, "email", client=client))
+    refused = a(ErrorBody, contact_channel_get.sync(uuid, "email", client=client))
     numbers = {int: "number", str: "string"}
     handle = "absent" if got.channel_handle is UNSET else got.channel_handle
     return {

@@ -9,7 +9,7 @@ import pytest
 
 from cast import Asker, Book, asker
 from reachbook.domain.credential import Representation
-from reachbook.service.administration import Terms
+from reachbook.service.administration import CredentialOptions
 
 pytestmark = pytest.mark.anyio
 
@@ -179,7 +179,9 @@ async def test_ambiguity_spares_look_ups_and_what_the_contact_has(book: Book, di
     team = book.bob.team.team_id
     uuid = await book.contact(("phone", digits))
     await book.administration.set_team(team, None, "US")
-    _, api_key = await book.administration.create_key(team, Terms(Representation.STRING_IDS))
+    _, api_key = await book.administration.create_key(
+        team, CredentialOptions(Representation.STRING_IDS)
+    )
     us = {"authorization": f"Bearer {api_key}"}
     path = f"/v2/contact/{uuid}/channel"
 

@@ -8,7 +8,7 @@ import pytest
 
 from cast import NOBODY, Book, open_book
 from reachbook.domain.credential import Representation
-from reachbook.service.administration import Terms
+from reachbook.service.administration import CredentialOptions
 
 pytestmark = pytest.mark.anyio
 
@@ -72,7 +72,7 @@ async def test_it_is_judged_before_the_form_and_existence(frugal: Book) -> None:
 
 async def test_it_is_judged_after_route_method_and_credential(frugal: Book) -> None:
     """And what is refused there spends nothing."""
-    terms = Terms(Representation.STRING_IDS, read_only=True)
+    terms = CredentialOptions(Representation.STRING_IDS, read_only=True)
     _, api_key = await frugal.administration.create_key(frugal.bob.team.team_id, terms)
     by = {"authorization": f"Bearer {api_key}"}
     for _ in range(2):

@@ -12,7 +12,7 @@ import pytest
 
 from asks import ok, refusal, rev
 from cast import Book
-from reachbook.domain.channel import Reach
+from reachbook.domain.channel import ChannelList
 from reachbook.domain.credential import TeamId
 from tables import beside
 
@@ -41,7 +41,7 @@ async def made(book: Book, **body: object) -> str:
 
 async def grown(book: Book, uuid: str, count: int) -> None:
     """Give a contact more channels than it may have, as an older release allowed."""
-    seen = await book.store.read(Reach, TeamId(book.bob.team.team_id), uuid)
+    seen = await book.store.read(ChannelList, TeamId(book.bob.team.team_id), uuid)
     assert seen
     values = ", ".join(
         f"({seen.team_id}, {9_000_000 + seen.id * 10_000 + index}, {seen.id}, 'telegram',"

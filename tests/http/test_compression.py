@@ -13,7 +13,7 @@ import pytest
 from cast import Book
 from reachbook.http import app
 from reachbook.http.compression import MAX_INLINE_BYTES, MIN_BYTES, accepts_gzip
-from reachbook.http.operation import Resource
+from reachbook.http.operation import Endpoint
 
 pytestmark = pytest.mark.anyio
 
@@ -105,9 +105,9 @@ async def test_the_lists_are_the_operations_that_are_declared(book: Book) -> Non
     declared = {
         (method, route.path)
         for route in app.ROUTES
-        if isinstance(route.endpoint, Resource)
+        if isinstance(route.endpoint, Endpoint)
         for method, operation in route.endpoint.operations.items()
-        if operation.says.compressible and method != "HEAD"
+        if operation.spec.compressible and method != "HEAD"
     }
 
     assert declared - tried == {("DELETE", "/x/contact/{contactID}/channel/{id}")}
@@ -203,7 +203,7 @@ async def test_the_stored_response_is_the_plain_one(book: Book) -> None:
             keyed = {"idempotency_key": f"{key}-{number}"}
             one = await receive(book, method, path, body, accept_encoding=first, **keyed)
             two = await receive(book, method, path, body, accept_encoding=again, **keyed)
-            stored = await book.store.kept_answer(book.bob.team.team_id, f"{key}-{number}", 0)
+            stored = await book.store.stored_response(book.bob.team.team_id, f"{key}-{number}", 0)
 
             assert stored is not None
             assert stored.answer.body == one.decoded() == two.decoded()

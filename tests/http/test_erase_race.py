@@ -37,7 +37,7 @@ class Write:
     step: str
 
 
-def bulk(row: str, step: str = "keep_answer") -> Write:
+def bulk(row: str, step: str = "store_response") -> Write:
     return Write("POST", "/v2/contacts", f'{{"contacts": [{row}]}}', step)
 
 
@@ -50,7 +50,7 @@ WRITES = {
     "bulk update": bulk('{"contact_id": "{uuid}", "first": "zz-again"}'),
     "bulk create that conflicts": bulk(f'{{"phone": "{PHONE}", "first": "zz-again"}}'),
     "resolve that finds": Write(
-        "POST", "/x/resolve", f'{{"channel_id": "{PHONE}", "create": {{}}}}', "keep_answer"
+        "POST", "/x/resolve", f'{{"channel_id": "{PHONE}", "create": {{}}}}', "store_response"
     ),
     "PUT with a change": single("PUT", "/v2/contact/{uuid}", '{"first": "zz-again"}'),
     "PUT without a change": single("PUT", "/v2/contact/{uuid}", '{"first": "zz-first"}'),

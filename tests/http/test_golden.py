@@ -10,10 +10,10 @@ import pytest
 
 from cast import ALICE, Book
 from reachbook.domain.address import parsing
-from reachbook.domain.channel_rules import Wanted
-from reachbook.domain.contact import WantedContact
+from reachbook.domain.channel_rules import ChannelInput
+from reachbook.domain.contact import ContactInput
 from reachbook.domain.credential import TeamId
-from reachbook.service import Asking
+from reachbook.service import WriteContext
 
 pytestmark = pytest.mark.anyio
 
@@ -25,9 +25,9 @@ OTHER_WITH_A_SHAPE = ["seed_001.json", "seed_002.json"]
 async def meet_alice(fresh_book: Book) -> None:
     """Alice as the seeds know her: her UUID, and the phone that was added at ten o'clock."""
     fresh_book.clock.set("2024-01-15T10:00:00Z")
-    phone = Wanted(parsing.parse(parsing.channel_type("phone"), "15105553344"))
-    asking = Asking(TeamId(fresh_book.bob.team.team_id), "golden", "golden")
-    await fresh_book.service.contacts.create(asking, WantedContact((phone,)), ALICE)
+    phone = ChannelInput(parsing.parse(parsing.channel_type("phone"), "15105553344"))
+    context = WriteContext(TeamId(fresh_book.bob.team.team_id), "golden", "golden")
+    await fresh_book.service.contacts.create(context, ContactInput((phone,)), ALICE)
 
 
 def in_order(text: str) -> Any:

@@ -18,9 +18,13 @@ PUT = ("PUT", "/v2/contact/{uuid}", {"last": "B"})
 async def restart_restored(book: Book) -> str:
     """Mark the store as restored, and let the application read that, as when it starts."""
     token = await book.store.renew_incarnation()
-    desk = book.app.state.desk
-    book.app.state.desk = type(desk)(
-        desk.service, desk.access, desk.allowance, desk.measures, await book.store.incarnation()
+    state = book.app.state.state
+    book.app.state.state = type(state)(
+        state.service,
+        state.access,
+        state.rate_limiter,
+        state.metrics,
+        await book.store.incarnation(),
     )
     return token
 

@@ -9,7 +9,7 @@ import pytest
 
 from cast import MASTER_KEY, NOBODY, Book, sign
 from reachbook.domain.credential import Representation
-from reachbook.service.administration import Terms
+from reachbook.service.administration import CredentialOptions
 
 pytestmark = pytest.mark.anyio
 
@@ -44,7 +44,7 @@ def verdict(answer: httpx.Response) -> tuple[int, str]:
 
 
 async def read_only(book: Book) -> dict[str, str]:
-    terms = Terms(Representation.STRING_IDS, read_only=True)
+    terms = CredentialOptions(Representation.STRING_IDS, read_only=True)
     _, api_key = await book.administration.create_key(book.bob.team.team_id, terms)
     return {"authorization": f"Bearer {api_key}"}
 
@@ -258,7 +258,7 @@ async def test_a_read_only_credential_may_read(book: Book) -> None:
 
 
 async def test_a_jwt_can_be_read_only(book: Book) -> None:
-    terms = Terms(Representation.INTEGER_IDS, read_only=True)
+    terms = CredentialOptions(Representation.INTEGER_IDS, read_only=True)
     team = book.bob.team.team_id
     secret, secret_key = await book.administration.create_secret(team, terms, MASTER_KEY)
     claims = {"iss": secret.id, "iat": book.clock() / 1_000_000}

@@ -12,7 +12,7 @@ import pytest
 
 from cast import MASTER_KEY, NOBODY, Book
 from conftest import with_name
-from reachbook.http.state import Desk
+from reachbook.http.state import AppState
 from reachbook.service import Service, TeamKeys
 from reachbook.storage.sqlite.engine import Sqlite
 
@@ -104,12 +104,12 @@ def broken() -> int:
 
 async def test_a_bug_is_a_500_without_a_stack_trace(fresh_book: Book) -> None:
     uuid = await fresh_book.contact()
-    before: Desk = fresh_book.app.state.desk
-    fresh_book.app.state.desk = Desk(
+    before: AppState = fresh_book.app.state.state
+    fresh_book.app.state.state = AppState(
         Service(fresh_book.store, TeamKeys(fresh_book.store, (MASTER_KEY,)), broken),
         before.access,
-        before.allowance,
-        before.measures,
+        before.rate_limiter,
+        before.metrics,
         before.incarnation,
     )
 
@@ -121,7 +121,7 @@ async def test_a_bug_is_a_500_without_a_stack_trace(fresh_book: Book) -> None:
     assert said["request_id"] == answer.headers["x-request-id"]
     for told in ("Traceback", "RuntimeError", "clock", ".py"):
         assert told not in answer.text
-    fresh_book.app.state.desk = before
+    fresh_book.app.state.state = before
     assert (await fresh_book.ask("GET", f"/v2/contact/{uuid}/channels")).json() == []
 
 

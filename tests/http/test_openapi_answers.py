@@ -56,7 +56,7 @@ def in_other_ways(stage: Stage) -> Iterator[tuple[str, str, Json]]:
     """Successes of another form: the operation, its query, its body."""
     alice = {"channel_type": "email", "channel_id": "alice@example.com"}
     whole = {"first": "A", "custom": {"a": [1]}, "tags": [{"tag_id": 1}], "external_id": "E2"}
-    now = f"?as_of={timestamps.exact(stage.book.clock())}"
+    now = f"?as_of={timestamps.format_micros(stage.book.clock())}"
     yield "resolve_one", "?explain=true", alice
     yield "resolve_one", "?explain=true", {"channel_id": "nobody@example.com"}
     yield "resolve_one", "", {"channel_id": "new@example.com", "create": whole}
@@ -75,10 +75,10 @@ def in_other_ways(stage: Stage) -> Iterator[tuple[str, str, Json]]:
     yield "contact_update", "?overwrite=true", {**whole, "external_id": "E3", "is_opted_out": True}
     held = {"held": True, "held_reason": "recycled", "info_channel": "page-3"}
     said_yes = {"consent": "opted_in", "consent_source": "form", "channel_handle": None}
-    yield "known_channel_patch", "", {**held, **said_yes, "label": ""}
-    yield "known_channel_make_primary", "", {}
-    yield "known_channel_list_all", now, {}
-    yield "known_channel_get", now, {}
+    yield "channel_detail_patch", "", {**held, **said_yes, "label": ""}
+    yield "channel_detail_make_primary", "", {}
+    yield "channel_detail_list_all", now, {}
+    yield "channel_detail_get", now, {}
     yield "history_of_contact", "?limit=1", {}
     yield "history_export", "", {}
     yield "contact_delete", "", {}
@@ -147,7 +147,7 @@ async def test_a_condition_that_holds_lets_the_write_pass(stage: Stage) -> None:
 
 
 async def test_what_is_not_an_operation_is_refused_in_the_same_form(stage: Stage) -> None:
-    refused = {"$ref": "#/components/schemas/Refused"}
+    refused = {"$ref": "#/components/schemas/ErrorBody"}
     for method, path in (("GET", "/v2/ghost"), ("PATCH", "/v1/team")):
         answer = await stage.book.ask(method, path)
         assert answer.status_code in (404, 405)

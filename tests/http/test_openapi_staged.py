@@ -51,7 +51,7 @@ async def test_a_used_up_allowance_is_described(database: str) -> None:
 
 
 async def test_a_bug_is_described(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("Request", "Visit"):
+    for name in ("RequestContext", "PublicRequest"):
         monkeypatch.setattr(operation, name, None)
 
     assert await said(stage, stage.asks()) == declared(Reason.BUG)
@@ -85,7 +85,7 @@ async def test_a_contact_that_others_hold_is_described(shared_postgres: str) -> 
 
 
 UNSUPPRESSED = "resolve_end_suppression"
-NOT_CONTENDED = {"contacts_write_many", "known_channel_make_primary", UNSUPPRESSED}
+NOT_CONTENDED = {"contacts_write_many", "channel_detail_make_primary", UNSUPPRESSED}
 """Of many rows each fails alone; the channel is the primary one already; and no address can be
 suppressed before the request while the tables are locked.
 """

@@ -14,7 +14,7 @@ from description import Description, Json, contents_of, document
 from reachbook import __version__
 from reachbook.http import app
 from reachbook.http.openapi import document as openapi
-from reachbook.http.operation import Methods, Resource
+from reachbook.http.operation import BaseEndpoint, Endpoint
 from reachbook.http.v2 import contacts
 from reachbook.wire.query import AsOfQuery, FeedQuery, HistoryQuery, Options, ResolveQuery
 
@@ -33,7 +33,7 @@ async def test_it_is_served_to_everyone(book: Book) -> None:
 
 
 def test_a_route_that_is_not_served_is_not_described() -> None:
-    """Where the measures have an address of their own, /metrics is not here."""
+    """Where the metrics have an address of their own, /metrics is not here."""
     assert "/metrics" in document()["paths"]
     assert "/metrics" not in document(app.ROUTES)["paths"]
 
@@ -91,10 +91,12 @@ def test_every_query_option_is_described() -> None:
 def test_a_parameter_of_our_own_paths_is_what_the_query_is_decoded_into() -> None:
     """The same type and bounds; that an absent one has a default is not said."""
     described = Description(document())
-    endpoints = [(one, one.endpoint) for one in app.ROUTES if isinstance(one.endpoint, Methods)]
+    endpoints = [
+        (one, one.endpoint) for one in app.ROUTES if isinstance(one.endpoint, BaseEndpoint)
+    ]
     for route, endpoint in endpoints:
         for method, operation in endpoint.operations.items():
-            query = getattr(operation.says, "query", None)
+            query = getattr(operation.spec, "query", None)
             if query is None or method == "HEAD":
                 continue
             _, named = msgspec.json.schema_components([query])
@@ -132,4 +134,4 @@ def test_every_operation_says_what_it_is_for() -> None:
 def test_a_part_of_a_path_that_nobody_describes_stops_the_start() -> None:
     """A new operation declares it; otherwise the application does not come up."""
     with pytest.raises(KeyError, match="ghostID"):
-        openapi.document([Route("/x/{ghostID}", Resource(GET=contacts.team))])
+        openapi.document([Route("/x/{ghostID}", Endpoint(GET=contacts.team))])

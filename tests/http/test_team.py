@@ -11,7 +11,7 @@ import pytest
 
 from cast import MASTER_KEY, Book, sign
 from reachbook.domain.credential import Representation
-from reachbook.service.administration import Terms
+from reachbook.service.administration import CredentialOptions
 
 pytestmark = pytest.mark.anyio
 
@@ -51,7 +51,7 @@ async def test_it_works(book: Book) -> None:
 
 async def test_a_team_has_no_inboxes(book: Book) -> None:
     """Integrations test a credential with them, in either representation."""
-    terms = Terms(Representation.STRING_IDS, read_only=True)
+    terms = CredentialOptions(Representation.STRING_IDS, read_only=True)
     _, reader = await book.administration.create_key(book.bob.team.team_id, terms)
     for authorization in (f"Bearer {reader}", bearer(book), "Bearer wrong", None):
         by = {} if authorization is None else {"authorization": authorization}
@@ -97,7 +97,7 @@ async def test_a_jwt_is_reusable_inside_its_window_and_not_after(book: Book) -> 
 
 async def test_both_live_secrets_of_a_team_are_good(book: Book) -> None:
     """So that one can be rotated."""
-    terms = Terms(Representation.INTEGER_IDS)
+    terms = CredentialOptions(Representation.INTEGER_IDS)
     team = book.bob.team.team_id
     secret, secret_key = await book.administration.create_secret(team, terms, MASTER_KEY)
     second = sign({"iss": secret.id, "iat": book.clock() // 1_000_000}, secret.id, secret_key)

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from reachbook.domain.errors import Reason, Refusal
-from reachbook.metrics import Measures
+from reachbook.metrics import Metrics
 from reachbook.storage.postgres.pool import POOL_SIZE, Pool
 
 pytestmark = pytest.mark.anyio
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.anyio
 
 @pytest.fixture
 async def pool(shared_postgres: str) -> AsyncIterator[Pool]:
-    opened = await Pool.open(shared_postgres, Measures())
+    opened = await Pool.open(shared_postgres, Metrics())
     yield opened
     await opened.close()
 
@@ -83,10 +83,10 @@ async def test_a_caller_that_leaves_while_a_connection_is_asked_keeps_none(pool:
     await given_up(pool, 0.1)
 
     for _ in range(2 * POOL_SIZE):
-        asking = asyncio.create_task(_use(pool))
+        context = asyncio.create_task(_use(pool))
         await asyncio.sleep(0)
-        asking.cancel()
-        await asyncio.wait({asking})
+        context.cancel()
+        await asyncio.wait({context})
 
     assert len(await asyncio.wait_for(process_ids(pool), 5)) == POOL_SIZE
 
@@ -102,7 +102,7 @@ async def test_a_server_that_ends_a_connection_is_asked_on_another(
     """A request does not fail if the connection that it acquires is closed."""
     ids = await process_ids(pool)
     await given_up(pool, 0.1)
-    other = await Pool.open(shared_postgres, Measures())
+    other = await Pool.open(shared_postgres, Metrics())
     async with other.connection() as connection:
         # With a time limit it returns when they have ended.
         await connection.fetch("SELECT pg_terminate_backend(unnest($1::int[]), 5000)", list(ids))

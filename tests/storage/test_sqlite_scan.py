@@ -12,7 +12,7 @@ import pytest
 
 from cast import Book
 from reachbook.domain.errors import Reason, Refusal
-from reachbook.metrics import Measures
+from reachbook.metrics import Metrics
 from reachbook.storage.sqlite.engine import Sqlite
 
 pytestmark = pytest.mark.anyio
@@ -26,7 +26,7 @@ AGES, MOMENT = 5 * 10**7, 1000  # some seconds, and next to nothing
 
 @pytest.fixture
 async def engine(tmp_path: Path) -> AsyncIterator[Sqlite]:
-    opened = await Sqlite.open(tmp_path / "reachbook.db", Measures())
+    opened = await Sqlite.open(tmp_path / "reachbook.db", Metrics())
     opened._sql["count_to"] = FOREVER
     yield opened
     await opened.close()
@@ -77,14 +77,14 @@ async def test_reads_and_writes_go_on_beside_a_scan(engine: Sqlite) -> None:
     long = asyncio.create_task(engine.scan("count_to", AGES))
     await asyncio.sleep(0.02)
 
-    assert await engine.read("nothing") is not None
+    assert await engine.read("ping") is not None
     assert await engine.number("contact") == 1
     long.cancel()
 
 
 async def test_closing_ends_a_scan(tmp_path: Path) -> None:
     """The running and the waiting scan are refused; neither is a 500."""
-    engine = await Sqlite.open(tmp_path / "reachbook.db", Measures())
+    engine = await Sqlite.open(tmp_path / "reachbook.db", Metrics())
     engine._sql["count_to"] = FOREVER
     scans = [asyncio.create_task(engine.scan("count_to", AGES)) for _ in range(2)]
     await asyncio.sleep(0.05)
@@ -103,12 +103,12 @@ async def test_closing_ends_a_scan(tmp_path: Path) -> None:
 
 async def refused(engine: Sqlite) -> BaseException:
     with pytest.raises(Refusal) as caught:
-        await engine.read("nothing")
+        await engine.read("ping")
     return caught.value
 
 
 async def test_closing_after_a_scan_was_given_up_leaves_no_thread(tmp_path: Path) -> None:
-    engine = await Sqlite.open(tmp_path / "reachbook.db", Measures())
+    engine = await Sqlite.open(tmp_path / "reachbook.db", Metrics())
     engine._sql["count_to"] = FOREVER
     await given_up(engine)
 

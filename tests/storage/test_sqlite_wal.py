@@ -14,7 +14,7 @@ import pytest
 
 from drills.servers import until
 from processes import end
-from reachbook.metrics import Measures
+from reachbook.metrics import Metrics
 from reachbook.storage.sqlite import writer
 from reachbook.storage.sqlite.engine import Sqlite
 from reachbook.storage.sqlite.writer import MAX_WAL_BYTES
@@ -36,7 +36,7 @@ sys.stdin.read()
 @pytest.fixture
 async def engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Sqlite]:
     monkeypatch.setattr(writer, "CHECKPOINT_SECONDS", 0.1)
-    opened = await Sqlite.open(tmp_path / "reachbook.db", Measures())
+    opened = await Sqlite.open(tmp_path / "reachbook.db", Metrics())
     await opened._writer.run(lambda one: one.execute("CREATE TABLE filler (bytes BLOB)"))
     yield opened
     await opened.close()
@@ -84,7 +84,7 @@ async def test_writes_do_not_wait_for_the_reader(engine: Sqlite, tmp_path: Path)
     """Another program's writes do not wait either: no checkpoint holds the lock for a reader."""
     with reading(tmp_path / "reachbook.db"):
         await write(engine, WRITTEN)
-        other = await Sqlite.open(tmp_path / "reachbook.db", Measures())
+        other = await Sqlite.open(tmp_path / "reachbook.db", Metrics())
         slowest = 0.0
         for _ in range(4):
             await asyncio.sleep(0.15)  # long enough for the writer to be idle and to try

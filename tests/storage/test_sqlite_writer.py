@@ -11,8 +11,8 @@ import apsw
 import pytest
 
 from reachbook.domain.errors import Reason, Refusal
-from reachbook.metrics import Measures
-from reachbook.storage.engine import AlreadyThereError
+from reachbook.metrics import Metrics
+from reachbook.storage.engine import UniqueViolationError
 from reachbook.storage.sqlite.writer import MOST_TOGETHER, Writer
 
 pytestmark = pytest.mark.anyio
@@ -35,7 +35,7 @@ class Bench:
         self.commits = 0
         connection.set_commit_hook(self._count)
         self.connection = connection
-        self.writer = Writer(connection, Measures())
+        self.writer = Writer(connection, Metrics())
         self.onlooker = apsw.Connection(str(path))
 
     def _count(self) -> bool:
@@ -130,7 +130,7 @@ async def test_a_job_that_fails_does_not_hurt_the_others(bench: Bench) -> None:
 
     assert [outcomes[index] for index in (0, 2, 4)] == [1, 3, 4]
     assert outcomes[1] is bug
-    assert isinstance(outcomes[3], AlreadyThereError)
+    assert isinstance(outcomes[3], UniqueViolationError)
     assert bench.numbers() == [1, 3, 4]
 
 

@@ -13,13 +13,13 @@ from cast import ALICE, NOBODY, Book
 from reachbook.domain import channel_rules, event
 from reachbook.domain import contact as contacts
 from reachbook.domain.address import parsing as addresses
-from reachbook.domain.channel import Named, Reach
-from reachbook.domain.channel_rules import Wanted
-from reachbook.domain.contact import Contact, WantedContact
+from reachbook.domain.channel import ChannelList, ChannelSelector
+from reachbook.domain.channel_rules import ChannelInput
+from reachbook.domain.contact import Contact, ContactInput
 from reachbook.domain.credential import TeamId
 from reachbook.domain.errors import Reason, Refusal
-from reachbook.service import Asking
-from reachbook.storage import STALE, Commit, Saved, Taken, open_store
+from reachbook.service import WriteContext
+from reachbook.storage import STALE, Commit, Conflict, Saved, open_store
 from tables import Raw
 
 pytestmark = pytest.mark.anyio
@@ -37,28 +37,28 @@ def book(fresh_book: Book) -> Book:
     return fresh_book
 
 
-def phone(digits: str, **supplied: str) -> Wanted:
-    return Wanted(addresses.parse(PHONE, digits), **supplied)
+def phone(digits: str, **supplied: str) -> ChannelInput:
+    return ChannelInput(addresses.parse(PHONE, digits), **supplied)
 
 
-def bob(book: Book) -> Asking:
-    return Asking(book.bob.secret.team_id, "rbk_actor", "request-1")
+def bob(book: Book) -> WriteContext:
+    return WriteContext(book.bob.secret.team_id, "rbk_actor", "request-1")
 
 
 async def alice(book: Book, *digits: str) -> Contact:
     """A contact of Bob's team with these phones."""
-    wanted = WantedContact(tuple(phone(one) for one in digits), first="Alice")
+    wanted = ContactInput(tuple(phone(one) for one in digits), first="Alice")
     return await book.service.contacts.create(bob(book), wanted, ALICE)
 
 
-async def seen(book: Book, uuid: str = ALICE) -> Reach:
-    found = await book.store.read(Reach, bob(book).team_id, uuid)
+async def seen(book: Book, uuid: str = ALICE) -> ChannelList:
+    found = await book.store.read(ChannelList, bob(book).team_id, uuid)
     assert found is not None
     return found
 
 
-def adding(before: Reach, wanted: Wanted, now: int = 1) -> Commit:
-    after = channel_rules.add(before, wanted, now)
+def adding(before: ChannelList, wanted: ChannelInput, now: int = 1) -> Commit:
+    after = channel_rules.add_channel(before, wanted, now)
     return Commit((event.change(before, after),), "rbk_actor", "request-1")
 
 
@@ -76,8 +76,10 @@ async def test_it_works(book: Book, raw: Raw) -> None:
     book.clock.forward(5)
     added = await book.service.channels.add(bob(book), ALICE, phone("15105553345"))
     book.clock.forward(5)
-    put = await book.service.channels.replace(bob(book), ALICE, phone("15105553346"), Named(PHONE))
-    second = Named(PHONE, phone("15105553345").address)
+    put = await book.service.channels.replace(
+        bob(book), ALICE, phone("15105553346"), ChannelSelector(PHONE)
+    )
+    second = ChannelSelector(PHONE, phone("15105553345").address)
     left = await book.service.channels.remove(bob(book), ALICE, second)
     await book.service.contacts.delete(bob(book), ALICE)
 
@@ -99,7 +101,7 @@ async def test_an_event_holds_what_was_touched_before_and_after(book: Book, raw:
     made = await alice(book, "15105553344", "15105553345")
     before = made.channels[0]
     changed = await book.service.channels.replace(
-        bob(book), ALICE, phone("15105553346"), Named(PHONE)
+        bob(book), ALICE, phone("15105553346"), ChannelSelector(PHONE)
     )
     await book.service.contacts.delete(bob(book), ALICE)
 
@@ -131,7 +133,9 @@ async def test_what_changes_nothing_writes_nothing(book: Book, raw: Raw) -> None
     before = await everything(raw)
 
     await book.service.channels.add(bob(book), ALICE, phone("+1 510 555 3344"))
-    await book.service.channels.replace(bob(book), ALICE, phone("15105553344"), Named(PHONE))
+    await book.service.channels.replace(
+        bob(book), ALICE, phone("15105553344"), ChannelSelector(PHONE)
+    )
 
     assert await everything(raw) == before
 
@@ -139,7 +143,7 @@ async def test_what_changes_nothing_writes_nothing(book: Book, raw: Raw) -> None
 @pytest.mark.parametrize("whole", [False, True])
 async def test_a_stale_commit_writes_nothing(book: Book, raw: Raw, whole: bool) -> None:
     """Whether it carries the channels only or the whole contact."""
-    old: Reach = await alice(book, "15105553344")
+    old: ChannelList = await alice(book, "15105553344")
     if not whole:
         old = await seen(book)
     await book.service.channels.add(bob(book), ALICE, phone("15105553345"))
@@ -167,7 +171,7 @@ async def test_of_two_commits_on_one_revision_one_holds(book: Book, raw: Raw) ->
 
 
 async def test_a_commit_without_its_contact_is_stale(book: Book, raw: Raw) -> None:
-    ghost = Reach(bob(book).team_id, 4711, NOBODY, 1, 0, ())
+    ghost = ChannelList(bob(book).team_id, 4711, NOBODY, 1, 0, ())
 
     assert await book.store.commit(adding(ghost, phone("15105553344"))) is STALE
     assert await everything(raw) == [[], [], [], []]
@@ -187,9 +191,9 @@ async def test_a_commit_to_another_team_is_stale(book: Book, raw: Raw) -> None:
 async def test_an_address_that_is_taken_leaves_nothing_behind(book: Book, raw: Raw) -> None:
     """The second of two channels is the one that cannot be had; the first goes with it."""
     owner = await alice(book, "15105553344")
-    other = await book.service.contacts.create(bob(book), WantedContact())
+    other = await book.service.contacts.create(bob(book), ContactInput())
     before = await everything(raw)
-    both = WantedContact((phone("15105553300"), phone("15105553344"), phone("15105553399")))
+    both = ContactInput((phone("15105553300"), phone("15105553344"), phone("15105553399")))
     now = book.clock()
 
     new = contacts.create(bob(book).team_id, NOBODY, both, now)
@@ -199,7 +203,7 @@ async def test_an_address_that_is_taken_leaves_nothing_behind(book: Book, raw: R
     ]
 
     for outcome in outcomes:
-        assert outcome == Taken(ALICE, "address", owner.channels[0])
+        assert outcome == Conflict(ALICE, "address", owner.channels[0])
     assert await everything(raw) == before
 
 
@@ -207,14 +211,14 @@ async def test_an_address_that_is_taken_leaves_nothing_behind(book: Book, raw: R
 async def test_a_uuid_or_external_id_in_use_leaves_nothing_behind(
     book: Book, raw: Raw, uuid: str
 ) -> None:
-    wanted = WantedContact(external_id="crm-1")
+    wanted = ContactInput(external_id="crm-1")
     await book.service.contacts.create(bob(book), wanted, ALICE)
     before = await everything(raw)
 
     with pytest.raises(Refusal) as refused:
         await book.service.contacts.create(
             bob(book),
-            WantedContact((phone("15105553344"),), external_id=None if uuid == ALICE else "crm-1"),
+            ContactInput((phone("15105553344"),), external_id=None if uuid == ALICE else "crm-1"),
             uuid,
         )
 
@@ -232,14 +236,14 @@ async def test_the_uuid_of_a_deleted_contact_is_not_given_again(book: Book) -> N
         await alice(book)
 
     assert refused.value.reason is Reason.UUID_TAKEN
-    other = WantedContact((phone("15105553344"),))
+    other = ContactInput((phone("15105553344"),))
     assert (await book.service.contacts.create(bob(book), other)).channels
 
 
 async def test_teams_do_not_share_anything(book: Book) -> None:
     await alice(book, "15105553344")
-    charlie = Asking(book.charlie.secret.team_id, "c", "r")
-    wanted = WantedContact((phone("15105553344"),), external_id="crm-1")
+    charlie = WriteContext(book.charlie.secret.team_id, "c", "r")
+    wanted = ContactInput((phone("15105553344"),), external_id="crm-1")
 
     made = await book.service.contacts.create(charlie, wanted, ALICE)
 
@@ -252,7 +256,7 @@ async def test_both_stores_answer_the_same_page(database: str) -> None:
     store = await open_store(database)
     team_id = TeamId((await store.create_team("Bob's team", "US", 1)).team_id)
     custom: dict[str, object] = {"a": [1, 2.5, None, True, {"b": "é\u2028"}], "": ""}
-    wanted = WantedContact(
+    wanted = ContactInput(
         (phone("15105553344", channel_handle="é\U0001f600", info_channel="page"),),
         first="First",
         last="Last",

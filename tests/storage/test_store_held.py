@@ -15,20 +15,20 @@ from cast import ALICE, NOBODY
 from reachbook.domain import channel_rules, event
 from reachbook.domain import contact as contacts
 from reachbook.domain.address import parsing as addresses
-from reachbook.domain.channel import Reach
-from reachbook.domain.channel_rules import Wanted
-from reachbook.domain.contact import WantedContact
+from reachbook.domain.channel import ChannelList
+from reachbook.domain.channel_rules import ChannelInput
+from reachbook.domain.contact import ContactInput
 from reachbook.domain.credential import TeamId
 from reachbook.domain.errors import Reason, Refusal
-from reachbook.domain.suppression import Known
-from reachbook.storage import STALE, Commit, Hold, Outcome, Saved, Store, Taken, open_store
+from reachbook.domain.suppression import KnownSuppressions
+from reachbook.storage import STALE, Commit, Conflict, LockSet, Outcome, Saved, Store, open_store
 from reachbook.storage.postgres import engine as postgres
 from tables import Raw, beside
 
 pytestmark = pytest.mark.anyio
 
 TEAM = TeamId(1)
-HOLD = Hold(TEAM, Reach, ALICE)
+HOLD = LockSet(TEAM, ChannelList, ALICE)
 PHONE = addresses.channel_type("phone")
 
 
@@ -43,36 +43,40 @@ async def opened(database: str) -> AsyncIterator[Store]:
     await opened.close()
 
 
-def phone(digits: str) -> Wanted:
-    return Wanted(addresses.parse(PHONE, digits))
+def phone(digits: str) -> ChannelInput:
+    return ChannelInput(addresses.parse(PHONE, digits))
 
 
 def new(uuid: str, digits: str) -> Commit:
-    made = contacts.create(TEAM, uuid, WantedContact((phone(digits),)), 1)
+    made = contacts.create(TEAM, uuid, ContactInput((phone(digits),)), 1)
     return Commit((event.change(None, made),), "a", "r")
 
 
-def _step(seen: Reach | None, after: Reach) -> Commit:
+def _step(seen: ChannelList | None, after: ChannelList) -> Commit:
     return Commit((event.change(seen, after),), "a", "r")
 
 
-def adding(digits: str) -> Callable[[Reach | None, list[Reach], Known], Commit]:
-    def attempt(seen: Reach | None, _owners: list[Reach], _known: Known) -> Commit:
-        return _step(seen, channel_rules.add(seen, phone(digits), 9))
+def adding(
+    digits: str,
+) -> Callable[[ChannelList | None, list[ChannelList], KnownSuppressions], Commit]:
+    def attempt(
+        seen: ChannelList | None, _owners: list[ChannelList], _known: KnownSuppressions
+    ) -> Commit:
+        return _step(seen, channel_rules.add_channel(seen, phone(digits), 9))
 
     return attempt
 
 
 async def held(opened: Store, digits: str) -> Outcome:
-    return await opened.commit_held(HOLD, adding(digits))
+    return await opened.commit_locked(HOLD, adding(digits))
 
 
 async def free(opened: Store, digits: str) -> Outcome:
-    return await opened.commit(adding(digits)(await opened.read(Reach, TEAM, ALICE), [], {}))
+    return await opened.commit(adding(digits)(await opened.read(ChannelList, TEAM, ALICE), [], {}))
 
 
 async def digits_of(opened: Store) -> list[str]:
-    seen = await opened.read(Reach, TEAM, ALICE)
+    seen = await opened.read(ChannelList, TEAM, ALICE)
     assert seen is not None
     return [one.channel_id for one in seen.channels]
 
@@ -81,7 +85,7 @@ async def test_it_works(opened: Store) -> None:
     outcome = await held(opened, "15105553345")
 
     assert isinstance(outcome, Saved)
-    assert await opened.read(Reach, TEAM, ALICE) == outcome.after
+    assert await opened.read(ChannelList, TEAM, ALICE) == outcome.after
     assert await digits_of(opened) == ["15105553344", "15105553345"]
 
 
@@ -103,24 +107,28 @@ async def test_a_held_change_of_nothing_writes_nothing(opened: Store, database: 
 
 
 async def test_a_rule_that_refuses_lets_go(opened: Store) -> None:
-    def refuse(_seen: Reach | None, _owners: list[Reach], _known: Known) -> Commit:
+    def refuse(
+        _seen: ChannelList | None, _owners: list[ChannelList], _known: KnownSuppressions
+    ) -> Commit:
         raise Refusal(Reason.NO_CHANNEL, "No.")
 
     with pytest.raises(Refusal, match=r"^No\.$"):
-        await opened.commit_held(HOLD, refuse)
+        await opened.commit_locked(HOLD, refuse)
 
     assert isinstance(await held(opened, "15105553345"), Saved)
 
 
 async def test_a_held_contact_that_is_not_there_is_seen_as_none(opened: Store) -> None:
-    seen: list[Reach | None] = []
+    seen: list[ChannelList | None] = []
 
-    def attempt(reach: Reach | None, owners: list[Reach], known: Known) -> Commit:
-        seen.append(reach)
-        return adding("15105553345")(reach, owners, known)
+    def attempt(
+        channel_list: ChannelList | None, owners: list[ChannelList], known: KnownSuppressions
+    ) -> Commit:
+        seen.append(channel_list)
+        return adding("15105553345")(channel_list, owners, known)
 
     with pytest.raises(Refusal, match="no contact"):
-        await opened.commit_held(Hold(TEAM, Reach, NOBODY), attempt)
+        await opened.commit_locked(LockSet(TEAM, ChannelList, NOBODY), attempt)
 
     assert seen == [None]
 
@@ -128,16 +136,18 @@ async def test_a_held_contact_that_is_not_there_is_seen_as_none(opened: Store) -
 async def test_those_who_may_have_to_make_way_are_held_and_shown(opened: Store) -> None:
     """A UUID that is nobody's is passed over."""
     await opened.commit(new(NOBODY, "15105553399"))
-    shown: list[Reach] = []
+    shown: list[ChannelList] = []
 
-    def attempt(seen: Reach | None, owners: list[Reach], known: Known) -> Commit:
+    def attempt(
+        seen: ChannelList | None, owners: list[ChannelList], known: KnownSuppressions
+    ) -> Commit:
         shown.extend(owners)
         return adding("15105553345")(seen, owners, known)
 
-    hold = Hold(TEAM, Reach, ALICE, frozenset({str(UUID(int=9)), NOBODY}))
+    hold = LockSet(TEAM, ChannelList, ALICE, frozenset({str(UUID(int=9)), NOBODY}))
 
-    assert isinstance(await opened.commit_held(hold, attempt), Saved)
-    assert shown == [await opened.read(Reach, TEAM, NOBODY)]
+    assert isinstance(await opened.commit_locked(hold, attempt), Saved)
+    assert shown == [await opened.read(ChannelList, TEAM, NOBODY)]
 
 
 async def test_an_address_that_is_taken_is_told_with_its_owner(
@@ -148,7 +158,7 @@ async def test_an_address_that_is_taken_is_told_with_its_owner(
 
     for way in (held, free):
         outcome = await way(opened, "15105553399")
-        assert isinstance(outcome, Taken)
+        assert isinstance(outcome, Conflict)
         assert (outcome.owner_uuid, outcome.what) == (NOBODY, "address")
 
     assert await beside(database)("SELECT * FROM contact ORDER BY id") == before
@@ -207,7 +217,7 @@ async def test_an_address_whose_owner_is_not_locked_is_not_waited_for(
     outcome = await asyncio.wait_for(held(opened, "15105553399"), 1)
     await transaction.rollback()
 
-    assert isinstance(outcome, Taken)
+    assert isinstance(outcome, Conflict)
     assert outcome.owner_uuid == NOBODY
 
 
@@ -224,7 +234,7 @@ async def test_a_deadlock_outside_a_commit_is_tried_again(
     transaction = other.transaction()
     await transaction.start()
     await other.execute("SELECT key FROM idempotency WHERE key = 'k2' FOR UPDATE")
-    sweeping = asyncio.create_task(opened.forget_old_answers(TEAM, 9))
+    sweeping = asyncio.create_task(opened.purge_expired_responses(TEAM, 9))
     await asyncio.sleep(0.05)
     await other.execute("SELECT key FROM idempotency WHERE key = 'k1' FOR UPDATE", timeout=10)
     await transaction.rollback()
@@ -262,7 +272,7 @@ async def test_connections_that_were_lost_are_made_anew(
     on_postgres: tuple[Store, asyncpg.Connection],
 ) -> None:
     opened, other = on_postgres
-    await asyncio.gather(*(opened.read(Reach, TEAM, ALICE) for _ in range(5)))
+    await asyncio.gather(*(opened.read(ChannelList, TEAM, ALICE) for _ in range(5)))
     await other.execute(
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
         "WHERE datname = current_database() AND pid <> pg_backend_pid()"
@@ -290,7 +300,7 @@ async def test_a_database_that_is_gone_is_unavailable(
 
     for _ in range(3):
         with pytest.raises(Refusal) as refused:
-            await opened.read(Reach, TEAM, ALICE)
+            await opened.read(ChannelList, TEAM, ALICE)
         assert refused.value.reason is Reason.STORE_UNAVAILABLE
         assert refused.value.retry_after == 1
 
@@ -322,7 +332,7 @@ async def test_a_commit_that_is_overtaken_for_ever_ends(
         return None
 
     await opened.commit(new(NOBODY, "15105553399"))
-    monkeypatch.setattr(opened, "_in_the_way", nobody)
+    monkeypatch.setattr(opened, "_find_conflict", nobody)
 
     assert await free(opened, "15105553399") is STALE
     assert await held(opened, "15105553399") is STALE

@@ -13,10 +13,10 @@ import pytest
 from cast import MASTER_KEY
 from directory import filling
 from reachbook.domain.address import parsing as addresses
-from reachbook.domain.channel_rules import Wanted
-from reachbook.domain.contact import WantedContact
+from reachbook.domain.channel_rules import ChannelInput
+from reachbook.domain.contact import ContactInput
 from reachbook.domain.credential import TeamId
-from reachbook.service import Asking, Service, TeamKeys
+from reachbook.service import Service, TeamKeys, WriteContext
 from reachbook.storage import Store, open_store
 from reachbook.storage.opening import sqlite_path
 from tables import beside
@@ -25,7 +25,7 @@ pytestmark = pytest.mark.anyio
 
 FILLED = 2000
 TEAMS = 20
-ASKING = Asking(TeamId(filling.TEAM), "test", "test")
+ASKING = WriteContext(TeamId(filling.TEAM), "test", "test")
 PHONE = addresses.channel_type("phone")
 
 
@@ -53,8 +53,8 @@ async def set_back(database: str, table: str, id_column: str) -> None:
     await beside(database)(statement)
 
 
-def phone(digits: str) -> Wanted:
-    return Wanted(addresses.parse(PHONE, digits))
+def phone(digits: str) -> ChannelInput:
+    return ChannelInput(addresses.parse(PHONE, digits))
 
 
 async def test_it_works(store: Store, database: str) -> None:
@@ -63,7 +63,7 @@ async def test_it_works(store: Store, database: str) -> None:
     writes: list[tuple[str, str, Callable[[], Awaitable[Any]]]] = [
         ("contact_channel", "id", lambda: service.channels.add(ASKING, last, phone("15105553344"))),
         ("event", "id", lambda: service.channels.add(ASKING, last, phone("15105553345"))),
-        ("contact", "id", lambda: service.contacts.create(ASKING, WantedContact())),
+        ("contact", "id", lambda: service.contacts.create(ASKING, ContactInput())),
         ("team", "team_id", lambda: store.create_team("New team", None, filling.BEGINNING)),
     ]
     for table, id_column, write in writes:
@@ -88,7 +88,7 @@ async def test_several_channels_of_one_commit(store: Store, database: str) -> No
     numbers = tuple(phone(f"1510555334{number}") for number in range(3))
 
     made = await Service(store, TeamKeys(store, (MASTER_KEY,))).contacts.create(
-        ASKING, WantedContact(numbers)
+        ASKING, ContactInput(numbers)
     )
 
     assert (await beside(database)(rows))[:-3] == before

@@ -11,7 +11,7 @@ from msgspec.structs import replace as with_fields
 from alice import name, page, want
 from cast import ALICE
 from reachbook.domain import channel_rules
-from reachbook.domain.channel import ContactChannel, Reach
+from reachbook.domain.channel import ChannelList, ContactChannel
 from reachbook.domain.contact import Contact
 from reachbook.domain.credential import Representation
 from reachbook.wire import render
@@ -50,12 +50,12 @@ ORDER_OF_001 = [
 ]
 
 
-def seed_page() -> Reach:
+def seed_page() -> ChannelList:
     """Alice as seed 000 has her, with the integer id 7."""
-    reach = page("phone:15105553344", "email:alice@example.com")
-    phone, email = reach.channels
+    channel_list = page("phone:15105553344", "email:alice@example.com")
+    phone, email = channel_list.channels
     return with_fields(
-        reach,
+        channel_list,
         channels=(
             with_fields(phone, created=TEN, updated=TEN),
             with_fields(email, created=FIVE_PAST, updated=FIVE_PAST),
@@ -135,7 +135,7 @@ def test_the_id_of_a_channel(number: int, shown: str) -> None:
 
 @pytest.mark.parametrize("representation", list(Representation))
 def test_no_channels_are_an_empty_list(representation: Representation) -> None:
-    left = channel_rules.remove(page("phone:15105553344"), name("phone"), TEN)
+    left = channel_rules.remove_channel(page("phone:15105553344"), name("phone"), TEN)
 
     assert text(render.channels(left, representation)) == "[]"
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from msgspec import UNSET, Struct
 
 from alice import refusal, want
-from reachbook.domain.contact import MAX_TAGS, WantedContact
+from reachbook.domain.contact import MAX_TAGS, ContactInput
 from reachbook.domain.errors import Kind, Reason, Refusal
 from reachbook.wire import parse
 from strategies import json_values
@@ -43,7 +43,7 @@ def test_it_works() -> None:
         "odd": 1,
     }
 
-    assert parse.wanted_contact(sent(body), None) == WantedContact(
+    assert parse.contact_input(sent(body), None) == ContactInput(
         channels=(want("phone:15105553344"),),
         email=want("email:alice@example.com").address,
         first="Alice",
@@ -60,7 +60,7 @@ def test_it_works() -> None:
 
 @pytest.mark.parametrize("body", [{}, [], {"odd": 1}, {"contact_channels": None}])
 def test_what_is_left_out_is_left_unset(body: object) -> None:
-    assert parse.wanted_contact(sent(body), None) == WantedContact(())
+    assert parse.contact_input(sent(body), None) == ContactInput(())
 
 
 @pytest.mark.parametrize(
@@ -88,7 +88,7 @@ def test_what_is_left_out_is_left_unset(body: object) -> None:
     ],
 )
 def test_null_or_nothing_clears_a_field(body: object, field: str, value: object) -> None:
-    assert getattr(parse.wanted_contact(sent(body), None), field) == value
+    assert getattr(parse.contact_input(sent(body), None), field) == value
 
 
 @pytest.mark.parametrize(
@@ -136,14 +136,14 @@ def test_null_or_nothing_clears_a_field(body: object, field: str, value: object)
 def test_a_contact_is_refused_with_the_field_to_blame(
     body: object, reason: Reason, field: str
 ) -> None:
-    no = refusal(lambda: parse.wanted_contact(sent(body), None))
+    no = refusal(lambda: parse.contact_input(sent(body), None))
 
     assert (no.reason, list(no.fields)) == (reason, [field])
 
 
 @given(json_values(), st.sampled_from(["channel_type", "channel_id", "first", "tags", "custom"]))
 def test_any_json_is_words_or_a_refusal(value: object, field: str) -> None:
-    rules: list[Callable[[bytes, None], object]] = [parse.wanted_channel, parse.wanted_contact]
+    rules: list[Callable[[bytes, None], object]] = [parse.channel_input, parse.contact_input]
 
     for rule in rules:
         for body in (value, {**PHONE, field: value}):

@@ -10,7 +10,7 @@ import pytest
 
 from alice import NOW, TWO_PHONES, name, page, refusal, want
 from cast import ALICE
-from reachbook.domain import channel as reach
+from reachbook.domain import channel as channel_list
 from reachbook.domain import channel_rules
 from reachbook.domain.credential import Representation
 from reachbook.domain.errors import Kind, Reason, Refusal
@@ -40,7 +40,7 @@ def test_it_works() -> None:
 
 
 def test_the_request_id_comes_last_and_the_class_first() -> None:
-    no = reach.address_taken(ALICE, page("phone:15105553344").channels[0])
+    no = channel_list.address_taken(ALICE, page("phone:15105553344").channels[0])
 
     assert list(body(no)) == [
         *("error", "error_code", "message", "fields"),
@@ -49,7 +49,7 @@ def test_the_request_id_comes_last_and_the_class_first() -> None:
 
 
 def test_when_no_field_is_to_blame_none_is_named() -> None:
-    no = refusal(lambda: reach.found(None))
+    no = refusal(lambda: channel_list.require_contact(None))
 
     assert set(body(no)) == {"error", "error_code", "message", "request_id"}
 
@@ -90,7 +90,7 @@ def test_every_reason_has_a_code_of_its_own_and_says_what_it_means() -> None:
 def test_a_taken_address_names_who_has_it_in_the_callers_representation(
     representation: Representation, shown: str | int
 ) -> None:
-    no = reach.address_taken(ALICE, page("phone:15105553344").channels[0])
+    no = channel_list.address_taken(ALICE, page("phone:15105553344").channels[0])
 
     said = body(no, representation)
 
@@ -105,18 +105,18 @@ def test_a_taken_address_names_who_has_it_in_the_callers_representation(
 def test_several_lists_the_channels_in_the_callers_representation(
     representation: Representation,
 ) -> None:
-    reach = page(*TWO_PHONES, "email:a@b.com")
-    no = refusal(lambda: channel_rules.remove(reach, name("phone"), NOW))
+    channel_list = page(*TWO_PHONES, "email:a@b.com")
+    no = refusal(lambda: channel_rules.remove_channel(channel_list, name("phone"), NOW))
 
     said = body(no, representation)
 
     assert (said["error"], said["error_code"]) == ("conflict", "several")
-    assert said["channels"] == msgspec.to_builtins(channels(reach, representation)[:2])
+    assert said["channels"] == msgspec.to_builtins(channels(channel_list, representation)[:2])
 
 
 def test_ambiguous_digits_are_shown_in_both_readings() -> None:
     posted = want("phone:6465550123", region="US")
-    no = refusal(lambda: channel_rules.add(page(), posted, NOW))
+    no = refusal(lambda: channel_rules.add_channel(page(), posted, NOW))
 
     said = body(no)
 

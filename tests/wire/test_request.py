@@ -9,7 +9,7 @@ from msgspec import UNSET
 
 from alice import addressed, name, refusal, want
 from cast import ALICE
-from reachbook.domain.channel_rules import Wanted
+from reachbook.domain.channel_rules import ChannelInput
 from reachbook.domain.credential import Representation
 from reachbook.domain.errors import Kind, Reason
 from reachbook.wire import parse
@@ -27,7 +27,7 @@ def sent(value: object) -> bytes:
 def test_it_works() -> None:
     body = sent({**PHONE, "channel_handle": "@alice", "info_channel": "sms-1"})
 
-    assert parse.wanted_channel(body, None) == want("phone:15105553344", "@alice", "sms-1")
+    assert parse.channel_input(body, None) == want("phone:15105553344", "@alice", "sms-1")
 
 
 @pytest.mark.parametrize(
@@ -41,9 +41,9 @@ def test_it_works() -> None:
     ],
 )
 def test_absent_leaves_null_clears_and_unknown_keys_are_let_through(
-    more: dict[str, object], wanted: Wanted
+    more: dict[str, object], wanted: ChannelInput
 ) -> None:
-    assert parse.wanted_channel(sent({**PHONE, **more}), None) == wanted
+    assert parse.channel_input(sent({**PHONE, **more}), None) == wanted
 
 
 @pytest.mark.parametrize(
@@ -73,7 +73,7 @@ def test_absent_leaves_null_clears_and_unknown_keys_are_let_through(
 def test_a_channel_is_refused_with_the_field_to_blame(
     body: object, reason: Reason, field: str
 ) -> None:
-    no = refusal(lambda: parse.wanted_channel(sent(body), None))
+    no = refusal(lambda: parse.channel_input(sent(body), None))
 
     assert (no.reason, list(no.fields)) == (reason, [field])
     assert reason.kind is Kind.BAD_DATA
@@ -91,14 +91,14 @@ def test_a_channel_is_refused_with_the_field_to_blame(
     ids=lambda body: repr(body[:20]),
 )
 def test_a_body_that_is_not_utf8_json_is_malformed(body: bytes) -> None:
-    assert refusal(lambda: parse.wanted_channel(body, None)).reason is Reason.MALFORMED_JSON
+    assert refusal(lambda: parse.channel_input(body, None)).reason is Reason.MALFORMED_JSON
 
 
 def test_a_region_is_told_to_the_address() -> None:
     body = sent({**PHONE, "channel_id": "5105553344"})
 
-    assert parse.wanted_channel(body, "US").address.channel_id == "15105553344"
-    assert parse.wanted_channel(body, None).address.channel_id == "5105553344"
+    assert parse.channel_input(body, "US").address.channel_id == "15105553344"
+    assert parse.channel_input(body, None).address.channel_id == "5105553344"
 
 
 # ── the path and the query ───────────────────────────────────────────────────────────────────
@@ -156,7 +156,7 @@ def test_an_integer_id_is_told_that_the_path_takes_the_uuid(text: str) -> None:
 def test_the_options_that_are_ours_are_read_and_others_ignored(
     query: bytes, options: Options
 ) -> None:
-    assert queries.options(query) == options
+    assert queries.parse_options(query) == options
 
 
 @pytest.mark.parametrize(
@@ -172,7 +172,7 @@ def test_the_options_that_are_ours_are_read_and_others_ignored(
 def test_an_unknown_value_of_an_option_is_refused_with_those_we_know(
     query: bytes, field: str
 ) -> None:
-    no = refusal(lambda: queries.options(query))
+    no = refusal(lambda: queries.parse_options(query))
 
     assert (no.reason, list(no.fields)) == (Reason.BAD_VALUE, [field])
     assert ("string_ids or integer_ids" in no.message) or ("refuse" in no.message)
@@ -180,26 +180,29 @@ def test_an_unknown_value_of_an_option_is_refused_with_those_we_know(
 
 @pytest.mark.parametrize("query", [b"\xff", b"channel_id=%ff", b"channel_id=%ed%a0%80"])
 def test_a_query_that_is_not_utf8_is_refused(query: bytes) -> None:
-    assert refusal(lambda: queries.options(query)).reason is Reason.BAD_VALUE
+    assert refusal(lambda: queries.parse_options(query)).reason is Reason.BAD_VALUE
 
 
 def test_a_query_of_too_many_fields_is_told_how_many_there_may_be() -> None:
-    no = refusal(lambda: queries.options(b"&".join([b"utm=1"] * 101)))
+    no = refusal(lambda: queries.parse_options(b"&".join([b"utm=1"] * 101)))
 
     assert no.reason is Reason.BAD_VALUE
     assert "100" in no.message
 
 
 def test_a_path_and_an_option_name_a_channel() -> None:
-    assert parse.named("phone", Options()) == name("phone")
-    named = parse.named("phone", Options(None, "+1 510 555 3344"))
+    assert parse.channel_selector("phone", Options()) == name("phone")
+    named = parse.channel_selector("phone", Options(None, "+1 510 555 3344"))
     assert (named.address, named.text) == (addressed("phone:15105553344"), "+1 510 555 3344")
 
 
 def test_digits_that_name_a_channel_are_read_in_the_region_of_the_team() -> None:
     options = Options(None, "5105553344")
 
-    named, in_a_region = parse.named("phone", options), parse.named("phone", options, "US")
+    named, in_a_region = (
+        parse.channel_selector("phone", options),
+        parse.channel_selector("phone", options, "US"),
+    )
 
     assert named.address == addressed("phone:5105553344")
     assert in_a_region.address == addressed("phone:5105553344", "US")
@@ -218,4 +221,4 @@ def test_digits_that_name_a_channel_are_read_in_the_region_of_the_team() -> None
 def test_a_path_or_an_option_that_names_nothing_is_refused(
     path_type: str, value: str | None, reason: Reason
 ) -> None:
-    assert refusal(lambda: parse.named(path_type, Options(None, value))).reason is reason
+    assert refusal(lambda: parse.channel_selector(path_type, Options(None, value))).reason is reason

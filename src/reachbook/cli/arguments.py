@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import click
 
-said_type = click.option(
+value_type = click.option(
     "--type", "kind", metavar="TYPE", help="phone, email or another; told from the value if not."
 )
 
 
-class TakesValues(click.Command):
+class ValueOptions(click.Command):
     """A command of which an argument that begins with one - is a value, unless it is an option."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """The values go to the end, behind a `--`; what begins with -- stays an option."""
-        options = {name: one for one in self.get_params(ctx) for name in one.opts}
+        options = {name: option for option in self.get_params(ctx) for name in option.opts}
         kept: list[str] = []
         values: list[str] = []
         rest = list(args)
@@ -27,10 +27,10 @@ class TakesValues(click.Command):
                 values.append(word)
                 continue
             kept.append(word)
-            if word in options and _wants_a_word(options[word]) and rest:
+            if word in options and _expects_value(options[word]) and rest:
                 kept.append(rest.pop(0))
         return super().parse_args(ctx, [*kept, "--", *values])
 
 
-def _wants_a_word(option: click.Parameter) -> bool:
+def _expects_value(option: click.Parameter) -> bool:
     return isinstance(option, click.Option) and not option.is_flag and not option.count

@@ -8,18 +8,18 @@ import click
 from msgspec.structs import replace
 
 from reachbook.cli import common
-from reachbook.cli.arguments import TakesValues, said_type
+from reachbook.cli.arguments import ValueOptions, value_type
 from reachbook.domain.address import parsing as addresses
-from reachbook.domain.channel import Named, Reach
-from reachbook.domain.channel_rules import OnConflict, Wanted
+from reachbook.domain.channel import ChannelList, ChannelSelector
+from reachbook.domain.channel_rules import ChannelInput, OnConflict
 from reachbook.domain.errors import Reason, Refusal
-from reachbook.service import Asking, Service
+from reachbook.service import Service, WriteContext
 from reachbook.settings import Settings
 from reachbook.storage import Team
 from reachbook.wire import bulk, extensions
 from reachbook.wire.parse import contact_uuid
 
-Use = Callable[[Service, Asking, str], Awaitable[Reach]]
+Use = Callable[[Service, WriteContext, str], Awaitable[ChannelList]]
 
 
 @click.group()
@@ -27,10 +27,10 @@ def channel() -> None:
     """Add, list and remove the ways a contact can be reached."""
 
 
-@channel.command(cls=TakesValues)
+@channel.command(cls=ValueOptions)
 @click.argument("uuid")
 @click.argument("value")
-@said_type
+@value_type
 @click.option("--handle", metavar="TEXT", help="What the integration calls the person.")
 @click.option("--info-channel", metavar="TEXT", help="The page or integration it came by.")
 @click.option("--move", is_flag=True, help="Take it from the contact that owns it now, if any.")
@@ -52,18 +52,18 @@ def add(
     Without --type an @ means email, and digits mean phone.
     """
 
-    async def change(service: Service, team: Team) -> Reach:
-        address = bulk.sought(kind, value, team.default_region)
-        wanted = Wanted(address)
+    async def change(service: Service, team: Team) -> ChannelList:
+        address = bulk.address_query(kind, value, team.default_region)
+        wanted = ChannelInput(address)
         if handle is not None:
-            wanted = replace(wanted, channel_handle=addresses.storable("handle", handle))
+            wanted = replace(wanted, channel_handle=addresses.validate_text("handle", handle))
         if info_channel is not None:
-            text = addresses.storable("info-channel", info_channel)
+            text = addresses.validate_text("info-channel", info_channel)
             wanted = replace(wanted, info_channel=text)
-        asking = common.asking(team)
+        context = common.context(team)
         if move:
-            asking = replace(asking, on_conflict=OnConflict.MOVE)
-        return await service.channels.add(asking, contact_uuid(uuid), wanted)
+            context = replace(context, on_conflict=OnConflict.MOVE)
+        return await service.channels.add(context, contact_uuid(uuid), wanted)
 
     _print(common.with_team(common.read_settings(**flags), team_id, change), as_json=as_json)
 
@@ -75,8 +75,8 @@ def add(
 def list_(uuid: str, team_id: int | None, as_json: bool, **flags: object) -> None:
     """List the channels of a contact, oldest first."""
 
-    async def read(service: Service, asking: Asking, named: str) -> Reach:
-        return await service.channels.all(asking, named)
+    async def read(service: Service, context: WriteContext, selector: str) -> ChannelList:
+        return await service.channels.all(context, selector)
 
     _print(_ask(common.read_settings(**flags), team_id, uuid, read), as_json=as_json)
 
@@ -92,22 +92,22 @@ def remove(uuid: str, which: str, team_id: int | None, as_json: bool, **flags: o
     What is left is listed.
     """
 
-    async def change(service: Service, asking: Asking, named: str) -> Reach:
+    async def change(service: Service, context: WriteContext, selector: str) -> ChannelList:
         number = _number(which)
         if number is not None:
-            return await service.channels.remove_exactly(asking, named, number)
-        kind = Named(addresses.channel_type(which))
+            return await service.channels.remove_exactly(context, selector, number)
+        kind = ChannelSelector(addresses.channel_type(which))
         try:
-            return await service.channels.remove(asking, named, kind)
-        except Refusal as no:
-            raise _say_which(no) from None
+            return await service.channels.remove(context, selector, kind)
+        except Refusal as refusal:
+            raise _say_which(refusal) from None
 
     _print(_ask(common.read_settings(**flags), team_id, uuid, change), as_json=as_json)
 
 
-def _ask(chosen: Settings, team_id: int | None, uuid: str, use: Use) -> Reach:
-    async def run(service: Service, team: Team) -> Reach:
-        return await use(service, common.asking(team), contact_uuid(uuid))
+def _ask(chosen: Settings, team_id: int | None, uuid: str, use: Use) -> ChannelList:
+    async def run(service: Service, team: Team) -> ChannelList:
+        return await use(service, common.context(team), contact_uuid(uuid))
 
     return common.with_team(chosen, team_id, run)
 
@@ -119,17 +119,19 @@ def _number(which: str) -> int | None:
         return None
 
 
-def _say_which(no: Refusal) -> Refusal:
+def _say_which(refusal: Refusal) -> Refusal:
     """A refusal of several, in the words of the terminal."""
-    several = no.facts.get("channels")
-    if no.reason is not Reason.SEVERAL or not isinstance(several, Reach):
-        return no
-    ids = ", ".join(f"{one.id} ({one.channel_id})" for one in extensions.known_channels(several))
-    return Refusal(no.reason, f"That could be several, so name one by its id: {ids}.")
+    several = refusal.facts.get("channels")
+    if refusal.reason is not Reason.SEVERAL or not isinstance(several, ChannelList):
+        return refusal
+    ids = ", ".join(
+        f"{detail.id} ({detail.channel_id})" for detail in extensions.channel_details(several)
+    )
+    return Refusal(refusal.reason, f"That could be several, so name one by its id: {ids}.")
 
 
-def _print(reach: Reach, *, as_json: bool) -> None:
-    body = extensions.known_channels(reach)
+def _print(channel_list: ChannelList, *, as_json: bool) -> None:
+    body = extensions.channel_details(channel_list)
     if as_json:
         common.print_json(body)
         return

@@ -18,7 +18,7 @@ from reachbook.domain import escaping, timestamps
 from reachbook.domain.credential import TeamId
 from reachbook.domain.errors import Reason, Refusal
 from reachbook.server import master_key
-from reachbook.service import Asking, Service, TeamKeys
+from reachbook.service import Service, TeamKeys, WriteContext
 from reachbook.service.administration import Administration
 from reachbook.settings import BadSettingError, Settings
 from reachbook.storage import Store, Team, open_store
@@ -48,18 +48,18 @@ def options(command: Callable[..., Any]) -> Callable[..., Any]:
         ),
     ):
         command = option(command)
-    return speaks_plainly(command)
+    return report_errors(command)
 
 
-def speaks_plainly(command: Callable[..., Result]) -> Callable[..., Result]:
+def report_errors(command: Callable[..., Result]) -> Callable[..., Result]:
     """Turn a refusal into one sentence on standard error and exit code 1."""
 
     @wraps(command)
     def spoken(*args: Any, **kwargs: Any) -> Result:
         try:
             return command(*args, **kwargs)
-        except (Refusal, BadSettingError) as no:
-            end(str(no))
+        except (Refusal, BadSettingError) as refusal:
+            end(str(refusal))
         except BrokenPipeError:
             raise  # whoever read our output has seen enough; click ends quietly
         except OSError as error:
@@ -120,9 +120,9 @@ def with_team(chosen: Settings, team_id: int | None, use: Use[Result]) -> Result
     return with_store(chosen, run)
 
 
-def asking(team: Team) -> Asking:
+def context(team: Team) -> WriteContext:
     """On whose behalf a use case runs: the person at the terminal."""
-    return Asking(TeamId(team.team_id), ACTOR, ACTOR)
+    return WriteContext(TeamId(team.team_id), ACTOR, ACTOR)
 
 
 async def _team(administration: Administration, team_id: int | None) -> Team:
@@ -133,7 +133,7 @@ async def _team(administration: Administration, team_id: int | None) -> Team:
         return teams[0]
     if not teams:
         raise Refusal(Reason.NO_TEAM, "There is no team yet; reachbook team create makes one.")
-    shown = [f"{one.team_id} ({one.name})" for one in teams[:MOST_TEAMS_SHOWN]]
+    shown = [f"{team.team_id} ({team.name})" for team in teams[:MOST_TEAMS_SHOWN]]
     more = len(teams) - len(shown)
     which = ", ".join([*shown, f"and {more} more"] if more else shown)
     raise Refusal(

@@ -6,8 +6,8 @@ import click
 
 from reachbook.cli import common
 from reachbook.domain.address import parsing as addresses
-from reachbook.domain.channel_rules import Wanted
-from reachbook.domain.contact import Contact, WantedContact
+from reachbook.domain.channel_rules import ChannelInput
+from reachbook.domain.contact import Contact, ContactInput
 from reachbook.domain.credential import Representation
 from reachbook.service import Service
 from reachbook.storage import Team
@@ -45,13 +45,13 @@ def create(
     """Make a contact."""
 
     async def make(service: Service, team: Team) -> Contact:
-        wanted = WantedContact(
+        wanted = ContactInput(
             tuple(_channel(each, team.default_region) for each in channels),
-            first=addresses.storable("first", first),
-            last=addresses.storable("last", last),
+            first=addresses.validate_text("first", first),
+            last=addresses.validate_text("last", last),
         )
         named = None if uuid is None else contact_uuid(uuid)
-        return await service.contacts.create(common.asking(team), wanted, named)
+        return await service.contacts.create(common.context(team), wanted, named)
 
     made = common.with_team(common.read_settings(**flags), team_id, make)
     print_contact(made, as_json=as_json)
@@ -65,19 +65,19 @@ def show(uuid: str, team_id: int | None, as_json: bool, **flags: object) -> None
     """Show the contact with this UUID."""
 
     async def find(service: Service, team: Team) -> Contact:
-        return await service.contacts.get(common.asking(team), contact_uuid(uuid))
+        return await service.contacts.get(common.context(team), contact_uuid(uuid))
 
     found = common.with_team(common.read_settings(**flags), team_id, find)
     print_contact(found, as_json=as_json)
 
 
-def print_contact(one: Contact, *, as_json: bool) -> None:
+def print_contact(contact: Contact, *, as_json: bool) -> None:
     """A contact and its channels."""
-    body = render.contact(one, Representation.STRING_IDS)
+    body = render.contact(contact, Representation.STRING_IDS)
     if as_json:
         common.print_json(body)
         return
-    common.print_facts(facts(one))
+    common.print_facts(facts(contact))
     rows = [
         (each.id, each.channel_type, each.channel_id, each.created)
         for each in body.contact_channels
@@ -87,9 +87,9 @@ def print_contact(one: Contact, *, as_json: bool) -> None:
         common.print_table(("channel", "type", "address", "added"), rows)
 
 
-def facts(one: Contact) -> dict[str, object]:
+def facts(contact: Contact) -> dict[str, object]:
     """Who a contact is: its names, and what else has been set."""
-    body = render.contact(one, Representation.STRING_IDS)
+    body = render.contact(contact, Representation.STRING_IDS)
     set_or_not = {
         "display name": body.display_name,
         "external id": body.external_id,
@@ -109,8 +109,8 @@ def facts(one: Contact) -> dict[str, object]:
     }
 
 
-def _channel(text: str, region: str | None) -> Wanted:
+def _channel(text: str, region: str | None) -> ChannelInput:
     kind, equals, value = text.partition("=")
     if not equals:
         raise click.BadParameter(f"{text!r} is not TYPE=VALUE, like phone=15105553344")
-    return Wanted(addresses.parse(addresses.channel_type(kind), value, region))
+    return ChannelInput(addresses.parse(addresses.channel_type(kind), value, region))

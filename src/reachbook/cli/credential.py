@@ -11,7 +11,7 @@ from reachbook.cli import common
 from reachbook.domain import timestamps
 from reachbook.domain.credential import Credential, Representation
 from reachbook.server.master_key import open_master_key
-from reachbook.service.administration import Administration, Terms
+from reachbook.service.administration import Administration, CredentialOptions
 from reachbook.storage import Store
 from reachbook.storage.store import CredentialKind
 
@@ -32,7 +32,7 @@ def _how_to_make(default: Representation) -> Callable[[Callable[..., Any]], Call
             click.option("--read-only", is_flag=True, help="It may look up and not change."),
             click.option(
                 "--representation",
-                type=click.Choice([str(one) for one in Representation]),
+                type=click.Choice([str(choice) for choice in Representation]),
                 default=str(default),
                 show_default=True,
                 help="How ids are spelled for who uses it.",
@@ -53,7 +53,7 @@ def create_secret(
 ) -> None:
     """Make an API secret. Its key is shown once, now."""
     chosen = common.read_settings(**flags)
-    terms = Terms(Representation(representation), label, read_only)
+    terms = CredentialOptions(Representation(representation), label, read_only)
 
     async def make(store: Store) -> tuple[Credential, str]:
         return await Administration(store, timestamps.now).create_secret(
@@ -78,7 +78,7 @@ def create_key(
     team_id: int, label: str, representation: str, read_only: bool, as_json: bool, **flags: object
 ) -> None:
     """Make an API key. It is shown once, now."""
-    terms = Terms(Representation(representation), label, read_only)
+    terms = CredentialOptions(Representation(representation), label, read_only)
     made, api_key = common.with_administration(
         common.read_settings(**flags),
         lambda admin: admin.create_key(team_id, terms),
@@ -102,12 +102,12 @@ def _add_list_and_revoke(group: click.Group, kind: CredentialKind, noun: str) ->
         found = common.with_administration(
             common.read_settings(**flags), lambda admin: admin.list(kind, team_id)
         )
-        facts = [_facts(one, noun) for one in found]
+        facts = [_facts(credential, noun) for credential in found]
         if as_json:
             common.print_json(facts)
         else:
             columns = ("team", noun, "label", "ids", "read only", "created", "used", "revoked")
-            common.print_table(columns, [list(one.values()) for one in facts])
+            common.print_table(columns, [list(credential.values()) for credential in facts])
 
     @group.command("revoke", help=f"End an API {noun}; every worker feels it within a second.")
     @click.argument("ident", metavar=f"{noun.upper()}_ID")
@@ -136,14 +136,16 @@ def _show_new(facts: dict[str, object], *, as_json: bool) -> None:
         common.say("Keep the key now; it is not shown again.")
 
 
-def _facts(one: Credential, noun: str) -> dict[str, object]:
+def _facts(credential: Credential, noun: str) -> dict[str, object]:
     return {
-        "team_id": one.team_id,
-        f"{noun}_id": one.id,
-        "label": one.label,
-        "representation": one.representation,
-        "read_only": one.read_only,
-        "created": timestamps.exact(one.created),
-        "last_used": timestamps.exact(one.last_used) if one.last_used else None,
-        "revoked": timestamps.exact(one.revoked) if one.revoked else None,
+        "team_id": credential.team_id,
+        f"{noun}_id": credential.id,
+        "label": credential.label,
+        "representation": credential.representation,
+        "read_only": credential.read_only,
+        "created": timestamps.format_micros(credential.created),
+        "last_used": timestamps.format_micros(credential.last_used)
+        if credential.last_used
+        else None,
+        "revoked": timestamps.format_micros(credential.revoked) if credential.revoked else None,
     }

@@ -11,9 +11,9 @@ from reachbook.cli import common
 from reachbook.domain import escaping
 from reachbook.service import Service
 from reachbook.storage import Team
-from reachbook.wire import events as happened
+from reachbook.wire import events as wire_events
 from reachbook.wire.events import EventBody
-from reachbook.wire.extensions import KnownChannel
+from reachbook.wire.extensions import ChannelDetail
 from reachbook.wire.parse import contact_uuid
 from reachbook.wire.query import HistoryQuery
 
@@ -45,23 +45,29 @@ def history(
     """Show what happened to a contact, newest first; a deleted one still has its history."""
     named = contact_uuid(uuid)
 
-    async def read(service: Service, team: Team) -> happened.HistoryBody:
+    async def read(service: Service, team: Team) -> wire_events.HistoryBody:
         page = await service.history.of_contact(
-            common.asking(team).team_id,
+            common.context(team).team_id,
             named,
-            before_rev=happened.revision(named, cursor),
+            before_rev=wire_events.revision(named, cursor),
             limit=limit,
         )
-        events = [happened.event(team.team_id, one, page.labels) for one in page.events]
-        return happened.HistoryBody(events, happened.cursor(named, page.next))
+        events = [wire_events.event(team.team_id, event, page.labels) for event in page.events]
+        return wire_events.HistoryBody(events, wire_events.cursor(named, page.next))
 
     found = common.with_team(common.read_settings(**flags), team_id, read)
     if as_json:
         common.print_json(found)
         return
     rows = [
-        (one.rev, one.at, one.kind, one.actor.label or one.actor.credential_id, _touched(one))
-        for one in found.events
+        (
+            event.rev,
+            event.at,
+            event.kind,
+            event.actor.label or event.actor.credential_id,
+            _describe_change(event),
+        )
+        for event in found.events
     ]
     common.print_table(("rev", "at", "event", "by", "what"), rows)
     if found.next:
@@ -77,13 +83,13 @@ def export(uuid: str, team_id: int | None, as_json: bool, **flags: object) -> No
     """Print all that is held about a contact, as one JSON document."""
 
     async def write(service: Service, team: Team) -> None:
-        exported = await service.history.export(common.asking(team).team_id, contact_uuid(uuid))
-        common.print_part(common.json_text(happened.export(exported.contact)).removesuffix(END))
+        exported = await service.history.export(common.context(team).team_id, contact_uuid(uuid))
+        common.print_part(common.json_text(wire_events.export(exported.contact)).removesuffix(END))
         between = "\n    "
         async with aclosing(exported.pages) as pages:
             async for page in pages:
                 for event in page:
-                    text = common.json_text(happened.event(team.team_id, event, exported.labels))
+                    text = common.json_text(wire_events.event(team.team_id, event, exported.labels))
                     common.print_part(between + text.replace("\n", "\n    "))
                     between = ",\n    "
         common.print_part(f"\n  {END}\n")
@@ -104,15 +110,15 @@ def erase(uuid: str, team_id: int | None, yes: bool, as_json: bool, **flags: obj
     chosen = common.read_settings(**flags)
 
     async def look(service: Service, team: Team) -> None:
-        team_number = common.asking(team).team_id
+        team_number = common.context(team).team_id
         await service.history.of_contact(team_number, contact_uuid(uuid), before_rev=None, limit=1)
 
     async def forget(service: Service, team: Team) -> None:
-        await service.history.erase(common.asking(team), contact_uuid(uuid))
+        await service.history.erase(common.context(team), contact_uuid(uuid))
 
     if not yes:
         common.with_team(chosen, team_id, look)
-        if not _agreed(f"Erase {uuid}, its names, addresses and history, for good?"):
+        if not _confirmed(f"Erase {uuid}, its names, addresses and history, for good?"):
             common.end("Nothing was erased.")
     common.with_team(chosen, team_id, forget)
     if as_json:
@@ -121,7 +127,7 @@ def erase(uuid: str, team_id: int | None, yes: bool, as_json: bool, **flags: obj
         common.say(f"{contact_uuid(uuid)} is erased. Backups made before still hold it.")
 
 
-def _agreed(question: str) -> bool:
+def _confirmed(question: str) -> bool:
     try:
         return click.confirm(escaping.escape(question), err=True)
     except click.Abort:
@@ -129,16 +135,16 @@ def _agreed(question: str) -> bool:
         return False
 
 
-def _touched(one: EventBody) -> str:
+def _describe_change(event: EventBody) -> str:
     """What an event touched, short enough for a line."""
-    before, after = dict(one.before or {}), dict(one.after or {})
+    before, after = dict(event.before or {}), dict(event.after or {})
     old = {each.id: each for each in before.pop("channels", [])}
     new = {each.id: each for each in after.pop("channels", [])}
-    told = [*_channels(old, new), *_fields(before, after)]
-    return ", ".join(told)
+    changes = [*_channels(old, new), *_fields(before, after)]
+    return ", ".join(changes)
 
 
-def _channels(old: dict[str, KnownChannel], new: dict[str, KnownChannel]) -> Iterator[str]:
+def _channels(old: dict[str, ChannelDetail], new: dict[str, ChannelDetail]) -> Iterator[str]:
     for ident in dict.fromkeys([*old, *new]):
         was, now = old.get(ident), new.get(ident)
         if now is None and was is not None:

@@ -10,7 +10,7 @@ from reachbook.storage import Store
 from reachbook.storage.identities import Channel, Progress, Reread, recomputed
 
 
-class Named(Struct):
+class ContactName(Struct):
     """The names of a channel that an operator needs to find it."""
 
     contact_id: str | None
@@ -23,8 +23,8 @@ class Collision(Struct):
 
     team_id: int
     channel_type: str
-    keeper: Named
-    other: Named
+    keeper: ContactName
+    other: ContactName
 
 
 class Reading(Reread, kw_only=True):
@@ -76,8 +76,8 @@ async def _collision(store: Store, team_id: int, number: int) -> Collision | Non
     if not holders:
         return None
     owner, holder_id, _, holder_text, *_ = holders[0]
-    keeper = Named(owner, holder_id, holder_text)
-    other = Named(contact, channel.id, channel.channel_id)
+    keeper = ContactName(owner, holder_id, holder_text)
+    other = ContactName(contact, channel.id, channel.channel_id)
     return Collision(team_id, channel.channel_type, keeper, other)
 
 

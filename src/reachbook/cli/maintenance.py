@@ -51,12 +51,12 @@ def doctor(repair: bool, yes: bool, as_json: bool, **flags: object) -> None:
     async def run(store: Store) -> list[tuple[Finding, bool]]:
         found = await _findings(chosen, store)
         if not yes:
-            return [(one, False) for one in found]
-        return [one async for one in doctors.repair(store, found, timestamps.now)]
+            return [(finding, False) for finding in found]
+        return [finding async for finding in doctors.repair(store, found, timestamps.now)]
 
     found = common.with_store(chosen, run)
     if as_json:
-        common.print_json([_facts(one, done if yes else None) for one, done in found])
+        common.print_json([_facts(finding, done if yes else None) for finding, done in found])
     else:
         _say_findings(found, repair=repair, yes=yes)
     left = sum(not done for _, done in found)
@@ -71,12 +71,12 @@ def doctor(repair: bool, yes: bool, as_json: bool, **flags: object) -> None:
 
 async def _findings(chosen: Settings, store: Store) -> list[Finding]:
     keys = master_key.known_keys(chosen)
-    return [one async for one in doctors.examine(store, keys)]
+    return [finding async for finding in doctors.examine(store, keys)]
 
 
-def _facts(one: Finding, repaired: bool | None) -> dict[str, object]:
-    facts: dict[str, object] = {"kind": one.kind, "team_id": one.team_id}
-    optional = {"contact_id": one.contact_id, "what": one.what, "repair": one.repair}
+def _facts(finding: Finding, repaired: bool | None) -> dict[str, object]:
+    facts: dict[str, object] = {"kind": finding.kind, "team_id": finding.team_id}
+    optional = {"contact_id": finding.contact_id, "what": finding.what, "repair": finding.repair}
     facts |= {name: value for name, value in optional.items() if value is not None}
     return facts if repaired is None else {**facts, "repaired": repaired}
 
@@ -84,16 +84,16 @@ def _facts(one: Finding, repaired: bool | None) -> dict[str, object]:
 def _say_findings(found: list[tuple[Finding, bool]], *, repair: bool, yes: bool) -> None:
     if not found:
         common.say("Nothing is wrong.")
-    for one, done in found:
-        where = "the store" if one.team_id is None else f"team {one.team_id}"
-        where += f", contact {one.contact_id}" if one.contact_id else ""
-        common.say(f"{one.kind}: {where}: {one.what}.")
+    for finding, done in found:
+        where = "the store" if finding.team_id is None else f"team {finding.team_id}"
+        where += f", contact {finding.contact_id}" if finding.contact_id else ""
+        common.say(f"{finding.kind}: {where}: {finding.what}.")
         if done:
             common.say("  repaired")
-        elif repair and (yes or one.repair is None):
+        elif repair and (yes or finding.repair is None):
             common.say("  not repaired: it takes a person" if yes else "  it takes a person")
         elif repair:
-            common.say(f"  would {one.repair}")
+            common.say(f"  would {finding.repair}")
 
 
 def _faults(count: int) -> str:
@@ -146,11 +146,11 @@ def restore(file: Path | None, as_it_is: bool, mark: bool, as_json: bool, **flag
     if mark == (file is not None):
         raise click.UsageError("Name either a FILE or --mark.")
     if file is None:
-        with server.sole_server(_existing(chosen)):
+        with server.sqlite_serve_lock(_existing(chosen)):
             _mark(chosen, as_json=as_json)
         return
     chosen = _sqlite(chosen, PG_RESTORE)
-    with server.sole_server(chosen):
+    with server.sqlite_serve_lock(chosen):
         made = asyncio.run(_put_back(chosen, file, as_it_is=as_it_is))
     if as_json:
         common.print_json(made)
@@ -248,7 +248,7 @@ async def _require_sound(chosen: Settings, path: Path, strays: int, *, as_it_is:
     try:
         await store.require_identities()
         await master_key.open_master_keys(chosen, store)
-        found = [one.kind for one in await _findings(chosen, store)]
+        found = [finding.kind for finding in await _findings(chosen, store)]
         count = max(strays, sum(kind not in NO_DAMAGE for kind in found))
     finally:
         await store.close()
@@ -279,7 +279,7 @@ def _database(chosen: Settings) -> Path:
 
 def _stamp() -> str:
     """Now, as a part of a file's name: 20240115T100000.000000Z."""
-    return timestamps.exact(timestamps.now()).replace("-", "").replace(":", "")
+    return timestamps.format_micros(timestamps.now()).replace("-", "").replace(":", "")
 
 
 # ── rekey ────────────────────────────────────────────────────────────────────────────────────
@@ -311,7 +311,7 @@ def rekey(new_key_file: bool, discard: bool, as_json: bool, **flags: object) -> 
 
     async def turn(store: Store) -> Path:
         await master_key.open_master_keys(chosen, store)
-        return master_key.turn_key_file(chosen)
+        return master_key.rotate_key_file(chosen)
 
     previous = common.with_store(chosen, turn) if new_key_file else None
     if previous and not as_json:

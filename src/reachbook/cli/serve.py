@@ -16,7 +16,7 @@ from reachbook.cli.identity_report import Report
 from reachbook.storage import open_store, opening
 
 if TYPE_CHECKING:
-    from reachbook.service.bootstrap import Welcome
+    from reachbook.service.bootstrap import Bootstrap
     from reachbook.settings import Settings
 
 
@@ -44,7 +44,7 @@ def serve(as_json: bool, **flags: object) -> None:
     chosen = common.read_settings(**flags)
     if said := rate_limit.to_say_at_start(chosen):
         common.say(said, err=True)
-    with server.sole_server(chosen):
+    with server.sqlite_serve_lock(chosen):
         listener, made = asyncio.run(server.prepare(chosen))
         server.run(
             chosen, listener, lambda url: _say_json(url, made) if as_json else _say(url, made)
@@ -89,7 +89,7 @@ def _alone(chosen: Settings) -> AbstractContextManager[None]:
         return nullcontext()
     from reachbook.server import run as server
 
-    return server.sole_server(chosen)
+    return server.sqlite_serve_lock(chosen)
 
 
 @click.command("settings")
@@ -100,11 +100,11 @@ def show_settings(as_json: bool, **flags: object) -> None:
     if as_json:
         common.print_json(shown)
     else:
-        rows = [(name, one["value"], one["source"]) for name, one in shown.items()]
+        rows = [(name, setting["value"], setting["source"]) for name, setting in shown.items()]
         common.print_table(("setting", "value", "source"), rows)
 
 
-def _say(url: str, made: Welcome | None) -> None:
+def _say(url: str, made: Bootstrap | None) -> None:
     common.say(f"Reachbook is listening on {url}")
     if made is None:
         common.say("To ask it something, make a key: reachbook key create --team ID")
@@ -130,5 +130,5 @@ def _say(url: str, made: Welcome | None) -> None:
     common.say()
 
 
-def _say_json(url: str, made: Welcome | None) -> None:
+def _say_json(url: str, made: Bootstrap | None) -> None:
     common.print_json({"url": url, **(msgspec.to_builtins(made) if made else {})})

@@ -52,23 +52,23 @@ def list_(as_json: bool, **flags: object) -> None:
     """List the teams."""
     teams = common.with_administration(common.read_settings(**flags), lambda admin: admin.teams())
     if as_json:
-        common.print_json([_facts(one) for one in teams])
+        common.print_json([_facts(team) for team in teams])
     else:
-        rows = [list(_facts(one).values()) for one in teams]
+        rows = [list(_facts(team).values()) for team in teams]
         common.print_table(("team", "name", "region", "created"), rows)
 
 
-def _show(one: Team, *, as_json: bool) -> None:
+def _show(team: Team, *, as_json: bool) -> None:
     if as_json:
-        common.print_json(_facts(one))
+        common.print_json(_facts(team))
     else:
-        common.print_facts(_facts(one))
+        common.print_facts(_facts(team))
 
 
-def _facts(one: Team) -> dict[str, object]:
+def _facts(team: Team) -> dict[str, object]:
     return {
-        "team_id": one.team_id,
-        "name": one.name,
-        "default_region": one.default_region,
-        "created": timestamps.exact(one.created),
+        "team_id": team.team_id,
+        "name": team.name,
+        "default_region": team.default_region,
+        "created": timestamps.format_micros(team.created),
     }

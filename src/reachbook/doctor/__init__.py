@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 
 from reachbook.doctor import team
-from reachbook.doctor.contact import judge
+from reachbook.doctor.contact import check
 from reachbook.doctor.finding import Finding, Kind
-from reachbook.doctor.reading import dossiers, settled
+from reachbook.doctor.reading import audits, read_settled
 from reachbook.doctor.repair import repair
 from reachbook.storage import Store
 
@@ -32,16 +32,16 @@ async def examine(store: Store, keys: tuple[bytes, ...]) -> AsyncIterator[Findin
 
 async def _team(store: Store, team_id: int, keys: tuple[bytes, ...]) -> AsyncIterator[Finding]:
     if await store.team(team_id) is None:
-        what = "there are rows of this team, and the team itself is not there"
-        yield Finding(Kind.NO_TEAM, team_id, what)
+        message = "there are rows of this team, and the team itself is not there"
+        yield Finding(Kind.NO_TEAM, team_id, message)
     async for finding in team.credentials(store, team_id, keys):
         yield finding
     async for finding in team.suppression_key(store, team_id, keys):
         yield finding
-    async for one in dossiers(store, team_id):
-        if judge(one):
-            still = await settled(store, team_id, one.number)
-            for finding in judge(still) if still else []:
+    async for audit in audits(store, team_id):
+        if check(audit):
+            still = await read_settled(store, team_id, audit.number)
+            for finding in check(still) if still else []:
                 yield finding
     async for finding in team.bodies(store, team_id):
         yield finding

@@ -7,7 +7,7 @@ from collections.abc import Container, Iterator
 from msgspec.structs import replace
 
 from reachbook.doctor.finding import Finding, Kind, named
-from reachbook.doctor.reading import Dossier
+from reachbook.doctor.reading import ContactAudit
 from reachbook.domain import event
 from reachbook.domain.address import parsing as addresses
 from reachbook.domain.channel import ContactChannel
@@ -21,28 +21,28 @@ Fault = tuple[Kind, str, str | None]
 """What is wrong, in words, and what a repair would do."""
 
 
-def judge(one: Dossier) -> list[Finding]:
+def check(audit: ContactAudit) -> list[Finding]:
     """What is wrong under one contact's number; without a whole history there is no repair."""
-    faults = [*_two_owners(one)]
-    if one.contact is None:
-        faults += _of_nobody(one)
+    faults = [*_two_owners(audit)]
+    if audit.contact is None:
+        faults += _of_nobody(audit)
     else:
-        faults += _of_contact(one, one.contact)
-    mendable = one.contact is None or one.is_whole
+        faults += _of_contact(audit, audit.contact)
+    mendable = audit.contact is None or audit.is_whole
     return [
         Finding(
             kind,
-            one.team_id,
-            what,
-            one.contact.uuid if one.contact else None,
+            audit.team_id,
+            message,
+            audit.contact.uuid if audit.contact else None,
             repair if mendable else None,
-            one.number,
+            audit.number,
         )
-        for kind, what, repair in faults
+        for kind, message, repair in faults
     ]
 
 
-def mended(channel: ContactChannel, shared: Container[int] = ()) -> ContactChannel:
+def repaired(channel: ContactChannel, shared: Container[int] = ()) -> ContactChannel:
     """Returns the channel with the values that follow from its address, info channel and creation.
 
     The `channel_id` stays as it is stored: rules that change later do not rewrite it. A channel in
@@ -56,50 +56,54 @@ def mended(channel: ContactChannel, shared: Container[int] = ()) -> ContactChann
     return replace(right, identity=identity)
 
 
-def owned_elsewhere(dossier: Dossier) -> set[int]:
+def owned_elsewhere(audit: ContactAudit) -> set[int]:
     """Returns the numbers of the channels of a contact whose identity another channel has."""
-    return {number for number, owner in dossier.shared.items() if owner is not None}
+    return {number for number, owner in audit.shared.items() if owner is not None}
 
 
-def _two_owners(one: Dossier) -> Iterator[Fault]:
-    for rival in one.rivals:
-        theirs = "it" if rival.other_contact == one.number else f"contact {rival.other_contact}"
-        what = f"{named(rival.channel)} has the address that {theirs} has as {named(rival.other)}"
-        yield Kind.TWO_OWNERS, f"{what}; decide whose it is, and DELETE the other", None
+def _two_owners(audit: ContactAudit) -> Iterator[Fault]:
+    for rival in audit.rivals:
+        theirs = "it" if rival.other_contact == audit.number else f"contact {rival.other_contact}"
+        message = (
+            f"{named(rival.channel)} has the address that {theirs} has as {named(rival.other)}"
+        )
+        yield Kind.TWO_OWNERS, f"{message}; decide whose it is, and DELETE the other", None
 
 
-def _of_nobody(one: Dossier) -> Iterator[Fault]:
-    for channel in one.channels:
+def _of_nobody(audit: ContactAudit) -> Iterator[Fault]:
+    for channel in audit.channels:
         yield (
             Kind.ORPHAN_CHANNEL,
-            f"{named(channel)} belongs to contact {one.number}, which is not there",
+            f"{named(channel)} belongs to contact {audit.number}, which is not there",
             "remove it, which frees its address",
         )
-    if one.told.last:
-        what = f"events up to revision {one.told.last} are of contact {one.number}, which is not"
-        yield Kind.ORPHAN_EVENT, f"{what} there; they may be all that is left of it", None
+    if audit.told.last:
+        message = (
+            f"events up to revision {audit.told.last} are of contact {audit.number}, which is not"
+        )
+        yield Kind.ORPHAN_EVENT, f"{message} there; they may be all that is left of it", None
 
 
-def _of_contact(one: Dossier, contact: Contact) -> Iterator[Fault]:
-    if contact.deleted is not None and one.channels:
-        names = ", ".join(named(each) for each in one.channels)
-        what = f"the contact is deleted, and {names} still hold addresses"
-        yield Kind.ORPHAN_CHANNEL, what, "remove them, which frees the addresses"
-    for channel in one.channels:
-        yield from _of_channel(channel, owned_elsewhere(one))
-    yield from _shared_addresses(one)
+def _of_contact(audit: ContactAudit, contact: Contact) -> Iterator[Fault]:
+    if contact.deleted is not None and audit.channels:
+        names = ", ".join(named(each) for each in audit.channels)
+        message = f"the contact is deleted, and {names} still hold addresses"
+        yield Kind.ORPHAN_CHANNEL, message, "remove them, which frees the addresses"
+    for channel in audit.channels:
+        yield from _of_channel(channel, owned_elsewhere(audit))
+    yield from _shared_addresses(audit)
     if contact.updated < contact.created:
         yield Kind.TIMES, "the contact was updated before it was created", "update it now"
-    for column in one.bad_columns:
+    for column in audit.bad_columns:
         repair = "write what its events tell"
         yield Kind.BAD_JSON, f"the contact's {column} is not the JSON it should be", repair
-    yield from _of_events(one, contact)
+    yield from _of_events(audit, contact)
 
 
-def _shared_addresses(dossier: Dossier) -> Iterator[Fault]:
+def _shared_addresses(audit: ContactAudit) -> Iterator[Fault]:
     """Yields pairs that became one address when the rules of addresses changed."""
-    by_number = {channel.id: channel for channel in dossier.channels}
-    for number, owner in dossier.shared.items():
+    by_number = {channel.id: channel for channel in audit.channels}
+    for number, owner in audit.shared.items():
         if owner is None:
             continue
         mine, theirs = by_number[number], owner.channel
@@ -112,44 +116,48 @@ def _shared_addresses(dossier: Dossier) -> Iterator[Fault]:
 
 
 def _of_channel(channel: ContactChannel, shared: Container[int]) -> Iterator[Fault]:
-    right, name = mended(channel, shared), named(channel)
+    right, name = repaired(channel, shared), named(channel)
     if right.identity != channel.identity:
-        what = f"what {name} is stored and found by does not follow its address"
-        yield Kind.IDENTITY, what, "derive it from the address again"
+        message = f"what {name} is stored and found by does not follow its address"
+        yield Kind.IDENTITY, message, "derive it from the address again"
     if right.scope != channel.scope:
-        what = f"the scope of {name} does not follow its info channel"
-        yield Kind.SCOPE, what, "derive it from the info channel again"
+        message = f"the scope of {name} does not follow its info channel"
+        yield Kind.SCOPE, message, "derive it from the info channel again"
     if right.updated != channel.updated:
         yield Kind.TIMES, f"{name} was updated before it was created", "update it now"
     try:
         kind = addresses.channel_type(channel.channel_type)
         addresses.parse(kind, channel.channel_id)
-    except Refusal as no:
-        what = f"{name} is of no type, or no address, that would be taken: {no.reason.meaning}"
-        yield Kind.ADDRESS, what, None
+    except Refusal as refusal:
+        message = (
+            f"{name} is of no type, or no address, that would be taken: {refusal.reason.meaning}"
+        )
+        yield Kind.ADDRESS, message, None
 
 
-def _of_events(one: Dossier, contact: Contact) -> Iterator[Fault]:
-    told = one.told
-    for gap in [*told.missing, range(told.last + 1, contact.rev + 1)]:
+def _of_events(audit: ContactAudit, contact: Contact) -> Iterator[Fault]:
+    events = audit.told
+    for gap in [*events.missing, range(events.last + 1, contact.rev + 1)]:
         if gap:
             which = f"revision {gap[0]}" if len(gap) == 1 else f"revisions {gap[0]} to {gap[-1]}"
             yield Kind.MISSING_EVENT, f"no event tells of {which}", None
-    for rev in told.twice[:MOST_NAMED]:
+    for rev in events.twice[:MOST_NAMED]:
         yield Kind.REVISION, f"two events tell of revision {rev}", None
-    for rev in one.lost[:MOST_NAMED]:
+    for rev in audit.lost[:MOST_NAMED]:
         yield Kind.MISSING_EVENT, f"the event of revision {rev} has no body", None
-    for rev in told.unread[:MOST_NAMED]:
+    for rev in events.unread[:MOST_NAMED]:
         yield Kind.BAD_JSON, f"the event of revision {rev} is not the JSON it should be", None
-    if contact.rev < told.last:
-        what = f"the contact is at revision {contact.rev}, and its events go up to {told.last}"
-        yield Kind.REVISION, what, f"go on from revision {told.last}"
-    elif contact.rev == told.last and one.is_whole and one.known and not told.replay.erased:
-        differing = [name for name in _differing(contact, one.known) if name not in one.bad_columns]
+    if contact.rev < events.last:
+        message = f"the contact is at revision {contact.rev}, and its events go up to {events.last}"
+        yield Kind.REVISION, message, f"go on from revision {events.last}"
+    elif contact.rev == events.last and audit.is_whole and audit.known and not events.replay.erased:
+        differing = [
+            name for name in _differing(contact, audit.known) if name not in audit.bad_columns
+        ]
         if differing:
             repair = "tell what stands, in an event"
-            what = f"its events do not lead to what stands: {', '.join(differing)}"
-            yield Kind.REPLAY, what, repair
+            message = f"its events do not lead to what stands: {', '.join(differing)}"
+            yield Kind.REPLAY, message, repair
 
 
 def _comparable(channel: ContactChannel | None) -> ContactChannel | None:
@@ -160,9 +168,9 @@ def _comparable(channel: ContactChannel | None) -> ContactChannel | None:
 def _differing(contact: Contact, known: Contact) -> Iterator[str]:
     """The channels and the fields that are not as the events tell."""
     there = {channel.id: channel for channel in contact.channels}
-    told = {channel.id: channel for channel in known.channels}
-    for number in sorted(there.keys() | told.keys()):
-        if _comparable(there.get(number)) != _comparable(told.get(number)):
+    replayed = {channel.id: channel for channel in known.channels}
+    for number in sorted(there.keys() | replayed.keys()):
+        if _comparable(there.get(number)) != _comparable(replayed.get(number)):
             yield named(number)
     fields = event.fields(known)
     yield from (

@@ -15,11 +15,12 @@ import msgspec
 from msgspec import Struct, field
 from msgspec.structs import replace
 
-from reachbook.domain import replay as history
+from reachbook.domain import replay
 from reachbook.domain.address.parsing import is_stand_in
 from reachbook.domain.channel import ContactChannel
 from reachbook.domain.contact import Contact
-from reachbook.domain.replay import Past, Replay
+from reachbook.domain.replay import PastState, Replay
+from reachbook.domain.replay import Row as EventRow
 from reachbook.storage import Store
 from reachbook.storage.engine import Row
 from reachbook.storage.identities import recomputed
@@ -28,14 +29,14 @@ from reachbook.storage.rows import channel_of
 
 PAGE = 500
 FIRST, LAST = -(2**63), 2**63 - 1
-LOOKS = 8
-LOOK_SECONDS = 0.05
+READS = 8
+READ_AGAIN_SECONDS = 0.05
 
 _DETAILS = slice(5, 13)
 _OPTED_OUT, _CUSTOM, _TAGS = 13, 14, 15
 
 
-class Ledger(Struct):
+class EventFold(Struct):
     """A contact's events, folded as they are read, and what is wrong with them themselves.
 
     `last` is the highest revision that was read; `missing`, `twice`, `unread` and `bare` are
@@ -56,11 +57,11 @@ class Ledger(Struct):
         return not (self.missing or self.twice or self.unread)
 
     @property
-    def past(self) -> Past:
+    def past(self) -> PastState:
         """Returns the contact as its events describe it."""
         return self.replay.past()
 
-    def add(self, row: history.Row) -> None:
+    def add(self, row: EventRow) -> None:
         """Take in the next event."""
         rev = row[0]
         if rev == self.last:
@@ -76,7 +77,7 @@ class Ledger(Struct):
             self.unread.append(rev)
 
 
-class Rival(Struct, frozen=True):
+class DuplicateAddress(Struct, frozen=True):
     """A channel, and the other one that has its address."""
 
     channel: int
@@ -91,7 +92,7 @@ class Owner(Struct, frozen=True):
     channel: ContactChannel
 
 
-class Dossier(Struct):
+class ContactAudit(Struct):
     """All that is kept under one contact's number; `contact` is None when no contact has it.
 
     `shared` holds the channels that have a stand-in for their identity, with the owner of the
@@ -104,9 +105,9 @@ class Dossier(Struct):
     contact: Contact | None = None
     bad_columns: list[str] = field(default_factory=list)
     channels: list[ContactChannel] = field(default_factory=list)
-    rivals: list[Rival] = field(default_factory=list)
+    rivals: list[DuplicateAddress] = field(default_factory=list)
     shared: dict[int, Owner | None] = field(default_factory=dict)
-    told: Ledger = field(default_factory=Ledger)
+    told: EventFold = field(default_factory=EventFold)
     known: Contact | None = None
 
     @property
@@ -121,52 +122,52 @@ class Dossier(Struct):
         return self.told.is_whole and not self.lost
 
 
-async def dossiers(store: Store, team_id: int) -> AsyncIterator[Dossier]:
+async def audits(store: Store, team_id: int) -> AsyncIterator[ContactAudit]:
     """Every number of a team under which anything is kept."""
     low = FIRST
     while low < LAST:
         rows = await store.engine.read("doctor_contacts", team_id, low, LAST, PAGE)
         high = rows[-1][0] if len(rows) == PAGE else LAST
-        for one in (await _between(store, team_id, low, high, rows)).values():
-            yield one
+        for audit in (await _between(store, team_id, low, high, rows)).values():
+            yield audit
         low = high
 
 
-async def settled(store: Store, team_id: int, number: int) -> Dossier | None:
+async def read_settled(store: Store, team_id: int, number: int) -> ContactAudit | None:
     """A dossier whose contact was not changed while it was read; None when it always is."""
-    for look in range(LOOKS):
-        await asyncio.sleep(LOOK_SECONDS if look else 0)
+    for look in range(READS):
+        await asyncio.sleep(READ_AGAIN_SECONDS if look else 0)
         only = (team_id, number - 1, number)
         rows = await store.engine.read("doctor_contacts", *only, 1)
         found = await _between(store, *only, rows)
         again = await store.engine.read("doctor_contacts", *only, 1)
         if [tuple(row) for row in rows] == [tuple(row) for row in again]:
-            return found.get(number, Dossier(team_id, number))
+            return found.get(number, ContactAudit(team_id, number))
     return None
 
 
 async def _between(
     store: Store, team_id: int, low: int, high: int, contacts: list[Row]
-) -> dict[int, Dossier]:
+) -> dict[int, ContactAudit]:
     """The dossiers of the numbers after `low` and up to `high`, of which `contacts` were read."""
-    found = {row[0]: _opened(team_id, row) for row in contacts}
+    found = {row[0]: _decode_row(team_id, row) for row in contacts}
 
-    def of(number: int) -> Dossier:
-        return found.setdefault(number, Dossier(team_id, number))
+    def of(number: int) -> ContactAudit:
+        return found.setdefault(number, ContactAudit(team_id, number))
 
     async for number, *channel in _paged(store, "doctor_channels", team_id, (low, LAST), high):
         of(number).channels.append(channel_of(channel))
-    for one in found.values():
-        for channel in one.channels:
+    for audit in found.values():
+        for channel in audit.channels:
             if is_stand_in(channel.identity):
-                one.shared[channel.id] = await _owner(store, team_id, channel)
-    rivals = await store.engine.read("doctor_rivals", team_id, low, high, PAGE)
+                audit.shared[channel.id] = await _owner(store, team_id, channel)
+    rivals = await store.engine.read("doctor_duplicates", team_id, low, high, PAGE)
     for number, *rival in rivals:
-        of(number).rivals.append(Rival(*rival))
+        of(number).rivals.append(DuplicateAddress(*rival))
     async for number, rev, at, was, now in _events(store, team_id, low, high):
         of(number).told.add((rev, at, was, now))
-    for one in found.values():
-        _finish(one)
+    for audit in found.values():
+        _finish(audit)
     return found
 
 
@@ -200,7 +201,7 @@ async def _events(store: Store, team_id: int, low: int, high: int) -> AsyncItera
             after = (number, rev, event_id)
 
 
-def _opened(team_id: int, row: Row) -> Dossier:
+def _decode_row(team_id: int, row: Row) -> ContactAudit:
     number, uuid, rev, updated, created = row[:5]
     bad: list[str] = []
 
@@ -218,15 +219,15 @@ def _opened(team_id: int, row: Row) -> Dossier:
         parsed("tags", row[_TAGS], tuple[int, ...]),
     )
     contact = Contact(team_id, number, uuid, rev, updated, (), created, *known)
-    return Dossier(team_id, number, contact, bad)
+    return ContactAudit(team_id, number, contact, bad)
 
 
-def _finish(one: Dossier) -> None:
-    one.channels.sort(key=lambda channel: (channel.created, channel.id))
-    if one.contact is None:
+def _finish(audit: ContactAudit) -> None:
+    audit.channels.sort(key=lambda channel: (channel.created, channel.id))
+    if audit.contact is None:
         return
-    one.contact = replace(one.contact, channels=tuple(one.channels))
+    audit.contact = replace(audit.contact, channels=tuple(audit.channels))
     try:
-        one.known = history.contact(one.told.past, one.contact)
+        audit.known = replay.contact(audit.told.past, audit.contact)
     except msgspec.ValidationError:
-        one.told.unread.append(one.told.last)
+        audit.told.unread.append(audit.told.last)

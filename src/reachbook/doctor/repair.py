@@ -7,11 +7,11 @@ from itertools import groupby
 
 from msgspec.structs import replace
 
-from reachbook.doctor.contact import judge, mended, owned_elsewhere
+from reachbook.doctor.contact import check, owned_elsewhere, repaired
 from reachbook.doctor.finding import Finding
-from reachbook.doctor.reading import Dossier, settled
+from reachbook.doctor.reading import ContactAudit, read_settled
 from reachbook.domain import event
-from reachbook.domain.channel import moment
+from reachbook.domain.channel import next_timestamp
 from reachbook.domain.contact import Contact
 from reachbook.domain.event import Change
 from reachbook.storage import Commit, Store
@@ -23,50 +23,52 @@ async def repair(
     store: Store, findings: Iterable[Finding], clock: Callable[[], int]
 ) -> AsyncIterator[tuple[Finding, bool]]:
     """Each finding, and whether it is put right now."""
-    for (team_id, number), of_one in groupby(findings, lambda one: (one.team_id, one.number)):
+    for (team_id, number), of_one in groupby(
+        findings, lambda finding: (finding.team_id, finding.number)
+    ):
         group = list(of_one)
         after = None
-        if team_id is not None and any(one.repair for one in group):
-            after = await _mend(store, team_id, number, clock())
-        left = {one.kind for one in (group if after is None else judge(after))}
-        for one in group:
-            yield one, one.kind not in left
+        if team_id is not None and any(finding.repair for finding in group):
+            after = await _repair(store, team_id, number, clock())
+        left = {finding.kind for finding in (group if after is None else check(after))}
+        for finding in group:
+            yield finding, finding.kind not in left
 
 
-async def _mend(store: Store, team_id: int, number: int, now: int) -> Dossier | None:
+async def _repair(store: Store, team_id: int, number: int, now: int) -> ContactAudit | None:
     """Put right what is kept under one number; how it stands then, None when it never rests."""
-    one = await settled(store, team_id, number)
-    if one is None or not any(finding.repair for finding in judge(one)):
-        return one
-    if one.contact is not None:
-        await _mend_contact(store, one, one.contact, now)
+    audit = await read_settled(store, team_id, number)
+    if audit is None or not any(finding.repair for finding in check(audit)):
+        return audit
+    if audit.contact is not None:
+        await _repair_contact(store, audit, audit.contact, now)
     else:
-        for channel in one.channels:
+        for channel in audit.channels:
             await store.engine.write("doctor_remove_stray", team_id, channel.id)
-    return await settled(store, team_id, number)
+    return await read_settled(store, team_id, number)
 
 
-async def _mend_contact(store: Store, one: Dossier, contact: Contact, now: int) -> None:
-    rev = max(contact.rev, one.told.last)
+async def _repair_contact(store: Store, audit: ContactAudit, contact: Contact, now: int) -> None:
+    rev = max(contact.rev, audit.told.last)
     if contact.rev != rev:
-        key = (one.team_id, one.number)
+        key = (audit.team_id, audit.number)
         await store.engine.write("doctor_set_revision", *key, contact.rev, rev)
-    change = mending(one, replace(contact, rev=rev), now)
+    change = repair_commit(audit, replace(contact, rev=rev), now)
     await store.commit(Commit((change,), ACTOR, ACTOR))
 
 
-def mending(one: Dossier, contact: Contact, now: int) -> Change:
+def repair_commit(audit: ContactAudit, contact: Contact, now: int) -> Change:
     """The step from what the events tell of a contact to what should stand.
 
     Its `before` is what the events tell, so that from now on they lead to what stands; and what
     stands and should not, so that it is removed.
     """
-    known = contact if one.known is None or one.told.replay.erased else one.known
-    told = {channel.id for channel in known.channels}
-    stands = {channel.id: channel for channel in one.channels}
-    at = max(moment(contact, now), contact.created, known.updated + 1)
-    shared = owned_elsewhere(one)
-    right = [mended(channel, shared) for channel in one.channels if contact.deleted is None]
+    known = contact if audit.known is None or audit.told.replay.erased else audit.known
+    known_ids = {channel.id for channel in known.channels}
+    stands = {channel.id: channel for channel in audit.channels}
+    at = max(next_timestamp(contact, now), contact.created, known.updated + 1)
+    shared = owned_elsewhere(audit)
+    right = [repaired(channel, shared) for channel in audit.channels if contact.deleted is None]
     after = replace(
         contact,
         rev=contact.rev + 1,
@@ -75,9 +77,9 @@ def mending(one: Dossier, contact: Contact, now: int) -> Change:
             channel if channel == stands[channel.id] else replace(channel, updated=at)
             for channel in right
         ),
-        **{column: getattr(known, column) for column in one.bad_columns},
+        **{column: getattr(known, column) for column in audit.bad_columns},
     )
-    kept = told | {channel.id for channel in right}
-    removed = tuple(channel for channel in one.channels if channel.id not in kept)
+    kept = known_ids | {channel.id for channel in right}
+    removed = tuple(channel for channel in audit.channels if channel.id not in kept)
     before = replace(known, rev=contact.rev, channels=known.channels + removed)
     return Change(event.Kind.REPAIRED, before, after)

@@ -29,8 +29,8 @@ async def missing_indexes(store: Store) -> AsyncIterator[Finding]:
     there |= set(_DROPPED.findall(text))
     for match in _INDEX.finditer(text):
         if match[1] not in there:
-            what = f"there is no index {match[1]}; make it again: {' '.join(match[0].split())}"
-            yield Finding(Kind.MISSING_INDEX, None, what)
+            message = f"there is no index {match[1]}; make it again: {' '.join(match[0].split())}"
+            yield Finding(Kind.MISSING_INDEX, None, message)
 
 
 async def credentials(
@@ -38,13 +38,15 @@ async def credentials(
 ) -> AsyncIterator[Finding]:
     """What is wrong with a team's live API secrets, under the master keys, current one first."""
     every = await store.credentials("api_secret", team_id)
-    live = [one for one in every if one.revoked is None]
+    live = [credential for credential in every if credential.revoked is None]
     if len(live) > LIVE_SECRETS:
-        what = f"{len(live)} live API secrets, {LIVE_SECRETS} is the most: reachbook secret revoke"
-        yield Finding(Kind.LIVE_SECRETS, team_id, what)
-    for one in live:
-        for kind, what in _sealed(one, keys):
-            yield Finding(kind, team_id, what)
+        message = (
+            f"{len(live)} live API secrets, {LIVE_SECRETS} is the most: reachbook secret revoke"
+        )
+        yield Finding(Kind.LIVE_SECRETS, team_id, message)
+    for credential in live:
+        for kind, message in _sealed(credential, keys):
+            yield Finding(kind, team_id, message)
 
 
 async def suppression_key(
@@ -83,19 +85,19 @@ async def feed(store: Store, team_id: int) -> AsyncIterator[Finding]:
         rows = await store.engine.read("doctor_feed", team_id, last, PAGE)
         for (seq,) in rows:
             if seq != last + 1:
-                what = f"the feed goes from {last} to {seq}, and its followers count on no gaps"
-                yield Finding(Kind.FEED, team_id, what)
+                message = f"the feed goes from {last} to {seq}, and its followers count on no gaps"
+                yield Finding(Kind.FEED, team_id, message)
             last = seq
         if len(rows) < PAGE:
             return
 
 
-def _sealed(one: Credential, keys: tuple[bytes, ...]) -> Iterator[tuple[Kind, str]]:
-    if keys and unseal(keys[0], one.id, one.proof) is not None:
+def _sealed(secret: Credential, keys: tuple[bytes, ...]) -> Iterator[tuple[Kind, str]]:
+    if keys and unseal(keys[0], secret.id, secret.proof) is not None:
         return
-    if unseal_any(keys, one.id, one.proof) is None:
-        what = f"the master key does not open API secret {one.id}"
-        yield Kind.UNOPENED, f"{what}; bring the key that sealed it, or revoke it"
+    if unseal_any(keys, secret.id, secret.proof) is None:
+        message = f"the master key does not open API secret {secret.id}"
+        yield Kind.UNOPENED, f"{message}; bring the key that sealed it, or revoke it"
     else:
-        what = f"API secret {one.id} is sealed under the previous master key"
-        yield Kind.PREVIOUS_KEY, f"{what}; run: reachbook rekey"
+        message = f"API secret {secret.id} is sealed under the previous master key"
+        yield Kind.PREVIOUS_KEY, f"{message}; run: reachbook rekey"

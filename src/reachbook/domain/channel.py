@@ -58,7 +58,7 @@ class ContactChannel(Struct, frozen=True):
     consent_at: int | None = None
 
 
-class Reach(Struct, frozen=True):
+class ChannelList(Struct, frozen=True):
     """How a contact can be reached: its page of the book, at one revision.
 
     `channels` run oldest first. `id` is the contact's integer id, `updated` is in microseconds.
@@ -72,10 +72,10 @@ class Reach(Struct, frozen=True):
     channels: tuple[ContactChannel, ...]
 
 
-Page = TypeVar("Page", bound=Reach)
+ContactT = TypeVar("ContactT", bound=ChannelList)
 
 
-class Named(Struct, frozen=True):
+class ChannelSelector(Struct, frozen=True):
     """Which channel is meant: the one of a type, or exactly the one with an address of it.
 
     `text` is the address as it was sent. A channel that is stored under exactly this text takes
@@ -91,23 +91,23 @@ class Named(Struct, frozen=True):
     refusal: Refusal | None = None
 
 
-def found(reach: Page | None) -> Page:
+def require_contact(channel_list: ContactT | None) -> ContactT:
     """The contact that was looked for, or `no_contact`: ours, erased and foreign read the same."""
-    if reach is None:
+    if channel_list is None:
         raise Refusal(Reason.NO_CONTACT, "This team has no contact with that UUID.")
-    return reach
+    return channel_list
 
 
-def found_by(reach: Page | None, named: Named) -> Page:
+def require_channel(channel_list: ContactT | None, selector: ChannelSelector) -> ContactT:
     """Returns the contact; raises if there is none, or first if the text is not an address."""
-    if reach is None and named.refusal is not None:
-        raise named.refusal
-    return found(reach)
+    if channel_list is None and selector.refusal is not None:
+        raise selector.refusal
+    return require_contact(channel_list)
 
 
-def moment(reach: Reach | None, now: int) -> int:
+def next_timestamp(channel_list: ChannelList | None, now: int) -> int:
     """When a change happens: now, but always after the last one, whatever the clocks say."""
-    return now if reach is None else max(now, reach.updated + MICROSECOND)
+    return now if channel_list is None else max(now, channel_list.updated + MICROSECOND)
 
 
 def has_address(channel: ContactChannel, address: Address) -> bool:
@@ -122,23 +122,23 @@ def has_address(channel: ContactChannel, address: Address) -> bool:
     return channel.identity == address.identity
 
 
-def matching(reach: Reach, named: Named) -> list[ContactChannel]:
+def matching_channels(channel_list: ChannelList, selector: ChannelSelector) -> list[ContactChannel]:
     """The channels that a name could mean."""
-    of_type = [each for each in reach.channels if each.channel_type == named.channel_type]
-    if named.address is None and named.refusal is None:
+    of_type = [each for each in channel_list.channels if each.channel_type == selector.channel_type]
+    if selector.address is None and selector.refusal is None:
         return of_type
-    as_stored = [each for each in of_type if each.channel_id == named.text]
+    as_stored = [each for each in of_type if each.channel_id == selector.text]
     if as_stored:
         return as_stored
-    if named.address is None:
-        raise named.refusal or no_channel(named)
-    meant = readings(named.address)
+    if selector.address is None:
+        raise selector.refusal or no_channel(selector)
+    meant = readings(selector.address)
     return [channel for channel in of_type if any(has_address(channel, each) for each in meant)]
 
 
-def identities(reach: Reach) -> frozenset[tuple[str, str]]:
+def identities(channel_list: ChannelList) -> frozenset[tuple[str, str]]:
     """Returns the type and the identity of each channel of a contact."""
-    return frozenset((channel.channel_type, channel.identity) for channel in reach.channels)
+    return frozenset((channel.channel_type, channel.identity) for channel in channel_list.channels)
 
 
 def reading_held(held: frozenset[tuple[str, str]], address: Address) -> Address:
@@ -153,19 +153,19 @@ def reading_held(held: frozenset[tuple[str, str]], address: Address) -> Address:
     return address
 
 
-def pick(reach: Reach | None, named: Named) -> ContactChannel:
+def select_channel(channel_list: ChannelList | None, selector: ChannelSelector) -> ContactChannel:
     """The primary channel of a type, or the one that `?channel_id=` names."""
-    channel = primary(matching(found_by(reach, named), named))
+    channel = primary(matching_channels(require_channel(channel_list, selector), selector))
     if channel is None:
-        raise no_channel(named)
+        raise no_channel(selector)
     return channel
 
 
-def by_number(reach: Reach | None, number: int) -> ContactChannel:
+def channel_by_number(channel_list: ChannelList | None, number: int) -> ContactChannel:
     """The channel with an id."""
-    for one in found(reach).channels:
-        if one.id == number:
-            return one
+    for channel in require_contact(channel_list).channels:
+        if channel.id == number:
+            return channel
     raise Refusal(
         Reason.NO_CHANNEL,
         "The contact has no channel with that id; list its channels to see what it has.",
@@ -174,28 +174,28 @@ def by_number(reach: Reach | None, number: int) -> ContactChannel:
 
 def primary(channels: Sequence[ContactChannel]) -> ContactChannel | None:
     """Of channels of one type, the one last made primary, else the oldest."""
-    return min(channels, key=precedence, default=None)
+    return min(channels, key=primary_order, default=None)
 
 
-def precedence(channel: ContactChannel) -> tuple[int, int, int]:
+def primary_order(channel: ContactChannel) -> tuple[int, int, int]:
     """Returns the sort key of channels of one type; the primary channel has the lowest."""
     return -(channel.made_primary or 0), channel.created, channel.id
 
 
-def primaries(reach: Reach) -> list[ContactChannel]:
+def primaries(channel_list: ChannelList) -> list[ContactChannel]:
     """Returns the primary channel of each type, found in one pass."""
     by_type: dict[ChannelType, list[ContactChannel]] = {}
-    for channel in reach.channels:
+    for channel in channel_list.channels:
         by_type.setdefault(channel.channel_type, []).append(channel)
-    return [min(channels, key=precedence) for channels in by_type.values()]
+    return [min(channels, key=primary_order) for channels in by_type.values()]
 
 
-def no_channel(named: Named) -> Refusal:
+def no_channel(selector: ChannelSelector) -> Refusal:
     """The 404 of a contact that has no such channel."""
-    which = "" if named.address is None else " with that address"
+    which = "" if selector.address is None else " with that address"
     return Refusal(
         Reason.NO_CHANNEL,
-        f"The contact has no {named.channel_type} channel{which}; "
+        f"The contact has no {selector.channel_type} channel{which}; "
         "list its channels to see what it has.",
     )
 
@@ -212,13 +212,13 @@ def too_many_channels(count: int, *, field: str = "contact_channels") -> Refusal
 
 def address_taken(owner_uuid: str, channel: ContactChannel, *, by_itself: bool = False) -> Refusal:
     """The 409 that names who has the address: another contact, or this one `by_itself`."""
-    what = f"{channel.channel_type} {channel.channel_id}"
+    address = f"{channel.channel_type} {channel.channel_id}"
     return Refusal(
         Reason.ADDRESS_TAKEN,
-        f"The contact has {what} already, as another channel; change or remove that one."
+        f"The contact has {address} already, as another channel; change or remove that one."
         if by_itself
-        else f"{what} already belongs to contact {owner_uuid}; remove it there first, or use that "
-        "contact.",
+        else f"{address} already belongs to contact {owner_uuid}; remove it there first, or use "
+        "that contact.",
         fields={"channel_id": "already belongs to a contact"},
         facts={
             "conflicting_contact_id": owner_uuid,

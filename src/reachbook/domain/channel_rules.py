@@ -19,24 +19,24 @@ from reachbook.domain.address.parsing import Address
 from reachbook.domain.channel import (
     MAX_CHANNELS,
     NOT_NUMBERED,
+    ChannelList,
+    ChannelSelector,
     Consent,
     ContactChannel,
     HeldReason,
-    Named,
-    Reach,
     address_taken,
-    by_number,
-    found,
-    found_by,
+    channel_by_number,
     has_address,
     identities,
-    matching,
-    moment,
+    matching_channels,
+    next_timestamp,
     no_channel,
-    pick,
-    precedence,
     primary,
+    primary_order,
     reading_held,
+    require_channel,
+    require_contact,
+    select_channel,
     too_many_channels,
 )
 from reachbook.domain.errors import Reason, Refusal
@@ -51,7 +51,7 @@ class OnConflict(StrEnum):
     MOVE = "move"
 
 
-class Wanted(Struct, frozen=True):
+class ChannelInput(Struct, frozen=True):
     """What a POST or PUT asks for. A field left unset stays as it is; "" clears it."""
 
     address: Address
@@ -74,29 +74,31 @@ class Patch(Struct, frozen=True):
     consent_source: str | UnsetType = UNSET
 
 
-def add(reach: Reach | None, wanted: Wanted, now: int) -> Reach:
+def add_channel(channel_list: ChannelList | None, wanted: ChannelInput, now: int) -> ChannelList:
     """POST: the contact has the address and the supplied fields, whatever it had before.
 
     Raises `too_many` if the contact has `MAX_CHANNELS` channels and the address is not among them.
     """
-    wanted = _as_held(reach, wanted)
-    if reach is None:
-        addresses.certain(wanted.address)
-    known = found(reach)
-    after = add_all(known, [wanted], now)
+    wanted = _as_held(channel_list, wanted)
+    if channel_list is None:
+        addresses.require_unambiguous(wanted.address)
+    known = require_contact(channel_list)
+    after = add_channels(known, [wanted], now)
     if len(after.channels) > max(MAX_CHANNELS, len(known.channels)):
         raise too_many_channels(len(after.channels), field="channel_id")
     return after
 
 
-def add_all(reach: Reach, wanted: Iterable[Wanted], now: int) -> Reach:
+def add_channels(
+    channel_list: ChannelList, wanted: Iterable[ChannelInput], now: int
+) -> ChannelList:
     """Adds several channels in one change, as `add` does each of them.
 
     Channels are looked up by identity, so the time is linear in the number of channels. The caller
     must check `MAX_CHANNELS`: it may remove channels in the same change.
     """
-    at = moment(reach, now)
-    channels = list(reach.channels)
+    at = next_timestamp(channel_list, now)
+    channels = list(channel_list.channels)
     places: defaultdict[tuple[str, str], list[int]] = defaultdict(list)
     stored_as: dict[tuple[str, str], int] = {}
     for place, channel in enumerate(channels):
@@ -109,30 +111,32 @@ def add_all(reach: Reach, wanted: Iterable[Wanted], now: int) -> Reach:
         same = places[each.address.channel_type, each.address.identity]
         same = same if exact is None else [exact]
         if not same:
-            addresses.certain(each.address)
+            addresses.require_unambiguous(each.address)
             same.append(len(channels))
             channels.append(_new(each, at))
             changed = True
             continue
         # A database written by an older release can hold one address under several scopes.
-        place = min(same, key=lambda index: precedence(channels[index]))
+        place = min(same, key=lambda index: primary_order(channels[index]))
         after = _with_supplied(channels[place], each)
         if after != channels[place]:
             channels[place] = with_fields(after, updated=at)
             changed = True
-    return _with_channels(reach, tuple(channels), at) if changed else reach
+    return _with_channels(channel_list, tuple(channels), at) if changed else channel_list
 
 
-def replace(reach: Reach | None, wanted: Wanted, named: Named, now: int) -> Reach:
+def replace_channel(
+    channel_list: ChannelList | None, wanted: ChannelInput, selector: ChannelSelector, now: int
+) -> ChannelList:
     """PUT: the channel of that type gets another address, and keeps its `id` and `created`.
 
     Consent and hold were the old address's; another identity begins without them.
     """
-    wanted = _as_held(reach, wanted)
-    if reach is None or _same_address(reach, wanted) is None:
-        addresses.certain(wanted.address)
-    known = found_by(reach, named)
-    target = pick(known, named)
+    wanted = _as_held(channel_list, wanted)
+    if channel_list is None or _same_address(channel_list, wanted) is None:
+        addresses.require_unambiguous(wanted.address)
+    known = require_channel(channel_list, selector)
+    target = select_channel(known, selector)
     after = with_fields(
         _with_supplied(target, wanted),
         channel_id=wanted.address.channel_id,
@@ -144,67 +148,77 @@ def replace(reach: Reach | None, wanted: Wanted, named: Named, now: int) -> Reac
         after = with_fields(
             after, held_reason=None, consent=Consent.UNKNOWN, consent_source="", consent_at=None
         )
-    _refuse_twin(known, target, after)
-    return _changed(known, target, after, moment(known, now))
+    _reject_duplicate(known, target, after)
+    return _with_changed(known, target, after, next_timestamp(known, now))
 
 
-def remove(reach: Reach | None, named: Named, now: int) -> Reach:
+def remove_channel(
+    channel_list: ChannelList | None, selector: ChannelSelector, now: int
+) -> ChannelList:
     """DELETE: the channel goes for good. When several could be meant, none does."""
-    known = found_by(reach, named)
-    meant = matching(known, named)
+    known = require_channel(channel_list, selector)
+    meant = matching_channels(known, selector)
     if not meant:
-        raise no_channel(named)
+        raise no_channel(selector)
     if len(meant) > 1:
         raise Refusal(
             Reason.SEVERAL,
-            f"The contact has {len(meant)} {named.channel_type} channels; name one with "
+            f"The contact has {len(meant)} {selector.channel_type} channels; name one with "
             "?channel_id=, so that a repeated DELETE cannot take another.",
             facts={"channels": with_fields(known, channels=tuple(meant))},
         )
     return _without(known, meant[0], now)
 
 
-def remove_exactly(reach: Reach | None, number: int, now: int) -> Reach:
+def remove_channel_by_number(
+    channel_list: ChannelList | None, number: int, now: int
+) -> ChannelList:
     """DELETE of one channel by its id."""
-    return _without(found(reach), by_number(reach, number), now)
+    return _without(require_contact(channel_list), channel_by_number(channel_list, number), now)
 
 
-def make_way(owner: Reach, taken: Collection[ContactChannel], now: int) -> Reach:
+def release_addresses(
+    owner: ChannelList, taken: Collection[ContactChannel], now: int
+) -> ChannelList:
     """Another contact takes these addresses: their owner loses its channels that have them."""
-    wanted = {(one.scope, *_identity(one)) for one in taken}
-    left = tuple(one for one in owner.channels if (one.scope, *_identity(one)) not in wanted)
+    wanted = {(channel.scope, *_identity(channel)) for channel in taken}
+    left = tuple(
+        channel for channel in owner.channels if (channel.scope, *_identity(channel)) not in wanted
+    )
     if len(left) == len(owner.channels):
         return owner
-    return _with_channels(owner, left, moment(owner, now))
+    return _with_channels(owner, left, next_timestamp(owner, now))
 
 
-def make_primary(reach: Reach | None, number: int, now: int) -> Reach:
+def make_primary(channel_list: ChannelList | None, number: int, now: int) -> ChannelList:
     """The channel becomes the primary one of its type."""
-    known, target = found(reach), by_number(reach, number)
-    if primary(matching(known, Named(target.channel_type))) is target:
+    known, target = require_contact(channel_list), channel_by_number(channel_list, number)
+    if primary(matching_channels(known, ChannelSelector(target.channel_type))) is target:
         return known
     after = with_fields(target, made_primary=known.rev + 1)
-    return _changed(known, target, after, moment(known, now))
+    return _with_changed(known, target, after, next_timestamp(known, now))
 
 
-def patch(reach: Reach | None, number: int, wanted: Patch, now: int) -> Reach:
+def patch_channel(
+    channel_list: ChannelList | None, number: int, wanted: Patch, now: int
+) -> ChannelList:
     """PATCH: set what we know of one channel."""
-    known, target = found(reach), by_number(reach, number)
-    at = moment(known, now)
-    info_channel = _either(wanted.info_channel, target.info_channel)
+    known, target = require_contact(channel_list), channel_by_number(channel_list, number)
+    at = next_timestamp(known, now)
+    info_channel = _coalesce(wanted.info_channel, target.info_channel)
     after = with_fields(
         target,
-        channel_handle=_either(wanted.channel_handle, target.channel_handle),
+        channel_handle=_coalesce(wanted.channel_handle, target.channel_handle),
         info_channel=info_channel,
         scope=addresses.scope(target.channel_type, info_channel),
-        label=_either(wanted.label, target.label),
+        label=_coalesce(wanted.label, target.label),
         held_reason=_held_reason(target, wanted),
-        consent_source=_either(wanted.consent_source, target.consent_source),
+        consent_source=_coalesce(wanted.consent_source, target.consent_source),
     )
     if wanted.consent is not UNSET and wanted.consent is not target.consent:
         after = with_fields(after, consent=wanted.consent, consent_at=at)
-    _refuse_twin(known, target, after)
-    return _changed(known, target, after, at)
+    _reject_duplicate(known, target, after)
+    return _with_changed(known, target, after, at)
 
 
 def _held_reason(target: ContactChannel, wanted: Patch) -> HeldReason | None:
@@ -219,42 +233,48 @@ def _held_reason(target: ContactChannel, wanted: Patch) -> HeldReason | None:
                 fields={"held_reason": "the channel is not held"},
             )
         return None
-    return _either(wanted.held_reason, target.held_reason) or HeldReason.OTHER
+    return _coalesce(wanted.held_reason, target.held_reason) or HeldReason.OTHER
 
 
-def _as_held(reach: Reach | None, wanted: Wanted) -> Wanted:
+def _as_held(channel_list: ChannelList | None, wanted: ChannelInput) -> ChannelInput:
     """Returns `wanted` with its address in the reading that the contact already has."""
-    if reach is None or not wanted.address.other_reading:
+    if channel_list is None or not wanted.address.other_reading:
         return wanted
-    return with_fields(wanted, address=reading_held(identities(reach), wanted.address))
+    return with_fields(wanted, address=reading_held(identities(channel_list), wanted.address))
 
 
-def _same_address(reach: Reach, wanted: Wanted) -> ContactChannel | None:
+def _same_address(channel_list: ChannelList, wanted: ChannelInput) -> ContactChannel | None:
     """What the contact already has of this address, in whatever scope.
 
     An id under another page is the same address to the contact that holds it: its info channel
     differs, and is updated.
     """
-    return primary(matching(reach, Named(wanted.address.channel_type, wanted.address)))
+    return primary(
+        matching_channels(
+            channel_list, ChannelSelector(wanted.address.channel_type, wanted.address)
+        )
+    )
 
 
-def _refuse_twin(reach: Reach, target: ContactChannel, after: ContactChannel) -> None:
+def _reject_duplicate(
+    channel_list: ChannelList, target: ContactChannel, after: ContactChannel
+) -> None:
     """Two channels of one contact cannot have one address."""
-    for other in reach.channels:
+    for other in channel_list.channels:
         if other is not target and _identity(other) == _identity(after):
-            raise address_taken(reach.uuid, other, by_itself=True)
+            raise address_taken(channel_list.uuid, other, by_itself=True)
 
 
-def _new(wanted: Wanted, at: int) -> ContactChannel:
+def _new(wanted: ChannelInput, at: int) -> ContactChannel:
     address = wanted.address
-    info_channel = _either(wanted.info_channel, "")
+    info_channel = _coalesce(wanted.info_channel, "")
     return ContactChannel(
         id=NOT_NUMBERED,
         channel_type=address.channel_type,
         channel_id=address.channel_id,
         scope=addresses.scope(address.channel_type, info_channel),
         identity=address.identity,
-        channel_handle=_either(wanted.channel_handle, ""),
+        channel_handle=_coalesce(wanted.channel_handle, ""),
         info_channel=info_channel,
         made_primary=None,
         created=at,
@@ -262,32 +282,38 @@ def _new(wanted: Wanted, at: int) -> ContactChannel:
     )
 
 
-def _with_supplied(channel: ContactChannel, wanted: Wanted) -> ContactChannel:
-    info_channel = _either(wanted.info_channel, channel.info_channel)
+def _with_supplied(channel: ContactChannel, wanted: ChannelInput) -> ContactChannel:
+    info_channel = _coalesce(wanted.info_channel, channel.info_channel)
     return with_fields(
         channel,
-        channel_handle=_either(wanted.channel_handle, channel.channel_handle),
+        channel_handle=_coalesce(wanted.channel_handle, channel.channel_handle),
         info_channel=info_channel,
         scope=addresses.scope(channel.channel_type, info_channel),
     )
 
 
-def _changed(reach: Reach, before: ContactChannel, after: ContactChannel, at: int) -> Reach:
+def _with_changed(
+    channel_list: ChannelList, before: ContactChannel, after: ContactChannel, at: int
+) -> ChannelList:
     if after == before:
-        return reach
+        return channel_list
     fresh = with_fields(after, updated=at)
     return _with_channels(
-        reach, tuple(fresh if one is before else one for one in reach.channels), at
+        channel_list,
+        tuple(fresh if channel is before else channel for channel in channel_list.channels),
+        at,
     )
 
 
-def _without(reach: Reach, gone: ContactChannel, now: int) -> Reach:
-    left = tuple(one for one in reach.channels if one is not gone)
-    return _with_channels(reach, left, moment(reach, now))
+def _without(channel_list: ChannelList, gone: ContactChannel, now: int) -> ChannelList:
+    left = tuple(channel for channel in channel_list.channels if channel is not gone)
+    return _with_channels(channel_list, left, next_timestamp(channel_list, now))
 
 
-def _with_channels(reach: Reach, channels: tuple[ContactChannel, ...], at: int) -> Reach:
-    return with_fields(reach, rev=reach.rev + 1, updated=at, channels=channels)
+def _with_channels(
+    channel_list: ChannelList, channels: tuple[ContactChannel, ...], at: int
+) -> ChannelList:
+    return with_fields(channel_list, rev=channel_list.rev + 1, updated=at, channels=channels)
 
 
 def _identity(channel: ContactChannel) -> tuple[str, str]:
@@ -295,5 +321,5 @@ def _identity(channel: ContactChannel) -> tuple[str, str]:
     return channel.channel_type, channel.identity
 
 
-def _either(supplied: Value | UnsetType, kept: Value) -> Value:
+def _coalesce(supplied: Value | UnsetType, kept: Value) -> Value:
     return kept if supplied is UNSET else supplied

@@ -13,20 +13,20 @@ from reachbook.domain.address.parsing import Address, ChannelType
 from reachbook.domain.address.phone import PHONE_FAMILY
 from reachbook.domain.channel import (
     MAX_CHANNELS,
+    ChannelList,
+    ChannelSelector,
     Consent,
     ContactChannel,
-    Named,
-    Reach,
-    found,
     has_address,
     identities,
-    matching,
-    moment,
+    matching_channels,
+    next_timestamp,
     primary,
     reading_held,
+    require_contact,
     too_many_channels,
 )
-from reachbook.domain.channel_rules import Wanted
+from reachbook.domain.channel_rules import ChannelInput
 from reachbook.domain.errors import Reason, Refusal
 
 MAX_TAGS = 5
@@ -39,7 +39,7 @@ PHONE = ChannelType("phone")
 EMAIL = ChannelType("email")
 
 
-class Contact(Reach, frozen=True):
+class Contact(ChannelList, frozen=True):
     """A contact as the store keeps it: its page of the book, and what is known of the person.
 
     `created`, `updated`, `deleted` and `erased` are microseconds since the epoch. `custom` is the
@@ -61,14 +61,14 @@ class Contact(Reach, frozen=True):
     tags: tuple[int, ...] = ()
 
 
-class WantedContact(Struct, frozen=True):
+class ContactInput(Struct, frozen=True):
     """What a client asks a contact to be. A field left unset stays as it is.
 
     `phone` and `email` are the primary channels of those types; null takes the primary one away.
     A `custom` of None clears it; a dict is merged into it.
     """
 
-    channels: tuple[Wanted, ...] = ()
+    channels: tuple[ChannelInput, ...] = ()
     phone: Address | UnsetType | None = UNSET
     email: Address | UnsetType | None = UNSET
     first: str | UnsetType = UNSET
@@ -82,7 +82,7 @@ class WantedContact(Struct, frozen=True):
     tags: tuple[int, ...] | UnsetType = UNSET
 
 
-def create(team_id: int, uuid: str, wanted: WantedContact, now: int) -> Contact:
+def create(team_id: int, uuid: str, wanted: ContactInput, now: int) -> Contact:
     """A new contact with its channels, its first revision."""
     empty = Contact(
         team_id=team_id, id=NOT_STORED, uuid=uuid, rev=0, updated=now - 1, channels=(), created=now
@@ -93,7 +93,7 @@ def create(team_id: int, uuid: str, wanted: WantedContact, now: int) -> Contact:
     return after
 
 
-def update(contact: Contact | None, wanted: WantedContact, now: int, *, overwrite: bool) -> Contact:
+def update(contact: Contact | None, wanted: ContactInput, now: int, *, overwrite: bool) -> Contact:
     """What is supplied is set; `custom` is merged, or replaced when `overwrite`.
 
     `custom` stays unchanged if only the order of its keys differs: JSON objects are unordered. A
@@ -102,34 +102,34 @@ def update(contact: Contact | None, wanted: WantedContact, now: int, *, overwrit
     """
     if contact is None:
         for channel in _all_wanted(wanted):
-            addresses.certain(channel.address)
-    known = found(contact)
+            addresses.require_unambiguous(channel.address)
+    known = require_contact(contact)
     supplied = _supplied(wanted)
     if isinstance(wanted.custom, dict) and not overwrite:
         supplied["custom"] = {**known.custom, **wanted.custom}
     if same_json(supplied.get("custom"), known.custom):
         del supplied["custom"]
-    reach = _with_wanted(known, wanted, now)
-    channels = _opted_out(known, reach.channels, wanted, moment(known, now))
+    channel_list = _with_wanted(known, wanted, now)
+    channels = _opted_out(known, channel_list.channels, wanted, next_timestamp(known, now))
     after = with_fields(known, channels=channels, **supplied)
     if after == known and after.custom is known.custom:
         return known
     _check_bounds(known, after)
-    return with_fields(after, rev=known.rev + 1, updated=moment(known, now))
+    return with_fields(after, rev=known.rev + 1, updated=next_timestamp(known, now))
 
 
 def delete(contact: Contact | None, now: int) -> Contact:
     """What only one may have is free, the contact is hidden; its history remains."""
-    known = found(contact)
-    at = moment(known, now)
+    known = require_contact(contact)
+    at = next_timestamp(known, now)
     freed = {"channels": (), "external_id": None}
     return with_fields(known, rev=known.rev + 1, updated=at, deleted=at, **freed)
 
 
 def erase(contact: Contact | None, now: int) -> Contact:
     """Nothing personal is left: a tombstone with the UUID, so that followers can purge."""
-    known = found(contact)
-    at = moment(known, now)
+    known = require_contact(contact)
+    at = next_timestamp(known, now)
     return Contact(
         team_id=known.team_id,
         id=known.id,
@@ -162,7 +162,7 @@ def too_many_tags(count: int) -> Refusal:
     )
 
 
-def erased(uuid: str) -> Refusal:
+def erased_error(uuid: str) -> Refusal:
     """The 410 of an erased contact's past."""
     return Refusal(Reason.ERASED, f"Contact {uuid} was erased; nothing of it is kept but this.")
 
@@ -192,7 +192,7 @@ def _sorted_json(value: object) -> bytes:
     return msgspec.json.encode(value, order="sorted")
 
 
-def _supplied(wanted: WantedContact) -> dict[str, object]:
+def _supplied(wanted: ContactInput) -> dict[str, object]:
     apart = {"channels", "phone", "email"}
     supplied = {
         name: value
@@ -204,12 +204,12 @@ def _supplied(wanted: WantedContact) -> dict[str, object]:
     return supplied
 
 
-def _all_wanted(wanted: WantedContact) -> list[Wanted]:
-    views = [one for one in (wanted.phone, wanted.email) if isinstance(one, Address)]
-    return [*(Wanted(one) for one in views), *wanted.channels]
+def _all_wanted(wanted: ContactInput) -> list[ChannelInput]:
+    views = [view for view in (wanted.phone, wanted.email) if isinstance(view, Address)]
+    return [*(ChannelInput(view) for view in views), *wanted.channels]
 
 
-def _with_wanted(contact: Contact, wanted: WantedContact, now: int) -> Reach:
+def _with_wanted(contact: Contact, wanted: ContactInput, now: int) -> ChannelList:
     """The contact's reach with `phone` and `email` first, so that they are primary, then the list.
 
     A client may send back all that it read with `phone` or `email` changed, and the old address
@@ -217,26 +217,26 @@ def _with_wanted(contact: Contact, wanted: WantedContact, now: int) -> Reach:
     stays beside the new one, with its consent and its hold. Every step is taken at the same
     moment: it is one change.
     """
-    reach: Reach = contact
+    channel_list: ChannelList = contact
     wanted = _as_held(contact, wanted)
     gone: list[ContactChannel] = []
     for kind, view in ((PHONE, wanted.phone), (EMAIL, wanted.email)):
-        current = primary(matching(reach, Named(kind)))
+        current = primary(matching_channels(channel_list, ChannelSelector(kind)))
         if isinstance(view, Address):
             listed = current is not None and _lists(wanted, current)
-            reach = _with_view(reach, kind, view, now, beside=listed)
+            channel_list = _with_view(channel_list, kind, view, now, beside=listed)
         elif view is None and current is not None:
             gone.append(current)
-            reach = _without(reach, current, now)
+            channel_list = _without(channel_list, current, now)
     remaining = (
         channel
         for channel in wanted.channels
         if not any(has_address(removed, channel.address) for removed in gone)
     )
-    return _at_once(contact, channel_rules.add_all(reach, remaining, now))
+    return _at_once(contact, channel_rules.add_channels(channel_list, remaining, now))
 
 
-def _as_held(contact: Contact, wanted: WantedContact) -> WantedContact:
+def _as_held(contact: Contact, wanted: ContactInput) -> ContactInput:
     """Returns `wanted` with each address in the reading that the contact already has."""
     if not any(channel.address.other_reading for channel in _all_wanted(wanted)):
         return wanted
@@ -252,7 +252,7 @@ def _as_held(contact: Contact, wanted: WantedContact) -> WantedContact:
 
 
 def _opted_out(
-    contact: Contact, channels: tuple[ContactChannel, ...], wanted: WantedContact, at: int
+    contact: Contact, channels: tuple[ContactChannel, ...], wanted: ContactInput, at: int
 ) -> tuple[ContactChannel, ...]:
     """Returns the channels, with the phone family opted out if the change opts the contact out.
 
@@ -275,32 +275,45 @@ def _opted_out(
     )
 
 
-def _lists(wanted: WantedContact, channel: ContactChannel) -> bool:
-    return any(has_address(channel, one.address) for one in wanted.channels)
+def _lists(wanted: ContactInput, channel: ContactChannel) -> bool:
+    return any(has_address(channel, listed.address) for listed in wanted.channels)
 
 
-def _with_view(reach: Reach, kind: ChannelType, view: Address, now: int, *, beside: bool) -> Reach:
+def _with_view(
+    channel_list: ChannelList, kind: ChannelType, view: Address, now: int, *, beside: bool
+) -> ChannelList:
     """Write the primary channel of a type: replace its address, or add one `beside` it.
 
     An address that the contact has beside the primary one becomes primary, as it is written now.
     """
-    current = primary(matching(reach, Named(kind)))
-    held = matching(reach, Named(kind, view))
+    current = primary(matching_channels(channel_list, ChannelSelector(kind)))
+    held = matching_channels(channel_list, ChannelSelector(kind, view))
     if current is None:
-        return _at_once(reach, channel_rules.add_all(reach, [Wanted(view)], now))
+        return _at_once(
+            channel_list, channel_rules.add_channels(channel_list, [ChannelInput(view)], now)
+        )
     if beside and not held:
-        *others, added = channel_rules.add_all(reach, [Wanted(view)], now).channels
-        first = with_fields(added, made_primary=reach.rev + 1)
-        return with_fields(reach, channels=(*others, first))
+        *others, added = channel_rules.add_channels(
+            channel_list, [ChannelInput(view)], now
+        ).channels
+        first = with_fields(added, made_primary=channel_list.rev + 1)
+        return with_fields(channel_list, channels=(*others, first))
     if held and held[0] is not current:
-        reach = _at_once(reach, channel_rules.make_primary(reach, held[0].id, now))
-    return _at_once(reach, channel_rules.replace(reach, Wanted(view), Named(kind), now))
+        channel_list = _at_once(
+            channel_list, channel_rules.make_primary(channel_list, held[0].id, now)
+        )
+    return _at_once(
+        channel_list,
+        channel_rules.replace_channel(channel_list, ChannelInput(view), ChannelSelector(kind), now),
+    )
 
 
-def _without(reach: Reach, gone: ContactChannel, now: int) -> Reach:
-    return _at_once(reach, channel_rules.remove_exactly(reach, gone.id, now))
+def _without(channel_list: ChannelList, gone: ContactChannel, now: int) -> ChannelList:
+    return _at_once(
+        channel_list, channel_rules.remove_channel_by_number(channel_list, gone.id, now)
+    )
 
 
-def _at_once(seen: Reach, after: Reach) -> Reach:
+def _at_once(seen: ChannelList, after: ChannelList) -> ChannelList:
     """A step within one change: the revision and the moment belong to the whole."""
     return with_fields(after, rev=seen.rev, updated=seen.updated)

@@ -246,12 +246,12 @@ def verify(token: Token, signing: bytes | None, now: float, *, seen: bool = Fals
         )
     _check_not_ahead("iat", token.issued, now)
     _check_not_ahead("nbf", token.not_before or 0, now)
-    dies = token.issued + TOKEN_LIFE
+    expires_at = token.issued + TOKEN_LIFE
     if token.expires is not None:
-        dies = min(dies, math.nextafter(token.expires, -math.inf))
-    if now > dies:
-        raise expired(token, now, seen=seen)
-    return dies
+        expires_at = min(expires_at, math.nextafter(token.expires, -math.inf))
+    if now > expires_at:
+        raise check_expiry(token, now, seen=seen)
+    return expires_at
 
 
 def _check_not_ahead(claim: str, time: float, now: float) -> None:
@@ -268,7 +268,7 @@ def _check_not_ahead(claim: str, time: float, now: float) -> None:
     )
 
 
-def expired(token: Token, now: float, *, seen: bool) -> Refusal:
+def check_expiry(token: Token, now: float, *, seen: bool) -> Refusal:
     """Returns the refusal of an expired token.
 
     A token that is new to this server may have been signed just now by a machine with a slow

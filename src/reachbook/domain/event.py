@@ -12,7 +12,7 @@ import msgspec
 from msgspec import UNSET, Struct, UnsetType
 from msgspec.structs import asdict
 
-from reachbook.domain.channel import ContactChannel, Reach, primaries
+from reachbook.domain.channel import ChannelList, ContactChannel, primaries
 from reachbook.domain.contact import Contact, same_json
 
 Channels = dict[int, tuple[ContactChannel, bool]]  # by id, with whether it is the primary one
@@ -34,7 +34,7 @@ class Kind(StrEnum):
     REPAIRED = "repaired"
 
 
-class Happened(Struct, frozen=True):
+class EventRecord(Struct, frozen=True):
     """An event as it is kept. `before` and `after` are JSON texts, null once erased.
 
     `at` is in microseconds since the epoch; `seq` is null until the feed has numbered it.
@@ -51,7 +51,7 @@ class Happened(Struct, frozen=True):
     seq: int | None
 
 
-class ToldChannel(ContactChannel, frozen=True):
+class ChannelSnapshot(ContactChannel, frozen=True):
     """A channel as an event keeps it: with whether it is the primary one of its type."""
 
     primary: bool | UnsetType = UNSET
@@ -61,19 +61,19 @@ class Change(Struct, frozen=True):
     """One contact moving from one revision to the next; `before` is null when it is made."""
 
     kind: Kind
-    before: Reach | None
-    after: Reach
+    before: ChannelList | None
+    after: ChannelList
 
 
-def change(before: Reach | None, after: Reach) -> Change:
+def change(before: ChannelList | None, after: ChannelList) -> Change:
     """The step from one revision to the next, named for what it does to the contact."""
     return Change(_kind(before, after), before, after)
 
 
-def told(one: Change) -> tuple[str | None, str | None]:
+def diff(change: Change) -> tuple[str | None, str | None]:
     """The values before and after, as JSON texts: the touched channels and the touched fields."""
-    before, after = one.before, one.after
-    if one.kind is Kind.ERASED:
+    before, after = change.before, change.after
+    if change.kind is Kind.ERASED:
         return None, None
     old = _channels(before) if before else {}
     new = _channels(after)
@@ -91,7 +91,7 @@ def told(one: Change) -> tuple[str | None, str | None]:
     return (_text(was) if before else None), _text(now)
 
 
-def _kind(before: Reach | None, after: Reach) -> Kind:
+def _kind(before: ChannelList | None, after: ChannelList) -> Kind:
     if before is None:
         return Kind.CONTACT_CREATED
     if isinstance(after, Contact):
@@ -109,17 +109,17 @@ def fields(contact: Contact) -> dict[str, object]:
     return {key: value for key, value in asdict(contact).items() if key not in _NOT_TOLD}
 
 
-def _channels(reach: Reach) -> Channels:
-    first = {one.id for one in primaries(reach)}
-    return {one.id: (one, one.id in first) for one in reach.channels}
+def _channels(channel_list: ChannelList) -> Channels:
+    first = {channel.id for channel in primaries(channel_list)}
+    return {channel.id: (channel, channel.id in first) for channel in channel_list.channels}
 
 
-def _differing(these: Channels, those: Channels) -> list[ToldChannel]:
+def _differing(these: Channels, those: Channels) -> list[ChannelSnapshot]:
     """Those of the first that are not the same in the second."""
     return [
-        ToldChannel(**asdict(one), primary=primary)
-        for key, (one, primary) in these.items()
-        if those.get(key) != (one, primary)
+        ChannelSnapshot(**asdict(channel), primary=primary)
+        for key, (channel, primary) in these.items()
+        if those.get(key) != (channel, primary)
     ]
 
 

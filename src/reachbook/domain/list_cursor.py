@@ -102,8 +102,8 @@ def date_too_coarse(time: int, precision: Precision) -> Refusal:
     return Refusal(
         Reason.DATE_TOO_COARSE,
         f"date: over {MAX_GROUP:,} contacts were last changed in the {name} of "
-        f"{timestamps.exact(first_of_group(time, precision))}, so a date that is cut to a {name} "
-        "cannot name a position among them. Pass the last row's updated back unchanged, with all "
-        "six digits of its fraction.",
+        f"{timestamps.format_micros(first_of_group(time, precision))}, so a date that is cut to "
+        f"a {name} cannot name a position among them. Pass the last row's updated back unchanged, "
+        "with all six digits of its fraction.",
         fields={"date": f"cut to a {name} that too many contacts share"},
     )

@@ -16,7 +16,7 @@ Row = tuple[int, int, str | None, str | None]
 """An event as it is kept: the revision, the moment, and the JSON texts before and after."""
 
 
-class Past(Struct, frozen=True):
+class PastState(Struct, frozen=True):
     """A contact as its events tell it, after the last of them.
 
     `rev` and `at` are that event's; `fields` are a contact's own, as JSON has them: one that is
@@ -31,7 +31,7 @@ class Past(Struct, frozen=True):
     erased: bool = False
 
 
-NOTHING = Past()
+NOTHING = PastState()
 
 
 class Replay(Struct):
@@ -64,15 +64,15 @@ class Replay(Struct):
             self.fields.update(fields)
         self.rev, self.at = rev, at
 
-    def past(self) -> Past:
+    def past(self) -> PastState:
         """Returns the contact after the last event that was added."""
         if self.erased:
-            return Past(self.rev, self.at, erased=True)
+            return PastState(self.rev, self.at, erased=True)
         oldest_first = sorted(self.channels.values(), key=lambda each: (each.created, each.id))
-        return Past(self.rev, self.at, tuple(oldest_first), dict(self.fields))
+        return PastState(self.rev, self.at, tuple(oldest_first), dict(self.fields))
 
 
-def replay(rows: Iterable[Row], *, rev: int | None = None, at: int | None = None) -> Past:
+def replay(rows: Iterable[Row], *, rev: int | None = None, at: int | None = None) -> PastState:
     """The contact after its last event, or as of a revision or a moment; rows in `rev` order."""
     folded = Replay()
     for row in rows:
@@ -82,7 +82,7 @@ def replay(rows: Iterable[Row], *, rev: int | None = None, at: int | None = None
     return folded.past()
 
 
-def contact(past: Past, seen: Contact) -> Contact:
+def contact(past: PastState, seen: Contact) -> Contact:
     """The past as a page of the contact that was seen; `msgspec.ValidationError` if it is none."""
     page: dict[str, Any] = {"uuid": seen.uuid, **past.fields}
     page |= {"team_id": seen.team_id, "id": seen.id, "created": seen.created}
@@ -91,6 +91,6 @@ def contact(past: Past, seen: Contact) -> Contact:
 
 
 def _read(text: str) -> tuple[tuple[ContactChannel, ...], dict[str, Any]]:
-    told = msgspec.json.decode(text, type=dict[str, Any])
-    channels = msgspec.convert(told.pop("channels", ()), tuple[ContactChannel, ...])
-    return channels, told
+    snapshot = msgspec.json.decode(text, type=dict[str, Any])
+    channels = msgspec.convert(snapshot.pop("channels", ()), tuple[ContactChannel, ...])
+    return channels, snapshot

@@ -17,7 +17,7 @@ from msgspec.structs import replace
 from reachbook.domain import timestamps
 from reachbook.domain.address.parsing import IDENTITY_VERSION
 from reachbook.domain.address.phone import PHONE_FAMILY
-from reachbook.domain.channel import Consent, ContactChannel, HeldReason, Reach
+from reachbook.domain.channel import ChannelList, Consent, ContactChannel, HeldReason
 from reachbook.domain.contact import Contact
 from reachbook.domain.event import Change, Kind
 
@@ -59,7 +59,7 @@ class SuppressionWrites(Struct, frozen=True):
     erased: tuple[str, ...] = ()
 
 
-Known = Mapping[str, Iterable[Suppression]]
+KnownSuppressions = Mapping[str, Iterable[Suppression]]
 """Stored suppressions by digest."""
 
 
@@ -73,7 +73,7 @@ def location_of(channel: ContactChannel) -> Location:
     return channel.channel_type, channel.scope, channel.identity
 
 
-class _Told(Struct):
+class _SnapshotLocation(Struct):
     """The fields of an event's channel that make its address."""
 
     channel_type: str
@@ -81,8 +81,8 @@ class _Told(Struct):
     identity: str
 
 
-class _Texts(Struct):
-    channels: list[_Told] = []
+class _ChannelSnapshots(Struct):
+    channels: list[_SnapshotLocation] = []
 
 
 def locations_of(text: str | None) -> set[Location]:
@@ -93,7 +93,7 @@ def locations_of(text: str | None) -> set[Location]:
     if text is None:
         return set()
     try:
-        texts = msgspec.json.decode(text, type=_Texts)
+        texts = msgspec.json.decode(text, type=_ChannelSnapshots)
     except msgspec.DecodeError:
         return set()
     return {(each.channel_type, each.scope, each.identity) for each in texts.channels}
@@ -106,7 +106,7 @@ def erase(writes: SuppressionWrites, key: bytes, past: Iterable[Location]) -> Su
 
 
 def suppress(
-    changes: tuple[Change, ...], key: bytes, known: Known
+    changes: tuple[Change, ...], key: bytes, known: KnownSuppressions
 ) -> tuple[tuple[Change, ...], SuppressionWrites]:
     """Returns changes with the suppressions of gained addresses applied, and what to store.
 
@@ -148,8 +148,8 @@ def fingerprint(rows: Iterable[Suppression]) -> str:
     return ",".join(f"{row.digest}:{row.reason}:{row.at}" for row in sorted(rows))
 
 
-def _locations(reach: Reach | None) -> set[Location]:
-    return {location_of(each) for each in (reach.channels if reach else ())}
+def _locations(channel_list: ChannelList | None) -> set[Location]:
+    return {location_of(each) for each in (channel_list.channels if channel_list else ())}
 
 
 def _applied(
@@ -190,7 +190,7 @@ def _is_released(before: ContactChannel | None, after: ContactChannel) -> bool:
     return before is not None and before.held_reason is not None and after.held_reason is None
 
 
-def _shown(change: Change, channels: tuple[ContactChannel, ...]) -> Reach:
+def _shown(change: Change, channels: tuple[ContactChannel, ...]) -> ChannelList:
     """Returns the contact with its channels; opts a new contact out if all its channels are."""
     after = replace(change.after, channels=channels)
     if change.before is None and isinstance(after, Contact) and channels:
@@ -221,7 +221,7 @@ def _lost(change: Change, key: bytes) -> Iterator[Suppression]:
             yield Suppression(digest, SuppressionReason.BOUNCED, channel.updated)
 
 
-def _is_opted_out(reach: Reach, channel: ContactChannel) -> bool:
+def _is_opted_out(channel_list: ChannelList, channel: ContactChannel) -> bool:
     """Returns whether a channel is opted out, by itself or by its contact.
 
     An older release did not opt the addresses of an opted-out contact out. Such an address has
@@ -229,7 +229,7 @@ def _is_opted_out(reach: Reach, channel: ContactChannel) -> bool:
     """
     if channel.consent is Consent.OPTED_OUT:
         return True
-    by_contact = isinstance(reach, Contact) and reach.is_opted_out
+    by_contact = isinstance(channel_list, Contact) and channel_list.is_opted_out
     return by_contact and channel.consent_at is None and channel.channel_type in PHONE_FAMILY
 
 

@@ -13,15 +13,15 @@ def now() -> int:
     return time.time_ns() // 1000
 
 
-def in_seconds(moment: int) -> str:
+def format_seconds(micros: int) -> str:
     """Whole seconds, as a channel's times are: `2024-01-15T10:00:00Z` (seed 000)."""
-    return f"{_whole_seconds(moment)}Z"
+    return f"{_whole_seconds(micros)}Z"
 
 
-def exact(moment: int) -> str:
+def format_micros(micros: int) -> str:
     """All six digits of the microseconds, as a contact's times are."""
-    return f"{_whole_seconds(moment)}.{moment % SECOND:06d}Z"
+    return f"{_whole_seconds(micros)}.{micros % SECOND:06d}Z"
 
 
-def _whole_seconds(moment: int) -> str:
-    return datetime.fromtimestamp(moment // SECOND, UTC).replace(tzinfo=None).isoformat()
+def _whole_seconds(micros: int) -> str:
+    return datetime.fromtimestamp(micros // SECOND, UTC).replace(tzinfo=None).isoformat()

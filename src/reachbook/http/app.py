@@ -13,83 +13,83 @@ from starlette.routing import Route
 
 from reachbook.domain.credential import Representation
 from reachbook.domain.errors import Reason, Refusal
-from reachbook.http.middleware import Observe
+from reachbook.http.middleware import RequestLogMiddleware
 from reachbook.http.openapi import document
-from reachbook.http.operation import Open, Resource
+from reachbook.http.operation import Endpoint, PublicEndpoint
 from reachbook.http.ops import docs, probes
-from reachbook.http.request import Answer, refused
-from reachbook.http.state import Desk
+from reachbook.http.request import ApiResponse, error_response
+from reachbook.http.state import AppState
 from reachbook.http.v2 import bulk, channels, contacts
 from reachbook.http.x import channel_detail, history, resolve
-from reachbook.metrics import Measures
+from reachbook.metrics import Metrics
 
-OpenDesk = Callable[[], AbstractAsyncContextManager[Desk]]
+OpenState = Callable[[], AbstractAsyncContextManager[AppState]]
 
 
-class Exactly(Route):
+class ExactRoute(Route):
     """A route whose path ends where it ends: Starlette's `$` lets a final newline through."""
 
-    def __init__(self, path: str, endpoint: Resource | Open) -> None:
+    def __init__(self, path: str, endpoint: Endpoint | PublicEndpoint) -> None:
         super().__init__(path, endpoint)
         self.path_regex = re.compile(self.path_regex.pattern.removesuffix("$") + r"\Z")
 
 
 ROUTES: list[Route] = [
-    Exactly(
+    ExactRoute(
         "/v2/contact/{contactID}/channel/{channelType}",
-        Resource(GET=channels.get, DELETE=channels.remove),
+        Endpoint(GET=channels.get, DELETE=channels.remove),
     ),
-    Exactly(
+    ExactRoute(
         "/v2/contact/{contactID}/channel",
-        Resource(POST=channels.add, PUT=channels.replace),
+        Endpoint(POST=channels.add, PUT=channels.replace),
     ),
-    Exactly("/v2/contact/{contactID}/channels", Resource(GET=channels.list_all)),
-    Exactly(
+    ExactRoute("/v2/contact/{contactID}/channels", Endpoint(GET=channels.list_all)),
+    ExactRoute(
         "/v2/contact/{contactID}",
-        Resource(GET=contacts.get, PUT=contacts.update, DELETE=contacts.delete),
+        Endpoint(GET=contacts.get, PUT=contacts.update, DELETE=contacts.delete),
     ),
-    Exactly("/v2/contact", Resource(POST=contacts.create)),
-    Exactly("/v2/contacts/list", Resource(POST=bulk.page)),
-    Exactly("/v2/contacts/search", Resource(POST=bulk.search)),
-    Exactly("/v2/contacts", Resource(POST=bulk.write_many, DELETE=bulk.delete_many)),
-    Exactly("/v1/team", Resource(GET=contacts.team)),
-    Exactly("/v1/inboxes", Resource(GET=contacts.inboxes)),
-    Exactly("/x/resolve", Resource(POST=resolve.one)),
-    Exactly("/x/resolve/batch", Resource(POST=resolve.batch)),
-    Exactly("/x/suppression", Resource(DELETE=resolve.end_suppression)),
-    Exactly("/x/events", Resource(GET=history.feed)),
-    Exactly("/x/contact/{contactID}/channels", Resource(GET=channel_detail.list_all)),
-    Exactly(
+    ExactRoute("/v2/contact", Endpoint(POST=contacts.create)),
+    ExactRoute("/v2/contacts/list", Endpoint(POST=bulk.page)),
+    ExactRoute("/v2/contacts/search", Endpoint(POST=bulk.search)),
+    ExactRoute("/v2/contacts", Endpoint(POST=bulk.write_many, DELETE=bulk.delete_many)),
+    ExactRoute("/v1/team", Endpoint(GET=contacts.team)),
+    ExactRoute("/v1/inboxes", Endpoint(GET=contacts.inboxes)),
+    ExactRoute("/x/resolve", Endpoint(POST=resolve.one)),
+    ExactRoute("/x/resolve/batch", Endpoint(POST=resolve.batch)),
+    ExactRoute("/x/suppression", Endpoint(DELETE=resolve.end_suppression)),
+    ExactRoute("/x/events", Endpoint(GET=history.feed)),
+    ExactRoute("/x/contact/{contactID}/channels", Endpoint(GET=channel_detail.list_all)),
+    ExactRoute(
         "/x/contact/{contactID}/channel/{id}",
-        Resource(GET=channel_detail.get, PATCH=channel_detail.patch, DELETE=channel_detail.remove),
+        Endpoint(GET=channel_detail.get, PATCH=channel_detail.patch, DELETE=channel_detail.remove),
     ),
-    Exactly(
-        "/x/contact/{contactID}/channel/{id}/primary", Resource(POST=channel_detail.make_primary)
+    ExactRoute(
+        "/x/contact/{contactID}/channel/{id}/primary", Endpoint(POST=channel_detail.make_primary)
     ),
-    Exactly("/x/contact/{contactID}/history", Resource(GET=history.of_contact)),
-    Exactly("/x/contact/{contactID}/export", Resource(GET=history.export)),
-    Exactly("/x/contact/{contactID}/erase", Resource(DELETE=history.erase)),
-    Exactly("/healthz", Open(GET=probes.health)),
-    Exactly("/readyz", Open(GET=probes.ready)),
-    Exactly("/openapi.json", Open(GET=docs.description)),
-    Exactly("/docs", Open(GET=docs.page)),
-    Exactly("/docs/assets/{name}", Open(GET=docs.asset)),
+    ExactRoute("/x/contact/{contactID}/history", Endpoint(GET=history.of_contact)),
+    ExactRoute("/x/contact/{contactID}/export", Endpoint(GET=history.export)),
+    ExactRoute("/x/contact/{contactID}/erase", Endpoint(DELETE=history.erase)),
+    ExactRoute("/healthz", PublicEndpoint(GET=probes.health)),
+    ExactRoute("/readyz", PublicEndpoint(GET=probes.ready)),
+    ExactRoute("/openapi.json", PublicEndpoint(GET=docs.description)),
+    ExactRoute("/docs", PublicEndpoint(GET=docs.page)),
+    ExactRoute("/docs/assets/{name}", PublicEndpoint(GET=docs.asset)),
 ]
-METRICS = Exactly("/metrics", Open(GET=probes.metrics))
+METRICS = ExactRoute("/metrics", PublicEndpoint(GET=probes.metrics))
 
-MIDDLEWARE = [Middleware(Observe)]
+MIDDLEWARE = [Middleware(RequestLogMiddleware)]
 
 
-def build(open_desk: OpenDesk, *, shows_metrics: bool = True, base_path: str = "") -> Starlette:
+def build(open_state: OpenState, *, shows_metrics: bool = True, base_path: str = "") -> Starlette:
     """The application; `open_desk` opens the store for as long as the application lives.
 
     `base_path` is where a proxy shows us, as the description tells it.
     """
 
     @asynccontextmanager
-    async def lifespan(app: Starlette) -> AsyncIterator[dict[str, Measures]]:
-        async with open_desk() as app.state.desk:
-            yield {"measures": app.state.desk.measures}
+    async def lifespan(app: Starlette) -> AsyncIterator[dict[str, Metrics]]:
+        async with open_state() as app.state.state:
+            yield {"metrics": app.state.state.metrics}
 
     routes = [*ROUTES, METRICS] if shows_metrics else ROUTES
     app = Starlette(
@@ -103,10 +103,10 @@ def build(open_desk: OpenDesk, *, shows_metrics: bool = True, base_path: str = "
     return app
 
 
-async def _no_route(request: Request, _error: Exception) -> Answer:
-    no = Refusal(
+async def _no_route(request: Request, _error: Exception) -> ApiResponse:
+    refusal = Refusal(
         Reason.NO_ROUTE,
         "There is nothing at this path; the README lists the routes. "
         "A trailing slash makes another path.",
     )
-    return refused(no, request.scope, Representation.STRING_IDS)
+    return error_response(refusal, request.scope, Representation.STRING_IDS)

@@ -8,7 +8,7 @@ import re
 
 from msgspec.structs import replace
 
-from reachbook.http.request import NOT_MODIFIED, Answer
+from reachbook.http.request import NOT_MODIFIED, ApiResponse
 
 MIN_BYTES = 1024
 MAX_INLINE_BYTES = 256 * 1024
@@ -20,7 +20,7 @@ _CODING = re.compile(
 )
 
 
-async def compress(answer: Answer, accept_encoding: str | None) -> Answer:
+async def compress(answer: ApiResponse, accept_encoding: str | None) -> ApiResponse:
     """Returns the response of a list operation, compressed if the client accepts it.
 
     Its ETag stays the same: it names a revision, and `Vary` keeps the two encodings apart in a

@@ -11,7 +11,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from reachbook import logs
 from reachbook.domain.credential import Representation
 from reachbook.domain.errors import Reason, Refusal
-from reachbook.http.request import refused, request_id
+from reachbook.http.request import error_response, request_id
 
 NO_ROUTE = "none"
 REFUSED = 400
@@ -20,7 +20,7 @@ PROBES = frozenset({"/healthz", "/readyz", "/metrics"})
 log = structlog.stdlib.get_logger()
 
 
-class Observe:
+class RequestLogMiddleware:
     """Gives each request an id and a log line; turns a bug into a 500 without a stack trace.
 
     Probes are counted, but not logged while they succeed: they come every second, and would be
@@ -52,17 +52,17 @@ class Observe:
             await self._app(scope, receive, send_with_id)
         except asyncio.CancelledError:  # told to stop, we have waited for it as long as we may
             if not status:
-                await refused(_stopping(), scope, Representation.STRING_IDS)(
+                await error_response(_stopping(), scope, Representation.STRING_IDS)(
                     scope, _nothing, send_with_id
                 )
         except Exception as error:  # noqa: BLE001 - the last net: a bug is a 500
             log.error("bug", request_id=own_id, **logs.where(error))  # noqa: TRY400 - no text
             if not status:
-                await _apologise(scope, send_with_id)
-        _tell(scope, status, time.perf_counter() - started)
+                await _send_500(scope, send_with_id)
+        _log_request(scope, status, time.perf_counter() - started)
 
 
-def _tell(scope: Scope, status: int, seconds: float) -> None:
+def _log_request(scope: Scope, status: int, seconds: float) -> None:
     """Log and count what came of a request."""
     route = _route(scope)
     if route not in PROBES or status >= REFUSED:
@@ -77,10 +77,10 @@ def _tell(scope: Scope, status: int, seconds: float) -> None:
             milliseconds=round(seconds * 1000, 2),
             client=scope["client"][0] if scope.get("client") else None,
         )
-    measures = scope["app"].state.desk.measures
-    measures.request(scope["method"], route, status, seconds)
+    metrics = scope["app"].state.state.metrics
+    metrics.request(scope["method"], route, status, seconds)
     if "refused" in scope:
-        measures.refusal(scope["refused"])
+        metrics.refusal(scope["refused"])
 
 
 def _route(scope: Scope) -> str:
@@ -100,8 +100,8 @@ async def _nothing() -> Message:
     return {"type": "http.disconnect"}
 
 
-async def _apologise(scope: Scope, send: Send) -> None:
-    no = Refusal(
+async def _send_500(scope: Scope, send: Send) -> None:
+    refusal = Refusal(
         Reason.BUG, "Something is wrong on our side; the log has it under this request id."
     )
-    await refused(no, scope, Representation.STRING_IDS)(scope, _nothing, send)
+    await error_response(refusal, scope, Representation.STRING_IDS)(scope, _nothing, send)

@@ -21,46 +21,46 @@ from reachbook.http.preconditions import check_if_none_match
 from reachbook.http.request import (
     NO_CONTENT,
     STORE_SECONDS,
-    Answer,
-    Request,
+    ApiResponse,
+    RequestContext,
     carries_body,
+    error_response,
     header,
-    refused,
-    replayed,
-    too_slow,
+    replay_response,
+    timeout_error,
 )
-from reachbook.http.state import Desk
-from reachbook.service import AlreadyAnswered
-from reachbook.wire.parse import stray
-from reachbook.wire.query import Options, own
-from reachbook.wire.query import options as read_options
+from reachbook.http.state import AppState
+from reachbook.service import AlreadyAnsweredError
+from reachbook.wire.parse import reject_unexpected_body
+from reachbook.wire.query import Options, parse_strict_query
+from reachbook.wire.query import parse_options as read_options
 
 JSON = "application/json"
 ERROR = 400
 
 
-class Visit(Struct, frozen=True):
+class PublicRequest(Struct, frozen=True):
     """What the handler of an open path is given; nobody is asked who they are."""
 
-    desk: Desk
+    state: AppState
     scope: Scope
 
 
-Handler = Callable[[Request], Awaitable[Answer]]
-OpenHandler = Callable[[Visit], Awaitable[Answer]]
-Does = TypeVar("Does", bound=Callable[..., Awaitable[Answer]])
+Handler = Callable[[RequestContext], Awaitable[ApiResponse]]
+PublicHandler = Callable[[PublicRequest], Awaitable[ApiResponse]]
+HandlerT = TypeVar("HandlerT", bound=Callable[..., Awaitable[ApiResponse]])
 
 # ── what an operation says of itself ─────────────────────────────────────────────────────────
 
 
-class Takes(Struct, frozen=True):
+class RequestBody(Struct, frozen=True):
     """The JSON body of a request: the type it is decoded into, and named examples."""
 
     type: type[Struct]
     examples: Mapping[str, object] = {}
 
 
-class Gives(Struct, frozen=True):
+class Success(Struct, frozen=True):
     """A success: its body's types (one for each representation where they differ), and examples."""
 
     meaning: str
@@ -88,14 +88,14 @@ class Header(Struct, frozen=True):
     refusals: bool = False
 
 
-class Operation(Struct, Generic[Does], frozen=True):
+class Operation(Struct, Generic[HandlerT], frozen=True):
     """What one method of a path does, and what it says of itself."""
 
-    handle: Does
-    says: Says[Does]
+    handle: HandlerT
+    spec: OperationSpec[HandlerT]
 
 
-class Says(Struct, Generic[Does], frozen=True, kw_only=True):
+class OperationSpec(Struct, Generic[HandlerT], frozen=True, kw_only=True):
     """What an operation says of itself beside its docstring; it decorates the handler.
 
     `tagged` answers show one contact at one revision, and carry its ETag.
@@ -108,36 +108,36 @@ class Says(Struct, Generic[Does], frozen=True, kw_only=True):
     added by the description, and so are `contactID` and `channelType`.
     """
 
-    gives: Gives
+    success: Success
     writes: bool = False
     may_write: bool = False
     tagged: bool = False
     compressible: bool = False
     query: type[Struct] | None = None
     seconds: float = STORE_SECONDS
-    takes: Takes | None = None
-    refuses: tuple[Reason, ...] = ()
+    request_body: RequestBody | None = None
+    errors: tuple[Reason, ...] = ()
     parameters: tuple[Parameter, ...] = ()
     headers: tuple[Header, ...] = ()
 
-    def __call__(self, handle: Does) -> Operation[Does]:
+    def __call__(self, handle: HandlerT) -> Operation[HandlerT]:
         """The operation that a handler is."""
         return Operation(handle, self)
 
 
 # What a read-only credential may use, whatever its method; what it may not; what is for everyone.
-reads = Says[Handler]
-writes = partial(Says[Handler], writes=True)
-opens = Says[OpenHandler]
+reads = OperationSpec[Handler]
+writes = partial(OperationSpec[Handler], writes=True)
+opens = OperationSpec[PublicHandler]
 
 
 # ── the path ─────────────────────────────────────────────────────────────────────────────────
 
 
-class Methods(Generic[Does]):
+class BaseEndpoint(Generic[HandlerT]):
     """What the methods of a path do. An instance is an ASGI application: a route ends in it."""
 
-    def __init__(self, **operations: Operation[Does]) -> None:
+    def __init__(self, **operations: Operation[HandlerT]) -> None:
         self.operations = operations
         if "GET" in operations:
             self.operations = {**operations, "HEAD": operations["GET"]}
@@ -147,103 +147,109 @@ class Methods(Generic[Does]):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, whatever comes of it."""
         if scope["method"] == "OPTIONS":
-            answer = Answer(NO_CONTENT, b"", [self._allow_header])
+            answer = ApiResponse(NO_CONTENT, b"", [self._allow_header])
         elif scope["method"] in self.operations:
             answer = await self.judge(self.operations[scope["method"]], scope, receive)
         else:
             answer = self._wrong_method(scope)
         await answer(scope, receive, send)
 
-    async def judge(self, operation: Operation[Does], scope: Scope, receive: Receive) -> Answer:
+    async def judge(
+        self, operation: Operation[HandlerT], scope: Scope, receive: Receive
+    ) -> ApiResponse:
         """The answer of one operation to one request."""
         raise NotImplementedError
 
-    def _wrong_method(self, scope: Scope) -> Answer:
+    def _wrong_method(self, scope: Scope) -> ApiResponse:
         allow = self._allow_header[1].decode()
-        no = Refusal(
+        refusal = Refusal(
             Reason.WRONG_METHOD, f"This path does not take {scope['method']}; it takes {allow}."
         )
-        answer = refused(no, scope, Representation.STRING_IDS)
+        answer = error_response(refusal, scope, Representation.STRING_IDS)
         answer.headers.append(self._allow_header)
         return answer
 
 
-class Resource(Methods[Handler]):
+class Endpoint(BaseEndpoint[Handler]):
     """A path for those who show a credential."""
 
-    async def judge(self, operation: Operation[Handler], scope: Scope, receive: Receive) -> Answer:
+    async def judge(
+        self, operation: Operation[Handler], scope: Scope, receive: Receive
+    ) -> ApiResponse:
         """The order of judgement is the contract's (section 2), and is these lines."""
-        desk: Desk = scope["app"].state.desk
+        state: AppState = scope["app"].state.state
         representation = Representation.STRING_IDS
         try:
             async with asyncio.timeout(STORE_SECONDS) as deadline:
-                await desk.service.require_identities()
-                caller = await desk.access.caller(header(scope, b"authorization"))
+                await state.service.require_identities()
+                caller = await state.access.caller(header(scope, b"authorization"))
                 scope["credential"] = caller.credential_id
                 representation = caller.representation
                 _permit(caller, operation)
-                await desk.allowance.spend(caller.credential_id, scope)
+                await state.rate_limiter.check(caller.credential_id, scope)
                 options = _options(operation, scope)
                 representation = options.representation or representation
-                if operation.says.tagged and not operation.says.writes:
+                if operation.spec.tagged and not operation.spec.writes:
                     check_if_none_match(header(scope, b"if-none-match"))
-                request = Request(
-                    desk.service, desk.incarnation, caller, options, scope, receive, deadline
+                request = RequestContext(
+                    state.service, state.incarnation, caller, options, scope, receive, deadline
                 )
-                if operation.says.seconds > STORE_SECONDS:
-                    await request.take_time(operation.says.seconds)
-                if operation.says.takes is None and carries_body(scope):
-                    stray(await request.body(), lenient=operation.says.query is None)
+                if operation.spec.seconds > STORE_SECONDS:
+                    await request.take_time(operation.spec.seconds)
+                if operation.spec.request_body is None and carries_body(scope):
+                    reject_unexpected_body(
+                        await request.body(), lenient=operation.spec.query is None
+                    )
                 answer = await _once(operation, request)
-        except Refusal as no:
-            answer = refused(no, scope, representation)
+        except Refusal as refusal:
+            answer = error_response(refusal, scope, representation)
         except TimeoutError:
-            answer = refused(too_slow(), scope, representation)
-        if operation.says.compressible and answer.status < ERROR:
+            answer = error_response(timeout_error(), scope, representation)
+        if operation.spec.compressible and answer.status < ERROR:
             answer = await compress(answer, header(scope, b"accept-encoding"))
         spelled = (b"x-representation", representation.encode())
-        answer.headers = [spelled, *answer.headers, *scope.get("allowance", ())]
+        answer.headers = [spelled, *answer.headers, *scope.get("rate_limit_headers", ())]
         return answer
 
 
-class Open(Methods[OpenHandler]):
+class PublicEndpoint(BaseEndpoint[PublicHandler]):
     """A path for everyone: probes and descriptions."""
 
     async def judge(
         self,
-        operation: Operation[OpenHandler],
+        operation: Operation[PublicHandler],
         scope: Scope,
         receive: Receive,  # noqa: ARG002 - nobody's body is read here
-    ) -> Answer:
+    ) -> ApiResponse:
         """Answer without asking who it is."""
         try:
-            return await operation.handle(Visit(scope["app"].state.desk, scope))
-        except Refusal as no:
-            return refused(no, scope, Representation.STRING_IDS)
+            return await operation.handle(PublicRequest(scope["app"].state.state, scope))
+        except Refusal as refusal:
+            return error_response(refusal, scope, Representation.STRING_IDS)
 
 
 def _options(operation: Operation[Handler], scope: Scope) -> Options:
     """What the query asks for; a path of our own has its own query and one representation."""
-    if operation.says.query is None:
+    if operation.spec.query is None:
         return read_options(scope["query_string"])
-    own(scope["query_string"], operation.says.query)
+    parse_strict_query(scope["query_string"], operation.spec.query)
     return Options(Representation.STRING_IDS)
 
 
-async def _once(operation: Operation[Handler], request: Request) -> Answer:
+async def _once(operation: Operation[Handler], request: RequestContext) -> ApiResponse:
     """The handler's answer, or the one that was given before under the same key."""
     key = header(request.scope, b"idempotency-key")
-    may_write = operation.says.writes or operation.says.may_write
+    may_write = operation.spec.writes or operation.spec.may_write
     try:
         if key is not None and may_write and not request.caller.read_only:
-            await request.recognise(key)
+            await request.load_idempotent_response(key)
         return await operation.handle(request)
-    except AlreadyAnswered as before:
-        return replayed(before.answer)
+    except AlreadyAnsweredError as before:
+        return replay_response(before.answer)
 
 
 def _permit(caller: Caller, operation: Operation[Handler]) -> None:
-    if operation.says.writes and caller.read_only:
+    if operation.spec.writes and caller.read_only:
         raise Refusal(
             Reason.READ_ONLY, "This credential is read-only; use one that may write for this."
         )

@@ -22,7 +22,7 @@ _OURS = re.compile(
 )
 
 
-class Tag(Struct, frozen=True):
+class EntityTag(Struct, frozen=True):
     """The parts of an ETag that this server sent, without additions by a proxy."""
 
     rev: int
@@ -40,9 +40,9 @@ class Tag(Struct, frozen=True):
         return (self.incarnation or incarnation.first) == incarnation.current
 
 
-def tag(rev: int, representation: Representation, incarnation: Incarnation) -> str:
+def make_etag(rev: int, representation: Representation, incarnation: Incarnation) -> str:
     """Returns the ETag of a contact or its channels at a revision, in a representation."""
-    return str(Tag(rev, representation, incarnation.current))
+    return str(EntityTag(rev, representation, incarnation.current))
 
 
 def revisions(if_match: str | None, incarnation: Incarnation) -> frozenset[int] | None:
@@ -57,7 +57,7 @@ def revisions(if_match: str | None, incarnation: Incarnation) -> frozenset[int] 
     return frozenset(each.rev for each in tags if each.is_of(incarnation))
 
 
-def knows(
+def matches(
     if_none_match: str | None,
     rev: int,
     representation: Representation,
@@ -80,13 +80,15 @@ def check_if_none_match(if_none_match: str | None) -> None:
     _read_header(IF_NONE_MATCH, if_none_match)
 
 
-def _read_header(name: str, value: str | None) -> list[Tag] | None:
+def _read_header(name: str, value: str | None) -> list[EntityTag] | None:
     """Returns our tags among those of a header, or None if it is absent or `*`."""
     if value is None or value == "*":
         return None
     found = [_OURS.fullmatch(text) for text in _entity_tags(name, value)]
     return [
-        Tag(int(each["rev"]), each["representation"], each["incarnation"]) for each in found if each
+        EntityTag(int(each["rev"]), each["representation"], each["incarnation"])
+        for each in found
+        if each
     ]
 
 
@@ -125,7 +127,7 @@ def check_key(key: str) -> None:
         )
 
 
-def refuse_if_match(if_match: str | None) -> None:
+def reject_if_match(if_match: str | None) -> None:
     """Refuse an If-Match on a write of many contacts: it can speak of one only."""
     if if_match is not None:
         raise Refusal(

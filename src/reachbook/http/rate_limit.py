@@ -37,7 +37,7 @@ Count = tuple[bool, float, int]
 log = structlog.get_logger()
 
 
-class Allowance:
+class RateLimiter:
     """Counts the requests of each credential; `per_minute` 0 counts nothing.
 
     Without a `url` each process counts for itself; `redis://` or `valkey://` shares the count
@@ -55,7 +55,7 @@ class Allowance:
         self._paused_until = self._quiet_until = -math.inf
         self._late: set[asyncio.Task[Count]] = set()
 
-    async def spend(self, credential_id: str, scope: Scope) -> None:
+    async def check(self, credential_id: str, scope: Scope) -> None:
         """Count one request, or refuse it with the seconds to wait; `scope` learns what is left."""
         if self._item is None or time.monotonic() < self._paused_until:
             return
@@ -66,7 +66,7 @@ class Allowance:
             self._let_through(error)
             return
         seconds = max(1, math.ceil(reset - time.time()))
-        scope["allowance"] = self._headers(left, seconds)
+        scope["rate_limit_headers"] = self._headers(left, seconds)
         if not allowed:
             raise Refusal(
                 Reason.TOO_MANY_REQUESTS,

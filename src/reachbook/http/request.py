@@ -15,14 +15,14 @@ from msgspec import Struct
 from msgspec.structs import replace
 from starlette.types import Receive, Scope, Send
 
-from reachbook.domain.channel import Reach
+from reachbook.domain.channel import ChannelList
 from reachbook.domain.credential import Caller, Representation
 from reachbook.domain.errors import Kind, Reason, Refusal
 from reachbook.domain.incarnation import Incarnation
 from reachbook.http import preconditions
-from reachbook.service import Asking, Kept, Service
+from reachbook.service import Service, StoredResponse, WriteContext
 from reachbook.wire import errors
-from reachbook.wire.query import Options, Query, own
+from reachbook.wire.query import Options, Query, parse_strict_query
 
 MAX_BODY_BYTES = 1024 * 1024
 MAX_EXPECTED_BYTES = 64 * 1024
@@ -40,7 +40,7 @@ _VISIBLE_ASCII = re.compile(r"[\x21-\x7e]{1,128}")
 Headers = list[tuple[bytes, bytes]]
 
 
-class Answer(Struct):
+class ApiResponse(Struct):
     """A response: its status, its body, and the headers beside the usual ones.
 
     `contact_uuids` are the contacts that it mentions. A response that is stored for a retry must
@@ -67,7 +67,7 @@ class Answer(Struct):
         await send({"type": "http.response.body", "body": body})
 
 
-class StreamedResponse(Answer, kw_only=True):
+class StreamedResponse(ApiResponse, kw_only=True):
     """A response whose body is generated while it is sent, so that it is never in memory whole.
 
     `body` is the start of the body, and `rest` generates the remainder. Without a `length` it is
@@ -103,21 +103,23 @@ class StreamedResponse(Answer, kw_only=True):
                 async with asyncio.timeout(READ_SECONDS):
                     piece = await anext(self.rest, b"")
         except (Refusal, TimeoutError) as error:
-            scope["refused"] = (error if isinstance(error, Refusal) else too_slow()).reason.code
+            scope["refused"] = (
+                error if isinstance(error, Refusal) else timeout_error()
+            ).reason.code
             return False
         finally:
             leaving.cancel()
         return not piece and self.length in (None, sent)
 
 
-class Key(Struct, frozen=True):
+class IdempotencyKey(Struct, frozen=True):
     """An Idempotency-Key, and the hash of the request that came with it."""
 
     text: str
     request_hash: bytes
 
 
-class Request(Struct):
+class RequestContext(Struct):
     """What a handler is given: a verified caller, and what they sent."""
 
     service: Service
@@ -127,7 +129,7 @@ class Request(Struct):
     scope: Scope
     receive: Receive
     deadline: asyncio.Timeout
-    key: Key | None = None
+    key: IdempotencyKey | None = None
     sent: bytes | None = None
 
     @property
@@ -141,17 +143,17 @@ class Request(Struct):
 
     def query(self, shape: type[Query]) -> Query:
         """The parameters of a path of our own, which refuses what it does not know."""
-        return own(self.scope["query_string"], shape)
+        return parse_strict_query(self.scope["query_string"], shape)
 
-    def asking(self, encode: Callable[[Any], Answer] | None = None) -> Asking:
+    def context(self, encode: Callable[[Any], ApiResponse] | None = None) -> WriteContext:
         """On whose behalf a use case runs; `encode` makes the answer to keep for a retry."""
         keep = None
         if self.key is not None and encode is not None:
             answer = encode
             keep = self.service.keep(
-                self.key.text, self.key.request_hash, lambda after: kept(answer(after))
+                self.key.text, self.key.request_hash, lambda after: to_stored(answer(after))
             )
-        return Asking(
+        return WriteContext(
             self.caller.team_id,
             self.caller.credential_id,
             self.scope["request_id"],
@@ -160,16 +162,16 @@ class Request(Struct):
             keep,
         )
 
-    def asking_for_row(self, index: int, encode: Callable[[Any], Answer]) -> Asking:
+    def asking_for_row(self, index: int, encode: Callable[[Any], ApiResponse]) -> WriteContext:
         """The same for one row of many, whose answer is kept under a key of its own.
 
         No caller's key holds a space, so none can be taken for a row's.
         """
-        asking = self.asking(encode)
-        if asking.keep is None:
-            return asking
-        row = replace(asking.keep, key=f"{asking.keep.key} {index}")
-        return replace(asking, keep=row)
+        context = self.context(encode)
+        if context.keep is None:
+            return context
+        row = replace(context.keep, key=f"{context.keep.key} {index}")
+        return replace(context, keep=row)
 
     def permit_write(self) -> None:
         """Refuse what writes to a credential that may only read."""
@@ -194,41 +196,45 @@ class Request(Struct):
 
     async def take_time(self, seconds: float) -> None:
         """Set the deadline of the store to `seconds` from now, after a check that it answers."""
-        await self.service.answers()
+        await self.service.ping()
         self.deadline.reschedule(asyncio.get_running_loop().time() + seconds)
 
-    async def recognise(self, key: str) -> None:
+    async def load_idempotent_response(self, key: str) -> None:
         """Take the Idempotency-Key; an answer that it was given before is raised."""
         preconditions.check_key(key)
-        told = (
+        parts = (
             self.scope["method"].encode(),
             self.scope["raw_path"],
             self.scope["query_string"],
             self.representation.encode(),
             await self.body(),
         )
-        digest = hashlib.sha256(b"".join(b"%d:%b" % (len(one), one) for one in told)).digest()
-        self.key = Key(key, digest)
-        await self.service.answered(self.asking(_nothing_yet))
+        digest = hashlib.sha256(b"".join(b"%d:%b" % (len(part), part) for part in parts)).digest()
+        self.key = IdempotencyKey(key, digest)
+        await self.service.answered(self.context(_nothing_yet))
 
-    def answer(self, value: object, contact_uuids: Iterable[str] = ()) -> Answer:
+    def answer(self, value: object, contact_uuids: Iterable[str] = ()) -> ApiResponse:
         """Returns a 200 with a value in the caller's representation that mentions the contacts."""
-        return Answer(200, msgspec.json.encode(value), [], contact_uuids=frozenset(contact_uuids))
+        return ApiResponse(
+            200, msgspec.json.encode(value), [], contact_uuids=frozenset(contact_uuids)
+        )
 
-    def tagged(self, reach: Reach, value: object, headers: Headers | None = None) -> Answer:
+    def tagged(
+        self, channel_list: ChannelList, value: object, headers: Headers | None = None
+    ) -> ApiResponse:
         """The same for one contact at one revision: with its ETag, or 304 when that is known."""
-        shown = (reach.rev, self.representation, self.incarnation)
-        tag = preconditions.tag(*shown)
+        shown = (channel_list.rev, self.representation, self.incarnation)
+        tag = preconditions.make_etag(*shown)
         headers = [(b"etag", tag.encode()), *(headers or [])]
         known = header(self.scope, b"if-none-match")
         is_read = self.scope["method"] in ("GET", "HEAD")
-        if is_read and preconditions.knows(known, *shown):
-            return Answer(NOT_MODIFIED, b"", headers)
-        named = frozenset((reach.uuid,))
-        return Answer(200, msgspec.json.encode(value), headers, contact_uuids=named)
+        if is_read and preconditions.matches(known, *shown):
+            return ApiResponse(NOT_MODIFIED, b"", headers)
+        named = frozenset((channel_list.uuid,))
+        return ApiResponse(200, msgspec.json.encode(value), headers, contact_uuids=named)
 
 
-async def streamed(scope: Scope, pieces: Callable[[], AsyncGenerator[bytes, None]]) -> Answer:
+async def streamed(scope: Scope, pieces: Callable[[], AsyncGenerator[bytes, None]]) -> ApiResponse:
     """Returns a 200 with a JSON body that is generated in pieces, none of them empty.
 
     A body of at most `BUFFER_BYTES` is sent with its length. HTTP/1.0 has no chunks, so a longer
@@ -241,7 +247,7 @@ async def streamed(scope: Scope, pieces: Callable[[], AsyncGenerator[bytes, None
         if len(body) > BUFFER_BYTES:
             break
     else:
-        return Answer(200, bytes(body))
+        return ApiResponse(200, bytes(body))
     if scope["http_version"] != "1.0":
         return StreamedResponse(200, bytes(body), rest=rest)
     length = len(body) + sum([len(piece) async for piece in rest])
@@ -282,7 +288,7 @@ async def _read_body(scope: Scope, receive: Receive) -> bytes:
     declared = header(scope, b"content-length")
     scope[BODY_BEGUN] = True
     if declared is not None and int(declared) > MAX_BODY_BYTES:
-        raise _too_large()
+        raise _too_large_error()
     body = bytearray()
     more = True
     while more:
@@ -291,7 +297,7 @@ async def _read_body(scope: Scope, receive: Receive) -> bytes:
             raise Refusal(Reason.MALFORMED_JSON, "The connection ended before the body did.")
         body += message.get("body", b"")
         if len(body) > MAX_BODY_BYTES:
-            raise _too_large()
+            raise _too_large_error()
         more = message.get("more_body", False)
     return bytes(body)
 
@@ -316,40 +322,40 @@ async def _receive_expected_body(scope: Scope, receive: Receive) -> None:
                 pass
 
 
-def replayed(answer: Kept) -> Answer:
+def replay_response(answer: StoredResponse) -> ApiResponse:
     """An answer that was kept, as it was given the first time."""
     headers = [(name.encode(), value.encode()) for name, value in answer.headers]
-    return Answer(answer.status, answer.body, [*headers, (b"idempotent-replayed", b"true")])
+    return ApiResponse(answer.status, answer.body, [*headers, (b"idempotent-replayed", b"true")])
 
 
-def kept(answer: Answer) -> Kept:
+def to_stored(answer: ApiResponse) -> StoredResponse:
     """An answer as it is kept for a retry."""
     headers = [(name.decode(), value.decode()) for name, value in answer.headers]
-    return Kept(answer.status, headers, answer.body, tuple(sorted(answer.contact_uuids)))
+    return StoredResponse(answer.status, headers, answer.body, tuple(sorted(answer.contact_uuids)))
 
 
-def _nothing_yet(_after: object) -> Answer:
+def _nothing_yet(_after: object) -> ApiResponse:
     raise AssertionError
 
 
-def refused(no: Refusal, scope: Scope, representation: Representation) -> Answer:
+def error_response(refusal: Refusal, scope: Scope, representation: Representation) -> ApiResponse:
     """A refusal as an answer, with the headers that its status calls for."""
-    kind = no.reason.kind
+    kind = refusal.reason.kind
     headers: Headers = []
     if kind is Kind.UNAUTHORIZED:
         headers.append((b"www-authenticate", b"Bearer"))
-    if no.reason is Reason.UNSUPPORTED_ENCODING:
+    if refusal.reason is Reason.UNSUPPORTED_ENCODING:
         headers.append((b"accept-encoding", b"identity"))  # RFC 9110, 15.5.16
     if kind is Kind.TOO_LARGE:
         headers.append((b"connection", b"close"))
-    if no.retry_after is not None:
-        headers.append((b"retry-after", str(no.retry_after).encode()))
-    scope["refused"] = no.reason.code
-    body = errors.body(no, representation, scope["request_id"])
-    return Answer(errors.status(no.reason), msgspec.json.encode(body), headers)
+    if refusal.retry_after is not None:
+        headers.append((b"retry-after", str(refusal.retry_after).encode()))
+    scope["refused"] = refusal.reason.code
+    body = errors.body(refusal, representation, scope["request_id"])
+    return ApiResponse(errors.status(refusal.reason), msgspec.json.encode(body), headers)
 
 
-def too_slow() -> Refusal:
+def timeout_error() -> Refusal:
     """The refusal when the store takes longer than it may."""
     return Refusal(
         Reason.STORE_UNAVAILABLE,
@@ -381,7 +387,7 @@ def _by_name(pairs: Headers) -> dict[bytes, bytes]:
     return found
 
 
-def _too_large() -> Refusal:
+def _too_large_error() -> Refusal:
     return Refusal(
         Reason.BODY_TOO_LARGE,
         f"The body is over {MAX_BODY_BYTES} bytes, which is the most we read.",

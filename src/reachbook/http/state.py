@@ -5,17 +5,17 @@ from __future__ import annotations
 from msgspec import Struct
 
 from reachbook.domain.incarnation import Incarnation
-from reachbook.http.rate_limit import Allowance
-from reachbook.metrics import Measures
+from reachbook.http.rate_limit import RateLimiter
+from reachbook.metrics import Metrics
 from reachbook.service import Service
-from reachbook.service.authentication import Access
+from reachbook.service.authentication import Authenticator
 
 
-class Desk(Struct, frozen=True):
+class AppState(Struct, frozen=True):
     """The use cases, who may use them, how often, and the incarnation of the store."""
 
     service: Service
-    access: Access
-    allowance: Allowance
-    measures: Measures
+    access: Authenticator
+    rate_limiter: RateLimiter
+    metrics: Metrics
     incarnation: Incarnation

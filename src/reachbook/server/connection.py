@@ -117,19 +117,19 @@ class IdleConnections(OrderedDict[Connection, None]):
         return connection
 
 
-def refusal_response(no: Refusal, request_id: str) -> bytes:
+def refusal_response(refusal: Refusal, request_id: str) -> bytes:
     """Return the bytes of a response that refuses a request and ends the connection."""
-    body = msgspec.json.encode(errors.body(no, Representation.STRING_IDS, request_id))
+    body = msgspec.json.encode(errors.body(refusal, Representation.STRING_IDS, request_id))
     headers: list[tuple[str, Any]] = [
         ("content-type", "application/json"),
         ("content-length", len(body)),
         ("x-request-id", request_id),
         ("connection", "close"),
     ]
-    if no.retry_after is not None:
-        headers.append(("retry-after", no.retry_after))
+    if refusal.retry_after is not None:
+        headers.append(("retry-after", refusal.retry_after))
     head = "".join(f"{name}: {value}\r\n" for name, value in headers)
-    return STATUS_LINE[errors.STATUS[no.reason.kind]] + head.encode() + b"\r\n" + body
+    return STATUS_LINE[errors.STATUS[refusal.reason.kind]] + head.encode() + b"\r\n" + body
 
 
 def _queued_bytes(transport: asyncio.Transport) -> int:

@@ -39,7 +39,7 @@ async def open_master_keys(settings: Settings, store: Store) -> Keys:
     path = settings.directory / FILE_NAME
     holds_keys = sealed is not None or bool(await store.suppression_keys())
     if not holds_keys and not settings.master_key and not path.exists():
-        _make(path)
+        _create(path)
     keys = known_keys(settings)
     if not keys:
         raise BadSettingError(
@@ -112,7 +112,7 @@ class ChangedKeys:
         return reread(self._settings)
 
 
-def turn_key_file(settings: Settings) -> Path:
+def rotate_key_file(settings: Settings) -> Path:
     """Make a new key file, and keep the old one beside it as the previous key; where that is."""
     path, previous = (settings.directory / name for name in (FILE_NAME, PREVIOUS_NAME))
     if settings.master_key:
@@ -122,7 +122,7 @@ def turn_key_file(settings: Settings) -> Path:
             "reachbook rekey"
         )
     try:
-        with _alone(path.parent):
+        with _exclusive(path.parent):
             old = _read(path)
             # The same key twice is a turn that was cut short after its first step.
             if previous.exists() and _read(previous) != old:
@@ -159,7 +159,7 @@ def _read(path: Path) -> bytes:
         raise BadSettingError(f"The key file {path}: {error.strerror}.") from None
 
 
-def _make(path: Path) -> None:
+def _create(path: Path) -> None:
     """Write a whole file beside it and link it into place: of two first starts, one wins."""
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -186,7 +186,7 @@ def _write(path: Path) -> Path:
 
 
 @contextmanager
-def _alone(folder: Path) -> Iterator[None]:
+def _exclusive(folder: Path) -> Iterator[None]:
     """Nobody else turns the key in this folder meanwhile."""
     handle = os.open(folder, os.O_RDONLY)
     try:

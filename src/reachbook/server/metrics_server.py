@@ -14,7 +14,7 @@ from prometheus_client import CollectorRegistry, make_wsgi_app
 from prometheus_client.exposition import ThreadingWSGIServer
 
 from reachbook import background
-from reachbook.metrics import Measures
+from reachbook.metrics import Metrics
 
 CONNECTION_SECONDS = 10.0
 PAUSE_SECONDS = 1.0
@@ -24,16 +24,16 @@ App = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
 @contextmanager
 def serving(
-    address: tuple[str, int], registry: CollectorRegistry, measures: Measures | None
+    address: tuple[str, int], registry: CollectorRegistry, metrics: Metrics | None
 ) -> Iterator[None]:
     """Serve a registry until the block ends; raises OSError if the address cannot be bound.
 
-    `measures` counts the errors of the server; the parent of workers has none.
+    `metrics` counts the errors of the server; the parent of workers has none.
     """
-    server = _server(address, _guarded(make_wsgi_app(registry), measures), measures)
+    server = _server(address, _guarded(make_wsgi_app(registry), metrics), metrics)
     stopping = threading.Event()
     thread = threading.Thread(
-        target=_serve, args=(server, measures, stopping), name="reachbook-metrics", daemon=True
+        target=_serve, args=(server, metrics, stopping), name="reachbook-metrics", daemon=True
     )
     thread.start()
     try:
@@ -45,17 +45,15 @@ def serving(
         thread.join()
 
 
-def _serve(
-    server: ThreadingWSGIServer, measures: Measures | None, stopping: threading.Event
-) -> None:
+def _serve(server: ThreadingWSGIServer, metrics: Metrics | None, stopping: threading.Event) -> None:
     """Accept connections until the server is shut down, whatever goes wrong meanwhile."""
     while not stopping.is_set():
-        with background.reporting(measures, "metrics_server"):
+        with background.reporting(metrics, "metrics_server"):
             server.serve_forever()
         stopping.wait(PAUSE_SECONDS)
 
 
-def _server(address: tuple[str, int], app: App, measures: Measures | None) -> ThreadingWSGIServer:
+def _server(address: tuple[str, int], app: App, metrics: Metrics | None) -> ThreadingWSGIServer:
     host, port = address
     family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
 
@@ -67,12 +65,12 @@ def _server(address: tuple[str, int], app: App, measures: Measures | None) -> Th
         def handle_error(self, *_request: object) -> None:
             error = sys.exception()
             if not isinstance(error, OSError):  # a client that disconnected is not a fault
-                background.report(measures, "metrics_server", error)
+                background.report(metrics, "metrics_server", error)
 
     return make_server(host, port, app, Server, handler_class=_Handler)
 
 
-def _guarded(app: App, measures: Measures | None) -> App:
+def _guarded(app: App, metrics: Metrics | None) -> App:
     """Return an application that answers 500 if the registry cannot be read.
 
     Without it wsgiref would print the traceback.
@@ -82,7 +80,7 @@ def _guarded(app: App, measures: Measures | None) -> App:
         try:
             return app(environ, start_response)
         except Exception as error:  # noqa: BLE001 - the response to any bug is a 500
-            background.report(measures, "metrics_server", error)
+            background.report(metrics, "metrics_server", error)
             start_response("500 Internal Server Error", [("Content-Type", "text/plain")])
             return [b"The metrics cannot be read; the log says why.\n"]
 

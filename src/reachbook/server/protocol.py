@@ -192,14 +192,14 @@ class BoundedProtocol(HttpToolsProtocol):
         If requests before it on the same connection have yet to be answered, the connection ends
         with their responses instead: a client could take the refusal for one of them.
         """
-        no = Refusal(Reason.MALFORMED_REQUEST, msg)
+        refusal = Refusal(Reason.MALFORMED_REQUEST, msg)
         if self._owes_earlier_response():
-            self._record(no)
+            self._record(refusal)
             self._end_after_earlier_responses()
         elif self._in_body and self.cycle.response_started:
             self._linger()
         else:
-            self._refuse(no)
+            self._refuse(refusal)
             self._linger()
 
     def _parse_one(self, data: bytes) -> int:
@@ -334,7 +334,7 @@ class BoundedProtocol(HttpToolsProtocol):
         if longest is None:
             return False
         self.connections.discard(longest)
-        self.app_state["measures"].idle_connections_closed.inc()
+        self.app_state["metrics"].idle_connections_closed.inc()
         return True
 
     def _end_if_idle(self) -> None:
@@ -392,16 +392,16 @@ class BoundedProtocol(HttpToolsProtocol):
             self._idle.pop(self, None)
         self._timer = self.loop.call_later(LOOK_SECONDS, self._look_at_the_clock)
 
-    def _refuse(self, no: Refusal) -> None:
-        self._responses.write(refusal_response(no, self._record(no)))
+    def _refuse(self, refusal: Refusal) -> None:
+        self._responses.write(refusal_response(refusal, self._record(refusal)))
 
-    def _record(self, no: Refusal) -> str:
+    def _record(self, refusal: Refusal) -> str:
         """Log and count a refusal; return the request id."""
         headers = self.headers if self._in_head or self._in_body else []
         own_id = request_id({"headers": headers})
-        self.app_state["measures"].refusal(no.reason.code)
+        self.app_state["metrics"].refusal(refusal.reason.code)
         client = self.client[0] if self.client else None
-        log.info("refused", request_id=own_id, error_code=no.reason.code, client=client)
+        log.info("refused", request_id=own_id, error_code=refusal.reason.code, client=client)
         return own_id
 
 

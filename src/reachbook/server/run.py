@@ -20,9 +20,9 @@ from starlette.applications import Starlette
 from reachbook import background, logs
 from reachbook.domain import timestamps
 from reachbook.http import app
-from reachbook.http.rate_limit import Allowance
-from reachbook.http.state import Desk
-from reachbook.metrics import SHARED_DIR, Measures, all_workers
+from reachbook.http.rate_limit import RateLimiter
+from reachbook.http.state import AppState
+from reachbook.metrics import SHARED_DIR, Metrics, all_workers
 from reachbook.server import metrics_server
 from reachbook.server.master_key import (
     ChangedKeys,
@@ -31,11 +31,11 @@ from reachbook.server.master_key import (
     reread_later,
 )
 from reachbook.server.protocol import IDLE_SECONDS, MAX_CONNECTIONS, BoundedProtocol
-from reachbook.server.workers import OneProcess, Workers, allow_open_files, ending_with_the_parent
+from reachbook.server.workers import OneProcess, Workers, exit_with_parent, raise_fd_limit
 from reachbook.service import Service, TeamKeys
 from reachbook.service.administration import Administration
-from reachbook.service.authentication import Access
-from reachbook.service.bootstrap import Welcome, welcome
+from reachbook.service.authentication import Authenticator
+from reachbook.service.bootstrap import Bootstrap, bootstrap
 from reachbook.settings import BadSettingError, Settings
 from reachbook.storage import open_store, opening
 
@@ -49,7 +49,7 @@ Announce = Callable[[str], None]
 Close = Callable[[], Awaitable[None]]
 
 
-async def prepare(settings: Settings) -> tuple[socket.socket, Welcome | None]:
+async def prepare(settings: Settings) -> tuple[socket.socket, Bootstrap | None]:
     """Whatever would stop us is found here; then the port is ours, and a first start welcomed.
 
     The socket is bound and does not listen yet: nobody is let in before we can answer.
@@ -67,12 +67,12 @@ async def prepare(settings: Settings) -> tuple[socket.socket, Welcome | None]:
             await store.migrate_identities()
         keys = await open_master_keys(settings, store)
         await require_team_keys(store, keys)
-        Allowance(settings.rate_limit, settings.rate_limit_url)
+        RateLimiter(settings.rate_limit, settings.rate_limit_url)
         listener = bind(settings)
         if not on_sqlite:
             return listener, None
         administration = Administration(store, timestamps.now)
-        return listener, await welcome(store, administration, keys[0])
+        return listener, await bootstrap(store, administration, keys[0])
     finally:
         await store.close()
 
@@ -95,34 +95,34 @@ def bind(settings: Settings) -> socket.socket:
 
 def run(settings: Settings, listener: socket.socket, announce: Announce) -> None:
     """Serve until a signal says stop; `announce` is called with the URL when we can answer."""
-    allow_open_files(OPEN_FILES)
+    raise_fd_limit(OPEN_FILES)
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
     ready = partial(announce, f"http://{host}:{listener.getsockname()[1]}")
     if settings.workers > 1:
         _run_workers(settings, listener, ready)
         return
-    measures = Measures()
-    process = OneProcess(_config(settings, measures), ready)
+    metrics = Metrics()
+    process = OneProcess(_config(settings, metrics), ready)
     # A signal that comes while we start is heeded, too. Uvicorn raises it again when it has
     # drained; drained is what we wanted: exit 0.
-    for one in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(one, process.handle_exit)
-    with _serving_metrics(settings, measures.registry, measures):
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, process.handle_exit)
+    with _serving_metrics(settings, metrics.registry, metrics):
         process.run([listener])
 
 
 def _run_workers(settings: Settings, listener: socket.socket, ready: Callable[[], None]) -> None:
     """Workers keep what they count in files of one folder; this process only adds them up."""
-    with tempfile.TemporaryDirectory(prefix="reachbook-measures-") as shared:
+    with tempfile.TemporaryDirectory(prefix="reachbook-metrics-") as shared:
         os.environ[SHARED_DIR] = shared
         logs.configure()
         with _serving_metrics(settings, all_workers(shared), None):
             Workers(_config(settings), [listener], ready).run()
 
 
-def _config(settings: Settings, measures: Measures | None = None) -> uvicorn.Config:
+def _config(settings: Settings, metrics: Metrics | None = None) -> uvicorn.Config:
     return uvicorn.Config(
-        partial(make_app, settings, measures),
+        partial(make_app, settings, metrics),
         factory=True,
         loop="uvloop",
         http=BoundedProtocol,
@@ -141,55 +141,55 @@ def _config(settings: Settings, measures: Measures | None = None) -> uvicorn.Con
     )
 
 
-def make_app(settings: Settings, measures: Measures | None = None) -> Starlette:
+def make_app(settings: Settings, metrics: Metrics | None = None) -> Starlette:
     """The application of one process; with several workers each makes its own."""
-    measures = measures or Measures()
-    logs.configure(measures.log_lines_dropped.inc)
-    open_desk = partial(_open_desk, settings, measures)
+    metrics = metrics or Metrics()
+    logs.configure(metrics.log_lines_dropped.inc)
+    open_state = partial(_open_state, settings, metrics)
     return app.build(
-        open_desk,
+        open_state,
         shows_metrics=settings.metrics_address is None,
         base_path=settings.base_path,
     )
 
 
 @asynccontextmanager
-async def _open_desk(settings: Settings, measures: Measures) -> AsyncIterator[Desk]:
+async def _open_state(settings: Settings, metrics: Metrics) -> AsyncIterator[AppState]:
     async with AsyncExitStack() as closing:
-        closing.enter_context(background.watching(measures))
-        store = await open_store(settings.database_url, measures)
-        closing.push_async_callback(_close, measures, store.close)
+        closing.enter_context(background.watching(metrics))
+        store = await open_store(settings.database_url, metrics)
+        closing.push_async_callback(_close, metrics, store.close)
         incarnation = await store.incarnation()
         keys = await open_master_keys(settings, store)
-        access = Access(store, keys, timestamps.now, measures, ChangedKeys(settings))
-        allowance = Allowance(settings.rate_limit, settings.rate_limit_url)
-        closing.push_async_callback(_close_in_time, measures, access.close, allowance.close)
+        access = Authenticator(store, keys, timestamps.now, metrics, ChangedKeys(settings))
+        rate_limiter = RateLimiter(settings.rate_limit, settings.rate_limit_url)
+        closing.push_async_callback(_close_in_time, metrics, access.close, rate_limiter.close)
         service = Service(store, TeamKeys(store, keys, partial(reread_later, settings)))
         sweeping = background.repeat(
-            measures, "expired_responses", SWEEP_SECONDS, service.forget_old_answers
+            metrics, "expired_responses", SWEEP_SECONDS, service.purge_expired_responses
         )
-        sweeper = background.start(measures, "expired_responses", sweeping)
+        sweeper = background.start(metrics, "expired_responses", sweeping)
         closing.callback(sweeper.cancel)
-        with ending_with_the_parent():
-            yield Desk(service, access, allowance, measures, incarnation)
+        with exit_with_parent():
+            yield AppState(service, access, rate_limiter, metrics, incarnation)
 
 
-async def _close(measures: Measures, close: Close) -> None:
+async def _close(metrics: Metrics, close: Close) -> None:
     """Close one part; an error must not keep the next part from being closed."""
-    with background.reporting(measures, "closing"):
+    with background.reporting(metrics, "closing"):
         await close()
 
 
-async def _close_in_time(measures: Measures, *closes: Close) -> None:
+async def _close_in_time(metrics: Metrics, *closes: Close) -> None:
     """Close parts that may wait for an unavailable store or counter, within a time limit."""
     with suppress(TimeoutError):
         async with asyncio.timeout(CLOSE_SECONDS):
-            await asyncio.gather(*(_close(measures, close) for close in closes))
+            await asyncio.gather(*(_close(metrics, close) for close in closes))
 
 
 @contextmanager
 def _serving_metrics(
-    settings: Settings, registry: CollectorRegistry, measures: Measures | None
+    settings: Settings, registry: CollectorRegistry, metrics: Metrics | None
 ) -> Iterator[None]:
     """/metrics on an address of its own, when the settings name one."""
     if settings.metrics_address is None:
@@ -197,9 +197,7 @@ def _serving_metrics(
         return
     with ExitStack() as stack:
         try:
-            stack.enter_context(
-                metrics_server.serving(settings.metrics_address, registry, measures)
-            )
+            stack.enter_context(metrics_server.serving(settings.metrics_address, registry, metrics))
         except OSError as error:
             raise BadSettingError(
                 f"Cannot serve metrics on {settings.metrics}: {error.strerror or error}."
@@ -208,7 +206,7 @@ def _serving_metrics(
 
 
 @contextmanager
-def sole_server(settings: Settings) -> Iterator[None]:
+def sqlite_serve_lock(settings: Settings) -> Iterator[None]:
     """Hold the SQLite file for this process; a second `serve` is told who has it."""
     if not opening.is_sqlite(settings.database_url):
         yield

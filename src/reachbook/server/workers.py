@@ -56,7 +56,7 @@ class Workers(Multiprocess):
     def init_processes(self) -> None:
         """Start the workers, then tell."""
         super().init_processes()
-        if not all(one.wait_until_ready(WORKER_START_SECONDS) for one in self.processes):
+        if not all(process.wait_until_ready(WORKER_START_SECONDS) for process in self.processes):
             self.terminate_all()
             self.join_all()
             raise BadSettingError("A worker could not start; the log says why.")
@@ -75,14 +75,16 @@ class Workers(Multiprocess):
         we have served, what is missing is a store that will come back. A process that the system
         refuses to start is tried again at the next look.
         """
-        for number, one in enumerate(self.processes):
-            if self.should_exit.is_set() or one.is_alive(self.config.timeout_worker_healthcheck):
+        for number, process in enumerate(self.processes):
+            if self.should_exit.is_set() or process.is_alive(
+                self.config.timeout_worker_healthcheck
+            ):
                 continue
             with background.reporting(None, "workers"):
-                one.kill()
-                one.join()
-                log.warning("a worker died and is replaced", pid=one.pid)
-                mark_process_dead(one.pid)  # type: ignore[no-untyped-call]
+                process.kill()
+                process.join()
+                log.warning("a worker died and is replaced", pid=process.pid)
+                mark_process_dead(process.pid)  # type: ignore[no-untyped-call]
                 started = Process(self.config, self.sockets)
                 started.start()
                 self.processes[number] = started
@@ -93,7 +95,7 @@ class Workers(Multiprocess):
             super().handle_signals()
 
 
-def allow_open_files(wanted: int) -> None:
+def raise_fd_limit(wanted: int) -> None:
     """Every connection is an open file, and many systems begin with fewer than we may have."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     enough = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
@@ -102,7 +104,7 @@ def allow_open_files(wanted: int) -> None:
 
 
 @contextmanager
-def ending_with_the_parent() -> Iterator[None]:
+def exit_with_parent() -> Iterator[None]:
     """A worker drains and ends when its parent was killed: nobody else would tell it to."""
     parent = multiprocessing.parent_process()
     if parent is None:

@@ -5,18 +5,32 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from reachbook.domain import timestamps
-from reachbook.domain.channel import Reach
+from reachbook.domain.channel import ChannelList
 from reachbook.domain.errors import Reason, Refusal
 from reachbook.service.channels import Channels
-from reachbook.service.contact_writer import AlreadyAnswered, Asking, Changing, Clock
+from reachbook.service.contact_writer import (
+    AlreadyAnsweredError,
+    Clock,
+    ContactWriter,
+    WriteContext,
+)
 from reachbook.service.contacts import Contacts
 from reachbook.service.history import History
-from reachbook.service.resolve import Resolved, Resolving, made
+from reachbook.service.resolve import Resolved, Resolver, created_result
 from reachbook.service.team_keys import TeamKeys
-from reachbook.storage import Directory, Keep, Kept, Store, Team
-from reachbook.storage.queries import Sought
+from reachbook.storage import IdempotencyRecord, Queries, Store, StoredResponse, Team
+from reachbook.storage.queries import AddressQuery
 
-__all__ = ["AlreadyAnswered", "Asking", "Kept", "Resolved", "Service", "Sought", "TeamKeys", "made"]
+__all__ = [
+    "AddressQuery",
+    "AlreadyAnsweredError",
+    "Resolved",
+    "Service",
+    "StoredResponse",
+    "TeamKeys",
+    "WriteContext",
+    "created_result",
+]
 
 RETRY_AFTER = 1
 DAY = 24 * 60 * 60 * timestamps.SECOND
@@ -28,12 +42,12 @@ class Service:
     def __init__(self, store: Store, team_keys: TeamKeys, clock: Clock = timestamps.now) -> None:
         self._store = store
         self._clock = clock
-        directory = Directory(store.engine)
-        changing = Changing(store, clock, team_keys)
-        self.channels = Channels(changing)
-        self.contacts = Contacts(changing, directory)
-        self.resolving = Resolving(changing, directory)
-        self.history = History(changing, directory)
+        queries = Queries(store.engine)
+        writer = ContactWriter(store, clock, team_keys)
+        self.channels = Channels(writer)
+        self.contacts = Contacts(writer, queries)
+        self.resolving = Resolver(writer, queries)
+        self.history = History(writer, queries)
 
     async def ready(self) -> None:
         """Refuse when the store does not answer, or is older than this program."""
@@ -46,37 +60,39 @@ class Service:
             return
         try:
             await self._store.require_identities()
-        except Refusal as no:
-            no.retry_after = no.retry_after or RETRY_AFTER
+        except Refusal as refusal:
+            refusal.retry_after = refusal.retry_after or RETRY_AFTER
             raise
 
-    async def answers(self) -> None:
+    async def ping(self) -> None:
         """Refuse when the store does not answer."""
-        await self._store.answers()
+        await self._store.ping()
 
-    async def team(self, asking: Asking) -> Team:
+    async def team(self, context: WriteContext) -> Team:
         """The team that asks."""
-        team = await self._store.team(asking.team_id)
+        team = await self._store.team(context.team_id)
         if team is None:
-            raise Refusal(Reason.NO_TEAM, f"There is no team {asking.team_id}.")
+            raise Refusal(Reason.NO_TEAM, f"There is no team {context.team_id}.")
         return team
 
-    def keep(self, key: str, request_hash: bytes, answer: Callable[[Reach], Kept]) -> Keep:
+    def keep(
+        self, key: str, request_hash: bytes, answer: Callable[[ChannelList], StoredResponse]
+    ) -> IdempotencyRecord:
         """How the answer to a request is kept under its key, for a day."""
         now = self._clock()
-        return Keep(key, request_hash, answer, now, now - DAY)
+        return IdempotencyRecord(key, request_hash, answer, now, now - DAY)
 
-    async def keep_answer(self, asking: Asking, answer: Kept) -> None:
+    async def store_response(self, context: WriteContext, answer: StoredResponse) -> None:
         """Keep an answer whose effects were committed one by one, each under a key of its own."""
-        await self.channels.changing.keep_answer(asking, answer)
+        await self.channels.writer.store_response(context, answer)
 
-    async def answered(self, asking: Asking) -> None:
+    async def answered(self, context: WriteContext) -> None:
         """Raise the answer that the request's key was given before, if it was."""
-        await self.channels.changing.answered(asking)
+        await self.channels.writer.answered(context)
 
-    async def forget_old_answers(self) -> None:
+    async def purge_expired_responses(self) -> None:
         """Let the answers go that are older than a day, a few at a time."""
         before = self._clock() - DAY
         for team in await self._store.teams():
-            while await self._store.forget_old_answers(team.team_id, before):
+            while await self._store.purge_expired_responses(team.team_id, before):
                 pass

@@ -20,7 +20,7 @@ MAX_ID = 2**63 - 1
 NO_REGION = ""
 
 
-class Terms(Struct, frozen=True):
+class CredentialOptions(Struct, frozen=True):
     """What a new credential is for, how it is shown ids, and whether it may write."""
 
     representation: Representation
@@ -77,7 +77,7 @@ class Administration:
         return await self._store.teams()
 
     async def create_secret(
-        self, team_id: int, terms: Terms, master_key: bytes
+        self, team_id: int, terms: CredentialOptions, master_key: bytes
     ) -> tuple[Credential, str]:
         """A new API secret and its key, which is told only now. A team has at most two live."""
         team = await self.team(team_id)
@@ -93,7 +93,7 @@ class Administration:
             )
         return secret, secret_key
 
-    async def create_key(self, team_id: int, terms: Terms) -> tuple[Credential, str]:
+    async def create_key(self, team_id: int, terms: CredentialOptions) -> tuple[Credential, str]:
         """A new API key, told only now."""
         team = await self.team(team_id)
         key_id = credentials.new_key_id(team_id)
@@ -109,7 +109,11 @@ class Administration:
             await self.team(team_id)
             return await self._store.credentials(kind, team_id)
         teams = await self._store.teams()
-        return [one for team in teams for one in await self._store.credentials(kind, team.team_id)]
+        return [
+            credential
+            for team in teams
+            for credential in await self._store.credentials(kind, team.team_id)
+        ]
 
     async def revoke(self, kind: CredentialKind, ident: str) -> Credential:
         """End a credential; it is felt in every worker within a second."""
@@ -126,7 +130,7 @@ class Administration:
         if not ended:
             raise Refusal(
                 Reason.ALREADY_REVOKED,
-                f"{ident} has been revoked since {timestamps.exact(found.revoked or now)}.",
+                f"{ident} has been revoked since {timestamps.format_micros(found.revoked or now)}.",
             )
         return found
 
@@ -134,16 +138,16 @@ class Administration:
         """Seal what an earlier master key sealed with the first of `keys`, one secret a commit."""
         current, *earlier = keys
         done = Rekeyed(0, [])
-        for one in await self.list("api_secret", None):
-            if credentials.unseal(current, one.id, one.proof) is not None:
+        for secret in await self.list("api_secret", None):
+            if credentials.unseal(current, secret.id, secret.proof) is not None:
                 continue
-            secret_key = credentials.unseal_any(tuple(earlier), one.id, one.proof)
+            secret_key = credentials.unseal_any(tuple(earlier), secret.id, secret.proof)
             if secret_key is not None:
-                sealed = credentials.seal(current, one.id, secret_key)
-                resealed = await self._store.reseal(one, sealed)
+                sealed = credentials.seal(current, secret.id, secret_key)
+                resealed = await self._store.reseal(secret, sealed)
                 done = replace(done, resealed=done.resealed + resealed)
-            elif one.revoked is None:
-                done = replace(done, unopened=[*done.unopened, one.id])
+            elif secret.revoked is None:
+                done = replace(done, unopened=[*done.unopened, secret.id])
         return done
 
     async def rekey_teams(self, keys: tuple[bytes, ...], *, discard: bool) -> Rekeyed:
@@ -165,7 +169,7 @@ class Administration:
                 unopened.append(team_id)
         return Rekeyed(0, [], resealed, unopened, discarded)
 
-    def _new(self, team: Team, ident: str, proof: bytes, terms: Terms) -> Credential:
+    def _new(self, team: Team, ident: str, proof: bytes, terms: CredentialOptions) -> Credential:
         return Credential(
             team_id=TeamId(team.team_id),
             id=ident,
@@ -180,10 +184,10 @@ class Administration:
         )
 
 
-def _name(name: str, what: str = "name") -> str:
+def _name(name: str, field: str = "name") -> str:
     if not name.strip() or len(name) > MAX_NAME or not name.isprintable():
         raise Refusal(
-            Reason.BAD_VALUE, f"A {what} is 1 to {MAX_NAME} printable characters, not all spaces."
+            Reason.BAD_VALUE, f"A {field} is 1 to {MAX_NAME} printable characters, not all spaces."
         )
     return name
 

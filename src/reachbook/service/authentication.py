@@ -21,7 +21,7 @@ from reachbook import background
 from reachbook.domain import credential as credentials
 from reachbook.domain.credential import Caller, Credential
 from reachbook.domain.errors import Reason, Refusal
-from reachbook.metrics import Measures
+from reachbook.metrics import Metrics
 from reachbook.storage import Store
 from reachbook.storage.store import CredentialKind
 
@@ -37,7 +37,7 @@ Name = tuple[CredentialKind, str]
 Value = TypeVar("Value")
 
 
-class Known(Struct, frozen=True):
+class CachedCredential(Struct, frozen=True):
     """A credential as it was read, with its signing key opened, and until when it is trusted."""
 
     credential: Credential | None
@@ -45,7 +45,7 @@ class Known(Struct, frozen=True):
     until: float
 
 
-class Access:
+class Authenticator:
     """Verifies tokens against the credentials in the store.
 
     `keys` are the master keys, the current one first. `reread` returns them again if they have
@@ -57,16 +57,16 @@ class Access:
         store: Store,
         keys: Keys,
         clock: Clock,
-        measures: Measures,
+        metrics: Metrics,
         reread: Callable[[], Keys] | None = None,
     ) -> None:
         self._store = store
-        self._measures = measures
+        self._metrics = metrics
         self._keys = self._latest = keys
         self._decoy = credentials.new_decoy(keys[0])
         self._reread = reread
         self._clock = clock
-        self._known: dict[tuple[CredentialKind, str], Known] = {}
+        self._known: dict[tuple[CredentialKind, str], CachedCredential] = {}
         self._verified: dict[str, tuple[str, float]] = {}
         self._notes: set[asyncio.Task[None]] = set()
 
@@ -81,32 +81,32 @@ class Access:
         """Finish noting who was here."""
         await asyncio.gather(*self._notes, return_exceptions=True)
 
-    async def _jwt(self, token: str) -> Known:
+    async def _jwt(self, token: str) -> CachedCredential:
         now = self._clock() / 1_000_000
         seen = self._verified.get(token)
         if seen is not None and now <= seen[1]:
             known = await self._look_up("api_secret", seen[0])
             if _is_live(known):
-                self._measures.token_known.inc()
+                self._metrics.token_known.inc()
                 return known
             # Check the token of a revoked secret again: it must cost as much as any bad token.
             self._verified.pop(token, None)
-        self._measures.token_new.inc()
+        self._metrics.token_new.inc()
         claimed = credentials.read_jwt(token)
         secret_id = claimed.credential_id
-        known, dies = await self._judged(
+        known, expires_at = await self._judged(
             ("api_secret", secret_id),
             lambda known: credentials.verify(
                 claimed, known.signing_key, now, seen=seen is not None
             ),
         )
-        _remember(self._verified, token, (secret_id, dies), MOST_TOKENS)
+        _remember(self._verified, token, (secret_id, expires_at), MOST_TOKENS)
         return known
 
-    async def _api_key(self, token: str) -> Known:
+    async def _api_key(self, token: str) -> CachedCredential:
         hashed = credentials.hash_api_key(token)
 
-        def verify(known: Known) -> None:
+        def verify(known: CachedCredential) -> None:
             found = known.credential
             kept = found.proof if found else credentials.UNKNOWN_HASH
             if not hmac.compare_digest(hashed, kept) or not _is_live(known):
@@ -115,7 +115,9 @@ class Access:
         known, _ = await self._judged(("api_key", credentials.key_id(token) or ""), verify)
         return known
 
-    async def _judged(self, name: Name, verify: Callable[[Known], Value]) -> tuple[Known, Value]:
+    async def _judged(
+        self, name: Name, verify: Callable[[CachedCredential], Value]
+    ) -> tuple[CachedCredential, Value]:
         """A credential, and what `verify` makes of it.
 
         A credential that fails is read once and verified twice before it is refused. So a wrong id
@@ -125,26 +127,26 @@ class Access:
         known = await self._look_up(*name)
         try:
             return known, verify(known)
-        except Refusal as no:
-            if no.reason is not Reason.BAD_CREDENTIAL:
+        except Refusal as refusal:
+            if refusal.reason is not Reason.BAD_CREDENTIAL:
                 raise
         if known is remembered:
             known = await self._read(*name)
         return known, verify(known)
 
-    async def _look_up(self, kind: CredentialKind, ident: str) -> Known:
+    async def _look_up(self, kind: CredentialKind, ident: str) -> CachedCredential:
         known = self._known.get((kind, ident))
         if known is None or known.until < time.monotonic():
             return await self._read(kind, ident)
         return known
 
-    async def _read(self, kind: CredentialKind, ident: str) -> Known:
+    async def _read(self, kind: CredentialKind, ident: str) -> CachedCredential:
         until = time.monotonic() + TRUSTED_SECONDS
         team_id = credentials.team_hint(ident)
         found = None
         if team_id is not None:
             found = await self._store.credential(kind, team_id, ident)
-        known = Known(found, self._signing_key(kind, found), until)
+        known = CachedCredential(found, self._signing_key(kind, found), until)
         _remember(self._known, (kind, ident), known, MOST_CREDENTIALS)
         return known
 
@@ -166,7 +168,7 @@ class Access:
         is_good = found is not None and found.revoked is None and secret_key is not None
         return signing_key if is_good else None
 
-    def _live(self, kind: CredentialKind, known: Known) -> Caller:
+    def _live(self, kind: CredentialKind, known: CachedCredential) -> Caller:
         found = known.credential
         if found is None or not _is_live(known):
             raise credentials.bad_credential()
@@ -174,7 +176,7 @@ class Access:
         if now - (found.last_used or 0) > USE_NOTED_EVERY:
             self._known[kind, found.id] = replace(known, credential=replace(found, last_used=now))
             note = background.start(
-                self._measures, "credential_use", self._note_use(kind, found, now)
+                self._metrics, "credential_use", self._record_use(kind, found, now)
             )
             self._notes.add(note)
             note.add_done_callback(self._notes.discard)
@@ -182,14 +184,14 @@ class Access:
             found.team_id, found.id, found.representation, found.read_only, found.default_region
         )
 
-    async def _note_use(self, kind: CredentialKind, found: Credential, now: int) -> None:
+    async def _record_use(self, kind: CredentialKind, found: Credential, now: int) -> None:
         with suppress(Refusal):  # a note that cannot be kept now is made again in a minute
-            await self._store.note_use(
+            await self._store.record_use(
                 kind, found.team_id, found.id, now, unless_since=now - USE_NOTED_EVERY
             )
 
 
-def _is_live(known: Known) -> bool:
+def _is_live(known: CachedCredential) -> bool:
     return known.credential is not None and known.credential.revoked is None
 
 

@@ -7,11 +7,11 @@ from itertools import chain, repeat
 from msgspec import Struct
 
 from reachbook.domain.address import parsing as addresses
-from reachbook.domain.channel_rules import Wanted
-from reachbook.domain.contact import WantedContact
+from reachbook.domain.channel_rules import ChannelInput
+from reachbook.domain.contact import ContactInput
 from reachbook.domain.credential import Representation, TeamId
-from reachbook.service import Asking, Service, TeamKeys
-from reachbook.service.administration import Administration, Terms
+from reachbook.service import Service, TeamKeys, WriteContext
+from reachbook.service.administration import Administration, CredentialOptions
 from reachbook.storage import Store
 
 ALICE = "a1b2c3d4-e5f6-7890-abcd-ef1234567890"
@@ -25,7 +25,7 @@ PHONE_ADDED = 1_705_312_800_000_000
 EMAIL_ADDED = 1_705_313_100_000_000
 
 
-class Welcome(Struct):
+class Bootstrap(Struct):
     """What the first start made; the secrets in it are told only now."""
 
     team_id: int
@@ -36,29 +36,29 @@ class Welcome(Struct):
     contact: str
 
 
-async def welcome(
+async def bootstrap(
     store: Store, administration: Administration, master_key: bytes
-) -> Welcome | None:
+) -> Bootstrap | None:
     """Make a team to try things with, unless the store has one."""
     if await administration.teams():
         return None
     team = await administration.create_team(TEAM_NAME, None)
     secret, secret_key = await administration.create_secret(
-        team.team_id, Terms(Representation.INTEGER_IDS, "first"), master_key
+        team.team_id, CredentialOptions(Representation.INTEGER_IDS, "first"), master_key
     )
     key, api_key = await administration.create_key(
-        team.team_id, Terms(Representation.STRING_IDS, "first")
+        team.team_id, CredentialOptions(Representation.STRING_IDS, "first")
     )
-    await _make_alice(store, TeamId(team.team_id), TeamKeys(store, (master_key,)))
-    return Welcome(team.team_id, secret.id, secret_key, key.id, api_key, ALICE)
+    await _create_alice(store, TeamId(team.team_id), TeamKeys(store, (master_key,)))
+    return Bootstrap(team.team_id, secret.id, secret_key, key.id, api_key, ALICE)
 
 
-async def _make_alice(store: Store, team_id: TeamId, team_keys: TeamKeys) -> None:
+async def _create_alice(store: Store, team_id: TeamId, team_keys: TeamKeys) -> None:
     """Alice as seed 000 shows her, at the times it shows, so that its examples answer the same."""
     times = chain([PHONE_ADDED], repeat(EMAIL_ADDED))
     service = Service(store, team_keys, lambda: next(times))
-    asking = Asking(team_id, ACTOR, ACTOR)
-    phone = Wanted(addresses.parse(addresses.channel_type("phone"), ALICE_PHONE))
-    email = Wanted(addresses.parse(addresses.channel_type("email"), ALICE_EMAIL))
-    await service.contacts.create(asking, WantedContact((phone,), first="Alice"), ALICE)
-    await service.channels.add(asking, ALICE, email)
+    context = WriteContext(team_id, ACTOR, ACTOR)
+    phone = ChannelInput(addresses.parse(addresses.channel_type("phone"), ALICE_PHONE))
+    email = ChannelInput(addresses.parse(addresses.channel_type("email"), ALICE_EMAIL))
+    await service.contacts.create(context, ContactInput((phone,), first="Alice"), ALICE)
+    await service.channels.add(context, ALICE, email)

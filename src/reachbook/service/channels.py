@@ -3,63 +3,101 @@
 from __future__ import annotations
 
 from reachbook.domain import channel_rules
-from reachbook.domain.channel import ContactChannel, Named, Reach, by_number, found, found_by, pick
-from reachbook.domain.channel_rules import Patch, Wanted
-from reachbook.service.contact_writer import Asking, Changing
+from reachbook.domain.channel import (
+    ChannelList,
+    ChannelSelector,
+    ContactChannel,
+    channel_by_number,
+    require_channel,
+    require_contact,
+    select_channel,
+)
+from reachbook.domain.channel_rules import ChannelInput, Patch
+from reachbook.service.contact_writer import ContactWriter, WriteContext
 
 
 class Channels:
     """What one can ask of a contact's channels."""
 
-    def __init__(self, changing: Changing) -> None:
-        self.changing = changing
+    def __init__(self, writer: ContactWriter) -> None:
+        self.writer = writer
 
-    async def all(self, asking: Asking, uuid: str) -> Reach:
+    async def all(self, context: WriteContext, uuid: str) -> ChannelList:
         """How a contact can be reached."""
-        return found(await self.changing.store.read(Reach, asking.team_id, uuid))
+        return require_contact(await self.writer.store.read(ChannelList, context.team_id, uuid))
 
-    async def get(self, asking: Asking, uuid: str, named: Named) -> tuple[Reach, ContactChannel]:
+    async def get(
+        self, context: WriteContext, uuid: str, selector: ChannelSelector
+    ) -> tuple[ChannelList, ContactChannel]:
         """The primary channel of a type, or the one that is named."""
-        reach = found_by(await self.changing.store.read(Reach, asking.team_id, uuid), named)
-        return reach, pick(reach, named)
+        channel_list = require_channel(
+            await self.writer.store.read(ChannelList, context.team_id, uuid), selector
+        )
+        return channel_list, select_channel(channel_list, selector)
 
-    async def exactly(self, asking: Asking, uuid: str, number: int) -> tuple[Reach, ContactChannel]:
+    async def exactly(
+        self, context: WriteContext, uuid: str, number: int
+    ) -> tuple[ChannelList, ContactChannel]:
         """The channel with an id."""
-        reach = await self.all(asking, uuid)
-        return reach, by_number(reach, number)
+        channel_list = await self.all(context, uuid)
+        return channel_list, channel_by_number(channel_list, number)
 
-    async def add(self, asking: Asking, uuid: str, wanted: Wanted) -> Reach:
+    async def add(self, context: WriteContext, uuid: str, wanted: ChannelInput) -> ChannelList:
         """Add an address to a contact, or update what differs of one it has."""
-        return await self.changing.change(
-            asking, Reach, uuid, lambda seen, now: channel_rules.add(seen, wanted, now)
+        return await self.writer.change(
+            context,
+            ChannelList,
+            uuid,
+            lambda seen, now: channel_rules.add_channel(seen, wanted, now),
         )
 
-    async def replace(self, asking: Asking, uuid: str, wanted: Wanted, named: Named) -> Reach:
+    async def replace(
+        self, context: WriteContext, uuid: str, wanted: ChannelInput, selector: ChannelSelector
+    ) -> ChannelList:
         """Give a channel of a contact another address."""
-        return await self.changing.change(
-            asking, Reach, uuid, lambda seen, now: channel_rules.replace(seen, wanted, named, now)
+        return await self.writer.change(
+            context,
+            ChannelList,
+            uuid,
+            lambda seen, now: channel_rules.replace_channel(seen, wanted, selector, now),
         )
 
-    async def remove(self, asking: Asking, uuid: str, named: Named) -> Reach:
+    async def remove(
+        self, context: WriteContext, uuid: str, selector: ChannelSelector
+    ) -> ChannelList:
         """Take a channel from a contact, for good."""
-        return await self.changing.change(
-            asking, Reach, uuid, lambda seen, now: channel_rules.remove(seen, named, now)
+        return await self.writer.change(
+            context,
+            ChannelList,
+            uuid,
+            lambda seen, now: channel_rules.remove_channel(seen, selector, now),
         )
 
-    async def remove_exactly(self, asking: Asking, uuid: str, number: int) -> Reach:
+    async def remove_exactly(self, context: WriteContext, uuid: str, number: int) -> ChannelList:
         """Take the channel with an id from a contact, for good."""
-        return await self.changing.change(
-            asking, Reach, uuid, lambda seen, now: channel_rules.remove_exactly(seen, number, now)
+        return await self.writer.change(
+            context,
+            ChannelList,
+            uuid,
+            lambda seen, now: channel_rules.remove_channel_by_number(seen, number, now),
         )
 
-    async def patch(self, asking: Asking, uuid: str, number: int, wanted: Patch) -> Reach:
+    async def patch(
+        self, context: WriteContext, uuid: str, number: int, wanted: Patch
+    ) -> ChannelList:
         """Set what is known of the channel with an id."""
-        return await self.changing.change(
-            asking, Reach, uuid, lambda seen, now: channel_rules.patch(seen, number, wanted, now)
+        return await self.writer.change(
+            context,
+            ChannelList,
+            uuid,
+            lambda seen, now: channel_rules.patch_channel(seen, number, wanted, now),
         )
 
-    async def make_primary(self, asking: Asking, uuid: str, number: int) -> Reach:
+    async def make_primary(self, context: WriteContext, uuid: str, number: int) -> ChannelList:
         """Make the channel with an id the primary one of its type."""
-        return await self.changing.change(
-            asking, Reach, uuid, lambda seen, now: channel_rules.make_primary(seen, number, now)
+        return await self.writer.change(
+            context,
+            ChannelList,
+            uuid,
+            lambda seen, now: channel_rules.make_primary(seen, number, now),
         )

@@ -16,7 +16,7 @@ from reachbook.domain.list_cursor import (
     page_start,
     shortest_precision,
 )
-from reachbook.storage import Directory
+from reachbook.storage import Queries
 
 # A first page may end within a second if this many contacts lie beyond that second. A date that is
 # cut to that second has an empty page if nothing lies beyond it. One contact would be enough if
@@ -29,8 +29,8 @@ MOST_EXTENSIONS = 3
 class ContactList:
     """Reads pages so that a client that cuts times to milliseconds or seconds loses no contact."""
 
-    def __init__(self, directory: Directory) -> None:
-        self._directory = directory
+    def __init__(self, queries: Queries) -> None:
+        self._queries = queries
 
     async def page(self, team_id: TeamId, query: ListQuery) -> list[Contact]:
         """Returns a page, which is empty after the last contact.
@@ -39,10 +39,10 @@ class ContactList:
         group of the cursor, or the last group of the page.
         """
         if query.page:
-            return await self._directory.skipped_page(team_id, query)
+            return await self._queries.skipped_page(team_id, query)
         if query.cursor is None:
             return await self._first(team_id, query)
-        found = await self._directory.page(team_id, query, query.cursor.precision)
+        found = await self._queries.page(team_id, query, query.cursor.precision)
         if not found:
             await self._require_small_group(team_id, query.cursor)
         elif query.ascending:
@@ -53,12 +53,12 @@ class ContactList:
 
     async def _first(self, team_id: TeamId, query: ListQuery) -> list[Contact]:
         """Returns a first page. It has no date that can be too coarse, so groups become finer."""
-        found = await self._directory.page(team_id, query, Precision.MILLISECOND)
+        found = await self._queries.page(team_id, query, Precision.MILLISECOND)
         if _is_large(found, Precision.MILLISECOND):
-            return await self._directory.page(team_id, query, Precision.MICROSECOND)
+            return await self._queries.page(team_id, query, Precision.MICROSECOND)
         if len(found) < query.limit or await self._goes_on(team_id, query, found[-1]):
             return found
-        whole = await self._directory.page(team_id, query, Precision.SECOND)
+        whole = await self._queries.page(team_id, query, Precision.SECOND)
         # A later date that is cut to a large second is refused, so no contact is skipped silently.
         return found if _is_large(whole, Precision.SECOND) else whole
 
@@ -66,7 +66,7 @@ class ContactList:
         """Returns whether enough contacts lie beyond the second of a page's last contact."""
         second = ListCursor(last.updated, Precision.SECOND)
         beyond = page_start(second, ascending=query.ascending).beyond
-        found = await self._directory.nth_updated(
+        found = await self._queries.nth_updated(
             team_id, beyond, CONTACTS_BEYOND - 1, ascending=query.ascending
         )
         return found is not None
@@ -88,20 +88,20 @@ class ContactList:
             if following is None:
                 break
             longer = replace(query, limit=len(found) + 1)
-            found = await self._directory.page(team_id, longer, cursor.precision)
+            found = await self._queries.page(team_id, longer, cursor.precision)
         return found
 
     async def _following(self, team_id: TeamId, start: int, end: int) -> int | None:
         if start == end:
             return None
-        time = await self._directory.nth_updated(team_id, start, 0, ascending=True)
+        time = await self._queries.nth_updated(team_id, start, 0, ascending=True)
         return time if time is not None and time < end else None
 
     async def _require_small_group(self, team_id: TeamId, cursor: ListCursor) -> None:
         """Raises `Refusal` if a page is empty because its cursor's group is too large."""
         if cursor.precision is Precision.MICROSECOND:
             return
-        time = await self._directory.nth_updated(team_id, cursor.group(), MAX_GROUP, ascending=True)
+        time = await self._queries.nth_updated(team_id, cursor.group(), MAX_GROUP, ascending=True)
         if time is not None and time < cursor.group() + cursor.precision:
             raise date_too_coarse(cursor.time, cursor.precision)
 

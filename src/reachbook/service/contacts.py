@@ -5,71 +5,71 @@ from __future__ import annotations
 from uuid import uuid4
 
 from reachbook.domain import contact as contacts
-from reachbook.domain.channel import found
-from reachbook.domain.contact import Contact, WantedContact
+from reachbook.domain.channel import require_contact
+from reachbook.domain.contact import Contact, ContactInput
 from reachbook.domain.credential import TeamId
 from reachbook.domain.errors import Refusal
 from reachbook.domain.list_cursor import ListQuery
 from reachbook.service.contact_list import ContactList
-from reachbook.service.contact_writer import Asking, Changing, settled
+from reachbook.service.contact_writer import ContactWriter, WriteContext, unwrap
 from reachbook.service.lookup import look_up
-from reachbook.storage import Directory
-from reachbook.storage.queries import Sought
+from reachbook.storage import Queries
+from reachbook.storage.queries import AddressQuery
 
 
 class Contacts:
     """What one can ask of contacts."""
 
-    def __init__(self, changing: Changing, directory: Directory) -> None:
-        self._changing = changing
-        self._directory = directory
-        self._list = ContactList(directory)
+    def __init__(self, writer: ContactWriter, queries: Queries) -> None:
+        self._writer = writer
+        self._queries = queries
+        self._list = ContactList(queries)
 
-    async def get(self, asking: Asking, uuid: str) -> Contact:
+    async def get(self, context: WriteContext, uuid: str) -> Contact:
         """A contact and all that is known of it."""
-        return found(await self._changing.store.read(Contact, asking.team_id, uuid))
+        return require_contact(await self._writer.store.read(Contact, context.team_id, uuid))
 
     async def create(
-        self, asking: Asking, wanted: WantedContact, uuid: str | None = None
+        self, context: WriteContext, wanted: ContactInput, uuid: str | None = None
     ) -> Contact:
         """A new contact, with a new UUID unless one is given."""
         named = uuid or str(uuid4())
-        outcome = await self._changing.create(
-            asking, named, lambda now: contacts.create(asking.team_id, named, wanted, now)
+        outcome = await self._writer.create(
+            context, named, lambda now: contacts.create(context.team_id, named, wanted, now)
         )
-        saved: Contact = settled(asking, outcome)
+        saved: Contact = unwrap(context, outcome)
         return saved
 
     async def update(
-        self, asking: Asking, uuid: str, wanted: WantedContact, *, overwrite: bool
+        self, context: WriteContext, uuid: str, wanted: ContactInput, *, overwrite: bool
     ) -> Contact:
         """Set what is supplied; `custom` is merged, or replaced when `overwrite`."""
-        return await self._changing.change(
-            asking,
+        return await self._writer.change(
+            context,
             Contact,
             uuid,
             lambda seen, now: contacts.update(seen, wanted, now, overwrite=overwrite),
         )
 
-    async def delete(self, asking: Asking, uuid: str) -> Contact:
+    async def delete(self, context: WriteContext, uuid: str) -> Contact:
         """Hide a contact and free its addresses."""
-        return await self._changing.change(asking, Contact, uuid, contacts.delete)
+        return await self._writer.change(context, Contact, uuid, contacts.delete)
 
     async def page(self, team_id: TeamId, query: ListQuery) -> list[Contact]:
         """Returns a page of contacts by the time of their last change."""
         return await self._list.page(team_id, query)
 
-    async def search(self, team_id: TeamId, sought: list[Sought]) -> list[Contact]:
+    async def search(self, team_id: TeamId, sought: list[AddressQuery]) -> list[Contact]:
         """Returns the contacts that own any of the addresses, in the order of the addresses.
 
         An ambiguous address is left out if another address can be looked up; otherwise its refusal
         is raised.
         """
-        found_owners = await look_up(self._directory, team_id, sought)
+        found_owners = await look_up(self._queries, team_id, sought)
         owned = [owners for owners in found_owners if not isinstance(owners, Refusal)]
         refused = [owners for owners in found_owners if isinstance(owners, Refusal)]
         if refused and not owned:
             raise refused[0]
         numbers = [each.contact_number for owners in owned for each in owners]
-        found_ = await self._directory.contacts(team_id, set(numbers))
+        found_ = await self._queries.contacts(team_id, set(numbers))
         return [found_[number] for number in dict.fromkeys(numbers) if number in found_]

@@ -8,25 +8,25 @@ from contextlib import aclosing
 from msgspec import Struct
 
 from reachbook.domain import contact as contacts
-from reachbook.domain import replay as history
-from reachbook.domain.channel import Reach, found
+from reachbook.domain import replay
+from reachbook.domain.channel import ChannelList, require_contact
 from reachbook.domain.contact import Contact
 from reachbook.domain.credential import TeamId
 from reachbook.domain.errors import Reason, Refusal
-from reachbook.domain.event import Happened
+from reachbook.domain.event import EventRecord
 from reachbook.domain.suppression import Location, locations_of
-from reachbook.service.contact_writer import Asking, Changing, settled
-from reachbook.storage import STALE, Directory
+from reachbook.service.contact_writer import ContactWriter, WriteContext, unwrap
+from reachbook.storage import STALE, Queries
 from reachbook.storage.queries import FAR_FUTURE
 
 PAGE_EVENTS = 1_000
 """How many events are read at a time if a whole history is needed."""
 
 
-class Page(Struct, frozen=True):
+class EventPage(Struct, frozen=True):
     """Some events, what to ask for next (None: nothing), and what the actors are called."""
 
-    events: list[Happened]
+    events: list[EventRecord]
     next: int | None
     labels: dict[str, str]
 
@@ -40,43 +40,43 @@ class Export(Struct, frozen=True):
 
     contact: Contact
     labels: dict[str, str]
-    pages: AsyncGenerator[list[Happened], None]
+    pages: AsyncGenerator[list[EventRecord], None]
 
 
 class History:
     """The past of contacts."""
 
-    def __init__(self, changing: Changing, directory: Directory) -> None:
-        self._changing = changing
-        self._store = changing.store
-        self._directory = directory
-        self._clock = changing.clock
+    def __init__(self, writer: ContactWriter, queries: Queries) -> None:
+        self._writer = writer
+        self._store = writer.store
+        self._queries = queries
+        self._clock = writer.clock
 
     async def of_contact(
         self, team_id: TeamId, uuid: str, *, before_rev: int | None, limit: int
-    ) -> Page:
+    ) -> EventPage:
         """Returns a contact's events before a revision, newest first.
 
         A page with fewer events than `limit` is the last only if its `next` is None.
         """
         contact = await self._ever(team_id, uuid)
         newest = FAR_FUTURE if before_rev is None else before_rev
-        events = await self._directory.history(team_id, contact.id, before_rev=newest, limit=limit)
+        events = await self._queries.history(team_id, contact.id, before_rev=newest, limit=limit)
         further = events[-1].rev if events and events[-1].rev > 1 else None
-        return Page(events, further, await self._directory.labels(team_id))
+        return EventPage(events, further, await self._queries.labels(team_id))
 
-    async def feed(self, team_id: TeamId, after: int, limit: int) -> Page:
+    async def feed(self, team_id: TeamId, after: int, limit: int) -> EventPage:
         """Returns a team's events after a number, in order.
 
         Raises `feed_restarted` if the feed never reached that number in this incarnation.
         """
-        events = await self._directory.feed(team_id, after, limit)
-        if not events and after > await self._directory.newest_seq(team_id):
+        events = await self._queries.feed(team_id, after, limit)
+        if not events and after > await self._queries.newest_seq(team_id):
             raise feed_restarted("after", "beyond the newest event")
         last = events[-1].seq if events else after
-        return Page(events, last, await self._directory.labels(team_id))
+        return EventPage(events, last, await self._queries.labels(team_id))
 
-    async def reach_as_of(self, team_id: TeamId, uuid: str, at: int) -> Reach:
+    async def channels_as_of(self, team_id: TeamId, uuid: str, at: int) -> ChannelList:
         """How a contact could be reached at a moment, events at that very moment included.
 
         What the contact itself has lived through is no future, whatever our clock says.
@@ -90,24 +90,24 @@ class History:
             )
         contact = _not_erased(seen)
         past = await self._replay(team_id, contact, at)
-        return Reach(team_id, contact.id, uuid, past.rev, past.at, past.channels)
+        return ChannelList(team_id, contact.id, uuid, past.rev, past.at, past.channels)
 
     async def export(self, team_id: TeamId, uuid: str) -> Export:
         """All that is held about one contact: as it stands, and its whole history."""
         contact = await self._ever(team_id, uuid)
-        labels = await self._directory.labels(team_id)
+        labels = await self._queries.labels(team_id)
         return Export(contact, labels, self._pages(team_id, contact))
 
-    async def erase(self, asking: Asking, uuid: str) -> None:
+    async def erase(self, context: WriteContext, uuid: str) -> None:
         """Remove the person from contacts, channels, events and kept answers."""
         for _ in range(100):
-            contact = await self._ever(asking.team_id, uuid)
-            past = await self._past_locations(asking.team_id, contact)
+            contact = await self._ever(context.team_id, uuid)
+            past = await self._past_locations(context.team_id, contact)
             erased = contacts.erase(contact, self._clock())
-            outcome = await self._changing.erase(asking, contact, erased, past)
+            outcome = await self._writer.erase(context, contact, erased, past)
             if outcome is not STALE:
                 break
-        settled(asking, outcome)
+        unwrap(context, outcome)
 
     async def _past_locations(self, team_id: TeamId, contact: Contact) -> set[Location]:
         """Returns the addresses that the contact once had and that no other contact has now.
@@ -127,30 +127,30 @@ class History:
     async def _ever(self, team_id: TeamId, uuid: str) -> Contact:
         return _not_erased(await self._store.read_ever(team_id, uuid))
 
-    async def _replay(self, team_id: TeamId, contact: Contact, at: int) -> history.Past:
+    async def _replay(self, team_id: TeamId, contact: Contact, at: int) -> replay.PastState:
         """Returns a contact as of a time; raises `erased` if it is erased meanwhile."""
-        replay = history.Replay()
+        past = replay.Replay()
         async with aclosing(self._pages(team_id, contact)) as pages:
             async for page in pages:
                 wanted = [event for event in page if event.at <= at]
                 for event in wanted:
-                    replay.add((event.rev, event.at, event.before, event.after))
-                if replay.erased:
-                    raise contacts.erased(contact.uuid)
+                    past.add((event.rev, event.at, event.before, event.after))
+                if past.erased:
+                    raise contacts.erased_error(contact.uuid)
                 if len(wanted) < len(page):
                     break
-        return replay.past()
+        return past.past()
 
     async def _pages(
         self, team_id: TeamId, contact: Contact
-    ) -> AsyncGenerator[list[Happened], None]:
+    ) -> AsyncGenerator[list[EventRecord], None]:
         """Yields a contact's events up to the revision that was seen, oldest first.
 
         The event loop runs between two pages, and one page at a time is in memory.
         """
         last = 0
         while last < contact.rev:
-            events = await self._directory.events_after(
+            events = await self._queries.events_after(
                 team_id, contact.id, after_rev=last, limit=PAGE_EVENTS
             )
             page = [event for event in events if event.rev <= contact.rev]
@@ -171,7 +171,7 @@ def feed_restarted(parameter: str, problem: str) -> Refusal:
 
 
 def _not_erased(seen: Contact | None) -> Contact:
-    contact = found(seen)
+    contact = require_contact(seen)
     if contact.erased is not None:
-        raise contacts.erased(contact.uuid)
+        raise contacts.erased_error(contact.uuid)
     return contact

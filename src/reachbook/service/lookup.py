@@ -4,34 +4,40 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from reachbook.domain.address.parsing import Address, ChannelType, ambiguous, is_number, readings
+from reachbook.domain.address.parsing import (
+    Address,
+    ChannelType,
+    ambiguous_error,
+    is_number,
+    readings,
+)
 from reachbook.domain.address.phone import PHONE_FAMILY
 from reachbook.domain.credential import TeamId
 from reachbook.domain.errors import Refusal
-from reachbook.storage import Directory
-from reachbook.storage.queries import Owned, Sought
+from reachbook.storage import Queries
+from reachbook.storage.queries import AddressOwner, AddressQuery
 
 PHONE = ChannelType("phone")
 
-Owners = list[Owned] | Refusal
+Owners = list[AddressOwner] | Refusal
 
 
-async def look_up(directory: Directory, team_id: TeamId, sought: list[Sought]) -> list[Owners]:
+async def look_up(queries: Queries, team_id: TeamId, sought: list[AddressQuery]) -> list[Owners]:
     """Returns the owners of each address, in order; the owners of one address most exact first.
 
     An address that can be read in two ways belongs to the owner of either reading. If two contacts
     own them, its entry is the refusal that names both readings.
     """
-    queries = [_queries(each) for each in sought]
-    flat = [query for by_reading in queries for of_types in by_reading for query in of_types]
-    answers = iter(await directory.owners(team_id, flat))
+    wanted = [_queries(each) for each in sought]
+    flat = [query for by_reading in wanted for of_types in by_reading for query in of_types]
+    answers = iter(await queries.owners(team_id, flat))
     return [
         _owners(each.address, [_best([next(answers) for _ in of_types]) for of_types in by_reading])
-        for each, by_reading in zip(sought, queries, strict=True)
+        for each, by_reading in zip(sought, wanted, strict=True)
     ]
 
 
-def _queries(sought: Sought) -> list[list[Sought]]:
+def _queries(sought: AddressQuery) -> list[list[AddressQuery]]:
     """Returns the queries to the store: for each reading of an address, each type it may have."""
     return [
         [replace(sought, address=replace(reading, channel_type=kind)) for kind in _types(reading)]
@@ -48,15 +54,15 @@ def _types(address: Address) -> list[ChannelType]:
     return [own, *(ChannelType(other) for other in others if other != own)]
 
 
-def _owners(address: Address, by_reading: list[list[Owned]]) -> Owners:
+def _owners(address: Address, by_reading: list[list[AddressOwner]]) -> Owners:
     """Returns the owners under the readings, unless two contacts own one each."""
     owned = [owners for owners in by_reading if owners]
     if len({owners[0].contact_number for owners in owned}) > 1:
-        return ambiguous(address)
+        return ambiguous_error(address)
     return owned[0] if owned else []
 
 
-def _best(answers: list[list[Owned]]) -> list[Owned]:
+def _best(answers: list[list[AddressOwner]]) -> list[AddressOwner]:
     """Returns the owners under the first type that has any, the unscoped and the oldest first."""
     some = next((owners for owners in answers if owners), [])
-    return sorted(some, key=lambda one: (one.scope, one.created, one.channel_number))
+    return sorted(some, key=lambda owner: (owner.scope, owner.created, owner.channel_number))

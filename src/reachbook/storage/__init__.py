@@ -3,34 +3,34 @@
 from reachbook.storage.commit import (
     STALE,
     Commit,
-    Hold,
-    Keep,
-    Kept,
+    Conflict,
+    IdempotencyRecord,
+    LockSet,
     Outcome,
     Replayed,
     Saved,
     Stale,
-    Taken,
+    StoredResponse,
     may_deadlock,
 )
 from reachbook.storage.engine import contended
 from reachbook.storage.opening import open_store
-from reachbook.storage.queries import Directory
+from reachbook.storage.queries import Queries
 from reachbook.storage.store import Store, Team
 
 __all__ = [
     "STALE",
     "Commit",
-    "Directory",
-    "Hold",
-    "Keep",
-    "Kept",
+    "Conflict",
+    "IdempotencyRecord",
+    "LockSet",
     "Outcome",
+    "Queries",
     "Replayed",
     "Saved",
     "Stale",
     "Store",
-    "Taken",
+    "StoredResponse",
     "Team",
     "contended",
     "may_deadlock",

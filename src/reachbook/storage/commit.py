@@ -11,16 +11,16 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from reachbook.domain import event
-from reachbook.domain.channel import ContactChannel, Reach
+from reachbook.domain.channel import ChannelList, ContactChannel
 from reachbook.domain.contact import Contact
 from reachbook.domain.event import Change
 from reachbook.domain.suppression import SuppressionReason, SuppressionWrites, fingerprint
 
-ERASE_SUPPRESSIONS = ("forget_bounces", "coarsen_suppressions", "forget_ended_suppressions")
+ERASE_SUPPRESSIONS = ("delete_bounces", "coarsen_suppressions", "delete_ended_suppressions")
 """The statements that an erasure runs on the suppressions of the contact's addresses."""
 
 
-class Kept(Struct, frozen=True):
+class StoredResponse(Struct, frozen=True):
     """A response as it is stored for a retry.
 
     `contact_uuids` are the contacts that it mentions: if one of them is erased, the stored response
@@ -33,7 +33,7 @@ class Kept(Struct, frozen=True):
     contact_uuids: tuple[str, ...] = ()
 
 
-class Keep(Struct, frozen=True):
+class IdempotencyRecord(Struct, frozen=True):
     """Under which key the answer to a commit is kept, and how it is made from what was saved.
 
     `created` and `expired_before` are microseconds since the epoch.
@@ -41,12 +41,12 @@ class Keep(Struct, frozen=True):
 
     key: str
     request_hash: bytes
-    answer: Callable[[Reach], Kept]
+    answer: Callable[[ChannelList], StoredResponse]
     created: int
     expired_before: int
 
 
-class IdempotencyRecord(Struct, frozen=True):
+class IdempotencyRow(Struct, frozen=True):
     """A response to store: its row in the order of the statement, and the contacts it mentions."""
 
     team_id: int
@@ -67,7 +67,7 @@ class Commit(Struct, frozen=True):
     changes: tuple[Change, ...]
     actor: str
     request_id: str
-    keep: Keep | None = None
+    keep: IdempotencyRecord | None = None
     new_ids: frozenset[int] = frozenset()
     suppression: SuppressionWrites = SuppressionWrites()
 
@@ -81,7 +81,7 @@ class Commit(Struct, frozen=True):
         return self.change.after is self.change.before
 
 
-class Hold(Struct, frozen=True):
+class LockSet(Struct, frozen=True):
     """The contacts that are held while a commit is decided.
 
     They are the one that is to change, read as a `page`, and those who may have to make way.
@@ -89,7 +89,7 @@ class Hold(Struct, frozen=True):
     """
 
     team_id: int
-    page: type[Reach]
+    page: type[ChannelList]
     uuid: str
     owners: frozenset[str] = frozenset()
     digests: tuple[str, ...] = ()
@@ -98,10 +98,10 @@ class Hold(Struct, frozen=True):
 class Saved(Struct, frozen=True):
     """The commit holds; `after` is the contact with every number the store gave."""
 
-    after: Reach
+    after: ChannelList
 
 
-class Taken(Struct, frozen=True):
+class Conflict(Struct, frozen=True):
     """Somebody else has what must be one contact's: an address, a UUID or an external id."""
 
     owner_uuid: str
@@ -113,7 +113,7 @@ class Replayed(Struct, frozen=True):
     """The key has been used: what was answered then, and to which request."""
 
     request_hash: bytes
-    answer: Kept
+    answer: StoredResponse
 
 
 class Stale(Enum):
@@ -124,7 +124,7 @@ class Stale(Enum):
 
 STALE: Final = Stale.STALE
 
-Outcome = Saved | Taken | Replayed | Stale
+Outcome = Saved | Conflict | Replayed | Stale
 
 
 class Writes(Struct, frozen=True):
@@ -147,9 +147,9 @@ def writes(commit: Commit, change: Change) -> Writes:
     Channels are in the order of their identities, so that two commits that want the same addresses
     wait for them in the same order.
     """
-    old = {one.id: one for one in change.before.channels} if change.before else {}
-    new = {one.id: one for one in change.after.channels}
-    before, after = event.told(change)
+    old = {channel.id: channel for channel in change.before.channels} if change.before else {}
+    new = {channel.id: channel for channel in change.after.channels}
+    before, after = event.diff(change)
     differing = sorted(
         (channel for key, channel in new.items() if old.get(key) != channel),
         key=lambda channel: (channel.channel_type, channel.identity, channel.scope),
@@ -163,7 +163,7 @@ def writes(commit: Commit, change: Change) -> Writes:
     )
 
 
-def taken(change: Change) -> list[ContactChannel]:
+def wanted_identities(change: Change) -> list[ContactChannel]:
     """Returns the channels of a change whose address the contact did not have before."""
     return _beyond(change.after, change.before)
 
@@ -180,7 +180,7 @@ def suppression_values(commit: Commit, change: Change) -> tuple[object, ...]:
         return "[]", "[]", "", "[]", (), ()
     gained = [
         {"channel_type": channel.channel_type, "scope": channel.scope, "identity": channel.identity}
-        for channel in taken(change)
+        for channel in wanted_identities(change)
     ]
     opted_in, released = (
         [digest for digest, ended in writes.ended if ended is reason]
@@ -206,17 +206,17 @@ def may_deadlock(commit: Commit) -> bool:
 
     It can if it takes several addresses, or takes an address and releases another.
     """
-    took = sum(len(taken(change)) for change in commit.changes)
+    took = sum(len(wanted_identities(change)) for change in commit.changes)
     released = any(_beyond(change.before, change.after) for change in commit.changes)
     return took > 1 or (took == 1 and released)
 
 
-def numbers_wanted(commit: Commit) -> int:
+def ids_wanted(commit: Commit) -> int:
     """How many channels of a commit have no number yet."""
-    return sum(not one.id for change in commit.changes for one in change.after.channels)
+    return sum(not channel.id for change in commit.changes for channel in change.after.channels)
 
 
-def numbered(commit: Commit, contact_id: int, numbers: Iterator[int]) -> Commit:
+def with_ids(commit: Commit, contact_id: int, numbers: Iterator[int]) -> Commit:
     """The commit with a number for the contact that is asked for, and for each new channel."""
     first, *others = commit.changes
     first = replace(first, after=replace(first.after, id=contact_id))
@@ -240,15 +240,17 @@ def details(contact: Contact) -> tuple[object, ...]:
     )
 
 
-def record(commit: Commit) -> IdempotencyRecord | None:
+def record(commit: Commit) -> IdempotencyRow | None:
     """Returns the response to store with a commit, or None if the request has no key."""
     keep, after = commit.keep, commit.change.after
     if keep is None:
         return None
-    return record_of(after.team_id, keep, keep.answer(after))
+    return idempotency_row(after.team_id, keep, keep.answer(after))
 
 
-def record_of(team_id: int, keep: Keep, answer: Kept) -> IdempotencyRecord:
+def idempotency_row(
+    team_id: int, keep: IdempotencyRecord, answer: StoredResponse
+) -> IdempotencyRow:
     """Returns a response as it is stored under its key."""
     row = (
         team_id,
@@ -260,10 +262,10 @@ def record_of(team_id: int, keep: Keep, answer: Kept) -> IdempotencyRecord:
         keep.created,
         keep.expired_before,
     )
-    return IdempotencyRecord(team_id, keep.key, row, answer.contact_uuids)
+    return IdempotencyRow(team_id, keep.key, row, answer.contact_uuids)
 
 
-def _beyond(these: Reach | None, those: Reach | None) -> list[ContactChannel]:
+def _beyond(these: ChannelList | None, those: ChannelList | None) -> list[ContactChannel]:
     """Returns the channels of the first whose address the second does not have."""
     known = {_address(channel) for channel in those.channels} if those else set()
     channels = these.channels if these else ()

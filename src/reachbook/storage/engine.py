@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Protocol, TypeVar
 
 from reachbook.domain.errors import Reason, Refusal
-from reachbook.storage.commit import Commit, IdempotencyRecord
+from reachbook.storage.commit import Commit, IdempotencyRow
 from reachbook.storage.identities import Script
 
 Result = TypeVar("Result")
@@ -16,7 +16,7 @@ Read = tuple[str, str]  # the name of a statement, and the UUID of the contact i
 SUPPRESSIONS = "suppressions"  # it takes a JSON array of digests instead
 SuppressionEnd = tuple[int, str, str, str, str, str, int, str]
 """Team, digest and reason; the address's type, scope and identity; time and actor."""
-Decide = Callable[[list[list[Row]]], Commit]
+LockedRule = Callable[[list[list[Row]]], Commit]
 
 RETRY_AFTER = 1
 EVENTS_NUMBERED_AT_ONCE = 1_000
@@ -25,7 +25,7 @@ EVENTS_NUMBERED_AT_ONCE = 1_000
 log = logging.getLogger(__name__)
 
 
-class AlreadyThereError(Exception):
+class UniqueViolationError(Exception):
     """A unique key refused a row. Which one is for the store to find out by looking again."""
 
 
@@ -33,7 +33,7 @@ class ErasedError(Exception):
     """A contact that the response to be stored mentions is erased; nothing was stored."""
 
 
-class MovedError(Exception):
+class RevisionConflictError(Exception):
     """A contact no longer has the revision that was seen; nothing was written."""
 
 
@@ -52,7 +52,7 @@ class Engine(Protocol):
         """The same for a statement that may take long: it keeps nobody waiting."""
 
     async def write(self, statement: str, *values: object) -> list[Row]:
-        """Run one statement that writes, outside any commit; may raise `AlreadyThereError`."""
+        """Run one statement that writes, outside any commit; may raise `UniqueViolationError`."""
 
     async def number(self, table: str) -> int:
         """A number for a new row of a table."""
@@ -67,13 +67,13 @@ class Engine(Protocol):
     async def commit(self, commit: Commit) -> Commit:
         """Write a commit; its numbered form.
 
-        May raise `MovedError` or `AlreadyThereError`; then nothing was written.
+        May raise `RevisionConflictError` or `UniqueViolationError`; then nothing was written.
         """
 
-    async def decide(self, team_id: int, reads: Sequence[Read], rule: Decide) -> Commit:
+    async def commit_locked(self, team_id: int, reads: Sequence[Read], rule: LockedRule) -> Commit:
         """Read contacts, let `rule` decide and write its commit, while nobody else may."""
 
-    async def keep(self, record: IdempotencyRecord) -> bool:
+    async def store_response(self, record: IdempotencyRow) -> bool:
         """Store a response by itself; returns False if its key is in use.
 
         Raises `ErasedError` if a contact that the response mentions is erased. A later erasure

@@ -5,21 +5,19 @@ from __future__ import annotations
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from reachbook.metrics import Measures
+from reachbook.metrics import Metrics
 from reachbook.storage.engine import Engine, unfit
 from reachbook.storage.store import Store
 
 
-async def open_store(
-    url: str, measures: Measures | None = None, *, migrating: bool = False
-) -> Store:
+async def open_store(url: str, metrics: Metrics | None = None, *, migrating: bool = False) -> Store:
     """The store at `postgresql://...` or `sqlite:///PATH`, or a refusal with a sentence.
 
     SQLite files are made and migrated on the way; a PostgreSQL schema is left as it is found.
     If `migrating`, a session of PostgreSQL does not prevent a migration from starting.
     The drivers are imported only when they are needed: a command line should start at once.
     """
-    measures = measures or Measures()
+    metrics = metrics or Metrics()
     scheme = _scheme(url)
     engine: Engine
     if scheme in ("postgresql", "postgres"):
@@ -27,17 +25,17 @@ async def open_store(
         from reachbook.storage.postgres.pool import APPLICATION, MIGRATING_APPLICATION
 
         application = MIGRATING_APPLICATION if migrating else APPLICATION
-        engine = await Postgres.open(url, measures, application)
+        engine = await Postgres.open(url, metrics, application)
     elif scheme == "sqlite":
         from reachbook.storage.sqlite.engine import Sqlite
 
-        engine = await Sqlite.open(sqlite_path(url), measures)
+        engine = await Sqlite.open(sqlite_path(url), metrics)
     else:
         raise unfit(
             "A database URL begins with postgresql:// or sqlite:///, "
             "for example sqlite:////var/lib/reachbook/reachbook.db."
         )
-    return Store(engine, measures)
+    return Store(engine, metrics)
 
 
 def is_behind(url: str) -> bool:

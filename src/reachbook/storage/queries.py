@@ -8,7 +8,7 @@ from msgspec import Struct
 from reachbook.domain.address.parsing import Address, ChannelType
 from reachbook.domain.contact import Contact
 from reachbook.domain.credential import TeamId
-from reachbook.domain.event import Happened
+from reachbook.domain.event import EventRecord
 from reachbook.domain.list_cursor import END_OF_TIME, MAX_GROUP, ListQuery, Precision, page_start
 from reachbook.storage.engine import Engine, Row
 from reachbook.storage.rows import contacts_of
@@ -18,14 +18,14 @@ PAGE_BYTES = 1024 * 1024
 """The most bytes of event bodies in a page, unless its first event alone is larger."""
 
 
-class Sought(Struct, frozen=True):
+class AddressQuery(Struct, frozen=True):
     """An address to look for; `scope` None means in whichever scope."""
 
     address: Address
     scope: str | None = None
 
 
-class Owned(Struct, frozen=True):
+class AddressOwner(Struct, frozen=True):
     """Who owns an address that was looked for: the contact's and the channel's numbers."""
 
     channel_type: ChannelType
@@ -35,7 +35,7 @@ class Owned(Struct, frozen=True):
     contact_number: int
 
 
-class Directory:
+class Queries:
     """What is looked up across a team's contacts."""
 
     def __init__(self, engine: Engine) -> None:
@@ -87,21 +87,21 @@ class Directory:
         rows = await self._engine.scan(statement, team_id, start, 1, skipped)
         return rows[0][1] if rows else None
 
-    async def owners(self, team_id: TeamId, sought: list[Sought]) -> list[list[Owned]]:
+    async def owners(self, team_id: TeamId, sought: list[AddressQuery]) -> list[list[AddressOwner]]:
         """Who owns each of many addresses, in one statement; an entry for each, in order."""
         asked = [
             {
                 "n": number,
-                "channel_type": one.address.channel_type,
-                "identity": one.address.identity,
-                "scope": one.scope,
+                "channel_type": query.address.channel_type,
+                "identity": query.address.identity,
+                "scope": query.scope,
             }
-            for number, one in enumerate(sought)
+            for number, query in enumerate(sought)
         ]
-        found: list[list[Owned]] = [[] for _ in sought]
+        found: list[list[AddressOwner]] = [[] for _ in sought]
         text = msgspec.json.encode(asked).decode()
         for number, *owned in await self._engine.read("owners", team_id, text):
-            found[number].append(Owned(*owned))
+            found[number].append(AddressOwner(*owned))
         return found
 
     async def contacts(self, team_id: TeamId, numbers: set[int]) -> dict[int, Contact]:
@@ -110,27 +110,27 @@ class Directory:
             return {}
         text = msgspec.json.encode(sorted(numbers)).decode()
         rows = await self._engine.read("contacts_of", team_id, text)
-        return {one.id: one for one in contacts_of(rows, team_id)}
+        return {contact.id: contact for contact in contacts_of(rows, team_id)}
 
     async def history(
         self, team_id: TeamId, contact_number: int, *, before_rev: int, limit: int
-    ) -> list[Happened]:
+    ) -> list[EventRecord]:
         """Returns a contact's events before a revision, newest first; at most `limit`."""
         rows = await self._engine.scan(
             "history", team_id, contact_number, before_rev, limit, PAGE_BYTES
         )
-        return [_happened(row) for row in rows]
+        return [_event_record(row) for row in rows]
 
     async def events_after(
         self, team_id: TeamId, contact_number: int, *, after_rev: int, limit: int
-    ) -> list[Happened]:
+    ) -> list[EventRecord]:
         """Returns a contact's events after a revision, oldest first; at most `limit`."""
         rows = await self._engine.scan(
             "events_after", team_id, contact_number, after_rev, limit, PAGE_BYTES
         )
-        return [_happened(row) for row in rows]
+        return [_event_record(row) for row in rows]
 
-    async def feed(self, team_id: TeamId, after: int, limit: int) -> list[Happened]:
+    async def feed(self, team_id: TeamId, after: int, limit: int) -> list[EventRecord]:
         """The team's events after a number, in order and without gaps.
 
         Whoever reads numbers what has arrived first, so a number never appears late. The page
@@ -139,7 +139,7 @@ class Directory:
         if await self._engine.read("unnumbered", team_id):
             await self._engine.number_events(team_id)
         rows = await self._engine.scan("feed", team_id, after, limit, PAGE_BYTES)
-        return [_happened(row) for row in rows]
+        return [_event_record(row) for row in rows]
 
     async def newest_seq(self, team_id: TeamId) -> int:
         """Returns the newest number of the team's feed, or 0 if it has none."""
@@ -151,6 +151,6 @@ class Directory:
         return {row[0]: row[1] for row in await self._engine.read("labels", team_id)}
 
 
-def _happened(row: Row) -> Happened:
+def _event_record(row: Row) -> EventRecord:
     _, rev, kind, before, after, actor, request_id, at, seq, uuid = row
-    return Happened(uuid, rev, kind, before, after, actor, request_id, at, seq)
+    return EventRecord(uuid, rev, kind, before, after, actor, request_id, at, seq)

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from reachbook.domain.channel import Consent, ContactChannel, HeldReason, Reach
+from reachbook.domain.channel import ChannelList, Consent, ContactChannel, HeldReason
 from reachbook.domain.contact import Contact
 from reachbook.domain.credential import Credential, Representation, TeamId
 from reachbook.domain.suppression import Suppression, SuppressionReason
@@ -23,12 +23,12 @@ _DETAIL_COLUMNS = slice(19, None)
 _HELD_REASON, _CONSENT = 11, 12
 
 
-def reach_of(rows: list[Row], team_id: int) -> Reach | None:
+def channel_list_of(rows: list[Row], team_id: int) -> ChannelList | None:
     """How a contact can be reached, of its rows, one for each channel."""
     if not rows:
         return None
     number, uuid, rev, updated = rows[0][_REACH_COLUMNS]
-    return Reach(team_id, number, uuid, rev, updated, _channels(rows))
+    return ChannelList(team_id, number, uuid, rev, updated, _channels(rows))
 
 
 def contact_of(rows: list[Row], team_id: int) -> Contact | None:
@@ -49,11 +49,11 @@ def contact_of(rows: list[Row], team_id: int) -> Contact | None:
 def contacts_of(rows: list[Row], team_id: int) -> list[Contact]:
     """The contacts of rows that stand together, a row for each channel."""
     grouped = (list(group) for _, group in groupby(rows, key=lambda row: row[0]))
-    return [one for group in grouped if (one := contact_of(group, team_id))]
+    return [contact for group in grouped if (contact := contact_of(group, team_id))]
 
 
 PAGES: dict[Any, tuple[str, Callable[[list[Row], int], Any]]] = {
-    Reach: ("reach", reach_of),
+    ChannelList: ("channel_list", channel_list_of),
     Contact: ("contact", contact_of),
 }
 
@@ -99,6 +99,12 @@ def credential_of(row: Row) -> Credential:
     )
 
 
-def kept_of(one: Credential) -> tuple[object, ...]:
+def stored_response_of(credential: Credential) -> tuple[object, ...]:
     """What is kept of a new credential, in the order of the statements."""
-    return one.proof, one.label, one.representation, one.read_only, one.created
+    return (
+        credential.proof,
+        credential.label,
+        credential.representation,
+        credential.read_only,
+        credential.created,
+    )

@@ -11,34 +11,34 @@ import msgspec
 from msgspec import Struct
 
 from reachbook.domain.address.parsing import IDENTITY_VERSION
-from reachbook.domain.channel import Page, Reach
+from reachbook.domain.channel import ChannelList, ContactT
 from reachbook.domain.contact import Contact
 from reachbook.domain.credential import Credential, TeamId
 from reachbook.domain.errors import Reason, Refusal
 from reachbook.domain.incarnation import Incarnation, new_token
-from reachbook.domain.suppression import Known, Location, location_of
-from reachbook.metrics import Measures
+from reachbook.domain.suppression import KnownSuppressions, Location, location_of
+from reachbook.metrics import Metrics
 from reachbook.storage import commit as commits
 from reachbook.storage import identities, migrations
 from reachbook.storage.commit import (
     STALE,
     Commit,
-    Hold,
-    Keep,
-    Kept,
+    Conflict,
+    IdempotencyRecord,
+    LockSet,
     Outcome,
     Replayed,
     Saved,
-    Taken,
+    StoredResponse,
 )
 from reachbook.storage.engine import (
     SUPPRESSIONS,
-    AlreadyThereError,
     Engine,
     ErasedError,
-    MovedError,
+    RevisionConflictError,
     Row,
     SuppressionEnd,
+    UniqueViolationError,
     contended,
     unfit,
 )
@@ -49,7 +49,7 @@ from reachbook.storage.rows import (
     channel_of,
     contact_of,
     credential_of,
-    kept_of,
+    stored_response_of,
     suppressions_of,
 )
 
@@ -75,17 +75,17 @@ class Team(Struct, frozen=True):
 class Store:
     """The book, on whichever engine."""
 
-    def __init__(self, engine: Engine, measures: Measures) -> None:
+    def __init__(self, engine: Engine, metrics: Metrics) -> None:
         self.engine = engine
-        self._measures = measures
+        self._metrics = metrics
         self.has_current_identities = False
 
     # ── contacts ─────────────────────────────────────────────────────────────────────────────
 
-    async def read(self, page: type[Page], team_id: TeamId, uuid: str) -> Page | None:
+    async def read(self, page: type[ContactT], team_id: TeamId, uuid: str) -> ContactT | None:
         """A contact as a `Reach` or a whole `Contact`; None when the team has no such contact."""
         statement, made_of = PAGES[page]
-        found: Page | None = made_of(await self.engine.read(statement, team_id, uuid), team_id)
+        found: ContactT | None = made_of(await self.engine.read(statement, team_id, uuid), team_id)
         return found
 
     async def read_ever(self, team_id: TeamId, uuid: str) -> Contact | None:
@@ -101,10 +101,10 @@ class Store:
         """
         if commit.is_empty() and commit.keep is None:
             return Saved(commit.change.after)
-        return await self._look_again(lambda: self.engine.commit(commit), lambda: commit)
+        return await self._commit_or_explain(lambda: self.engine.commit(commit), lambda: commit)
 
-    async def commit_held(
-        self, hold: Hold, attempt: Callable[[Any, list[Reach], Known], Commit]
+    async def commit_locked(
+        self, hold: LockSet, attempt: Callable[[Any, list[ChannelList], KnownSuppressions], Commit]
     ) -> Outcome:
         """Read, decide and write while contacts are held.
 
@@ -112,22 +112,23 @@ class Store:
         that are there, and the suppressions of `hold.digests`.
         """
         reads = [(PAGES[hold.page][0], hold.uuid)]
-        reads += [(PAGES[Reach][0], uuid) for uuid in hold.owners]
+        reads += [(PAGES[ChannelList][0], uuid) for uuid in hold.owners]
         reads.append((SUPPRESSIONS, commits.json_text(hold.digests)))
         attempted: list[Commit] = []
 
-        def decide(found: list[list[Row]]) -> Commit:
+        def commit_locked(found: list[list[Row]]) -> Commit:
             seen = PAGES[hold.page][1](found[0], hold.team_id)
-            owners = (PAGES[Reach][1](rows, hold.team_id) for rows in found[1:-1])
+            owners = (PAGES[ChannelList][1](rows, hold.team_id) for rows in found[1:-1])
             known = suppressions_of(found[-1])
-            attempted[:] = [attempt(seen, [one for one in owners if one], known)]
+            attempted[:] = [attempt(seen, [owner for owner in owners if owner], known)]
             return attempted[0]
 
-        return await self._look_again(
-            lambda: self.engine.decide(hold.team_id, reads, decide), lambda: attempted[0]
+        return await self._commit_or_explain(
+            lambda: self.engine.commit_locked(hold.team_id, reads, commit_locked),
+            lambda: attempted[0],
         )
 
-    async def suppressions(self, team_id: int, digests: Sequence[str]) -> Known:
+    async def suppressions(self, team_id: int, digests: Sequence[str]) -> KnownSuppressions:
         """Returns the stored suppressions of addresses, by digest."""
         if not digests:
             return {}
@@ -138,64 +139,70 @@ class Store:
         """End a suppression of an address that nobody owns; returns False if there is none."""
         return await self.engine.end_suppression(values)
 
-    async def owner(self, team_id: int, location: Location) -> Taken | None:
+    async def owner(self, team_id: int, location: Location) -> Conflict | None:
         """Returns which contact owns an address, if any does."""
         rows = await self.engine.read("owner", team_id, *location)
         if not rows:
             return None
-        return Taken(rows[0][0], "address", channel_of(rows[0][1:]))
+        return Conflict(rows[0][0], "address", channel_of(rows[0][1:]))
 
-    async def kept_answer(self, team_id: int, key: str, expired_before: int) -> Replayed | None:
+    async def stored_response(self, team_id: int, key: str, expired_before: int) -> Replayed | None:
         """What was answered under a key, unless that is too long ago."""
-        rows = await self.engine.read("kept_answer", team_id, key)
+        rows = await self.engine.read("stored_response", team_id, key)
         if not rows or rows[0][4] < expired_before:
             return None
         request_hash, status, headers, body, _ = rows[0]
         pairs = msgspec.json.decode(headers, type=list[tuple[str, str]])
-        return Replayed(bytes(request_hash), Kept(status, pairs, bytes(body)))
+        return Replayed(bytes(request_hash), StoredResponse(status, pairs, bytes(body)))
 
-    async def keep_answer(self, team_id: int, keep: Keep, answer: Kept) -> Replayed | None:
+    async def store_response(
+        self, team_id: int, record: IdempotencyRecord, answer: StoredResponse
+    ) -> Replayed | None:
         """Store a response by itself; returns the one that is stored already, if there is one.
 
         A response that mentions an erased contact is not stored.
         """
         try:
-            if await self.engine.keep(commits.record_of(team_id, keep, answer)):
+            if await self.engine.store_response(commits.idempotency_row(team_id, record, answer)):
                 return None
         except ErasedError:
             return None
-        return await self.kept_answer(team_id, keep.key, keep.expired_before)
+        return await self.stored_response(team_id, record.key, record.expired_before)
 
-    async def forget_old_answers(self, team_id: int, before: int) -> bool:
+    async def purge_expired_responses(self, team_id: int, before: int) -> bool:
         """Let some of the answers go that have grown old; whether there may be more."""
-        gone = await self.engine.write("forget_old_answers", team_id, before, MOST_FORGOTTEN - 1)
+        gone = await self.engine.write(
+            "purge_expired_responses", team_id, before, MOST_FORGOTTEN - 1
+        )
         return len(gone) >= MOST_FORGOTTEN
 
-    async def _look_again(
+    async def _commit_or_explain(
         self, write: Callable[[], Awaitable[Commit]], meant: Callable[[], Commit]
     ) -> Outcome:
         for _ in range(REDOS):
             try:
                 written = await write()
-            except MovedError:
+            except RevisionConflictError:
                 break
-            except AlreadyThereError:
-                if there := await self._in_the_way(meant()):
+            except UniqueViolationError:
+                if there := await self._find_conflict(meant()):
                     return there
                 await self.engine.skip_used_ids(meant().change.after.team_id)
             else:
-                self._measures.commits.inc()
+                self._metrics.commits.inc()
                 return Saved(written.change.after)
-        self._measures.stale.inc()
+        self._metrics.stale.inc()
         return STALE
 
-    async def _in_the_way(self, commit: Commit) -> Taken | Replayed | None:
+    async def _find_conflict(self, commit: Commit) -> Conflict | Replayed | None:
         """What the commit ran into: its key, an address, the external id, the UUID, in turn."""
         after, before = commit.change.after, commit.change.before
         if commit.keep is not None:
-            keep = commit.keep
-            if kept := await self.kept_answer(after.team_id, keep.key, keep.expired_before):
-                return kept
+            record = commit.keep
+            if stored := await self.stored_response(
+                after.team_id, record.key, record.expired_before
+            ):
+                return stored
         released = _released(commit)
         for channel in after.channels:
             owner = await self.owner(after.team_id, location_of(channel))
@@ -208,9 +215,9 @@ class Store:
                 "contact_by_external_id", after.team_id, after.external_id
             )
             if rows and rows[0][0] != after.uuid:
-                return Taken(rows[0][0], "external_id")
+                return Conflict(rows[0][0], "external_id")
         if before is None and await self.engine.read("contact_by_uuid", after.team_id, after.uuid):
-            return Taken(after.uuid, "uuid")
+            return Conflict(after.uuid, "uuid")
         return None
 
     # ── teams ────────────────────────────────────────────────────────────────────────────────
@@ -230,7 +237,7 @@ class Store:
             team = Team(await self.engine.number("team"), name, default_region, now)
             try:
                 await self.engine.write("insert_team", *msgspec.structs.astuple(team))
-            except AlreadyThereError:  # the id was allocated before
+            except UniqueViolationError:  # the id was allocated before
                 await self.engine.skip_used_ids(team.team_id)
             else:
                 return team
@@ -287,44 +294,50 @@ class Store:
         rows = await self.engine.read("any_api_secret")
         return (rows[0][0], bytes(rows[0][1])) if rows else None
 
-    async def insert_api_secret(self, one: Credential, slots: Sequence[int]) -> bool:
+    async def insert_api_secret(self, credential: Credential, slots: Sequence[int]) -> bool:
         """Keep a new secret in a free slot; False when every slot has a live one."""
         for _ in range(REDOS):
-            taken = {row[0] for row in await self.engine.read("taken_slots", one.team_id)}
+            taken = {row[0] for row in await self.engine.read("taken_slots", credential.team_id)}
             free = [slot for slot in slots if slot not in taken]
             if not free:
                 return False
             try:
                 await self.engine.write(
-                    "insert_api_secret", one.team_id, one.id, free[0], *kept_of(one)
+                    "insert_api_secret",
+                    credential.team_id,
+                    credential.id,
+                    free[0],
+                    *stored_response_of(credential),
                 )
-            except AlreadyThereError:
+            except UniqueViolationError:
                 continue
             return True
         return False
 
-    async def insert_api_key(self, one: Credential) -> None:
+    async def insert_api_key(self, credential: Credential) -> None:
         """Keep a new API key."""
-        await self.engine.write("insert_api_key", one.team_id, one.id, *kept_of(one))
+        await self.engine.write(
+            "insert_api_key", credential.team_id, credential.id, *stored_response_of(credential)
+        )
 
     async def revoke(self, kind: CredentialKind, team_id: int, ident: str, now: int) -> bool:
         """End a live credential; False when it had ended before."""
         return bool(await self.engine.write(f"revoke_{kind}", team_id, ident, now))
 
-    async def reseal(self, one: Credential, sealed: bytes) -> bool:
+    async def reseal(self, credential: Credential, sealed: bytes) -> bool:
         """Keep a secret's key sealed anew; False when that was done meanwhile."""
-        values = (one.team_id, one.id, one.proof, sealed)
+        values = (credential.team_id, credential.id, credential.proof, sealed)
         return bool(await self.engine.write("reseal_api_secret", *values))
 
-    async def note_use(
+    async def record_use(
         self, kind: CredentialKind, team_id: int, ident: str, now: int, *, unless_since: int
     ) -> None:
         """Keep when a credential was last used, unless that was said since `unless_since`."""
         await self.engine.write(f"use_{kind}", team_id, ident, now, unless_since)
 
-    async def answers(self) -> None:
+    async def ping(self) -> None:
         """Refuse when the database does not answer."""
-        await self.engine.read("nothing")
+        await self.engine.read("ping")
 
     # ── the store itself ─────────────────────────────────────────────────────────────────────────
 
@@ -375,8 +388,8 @@ class Store:
         while True:
             try:
                 progress = await self.engine.run(identities.next_batch)
-            except Refusal as no:
-                if no.reason is not Reason.CONTENDED or time.monotonic() > deadline:
+            except Refusal as refusal:
+                if refusal.reason is not Reason.CONTENDED or time.monotonic() > deadline:
                     raise
                 await asyncio.sleep(RETRY_SECONDS)
                 continue

@@ -17,7 +17,7 @@ from reachbook.domain.list_cursor import ListQuery
 from reachbook.wire import errors
 from reachbook.wire.errors import FieldsToBlame, Readings
 from reachbook.wire.list_cursor import parse_cursor
-from reachbook.wire.parse import ContactRequest, Typed, blaming, contact_uuid
+from reachbook.wire.parse import ContactRequest, Typed, blame_places, contact_uuid
 from reachbook.wire.render import Address as AddressText
 from reachbook.wire.render import ChannelType as ChannelName
 from reachbook.wire.render import Uuid
@@ -86,7 +86,7 @@ class BulkRow(ContactRequest):
     uuid: Uuid | None = None
 
 
-class Failed(Struct, omit_defaults=True):
+class FailedRow(Struct, omit_defaults=True):
     """A row that was refused, as it was sent, with its index in the request.
 
     It has the fields of the refusal of the same single write, except the request id.
@@ -108,7 +108,7 @@ class BulkBody(Struct):
     """What became of a bulk write."""
 
     contacts: list[Any]
-    failed_contacts: list[Failed]
+    failed_contacts: list[FailedRow]
 
 
 class BulkDeleteEntry(Struct):
@@ -133,7 +133,7 @@ def row_uuid(row: BulkRow) -> str | None:
     read = set()
     for field, value in named.items():
         if value is not None:
-            with blaming({"contactID": field}):
+            with blame_places({"contactID": field}):
                 read.add(contact_uuid(value))
     if len(read) > 1:
         raise Refusal(
@@ -154,7 +154,7 @@ def list_query(request: ListRequest) -> ListQuery:
     return ListQuery(request.limit, cursor, request.ascending, request.page)
 
 
-def sought(kind: str | None, value: str, region: str | None = None) -> Address:
+def address_query(kind: str | None, value: str, region: str | None = None) -> Address:
     """An address to look for; without a type an @ means email and digits mean phone.
 
     `region` is the team's default region. A phone number after `tel:` or before
@@ -175,35 +175,35 @@ def sought(kind: str | None, value: str, region: str | None = None) -> Address:
     )
 
 
-class Searched(NamedTuple):
+class ParsedSearch(NamedTuple):
     """An address of a search, and the path into the body for each field of it."""
 
     address: Address
     places: dict[str, str]
 
 
-def searched(request: SearchRequest, region: str | None = None) -> list[Searched]:
+def parse_search(request: SearchRequest, region: str | None = None) -> list[ParsedSearch]:
     """Returns the addresses of a search that can be read; `region` is the team's default region.
 
     An address that cannot be read is left out. If no address can be read, the first refusal is
     raised.
     """
-    count = sum(len(one.channel_ids) for one in request.contact_channels)
+    count = sum(len(entry.channel_ids) for entry in request.contact_channels)
     if count > MAX_ROWS:
         raise too_many("channel_ids", count, MAX_ROWS)
     read = list(_each_sought(request, region))
-    readable = [each for each in read if isinstance(each, Searched)]
+    readable = [each for each in read if isinstance(each, ParsedSearch)]
     refused = [each for each in read if isinstance(each, Refusal)]
     if refused and not readable:
         raise refused[0]
     return readable
 
 
-def _each_sought(request: SearchRequest, region: str | None) -> Iterator[Searched | Refusal]:
+def _each_sought(request: SearchRequest, region: str | None) -> Iterator[ParsedSearch | Refusal]:
     for index, entry in enumerate(request.contact_channels):
         where = f"contact_channels[{index}]"
         if entry.channel_type is not None:
-            with blaming({"channel_type": f"{where}.channel_type"}):
+            with blame_places({"channel_type": f"{where}.channel_type"}):
                 addresses.channel_type(entry.channel_type)
         for number, value in enumerate(entry.channel_ids):
             places = {
@@ -215,15 +215,15 @@ def _each_sought(request: SearchRequest, region: str | None) -> Iterator[Searche
 
 def _read(
     kind: str | None, value: str, region: str | None, places: dict[str, str]
-) -> Searched | Refusal:
+) -> ParsedSearch | Refusal:
     try:
-        with blaming(places):
-            return Searched(sought(kind, value, region), places)
+        with blame_places(places):
+            return ParsedSearch(address_query(kind, value, region), places)
     except Refusal as refusal:
         return refusal
 
 
-def deleted(request: BulkDeleteRequest) -> list[str]:
+def parse_delete(request: BulkDeleteRequest) -> list[str]:
     """The UUIDs of a bulk delete."""
     if len(request.contact_channels) != 1 or request.contact_channels[0].channel_type != "id":
         raise Refusal(
@@ -234,19 +234,19 @@ def deleted(request: BulkDeleteRequest) -> list[str]:
     uuids = request.contact_channels[0].channel_ids
     if len(uuids) > MAX_ROWS:
         raise too_many("channel_ids", len(uuids), MAX_ROWS)
-    return [contact_uuid(one) for one in uuids]
+    return [contact_uuid(uuid) for uuid in uuids]
 
 
-def failed(index: int, row: Raw, no: Refusal, representation: Representation) -> Failed:
+def failed_row(index: int, row: Raw, refusal: Refusal, representation: Representation) -> FailedRow:
     """Returns the entry of a row that was refused."""
-    facts: dict[str, Any] = errors.facts(no, representation)
-    return Failed(
+    facts: dict[str, Any] = errors.facts(refusal, representation)
+    return FailedRow(
         row,
         index,
-        no.reason.kind,
-        no.reason.code,
-        no.message,
-        fields=no.fields or UNSET,
+        refusal.reason.kind,
+        refusal.reason.code,
+        refusal.message,
+        fields=refusal.fields or UNSET,
         **facts,
     )
 
@@ -256,7 +256,7 @@ def uuid_of_row(body: bytes) -> str:
     return str(msgspec.json.decode(body)["uuid"])
 
 
-def named_contacts(row: Raw, no: Refusal) -> set[str]:
+def named_contacts(row: Raw, refusal: Refusal) -> set[str]:
     """Returns the contacts that the echo of a failed row mentions, as UUIDs in lower case.
 
     They are the contact of the conflict, and every UUID in the row. The row is searched as
@@ -267,7 +267,7 @@ def named_contacts(row: Raw, no: Refusal) -> set[str]:
     if "\\u00" in text:
         text = _ESCAPE.sub(_unescaped, text)
     named = {uuid.lower() for uuid in _UUIDS.findall(text)}
-    owner = no.facts.get("conflicting_contact_id")
+    owner = refusal.facts.get("conflicting_contact_id")
     return named | {owner} if isinstance(owner, str) else named
 
 

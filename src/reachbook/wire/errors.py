@@ -6,7 +6,7 @@ from typing import Annotated
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from reachbook.domain.channel import Reach
+from reachbook.domain.channel import ChannelList
 from reachbook.domain.credential import Representation
 from reachbook.domain.errors import Kind, Reason, Refusal
 from reachbook.wire import render
@@ -43,7 +43,7 @@ FieldsToBlame = Annotated[dict[str, str], Meta(description="The wrong fields of 
 Readings = Annotated[list[str], Meta(examples=[["+15105553344", "+4415105553344"]])]
 
 
-class Refused(Struct, kw_only=True):
+class ErrorBody(Struct, kw_only=True):
     """A refusal: `error` is its class, `error_code` the exact reason."""
 
     error: Kind
@@ -53,66 +53,68 @@ class Refused(Struct, kw_only=True):
     request_id: Annotated[str, Meta(description="The X-Request-Id; the log has it too.")]
 
 
-class Ambiguous(Refused):
+class AmbiguousAddress(ErrorBody):
     """Digits that could be two phone numbers, with both readings."""
 
     readings: Readings
 
 
-class Owned(Refused):
+class OwnershipConflict(ErrorBody):
     """What only one contact of a team can have, and the contact that has it."""
 
     conflicting_contact_id: Uuid
 
 
-class AddressTaken(Owned):
+class AddressTaken(OwnershipConflict):
     """An address, the contact that owns it, and the channel there."""
 
     conflicting_channel_id: str | int
     channel_id: Address
 
 
-class SeveralStringIds(Refused):
+class SeveralStringIds(ErrorBody):
     """The channels that could be meant, with string ids."""
 
     channels: list[StringIdsChannel]
 
 
-class SeveralIntegerIds(Refused):
+class SeveralIntegerIds(ErrorBody):
     """The channels that could be meant, with integer ids."""
 
     channels: list[IntegerIdsChannel]
 
 
-SHAPES: dict[Reason, tuple[type[Refused], ...]] = {
-    Reason.AMBIGUOUS: (Ambiguous,),
+SHAPES: dict[Reason, tuple[type[ErrorBody], ...]] = {
+    Reason.AMBIGUOUS: (AmbiguousAddress,),
     Reason.ADDRESS_TAKEN: (AddressTaken,),
     Reason.SEVERAL: (SeveralStringIds, SeveralIntegerIds),
-    Reason.UUID_TAKEN: (Owned,),
-    Reason.EXTERNAL_ID_TAKEN: (Owned,),
+    Reason.UUID_TAKEN: (OwnershipConflict,),
+    Reason.EXTERNAL_ID_TAKEN: (OwnershipConflict,),
 }
 """The refusals that carry more than every refusal does."""
 
 
-def body(no: Refusal, representation: Representation, request_id: str) -> dict[str, object]:
+def body(refusal: Refusal, representation: Representation, request_id: str) -> dict[str, object]:
     """The body of an answer that says no."""
     said: dict[str, object] = {
-        "error": no.reason.kind,
-        "error_code": no.reason.code,
-        "message": no.message,
+        "error": refusal.reason.kind,
+        "error_code": refusal.reason.code,
+        "message": refusal.message,
     }
-    if no.fields:
-        said["fields"] = no.fields
-    return {**said, **facts(no, representation), "request_id": request_id}
+    if refusal.fields:
+        said["fields"] = refusal.fields
+    return {**said, **facts(refusal, representation), "request_id": request_id}
 
 
-def facts(no: Refusal, representation: Representation) -> dict[str, object]:
+def facts(refusal: Refusal, representation: Representation) -> dict[str, object]:
     """Returns the facts of a refusal in the caller's representation."""
-    return {name: _spelled(name, value, representation) for name, value in no.facts.items()}
+    return {
+        name: _represented(name, value, representation) for name, value in refusal.facts.items()
+    }
 
 
-def _spelled(name: str, value: object, representation: Representation) -> object:
-    if isinstance(value, Reach):
+def _represented(name: str, value: object, representation: Representation) -> object:
+    if isinstance(value, ChannelList):
         return render.channels(value, representation)
     if name == "conflicting_channel_id" and isinstance(value, int):
         return render.channel_id(value, representation)

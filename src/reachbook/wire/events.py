@@ -13,9 +13,9 @@ from msgspec import Meta, Struct
 from reachbook.domain import timestamps
 from reachbook.domain.contact import Contact
 from reachbook.domain.errors import Reason, Refusal
-from reachbook.domain.event import Happened, ToldChannel
+from reachbook.domain.event import ChannelSnapshot, EventRecord
 from reachbook.domain.event import Kind as Event
-from reachbook.wire.extensions import KnownChannel, known_channels, told_channel
+from reachbook.wire.extensions import ChannelDetail, channel_details, channel_snapshot
 from reachbook.wire.render import Moment, StringIdsContact, Tag, Uuid, contact_with_string_ids
 
 EventKind = Annotated[str, Meta(extra_json_schema={"enum": list(Event)})]
@@ -76,26 +76,26 @@ class ExportBody(Struct):
 
     contact: StringIdsContact
     deleted: Moment | None
-    channels: list[KnownChannel]
+    channels: list[ChannelDetail]
     events: list[EventBody]
 
 
-def event(team_id: int, one: Happened, labels: dict[str, str]) -> EventBody:
+def event(team_id: int, record: EventRecord, labels: dict[str, str]) -> EventBody:
     """An event, spelled for people who read JSON."""
-    return EventBody(**_spelled(team_id, one, labels))
+    return EventBody(**_event_fields(team_id, record, labels))
 
 
-def event_of_feed(team_id: int, one: Happened, labels: dict[str, str]) -> FeedEventBody:
+def event_of_feed(team_id: int, record: EventRecord, labels: dict[str, str]) -> FeedEventBody:
     """An event that the feed has numbered."""
-    return FeedEventBody(**_spelled(team_id, one, labels), seq=one.seq or 0)
+    return FeedEventBody(**_event_fields(team_id, record, labels), seq=record.seq or 0)
 
 
 def export(contact: Contact) -> ExportBody:
     """Returns the export of a contact, without its events."""
     return ExportBody(
         contact_with_string_ids(contact),
-        None if contact.deleted is None else timestamps.exact(contact.deleted),
-        known_channels(contact),
+        None if contact.deleted is None else timestamps.format_micros(contact.deleted),
+        channel_details(contact),
         [],
     )
 
@@ -121,31 +121,33 @@ def revision(uuid: str, text: str | None) -> int | None:
     return int(number)
 
 
-def _spelled(team_id: int, one: Happened, labels: dict[str, str]) -> dict[str, Any]:
+def _event_fields(team_id: int, record: EventRecord, labels: dict[str, str]) -> dict[str, Any]:
     return {
-        "kind": one.kind,
-        "contact_id": one.contact_uuid,
-        "rev": one.rev,
-        "before": _told(team_id, one.contact_uuid, one.before),
-        "after": _told(team_id, one.contact_uuid, one.after),
-        "actor": Actor(one.actor, labels.get(one.actor, "")),
-        "request_id": one.request_id,
-        "at": timestamps.exact(one.at),
+        "kind": record.kind,
+        "contact_id": record.contact_uuid,
+        "rev": record.rev,
+        "before": _snapshot(team_id, record.contact_uuid, record.before),
+        "after": _snapshot(team_id, record.contact_uuid, record.after),
+        "actor": Actor(record.actor, labels.get(record.actor, "")),
+        "request_id": record.request_id,
+        "at": timestamps.format_micros(record.at),
     }
 
 
-def _told(team_id: int, uuid: str, text: str | None) -> dict[str, Any] | None:
+def _snapshot(team_id: int, uuid: str, text: str | None) -> dict[str, Any] | None:
     if text is None:
         return None
-    told: dict[str, Any] = msgspec.json.decode(text)
-    channels = msgspec.convert(told.pop("channels", []), list[ToldChannel])
+    snapshot: dict[str, Any] = msgspec.json.decode(text)
+    channels = msgspec.convert(snapshot.pop("channels", []), list[ChannelSnapshot])
     for name in ("deleted", "erased"):
-        if told.get(name) is not None:
-            told[name] = timestamps.exact(told[name])
-    if "tags" in told:
-        told["tags"] = [Tag(number) for number in told["tags"]]
-    shown = [told_channel(team_id, uuid, one, primary=one.primary) for one in channels]
-    return {"channels": shown, **told}
+        if snapshot.get(name) is not None:
+            snapshot[name] = timestamps.format_micros(snapshot[name])
+    if "tags" in snapshot:
+        snapshot["tags"] = [Tag(number) for number in snapshot["tags"]]
+    shown = [
+        channel_snapshot(team_id, uuid, channel, primary=channel.primary) for channel in channels
+    ]
+    return {"channels": shown, **snapshot}
 
 
 def _bad_cursor() -> Refusal:

@@ -12,9 +12,9 @@ from msgspec.structs import replace as with_fields
 from reachbook.domain import timestamps
 from reachbook.domain.address import explain
 from reachbook.domain.address import parsing as addresses
-from reachbook.domain.channel import Consent, ContactChannel, HeldReason, Reach, primaries
-from reachbook.domain.channel_rules import Patch, Wanted
-from reachbook.domain.contact import MAX_TAGS, WantedContact
+from reachbook.domain.channel import ChannelList, Consent, ContactChannel, HeldReason, primaries
+from reachbook.domain.channel_rules import ChannelInput, Patch
+from reachbook.domain.contact import MAX_TAGS, ContactInput
 from reachbook.domain.errors import Kind, Reason, Refusal
 from reachbook.domain.suppression import Suppression, SuppressionReason
 from reachbook.wire.errors import FieldsToBlame, Readings
@@ -24,7 +24,7 @@ from reachbook.wire.parse import (
     ContactRequest,
     Text,
     Typed,
-    contact_of,
+    contact_from,
 )
 from reachbook.wire.render import (
     Address,
@@ -42,7 +42,7 @@ MAX_BATCH = 1000
 _CHANNEL_NUMBER = re.compile(r"(?:ch_)?([0-9]{1,18})")
 
 
-class KnownChannel(Struct, kw_only=True):
+class ChannelDetail(Struct, kw_only=True):
     """A channel with its nine keys and all that we know of it. Ids are strings here."""
 
     id: Annotated[str, Meta(examples=["ch_001"])]
@@ -122,7 +122,7 @@ class PatchRequest(Struct, forbid_unknown_fields=True):
     consent_source: Text | UnsetType | None = UNSET
 
 
-class Explained(Struct):
+class ExplanationBody(Struct):
     """How an address was read, and which rule joined it to its owner."""
 
     typed: str
@@ -142,7 +142,7 @@ class SuppressionRequest(Struct, forbid_unknown_fields=True):
     info_channel: str | None = None
 
 
-class Suppressed(Struct):
+class SuppressionBody(Struct):
     """The suppression of an address that nobody owns: its reason and its time."""
 
     reason: SuppressionReason
@@ -153,10 +153,10 @@ class ResolvedBody(Struct):
     """The owner of an address, or null, and then `suppressed` if the address is suppressed."""
 
     contact: StringIdsContact | None
-    channel: KnownChannel | None
+    channel: ChannelDetail | None
     created: bool
-    suppressed: Suppressed | None = None
-    explain: Explained | UnsetType = UNSET
+    suppressed: SuppressionBody | None = None
+    explain: ExplanationBody | UnsetType = UNSET
 
 
 class BadAddress(Struct, omit_defaults=True):
@@ -175,46 +175,57 @@ class BatchBody(Struct):
     results: list[Any]
 
 
-def suppressed(found: Suppression | None) -> Suppressed | None:
+def suppression(found: Suppression | None) -> SuppressionBody | None:
     """Returns a suppression as it is shown, or None."""
-    return None if found is None else Suppressed(found.reason, timestamps.exact(found.at))
+    return (
+        None if found is None else SuppressionBody(found.reason, timestamps.format_micros(found.at))
+    )
 
 
-def known_channel(reach: Reach, one: ContactChannel) -> KnownChannel:
+def channel_detail(channel_list: ChannelList, channel: ContactChannel) -> ChannelDetail:
     """A channel of a contact as it stands."""
-    return told_channel(reach.team_id, reach.uuid, one, primary=one.id in _primary_ids(reach))
+    return channel_snapshot(
+        channel_list.team_id,
+        channel_list.uuid,
+        channel,
+        primary=channel.id in _primary_ids(channel_list),
+    )
 
 
-def known_channels(reach: Reach) -> list[KnownChannel]:
+def channel_details(channel_list: ChannelList) -> list[ChannelDetail]:
     """The contact's whole list, oldest first."""
-    first = _primary_ids(reach)
+    first = _primary_ids(channel_list)
     return [
-        told_channel(reach.team_id, reach.uuid, one, primary=one.id in first)
-        for one in reach.channels
+        channel_snapshot(
+            channel_list.team_id, channel_list.uuid, channel, primary=channel.id in first
+        )
+        for channel in channel_list.channels
     ]
 
 
-def told_channel(
-    team_id: int, uuid: str, one: ContactChannel, *, primary: bool | UnsetType
-) -> KnownChannel:
+def channel_snapshot(
+    team_id: int, uuid: str, channel: ContactChannel, *, primary: bool | UnsetType
+) -> ChannelDetail:
     """A channel, and whether it is the primary one of its type."""
-    return KnownChannel(
-        id=f"ch_{one.id:03d}",
+    return ChannelDetail(
+        id=f"ch_{channel.id:03d}",
         team_id=team_id,
         contact_id=uuid,
-        channel_type=one.channel_type,
-        channel_id=one.channel_id,
-        channel_handle=one.channel_handle or UNSET,
-        info_channel=one.info_channel or UNSET,
-        created=timestamps.in_seconds(one.created),
-        updated=timestamps.in_seconds(one.updated),
+        channel_type=channel.channel_type,
+        channel_id=channel.channel_id,
+        channel_handle=channel.channel_handle or UNSET,
+        info_channel=channel.info_channel or UNSET,
+        created=timestamps.format_seconds(channel.created),
+        updated=timestamps.format_seconds(channel.updated),
         primary=primary,
-        label=one.label,
-        held=one.held_reason is not None,
-        held_reason=one.held_reason,
-        consent=one.consent,
-        consent_source=one.consent_source,
-        consent_at=None if one.consent_at is None else timestamps.exact(one.consent_at),
+        label=channel.label,
+        held=channel.held_reason is not None,
+        held_reason=channel.held_reason,
+        consent=channel.consent,
+        consent_source=channel.consent_source,
+        consent_at=None
+        if channel.consent_at is None
+        else timestamps.format_micros(channel.consent_at),
     )
 
 
@@ -234,30 +245,32 @@ def scope(address: addresses.Address, info_channel: str | None) -> str | None:
     """In which scope to look: in any when no info channel is given."""
     if info_channel is None:
         return None
-    return addresses.scope(address.channel_type, addresses.storable("info_channel", info_channel))
+    return addresses.scope(
+        address.channel_type, addresses.validate_text("info_channel", info_channel)
+    )
 
 
 def new_contact(
     request: ResolveRequest, address: addresses.Address, region: str | None
-) -> WantedContact | None:
+) -> ContactInput | None:
     """The contact to make for an address, which it has with the info channel that was given."""
     if request.create is None:
         return None
-    wanted = contact_of(request.create, region)
+    wanted = contact_from(request.create, region)
     if request.info_channel is None:
         return wanted
-    channel = Wanted(address, info_channel=request.info_channel)
+    channel = ChannelInput(address, info_channel=request.info_channel)
     return with_fields(wanted, channels=(channel, *wanted.channels))
 
 
-def bad_address(no: Refusal) -> BadAddress:
+def bad_address(refusal: Refusal) -> BadAddress:
     """What a batch says of an address that it cannot read."""
     return BadAddress(
-        no.reason.kind,
-        no.reason.code,
-        no.message,
-        fields=no.fields or UNSET,
-        readings=no.facts.get("readings", UNSET),  # type: ignore[arg-type]  # always a list
+        refusal.reason.kind,
+        refusal.reason.code,
+        refusal.message,
+        fields=refusal.fields or UNSET,
+        readings=refusal.facts.get("readings", UNSET),  # type: ignore[arg-type]  # always a list
     )
 
 
@@ -274,19 +287,19 @@ def patch(request: PatchRequest) -> Patch:
     )
 
 
-def explained(
+def explanation(
     typed: str,
     address: addresses.Address,
     owned: ContactChannel | None,
     region: str | None = None,
-) -> Explained:
+) -> ExplanationBody:
     """Returns how an address was read, and which rule joined it to the channel that owns it.
 
     `region` is the team's default region. Of two readings, the reading that has an owner is shown.
     """
     identity = owned.identity if owned else None
     chosen = explain.reading_of(address, identity) if identity is not None else address
-    return Explained(
+    return ExplanationBody(
         typed=typed,
         channel_type=address.channel_type,
         read_as=explain.read_as(typed, address, region, identity),
@@ -306,9 +319,9 @@ def _rule(address: addresses.Address, owned: ContactChannel | None) -> str:
     return explain.joined(address, owned.channel_id)
 
 
-def _primary_ids(reach: Reach) -> set[int]:
-    return {each.id for each in primaries(reach)}
+def _primary_ids(channel_list: ChannelList) -> set[int]:
+    return {each.id for each in primaries(channel_list)}
 
 
 def _text(field: str, value: str | UnsetType | None) -> str | UnsetType:
-    return UNSET if value is UNSET else addresses.storable(field, value or "")
+    return UNSET if value is UNSET else addresses.validate_text(field, value or "")

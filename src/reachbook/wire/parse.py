@@ -16,9 +16,9 @@ from msgspec.structs import FieldInfo
 from reachbook.domain import contact
 from reachbook.domain.address import parsing as addresses
 from reachbook.domain.address.parsing import Address
-from reachbook.domain.channel import MAX_CHANNELS, Named
-from reachbook.domain.channel_rules import Wanted
-from reachbook.domain.contact import WantedContact
+from reachbook.domain.channel import MAX_CHANNELS, ChannelSelector
+from reachbook.domain.channel_rules import ChannelInput
+from reachbook.domain.contact import ContactInput
 from reachbook.domain.errors import Reason, Refusal, shortened
 from reachbook.wire.query import MOST_CHARACTERS_SAID, Options, unknown_name
 from reachbook.wire.render import ChannelType, Tag
@@ -121,28 +121,28 @@ def contact_uuid(text: str) -> str:
     )
 
 
-def named(path_type: str, given: Options, region: str | None = None) -> Named:
+def channel_selector(path_type: str, given: Options, region: str | None = None) -> ChannelSelector:
     """Returns the channel that a path and `?channel_id=` name; `region` is the team's region."""
     kind = addresses.channel_type(path_type)
     if given.channel_id is None:
-        return Named(kind)
-    return Named(kind, addresses.parse(kind, given.channel_id, region), given.channel_id)
+        return ChannelSelector(kind)
+    return ChannelSelector(kind, addresses.parse(kind, given.channel_id, region), given.channel_id)
 
 
-def wanted_channel(body: bytes, region: str | None) -> Wanted:
+def channel_input(body: bytes, region: str | None) -> ChannelInput:
     """What the body of a POST or PUT asks for; `region` is the team's default region."""
-    return _wanted(decode(body, ChannelRequest), region)
+    return _channel_input(decode(body, ChannelRequest), region)
 
 
-def wanted_contact(body: bytes, region: str | None) -> WantedContact:
+def contact_input(body: bytes, region: str | None) -> ContactInput:
     """What the body of a POST or PUT of a contact asks for."""
-    return contact_of(decode(body, ContactRequest), region)
+    return contact_from(decode(body, ContactRequest), region)
 
 
-def contact_of(request: ContactRequest, region: str | None) -> WantedContact:
+def contact_from(request: ContactRequest, region: str | None) -> ContactInput:
     """What a contact is asked to be, every address read and every text judged."""
-    return WantedContact(
-        channels=tuple(_wanted_channels(request, region)),
+    return ContactInput(
+        channels=tuple(_channel_inputs(request, region)),
         phone=_view("phone", request.phone, region),
         email=_view("email", request.email, region),
         first=_text("first", request.first),
@@ -157,7 +157,7 @@ def contact_of(request: ContactRequest, region: str | None) -> WantedContact:
     )
 
 
-def stray(body: bytes, *, lenient: bool) -> None:
+def reject_unexpected_body(body: bytes, *, lenient: bool) -> None:
     """Judge a body that nobody asked for: real clients send [] and {}.
 
     It is refused when it is no JSON, and, unless we are `lenient`, when it holds something.
@@ -202,7 +202,7 @@ def _read_leniently(body: bytes, shape: type[Any], complaint: str) -> Any:
     """
     try:
         sent = ANY_JSON.decode(body)
-        meant = _as_meant(sent, shape)
+        meant = _lenient_value(sent, shape)
         if meant != sent:
             return msgspec.convert(meant, shape)
     except msgspec.ValidationError as error:
@@ -212,17 +212,17 @@ def _read_leniently(body: bytes, shape: type[Any], complaint: str) -> Any:
     raise _invalid(complaint, shape)
 
 
-def _as_meant(value: Any, kind: Any) -> Any:
+def _lenient_value(value: Any, kind: Any) -> Any:
     """Returns a decoded JSON value, adapted to the type `kind`.
 
     Replaces each [] by {} if `kind` accepts an empty object and no array, and omits each null whose
     field is optional and accepts no null.
     """
-    kinds = list(_alternatives(kind))
+    kinds = list(_union_members(kind))
     lists = [each for each in kinds if get_origin(each) is list]
     if isinstance(value, list) and lists:
         [items] = get_args(lists[0])
-        return [_as_meant(each, items) for each in value]
+        return [_lenient_value(each, items) for each in value]
     if value == []:
         return {} if any(map(_takes_empty_object, kinds)) else value
     if isinstance(value, dict):
@@ -233,7 +233,7 @@ def _as_meant(value: Any, kind: Any) -> Any:
             for field in msgspec.structs.fields(each)
         }
         return {
-            name: _as_meant(each, fields[name].type) if name in fields else each
+            name: _lenient_value(each, fields[name].type) if name in fields else each
             for name, each in value.items()
             if each is not None or name not in fields or not _null_is_absent(fields[name])
         }
@@ -241,7 +241,7 @@ def _as_meant(value: Any, kind: Any) -> Any:
 
 
 def _null_is_absent(field: FieldInfo) -> bool:
-    return not field.required and NoneType not in _alternatives(field.type)
+    return not field.required and NoneType not in _union_members(field.type)
 
 
 def _takes_empty_object(kind: Any) -> bool:
@@ -254,13 +254,13 @@ def _is_struct(kind: Any) -> bool:
     return isinstance(kind, type) and issubclass(kind, Struct)
 
 
-def _alternatives(kind: Any) -> Iterator[Any]:
+def _union_members(kind: Any) -> Iterator[Any]:
     """Yields the members of a union without their annotations; any other type by itself."""
     if get_origin(kind) is Annotated:
-        yield from _alternatives(get_args(kind)[0])
+        yield from _union_members(get_args(kind)[0])
     elif get_origin(kind) in (Union, UnionType):
         for each in get_args(kind):
-            yield from _alternatives(each)
+            yield from _union_members(each)
     else:
         yield kind
 
@@ -295,7 +295,7 @@ def _invalid(complaint: str, shape: type[Any]) -> Refusal:
 def _struct_at(shape: type[Struct], path: str) -> type[Struct]:
     """The struct that stands at a path like create.tags[...]."""
     for name in path.split("."):
-        kinds = {one.encode_name: one.type for one in msgspec.structs.fields(shape)}
+        kinds = {field.encode_name: field.type for field in msgspec.structs.fields(shape)}
         shape = next(_structs(kinds.get(name.partition("[")[0])), shape)
     return shape
 
@@ -308,16 +308,16 @@ def _structs(kind: Any) -> Iterator[type[Struct]]:
         yield from _structs(inner)
 
 
-def _wanted(request: ChannelRequest, region: str | None) -> Wanted:
+def _channel_input(request: ChannelRequest, region: str | None) -> ChannelInput:
     kind = addresses.channel_type(request.channel_type)
-    return Wanted(
+    return ChannelInput(
         addresses.parse(kind, request.channel_id, region),
         _text("channel_handle", request.channel_handle),
         _text("info_channel", request.info_channel),
     )
 
 
-def _wanted_channels(request: ContactRequest, region: str | None) -> Iterator[Wanted]:
+def _channel_inputs(request: ContactRequest, region: str | None) -> Iterator[ChannelInput]:
     count = len(request.contact_channels or ())
     if count > MAX_LISTED_CHANNELS:
         raise Refusal(
@@ -326,10 +326,10 @@ def _wanted_channels(request: ContactRequest, region: str | None) -> Iterator[Wa
             f"at most {MAX_LISTED_CHANNELS}; this one lists {count}.",
             fields={"contact_channels": f"more than {MAX_LISTED_CHANNELS} entries"},
         )
-    for index, one in enumerate(request.contact_channels or ()):
+    for index, item in enumerate(request.contact_channels or ()):
         fields = ChannelRequest.__struct_fields__
-        with blaming({field: f"contact_channels[{index}].{field}" for field in fields}):
-            yield _wanted(one, region)
+        with blame_places({field: f"contact_channels[{index}].{field}" for field in fields}):
+            yield _channel_input(item, region)
 
 
 def _view(
@@ -340,16 +340,16 @@ def _view(
         return UNSET
     if not value:
         return None
-    with blaming({"channel_id": kind}):
+    with blame_places({"channel_id": kind}):
         return addresses.parse(addresses.channel_type(kind), value, region)
 
 
 def _custom(value: dict[str, object] | UnsetType | None) -> dict[str, object] | UnsetType | None:
-    _judge_custom(value, MAX_DEPTH)
+    _check_custom_depth(value, MAX_DEPTH)
     return value
 
 
-def _judge_custom(value: object, left: int) -> None:
+def _check_custom_depth(value: object, left: int) -> None:
     """Bounded depth, and no NUL in any key or text."""
     if isinstance(value, str) and "\0" in value:
         raise Refusal(
@@ -365,46 +365,46 @@ def _judge_custom(value: object, left: int) -> None:
         )
     if isinstance(value, dict):
         value = [*value.keys(), *value.values()]
-    for one in value if isinstance(value, list) else ():
-        if isinstance(one, _CHECKED) or left == 1:
-            _judge_custom(one, left - 1)
+    for item in value if isinstance(value, list) else ():
+        if isinstance(item, _CHECKED) or left == 1:
+            _check_custom_depth(item, left - 1)
 
 
 @contextmanager
-def blaming(places: Mapping[str, str]) -> Iterator[None]:
+def blame_places(places: Mapping[str, str]) -> Iterator[None]:
     """Blame the place of a body that a field was sent in."""
     try:
         yield
-    except Refusal as no:
-        no.fields = {places.get(field, field): why for field, why in no.fields.items()}
+    except Refusal as refusal:
+        refusal.fields = {places.get(field, field): why for field, why in refusal.fields.items()}
         raise
 
 
 @contextmanager
-def blaming_address(wanted: WantedContact) -> Iterator[None]:
+def blame_address(wanted: ContactInput) -> Iterator[None]:
     """Name the path of a taken or ambiguous address in the `fields` of a refusal."""
     try:
         yield
-    except Refusal as no:
-        is_meant = _address_test(no)
+    except Refusal as refusal:
+        is_meant = _address_test(refusal)
         if is_meant is not None:
             place = next((place for place, each in _places(wanted) if is_meant(each)), "channel_id")
-            [why] = no.fields.values()
-            no.fields = {place: why}
+            [why] = refusal.fields.values()
+            refusal.fields = {place: why}
         raise
 
 
-def _address_test(no: Refusal) -> Callable[[Address], bool] | None:
+def _address_test(refusal: Refusal) -> Callable[[Address], bool] | None:
     """Returns a test for the address that a refusal names, or None if it names no address."""
-    if no.reason is Reason.ADDRESS_TAKEN:
-        return lambda address: _is_same(address, str(no.facts["channel_id"]))
-    if no.reason is Reason.AMBIGUOUS:
-        numbers = cast("list[str]", no.facts["readings"])
+    if refusal.reason is Reason.ADDRESS_TAKEN:
+        return lambda address: _is_same(address, str(refusal.facts["channel_id"]))
+    if refusal.reason is Reason.AMBIGUOUS:
+        numbers = cast("list[str]", refusal.facts["readings"])
         return lambda address: address.is_ambiguous and f"+{address.channel_id}" in numbers
     return None
 
 
-def _places(wanted: WantedContact) -> Iterator[tuple[str, Address]]:
+def _places(wanted: ContactInput) -> Iterator[tuple[str, Address]]:
     """Returns each address of a contact's body with its path."""
     for field, address in (("phone", wanted.phone), ("email", wanted.email)):
         if isinstance(address, Address):
@@ -434,13 +434,13 @@ def _assigned_user_id(request: ContactRequest) -> int | UnsetType | None:
 
 
 def _external_id(value: str | None) -> str | None:
-    return addresses.storable("external_id", value) if value else None
+    return addresses.validate_text("external_id", value) if value else None
 
 
 def _text(field: str, value: str | UnsetType | None) -> str | UnsetType:
     if value is UNSET:
         return UNSET
-    return addresses.storable(field, value or "")
+    return addresses.validate_text(field, value or "")
 
 
 def _tags(tags: list[Tag] | UnsetType | None) -> tuple[int, ...] | UnsetType:

@@ -71,7 +71,7 @@ class ResolveQuery(Struct, frozen=True):
     on_conflict: OnConflict = OnConflict.REFUSE
 
 
-def options(raw: bytes) -> Options:
+def parse_options(raw: bytes) -> Options:
     """The options of a query under /v2; what is not ours is ignored."""
     pairs = _pairs(raw)
     return Options(
@@ -82,7 +82,7 @@ def options(raw: bytes) -> Options:
     )
 
 
-def own(raw: bytes, shape: type[Query]) -> Query:
+def parse_strict_query(raw: bytes, shape: type[Query]) -> Query:
     """The parameters of a query under /x, which knows what it takes."""
     pairs = _pairs(raw)
     for name in pairs:
@@ -98,7 +98,7 @@ def own(raw: bytes, shape: type[Query]) -> Query:
         ) from None
 
 
-def moment(field: str, text: str) -> int:
+def parse_timestamp(field: str, text: str) -> int:
     """Microseconds since the epoch of an RFC 3339 time with its offset."""
     try:
         time = datetime.fromisoformat(text.upper())
@@ -124,13 +124,13 @@ def explaining_plus(raw: bytes) -> Iterator[None]:
     """If a query has a +, add an explanation to the refusal of a value: it means a blank."""
     try:
         yield
-    except Refusal as no:
-        if b"+" in raw and no.reason in _OF_A_VALUE:
-            no.message += " In a query a + means a blank; write %2B for a +."
+    except Refusal as refusal:
+        if b"+" in raw and refusal.reason in _OF_A_VALUE:
+            refusal.message += " In a query a + means a blank; write %2B for a +."
         raise
 
 
-def unknown_name(what: str, name: str, known: Iterable[str], place: str = "") -> Refusal:
+def unknown_name(kind: str, name: str, known: Iterable[str], place: str = "") -> Refusal:
     """The refusal of a key or parameter that we do not know, naming the nearest that we do.
 
     `place` is its path in a body. A name can be as long as a whole body; only its beginning is
@@ -142,8 +142,8 @@ def unknown_name(what: str, name: str, known: Iterable[str], place: str = "") ->
     hint = f"; the nearest is {near[0]}" if near else "; there are none here"
     return Refusal(
         Reason.UNKNOWN_NAME,
-        f"There is no {what} {name!r}{hint}.",
-        fields={f"{place}.{name}" if place else name: f"not a known {what}"},
+        f"There is no {kind} {name!r}{hint}.",
+        fields={f"{place}.{name}" if place else name: f"not a known {kind}"},
     )
 
 

@@ -11,7 +11,7 @@ from typing import Annotated, Any, cast
 from msgspec import Meta, Struct
 
 from reachbook.domain import timestamps
-from reachbook.domain.channel import ContactChannel, Reach, primary
+from reachbook.domain.channel import ChannelList, ContactChannel, primary
 from reachbook.domain.contact import Contact
 from reachbook.domain.credential import Representation
 
@@ -87,40 +87,43 @@ class IntegerIdsChannel(Struct):
 
 
 def channel(
-    reach: Reach, one: ContactChannel, representation: Representation
+    channel_list: ChannelList, record: ContactChannel, representation: Representation
 ) -> StringIdsChannel | IntegerIdsChannel:
     """A channel as the caller's representation shows it."""
-    created, updated = timestamps.in_seconds(one.created), timestamps.in_seconds(one.updated)
+    created, updated = (
+        timestamps.format_seconds(record.created),
+        timestamps.format_seconds(record.updated),
+    )
     if representation is Representation.STRING_IDS:
         return StringIdsChannel(
-            id=f"ch_{one.id:03d}",
-            team_id=reach.team_id,
-            contact_id=reach.uuid,
-            channel_type=one.channel_type,
-            channel_id=one.channel_id,
-            channel_handle=one.channel_handle,
-            info_channel=one.info_channel,
+            id=f"ch_{record.id:03d}",
+            team_id=channel_list.team_id,
+            contact_id=channel_list.uuid,
+            channel_type=record.channel_type,
+            channel_id=record.channel_id,
+            channel_handle=record.channel_handle,
+            info_channel=record.info_channel,
             created=created,
             updated=updated,
         )
     return IntegerIdsChannel(
-        one.id,
-        reach.team_id,
-        reach.id,
-        one.channel_type,
-        one.channel_id,
-        one.info_channel,
-        one.channel_handle,
+        record.id,
+        channel_list.team_id,
+        channel_list.id,
+        record.channel_type,
+        record.channel_id,
+        record.info_channel,
+        record.channel_handle,
         created,
         updated,
     )
 
 
 def channels(
-    reach: Reach, representation: Representation
+    channel_list: ChannelList, representation: Representation
 ) -> list[StringIdsChannel | IntegerIdsChannel]:
     """The contact's whole list, oldest first."""
-    return [channel(reach, one, representation) for one in reach.channels]
+    return [channel(channel_list, record, representation) for record in channel_list.channels]
 
 
 # ── the contact and the team ─────────────────────────────────────────────────────────────────
@@ -166,40 +169,42 @@ class IntegerIdsContact(ContactBody):
     contact_channels: list[IntegerIdsChannel]
 
 
-def contact(one: Contact, representation: Representation) -> StringIdsContact | IntegerIdsContact:
+def contact(
+    record: Contact, representation: Representation
+) -> StringIdsContact | IntegerIdsContact:
     """A Contact; `phone` and `email` are its primary channels of those types."""
     strings = representation is Representation.STRING_IDS
     shape: type[Any] = StringIdsContact if strings else IntegerIdsContact
     body: StringIdsContact | IntegerIdsContact = shape(
-        id=one.id,
-        uuid=one.uuid,
-        rev=one.rev,
-        team_id=one.team_id,
-        first=one.first,
-        last=one.last,
-        display_name=one.display_name,
-        phone=_primary_address(one, "phone"),
-        email=_primary_address(one, "email"),
-        avatar=one.avatar,
-        assigned_user_id=one.assigned_user_id,
-        external_id=one.external_id,
-        is_opted_out=one.is_opted_out,
-        tags=[Tag(number) for number in one.tags],
-        custom=one.custom,
-        created=timestamps.exact(one.created),
-        updated=timestamps.exact(one.updated),
-        contact_channels=channels(one, representation),
+        id=record.id,
+        uuid=record.uuid,
+        rev=record.rev,
+        team_id=record.team_id,
+        first=record.first,
+        last=record.last,
+        display_name=record.display_name,
+        phone=_primary_address(record, "phone"),
+        email=_primary_address(record, "email"),
+        avatar=record.avatar,
+        assigned_user_id=record.assigned_user_id,
+        external_id=record.external_id,
+        is_opted_out=record.is_opted_out,
+        tags=[Tag(number) for number in record.tags],
+        custom=record.custom,
+        created=timestamps.format_micros(record.created),
+        updated=timestamps.format_micros(record.updated),
+        contact_channels=channels(record, representation),
     )
     return body
 
 
-def contact_with_string_ids(one: Contact) -> StringIdsContact:
+def contact_with_string_ids(record: Contact) -> StringIdsContact:
     """A Contact as `/x` shows it."""
-    return cast("StringIdsContact", contact(one, Representation.STRING_IDS))
+    return cast("StringIdsContact", contact(record, Representation.STRING_IDS))
 
 
-def _primary_address(one: Contact, kind: str) -> str:
-    found = primary([each for each in one.channels if each.channel_type == kind])
+def _primary_address(record: Contact, kind: str) -> str:
+    found = primary([each for each in record.channels if each.channel_type == kind])
     return found.channel_id if found else ""
 
 

@@ -11,12 +11,12 @@ from typing import Annotated, Any, ClassVar
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from reachbook.wire import events as happened
-from reachbook.wire.bulk import MAX_ROWS, BulkRow, Failed
+from reachbook.wire import events as wire_events
+from reachbook.wire.bulk import MAX_ROWS, BulkRow, FailedRow
 from reachbook.wire.extensions import (
     MAX_BATCH,
     BadAddress,
-    KnownChannel,
+    ChannelDetail,
     ResolvedBody,
     SoughtRequest,
 )
@@ -39,14 +39,14 @@ class StringIdsBulk(Struct):
     """What became of a bulk write, the contacts with string ids."""
 
     contacts: list[StringIdsContact]
-    failed_contacts: list[Failed]
+    failed_contacts: list[FailedRow]
 
 
 class IntegerIdsBulk(Struct):
     """What became of a bulk write, the contacts with integer ids."""
 
     contacts: list[IntegerIdsContact]
-    failed_contacts: list[Failed]
+    failed_contacts: list[FailedRow]
 
 
 class BatchRows(Struct, forbid_unknown_fields=True):
@@ -55,22 +55,22 @@ class BatchRows(Struct, forbid_unknown_fields=True):
     addresses: Annotated[list[SoughtRequest], Meta(extra_json_schema={"maxItems": MAX_BATCH})]
 
 
-class Looked(OneOf):
+class BatchResult(OneOf):
     """Who owns an address of a batch, or why it cannot be read."""
 
     forms = (ResolvedBody, BadAddress)
 
 
-class BatchAnswers(Struct):
+class BatchResults(Struct):
     """An answer for each address of a batch, in order."""
 
-    results: list[Looked]
+    results: list[BatchResult]
 
 
-class Touched(Struct):
+class ContactSnapshot(Struct):
     """What a change touched, as it was or as it became: channels, and a contact's own fields."""
 
-    channels: list[KnownChannel]
+    channels: list[ChannelDetail]
     uuid: Uuid | UnsetType = UNSET
     first: str | UnsetType = UNSET
     last: str | UnsetType = UNSET
@@ -85,11 +85,11 @@ class Touched(Struct):
     erased: Moment | UnsetType | None = UNSET
 
 
-class Event(happened.EventBody, kw_only=True):
+class Event(wire_events.EventBody, kw_only=True):
     """One change of one contact. `before` and `after` hold what it touched, null once erased."""
 
-    before: Touched | None  # type: ignore[assignment]
-    after: Touched | None  # type: ignore[assignment]
+    before: ContactSnapshot | None  # type: ignore[assignment]
+    after: ContactSnapshot | None  # type: ignore[assignment]
 
 
 class FeedEvent(Event, kw_only=True):
@@ -121,5 +121,5 @@ class Export(Struct):
 
     contact: StringIdsContact
     deleted: Moment | None
-    channels: list[KnownChannel]
+    channels: list[ChannelDetail]
     events: list[Event]

@@ -46,7 +46,7 @@ def read(text: str) -> tuple[str, str]:
     Raises `bad_email` if the text is not an email address.
     """
     if len(text) > MAX_RAW_CHARACTERS:
-        raise refused(f"it is longer than {MAX_OCTETS} octets")
+        raise bad_email(f"it is longer than {MAX_OCTETS} octets")
     cleaned = stripped(without_invisible(text, keep=JOINERS))
     if cleaned[: len(MAILTO)].lower() == MAILTO:
         cleaned = stripped(cleaned[len(MAILTO) :])
@@ -56,10 +56,10 @@ def read(text: str) -> tuple[str, str]:
     domain, ascii_domain = _domain(domain)
     _validate(f"{_without_carrier_dots(local, domain)}@{ascii_domain}")
     if len(local.encode()) > MAX_LOCAL_OCTETS:
-        raise refused(f"the part before the @ is longer than {MAX_LOCAL_OCTETS} octets")
+        raise bad_email(f"the part before the @ is longer than {MAX_LOCAL_OCTETS} octets")
     written = f"{local}@{domain}"
     if len(written.encode()) > MAX_OCTETS:
-        raise refused(f"it is longer than {MAX_OCTETS} octets")
+        raise bad_email(f"it is longer than {MAX_OCTETS} octets")
     return written, identity(written)
 
 
@@ -71,7 +71,7 @@ def identity(written: str) -> str:
     return unicodedata.normalize("NFC", written.lower())
 
 
-def refused(why: str) -> Refusal:
+def bad_email(why: str) -> Refusal:
     """Returns the refusal of a text that is not an email address."""
     return Refusal(
         Reason.BAD_EMAIL,
@@ -83,19 +83,19 @@ def refused(why: str) -> Refusal:
 def _reject_characters(text: str) -> None:
     """Raises if the text is empty, too long or without @, or holds a hidden character."""
     if not text:
-        raise refused("it is empty")
+        raise bad_email("it is empty")
     if len(text) > MAX_OCTETS:
-        raise refused(f"it is longer than {MAX_OCTETS} octets")
+        raise bad_email(f"it is longer than {MAX_OCTETS} octets")
     forbidden = unstorable(text)
     if forbidden:
-        raise refused(f"it holds {forbidden}")
+        raise bad_email(f"it holds {forbidden}")
     for char in "" if text.isascii() else text:
         if unicodedata.category(char)[0] == "Z" and char != " ":
-            raise refused(f"it holds a space, {character_name(char)}")
+            raise bad_email(f"it holds a space, {character_name(char)}")
         if char in _AT_SIGNS and "@" not in text:
-            raise refused(f"write @ in place of {character_name(char)}")
+            raise bad_email(f"write @ in place of {character_name(char)}")
     if "@" not in text:
-        raise refused("it has no @")
+        raise bad_email("it has no @")
 
 
 def _validate(text: str) -> None:
@@ -110,7 +110,7 @@ def _validate(text: str) -> None:
             globally_deliverable=True,
         )
     except email_validator.EmailNotValidError as error:
-        raise refused(_with_character(str(error).rstrip("."), text)) from None
+        raise bad_email(_with_character(str(error).rstrip("."), text)) from None
 
 
 def _with_character(sentence: str, text: str) -> str:
@@ -170,7 +170,7 @@ def _label(label: str) -> str:
         if not label.isascii():
             idna.alabel(label)
     except idna.IDNAError as error:
-        raise refused(f"the part after the @ is no domain ({error})") from None
+        raise bad_email(f"the part after the @ is no domain ({error})") from None
     return label
 
 
@@ -204,4 +204,4 @@ def _reject_bidi(labels: list[str]) -> None:
         for label in filter(None, labels):
             idna.check_bidi(label, check_ltr=True)
     except idna.IDNAError as error:
-        raise refused(f"the part after the @ is no domain ({error})") from None
+        raise bad_email(f"the part after the @ is no domain ({error})") from None

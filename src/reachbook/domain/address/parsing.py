@@ -130,13 +130,13 @@ def is_stand_in(identity: str) -> bool:
     return identity.startswith(_STAND_IN)
 
 
-def certain(address: Address) -> None:
+def require_unambiguous(address: Address) -> None:
     """Refuse to add an address that could be somebody else's number."""
     if address.is_ambiguous:
-        raise ambiguous(address)
+        raise ambiguous_error(address)
 
 
-def ambiguous(address: Address) -> Refusal:
+def ambiguous_error(address: Address) -> Refusal:
     """Returns the refusal of a text that can be read as two numbers, with both of them."""
     numbers = [f"+{each.channel_id}" for each in readings(address)]
     first, second = numbers
@@ -149,7 +149,7 @@ def ambiguous(address: Address) -> Refusal:
     )
 
 
-def storable(field: str, text: str) -> str:
+def validate_text(field: str, text: str) -> str:
     """A short text as given, unless the two stores would treat it differently or it is too long."""
     if len(text) > MAX_CHARACTERS:
         raise Refusal(

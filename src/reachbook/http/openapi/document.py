@@ -20,16 +20,16 @@ from reachbook.domain.errors import Reason
 from reachbook.http.openapi import examples, shared
 from reachbook.http.operation import (
     JSON,
-    Gives,
+    BaseEndpoint,
+    Endpoint,
     Header,
-    Methods,
     Operation,
     Parameter,
-    Resource,
-    Takes,
+    RequestBody,
+    Success,
 )
 from reachbook.http.request import NOT_MODIFIED
-from reachbook.wire.errors import SHAPES, Refused
+from reachbook.wire.errors import SHAPES, ErrorBody
 from reachbook.wire.schemas import OneOf
 
 Json = dict[str, Any]
@@ -59,7 +59,10 @@ TAGS = {
     "contacts": ("contact", "One contact, the team and its inboxes."),
     "bulk": ("contacts", "Many contacts in one request."),
     "resolve": ("resolve", "Find the contact that owns an address, or create it."),
-    "channel_detail": ("known_channel", "One channel by its id, with its label, hold and consent."),
+    "channel_detail": (
+        "channel_detail",
+        "One channel by its id, with its label, hold and consent.",
+    ),
     "history": ("history", "History, event feed, export and erasure."),
     "probes": ("probes", "Health, readiness and metrics."),
     "docs": ("docs", "This description."),
@@ -87,7 +90,7 @@ def document(routes: Sequence[Route], base_path: str = "") -> bytes:
             if method != "HEAD"
         }
         for route in routes
-        if isinstance(route.endpoint, Methods)
+        if isinstance(route.endpoint, BaseEndpoint)
     }
     return msgspec.json.encode(
         {
@@ -131,78 +134,80 @@ class _Writer:
 
     def operation(self, route: Route, operation: Operation[Any]) -> Json:
         """One method of a path."""
-        says, handle = operation.says, operation.handle
+        spec, handle = operation.spec, operation.handle
         summary, _, more = (inspect.getdoc(handle) or "").partition("\n")
         module = handle.__module__.rpartition(".")[2]
         self._modules.add(module)
         tag, _ = TAGS[module]
-        known = isinstance(route.endpoint, Resource)
+        known = isinstance(route.endpoint, Endpoint)
         written: Json = {
             "operationId": f"{tag}_{handle.__name__}",
             "tags": [_tag(tag)],
             "summary": summary.rstrip("."),
             "description": " ".join(more.split()) or summary,
             "security": [{"jwt": []}, {"api_key": []}] if known else [],
-            "parameters": [self._parameter(one) for one in shared.parameters(route, operation)],
+            "parameters": [
+                self._parameter(parameter) for parameter in shared.parameters(route, operation)
+            ],
         }
-        if says.takes:
-            written["requestBody"] = self._body(says.takes)
+        if spec.request_body:
+            written["requestBody"] = self._body(spec.request_body)
         written["responses"] = self._responses(route, operation)
         return written
 
     def _responses(self, route: Route, operation: Operation[Any]) -> Json:
-        says = operation.says
-        found = {OK: self._success(says.gives, shared.headers_of_success(route, says))}
-        if says.tagged and not says.writes:
+        spec = operation.spec
+        found = {OK: self._success(spec.success, shared.headers_of_success(route, spec))}
+        if spec.tagged and not spec.writes:
             found[str(NOT_MODIFIED)] = {
                 "description": "The ETag in If-None-Match is still true.",
                 "headers": self._written(shared.headers_of_304()),
             }
         for status, reasons in shared.refusals(route, operation).items():
-            headers = shared.headers_of_refusal(route, status, says)
+            headers = shared.headers_of_refusal(route, status, spec)
             found[str(status)] = self._refusal(reasons, headers)
         return found
 
-    def _parameter(self, one: Parameter) -> Json:
+    def _parameter(self, parameter: Parameter) -> Json:
         return {
-            "name": one.name,
-            "in": one.where,
-            "required": one.where == "path",
-            "description": one.meaning,
-            "schema": self._schema(one.type),
+            "name": parameter.name,
+            "in": parameter.where,
+            "required": parameter.where == "path",
+            "description": parameter.meaning,
+            "schema": self._schema(parameter.type),
         }
 
-    def _body(self, takes: Takes) -> Json:
-        shown = {"schema": self._schema(takes.type), **_shown(takes.examples)}
+    def _body(self, request_body: RequestBody) -> Json:
+        shown = {"schema": self._schema(request_body.type), **_shown(request_body.examples)}
         return {"required": True, "content": {JSON: shown}}
 
-    def _success(self, gives: Gives, headers: Iterable[Header]) -> Json:
-        schema = _any_of([self._schema(one) for one in gives.types])
-        shown = {"schema": schema, **_shown(gives.examples)}
+    def _success(self, success: Success, headers: Iterable[Header]) -> Json:
+        schema = _any_of([self._schema(shape) for shape in success.types])
+        shown = {"schema": schema, **_shown(success.examples)}
         return {
-            "description": gives.meaning,
+            "description": success.meaning,
             "headers": self._written(headers),
-            "content": dict.fromkeys(gives.content_types, shown),
+            "content": dict.fromkeys(success.content_types, shown),
         }
 
     def _refusal(self, reasons: list[Reason], headers: Iterable[Header]) -> Json:
-        by_shape: dict[type[Refused], list[Reason]] = {}
+        by_shape: dict[type[ErrorBody], list[Reason]] = {}
         for reason in reasons:
-            for shape in SHAPES.get(reason, (Refused,)):
+            for shape in SHAPES.get(reason, (ErrorBody,)):
                 by_shape.setdefault(shape, []).append(reason)
         shapes = [
             {
                 **self._schema(shape),
                 "properties": {
                     "error": {"const": reasons[0].kind},
-                    "error_code": {"enum": [one.code for one in sharing]},
+                    "error_code": {"enum": [reason.code for reason in sharing]},
                 },
             }
             for shape, sharing in by_shape.items()
         ]
-        shown = {one.code: self._example(one) for one in reasons}
+        shown = {reason.code: self._example(reason) for reason in reasons}
         return {
-            "description": "\n".join(f"- `{one.code}`: {one.meaning}" for one in reasons),
+            "description": "\n".join(f"- `{reason.code}`: {reason.meaning}" for reason in reasons),
             "headers": self._written(headers),
             "content": {JSON: {"schema": _any_of(shapes), "examples": shown}},
         }
@@ -214,17 +219,17 @@ class _Writer:
         return {"$ref": f"#/components/examples/{reason.code}"}
 
     def _written(self, headers: Iterable[Header]) -> Json:
-        return {one.name: self._header(one) for one in headers}
+        return {header.name: self._header(header) for header in headers}
 
-    def _header(self, one: Header) -> Json:
+    def _header(self, header: Header) -> Json:
         written = {
-            "description": one.meaning,
-            "required": one.always,
-            "schema": self._schema(one.type),
+            "description": header.meaning,
+            "required": header.always,
+            "schema": self._schema(header.type),
         }
-        if self._headers.setdefault(one.name, written) != written:
+        if self._headers.setdefault(header.name, written) != written:
             return written  # another operation means something else by this name
-        return {"$ref": f"#/components/headers/{one.name}"}
+        return {"$ref": f"#/components/headers/{header.name}"}
 
     def _schema(self, kind: Any) -> Json:
         schema, named = _described(kind)
@@ -237,7 +242,7 @@ def _described(kind: Any) -> tuple[Json, Json]:
     also: Json = {}
 
     def any_of(several: type[OneOf]) -> Json:
-        described = [_described(one) for one in several.forms]
+        described = [_described(form) for form in several.forms]
         for _, named in described:
             also.update(named)
         return _any_of([schema for schema, _ in described])
@@ -245,10 +250,10 @@ def _described(kind: Any) -> tuple[Json, Json]:
     [schema], named = msgspec.json.schema_components(
         [kind], schema_hook=any_of, ref_template=SCHEMAS
     )
-    for one in (schema, *named.values()):
-        if "enum" in one:
-            one["type"] = "string"
-        _prepare_for_generators(one)
+    for form in (schema, *named.values()):
+        if "enum" in form:
+            form["type"] = "string"
+        _prepare_for_generators(form)
     return schema, {**named, **also}
 
 

@@ -10,27 +10,26 @@ from collections.abc import Callable
 from msgspec import Raw
 from msgspec.structs import replace as with_fields
 
-from reachbook.domain import channel as reaches
-from reachbook.domain import channel_rules as channels
+from reachbook.domain import channel as channel_lists
+from reachbook.domain import channel_rules, event
 from reachbook.domain import contact as contacts
 from reachbook.domain import credential as credentials
-from reachbook.domain import event
 from reachbook.domain.address import parsing as addresses
 from reachbook.domain.address.parsing import Address
-from reachbook.domain.channel import ContactChannel, Named, Reach
-from reachbook.domain.channel_rules import Wanted
+from reachbook.domain.channel import ChannelList, ChannelSelector, ContactChannel
+from reachbook.domain.channel_rules import ChannelInput
 from reachbook.domain.contact import Contact
 from reachbook.domain.credential import Representation, Token
 from reachbook.domain.errors import Reason, Refusal
-from reachbook.domain.event import Happened
+from reachbook.domain.event import EventRecord
 from reachbook.domain.list_cursor import Precision, date_too_coarse
 from reachbook.domain.suppression import SuppressionReason
 from reachbook.service.history import feed_restarted
-from reachbook.wire import bulk as directory
+from reachbook.wire import bulk as wire_bulk
 from reachbook.wire import errors, events, extensions, render
-from reachbook.wire.parse import ChannelRequest, contact_of, contact_uuid, decode
-from reachbook.wire.query import ResolveQuery, options
-from reachbook.wire.query import own as own_query
+from reachbook.wire.parse import ChannelRequest, contact_from, contact_uuid, decode
+from reachbook.wire.query import ResolveQuery, parse_options
+from reachbook.wire.query import parse_strict_query as own_query
 
 REQUEST_ID = "8434932a-cd0b-49f1-b5ce-3613cd445555"
 
@@ -77,32 +76,34 @@ ALICE = Contact(
 
 def in_both(spell: Callable[[Representation], object]) -> dict[str, object]:
     """An answer in each representation, under its name."""
-    return {one.value: spell(one) for one in Representation}
+    return {representation.value: spell(representation) for representation in Representation}
 
 
 # ── many contacts, who is this, and what happened ────────────────────────────────────────────
 
 
-def bulk(spelled: Representation) -> directory.BulkBody:
+def bulk(spelled: Representation) -> wire_bulk.BulkBody:
     """A bulk write of two rows, one of them bad."""
     row = b'{"first": "Bob", "phone": "+1 510"}'
-    no = _heard(lambda: contact_of(decode(row, directory.BulkRow), None))
-    failed = directory.failed(1, Raw(row), no, spelled)
-    return directory.BulkBody([render.contact(ALICE, spelled)], [failed])
+    refusal = _heard(lambda: contact_from(decode(row, wire_bulk.BulkRow), None))
+    failed = wire_bulk.failed_row(1, Raw(row), refusal, spelled)
+    return wire_bulk.BulkBody([render.contact(ALICE, spelled)], [failed])
 
 
 TYPED = "+1 510 555 3344"
 FOUND = extensions.ResolvedBody(
-    render.contact_with_string_ids(ALICE), extensions.known_channel(ALICE, PHONE), created=False
+    render.contact_with_string_ids(ALICE), extensions.channel_detail(ALICE, PHONE), created=False
 )
 EXPLAINED = with_fields(
     FOUND,
-    explain=extensions.explained(TYPED, addresses.parse(PHONE.channel_type, TYPED), PHONE),
+    explain=extensions.explanation(TYPED, addresses.parse(PHONE.channel_type, TYPED), PHONE),
 )
 NOBODY = extensions.ResolvedBody(None, None, created=False)
 SUPPRESSED = with_fields(
     NOBODY,
-    suppressed=extensions.Suppressed(SuppressionReason.OPTED_OUT, "2024-01-15T10:00:00.000000Z"),
+    suppressed=extensions.SuppressionBody(
+        SuppressionReason.OPTED_OUT, "2024-01-15T10:00:00.000000Z"
+    ),
 )
 
 
@@ -113,13 +114,13 @@ def batch() -> extensions.BatchBody:
     )
 
 
-def _email_added() -> Happened:
+def _email_added() -> EventRecord:
     """The second event of Alice, which is also her team's second."""
-    before = Reach(ALICE.team_id, ALICE.id, ALICE.uuid, 1, _PHONE_ADDED, (PHONE,))
-    after = Reach(ALICE.team_id, ALICE.id, ALICE.uuid, 2, _EMAIL_ADDED, ALICE.channels)
+    before = ChannelList(ALICE.team_id, ALICE.id, ALICE.uuid, 1, _PHONE_ADDED, (PHONE,))
+    after = ChannelList(ALICE.team_id, ALICE.id, ALICE.uuid, 2, _EMAIL_ADDED, ALICE.channels)
     change = event.change(before, after)
-    was, now = event.told(change)
-    return Happened(
+    was, now = event.diff(change)
+    return EventRecord(
         ALICE.uuid, after.rev, change.kind, was, now, _ACTOR, REQUEST_ID, _EMAIL_ADDED, seq=2
     )
 
@@ -132,7 +133,7 @@ FEED = events.FeedBody(
     [events.event_of_feed(ALICE.team_id, _email_added(), _LABELS)], 2, "5f0c1e2a9b7d4836"
 )
 EXPORT = events.ExportBody(
-    render.contact_with_string_ids(ALICE), None, extensions.known_channels(ALICE), [TOLD]
+    render.contact_with_string_ids(ALICE), None, extensions.channel_details(ALICE), [TOLD]
 )
 
 # ── refusals ─────────────────────────────────────────────────────────────────────────────────
@@ -140,15 +141,15 @@ EXPORT = events.ExportBody(
 
 def refused(reason: Reason) -> dict[str, object]:
     """A refusal as it reads on the wire; where a rule can be asked to refuse, it says it."""
-    no = _heard(_SAYING[reason]) if reason in _SAYING else _meant(reason)
-    return errors.body(no, Representation.STRING_IDS, REQUEST_ID)
+    refusal = _heard(_SAYING[reason]) if reason in _SAYING else _meant(reason)
+    return errors.body(refusal, Representation.STRING_IDS, REQUEST_ID)
 
 
 def _heard(say: Callable[[], object]) -> Refusal:
     try:
         say()
-    except Refusal as no:
-        return no
+    except Refusal as refusal:
+        return refusal
     raise AssertionError("an example of a refusal was not refused")
 
 
@@ -161,20 +162,22 @@ def _parse(kind: str, value: str, region: str | None = None) -> Address:
 
 
 def _add_ambiguous() -> None:
-    channels.add(ALICE, Wanted(_parse("phone", "(646) 555-0123", "US")), _EMAIL_ADDED)
+    channel_rules.add_channel(
+        ALICE, ChannelInput(_parse("phone", "(646) 555-0123", "US")), _EMAIL_ADDED
+    )
 
 
 def _remove_one_of_two() -> None:
     with_two = with_fields(ALICE, channels=(*ALICE.channels, SECOND_PHONE))
-    channels.remove(with_two, Named(PHONE.channel_type), _EMAIL_ADDED)
+    channel_rules.remove_channel(with_two, ChannelSelector(PHONE.channel_type), _EMAIL_ADDED)
 
 
 def _take() -> None:
-    raise reaches.address_taken(ALICE.uuid, PHONE)
+    raise channel_lists.address_taken(ALICE.uuid, PHONE)
 
 
 def _ask_for_a_longer_page() -> None:
-    directory.list_query(directory.ListRequest(limit=directory.MAX_PAGE + 1))
+    wire_bulk.list_query(wire_bulk.ListRequest(limit=wire_bulk.MAX_PAGE + 1))
 
 
 def _list_after_a_crowded_second() -> None:
@@ -182,7 +185,7 @@ def _list_after_a_crowded_second() -> None:
 
 
 def _look_back_at_the_erased() -> None:
-    raise contacts.erased(ALICE.uuid)
+    raise contacts.erased_error(ALICE.uuid)
 
 
 def _follow_beyond_the_end() -> None:
@@ -200,7 +203,7 @@ def _take_external_id() -> None:
 
 def _expire() -> None:
     token = Token("rbs_1_0123456789abcdef", b"", b"", 0, None, None)
-    raise credentials.expired(token, credentials.TOKEN_LIFE + 40, seen=True)
+    raise credentials.check_expiry(token, credentials.TOKEN_LIFE + 40, seen=True)
 
 
 _SAYING: dict[Reason, Callable[[], object]] = {
@@ -209,7 +212,7 @@ _SAYING: dict[Reason, Callable[[], object]] = {
     Reason.WRONG_TYPE: lambda: decode(
         b'{"channel_type": "phone", "channel_id": 15105553344}', ChannelRequest
     ),
-    Reason.BAD_VALUE: lambda: options(b"representation=strings"),
+    Reason.BAD_VALUE: lambda: parse_options(b"representation=strings"),
     Reason.UNKNOWN_NAME: lambda: own_query(b"explian=true", ResolveQuery),
     Reason.BAD_CURSOR: lambda: events.revision(ALICE.uuid, "2"),
     Reason.DATE_TOO_COARSE: _list_after_a_crowded_second,
@@ -225,8 +228,10 @@ _SAYING: dict[Reason, Callable[[], object]] = {
     Reason.MISSING_CREDENTIAL: lambda: credentials.bearer(None),
     Reason.MALFORMED_TOKEN: lambda: credentials.bearer("Basic YWxpY2U6"),
     Reason.EXPIRED: _expire,
-    Reason.NO_CONTACT: lambda: reaches.found(None),
-    Reason.NO_CHANNEL: lambda: reaches.pick(ALICE, Named(addresses.channel_type("facebook"))),
+    Reason.NO_CONTACT: lambda: channel_lists.require_contact(None),
+    Reason.NO_CHANNEL: lambda: channel_lists.select_channel(
+        ALICE, ChannelSelector(addresses.channel_type("facebook"))
+    ),
     Reason.ADDRESS_TAKEN: _take,
     Reason.SEVERAL: _remove_one_of_two,
     Reason.EXTERNAL_ID_TAKEN: _take_external_id,

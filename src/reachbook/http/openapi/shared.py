@@ -16,7 +16,14 @@ from starlette.routing import Route
 
 from reachbook.domain.credential import Representation
 from reachbook.domain.errors import Kind, Reason
-from reachbook.http.operation import Header, Operation, Parameter, Resource, Says, Takes
+from reachbook.http.operation import (
+    Endpoint,
+    Header,
+    Operation,
+    OperationSpec,
+    Parameter,
+    RequestBody,
+)
 from reachbook.wire.errors import STATUS
 from reachbook.wire.errors import status as status_of
 from reachbook.wire.render import ChannelType, Uuid
@@ -122,18 +129,18 @@ WITHOUT_ALLOWANCE = {
 
 def refusals(route: Route, operation: Operation[Any]) -> dict[int, list[Reason]]:
     """What an operation of a path can refuse, its own reasons and the shared ones, by status."""
-    says = operation.says
-    reasons = {*says.refuses, *OF_EVERY_PATH}
+    spec = operation.spec
+    reasons = {*spec.errors, *OF_EVERY_PATH}
     if PART.findall(route.path):
         reasons |= {*OF_PATHS_WITH_PARTS}
-    if isinstance(route.endpoint, Resource):
+    if isinstance(route.endpoint, Endpoint):
         reasons |= {*OF_EVERY_CALLER}
-    if says.writes or says.may_write:
+    if spec.writes or spec.may_write:
         reasons |= {*OF_WRITES, *OF_KEYS}
-    if says.query:
+    if spec.query:
         reasons |= {*OF_OWN_PATHS}
-    if says.takes:
-        reasons |= {*OF_BODIES, *(OF_REQUIRED_KEYS if _requires_a_key(says.takes) else ())}
+    if spec.request_body:
+        reasons |= {*OF_BODIES, *(OF_REQUIRED_KEYS if _requires_a_key(spec.request_body) else ())}
     by_status: dict[int, list[Reason]] = {}
     for reason in Reason:
         if reason in reasons:
@@ -141,42 +148,42 @@ def refusals(route: Route, operation: Operation[Any]) -> dict[int, list[Reason]]
     return dict(sorted(by_status.items()))
 
 
-def _requires_a_key(takes: Takes) -> bool:
-    _, named = schema_components([takes.type])
-    return any(one.get("required") for one in named.values())
+def _requires_a_key(request_body: RequestBody) -> bool:
+    _, named = schema_components([request_body.type])
+    return any(schema.get("required") for schema in named.values())
 
 
 def parameters(route: Route, operation: Operation[Any]) -> Iterable[Parameter]:
     """In the path's order, then the operation's own, then those that are everywhere."""
-    own = {one.name: one for one in operation.says.parameters}
+    own = {parameter.name: parameter for parameter in operation.spec.parameters}
     yield from (own.get(name) or PATH_PARTS[name] for name in PART.findall(route.path))
-    yield from (one for one in own.values() if one.where != "path")
-    yield from _conditions(operation.says)
-    if isinstance(route.endpoint, Resource) and operation.says.query is None:
+    yield from (parameter for parameter in own.values() if parameter.where != "path")
+    yield from _conditions(operation.spec)
+    if isinstance(route.endpoint, Endpoint) and operation.spec.query is None:
         yield REPRESENTATION
     yield REQUEST_ID
 
 
-def _conditions(says: Says[Any]) -> Iterable[Parameter]:
-    if says.writes or says.may_write:
+def _conditions(spec: OperationSpec[Any]) -> Iterable[Parameter]:
+    if spec.writes or spec.may_write:
         yield KEY
-    if Reason.STALE_REVISION in says.refuses:
+    if Reason.STALE_REVISION in spec.errors:
         yield IF_MATCH
-    if says.tagged and not says.writes:
+    if spec.tagged and not spec.writes:
         yield IF_NONE_MATCH
 
 
-def headers_of_success(route: Route, says: Says[Any]) -> Iterable[Header]:
+def headers_of_success(route: Route, spec: OperationSpec[Any]) -> Iterable[Header]:
     """Those of a 200."""
     yield ANSWERED_ID
-    yield from says.headers
-    if says.tagged:
+    yield from spec.headers
+    if spec.tagged:
         yield ETAG
-    if says.compressible:
+    if spec.compressible:
         yield ENCODING
-    if says.writes or says.may_write:
+    if spec.writes or spec.may_write:
         yield REPLAYED
-    if isinstance(route.endpoint, Resource):
+    if isinstance(route.endpoint, Endpoint):
         yield from (SPELLED, *RATE_LIMIT)
 
 
@@ -185,13 +192,13 @@ def headers_of_304() -> Iterable[Header]:
     return (ANSWERED_ID, ETAG, SPELLED, *RATE_LIMIT)
 
 
-def headers_of_refusal(route: Route, status: int, says: Says[Any]) -> Iterable[Header]:
+def headers_of_refusal(route: Route, status: int, spec: OperationSpec[Any]) -> Iterable[Header]:
     """Those of a refusal of a status."""
     yield ANSWERED_ID
     yield from OF_STATUS.get(status, ())
-    yield from (one for one in says.headers if one.refusals)
-    if isinstance(route.endpoint, Resource):
+    yield from (header for header in spec.headers if header.refusals)
+    if isinstance(route.endpoint, Endpoint):
         if status not in WITHOUT_REPRESENTATION:
             yield SPELLED_IF_READ
-        if status not in WITHOUT_ALLOWANCE or (says.may_write and status == DENIED):
+        if status not in WITHOUT_ALLOWANCE or (spec.may_write and status == DENIED):
             yield from RATE_LIMIT

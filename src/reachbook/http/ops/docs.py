@@ -13,8 +13,8 @@ from importlib.resources import files
 from typing import Any
 
 from reachbook.domain.errors import Reason, Refusal
-from reachbook.http.operation import Gives, Header, Parameter, Visit, opens
-from reachbook.http.request import Answer
+from reachbook.http.operation import Header, Parameter, PublicRequest, Success, opens
+from reachbook.http.request import ApiResponse
 
 PACKAGE = "mkdocs_swagger_ui_tag"
 FOR_EVER = b"public, max-age=31536000, immutable"
@@ -61,38 +61,38 @@ ALLOWED = Header("Content-Security-Policy", str, "What the page may load: our fi
 NAME = Parameter("name", str, "A file of the page, as the page names it.", where="path")
 
 
-@opens(gives=Gives("An OpenAPI 3.1 document.", (dict[str, Any],)), headers=(CACHING,))
-async def description(visit: Visit) -> Answer:
+@opens(success=Success("An OpenAPI 3.1 document.", (dict[str, Any],)), headers=(CACHING,))
+async def description(visit: PublicRequest) -> ApiResponse:
     """Read this description."""
     body: bytes = visit.scope["app"].state.description
-    return Answer(200, body, [(b"cache-control", b"no-cache")])
+    return ApiResponse(200, body, [(b"cache-control", b"no-cache")])
 
 
 @opens(
-    gives=Gives("The page.", (str,), content_types=(HTML,)),
+    success=Success("The page.", (str,), content_types=(HTML,)),
     headers=(CACHING, NO_SNIFFING, ALLOWED),
 )
-async def page(_visit: Visit) -> Answer:
+async def page(_visit: PublicRequest) -> ApiResponse:
     """Read this description in a browser."""
     style, bundle, start = _assets()
     html = PAGE.format(style=style, bundle=bundle, start=start)
     headers = [(b"cache-control", b"no-cache"), SNIFF_NOT, (b"content-security-policy", POLICY)]
-    return Answer(200, html.encode(), headers, _utf8(HTML))
+    return ApiResponse(200, html.encode(), headers, _utf8(HTML))
 
 
 @opens(
-    gives=Gives("The file.", (str,), content_types=(CSS, JAVASCRIPT)),
-    refuses=(Reason.NO_ROUTE,),
+    success=Success("The file.", (str,), content_types=(CSS, JAVASCRIPT)),
+    errors=(Reason.NO_ROUTE,),
     parameters=(NAME,),
     headers=(CACHING, NO_SNIFFING),
 )
-async def asset(visit: Visit) -> Answer:
+async def asset(visit: PublicRequest) -> ApiResponse:
     """Load a file of the page."""
     found = _assets().get(visit.scope["path_params"]["name"])
     if found is None:
         raise Refusal(Reason.NO_ROUTE, "The page has no such file; load /docs again.")
     kind, body = found
-    return Answer(200, body, [(b"cache-control", FOR_EVER), SNIFF_NOT], _utf8(kind))
+    return ApiResponse(200, body, [(b"cache-control", FOR_EVER), SNIFF_NOT], _utf8(kind))
 
 
 @cache

@@ -10,8 +10,8 @@ from msgspec import Struct
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from reachbook.domain.errors import Reason, Refusal
-from reachbook.http.operation import Gives, Header, Visit, opens
-from reachbook.http.request import Answer
+from reachbook.http.operation import Header, PublicRequest, Success, opens
+from reachbook.http.request import ApiResponse
 
 READY_SECONDS = 1.5
 RETRY_AFTER = 1
@@ -25,56 +25,56 @@ NEVER_CACHED = Header(
 )
 
 
-class Alive(Struct):
+class Health(Struct):
     """The process runs."""
 
     status: Literal["ok"] = "ok"
 
 
-class Ready(Struct):
+class Readiness(Struct):
     """It can serve."""
 
     status: Literal["ready"] = "ready"
 
 
-@opens(gives=Gives("It does.", (Alive,), {"alive": Alive()}), headers=(NEVER_CACHED,))
-async def health(_visit: Visit) -> Answer:
+@opens(success=Success("It does.", (Health,), {"alive": Health()}), headers=(NEVER_CACHED,))
+async def health(_visit: PublicRequest) -> ApiResponse:
     """Ask whether the process runs."""
-    return Answer(200, msgspec.json.encode(Alive()))
+    return ApiResponse(200, msgspec.json.encode(Health()))
 
 
 @opens(
-    gives=Gives("It can.", (Ready,), {"ready": Ready()}),
-    refuses=(Reason.STORE_UNAVAILABLE, Reason.STORE_UNFIT),
+    success=Success("It can.", (Readiness,), {"ready": Readiness()}),
+    errors=(Reason.STORE_UNAVAILABLE, Reason.STORE_UNFIT),
     headers=(NEVER_CACHED,),
 )
-async def ready(visit: Visit) -> Answer:
+async def ready(visit: PublicRequest) -> ApiResponse:
     """Ask whether requests can be served.
 
     They can when the store answers, and has the schema that this program knows.
     """
     try:
         async with asyncio.timeout(READY_SECONDS):
-            await visit.desk.service.ready()
+            await visit.state.service.ready()
     except TimeoutError:
         raise Refusal(
             Reason.STORE_UNAVAILABLE,
             f"The store did not answer within {READY_SECONDS} s.",
             retry_after=RETRY_AFTER,
         ) from None
-    except Refusal as no:
+    except Refusal as refusal:
         # At the terminal an unfit store is final; here it may be migrated at any moment.
-        no.retry_after = no.retry_after or RETRY_AFTER
+        refusal.retry_after = refusal.retry_after or RETRY_AFTER
         raise
-    return Answer(200, msgspec.json.encode(Ready()))
+    return ApiResponse(200, msgspec.json.encode(Readiness()))
 
 
 @opens(
-    gives=Gives("The measures.", (str,), content_types=("text/plain",)),
+    success=Success("The metrics.", (str,), content_types=("text/plain",)),
     headers=(NEVER_CACHED,),
 )
-async def metrics(visit: Visit) -> Answer:
+async def metrics(visit: PublicRequest) -> ApiResponse:
     """Read what all workers have counted, for Prometheus."""
     # In another thread: with many workers there are many files to read.
-    text = await asyncio.to_thread(visit.desk.measures.text)
-    return Answer(200, text, content_type=CONTENT_TYPE_LATEST.encode())
+    text = await asyncio.to_thread(visit.state.metrics.text)
+    return ApiResponse(200, text, content_type=CONTENT_TYPE_LATEST.encode())

@@ -13,14 +13,21 @@ from msgspec import Raw
 from reachbook.domain.errors import Reason, Refusal
 from reachbook.http.openapi import examples
 from reachbook.http.openapi.examples import ALICE, in_both
-from reachbook.http.operation import Gives, Takes, reads, writes
-from reachbook.http.preconditions import refuse_if_match
-from reachbook.http.request import STORE_SECONDS, Answer, Request, header, kept, too_slow
+from reachbook.http.operation import RequestBody, Success, reads, writes
+from reachbook.http.preconditions import reject_if_match
+from reachbook.http.request import (
+    STORE_SECONDS,
+    ApiResponse,
+    RequestContext,
+    header,
+    timeout_error,
+    to_stored,
+)
 from reachbook.http.v2.channels import BAD_NEW_ADDRESS, ON_CONFLICT
 from reachbook.http.v2.contacts import CONTACTS, OVERWRITE, encode
-from reachbook.service import AlreadyAnswered, Asking, Sought
+from reachbook.service import AddressQuery, AlreadyAnsweredError, WriteContext
 from reachbook.wire import bulk, render, schemas
-from reachbook.wire.parse import blaming, blaming_address, contact_of, decode
+from reachbook.wire.parse import blame_address, blame_places, contact_from, decode
 
 BULK_SECONDS = 60.0
 ROWS_AT_ONCE = 500
@@ -32,12 +39,12 @@ PASSING = {one.code for one in (Reason.STORE_UNAVAILABLE, Reason.CONTENDED, Reas
 
 @reads(
     compressible=True,
-    takes=Takes(bulk.ListRequest, {"first": {"limit": 30, "ascending": True}}),
-    gives=CONTACTS,
-    refuses=(Reason.TOO_MANY, Reason.DATE_TOO_COARSE),
+    request_body=RequestBody(bulk.ListRequest, {"first": {"limit": 30, "ascending": True}}),
+    success=CONTACTS,
+    errors=(Reason.TOO_MANY, Reason.DATE_TOO_COARSE),
     seconds=BULK_SECONDS,
 )
-async def page(request: Request) -> Answer:
+async def page(request: RequestContext) -> ApiResponse:
     """List contacts by the time of their last change, newest first unless `ascending`.
 
     Pass the last row's `updated` back as `date` for the next page, until a page is empty. A date
@@ -58,45 +65,47 @@ async def page(request: Request) -> Answer:
 
 @reads(
     compressible=True,
-    takes=Takes(
+    request_body=RequestBody(
         bulk.SearchRequest, {"phone": {"contact_channels": [{"channel_ids": ["15105553344"]}]}}
     ),
-    gives=CONTACTS,
-    refuses=(*BAD_NEW_ADDRESS, Reason.TOO_MANY),
+    success=CONTACTS,
+    errors=(*BAD_NEW_ADDRESS, Reason.TOO_MANY),
     seconds=BULK_SECONDS,
 )
-async def search(request: Request) -> Answer:
+async def search(request: RequestContext) -> ApiResponse:
     """Find the contacts that own any of some addresses.
 
     Without `channel_type` an @ means email and digits mean phone. An address that cannot be read
     is left out if another one can be read; otherwise the refusal of the first is raised.
     """
     caller = request.caller
-    wanted = bulk.searched(decode(await request.body(), bulk.SearchRequest), caller.default_region)
+    wanted = bulk.parse_search(
+        decode(await request.body(), bulk.SearchRequest), caller.default_region
+    )
     # A refusal is raised only if no address can be looked up, and it is that of the first.
-    with blaming(wanted[0].places if wanted else {}):
+    with blame_places(wanted[0].places if wanted else {}):
         found = await request.service.contacts.search(
-            caller.team_id, [Sought(each.address) for each in wanted]
+            caller.team_id, [AddressQuery(each.address) for each in wanted]
         )
-    return request.answer([render.contact(one, request.representation) for one in found])
+    return request.answer([render.contact(contact, request.representation) for contact in found])
 
 
 @writes(
     compressible=True,
-    takes=Takes(
+    request_body=RequestBody(
         schemas.BulkRows,
         {"two": {"contacts": [{"first": "Alice"}, {"contact_id": ALICE.uuid, "tags": []}]}},
     ),
-    gives=Gives(
+    success=Success(
         "What became of each row.",
         (schemas.StringIdsBulk, schemas.IntegerIdsBulk),
         in_both(examples.bulk),
     ),
-    refuses=(Reason.TOO_MANY,),
+    errors=(Reason.TOO_MANY,),
     parameters=(ON_CONFLICT, OVERWRITE),
     seconds=BULK_SECONDS,
 )
-async def write_many(request: Request) -> Answer:
+async def write_many(request: RequestContext) -> ApiResponse:
     """Create and update up to 1,000 contacts.
 
     A row with a `contact_id` (the UUID) is an update, one without is made. One bad row fails
@@ -104,32 +113,32 @@ async def write_many(request: Request) -> Answer:
     or the whole when none was done. With an Idempotency-Key, a row that failed because the store
     was out of reach is tried again by a retry; the others are not.
     """
-    refuse_if_match(header(request.scope, b"if-match"))
+    reject_if_match(header(request.scope, b"if-match"))
     rows = decode(await request.body(), bulk.BulkRequest).contacts
     if len(rows) > bulk.MAX_ROWS:
         raise bulk.too_many("contacts", len(rows), bulk.MAX_ROWS)
     done: list[Raw] = []
-    failed: list[bulk.Failed] = []
+    failed: list[bulk.FailedRow] = []
     named: set[str] = set()
     away: Refusal | None = None
     for index, row in enumerate(rows):
         if away is None and _seconds_left(request) < STORE_SECONDS:
-            away = too_slow()
+            away = timeout_error()
         if away:
-            failed.append(bulk.failed(index, row, away, request.representation))
+            failed.append(bulk.failed_row(index, row, away, request.representation))
             continue
         try:
             async with _in_time():
                 written = await _write_row(request, index, row)
             done.append(Raw(written.body))
             named |= written.contact_uuids
-        except Refusal as no:
-            if no.reason is Reason.KEY_REUSED:
+        except Refusal as refusal:
+            if refusal.reason is Reason.KEY_REUSED:
                 raise
-            if no.reason is Reason.STORE_UNAVAILABLE:
-                away = no
-            failed.append(bulk.failed(index, row, no, request.representation))
-            named |= bulk.named_contacts(row, no)
+            if refusal.reason is Reason.STORE_UNAVAILABLE:
+                away = refusal
+            failed.append(bulk.failed_row(index, row, refusal, request.representation))
+            named |= bulk.named_contacts(row, refusal)
             # Parsing a row that is refused does not await anything: let other requests run.
             await asyncio.sleep(0)
     if away and not done:
@@ -141,7 +150,7 @@ async def write_many(request: Request) -> Answer:
 
 
 @writes(
-    takes=Takes(
+    request_body=RequestBody(
         bulk.BulkDeleteRequest,
         {
             "one": {
@@ -154,49 +163,49 @@ async def write_many(request: Request) -> Answer:
             }
         },
     ),
-    gives=Gives("Always the same text.", (Literal["ok"],), {"ok": "ok"}),
-    refuses=(Reason.BAD_UUID, Reason.TOO_MANY),
+    success=Success("Always the same text.", (Literal["ok"],), {"ok": "ok"}),
+    errors=(Reason.BAD_UUID, Reason.TOO_MANY),
     seconds=BULK_SECONDS,
 )
-async def delete_many(request: Request) -> Answer:
+async def delete_many(request: RequestContext) -> ApiResponse:
     """Delete contacts by their UUIDs, under the reserved type `id`.
 
     A contact that is not there any more is no reason to stop.
     """
-    refuse_if_match(header(request.scope, b"if-match"))
-    for uuid in bulk.deleted(decode(await request.body(), bulk.BulkDeleteRequest)):
+    reject_if_match(header(request.scope, b"if-match"))
+    for uuid in bulk.parse_delete(decode(await request.body(), bulk.BulkDeleteRequest)):
         try:
             async with _in_time():
-                await request.service.contacts.delete(request.asking(), uuid)
-        except Refusal as no:
-            if no.reason is not Reason.NO_CONTACT:
+                await request.service.contacts.delete(request.context(), uuid)
+        except Refusal as refusal:
+            if refusal.reason is not Reason.NO_CONTACT:
                 raise
     return await kept_whole(request, request.answer("ok"))
 
 
-async def _write_row(request: Request, index: int, raw: Raw) -> Answer:
+async def _write_row(request: RequestContext, index: int, raw: Raw) -> ApiResponse:
     """One row, one commit.
 
     With a key, each row's answer is kept under a key of its own, so that a retry after a crash
     goes on where it ended.
     """
     row = decode(bytes(raw), bulk.BulkRow)
-    wanted = contact_of(row, request.caller.default_region)
+    wanted = contact_from(row, request.caller.default_region)
     uuid = bulk.row_uuid(row)
-    asking = request.asking_for_row(index, encode(request))
+    context = request.asking_for_row(index, encode(request))
     contacts = request.service.contacts
     try:
-        with blaming_address(wanted):
+        with blame_address(wanted):
             if uuid is None:
-                saved = await contacts.create(asking, wanted)
+                saved = await contacts.create(context, wanted)
             else:
                 saved = await contacts.update(
-                    asking, uuid, wanted, overwrite=request.options.overwrite
+                    context, uuid, wanted, overwrite=request.options.overwrite
                 )
-    except AlreadyAnswered as before:
+    except AlreadyAnsweredError as before:
         body = before.answer.body
         named = frozenset((bulk.uuid_of_row(body),))
-        return Answer(before.answer.status, body, contact_uuids=named)
+        return ApiResponse(before.answer.status, body, contact_uuids=named)
     return encode(request)(saved)
 
 
@@ -207,16 +216,16 @@ async def _in_time() -> AsyncIterator[None]:
         async with asyncio.timeout(STORE_SECONDS):
             yield
     except TimeoutError:
-        raise too_slow() from None
+        raise timeout_error() from None
 
 
-def _seconds_left(request: Request) -> float:
+def _seconds_left(request: RequestContext) -> float:
     ends = request.deadline.when()
     return math.inf if ends is None else ends - asyncio.get_running_loop().time()
 
 
-async def kept_whole(request: Request, whole: Answer) -> Answer:
+async def kept_whole(request: RequestContext, whole: ApiResponse) -> ApiResponse:
     """Keep an answer for a retry that was not kept in one commit with its effect."""
-    asking: Asking = request.asking(lambda _: whole)
-    await request.service.keep_answer(asking, kept(whole))
+    context: WriteContext = request.context(lambda _: whole)
+    await request.service.store_response(context, to_stored(whole))
     return whole

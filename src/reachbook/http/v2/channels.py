@@ -6,23 +6,23 @@ from collections.abc import Callable
 from typing import Literal
 
 from reachbook.domain.address import parsing as addresses
-from reachbook.domain.channel import Named, Reach
+from reachbook.domain.channel import ChannelList, ChannelSelector
 from reachbook.domain.channel_rules import OnConflict
 from reachbook.domain.errors import Reason, Refusal
 from reachbook.http.openapi.examples import ADD_EMAIL, ADD_PHONE, ALICE, NEW_EMAIL, PHONE, in_both
-from reachbook.http.operation import Gives, Header, Parameter, Takes, reads, writes
-from reachbook.http.request import Answer, Request
+from reachbook.http.operation import Header, Parameter, RequestBody, Success, reads, writes
+from reachbook.http.request import ApiResponse, RequestContext
 from reachbook.wire import render
-from reachbook.wire.parse import ChannelRequest, contact_uuid, named, wanted_channel
+from reachbook.wire.parse import ChannelRequest, channel_input, channel_selector, contact_uuid
 from reachbook.wire.query import explaining_plus
 from reachbook.wire.render import IntegerIdsChannel, StringIdsChannel
 
-CHANNEL = Gives(
+CHANNEL = Success(
     "One channel.",
     (StringIdsChannel, IntegerIdsChannel),
     in_both(lambda spelled: render.channel(ALICE, PHONE, spelled)),
 )
-CHANNELS = Gives(
+CHANNELS = Success(
     "The contact's whole list, oldest first.",
     (list[StringIdsChannel], list[IntegerIdsChannel]),
     in_both(lambda spelled: render.channels(ALICE, spelled)),
@@ -54,30 +54,30 @@ IN_THE_WAY = (Reason.ADDRESS_TAKEN, Reason.STALE_REVISION)
 
 @writes(
     compressible=True,
-    takes=Takes(ChannelRequest, {"email": ADD_EMAIL, "phone": ADD_PHONE}),
-    gives=CHANNELS,
+    request_body=RequestBody(ChannelRequest, {"email": ADD_EMAIL, "phone": ADD_PHONE}),
+    success=CHANNELS,
     tagged=True,
-    refuses=(*NO_CONTACT, *BAD_NEW_ADDRESS, Reason.TOO_MANY, *IN_THE_WAY),
+    errors=(*NO_CONTACT, *BAD_NEW_ADDRESS, Reason.TOO_MANY, *IN_THE_WAY),
     parameters=(ON_CONFLICT,),
 )
-async def add(request: Request) -> Answer:
+async def add(request: RequestContext) -> ApiResponse:
     """Add a channel to a contact.
 
     What the contact already has, with every supplied field equal, is not written again; a
     differing handle or info channel is updated.
     """
     uuid = contact_uuid(request.path("contactID"))
-    wanted = wanted_channel(await request.body(), request.caller.default_region)
+    wanted = channel_input(await request.body(), request.caller.default_region)
     encode = _encode(request)
-    return encode(await request.service.channels.add(request.asking(encode), uuid, wanted))
+    return encode(await request.service.channels.add(request.context(encode), uuid, wanted))
 
 
 @writes(
     compressible=True,
-    takes=Takes(ChannelRequest, {"email": NEW_EMAIL}),
-    gives=CHANNELS,
+    request_body=RequestBody(ChannelRequest, {"email": NEW_EMAIL}),
+    success=CHANNELS,
     tagged=True,
-    refuses=(
+    errors=(
         *NO_CONTACT,
         *BAD_NEW_ADDRESS,
         Reason.NO_CHANNEL,
@@ -86,53 +86,55 @@ async def add(request: Request) -> Answer:
     ),
     parameters=(WHICH, ON_CONFLICT),
 )
-async def replace(request: Request) -> Answer:
+async def replace(request: RequestContext) -> ApiResponse:
     """Give the contact's channel of a type another address.
 
     The channel keeps its `id` and `created`. A type that the contact lacks is refused: this
     updates, it does not create.
     """
     uuid = contact_uuid(request.path("contactID"))
-    wanted = wanted_channel(await request.body(), request.caller.default_region)
+    wanted = channel_input(await request.body(), request.caller.default_region)
     which = _named(request, wanted.address.channel_type)
-    encode, asking = _encode(request), request.asking(_encode(request))
+    encode, context = _encode(request), request.context(_encode(request))
     with explaining_plus(request.scope["query_string"]):
-        return encode(await request.service.channels.replace(asking, uuid, wanted, which))
+        return encode(await request.service.channels.replace(context, uuid, wanted, which))
 
 
-@reads(compressible=True, gives=CHANNELS, tagged=True, refuses=NO_CONTACT)
-async def list_all(request: Request) -> Answer:
+@reads(compressible=True, success=CHANNELS, tagged=True, errors=NO_CONTACT)
+async def list_all(request: RequestContext) -> ApiResponse:
     """List the channels of a contact."""
     uuid = contact_uuid(request.path("contactID"))
-    return _encode(request)(await request.service.channels.all(request.asking(), uuid))
+    return _encode(request)(await request.service.channels.all(request.context(), uuid))
 
 
 @reads(
-    gives=CHANNEL,
+    success=CHANNEL,
     tagged=True,
-    refuses=(*NO_CONTACT, *BAD_ADDRESS, Reason.NO_CHANNEL),
+    errors=(*NO_CONTACT, *BAD_ADDRESS, Reason.NO_CHANNEL),
     parameters=(WHICH,),
 )
-async def get(request: Request) -> Answer:
+async def get(request: RequestContext) -> ApiResponse:
     """Retrieve the channel of a type.
 
     When there are several, it is the primary one: the one last made primary, else the oldest.
     """
     uuid, which = contact_uuid(request.path("contactID")), _named_in_path(request)
     with explaining_plus(request.scope["query_string"]):
-        reach, channel = await request.service.channels.get(request.asking(), uuid, which)
-    return request.tagged(reach, render.channel(reach, channel, request.representation))
+        channel_list, channel = await request.service.channels.get(request.context(), uuid, which)
+    return request.tagged(
+        channel_list, render.channel(channel_list, channel, request.representation)
+    )
 
 
 @writes(
     compressible=True,
-    gives=CHANNELS,
+    success=CHANNELS,
     tagged=True,
-    refuses=(*NO_CONTACT, *BAD_ADDRESS, Reason.NO_CHANNEL, Reason.SEVERAL, Reason.STALE_REVISION),
+    errors=(*NO_CONTACT, *BAD_ADDRESS, Reason.NO_CHANNEL, Reason.SEVERAL, Reason.STALE_REVISION),
     parameters=(WHICH,),
     headers=(UNREACHABLE,),
 )
-async def remove(request: Request) -> Answer:
+async def remove(request: RequestContext) -> ApiResponse:
     """Remove the channel of a type, for good.
 
     The answer is the list that is left. The last channel may go: the contact can then not be
@@ -140,29 +142,31 @@ async def remove(request: Request) -> Answer:
     """
     uuid, which = contact_uuid(request.path("contactID")), _named_in_path(request)
 
-    def encode(after: Reach) -> Answer:
+    def encode(after: ChannelList) -> ApiResponse:
         unreachable = [] if after.channels else [(b"x-contact-reachable", b"false")]
         return request.tagged(after, render.channels(after, request.representation), unreachable)
 
     with explaining_plus(request.scope["query_string"]):
-        return encode(await request.service.channels.remove(request.asking(encode), uuid, which))
+        return encode(await request.service.channels.remove(request.context(encode), uuid, which))
 
 
-def _encode(request: Request) -> Callable[[Reach], Answer]:
-    return lambda reach: request.tagged(reach, render.channels(reach, request.representation))
+def _encode(request: RequestContext) -> Callable[[ChannelList], ApiResponse]:
+    return lambda channel_list: request.tagged(
+        channel_list, render.channels(channel_list, request.representation)
+    )
 
 
-def _named_in_path(request: Request) -> Named:
+def _named_in_path(request: RequestContext) -> ChannelSelector:
     return _named(request, request.path("channelType"))
 
 
-def _named(request: Request, channel_type: str) -> Named:
+def _named(request: RequestContext, channel_type: str) -> ChannelSelector:
     try:
         with explaining_plus(request.scope["query_string"]):
-            return named(channel_type, request.options, request.caller.default_region)
-    except Refusal as no:
+            return channel_selector(channel_type, request.options, request.caller.default_region)
+    except Refusal as refusal:
         text = request.options.channel_id
         if text is None:
             raise
         # An older release with other rules may have stored exactly this text.
-        return Named(addresses.channel_type(channel_type), text=text, refusal=no)
+        return ChannelSelector(addresses.channel_type(channel_type), text=text, refusal=refusal)

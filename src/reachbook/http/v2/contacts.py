@@ -7,19 +7,19 @@ from typing import Any, Literal
 
 from reachbook.domain.errors import Reason
 from reachbook.http.openapi.examples import ADD_EMAIL, ADD_PHONE, ALICE, in_both
-from reachbook.http.operation import Gives, Parameter, Takes, reads, writes
-from reachbook.http.request import Answer, Request
+from reachbook.http.operation import Parameter, RequestBody, Success, reads, writes
+from reachbook.http.request import ApiResponse, RequestContext
 from reachbook.http.v2.channels import BAD_NEW_ADDRESS, NO_CONTACT, ON_CONFLICT
 from reachbook.wire import render
-from reachbook.wire.parse import ContactRequest, blaming_address, contact_uuid, wanted_contact
+from reachbook.wire.parse import ContactRequest, blame_address, contact_input, contact_uuid
 from reachbook.wire.render import Inboxes, IntegerIdsContact, StringIdsContact, TeamBody
 
-CONTACT = Gives(
+CONTACT = Success(
     "The contact.",
     (StringIdsContact, IntegerIdsContact),
     in_both(lambda spelled: render.contact(ALICE, spelled)),
 )
-CONTACTS = Gives(
+CONTACTS = Success(
     "The contacts.",
     (list[StringIdsContact], list[IntegerIdsContact]),
     in_both(lambda spelled: [render.contact(ALICE, spelled)]),
@@ -31,12 +31,12 @@ DELETED = "contact deleted"
 
 
 @writes(
-    takes=Takes(
+    request_body=RequestBody(
         ContactRequest, {"Alice": {"first": "Alice", "contact_channels": [ADD_PHONE, ADD_EMAIL]}}
     ),
-    gives=CONTACT,
+    success=CONTACT,
     tagged=True,
-    refuses=(
+    errors=(
         *BAD_NEW_ADDRESS,
         Reason.TOO_MANY,
         Reason.ADDRESS_TAKEN,
@@ -44,29 +44,31 @@ DELETED = "contact deleted"
     ),
     parameters=(ON_CONFLICT,),
 )
-async def create(request: Request) -> Answer:
+async def create(request: RequestContext) -> ApiResponse:
     """Create a contact.
 
     `phone` and `email` are short for a channel of that type.
     """
-    wanted = wanted_contact(await request.body(), request.caller.default_region)
-    asking = request.asking(encode(request))
-    with blaming_address(wanted):
-        return encode(request)(await request.service.contacts.create(asking, wanted))
+    wanted = contact_input(await request.body(), request.caller.default_region)
+    context = request.context(encode(request))
+    with blame_address(wanted):
+        return encode(request)(await request.service.contacts.create(context, wanted))
 
 
-@reads(gives=CONTACT, tagged=True, refuses=NO_CONTACT)
-async def get(request: Request) -> Answer:
+@reads(success=CONTACT, tagged=True, errors=NO_CONTACT)
+async def get(request: RequestContext) -> ApiResponse:
     """Retrieve a contact."""
     uuid = contact_uuid(request.path("contactID"))
-    return encode(request)(await request.service.contacts.get(request.asking(), uuid))
+    return encode(request)(await request.service.contacts.get(request.context(), uuid))
 
 
 @writes(
-    takes=Takes(ContactRequest, {"Alice": {"first": "Alice", "email": "alice@example.com"}}),
-    gives=CONTACT,
+    request_body=RequestBody(
+        ContactRequest, {"Alice": {"first": "Alice", "email": "alice@example.com"}}
+    ),
+    success=CONTACT,
     tagged=True,
-    refuses=(
+    errors=(
         *NO_CONTACT,
         *BAD_NEW_ADDRESS,
         Reason.TOO_MANY,
@@ -76,50 +78,50 @@ async def get(request: Request) -> Answer:
     ),
     parameters=(ON_CONFLICT, OVERWRITE),
 )
-async def update(request: Request) -> Answer:
+async def update(request: RequestContext) -> ApiResponse:
     """Update a contact.
 
     What is left out stays as it is. `phone` and `email` are the primary channels of those types,
     and writing them writes the channel; `custom` is merged unless `overwrite` is true.
     """
     uuid = contact_uuid(request.path("contactID"))
-    wanted = wanted_contact(await request.body(), request.caller.default_region)
-    asking, overwrite = request.asking(encode(request)), request.options.overwrite
-    with blaming_address(wanted):
+    wanted = contact_input(await request.body(), request.caller.default_region)
+    context, overwrite = request.context(encode(request)), request.options.overwrite
+    with blame_address(wanted):
         return encode(request)(
-            await request.service.contacts.update(asking, uuid, wanted, overwrite=overwrite)
+            await request.service.contacts.update(context, uuid, wanted, overwrite=overwrite)
         )
 
 
 @writes(
-    gives=Gives("It is deleted.", (Literal["contact deleted"],), {"deleted": DELETED}),
-    refuses=(*NO_CONTACT, Reason.STALE_REVISION),
+    success=Success("It is deleted.", (Literal["contact deleted"],), {"deleted": DELETED}),
+    errors=(*NO_CONTACT, Reason.STALE_REVISION),
 )
-async def delete(request: Request) -> Answer:
+async def delete(request: RequestContext) -> ApiResponse:
     """Delete a contact.
 
     It is hidden, and its addresses are free for others.
     """
     uuid = contact_uuid(request.path("contactID"))
 
-    def said(_after: object) -> Answer:
+    def said(_after: object) -> ApiResponse:
         return request.answer(DELETED)
 
-    return said(await request.service.contacts.delete(request.asking(said), uuid))
+    return said(await request.service.contacts.delete(request.context(said), uuid))
 
 
 @reads(
-    gives=Gives("The team.", (TeamBody,), {"team": render.team(1, "My team")}),
-    refuses=(Reason.NO_TEAM,),
+    success=Success("The team.", (TeamBody,), {"team": render.team(1, "My team")}),
+    errors=(Reason.NO_TEAM,),
 )
-async def team(request: Request) -> Answer:
+async def team(request: RequestContext) -> ApiResponse:
     """Retrieve the team that the credential belongs to."""
-    found = await request.service.team(request.asking())
+    found = await request.service.team(request.context())
     return request.answer(render.team(found.team_id, found.name))
 
 
-@reads(gives=Gives("An empty list.", (Inboxes,), {"none": []}))
-async def inboxes(request: Request) -> Answer:
+@reads(success=Success("An empty list.", (Inboxes,), {"none": []}))
+async def inboxes(request: RequestContext) -> ApiResponse:
     """List the inboxes of the team; the list is always empty.
 
     Reachbook does not store conversations. Integrations call this to test a credential.
@@ -127,6 +129,6 @@ async def inboxes(request: Request) -> Answer:
     return request.answer([])
 
 
-def encode(request: Request) -> Callable[[Any], Answer]:
+def encode(request: RequestContext) -> Callable[[Any], ApiResponse]:
     """How a contact is answered, with its ETag."""
-    return lambda one: request.tagged(one, render.contact(one, request.representation))
+    return lambda contact: request.tagged(contact, render.contact(contact, request.representation))

@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-from reachbook.domain.channel import Reach, by_number
+from reachbook.domain.channel import ChannelList, channel_by_number
 from reachbook.domain.errors import Reason
 from reachbook.http.openapi.examples import ALICE, PHONE
-from reachbook.http.operation import Gives, Parameter, Takes, reads, writes
-from reachbook.http.request import READ_SECONDS, Answer, Request
+from reachbook.http.operation import Parameter, RequestBody, Success, reads, writes
+from reachbook.http.request import READ_SECONDS, ApiResponse, RequestContext
 from reachbook.http.v2.channels import NO_CONTACT, UNREACHABLE
 from reachbook.wire import extensions
 from reachbook.wire.parse import contact_uuid, decode
-from reachbook.wire.query import AsOfQuery, NoQuery, explaining_plus, moment
+from reachbook.wire.query import AsOfQuery, NoQuery, explaining_plus, parse_timestamp
 from reachbook.wire.render import Moment
 
-KNOWN = Gives(
-    "The channel.", (extensions.KnownChannel,), {"phone": extensions.known_channel(ALICE, PHONE)}
+DETAIL = Success(
+    "The channel.", (extensions.ChannelDetail,), {"phone": extensions.channel_detail(ALICE, PHONE)}
 )
-ALL_KNOWN = Gives(
+DETAILS = Success(
     "The contact's whole list, oldest first.",
-    (list[extensions.KnownChannel],),
-    {"alice": extensions.known_channels(ALICE)},
+    (list[extensions.ChannelDetail],),
+    {"alice": extensions.channel_details(ALICE)},
 )
 AS_OF = Parameter(
     "as_of", Moment, "Answer as of this moment (RFC 3339), events at that very instant included."
@@ -29,31 +29,31 @@ NO_CHANNEL = (*NO_CONTACT, Reason.BAD_VALUE, Reason.NO_CHANNEL)
 
 @reads(
     compressible=True,
-    gives=ALL_KNOWN,
+    success=DETAILS,
     tagged=True,
-    refuses=(*NO_CONTACT, Reason.ERASED),
+    errors=(*NO_CONTACT, Reason.ERASED),
     parameters=(AS_OF,),
     query=AsOfQuery,
 )
-async def list_all(request: Request) -> Answer:
+async def list_all(request: RequestContext) -> ApiResponse:
     """List the channels of a contact with all that we know of each, now or at a moment."""
     uuid = contact_uuid(request.path("contactID"))
     as_of = request.query(AsOfQuery).as_of
     if as_of is not None:
         past = await _as_of(request, uuid, as_of)
-        return request.answer(extensions.known_channels(past))
-    reach = await request.service.channels.all(request.asking(), uuid)
-    return request.tagged(reach, extensions.known_channels(reach))
+        return request.answer(extensions.channel_details(past))
+    channel_list = await request.service.channels.all(request.context(), uuid)
+    return request.tagged(channel_list, extensions.channel_details(channel_list))
 
 
 @reads(
-    gives=KNOWN,
+    success=DETAIL,
     tagged=True,
-    refuses=(*NO_CHANNEL, Reason.ERASED),
+    errors=(*NO_CHANNEL, Reason.ERASED),
     parameters=(AS_OF,),
     query=AsOfQuery,
 )
-async def get(request: Request) -> Answer:
+async def get(request: RequestContext) -> ApiResponse:
     """Retrieve one channel by its id, now or at a moment."""
     uuid, number = (
         contact_uuid(request.path("contactID")),
@@ -62,22 +62,22 @@ async def get(request: Request) -> Answer:
     as_of = request.query(AsOfQuery).as_of
     if as_of is not None:
         past = await _as_of(request, uuid, as_of)
-        return request.answer(extensions.known_channel(past, by_number(past, number)))
-    reach, channel = await request.service.channels.exactly(request.asking(), uuid, number)
-    return request.tagged(reach, extensions.known_channel(reach, channel))
+        return request.answer(extensions.channel_detail(past, channel_by_number(past, number)))
+    channel_list, channel = await request.service.channels.exactly(request.context(), uuid, number)
+    return request.tagged(channel_list, extensions.channel_detail(channel_list, channel))
 
 
 @writes(
-    takes=Takes(
+    request_body=RequestBody(
         extensions.PatchRequest,
         {"bounced": {"held": True, "held_reason": "bounced"}, "consent": {"consent": "opted_in"}},
     ),
-    gives=KNOWN,
+    success=DETAIL,
     tagged=True,
-    refuses=(*NO_CHANNEL, Reason.UNKNOWN_NAME, Reason.ADDRESS_TAKEN, Reason.STALE_REVISION),
+    errors=(*NO_CHANNEL, Reason.UNKNOWN_NAME, Reason.ADDRESS_TAKEN, Reason.STALE_REVISION),
     query=NoQuery,
 )
-async def patch(request: Request) -> Answer:
+async def patch(request: RequestContext) -> ApiResponse:
     """Set what is known of one channel; what is left out stays as it is."""
     uuid, number = (
         contact_uuid(request.path("contactID")),
@@ -85,54 +85,60 @@ async def patch(request: Request) -> Answer:
     )
     wanted = extensions.patch(decode(await request.body(), extensions.PatchRequest))
 
-    def encode(after: Reach) -> Answer:
-        return request.tagged(after, extensions.known_channel(after, by_number(after, number)))
+    def encode(after: ChannelList) -> ApiResponse:
+        return request.tagged(
+            after, extensions.channel_detail(after, channel_by_number(after, number))
+        )
 
     return encode(
-        await request.service.channels.patch(request.asking(encode), uuid, number, wanted)
+        await request.service.channels.patch(request.context(encode), uuid, number, wanted)
     )
 
 
-@writes(gives=KNOWN, tagged=True, refuses=(*NO_CHANNEL, Reason.STALE_REVISION), query=NoQuery)
-async def make_primary(request: Request) -> Answer:
+@writes(success=DETAIL, tagged=True, errors=(*NO_CHANNEL, Reason.STALE_REVISION), query=NoQuery)
+async def make_primary(request: RequestContext) -> ApiResponse:
     """Make one channel the primary one of its type."""
     uuid, number = (
         contact_uuid(request.path("contactID")),
         extensions.channel_number(request.path("id")),
     )
 
-    def encode(after: Reach) -> Answer:
-        return request.tagged(after, extensions.known_channel(after, by_number(after, number)))
+    def encode(after: ChannelList) -> ApiResponse:
+        return request.tagged(
+            after, extensions.channel_detail(after, channel_by_number(after, number))
+        )
 
-    return encode(await request.service.channels.make_primary(request.asking(encode), uuid, number))
+    return encode(
+        await request.service.channels.make_primary(request.context(encode), uuid, number)
+    )
 
 
 @writes(
     compressible=True,
-    gives=ALL_KNOWN,
+    success=DETAILS,
     tagged=True,
-    refuses=(*NO_CHANNEL, Reason.STALE_REVISION),
+    errors=(*NO_CHANNEL, Reason.STALE_REVISION),
     headers=(UNREACHABLE,),
     query=NoQuery,
 )
-async def remove(request: Request) -> Answer:
+async def remove(request: RequestContext) -> ApiResponse:
     """Remove one channel by its id, for good; the answer is the list that is left."""
     uuid, number = (
         contact_uuid(request.path("contactID")),
         extensions.channel_number(request.path("id")),
     )
 
-    def encode(after: Reach) -> Answer:
+    def encode(after: ChannelList) -> ApiResponse:
         unreachable = [] if after.channels else [(b"x-contact-reachable", b"false")]
-        return request.tagged(after, extensions.known_channels(after), unreachable)
+        return request.tagged(after, extensions.channel_details(after), unreachable)
 
     return encode(
-        await request.service.channels.remove_exactly(request.asking(encode), uuid, number)
+        await request.service.channels.remove_exactly(request.context(encode), uuid, number)
     )
 
 
-async def _as_of(request: Request, uuid: str, as_of: str) -> Reach:
+async def _as_of(request: RequestContext, uuid: str, as_of: str) -> ChannelList:
     with explaining_plus(request.scope["query_string"]):
-        at = moment("as_of", as_of)
+        at = parse_timestamp("as_of", as_of)
     await request.take_time(READ_SECONDS)  # all of the contact's events may have to be read
-    return await request.service.history.reach_as_of(request.caller.team_id, uuid, at)
+    return await request.service.history.channels_as_of(request.caller.team_id, uuid, at)

@@ -11,11 +11,11 @@ from msgspec import Meta
 
 from reachbook.domain.errors import Reason
 from reachbook.http.openapi import examples
-from reachbook.http.operation import Gives, Parameter, reads, writes
-from reachbook.http.request import READ_SECONDS, Answer, Request, streamed
+from reachbook.http.operation import Parameter, Success, reads, writes
+from reachbook.http.request import READ_SECONDS, ApiResponse, RequestContext, streamed
 from reachbook.http.v2.channels import NO_CONTACT
-from reachbook.service.history import Page, feed_restarted
-from reachbook.wire import events as happened
+from reachbook.service.history import EventPage, feed_restarted
+from reachbook.wire import events as wire_events
 from reachbook.wire import schemas
 from reachbook.wire.parse import contact_uuid
 from reachbook.wire.query import FeedQuery, HistoryQuery, NoQuery
@@ -43,39 +43,39 @@ END = b"]}"  # the end of an export: its last key is the list of events
 
 @reads(
     compressible=True,
-    gives=Gives(
+    success=Success(
         "A page of the contact's events, newest first.",
         (schemas.HistoryPage,),
         {"alice": examples.HISTORY},
     ),
-    refuses=(*PAST, Reason.BAD_CURSOR, Reason.UNKNOWN_NAME),
+    errors=(*PAST, Reason.BAD_CURSOR, Reason.UNKNOWN_NAME),
     parameters=(LIMIT, CURSOR),
     query=HistoryQuery,
 )
-async def of_contact(request: Request) -> Answer:
+async def of_contact(request: RequestContext) -> ApiResponse:
     """Read what happened to a contact, newest first; a deleted contact still has its history."""
     uuid, query = contact_uuid(request.path("contactID")), request.query(HistoryQuery)
     page = await request.service.history.of_contact(
         request.caller.team_id,
         uuid,
-        before_rev=happened.revision(uuid, query.cursor),
+        before_rev=wire_events.revision(uuid, query.cursor),
         limit=query.limit,
     )
     events = _events(request, page)
-    return request.answer(happened.HistoryBody(events, happened.cursor(uuid, page.next)))
+    return request.answer(wire_events.HistoryBody(events, wire_events.cursor(uuid, page.next)))
 
 
 @reads(
     compressible=True,
-    gives=Gives(
+    success=Success(
         "A page of the team's events, in order.", (schemas.FeedPage,), {"one": examples.FEED}
     ),
-    refuses=(Reason.UNKNOWN_NAME, Reason.FEED_RESTARTED),
+    errors=(Reason.UNKNOWN_NAME, Reason.FEED_RESTARTED),
     parameters=(AFTER, FEED_LIMIT, INCARNATION),
     query=FeedQuery,
     seconds=READ_SECONDS,
 )
-async def feed(request: Request) -> Answer:
+async def feed(request: RequestContext) -> ApiResponse:
     """Follow the team's events, in order and gapless from 1.
 
     Pass `next` back as `after`; a follower never misses one, however commits interleave. Pass
@@ -88,19 +88,19 @@ async def feed(request: Request) -> Answer:
         raise feed_restarted("incarnation", "not that of the store")
     page = await request.service.history.feed(request.caller.team_id, query.after, query.limit)
     team_id = request.caller.team_id
-    events = [happened.event_of_feed(team_id, one, page.labels) for one in page.events]
-    return request.answer(happened.FeedBody(events, page.next or 0, incarnation))
+    events = [wire_events.event_of_feed(team_id, event, page.labels) for event in page.events]
+    return request.answer(wire_events.FeedBody(events, page.next or 0, incarnation))
 
 
 @reads(
-    gives=Gives(
+    success=Success(
         "All that is held about the contact.", (schemas.Export,), {"alice": examples.EXPORT}
     ),
-    refuses=PAST,
+    errors=PAST,
     query=NoQuery,
     seconds=READ_SECONDS,
 )
-async def export(request: Request) -> Answer:
+async def export(request: RequestContext) -> ApiResponse:
     """Export all that is held about one contact, as one JSON document.
 
     A long export is sent in chunks, while its events are read. If they cannot be read, the
@@ -113,11 +113,11 @@ async def export(request: Request) -> Answer:
 
     async def pieces() -> AsyncGenerator[bytes, None]:
         exported = await request.service.history.export(team_id, uuid)
-        yield msgspec.json.encode(happened.export(exported.contact)).removesuffix(END)
+        yield msgspec.json.encode(wire_events.export(exported.contact)).removesuffix(END)
         between = b""
         async with aclosing(exported.pages) as pages:
             async for page in pages:
-                events = (happened.event(team_id, each, exported.labels) for each in page)
+                events = (wire_events.event(team_id, each, exported.labels) for each in page)
                 yield between + b",".join(map(msgspec.json.encode, events))
                 between = b","
         yield END
@@ -126,12 +126,12 @@ async def export(request: Request) -> Answer:
 
 
 @writes(
-    gives=Gives("It is erased.", (Literal["contact erased"],), {"erased": "contact erased"}),
-    refuses=(*PAST, Reason.STALE_REVISION),
+    success=Success("It is erased.", (Literal["contact erased"],), {"erased": "contact erased"}),
+    errors=(*PAST, Reason.STALE_REVISION),
     query=NoQuery,
     seconds=READ_SECONDS,
 )
-async def erase(request: Request) -> Answer:
+async def erase(request: RequestContext) -> ApiResponse:
     """Erase a person from contacts, channels, events and kept answers.
 
     A tombstone without personal data remains, with an `erased` event so that followers purge.
@@ -139,13 +139,13 @@ async def erase(request: Request) -> Answer:
     uuid = contact_uuid(request.path("contactID"))
     request.query(NoQuery)
 
-    def encode(_after: object) -> Answer:
+    def encode(_after: object) -> ApiResponse:
         return request.answer("contact erased")
 
-    await request.service.history.erase(request.asking(encode), uuid)
+    await request.service.history.erase(request.context(encode), uuid)
     return encode(None)
 
 
-def _events(request: Request, page: Page) -> list[happened.EventBody]:
+def _events(request: RequestContext, page: EventPage) -> list[wire_events.EventBody]:
     team_id = request.caller.team_id
-    return [happened.event(team_id, one, page.labels) for one in page.events]
+    return [wire_events.event(team_id, event, page.labels) for event in page.events]

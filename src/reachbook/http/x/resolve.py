@@ -7,17 +7,17 @@ from typing import Literal, cast
 from msgspec import Raw
 from msgspec.structs import replace
 
-from reachbook.domain.channel import Reach
+from reachbook.domain.channel import ChannelList
 from reachbook.domain.channel_rules import OnConflict
 from reachbook.domain.contact import Contact
 from reachbook.domain.errors import Reason, Refusal
 from reachbook.http.openapi import examples
-from reachbook.http.operation import Gives, Parameter, Takes, reads, writes
-from reachbook.http.preconditions import refuse_if_match
-from reachbook.http.request import Answer, Request, header
+from reachbook.http.operation import Parameter, RequestBody, Success, reads, writes
+from reachbook.http.preconditions import reject_if_match
+from reachbook.http.request import ApiResponse, RequestContext, header
 from reachbook.http.v2.bulk import kept_whole
 from reachbook.http.v2.channels import BAD_ADDRESS, BAD_NEW_ADDRESS
-from reachbook.service import Resolved, Sought, made
+from reachbook.service import AddressQuery, Resolved, created_result
 from reachbook.wire import bulk, extensions, render, schemas
 from reachbook.wire.parse import decode
 from reachbook.wire.query import NoQuery, ResolveQuery
@@ -36,53 +36,53 @@ TAKEN = (Reason.ADDRESS_TAKEN, Reason.EXTERNAL_ID_TAKEN)
 
 
 @reads(
-    takes=Takes(
+    request_body=RequestBody(
         extensions.ResolveRequest,
         {
             "look up": {"channel_id": examples.TYPED},
             "or make": {"channel_id": "15105553344", "create": {"first": "Alice"}},
         },
     ),
-    gives=Gives(
+    success=Success(
         "Who owns the address; nobody is an answer.",
         (extensions.ResolvedBody,),
         {"found": examples.FOUND, "explained": examples.EXPLAINED, "nobody": examples.NOBODY}
         | {"suppressed": examples.SUPPRESSED},
     ),
-    refuses=(*BAD_NEW_ADDRESS, Reason.TOO_MANY, Reason.UNKNOWN_NAME, *TAKEN),
+    errors=(*BAD_NEW_ADDRESS, Reason.TOO_MANY, Reason.UNKNOWN_NAME, *TAKEN),
     parameters=(EXPLAIN, ON_CONFLICT),
     query=ResolveQuery,
     may_write=True,
 )
-async def one(request: Request) -> Answer:
+async def one(request: RequestContext) -> ApiResponse:
     """Find the contact that owns an address, or make it.
 
     Any number of simultaneous calls for one address give one contact, and `created` is true
     exactly once. Without `create` this only looks, and a read-only credential may use it.
     """
-    query = request.query(ResolveQuery)
+    options = request.query(ResolveQuery)
     body = await request.body()
     if request.caller.read_only and decode(body, extensions.MayCreate).create is not None:
         request.permit_write()
     wanted = decode(body, extensions.ResolveRequest)
     region = request.caller.default_region
-    sought = _sought(wanted, region)
-    create = extensions.new_contact(wanted, sought.address, region) if wanted.create else None
+    query = _address_query(wanted, region)
+    create = extensions.new_contact(wanted, query.address, region) if wanted.create else None
 
-    def encode(resolved: Resolved) -> Answer:
+    def encode(resolved: Resolved) -> ApiResponse:
         body = _body(resolved)
-        if query.explain:
-            body.explain = extensions.explained(
-                wanted.channel_id, sought.address, resolved.channel, region
+        if options.explain:
+            body.explain = extensions.explanation(
+                wanted.channel_id, query.address, resolved.channel, region
             )
         contact = resolved.contact
         return request.answer(body, [contact.uuid] if contact else [])
 
-    def encode_new(after: Reach) -> Answer:
-        return encode(made(cast("Contact", after), sought.address))
+    def encode_new(after: ChannelList) -> ApiResponse:
+        return encode(created_result(cast("Contact", after), query.address))
 
-    asking = replace(request.asking(encode_new), on_conflict=query.on_conflict)
-    resolved = await request.service.resolving.one(asking, sought, create)
+    context = replace(request.context(encode_new), on_conflict=options.on_conflict)
+    resolved = await request.service.resolving.one(context, query, create)
     if create is None or resolved.created:
         return encode(resolved)
     return await kept_whole(request, encode(resolved))
@@ -90,7 +90,7 @@ async def one(request: Request) -> Answer:
 
 @reads(
     compressible=True,
-    takes=Takes(
+    request_body=RequestBody(
         schemas.BatchRows,
         {
             "three": {
@@ -102,25 +102,25 @@ async def one(request: Request) -> Answer:
             }
         },
     ),
-    gives=Gives(
+    success=Success(
         "An answer for each address, in order.",
-        (schemas.BatchAnswers,),
+        (schemas.BatchResults,),
         {"three": examples.batch()},
     ),
-    refuses=(Reason.UNKNOWN_NAME, Reason.TOO_MANY),
+    errors=(Reason.UNKNOWN_NAME, Reason.TOO_MANY),
     query=NoQuery,
     seconds=10.0,
 )
-async def batch(request: Request) -> Answer:
+async def batch(request: RequestContext) -> ApiResponse:
     """Find the owners of up to 1,000 addresses, in order; a bad one is an error in its place."""
     request.query(NoQuery)
     rows = decode(await request.body(), extensions.BatchRequest).addresses
     if len(rows) > extensions.MAX_BATCH:
         raise bulk.too_many("addresses", len(rows), extensions.MAX_BATCH)
     read = [_read(row, request.caller.default_region) for row in rows]
-    sought = [each for each in read if isinstance(each, Sought)]
-    found = iter(await request.service.resolving.many(request.caller.team_id, sought))
-    answers = [next(found) if isinstance(each, Sought) else each for each in read]
+    query = [each for each in read if isinstance(each, AddressQuery)]
+    found = iter(await request.service.resolving.many(request.caller.team_id, query))
+    answers = [next(found) if isinstance(each, AddressQuery) else each for each in read]
     results = [
         extensions.bad_address(each) if isinstance(each, Refusal) else _body(each)
         for each in answers
@@ -129,7 +129,7 @@ async def batch(request: Request) -> Answer:
 
 
 @writes(
-    takes=Takes(
+    request_body=RequestBody(
         extensions.SuppressionRequest,
         {
             "opted out": {
@@ -139,44 +139,44 @@ async def batch(request: Request) -> Answer:
             }
         },
     ),
-    gives=Gives("The suppression is ended.", (Literal["suppression ended"],), {"ended": ENDED}),
-    refuses=(*BAD_ADDRESS, Reason.UNKNOWN_NAME, Reason.NO_SUPPRESSION, Reason.ADDRESS_TAKEN),
+    success=Success("The suppression is ended.", (Literal["suppression ended"],), {"ended": ENDED}),
+    errors=(*BAD_ADDRESS, Reason.UNKNOWN_NAME, Reason.NO_SUPPRESSION, Reason.ADDRESS_TAKEN),
     query=NoQuery,
 )
-async def end_suppression(request: Request) -> Answer:
+async def end_suppression(request: RequestContext) -> ApiResponse:
     """End the suppression of an address that nobody owns, and record the credential.
 
     For an address that a contact owns, set the consent or the hold of its channel.
     """
-    refuse_if_match(header(request.scope, b"if-match"))
+    reject_if_match(header(request.scope, b"if-match"))
     request.query(NoQuery)
     wanted = decode(await request.body(), extensions.SuppressionRequest)
-    sought = _sought(wanted, request.caller.default_region)
-    await request.service.resolving.end_suppression(request.asking(), sought, wanted.reason)
+    query = _address_query(wanted, request.caller.default_region)
+    await request.service.resolving.end_suppression(request.context(), query, wanted.reason)
     return await kept_whole(request, request.answer(ENDED))
 
 
-def _read(row: Raw, region: str | None) -> Sought | Refusal:
+def _read(row: Raw, region: str | None) -> AddressQuery | Refusal:
     try:
-        return _sought(decode(bytes(row), extensions.SoughtRequest), region)
-    except Refusal as no:
-        return no
+        return _address_query(decode(bytes(row), extensions.SoughtRequest), region)
+    except Refusal as refusal:
+        return refusal
 
 
-def _sought(
+def _address_query(
     wanted: extensions.SoughtRequest | extensions.SuppressionRequest, region: str | None
-) -> Sought:
-    address = bulk.sought(wanted.channel_type, wanted.channel_id, region)
-    return Sought(address, extensions.scope(address, wanted.info_channel))
+) -> AddressQuery:
+    address = bulk.address_query(wanted.channel_type, wanted.channel_id, region)
+    return AddressQuery(address, extensions.scope(address, wanted.info_channel))
 
 
 def _body(resolved: Resolved) -> extensions.ResolvedBody:
     contact, channel = resolved.contact, resolved.channel
     if contact is None or channel is None:
-        suppressed = extensions.suppressed(resolved.suppressed)
+        suppressed = extensions.suppression(resolved.suppressed)
         return extensions.ResolvedBody(None, None, created=False, suppressed=suppressed)
     return extensions.ResolvedBody(
         render.contact_with_string_ids(contact),
-        extensions.known_channel(contact, channel),
+        extensions.channel_detail(contact, channel),
         resolved.created,
     )

@@ -49,7 +49,7 @@ def refuse_newer(found: int, engine: str) -> None:
         )
 
 
-def not_ours(said: str) -> Refusal:
+def not_a_reachbook_store(said: str) -> Refusal:
     """The refusal of a database where a step meets what Reachbook did not make."""
     return unfit(
         f"The database holds what is not Reachbook's ({said}); give it a database of its own."

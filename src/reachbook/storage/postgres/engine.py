@@ -12,24 +12,24 @@ from typing import TYPE_CHECKING, cast
 import asyncpg
 import msgspec
 
-from reachbook.domain.channel import Reach
+from reachbook.domain.channel import ChannelList
 from reachbook.domain.contact import Contact
 from reachbook.domain.event import Change, Kind
-from reachbook.metrics import Measures
+from reachbook.metrics import Metrics
 from reachbook.storage import commit as commits
 from reachbook.storage import sql
-from reachbook.storage.commit import Commit, IdempotencyRecord
+from reachbook.storage.commit import Commit, IdempotencyRow
 from reachbook.storage.engine import (
     EVENTS_NUMBERED_AT_ONCE,
     SUPPRESSIONS,
-    AlreadyThereError,
-    Decide,
     ErasedError,
-    MovedError,
+    LockedRule,
     Read,
     Result,
+    RevisionConflictError,
     Row,
     SuppressionEnd,
+    UniqueViolationError,
     contended,
     in_progress,
     unfit,
@@ -57,18 +57,18 @@ class Postgres:
 
     name = "postgres"
 
-    def __init__(self, pool: Pool, measures: Measures) -> None:
+    def __init__(self, pool: Pool, metrics: Metrics) -> None:
         self._connection = pool.connection
         self._close = pool.close
-        self._measures = measures
+        self._metrics = metrics
         self._sql = sql.statements(self.name)
         self._numbers: defaultdict[str, deque[int]] = defaultdict(deque)
         self._number_block: defaultdict[str, int] = defaultdict(lambda: 1)
 
     @classmethod
-    async def open(cls, url: str, measures: Measures, application: str = APPLICATION) -> Postgres:
+    async def open(cls, url: str, metrics: Metrics, application: str = APPLICATION) -> Postgres:
         """Connect, or refuse with a sentence that does not hold the password."""
-        engine = cls(await Pool.open(url, measures, application), measures)
+        engine = cls(await Pool.open(url, metrics, application), metrics)
         try:
             await engine._require_utf8()
         except BaseException:
@@ -102,7 +102,7 @@ class Postgres:
     async def commit(self, commit: Commit) -> Commit:
         return await self._contended(lambda connection: self._apply(connection, commit))
 
-    async def decide(self, team_id: int, reads: Sequence[Read], rule: Decide) -> Commit:
+    async def commit_locked(self, team_id: int, reads: Sequence[Read], rule: LockedRule) -> Commit:
         async def once(connection: Connection) -> Commit:
             async with transaction(connection):
                 uuids = [uuid for statement, uuid in reads if statement != SUPPRESSIONS]
@@ -118,7 +118,7 @@ class Postgres:
 
         return await self._contended(once)
 
-    async def keep(self, record: IdempotencyRecord) -> bool:
+    async def store_response(self, record: IdempotencyRow) -> bool:
         """Store the key first, as every commit of one contact does, and then lock the contacts.
 
         An erasure locks its contact before it looks for stored responses. So either it sees this
@@ -137,12 +137,14 @@ class Postgres:
     async def _require_locked_owners(
         self, connection: Connection, commit: Commit, locked: set[int]
     ) -> None:
-        """Raise `AlreadyThereError` if a contact that is not locked owns a wanted address.
+        """Raise `UniqueViolationError` if a contact that is not locked owns a wanted address.
 
         Another commit may be moving such an address. Waiting for it while other contacts are locked
         and addresses are released would deadlock with a commit that waits for those.
         """
-        wanted = [channel for change in commit.changes for channel in commits.taken(change)]
+        wanted = [
+            channel for change in commit.changes for channel in commits.wanted_identities(change)
+        ]
         if not wanted:
             return
         addresses = [
@@ -158,7 +160,7 @@ class Postgres:
         team_id = commit.change.after.team_id
         for row in await connection.fetch(self._sql["owners"], team_id, text):
             if row[_OWNER] not in locked:
-                raise AlreadyThereError
+                raise UniqueViolationError
 
     async def end_suppression(self, values: SuppressionEnd) -> bool:
         return bool(await self.write("end_suppression", *values))
@@ -243,11 +245,11 @@ class Postgres:
             await self._forget(connection, erased)
             await self._erase_suppressions(connection, commit)
 
-    async def _require_revision(self, connection: Connection, seen: Reach) -> None:
+    async def _require_revision(self, connection: Connection, seen: ChannelList) -> None:
         """Raise if the contact has changed or was erased: its response must not be stored."""
         rows = await connection.fetch(self._sql["revision"], seen.team_id, seen.id)
         if [row[0] for row in rows] != [seen.rev]:
-            raise MovedError
+            raise RevisionConflictError
 
     async def _write_contact(self, connection: Connection, change: Change) -> None:
         after = cast("Contact", change.after)
@@ -260,46 +262,46 @@ class Postgres:
             await connection.fetch(self._sql["set_contact"], *seen, *details)
 
     async def _write(self, connection: Connection, commit: Commit, change: Change) -> None:
-        rows = commits.writes(commit, change)
-        told = await connection.fetch(
+        writes = commits.writes(commit, change)
+        rows = await connection.fetch(
             self._sql["commit"],
             change.after.team_id,
             change.after.id,
             change.after.rev - 1,
             change.after.updated,
-            rows.removed,
-            msgspec.json.encode(rows.updated).decode(),
+            writes.removed,
+            msgspec.json.encode(writes.updated).decode(),
             change.kind,
-            rows.before,
-            rows.after,
+            writes.before,
+            writes.after,
             commit.actor,
             commit.request_id,
-            msgspec.json.encode(rows.inserted).decode(),
+            msgspec.json.encode(writes.inserted).decode(),
             *commits.suppression_values(commit, change),
         )
-        if not told:
-            raise MovedError
-        if told[0][0] == _OWNED:
-            raise AlreadyThereError
-        self._measures.transactions.inc()
+        if not rows:
+            raise RevisionConflictError
+        if rows[0][0] == _OWNED:
+            raise UniqueViolationError
+        self._metrics.transactions.inc()
 
     async def _keep(self, connection: Connection, commit: Commit) -> None:
         """The key's row first: a duplicate waits on it, and then finds the answer."""
         record = commits.record(commit)
         if record and not await self._store_response(connection, record):
-            raise AlreadyThereError
+            raise UniqueViolationError
 
-    async def _store_response(self, connection: Connection, record: IdempotencyRecord) -> bool:
+    async def _store_response(self, connection: Connection, record: IdempotencyRow) -> bool:
         values = (*record.row, record.contact_uuids)
         try:
-            return bool(await connection.fetch(self._sql["keep_answer"], *values))
+            return bool(await connection.fetch(self._sql["store_response"], *values))
         except asyncpg.LockNotAvailableError:
             raise in_progress() from None
 
-    async def _lock_named_contacts(self, connection: Connection, record: IdempotencyRecord) -> None:
+    async def _lock_named_contacts(self, connection: Connection, record: IdempotencyRow) -> None:
         named = (record.team_id, record.contact_uuids)
         try:
-            rows = await connection.fetch(self._sql["lock_named_contacts"], *named)
+            rows = await connection.fetch(self._sql["lock_response_contacts"], *named)
         except asyncpg.LockNotAvailableError:
             # An erasure of the contact may be running. The request has had its effect: it must not
             # be answered with 503 because its response cannot be stored.
@@ -307,14 +309,14 @@ class Postgres:
         if any(row[0] is not None for row in rows):
             raise ErasedError
 
-    async def _forget(self, connection: Connection, erased: Reach) -> None:
+    async def _forget(self, connection: Connection, erased: ChannelList) -> None:
         """Delete the stored responses of a contact that is locked.
 
         Each statement sees everything that was committed before it began.
         """
-        await connection.fetch(self._sql["forget_events"], erased.team_id, erased.id)
+        await connection.fetch(self._sql["erase_events"], erased.team_id, erased.id)
         await connection.fetch(self._sql["clear_request_ids"], erased.team_id, erased.id)
-        await connection.fetch(self._sql["forget_answers"], erased.team_id, erased.uuid)
+        await connection.fetch(self._sql["purge_responses"], erased.team_id, erased.uuid)
 
     async def _erase_suppressions(self, connection: Connection, commit: Commit) -> None:
         named = (commit.change.after.team_id, commit.suppression.erased)
@@ -325,10 +327,10 @@ class Postgres:
         contact_id = commit.change.after.id
         if not contact_id:
             [contact_id] = await self._take_numbers(connection, "contact", 1)
-        wanted = commits.numbers_wanted(commit)
+        wanted = commits.ids_wanted(commit)
         numbers = await self._take_numbers(connection, "contact_channel", wanted)
         return (
-            commits.numbered(commit, contact_id, iter(numbers)) if not commit.is_empty() else commit
+            commits.with_ids(commit, contact_id, iter(numbers)) if not commit.is_empty() else commit
         )
 
     async def _take_numbers(self, connection: Connection, table: str, wanted: int) -> list[int]:
@@ -342,7 +344,7 @@ class Postgres:
             self._number_block[table] = min(block * 2, MOST_NUMBERS)
             column = "team_id" if table == "team" else "id"
             ask = max(wanted, block)
-            rows = await connection.fetch(self._sql["numbers"], table, ask, column)
+            rows = await connection.fetch(self._sql["reserve_ids"], table, ask, column)
             spare.extend(row[0] for row in rows)
         return [spare.popleft() for _ in range(wanted)]
 

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 import asyncpg
 
-from reachbook.metrics import Measures
+from reachbook.metrics import Metrics
 from reachbook.storage.engine import (
-    AlreadyThereError,
+    UniqueViolationError,
     contended,
     unavailable,
     unfit,
@@ -91,16 +91,16 @@ _WORDS: tuple[tuple[type[Exception], str], ...] = (
 class Pool:
     """Connections to one database, lent one at a time."""
 
-    def __init__(self, pool: asyncpg.Pool, measures: Measures) -> None:
+    def __init__(self, pool: asyncpg.Pool, metrics: Metrics) -> None:
         self._pool = pool
-        self._measures = measures
+        self._metrics = metrics
         # Set when a statement was given up, until every connection has answered again or all are
         # expired. `_answered` holds the process ids of the backends that have answered.
         self._suspicion: object | None = None
         self._answered: set[int] = set()
 
     @classmethod
-    async def open(cls, url: str, measures: Measures, application: str = APPLICATION) -> Pool:
+    async def open(cls, url: str, metrics: Metrics, application: str = APPLICATION) -> Pool:
         """Connect, or refuse with a sentence that does not hold the password."""
         try:
             pool = await asyncpg.create_pool(
@@ -122,24 +122,24 @@ class Pool:
             raise unfit(f"PostgreSQL refuses what the database URL asks for: {error}.") from None
         except _OUT_OF_REACH as error:  # only who runs the program hears this, and needs it all
             raise unavailable(" ".join(str(error).split()) or type(error).__name__) from None
-        return cls(pool, measures)
+        return cls(pool, metrics)
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[Connection]:
         """A connection; what keeps it from answering is a refusal, `store_unavailable`."""
         try:
             connection = await self._lend()
-            self._measures.connections_busy.inc()
+            self._metrics.connections_busy.inc()
             try:
                 yield connection
             except (asyncio.CancelledError, *_BROKEN) as error:
                 self._give_up(connection, error)
                 raise
             finally:
-                self._measures.connections_busy.dec()
+                self._metrics.connections_busy.dec()
                 await self._pool.release(connection)
         except asyncpg.UniqueViolationError:
-            raise AlreadyThereError from None
+            raise UniqueViolationError from None
         except asyncpg.LockNotAvailableError:
             raise contended() from None
         except _UNSTORABLE as error:
@@ -155,17 +155,17 @@ class Pool:
             self._pool.terminate()
 
     async def _lend(self) -> Connection:
-        self._measures.connections_waiting.inc()
+        self._metrics.connections_waiting.inc()
         try:
             connection = await self._pool.acquire(timeout=CONNECT_SECONDS)
-            while self._suspicion is not None and not await self._answers(connection):
+            while self._suspicion is not None and not await self._ping(connection):
                 connection = await self._pool.acquire(timeout=CONNECT_SECONDS)
         except TimeoutError:
             raise unavailable("no connection came free, or could be made, in time") from None
         else:
             return connection
         finally:
-            self._measures.connections_waiting.dec()
+            self._metrics.connections_waiting.dec()
 
     def _give_up(self, connection: Connection, error: BaseException) -> None:
         """Close a connection that has not answered: cancelling its statement can hang.
@@ -179,7 +179,7 @@ class Pool:
             self._suspicion = object()
             self._answered.clear()
 
-    async def _answers(self, connection: Connection) -> bool:
+    async def _ping(self, connection: Connection) -> bool:
         """Returns whether a connection answers; closes it if it does not.
 
         If it does not answer in time, all connections are expired, because none can be expected to

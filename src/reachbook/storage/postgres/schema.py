@@ -61,7 +61,7 @@ async def _take(connection: Connection, step: str) -> None:
     try:
         await connection.execute(step, timeout=STEP_SECONDS)
     except (asyncpg.DuplicateTableError, asyncpg.DuplicateObjectError) as error:
-        raise migrations.not_ours(str(error)) from None
+        raise migrations.not_a_reachbook_store(str(error)) from None
 
 
 @asynccontextmanager

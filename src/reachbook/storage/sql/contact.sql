@@ -1,6 +1,6 @@
 -- Contacts, and what is read with them. Dialect: what PostgreSQL and SQLite share.
 
--- name: reach
+-- name: channel_list
 -- How one contact can be reached, oldest channel first; no row when the team has no such contact,
 -- one row of nulls for the channel when the contact has none.
 SELECT c.id, c.uuid, c.rev, c.updated,

@@ -160,7 +160,7 @@ INSERT INTO contact_channel (
     consent_at
 ) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17);
 
--- name: tell_event [sqlite]
+-- name: insert_event [sqlite]
 -- Insert the event of a commit; insert_event_body follows.
 INSERT INTO event (
     team_id, id, contact_id, contact_rev, kind, actor, request_id, at

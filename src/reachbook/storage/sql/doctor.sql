@@ -58,7 +58,7 @@ SELECT b.event_id, (SELECT e.id FROM event AS e WHERE e.team_id = $1 AND e.id = 
 FROM event_body AS b WHERE b.team_id = $1 AND b.event_id > $2
 ORDER BY b.event_id LIMIT $3;
 
--- name: doctor_rivals
+-- name: doctor_duplicates
 -- Channels of the contacts after number $2 and up to $3 whose address another channel had before.
 SELECT ch.contact_id, ch.id, other.id, other.contact_id
 FROM contact_channel AS ch

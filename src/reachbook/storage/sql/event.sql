@@ -96,7 +96,7 @@ SELECT page.id, page.contact_rev, page.kind,
 FROM page WHERE page.place = 1 OR page.bytes <= $4
 ORDER BY page.seq;
 
--- name: forget_events
+-- name: erase_events
 -- Delete the bodies of a contact's events. The events themselves stay.
 DELETE FROM event_body
 WHERE team_id = $1 AND event_id IN (

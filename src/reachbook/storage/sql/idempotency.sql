@@ -1,11 +1,11 @@
 -- Answers that are kept so that a retry gets the same one.
 
--- name: kept_answer
+-- name: stored_response
 -- The answer kept under a key.
 SELECT request_hash, status, headers, body, created FROM idempotency
 WHERE team_id = $1 AND key = $2;
 
--- name: keep_answer [postgres]
+-- name: store_response [postgres]
 -- Store a response in the transaction of its effect, and the contacts that it mentions ($9). A key
 -- that was used before $8 may be used again. No row comes back if the key is in use.
 -- The names of the previous response are deleted, except those that both have.
@@ -28,7 +28,7 @@ WITH stored AS (
 )
 SELECT key FROM stored;
 
--- name: keep_answer [sqlite]
+-- name: store_response [sqlite]
 -- Store a response in the transaction of its effect. A key that was used before $8 may be used
 -- again. No row comes back if the key is in use.
 INSERT INTO idempotency (team_id, key, request_hash, status, headers, body, created)
@@ -39,16 +39,16 @@ SET request_hash = excluded.request_hash, status = excluded.status, headers = ex
 WHERE idempotency.created < $8
 RETURNING key;
 
--- name: forget_named_contacts [sqlite]
+-- name: delete_response_contacts [sqlite]
 -- Delete the contacts that the previous response mentioned, if its key is used again.
 DELETE FROM idempotency_contact WHERE team_id = $1 AND key = $2;
 
--- name: name_contacts [sqlite]
+-- name: insert_response_contacts [sqlite]
 -- Insert the contacts that a stored response mentions, from a JSON array of UUIDs.
 INSERT INTO idempotency_contact (team_id, contact_uuid, key)
 SELECT $1, named.value, $2 FROM json_each($3) AS named;
 
--- name: lock_named_contacts [postgres]
+-- name: lock_response_contacts [postgres]
 -- Wait for erasures of the contacts that a response mentions ($2), and make later erasures wait for
 -- this transaction. Each row says whether the contact is erased. The order is that of ids, as for
 -- every lock of several contacts. KEY SHARE conflicts with the lock of an erasure, but not with
@@ -63,7 +63,7 @@ FROM json_each($2) AS named
 CROSS JOIN contact ON contact.team_id = $1 AND contact.uuid = named.value
 WHERE contact.team_id = $1 AND contact.erased IS NOT NULL;
 
--- name: forget_old_answers
+-- name: purge_expired_responses
 -- Let some of the keys that have grown old go, few enough that nobody notices: at least $3 + 1 of
 -- them, if there are as many.
 DELETE FROM idempotency
@@ -73,7 +73,7 @@ WHERE team_id = $1 AND created < $2 AND created <= coalesce((
     ORDER BY edge.created LIMIT 1 OFFSET $3), $2)
 RETURNING key;
 
--- name: forget_answers
+-- name: purge_responses
 -- Delete the stored responses that mention a contact, and with them the names of their contacts.
 DELETE FROM idempotency
 WHERE team_id = $1 AND key IN (

@@ -51,18 +51,18 @@ WHERE team_id = $1 AND digest = $2 AND reason = $3 AND NOT EXISTS (
     WHERE ch.team_id = $1 AND ch.channel_type = $4 AND ch.scope = $5 AND ch.identity = $6)
 RETURNING digest;
 
--- name: note_ended_suppression [sqlite]
+-- name: record_ended_suppression [sqlite]
 -- Record the end of a suppression, with its time and actor.
 INSERT INTO ended_suppression (team_id, digest, reason, ended, actor)
 VALUES ($1, $2, $3, $4, $5)
 ON CONFLICT (team_id, digest, reason, ended) DO NOTHING;
 
--- name: forget_bounces [postgres]
+-- name: delete_bounces [postgres]
 -- Delete the bounces of an erased contact's addresses.
 DELETE FROM suppression
 WHERE team_id = $1 AND digest = ANY ($2::text[]) AND reason = 'bounced';
 
--- name: forget_bounces [sqlite]
+-- name: delete_bounces [sqlite]
 -- Delete the bounces of an erased contact's addresses.
 DELETE FROM suppression
 WHERE team_id = $1 AND digest IN (SELECT value FROM json_each($2)) AND reason = 'bounced';
@@ -77,11 +77,11 @@ WHERE team_id = $1 AND digest = ANY ($2::text[]);
 UPDATE suppression SET at = at - at % 86400000000
 WHERE team_id = $1 AND digest IN (SELECT value FROM json_each($2));
 
--- name: forget_ended_suppressions [postgres]
+-- name: delete_ended_suppressions [postgres]
 -- Delete the records of ended suppressions of an erased contact's addresses.
 DELETE FROM ended_suppression WHERE team_id = $1 AND digest = ANY ($2::text[]);
 
--- name: forget_ended_suppressions [sqlite]
+-- name: delete_ended_suppressions [sqlite]
 -- Delete the records of ended suppressions of an erased contact's addresses.
 DELETE FROM ended_suppression
 WHERE team_id = $1 AND digest IN (SELECT value FROM json_each($2));

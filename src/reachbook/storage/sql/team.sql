@@ -16,6 +16,6 @@ INSERT INTO team (team_id, name, default_region, created) VALUES ($1, $2, $3, $4
 -- A team's name and default region.
 UPDATE team SET name = $2, default_region = $3 WHERE team_id = $1 RETURNING team_id;
 
--- name: nothing
+-- name: ping
 -- Whether the database answers at all.
 SELECT 1;

@@ -16,25 +16,25 @@ import msgspec
 
 from reachbook import background
 from reachbook.domain.address.parsing import IDENTITY_VERSION
-from reachbook.domain.channel import Reach
+from reachbook.domain.channel import ChannelList
 from reachbook.domain.contact import Contact
 from reachbook.domain.errors import Refusal
 from reachbook.domain.event import Change, Kind
 from reachbook.domain.suppression import fingerprint
-from reachbook.metrics import Measures
+from reachbook.metrics import Metrics
 from reachbook.storage import commit as commits
 from reachbook.storage import migrations, sql
-from reachbook.storage.commit import Commit, IdempotencyRecord
+from reachbook.storage.commit import Commit, IdempotencyRow
 from reachbook.storage.engine import (
     EVENTS_NUMBERED_AT_ONCE,
-    AlreadyThereError,
-    Decide,
     ErasedError,
-    MovedError,
+    LockedRule,
     Read,
     Result,
+    RevisionConflictError,
     Row,
     SuppressionEnd,
+    UniqueViolationError,
     unavailable,
     unfit,
     unstorable,
@@ -87,7 +87,7 @@ class Sqlite:
 
     name = "sqlite"
 
-    def __init__(self, path: Path, measures: Measures) -> None:
+    def __init__(self, path: Path, metrics: Metrics) -> None:
         self._sql = sql.statements(self.name)
         self._found_at_first: int | None = None  # before opening it brought it up to date
         try:
@@ -98,21 +98,21 @@ class Sqlite:
             raise unfit(f"{path} is not a SQLite database that can be read.") from None
         except apsw.Error as error:
             raise unavailable(f"{path}: {error}") from None
-        self._measures = measures
+        self._metrics = metrics
         self._closing = False
         self._scanning = asyncio.Lock()
         self._scan_thread: asyncio.Future[list[Row]] | None = None
         self._interrupting: set[asyncio.Task[None]] = set()
-        self._writer = Writer(writer, measures)
+        self._writer = Writer(writer, metrics)
 
     @classmethod
-    async def open(cls, path: Path, measures: Measures) -> Sqlite:
+    async def open(cls, path: Path, metrics: Metrics) -> Sqlite:
         """Open the file, made and migrated if need be."""
         try:
             _make_private(path)
         except OSError as error:
             raise unavailable(f"{path}: {error.strerror}") from None
-        engine = cls(path, measures)
+        engine = cls(path, metrics)
         try:
             await engine.migrate()
         except BaseException:
@@ -165,9 +165,9 @@ class Sqlite:
                 await asyncio.wait({thread}, timeout=INTERRUPT_SECONDS)
             error = thread.exception()
             if error is not None and not isinstance(error, Refusal):
-                background.report(self._measures, "sqlite_scan", error)
+                background.report(self._metrics, "sqlite_scan", error)
 
-        task = background.start(self._measures, "sqlite_scan", interrupt())
+        task = background.start(self._metrics, "sqlite_scan", interrupt())
         self._interrupting.add(task)
         task.add_done_callback(self._interrupting.discard)
         return task
@@ -192,7 +192,7 @@ class Sqlite:
     async def commit(self, commit: Commit) -> Commit:
         return await self._writer.run(lambda connection: self._apply(connection, commit))
 
-    async def decide(self, team_id: int, reads: Sequence[Read], rule: Decide) -> Commit:
+    async def commit_locked(self, team_id: int, reads: Sequence[Read], rule: LockedRule) -> Commit:
         def job(connection: apsw.Connection) -> Commit:
             found = [
                 _rows(connection, self._sql[statement], team_id, uuid) for statement, uuid in reads
@@ -201,7 +201,7 @@ class Sqlite:
 
         return await self._writer.run(job)
 
-    async def keep(self, record: IdempotencyRecord) -> bool:
+    async def store_response(self, record: IdempotencyRow) -> bool:
         def job(connection: apsw.Connection) -> bool:
             uuids = _json(record.contact_uuids)
             if _rows(connection, self._sql["erased_contacts"], record.team_id, uuids):
@@ -215,7 +215,7 @@ class Sqlite:
             ended = _rows(connection, self._sql["end_suppression"], *values[:6])
             if ended:
                 noted = (*values[:3], *values[6:])
-                _rows(connection, self._sql["note_ended_suppression"], *noted)
+                _rows(connection, self._sql["record_ended_suppression"], *noted)
             return bool(ended)
 
         return await self._writer.run(job)
@@ -279,7 +279,7 @@ class Sqlite:
             commit = self._numbered(connection, commit)
         record = commits.record(commit)
         if record and not self._store_response(connection, record):
-            raise AlreadyThereError
+            raise UniqueViolationError
         if commit.is_empty():
             self._require_revision(connection, commit.change.after)
             return commit
@@ -291,19 +291,19 @@ class Sqlite:
             self._forget(connection, commit)
         return commit
 
-    def _store_response(self, connection: apsw.Connection, record: IdempotencyRecord) -> bool:
-        if not _rows(connection, self._sql["keep_answer"], *record.row):
+    def _store_response(self, connection: apsw.Connection, record: IdempotencyRow) -> bool:
+        if not _rows(connection, self._sql["store_response"], *record.row):
             return False
         key = (record.team_id, record.key)
-        _rows(connection, self._sql["forget_named_contacts"], *key)
-        _rows(connection, self._sql["name_contacts"], *key, _json(record.contact_uuids))
+        _rows(connection, self._sql["delete_response_contacts"], *key)
+        _rows(connection, self._sql["insert_response_contacts"], *key, _json(record.contact_uuids))
         return True
 
-    def _require_revision(self, connection: apsw.Connection, seen: Reach) -> None:
+    def _require_revision(self, connection: apsw.Connection, seen: ChannelList) -> None:
         """Raise if the contact has changed or was erased: its response must not be stored."""
         rows = _rows(connection, self._sql["revision"], seen.team_id, seen.id)
         if [row[0] for row in rows] != [seen.rev]:
-            raise MovedError
+            raise RevisionConflictError
 
     def _require_suppressions(self, connection: apsw.Connection, commit: Commit) -> None:
         writes = commit.suppression
@@ -312,7 +312,7 @@ class Sqlite:
         wanted = (commit.change.after.team_id, commits.json_text(writes.digests))
         rows = _rows(connection, self._sql["suppressions"], *wanted)
         if fingerprint(map(suppression_of, rows)) != fingerprint(writes.expected):
-            raise MovedError
+            raise RevisionConflictError
 
     def _write_suppressions(self, connection: apsw.Connection, commit: Commit) -> None:
         team_id, writes = commit.change.after.team_id, commit.suppression
@@ -339,7 +339,7 @@ class Sqlite:
         moved = (after.team_id, after.id, after.rev - 1, after.updated)
         _rows(connection, self._sql["move_revision"], *moved)
         if connection.changes() == 0:
-            raise MovedError
+            raise RevisionConflictError
         self._write_rows(connection, commit, change)
 
     def _write_rows(self, connection: apsw.Connection, commit: Commit, change: Change) -> None:
@@ -355,7 +355,7 @@ class Sqlite:
         [event_id] = self._numbers(connection, "event", 1)
         _rows(
             connection,
-            self._sql["tell_event"],
+            self._sql["insert_event"],
             after.team_id,
             event_id,
             after.id,
@@ -371,18 +371,18 @@ class Sqlite:
 
     def _forget(self, connection: apsw.Connection, commit: Commit) -> None:
         gone = commit.change.after
-        _rows(connection, self._sql["forget_events"], gone.team_id, gone.id)
+        _rows(connection, self._sql["erase_events"], gone.team_id, gone.id)
         _rows(connection, self._sql["clear_request_ids"], gone.team_id, gone.id)
-        _rows(connection, self._sql["forget_answers"], gone.team_id, gone.uuid)
+        _rows(connection, self._sql["purge_responses"], gone.team_id, gone.uuid)
 
     def _numbered(self, connection: apsw.Connection, commit: Commit) -> Commit:
         contact_id = commit.change.after.id or self._numbers(connection, "contact", 1)[0]
-        wanted = commits.numbers_wanted(commit)
+        wanted = commits.ids_wanted(commit)
         numbers = self._numbers(connection, "contact_channel", wanted) if wanted else []
-        return commits.numbered(commit, contact_id, iter(numbers))
+        return commits.with_ids(commit, contact_id, iter(numbers))
 
     def _numbers(self, connection: apsw.Connection, table: str, wanted: int) -> list[int]:
-        [[last]] = _rows(connection, self._sql["numbers"], table, wanted)
+        [[last]] = _rows(connection, self._sql["reserve_ids"], table, wanted)
         return list(range(last - wanted + 1, last + 1))
 
     def _take_steps(self, connection: apsw.Connection) -> None:
@@ -433,7 +433,7 @@ def _take(connection: apsw.Connection, step: str) -> None:
     try:
         connection.execute(step)
     except apsw.SQLError as error:
-        raise migrations.not_ours(str(error)) from None
+        raise migrations.not_a_reachbook_store(str(error)) from None
 
 
 def _rows(connection: apsw.Connection, statement: str, *values: object) -> list[Row]:

@@ -14,9 +14,9 @@ import apsw
 
 from reachbook import background
 from reachbook.domain.errors import Refusal
-from reachbook.metrics import Measures
+from reachbook.metrics import Metrics
 from reachbook.storage.commit import Commit
-from reachbook.storage.engine import AlreadyThereError, unavailable
+from reachbook.storage.engine import UniqueViolationError, unavailable
 
 Result = TypeVar("Result")
 Job = Callable[[apsw.Connection], Any]
@@ -56,9 +56,9 @@ class Writer:
     several jobs fails to commit, every one of them is refused.
     """
 
-    def __init__(self, connection: apsw.Connection, measures: Measures) -> None:
+    def __init__(self, connection: apsw.Connection, metrics: Metrics) -> None:
         self._connection = connection
-        self._measures = measures
+        self._metrics = metrics
         self._waiting: deque[Waiting] = deque()
         self._wake = threading.Condition()
         self._closing = False
@@ -75,7 +75,7 @@ class Writer:
             if len(self._waiting) >= MOST_WAITING:
                 raise unavailable(f"{MOST_WAITING} writes are waiting already")
             self._waiting.append((job, loop, future))
-            self._measures.writers_waiting.set(len(self._waiting))
+            self._metrics.writers_waiting.set(len(self._waiting))
             self._wake.notify()
         return await future
 
@@ -114,10 +114,10 @@ class Writer:
     def _work(self, batch: list[Waiting]) -> None:
         """Run jobs and report each outcome to its caller, also after an unexpected error."""
         try:
-            self._measures.writers_waiting.set(len(self._waiting))
+            self._metrics.writers_waiting.set(len(self._waiting))
             outcomes = self._commit(batch)
         except BaseException as error:  # noqa: BLE001 - no write is possible without this thread
-            background.report(self._measures, "sqlite_writer", error)
+            background.report(self._metrics, "sqlite_writer", error)
             self._roll_back()
             outcomes = [(each, unavailable("an unexpected error ended it")) for each in batch]
         for (_, loop, future), outcome in outcomes:
@@ -132,7 +132,7 @@ class Writer:
         wait: a checkpoint that waits for a reader blocks every writer. If there is a reader or a
         writer it does nothing, and is tried again later.
         """
-        with background.reporting(self._measures, "sqlite_writer"), suppress(*OUT_OF_REACH):
+        with background.reporting(self._metrics, "sqlite_writer"), suppress(*OUT_OF_REACH):
             if Path(self._connection.filename_wal).stat().st_size <= MAX_WAL_BYTES:
                 return
             waits_ms = self._connection.pragma("busy_timeout")
@@ -150,14 +150,14 @@ class Writer:
         """
         try:
             self._connection.execute("BEGIN IMMEDIATE")
-            wanted = [one for one in batch if not one[2].cancelled()]
-            outcomes = [(one, self._try(one[0])) for one in wanted]
+            wanted = [job for job in batch if not job[2].cancelled()]
+            outcomes = [(job, self._try(job[0])) for job in wanted]
             self._connection.execute("COMMIT")
             if any(isinstance(outcome, Commit) for _, outcome in outcomes):
-                self._measures.transactions.inc()
+                self._metrics.transactions.inc()
         except apsw.Error as error:
             self._roll_back()
-            return [(one, unavailable(why(error))) for one in batch]
+            return [(job, unavailable(why(error))) for job in batch]
         return outcomes
 
     def _roll_back(self) -> None:
@@ -172,7 +172,7 @@ class Writer:
         try:
             outcome = job(self._connection)
         except apsw.ConstraintError as error:
-            outcome = AlreadyThereError() if _is_unique(error) else error
+            outcome = UniqueViolationError() if _is_unique(error) else error
         except OUT_OF_REACH:
             raise
         except Exception as error:  # noqa: BLE001 - it belongs to the caller that waits for it
