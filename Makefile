@@ -29,7 +29,7 @@ test: $(VENV)/tools ## Run the test suite, on SQLite and on PostgreSQL
 	$(BIN)/pytest --numprocesses logical --maxprocesses 4 --dist loadfile $(ARGS)
 
 torture: $(VENV)/tools ## Run the drills at length: faults, kills, power losses, slow clients
-	REACHBOOK_TORTURE=1 $(BIN)/pytest tests/drills tests/directory $(ARGS)
+	REACHBOOK_TORTURE=1 $(BIN)/pytest tests/faults tests/races tests/storage/test_query_plans.py $(ARGS)
 
 check: $(VENV)/tools ## Lint, check types, and hold the laws of the house
 	$(BIN)/ruff check .

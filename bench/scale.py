@@ -29,8 +29,8 @@ from reachbook.service import AddressQuery, Service, TeamKeys, WriteContext
 from reachbook.storage import open_store
 from reachbook.storage.opening import sqlite_path
 
-sys.path.append(str(Path(__file__).parents[1] / "tests"))
-from directory import filling
+sys.path.append(str(Path(__file__).parents[1]))
+from tests.support import bulk_rows as filling
 
 ROUNDS = 5
 BATCH = 100

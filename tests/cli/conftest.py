@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from processes import Home
 from reachbook.domain import timestamps
 from reachbook.service.administration import Administration
 from reachbook.storage import open_store
+from tests.support.processes import Home
 
 
 @pytest.fixture

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from asks import refusal
-from cast import NOBODY, Book
+from tests.support.http import refusal
+from tests.support.personas import NOBODY, Book
 
 pytestmark = pytest.mark.anyio
 

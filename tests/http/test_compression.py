@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from cast import Book
 from reachbook.http import app
 from reachbook.http.compression import MAX_INLINE_BYTES, MIN_BYTES, accepts_gzip
 from reachbook.http.operation import Endpoint
+from tests.support.personas import Book
 
 pytestmark = pytest.mark.anyio
 

@@ -14,8 +14,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from cast import Book, open_book
 from reachbook.storage import open_store
+from tests.support.personas import Book, open_book
 
 CASES = 5000
 

@@ -9,7 +9,7 @@ from uuid import uuid4
 
 import pytest
 
-from asks import (
+from tests.support.http import (
     MANY,
     ONE,
     ONE_CONTACT,
@@ -23,8 +23,8 @@ from asks import (
     refusal,
     rev,
 )
-from cast import ALICE, Book
-from tables import beside
+from tests.support.personas import ALICE, Book
+from tests.support.raw_sql import beside
 
 pytestmark = pytest.mark.anyio
 

@@ -6,8 +6,8 @@ import re
 
 import pytest
 
-from asks import alice, ask, ok, refusal
-from cast import Book
+from tests.support.http import alice, ask, ok, refusal
+from tests.support.personas import Book
 
 pytestmark = pytest.mark.anyio
 

@@ -8,10 +8,10 @@ from difflib import get_close_matches
 
 import pytest
 
-from asks import alice, refusal
-from cast import Book
 from reachbook.domain.errors import MOST_CHARACTERS, Reason, Refusal
 from reachbook.wire import query
+from tests.support.http import alice, refusal
+from tests.support.personas import Book
 
 pytestmark = pytest.mark.anyio
 

@@ -10,11 +10,11 @@ import asyncpg
 import httpx
 import pytest
 
-from cast import MASTER_KEY, NOBODY, Book
-from conftest import with_name
 from reachbook.http.state import AppState
 from reachbook.service import Service, TeamKeys
 from reachbook.storage.sqlite.engine import Sqlite
+from tests.conftest import with_name
+from tests.support.personas import MASTER_KEY, NOBODY, Book
 
 pytestmark = pytest.mark.anyio
 

@@ -7,7 +7,7 @@ from uuid import uuid4
 
 import pytest
 
-from cast import Book
+from tests.support.personas import Book
 
 pytestmark = pytest.mark.anyio
 

@@ -11,11 +11,11 @@ from collections.abc import Awaitable, Callable
 import apsw
 import pytest
 
-from asks import refusal
-from cast import Book
 from reachbook.domain.errors import Refusal
 from reachbook.storage.sqlite.engine import Sqlite
-from tables import beside
+from tests.support.http import refusal
+from tests.support.personas import Book
+from tests.support.raw_sql import beside
 
 pytestmark = pytest.mark.anyio
 

@@ -15,8 +15,8 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from processes import end
-from tables import Raw, beside
+from tests.support.processes import end
+from tests.support.raw_sql import Raw, beside
 
 DEBIAN = Path("/usr/lib/postgresql/15/bin")
 UNPRIVILEGED = ("postgres", "nobody")

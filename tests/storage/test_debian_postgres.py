@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from cast import open_book
 from reachbook.storage import open_store
+from tests.support.personas import open_book
 
 pytestmark = pytest.mark.anyio
 

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from old_release import CREATED, Planted, plant
 from reachbook.domain.address.parsing import stand_in
 from reachbook.domain.errors import Reason, Refusal
 from reachbook.storage import identities, open_store
 from reachbook.storage.identities import Progress
-from tables import beside
+from tests.support.previous_release import CREATED, Planted, plant
+from tests.support.raw_sql import beside
 
 pytestmark = pytest.mark.anyio
 

@@ -8,13 +8,13 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-import catalogue
 from reachbook.domain.errors import Reason, Refusal
 from reachbook.storage import migrations, open_store
 from reachbook.storage.migrations import Step
 from reachbook.storage.postgres import pool, schema
 from reachbook.storage.sqlite import engine as sqlite
-from tables import beside
+from tests.support import catalogs as catalogue
+from tests.support.raw_sql import beside
 
 pytestmark = pytest.mark.anyio
 

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from cast import Book
 from reachbook.domain.errors import Reason, Refusal
 from reachbook.metrics import Metrics
 from reachbook.storage.sqlite.engine import Sqlite
+from tests.support.personas import Book
 
 pytestmark = pytest.mark.anyio
 

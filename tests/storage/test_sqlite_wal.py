@@ -12,12 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from drills.servers import until
-from processes import end
 from reachbook.metrics import Metrics
 from reachbook.storage.sqlite import writer
 from reachbook.storage.sqlite.engine import Sqlite
 from reachbook.storage.sqlite.writer import MAX_WAL_BYTES
+from tests.support.processes import end
+from tests.support.servers import until
 
 pytestmark = pytest.mark.anyio
 

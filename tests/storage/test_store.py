@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from cast import ALICE, NOBODY, Book
 from reachbook.domain import channel_rules, event
 from reachbook.domain import contact as contacts
 from reachbook.domain.address import parsing as addresses
@@ -20,7 +19,8 @@ from reachbook.domain.credential import TeamId
 from reachbook.domain.errors import Reason, Refusal
 from reachbook.service import WriteContext
 from reachbook.storage import STALE, Commit, Conflict, Saved, open_store
-from tables import Raw
+from tests.support.personas import ALICE, NOBODY, Book
+from tests.support.raw_sql import Raw
 
 pytestmark = pytest.mark.anyio
 

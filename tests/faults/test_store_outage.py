@@ -1,0 +1,214 @@
+"""PostgreSQL goes away under load: only typed refusals, soon; then all is as it was promised."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import asyncpg
+import pytest
+
+from reachbook.storage.postgres.pool import POOL_SIZE
+from tests.faults.conftest import Note
+from tests.support.clients import Client, several
+from tests.support.full_size import LONG, scaled
+from tests.support.personas import ALICE
+from tests.support.postgres_cluster import Cluster
+from tests.support.servers import Server, api_key, serving, until
+from tests.support.tcp_proxy import Proxy, Road
+from tests.support.verify import truth
+from tests.support.write_load import Load, untyped
+
+pytestmark = pytest.mark.anyio
+
+CLIENTS = 32
+ANSWER_SECONDS = 2.0  # within this a request without a store is refused
+HEAL_SECONDS = 2.0  # and within this a store that is back is used
+WATCHED_SECONDS = 0.6
+NOISE_SECONDS = 0.0 if LONG else 0.5  # what other programs of a machine under test may cost
+
+FAULTS = [
+    (Road.CLOSED, 0.0),
+    (Road.CUTTING, 0.0),
+    (Road.SWALLOWING, 0.0),
+    (Road.DEAF, 0.0),
+    (Road.SLOW, 0.4),
+    (Road.SLOW, 3.0),
+]
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A server whose road to PostgreSQL can be changed."""
+
+    server: Server
+    proxy: Proxy
+    key: str
+    cluster: Cluster
+    name: str
+
+
+@asynccontextmanager
+async def staged(cluster: Cluster, directory: Path, *arguments: str) -> AsyncIterator[Stage]:
+    name = await cluster.database()
+    key = await api_key(cluster.url(name))
+    proxy = Proxy(cluster.socket_path)
+    async with proxy.running():
+        by_proxy = cluster.url_by(proxy.port, name)
+        async with serving(directory, by_proxy, *arguments) as server:
+            yield Stage(server, proxy, key, cluster, name)
+
+
+@pytest.fixture
+async def stage(cluster: Cluster, tmp_path: Path) -> AsyncIterator[Stage]:
+    async with staged(cluster, tmp_path) as one:
+        yield one
+
+
+async def heals(load: Load) -> float:
+    """The seconds after which every client is served again, now that the store is back."""
+    back = time.monotonic()
+    seconds = HEAL_SECONDS + NOISE_SECONDS
+    took = await until(lambda: load.all_served_since(back), seconds, "every client is served")
+    healed = time.monotonic()
+    await asyncio.sleep(WATCHED_SECONDS)
+    assert max(load.refused_at) < healed
+    return took
+
+
+async def nothing_was_lost(stage: Stage, load: Load, note: Note) -> None:
+    slowest = max(load.refused_after, default=0.0)
+    note(
+        f"{load.ledger.acknowledged} acknowledged, {len(load.refused_after)} refused, "
+        f"the slowest after {slowest:.2f} s"
+    )
+    assert load.wrong == []
+    assert load.cuts == 0
+    assert 0 < slowest <= ANSWER_SECONDS + NOISE_SECONDS
+    assert (await truth(stage.cluster.url(stage.name))).faults(load.ledger) == []
+    await nothing_leaks(stage)
+
+
+async def nothing_leaks(stage: Stage) -> None:
+    """The pool gives out all it has, and PostgreSQL has no more of us than the pool."""
+    await stage.proxy.forget_the_lost()
+    async with several(3 * POOL_SIZE, stage.server.port, stage.key) as clients:
+        async with asyncio.timeout(10):
+            for _ in range(5):
+                answers = await asyncio.gather(*[one.ask("GET", "/v1/team") for one in clients])
+                assert {answer.status for answer in answers} == {200}
+        await asyncio.sleep(0.5)
+        assert await stage.cluster.connections(stage.name) <= POOL_SIZE
+
+
+async def test_it_works(stage: Stage, note: Note) -> None:
+    """Every fault of the road, under load, one after the other and then at random."""
+    load = Load([Client(stage.server.port, stage.key) for _ in range(CLIENTS)])
+    chosen = random.Random(3)
+    faults = [FAULTS[i] if i < len(FAULTS) else chosen.choice(FAULTS) for i in range(scaled(6, 50))]
+    slowest = 0.0
+    async with load.running():
+        await asyncio.sleep(0.5)
+        for road, delay in faults:
+            await stage.proxy.make(road, delay)
+            await asyncio.sleep(chosen.uniform(0.5, 2.5) if LONG else 1)
+            await stage.proxy.make(Road.OPEN)
+            slowest = max(slowest, await heals(load))
+    note(f"{len(faults)} faults, healed after {slowest:.2f} s at most")
+    await nothing_was_lost(stage, load, note)
+
+
+@pytest.mark.parametrize("mode", ["fast", "immediate"])
+async def test_postgresql_itself_is_stopped_and_started(
+    stage: Stage, mode: str, note: Note
+) -> None:
+    load = Load([Client(stage.server.port, stage.key) for _ in range(CLIENTS)])
+    stops, slowest = scaled(1, 5), 0.0
+    async with load.running():
+        for _ in range(stops):
+            await asyncio.sleep(0.3)
+            await stage.cluster.stop(mode)
+            await asyncio.sleep(0.5)
+            await stage.cluster.start()
+            slowest = max(slowest, await heals(load))
+    note(f"stopped {stops} times, healed after {slowest:.2f} s at most")
+    await nothing_was_lost(stage, load, note)
+
+
+LONG_ONES: list[tuple[str, str, object]] = [
+    ("POST", "/v2/contacts/list", {}),
+    ("POST", "/v2/contacts/search", {"contact_channels": [{"channel_ids": ["15105553344"]}]}),
+    ("POST", "/v2/contacts", {"contacts": [{"first": "Alice"}, {"first": "Bob"}]}),
+    ("DELETE", "/v2/contacts", {"contact_channels": [{"channel_type": "id", "channel_ids": []}]}),
+    ("POST", "/x/resolve/batch", {"addresses": [{"channel_id": "15105553344"}]}),
+    ("GET", "/x/events", None),
+    ("GET", f"/x/contact/{ALICE}/export", None),
+    ("DELETE", f"/x/contact/{ALICE}/erase", None),
+]
+"""Operations that may take long, but not to find out that nobody is there."""
+
+
+@pytest.mark.parametrize("road", [Road.CUTTING, Road.SWALLOWING, Road.DEAF])
+async def test_what_may_take_long_is_refused_as_soon(stage: Stage, road: Road) -> None:
+    async with several(len(LONG_ONES), stage.server.port, stage.key) as clients:
+        await asyncio.gather(*[one.ask("GET", "/v1/team") for one in clients])
+        await stage.proxy.make(road)
+        began = time.monotonic()
+        answers = await asyncio.gather(
+            *[one.ask(*asked) for one, asked in zip(clients, LONG_ONES, strict=True)]
+        )
+        took = time.monotonic() - began
+
+    assert [untyped(one) for one in answers] == [""] * len(LONG_ONES)
+    assert {one.status for one in answers} == {503}
+    assert took <= ANSWER_SECONDS + NOISE_SECONDS
+
+
+async def test_the_rows_that_are_left_fail_when_the_store_goes_away(stage: Stage) -> None:
+    """What was done before is told; what is told as done is there."""
+    rows = [{"first": f"Number {number}"} for number in range(1000)]
+    async with several(1, stage.server.port, stage.key) as [client]:
+        onlooker = await asyncpg.connect(stage.cluster.url(stage.name))
+        writing = asyncio.create_task(client.ask("POST", "/v2/contacts", {"contacts": rows}))
+        async with asyncio.timeout(ANSWER_SECONDS):
+            while not await onlooker.fetchval("SELECT count(*) FROM contact"):
+                pass
+        await onlooker.close()
+        cut = time.monotonic()
+        await stage.proxy.make(Road.DEAF)
+        answer = await writing
+        took = time.monotonic() - cut
+
+    told = answer.json()
+    assert answer.status == 200
+    assert took <= ANSWER_SECONDS + NOISE_SECONDS
+    assert 0 < len(told["contacts"]) < len(rows)
+    assert len(told["contacts"]) + len(told["failed_contacts"]) == len(rows)
+    assert {one["error_code"] for one in told["failed_contacts"]} == {"store_unavailable"}
+    kept = {uuid for _, uuid, _ in (await truth(stage.cluster.url(stage.name))).contacts}
+    assert {one["uuid"] for one in told["contacts"]} <= kept
+
+
+@pytest.mark.parametrize("road", [Road.SWALLOWING, Road.DEAF])
+async def test_an_unhurried_client_is_served_soon_after_the_road_is_back(
+    stage: Stage, road: Road
+) -> None:
+    """Each connection of the pool may be dead without knowing; they must not be tried in turn."""
+    async with several(2 * POOL_SIZE, stage.server.port, stage.key) as clients:
+        await asyncio.gather(*[one.ask("GET", "/v1/team") for one in clients])
+        await stage.proxy.make(road)
+        await asyncio.sleep(1)
+        assert untyped(await clients[0].ask("GET", "/v1/team")) == ""
+        await stage.proxy.make(Road.OPEN)
+        back = time.monotonic()
+
+        while (answer := await clients[0].ask("GET", "/v1/team")).status != 200:
+            assert untyped(answer) == ""
+            assert time.monotonic() - back < HEAL_SECONDS + NOISE_SECONDS
+            await asyncio.sleep(0.1)
+    await nothing_leaks(stage)

@@ -1,0 +1,196 @@
+"""Numbers that a team with a default region can read in two ways (contract section 3)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import httpx
+import pytest
+
+from reachbook.domain.credential import Representation
+from reachbook.service.administration import CredentialOptions
+from tests.support.personas import Asker, Book, asker
+
+pytestmark = pytest.mark.anyio
+
+EGYPT_OR_US = "2025550123"  # possible in Egypt, but not valid there
+NEW_ZEALAND_OR_US = "6465550123"  # valid in both
+
+
+def channel(kind: object, value: object, **fields: object) -> dict[str, object]:
+    return {"channel_type": kind, "channel_id": value, **fields}
+
+
+def refusal(answer: httpx.Response) -> tuple[int, str, str]:
+    said = answer.json()
+    return answer.status_code, said["error"], said["error_code"]
+
+
+async def americans(book: Book) -> Asker:
+    return await asker(book.administration, "A team at home in the US", book.clock, region="US")
+
+
+async def search(book: Book, by: dict[str, str], *values: str) -> Any:
+    body = {"contact_channels": [{"channel_type": "phone", "channel_ids": list(values)}]}
+    answer = await book.ask("POST", "/v2/contacts/search", body, by=by)
+    assert answer.status_code == 200, answer.text
+    return [each["uuid"] for each in answer.json()]
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT"])
+async def test_digits_that_could_be_two_numbers_are_refused_with_both(
+    book: Book, method: str
+) -> None:
+    us = (await americans(book)).by_key()
+    uuid = await book.contact(("phone", "15105553344"), by=us)
+
+    answer = await book.ask(
+        method, f"/v2/contact/{uuid}/channel", channel("phone", NEW_ZEALAND_OR_US), by=us
+    )
+
+    assert refusal(answer) == (400, "bad_data", "ambiguous")
+    for reading in ("+6465550123", "+16465550123"):
+        assert reading in answer.json()["message"]
+    assert answer.json()["readings"] == ["+6465550123", "+16465550123"]
+    assert list(answer.json()["fields"]) == ["channel_id"]
+
+
+@pytest.mark.parametrize(
+    ("sent", "kept"),
+    [
+        ("+12025550123", "12025550123"),
+        ("12025550123", "12025550123"),
+        ("+2025550123", "2025550123"),
+        (EGYPT_OR_US, "12025550123"),
+        ("+6465550123", "6465550123"),
+    ],
+)
+async def test_a_plus_or_a_single_valid_reading_is_certain(
+    book: Book, sent: str, kept: str
+) -> None:
+    us = (await americans(book)).by_key()
+    uuid = await book.contact(("phone", sent), by=us)
+
+    answer = await book.ask("GET", f"/v2/contact/{uuid}/channels", by=us)
+
+    assert [one["channel_id"] for one in answer.json()] == [kept]
+
+
+async def test_a_team_without_a_region_takes_digits_as_they_stand(book: Book) -> None:
+    uuid = await book.contact(("phone", EGYPT_OR_US))
+
+    answer = await book.ask("GET", f"/v2/contact/{uuid}/channels")
+
+    assert answer.json()[0]["channel_id"] == EGYPT_OR_US
+
+
+@pytest.mark.parametrize("digits", [EGYPT_OR_US, NEW_ZEALAND_OR_US])
+@pytest.mark.parametrize("code", ["", "1"])
+async def test_look_ups_find_either_reading(book: Book, digits: str, code: str) -> None:
+    us = (await americans(book)).by_key()
+    uuid = await book.contact(("phone", f"+{code}{digits}"), by=us)
+    path = f"/v2/contact/{uuid}/channel/phone?channel_id={digits}"
+
+    assert await search(book, us, digits) == [uuid]
+    for body in ({"channel_id": digits}, {"channel_id": digits, "create": {}}):
+        found = (await book.ask("POST", "/x/resolve", body, by=us)).json()
+        assert (found["contact"]["uuid"], found["created"]) == (uuid, False)
+    assert (await book.ask("GET", path, by=us)).json()["channel_id"] == code + digits
+    other = await book.contact(by=us)
+    missing = await book.ask("GET", path.replace(uuid, other), by=us)
+    assert missing.json()["error_code"] == "no_channel"
+    assert (await book.ask("DELETE", path, by=us)).json() == []
+
+
+@pytest.mark.parametrize("digits", [EGYPT_OR_US, NEW_ZEALAND_OR_US])
+async def test_a_look_up_is_refused_only_if_two_contacts_own_the_readings(
+    book: Book, digits: str
+) -> None:
+    us = (await americans(book)).by_key()
+    for each in (f"+{digits}", f"+1{digits}"):
+        await book.contact(("phone", each), by=us)
+    third = await book.contact(("phone", "15105553344"), by=us)
+    entry = {"channel_type": "phone", "channel_ids": [digits]}
+    address = {"channel_id": digits}
+
+    search_alone = await book.ask(
+        "POST", "/v2/contacts/search", {"contact_channels": [entry]}, by=us
+    )
+    resolved = await book.ask("POST", "/x/resolve", address, by=us)
+    several = {"addresses": [address, {"channel_id": "15105553344"}]}
+    batch = (await book.ask("POST", "/x/resolve/batch", several, by=us)).json()["results"]
+
+    for answer in (search_alone, resolved):
+        assert refusal(answer) == (400, "bad_data", "ambiguous")
+        assert answer.json()["readings"] == [f"+{digits}", f"+1{digits}"]
+    assert list(search_alone.json()["fields"]) == ["contact_channels[0].channel_ids[0]"]
+    assert await search(book, us, digits, "15105553344") == [third]
+    assert batch[0]["error_code"] == "ambiguous"
+    assert batch[1]["contact"]["uuid"] == third
+
+
+async def test_explain_tells_which_reading_was_chosen_and_why(book: Book) -> None:
+    us = (await americans(book)).by_key()
+    await book.contact(("phone", f"+1{NEW_ZEALAND_OR_US}"), by=us)
+    explained = {}
+    for typed in ("(510) 555-3344", NEW_ZEALAND_OR_US):
+        answer = await book.ask("POST", "/x/resolve?explain=true", {"channel_id": typed}, by=us)
+        explained[typed] = answer.json()["explain"]
+
+    by_region, by_owner = explained.values()
+    assert by_region["canonical"] == "15105553344"
+    assert "a national number of US: +5105553344 is possible" in by_region["read_as"]
+    assert by_owner["canonical"] == f"1{NEW_ZEALAND_OR_US}"
+    assert f"a contact has +1{NEW_ZEALAND_OR_US}" in by_owner["read_as"]
+    assert by_owner["rule"] == "the same address"
+
+
+async def test_nobody_owns_an_ambiguous_number_and_nobody_gets_it(book: Book) -> None:
+    us = (await americans(book)).by_key()
+    body: dict[str, object] = {"channel_id": NEW_ZEALAND_OR_US}
+
+    assert await search(book, us, NEW_ZEALAND_OR_US) == []
+    looked_up = await book.ask("POST", "/x/resolve", body, by=us)
+    created = await book.ask("POST", "/x/resolve", {**body, "create": {}}, by=us)
+
+    assert looked_up.json()["contact"] is None
+    assert looked_up.json()["created"] is False
+    assert refusal(created) == (400, "bad_data", "ambiguous")
+
+
+async def test_a_contact_with_both_readings_names_each_by_what_was_returned(book: Book) -> None:
+    us = (await americans(book)).by_key()
+    digits = NEW_ZEALAND_OR_US
+    uuid = await book.contact(("phone", f"+1{digits}"), ("phone", f"+{digits}"), by=us)
+    path = f"/v2/contact/{uuid}/channel/phone"
+    before = (await book.ask("GET", f"/v2/contact/{uuid}", by=us)).json()
+
+    assert await search(book, us, digits) == [uuid]
+    assert (await book.ask("PUT", f"/v2/contact/{uuid}", before, by=us)).json() == before
+    in_doubt = await book.ask("DELETE", f"{path}?channel_id=(646)+555-0123", by=us)
+    assert refusal(in_doubt) == (409, "conflict", "several")
+    left = (await book.ask("DELETE", f"{path}?channel_id={digits}", by=us)).json()
+    assert [each["channel_id"] for each in left] == [f"1{digits}"]
+
+
+@pytest.mark.parametrize("digits", [EGYPT_OR_US, NEW_ZEALAND_OR_US])
+async def test_ambiguity_spares_look_ups_and_what_the_contact_has(book: Book, digits: str) -> None:
+    """The number was stored before the team had a region."""
+    team = book.bob.team.team_id
+    uuid = await book.contact(("phone", digits))
+    await book.administration.set_team(team, None, "US")
+    _, api_key = await book.administration.create_key(
+        team, CredentialOptions(Representation.STRING_IDS)
+    )
+    us = {"authorization": f"Bearer {api_key}"}
+    path = f"/v2/contact/{uuid}/channel"
+
+    for method in ("POST", "PUT"):
+        wanted = channel("phone", digits, channel_handle=method)
+        answer = await book.ask(method, path, wanted, by=us)
+        assert [one["channel_handle"] for one in answer.json()] == [method], answer.text
+    whole = (await book.ask("GET", f"/v2/contact/{uuid}", by=us)).json()
+    assert (await book.ask("PUT", f"/v2/contact/{uuid}", whole, by=us)).json() == whole
+    for method in ("GET", "DELETE"):
+        answer = await book.ask(method, f"{path}/phone?channel_id={digits}", by=us)
+        assert answer.status_code == 200, answer.text

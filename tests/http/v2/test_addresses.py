@@ -1,0 +1,300 @@
+"""Addresses over HTTP: which are accepted, refused, owned and found (section 3).
+
+Numbers that can be read in two ways are tested in `test_address_readings`.
+"""
+
+from __future__ import annotations
+
+from urllib.parse import urlencode
+
+import httpx
+import pytest
+
+from reachbook.domain.errors import Reason
+from tests.support.address_cases import FINDINGS
+from tests.support.personas import Book, asker
+
+pytestmark = pytest.mark.anyio
+
+
+def channel(kind: object, value: object, **fields: object) -> dict[str, object]:
+    return {"channel_type": kind, "channel_id": value, **fields}
+
+
+def refusal(answer: httpx.Response) -> tuple[int, str, str]:
+    said = answer.json()
+    return answer.status_code, said["error"], said["error_code"]
+
+
+async def stored(book: Book, kind: str, value: str) -> httpx.Response:
+    uuid = await book.contact()
+    return await book.ask("POST", f"/v2/contact/{uuid}/channel", channel(kind, value))
+
+
+@pytest.mark.parametrize(
+    ("kind", "sent", "returned"),
+    [
+        ("phone", "+1 510-555-3344", "15105553344"),
+        ("phone", "  1.510.555.3344 ", "15105553344"),
+        ("phone", "1(510)555/3344", "15105553344"),
+        ("phone", "15550100123", "15550100123"),
+        ("phone", "5215512345678", "525512345678"),
+        ("phone", "+5491123456789", "5491123456789"),
+        ("phone", "551133334444", "551133334444"),
+        ("sms", "+1 510 555 3344", "15105553344"),
+        ("rcs", "+1 510 555 3344", "15105553344"),
+        ("viber", "+1 510 555 3344", "15105553344"),
+        ("viber", "abc==", "abc=="),
+        ("whatsapp", "BR.1234", "BR.1234"),
+        ("email", "Alice.B+tag@EXAMPLE.com", "Alice.B+tag@example.com"),
+        ("email", "a@b.test", "a@b.test"),
+        ("email", "e\u0301@xn--bcher-kva.example", "\u00e9@bücher.example"),
+        ("facebook", " as Given\u202e ", "as Given\u202e"),
+        ("a_b-9", "\U0001f600" * 255, "\U0001f600" * 255),
+    ],
+)
+async def test_it_is_stored_and_returned(book: Book, kind: str, sent: str, returned: str) -> None:
+    answer = await stored(book, kind, sent)
+
+    assert answer.status_code == 200, answer.text
+    assert [(one["channel_type"], one["channel_id"]) for one in answer.json()] == [(kind, returned)]
+
+
+@pytest.mark.parametrize(
+    ("kind", "sent", "code", "example"),
+    [
+        ("phone", "alice", "bad_phone", "15105553344"),
+        ("phone", "001510555334", "bad_phone", "15105553344"),
+        ("phone", "fax:+15105553344", "bad_phone", "15105553344"),
+        ("phone", "15105553344;ext=1", "bad_phone", "15105553344"),
+        ("phone", "1510555334\u00b2", "bad_phone", "15105553344"),
+        ("phone", "++15105553344", "bad_phone", "15105553344"),
+        ("phone", "+", "bad_phone", "15105553344"),
+        ("phone", "", "bad_phone", "15105553344"),
+        ("phone", "510555\n3344", "bad_phone", "15105553344"),
+        ("phone", "999123456789", "bad_phone", "15105553344"),
+        ("phone", "1510555", "bad_phone", "15105553344"),
+        ("whatsapp", "123", "bad_phone", "15105553344"),
+        ("viber", "001510555334", "bad_phone", "15105553344"),
+        ("rcs", "abc!", "bad_phone", "15105553344"),
+        ("email", "alice", "bad_email", "alice@example.com"),
+        ("email", '"a b"@example.com', "bad_email", "alice@example.com"),
+        ("email", "a@[127.0.0.1]", "bad_email", "alice@example.com"),
+        ("email", "a@localhost", "bad_email", "alice@example.com"),
+        ("email", "a@my_host.example", "bad_email", "alice@example.com"),
+        ("email", "a" * 65 + "@example.com", "bad_email", "alice@example.com"),
+        ("email", "a@" + "b" * 60 + ".c" * 100, "bad_email", "alice@example.com"),
+        ("email", "Alice <alice@example.com>", "bad_email", "alice@example.com"),
+        ("email", "a\u0000@example.com", "bad_email", "alice@example.com"),
+        ("facebook", "", "bad_channel_id", "1789004512"),
+        ("facebook", "a" * 256, "bad_channel_id", "1789004512"),
+        ("facebook", "a\u0000", "bad_channel_id", "1789004512"),
+        ("facebook", "a\u0085b", "bad_channel_id", "1789004512"),
+    ],
+)
+async def test_a_refusal_shows_an_example_of_what_would_be_taken(
+    book: Book, kind: str, sent: str, code: str, example: str
+) -> None:
+    answer = await stored(book, kind, sent)
+
+    assert refusal(answer) == (400, "bad_data", code)
+    assert example in answer.json()["message"]
+    assert list(answer.json()["fields"]) == ["channel_id"]
+
+
+@pytest.mark.parametrize(
+    "kind", ["id", "", "Phone", "1a", "_a", "a" * 33, "a b", "phone\n", "télé", "a\u0000"]
+)
+async def test_a_channel_type_is_a_plain_name_and_never_id(book: Book, kind: str) -> None:
+    answer = await stored(book, kind, "15105553344")
+
+    assert refusal(answer) == (400, "bad_data", "bad_channel_type")
+    assert list(answer.json()["fields"]) == ["channel_type"]
+
+
+@pytest.mark.parametrize("method", ["GET", "DELETE"])
+@pytest.mark.parametrize("kind", ["id", "Phone", "1a", "a" * 33, "a%20b", "phone%0A", "%00", "%FF"])
+async def test_so_in_the_path(book: Book, method: str, kind: str) -> None:
+    uuid = await book.contact(("phone", "15105553344"))
+
+    answer = await book.ask(method, f"/v2/contact/{uuid}/channel/{kind}")
+
+    assert refusal(answer) == (400, "bad_data", "bad_channel_type")
+
+
+@pytest.mark.parametrize("field", ["channel_handle", "info_channel"])
+@pytest.mark.parametrize("value", ["a\u0000", "\u007f", "a\u009f"])
+async def test_no_store_is_handed_what_the_other_would_treat_differently(
+    book: Book, field: str, value: str
+) -> None:
+    uuid = await book.contact()
+    wanted = channel("facebook", "1", **{field: value})
+
+    answer = await book.ask("POST", f"/v2/contact/{uuid}/channel", wanted)
+
+    assert refusal(answer) == (400, "bad_data", "bad_value")
+    assert list(answer.json()["fields"]) == [field]
+
+
+@pytest.mark.parametrize(
+    "field", ["channel_type", "channel_id", "channel_handle", "info_channel", "unheard"]
+)
+@pytest.mark.parametrize("half", ["\ud800", "a\udfff", "\udc00\ud800"])
+async def test_half_of_a_surrogate_pair_is_no_text(book: Book, field: str, half: str) -> None:
+    uuid = await book.contact()
+    wanted = {**channel("facebook", "1"), field: half}
+
+    answer = await book.ask("POST", f"/v2/contact/{uuid}/channel", wanted)
+
+    assert refusal(answer)[:2] == (400, "bad_data")
+
+
+async def test_every_reported_spelling_is_read_as_its_row_says(book: Book) -> None:
+    """The cases of a region run in one team, one after another: many are the same number."""
+    regions = {case.region for case in FINDINGS}
+    teams = {
+        region: await asker(book.administration, f"Team {region}", book.clock, region=region)
+        for region in regions
+    }
+    for case in FINDINGS:
+        by = teams[case.region].by_key()
+        uuid = await book.contact(by=by)
+        path, body = f"/v2/contact/{uuid}/channel", channel(case.kind, case.sent)
+
+        answer = await book.ask("POST", path, body, by=by)
+
+        if isinstance(case.expected, Reason):
+            assert refusal(answer) == (400, "bad_data", case.expected.code), case
+        else:
+            assert [each["channel_id"] for each in answer.json()] == [case.expected], case
+            for value in (case.sent, case.expected):
+                named = f"{path}/{case.kind}?{urlencode({'channel_id': value})}"
+                assert (await book.ask("GET", named, by=by)).status_code == 200, case
+        await book.ask("DELETE", f"/v2/contact/{uuid}", by=by)
+
+
+# ── one owner ────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    ("owned", "wanted"),
+    [
+        (("phone", "15105553344"), "+1 510 555 3344"),
+        (("phone", "5491123456789"), "541123456789"),
+        (("phone", "5511987654321"), "551187654321"),
+        (("email", "Alice@example.com"), "alice@EXAMPLE.com"),
+        (("facebook", "100"), "100"),
+        (("telegram", "Alice"), "@alice"),
+        (("whatsapp", "447700900401"), "447700900401:3@s.whatsapp.net"),
+        (("sms", "SUPPORT"), "Support"),
+    ],
+)
+@pytest.mark.parametrize("method", ["POST", "PUT"])
+async def test_an_identity_has_one_owner_and_the_refusal_names_it(
+    book: Book, method: str, owned: tuple[str, str], wanted: str
+) -> None:
+    kind, address = owned
+    owner = await book.contact(owned)
+    theirs = (await book.ask("GET", f"/v2/contact/{owner}/channels")).json()
+    mine = "bob@example.com" if kind == "email" else "14155551234"
+    uuid = await book.contact((kind, mine))
+
+    answer = await book.ask(method, f"/v2/contact/{uuid}/channel", channel(kind, wanted))
+
+    assert refusal(answer) == (409, "conflict", "address_taken")
+    said = answer.json()
+    assert said["conflicting_contact_id"] == owner
+    assert said["conflicting_channel_id"] == theirs[0]["id"]
+    assert said["channel_id"] == address
+    assert list(said["fields"]) == ["channel_id"]
+    left = (await book.ask("GET", f"/v2/contact/{uuid}/channels")).json()
+    assert [one["channel_id"] for one in left] == [mine]
+
+
+@pytest.mark.parametrize("kind", ["facebook", "telegram"])
+async def test_the_ids_of_two_pages_are_two_identities(book: Book, kind: str) -> None:
+    one, two = await book.contact(), await book.contact()
+    for uuid, page in ((one, "page-1"), (two, "page-2")):
+        wanted = channel(kind, "100", info_channel=page)
+        answer = await book.ask("POST", f"/v2/contact/{uuid}/channel", wanted)
+        assert answer.status_code == 200, answer.text
+    into_the_other = channel(kind, "100", info_channel="page-1")
+
+    answer = await book.ask("PUT", f"/v2/contact/{two}/channel", into_the_other)
+
+    assert refusal(answer) == (409, "conflict", "address_taken")
+    assert answer.json()["conflicting_contact_id"] == one
+
+
+@pytest.mark.parametrize("kind", ["phone", "sms", "whatsapp", "viber", "rcs", "email"])
+async def test_no_page_makes_a_second_identity_of_a_phone_or_an_email(
+    book: Book, kind: str
+) -> None:
+    value = "alice@example.com" if kind == "email" else "15105553344"
+    one, two = await book.contact((kind, value)), await book.contact()
+    wanted = channel(kind, value, info_channel="page-2")
+
+    answer = await book.ask("POST", f"/v2/contact/{two}/channel", wanted)
+
+    assert refusal(answer) == (409, "conflict", "address_taken")
+    assert answer.json()["conflicting_contact_id"] == one
+
+
+async def test_one_number_under_two_types_is_two_identities(book: Book) -> None:
+    await book.contact(("phone", "15105553344"))
+
+    assert (await stored(book, "sms", "15105553344")).status_code == 200
+
+
+# ── look-ups ─────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_a_search_answers_for_the_addresses_that_can_be_read(book: Book) -> None:
+    uuid = await book.contact(("phone", "15105553344"), ("email", "alice@example.com"))
+    entries: list[dict[str, object]] = [
+        {"channel_type": "phone", "channel_ids": ["12", "15105553344"]},
+        {"channel_type": "email", "channel_ids": ["alice@"]},
+        {"channel_ids": ["alice", "447700900401.0"]},
+    ]
+    readable, unreadable = {"contact_channels": entries}, {"contact_channels": entries[1:]}
+
+    found = await book.ask("POST", "/v2/contacts/search", readable)
+    refused = await book.ask("POST", "/v2/contacts/search", unreadable)
+    wrong = {"contact_channels": [{**entries[0], "channel_type": "Phone"}, *entries[1:]]}
+    malformed = await book.ask("POST", "/v2/contacts/search", wrong)
+
+    assert [each["uuid"] for each in found.json()] == [uuid]
+    assert refusal(refused) == (400, "bad_data", "bad_email")
+    assert list(refused.json()["fields"]) == ["contact_channels[0].channel_ids[0]"]
+    assert refusal(malformed) == (400, "bad_data", "bad_channel_type")
+
+
+@pytest.mark.parametrize(
+    ("owned", "value"),
+    [
+        (("whatsapp", "447700900401"), "447700900401:3@s.whatsapp.net"),
+        (("phone", "447700900401"), "tel:+44 7700 900401"),
+        (("phone", "447700900401"), "\u0664\u0664 7700 900401"),
+        (("email", "alice@example.com"), "mailto:alice@example.com"),
+    ],
+)
+async def test_the_type_of_an_address_in_a_messengers_form_is_inferred(
+    book: Book, owned: tuple[str, str], value: str
+) -> None:
+    uuid = await book.contact(owned)
+    body = {"contact_channels": [{"channel_ids": [value]}]}
+
+    found = await book.ask("POST", "/v2/contacts/search", body)
+    resolved = await book.ask("POST", "/x/resolve", {"channel_id": value})
+
+    assert [each["uuid"] for each in found.json()] == [uuid]
+    assert resolved.json()["contact"]["uuid"] == uuid
+
+
+async def test_a_short_code_is_no_number_of_another_type(book: Book) -> None:
+    await book.contact(("sms", "68849"))
+    entry = {"channel_type": "rcs", "channel_ids": ["68849"]}
+
+    found = await book.ask("POST", "/v2/contacts/search", {"contact_channels": [entry]})
+
+    assert found.json() == []

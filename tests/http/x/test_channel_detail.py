@@ -1,0 +1,288 @@
+"""One channel, exactly: the nine keys and all that we know of it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.support.http import refusal
+from tests.support.personas import NOBODY, Book
+
+pytestmark = pytest.mark.anyio
+
+ONE, TWO, EMAIL = "15105553344", "14155551234", "alice@example.com"
+KNOWN = {
+    "primary": True,
+    "label": "",
+    "held": False,
+    "held_reason": None,
+    "consent": "unknown",
+    "consent_source": "",
+    "consent_at": None,
+}
+EVERY_WAY: list[tuple[str, str, object]] = [
+    ("GET", "", None),
+    ("PATCH", "", {"label": "x"}),
+    ("POST", "/primary", None),
+    ("DELETE", "", None),
+]
+
+
+async def known(book: Book, uuid: str) -> list[Any]:
+    answer = await book.ask("GET", f"/x/contact/{uuid}/channels")
+    assert answer.status_code == 200, answer.text
+    return list(answer.json())
+
+
+async def paths(book: Book, uuid: str) -> list[str]:
+    return [f"/x/contact/{uuid}/channel/{one['id']}" for one in await known(book, uuid)]
+
+
+async def patched(book: Book, path: str, body: object) -> Any:
+    answer = await book.ask("PATCH", path, body)
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+async def rev(book: Book, uuid: str) -> int:
+    return int((await book.ask("GET", f"/v2/contact/{uuid}")).json()["rev"])
+
+
+async def test_it_works(book: Book) -> None:
+    """The nine keys as `string_ids` spells them, whatever the credential's representation."""
+    uuid = await book.contact(("phone", ONE), ("email", EMAIL))
+    nine = (await book.ask("GET", f"/v2/contact/{uuid}/channels")).json()
+
+    for by in (book.bob.by_key(), book.bob.by_jwt()):
+        answer = await book.ask("GET", f"/x/contact/{uuid}/channels", by=by)
+
+        assert answer.json() == [{**one, **KNOWN} for one in nine]
+        for one in answer.json():
+            exactly = await book.ask("GET", f"/x/contact/{uuid}/channel/{one['id']}", by=by)
+            assert exactly.json() == one
+    assert await known(book, await book.contact()) == []
+
+
+async def test_an_id_may_be_the_integer(book: Book) -> None:
+    [path] = await paths(book, await book.contact(("phone", ONE)))
+    number = path.replace("ch_", "")
+    assert (await book.ask("GET", number)).json() == (await book.ask("GET", path)).json()
+
+
+# ── PATCH ────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_patch_sets_what_is_supplied(book: Book) -> None:
+    uuid = await book.contact(("phone", ONE))
+    [path] = await paths(book, uuid)
+    before = (await book.ask("GET", path)).json()
+    book.clock.forward(1)
+    wanted = {
+        "channel_handle": "al",
+        "info_channel": "inbox",
+        "label": "home",
+        "held": True,
+        "held_reason": "bounced",
+        "consent": "opted_in",
+        "consent_source": "form",
+    }
+
+    after = await patched(book, path, wanted)
+
+    assert after["consent_at"]
+    moved = {"updated": after["updated"], "consent_at": after["consent_at"]}
+    assert after == {**before, **wanted, **moved}
+    assert after["updated"] > before["updated"]
+    assert (await book.ask("GET", path)).json() == after
+    assert await rev(book, uuid) == 2
+    assert await patched(book, path, wanted) == after
+    assert await patched(book, path, {}) == after
+    assert await rev(book, uuid) == 2
+
+
+@pytest.mark.parametrize("empty", ["", None])
+async def test_an_empty_text_clears(book: Book, empty: str | None) -> None:
+    [path] = await paths(book, await book.contact(("phone", ONE)))
+    texts = ("channel_handle", "info_channel", "label", "consent_source")
+    await patched(book, path, dict.fromkeys(texts, "x"))
+
+    after = await patched(book, path, dict.fromkeys(texts, empty))
+
+    assert (after["label"], after["consent_source"]) == ("", "")
+    assert "channel_handle" not in after
+    assert "info_channel" not in after
+
+
+async def test_a_hold_has_a_reason(book: Book) -> None:
+    [path] = await paths(book, await book.contact(("phone", ONE)))
+    steps: list[tuple[dict[str, object], tuple[bool, str | None]]] = [
+        ({"held": True}, (True, "other")),
+        ({"held_reason": "recycled"}, (True, "recycled")),
+        ({"held": True}, (True, "recycled")),
+        ({"label": "x"}, (True, "recycled")),
+        ({"held": False}, (False, None)),
+        ({"held": True, "held_reason": "wrong_person"}, (True, "wrong_person")),
+        ({"held_reason": None}, (True, "other")),
+        ({"held": False, "held_reason": None}, (False, None)),
+        ({"held_reason": None}, (False, None)),
+        ({"held": True, "held_reason": None}, (True, "other")),
+    ]
+    for body, expected in steps:
+        after = await patched(book, path, body)
+        assert (after["held"], after["held_reason"]) == expected, body
+
+
+async def test_consent_at_is_when_the_consent_changed(book: Book) -> None:
+    [path] = await paths(book, await book.contact(("phone", ONE)))
+    book.clock.set("2026-01-02T10:00:00+00:00")
+    book.clock.forward(86400 * 365 * 2)
+    first = await patched(book, path, {"consent": "opted_in"})
+    assert first["consent_at"] == "2028-01-02T10:00:00.000000Z"
+    book.clock.forward(60)
+
+    later = await patched(book, path, {"label": "x", "consent": "opted_in"})
+    out = await patched(book, path, {"consent": "opted_out"})
+
+    assert later["consent_at"] == first["consent_at"]
+    assert out["consent_at"] > first["consent_at"]
+
+
+async def test_an_info_channel_that_makes_a_twin_is_a_conflict(book: Book) -> None:
+    """The page is a part of an integration's id: another contact may have the one under it."""
+    owners = []
+    for page in ("a", "b"):
+        one = {"channel_type": "facebook", "channel_id": "100", "info_channel": page}
+        made = await book.ask("POST", "/v2/contact", {"contact_channels": [one]})
+        owners.append(made.json()["uuid"])
+    [path] = await paths(book, owners[0])
+
+    answer = await book.ask("PATCH", path, {"info_channel": "b"})
+
+    assert refusal(answer) == (409, "address_taken")
+    assert answer.json()["conflicting_contact_id"] == owners[1]
+    assert (await patched(book, path, {"info_channel": "c"}))["info_channel"] == "c"
+
+
+@pytest.mark.parametrize(
+    ("body", "code", "field"),
+    [
+        ({"held_reason": "bounced"}, "bad_value", "held_reason"),
+        ({"held": False, "held_reason": "bounced"}, "bad_value", "held_reason"),
+        ({"held": True, "held_reason": "rude"}, "wrong_type", "held_reason"),
+        ({"held": "yes"}, "wrong_type", "held"),
+        ({"consent": "maybe"}, "wrong_type", "consent"),
+        ({"label": "x" * 256}, "bad_value", "label"),
+        ({"label": "a\u0000"}, "bad_value", "label"),
+        ({"channel_id": TWO}, "unknown_name", "channel_id"),
+        ({"primary": True}, "unknown_name", "primary"),
+        ({"lable": "x"}, "unknown_name", "lable"),
+        ([1], "wrong_type", "body"),
+    ],
+)
+async def test_a_wrong_patch_is_refused(book: Book, body: object, code: str, field: str) -> None:
+    uuid = await book.contact(("phone", ONE))
+    [path] = await paths(book, uuid)
+
+    answer = await book.ask("PATCH", path, body)
+
+    assert refusal(answer) == (400, code)
+    assert list(answer.json()["fields"]) == [field]
+    assert await rev(book, uuid) == 1
+
+
+async def test_an_unknown_key_is_told_the_nearest(book: Book) -> None:
+    [path] = await paths(book, await book.contact(("phone", ONE)))
+    assert "nearest is label" in (await book.ask("PATCH", path, {"lable": 1})).json()["message"]
+    answer = await book.ask("GET", f"{path}?as_off=2026-01-01T00:00:00Z")
+    assert refusal(answer) == (400, "unknown_name")
+    assert "nearest is as_of" in answer.json()["message"]
+    assert refusal(await book.ask("DELETE", f"{path}?channel_id=1")) == (400, "unknown_name")
+
+
+# ── primary and DELETE ───────────────────────────────────────────────────────────────────────
+
+
+async def test_primary_is_the_last_one_made_so(book: Book) -> None:
+    uuid = await book.contact(("phone", ONE), ("phone", TWO), ("email", EMAIL))
+    first, second, email = await paths(book, uuid)
+
+    made = await book.ask("POST", f"{second}/primary")
+
+    assert (made.status_code, made.json()["primary"]) == (200, True)
+    assert [one["primary"] for one in await known(book, uuid)] == [False, True, True]
+    contact = (await book.ask("GET", f"/v2/contact/{uuid}")).json()
+    assert (contact["phone"], contact["rev"]) == (TWO, 2)
+    for path in (second, email):
+        assert (await book.ask("POST", f"{path}/primary")).json()["primary"] is True
+    assert await rev(book, uuid) == 2
+    await book.ask("POST", f"{first}/primary")
+    assert [one["primary"] for one in await known(book, uuid)] == [True, False, True]
+
+
+async def test_when_the_primary_goes_the_rule_names_the_next(book: Book) -> None:
+    uuid = await book.contact(("phone", ONE), ("phone", TWO), ("phone", "12125550199"))
+    _, second, third = await paths(book, uuid)
+    await book.ask("POST", f"{second}/primary")
+    await book.ask("POST", f"{third}/primary")
+    seen = []
+    for path in (third, second):
+        left = (await book.ask("DELETE", path)).json()
+        seen.append([one["channel_id"] for one in left if one["primary"]])
+    assert seen == [[TWO], [ONE]]
+
+
+async def test_delete_answers_with_what_is_left(book: Book) -> None:
+    uuid = await book.contact(("phone", ONE), ("phone", TWO))
+    first, second = await paths(book, uuid)
+    _, kept = await known(book, uuid)
+
+    answer = await book.ask("DELETE", first)
+
+    assert (answer.status_code, answer.json()) == (200, [{**kept, "primary": True}])
+    assert "x-contact-reachable" not in answer.headers
+    assert refusal(await book.ask("DELETE", first)) == (404, "no_channel")
+    last = await book.ask("DELETE", second)
+    assert (last.json(), last.headers["x-contact-reachable"]) == ([], "false")
+
+
+# ── who is not there ─────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(("method", "tail", "body"), EVERY_WAY)
+async def test_another_contacts_channel_is_not_found(
+    book: Book, method: str, tail: str, body: object
+) -> None:
+    uuid = await book.contact(("phone", ONE))
+    [path] = await paths(book, await book.contact(("phone", TWO)))
+    number = path.rsplit("/", maxsplit=1)[1]
+    for contact, channel, expected in [
+        (uuid, number, (404, "no_channel")),
+        (uuid, "ch_999999999", (404, "no_channel")),
+        (NOBODY, number, (404, "no_contact")),
+        (uuid, "phone", (400, "bad_value")),
+        (uuid, "ch_", (400, "bad_value")),
+        ("7", number, (400, "bad_uuid")),
+    ]:
+        asked = f"/x/contact/{contact}/channel/{channel}{tail}"
+        assert refusal(await book.ask(method, asked, body)) == expected, asked
+    assert await rev(book, uuid) == 1
+
+
+@pytest.mark.parametrize(("method", "tail", "body"), [*EVERY_WAY, ("HEAD", "", None)])
+async def test_a_foreign_channel_reads_as_one_that_does_not_exist(
+    book: Book, method: str, tail: str, body: object
+) -> None:
+    uuid = await book.contact(("phone", ONE))
+    [path] = await paths(book, uuid)
+    by = {**book.charlie.by_key(), "x-request-id": "same"}
+
+    foreign = await book.ask(method, path + tail, body, by=by)
+    missing = await book.ask(method, path.replace(uuid, NOBODY) + tail, body, by=by)
+
+    assert foreign.status_code == 404
+    assert foreign.content == missing.content
+    assert foreign.headers.multi_items() == missing.headers.multi_items()
+    assert await rev(book, uuid) == 1
+    listed = await book.ask("GET", f"/x/contact/{uuid}/channels", by=by)
+    assert refusal(listed) == (404, "no_contact")

@@ -1,0 +1,256 @@
+"""Erasures that run while a response is stored: however the two interleave, it is not replayed."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.support.http import refusal
+from tests.support.personas import Book
+from tests.support.raw_sql import beside, locked
+
+pytestmark = pytest.mark.anyio
+
+PHONE = "15105553344"
+WAIT_TRIES = 200
+
+Store = Callable[[], Awaitable[Any]]
+
+
+@dataclass(frozen=True)
+class Write:
+    """A request with a key whose response speaks of an existing contact.
+
+    `step` is the method of the store that stores the response. In the body, {uuid} is the
+    contact's UUID, {upper} the same in capitals and {escaped} with a JSON escape for each letter.
+    """
+
+    method: str
+    path: str
+    body: str
+    step: str
+
+
+def bulk(row: str, step: str = "store_response") -> Write:
+    return Write("POST", "/v2/contacts", f'{{"contacts": [{row}]}}', step)
+
+
+def single(method: str, path: str, body: str = "") -> Write:
+    return Write(method, path, body, "commit")
+
+
+ONE_PHONE = f'{{"channel_type": "phone", "channel_id": "{PHONE}"}}'
+WRITES = {
+    "bulk update": bulk('{"contact_id": "{uuid}", "first": "zz-again"}'),
+    "bulk create that conflicts": bulk(f'{{"phone": "{PHONE}", "first": "zz-again"}}'),
+    "resolve that finds": Write(
+        "POST", "/x/resolve", f'{{"channel_id": "{PHONE}", "create": {{}}}}', "store_response"
+    ),
+    "PUT with a change": single("PUT", "/v2/contact/{uuid}", '{"first": "zz-again"}'),
+    "PUT without a change": single("PUT", "/v2/contact/{uuid}", '{"first": "zz-first"}'),
+    "PATCH without a change": single(
+        "PATCH", "/x/contact/{uuid}/channel/{id}", '{"label": "zz-label"}'
+    ),
+}
+MORE_WRITES = {
+    **WRITES,
+    "bulk update without a change": bulk('{"contact_id": "{uuid}"}', "commit"),
+    "bulk update of two": bulk('{"contact_id": "{uuid}", "first": "zz-again"}, {"first": "Bob"}'),
+    "POST of a channel without a change": single("POST", "/v2/contact/{uuid}/channel", ONE_PHONE),
+    "PUT of a channel without a change": single("PUT", "/v2/contact/{uuid}/channel", ONE_PHONE),
+    "primary already": single("POST", "/x/contact/{uuid}/channel/{id}/primary"),
+}
+ECHOES = {
+    "as it is": bulk('{"contact_id": "{uuid}", "phone": "nope"}'),
+    "in upper case": bulk('{"contact_id": "{upper}", "phone": "nope"}'),
+    "with escapes": bulk('{"contact_id": "{escaped}", "phone": "nope"}'),
+    "after an escape": bulk('{"contact_id": "\\u0041{upper}", "phone": "nope"}'),
+    "under another key": bulk('{"uuid": "{uuid}", "phone": "nope"}'),
+    "under a key that comes twice": bulk('{"contact_id": "{uuid}", "contact_id": "7"}'),
+    "nested": bulk('{"phone": "nope", "custom": {"a": [{"b": "see {escaped}."}]}}'),
+    "as a key": bulk('{"phone": "nope", "custom": {"{uuid}": 1}}'),
+    "beside a UUID that overlaps it": bulk(
+        '{"phone": "nope", "custom": {"a": "00000000-0000-4000-8000-0000{uuid}"}}'
+    ),
+    "after two backslashes": bulk('{"phone": "nope", "custom": {"a": "\\\\\\\\{escaped}"}}'),
+    "in a row that is no object": bulk('["{uuid}"]'),
+}
+
+
+async def person(book: Book) -> dict[str, str]:
+    """A contact with a phone: its UUID in several spellings, and the id of the channel."""
+    body = {"first": "zz-first", "phone": PHONE}
+    uuid = str((await book.ask("POST", "/v2/contact", body)).json()["uuid"])
+    [phone] = (await book.ask("GET", f"/x/contact/{uuid}/channels")).json()
+    patch = {"label": "zz-label"}
+    await book.ask("PATCH", f"/x/contact/{uuid}/channel/{phone['id']}", patch)
+    escaped = "".join(f"\\u{ord(char):04x}" if char.isalnum() else char for char in uuid)
+    return {"uuid": uuid, "upper": uuid.upper(), "escaped": escaped, "id": phone["id"]}
+
+
+async def send(book: Book, write: Write, names: dict[str, str]) -> httpx.Response:
+    path, body = write.path, write.body
+    for name, value in names.items():
+        path, body = path.replace(f"{{{name}}}", value), body.replace(f"{{{name}}}", value)
+    by = {**book.bob.by_key(), "idempotency-key": "k"}
+    return await book.ask(write.method, path, body.encode() or None, by=by)
+
+
+async def erase(book: Book, names: dict[str, str]) -> None:
+    answer = await book.ask("DELETE", f"/x/contact/{names['uuid']}/erase")
+    assert answer.status_code == 200, answer.text
+
+
+async def stored(book: Book) -> list[str]:
+    """The keys of the team's stored responses."""
+    statement = f"SELECT key FROM idempotency WHERE team_id = {book.bob.team.team_id}"
+    return [str(row[0]) for row in await beside(book.database)(statement)]
+
+
+async def assert_forgotten(book: Book, write: Write, names: dict[str, str]) -> None:
+    """No response that speaks of the contact is stored; a retry is a new request."""
+    assert set(await stored(book)) <= {"k 1"}  # the response of another row
+    again = await send(book, write, names)
+    assert "idempotent-replayed" not in again.headers
+    uuid = names["uuid"]
+    assert uuid not in json.dumps(again.json().get("contacts", "")), again.text
+    assert refusal(await book.ask("GET", f"/v2/contact/{uuid}")) == (404, "no_contact")
+
+
+def before(
+    book: Book, patch: pytest.MonkeyPatch, step: str, run: Callable[[Store], Awaitable[Any]]
+) -> None:
+    """The next time the store takes a step, `run` takes its place and is handed the step."""
+    original = getattr(book.store, step)
+
+    async def replacement(*values: Any) -> Any:
+        patch.undo()
+        return await run(lambda: original(*values))
+
+    patch.setattr(book.store, step, replacement)
+
+
+def expected(write: Write) -> int:
+    """The status of a request whose contact is erased before its response is stored."""
+    return 404 if write.step == "commit" and write.path != "/v2/contacts" else 200
+
+
+async def waiting(book: Book, count: int) -> None:
+    """Wait until so many statements wait for a lock."""
+    statement = (
+        "SELECT count(*) FROM pg_stat_activity "
+        "WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    )
+    for _ in range(WAIT_TRIES):
+        if await beside(book.database)(statement) == [(count,)]:
+            return
+        await asyncio.sleep(0.005)
+    raise AssertionError(f"there were never {count} statements that waited for a lock")
+
+
+@pytest.mark.parametrize("name", MORE_WRITES)
+async def test_erased_before_the_response_is_stored(
+    book: Book, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """The request is answered as usual; its response is not stored."""
+    write, names = MORE_WRITES[name], await person(book)
+
+    async def erase_first(store: Store) -> Any:
+        await erase(book, names)
+        return await store()
+
+    before(book, monkeypatch, write.step, erase_first)
+
+    assert (await send(book, write, names)).status_code == expected(write)
+    await assert_forgotten(book, write, names)
+
+
+@pytest.mark.parametrize("name", [*MORE_WRITES, *ECHOES])
+async def test_erased_after_the_response_was_stored(book: Book, name: str) -> None:
+    write, names = {**MORE_WRITES, **ECHOES}[name], await person(book)
+    first = await send(book, write, names)
+    again = await send(book, write, names)
+    assert (again.content, again.headers["idempotent-replayed"]) == (first.content, "true")
+
+    await erase(book, names)
+
+    await assert_forgotten(book, write, names)
+
+
+async def test_a_contact_that_the_request_created(book: Book) -> None:
+    """Tests a resolve, a single write, and a row of a bulk write."""
+    create = f'{{"first": "zz-first", "phone": "{PHONE}"}}'
+    for write in (
+        Write("POST", "/x/resolve", f'{{"channel_id": "{PHONE}", "create": {{}}}}', ""),
+        Write("POST", "/v2/contact", create, ""),
+        bulk(create),
+    ):
+        assert (await send(book, write, {})).status_code == 200
+        found = await book.ask("POST", "/x/resolve", {"channel_id": PHONE})
+        names = {"uuid": str(found.json()["contact"]["uuid"])}
+        await erase(book, names)
+        assert await stored(book) == []
+        again = await send(book, write, {})
+        assert "idempotent-replayed" not in again.headers
+        assert names["uuid"] not in again.text
+        found = await book.ask("POST", "/x/resolve", {"channel_id": PHONE})
+        await erase(book, {"uuid": str(found.json()["contact"]["uuid"])})
+
+
+# ── PostgreSQL: both at once ─────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("book_database", ["postgres"], indirect=True)
+@pytest.mark.parametrize("name", WRITES)
+async def test_the_request_waits_for_an_erasure_that_is_under_way(
+    book: Book, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """The erasure has locked the contact and waits for one of its events, which we hold."""
+    write, names = WRITES[name], await person(book)
+    uuid = names["uuid"]
+    event = f"(SELECT id FROM contact WHERE uuid = '{uuid}') FOR UPDATE"
+
+    async def erase_meanwhile(store: Store) -> Any:
+        async with locked(book.database, f"SELECT id FROM event WHERE contact_id = {event}"):
+            erasing = asyncio.create_task(erase(book, names))
+            await waiting(book, 1)
+            storing = asyncio.ensure_future(store())
+            await waiting(book, 2)
+        await erasing
+        return await storing
+
+    before(book, monkeypatch, write.step, erase_meanwhile)
+
+    assert (await send(book, write, names)).status_code == expected(write)
+    await assert_forgotten(book, write, names)
+
+
+@pytest.mark.parametrize("book_database", ["postgres"], indirect=True)
+@pytest.mark.parametrize("name", WRITES)
+async def test_an_erasure_waits_for_a_response_that_is_being_stored(
+    book: Book, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """The request has stored its response and waits for the contact, which we hold."""
+    write, names = WRITES[name], await person(book)
+    contact = f"SELECT id FROM contact WHERE uuid = '{names['uuid']}' FOR UPDATE"
+
+    async def erase_meanwhile(store: Store) -> Any:
+        async with locked(book.database, contact):
+            storing = asyncio.ensure_future(store())
+            await waiting(book, 1)
+            erasing = asyncio.create_task(erase(book, names))
+            await waiting(book, 2)
+        outcome = await storing
+        await erasing
+        return outcome
+
+    before(book, monkeypatch, write.step, erase_meanwhile)
+
+    assert (await send(book, write, names)).status_code == 200
+    await assert_forgotten(book, write, names)

@@ -1,0 +1,135 @@
+"""What a server writes to standard error: JSON lines that hold nothing secret."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.support.personas import ALICE, NOBODY, sign
+from tests.support.processes import Home, Server, wait_for
+from tests.support.raw_sql import beside
+
+pytestmark = pytest.mark.anyio
+
+PHONE = "15105553344"
+EMAIL = "alice@example.com"
+SECRETS_OF_PEOPLE = (PHONE, "5105553344", EMAIL, "Aliceanne")
+
+
+@pytest.fixture
+def home(database: str, tmp_path: Path) -> Home:
+    """A migrated database, once on each store."""
+    return Home(tmp_path / "data").having(database=database)
+
+
+def lines(server: Server, count: int) -> list[dict[str, Any]]:
+    """The lines on standard error, when there are as many as that."""
+
+    def enough() -> list[str] | None:
+        text = server.err.read_text().splitlines()
+        return text if len(text) >= count else None
+
+    return [json.loads(line) for line in wait_for(enough)]
+
+
+def test_each_request_is_one_line_with_its_id(home: Home) -> None:
+    _, api_key = home.team_with_key()
+
+    with home.serve() as server, server.client(api_key) as client:
+        own = client.get("/v1/team", headers={"x-request-id": "mine-1"})
+        made = client.get(f"/v2/contact/{NOBODY}/channels")
+        first, second = lines(server, 2)
+
+    assert own.headers["x-request-id"] == "mine-1"
+    assert (first["event"], first["request_id"], first["status"]) == ("request", "mine-1", 200)
+    assert first["route"] == "/v1/team"
+    assert second["request_id"] == made.headers["x-request-id"]
+    assert (second["status"], second["error_code"]) == (404, "no_contact")
+    assert {"level", "timestamp", "method", "milliseconds"} <= first.keys()
+
+
+def test_nothing_secret_is_logged(home: Home) -> None:
+    team, api_key = home.team_with_key()
+    secret = home.json("secret", "create", "--team", team)
+    claims: dict[str, object] = {"iss": secret["secret_id"], "iat": int(time.time())}
+    jwt = sign(claims, secret["secret_id"], secret["secret_key"])
+    old = sign({**claims, "iat": 1}, secret["secret_id"], secret["secret_key"])
+
+    with home.serve() as server:
+        count = sum(
+            ask_everything(server.url, token) for token in (api_key, jwt, old, api_key[:-1])
+        )
+        logged = lines(server, count)
+        text = server.err.read_text()
+
+    assert len(logged) == count
+    assert all(line["request_id"] for line in logged)
+    for held in (api_key, secret["secret_key"], jwt, old, *SECRETS_OF_PEOPLE):
+        assert held not in text
+
+
+def ask_everything(url: str, token: str) -> int:
+    """Requests that carry addresses in the body, the path and the query; how many."""
+    headers = {"authorization": f"Bearer {token}"}
+    with httpx.Client(base_url=url, headers=headers) as client:
+        phone = {"channel_type": "phone", "channel_id": PHONE}
+        whole = {"first": "Aliceanne", "contact_channels": [phone]}
+        made = client.post("/v2/contact", json=whole)
+        uuid = made.json().get("uuid", ALICE)
+        channel = f"/v2/contact/{uuid}/channel"
+        client.post(channel, json={"channel_type": "email", "channel_id": EMAIL})
+        client.put(channel, json={"channel_type": "email", "channel_id": f"{EMAIL}@"})
+        client.get(f"{channel}/phone", params={"channel_id": f"+{PHONE}"})
+        client.get(f"{channel}/{EMAIL}")
+        client.get(f"/v2/contact/{PHONE}/channels")
+        client.get(f"/nowhere/{EMAIL}?token={token}")
+        client.post(channel, content=f'{{"channel_id": "{PHONE}"')
+        client.post("/v2/contact", json=whole)
+        client.delete(f"{channel}/phone")
+    return 10
+
+
+def test_a_line_that_cannot_be_written_is_not_felt(home: Home) -> None:
+    """The disk that standard error goes to is full: requests are answered and counted."""
+    _, api_key = home.team_with_key()
+
+    with home.serve(err=Path("/dev/full")) as server, server.client(api_key) as client:
+        answers = [client.get(path) for path in ("/v1/team", "/v2/contact/7", "/v1/team")]
+        counted = client.get("/metrics").text
+
+    assert [one.status_code for one in answers] == [200, 400, 200]
+    of_team = 'reachbook_requests_total{method="GET",route="/v1/team",status="200"} 2.0'
+    assert of_team in counted
+
+
+async def test_a_bug_is_logged_without_secrets_and_answered_without_a_trace(
+    home: Home, database: str
+) -> None:
+    """A table that is gone while we serve is as good a bug as any."""
+    team, api_key = home.team_with_key()
+    home.json("contact", "create", "--team", team, "--uuid", ALICE)
+
+    with home.serve() as server, server.client(api_key) as client:
+        await beside(database)("DROP TABLE contact_channel")
+        phone = {"channel_type": "phone", "channel_id": PHONE}
+        answers = [
+            client.post(f"/v2/contact/{ALICE}/channel", json=phone),
+            client.post("/v2/contact", json={"first": "Aliceanne", "contact_channels": [phone]}),
+            client.get(f"/v2/contact/{ALICE}/channel/phone?channel_id={PHONE}"),
+        ]
+        assert [one.status_code for one in answers] == [500, 500, 500], answers[0].text
+        logged = lines(server, 2 * len(answers))
+        text = server.err.read_text()
+
+    for answer in answers:
+        assert set(answer.json()) == {"error", "error_code", "message", "request_id"}
+        assert answer.json()["error"] == "server_error"
+        assert "contact_channel" not in answer.text
+    assert all(line["request_id"] for line in logged)
+    for held in (api_key, *SECRETS_OF_PEOPLE):
+        assert held not in text

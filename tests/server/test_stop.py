@@ -1,0 +1,111 @@
+"""SIGTERM: stop accepting, finish what is under way, exit 0 within ten seconds."""
+
+from __future__ import annotations
+
+import json
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.support.processes import STOP_SECONDS, Home, Server, wait_for
+
+BODY = json.dumps({"contact_channels": [{"channel_type": "phone", "channel_id": "15105553344"}]})
+
+
+@contextmanager
+def serving(database: str, tmp_path: Path) -> Iterator[tuple[Home, Server, str]]:
+    """A server with two workers where the store allows it, and an API key."""
+    home = Home(tmp_path / "data").having(database=database)
+    _, api_key = home.team_with_key()
+    several = ["--workers", "2"] if database.startswith("postgresql") else []
+    with home.serve(*several) as server:
+        yield home, server, api_key
+
+
+def request(api_key: str) -> bytes:
+    head = (
+        "POST /v2/contact HTTP/1.1\r\nHost: book\r\n"
+        f"Authorization: Bearer {api_key}\r\nContent-Length: {len(BODY)}\r\n\r\n"
+    )
+    return (head + BODY).encode()
+
+
+def errors(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), 1).close()
+    except OSError:
+        return True
+    return False
+
+
+def all_of(connection: socket.socket) -> bytes:
+    """What the server answers until it closes the connection."""
+    parts = []
+    while part := connection.recv(65536):
+        parts.append(part)
+    return b"".join(parts)
+
+
+@pytest.mark.parametrize("received", ["half of the body", "half of the head"])
+def test_a_request_half_received_is_answered(database: str, tmp_path: Path, received: str) -> None:
+    with serving(database, tmp_path) as (home, server, api_key):
+        text = request(api_key)
+        cut = len(text) - len(BODY) // 2 if received == "half of the body" else 30
+        with socket.create_connection(("127.0.0.1", server.port), STOP_SECONDS) as connection:
+            connection.sendall(text[:cut])
+            time.sleep(0.3)
+            server.process.terminate()
+            time.sleep(0.3)
+            connection.sendall(text[cut:])
+            answer = all_of(connection)
+
+        assert answer.startswith(b"HTTP/1.1 200 ")
+        assert server.process.wait(STOP_SECONDS) == 0
+        uuid = json.loads(answer.partition(b"\r\n\r\n")[2])["uuid"]
+        assert home.json("contact", "show", uuid, "--team", "1")["phone"] == "15105553344"
+
+
+def test_nobody_is_let_in_while_it_drains(database: str, tmp_path: Path) -> None:
+    """Who is refused at once can go to another server; who is let in would wait for no answer."""
+    with serving(database, tmp_path) as (_, server, api_key):
+        with socket.create_connection(("127.0.0.1", server.port), STOP_SECONDS) as connection:
+            connection.sendall(request(api_key)[:-1])
+            time.sleep(0.3)
+            server.process.terminate()
+
+            wait_for(lambda: errors(server.port) or None, 3)
+            connection.sendall(request(api_key)[-1:])
+
+            assert all_of(connection).startswith(b"HTTP/1.1 200 ")
+        assert server.process.wait(STOP_SECONDS) == 0
+
+
+def test_an_idle_connection_does_not_hold_it_up(database: str, tmp_path: Path) -> None:
+    with serving(database, tmp_path) as (_, server, api_key), server.client(api_key) as client:
+        assert client.get("/v1/team").status_code == 200
+        began = time.monotonic()
+
+        assert server.stop() == 0
+        assert time.monotonic() - began < 4
+
+
+def test_a_request_that_never_ends_does_not_hold_it_up_for_ever(tmp_path: Path) -> None:
+    database = f"sqlite:///{tmp_path}/reachbook.db"
+    with serving(database, tmp_path) as (_, server, api_key):
+        with socket.create_connection(("127.0.0.1", server.port), STOP_SECONDS) as connection:
+            connection.sendall(request(api_key)[:-1])
+            time.sleep(0.3)
+
+            assert server.stop() == 0
+            head, _, body = all_of(connection).partition(b"\r\n\r\n")
+
+        told = json.loads(body)
+        assert head.startswith(b"HTTP/1.1 503 ")
+        assert (told["error"], told["error_code"]) == ("unavailable", "stopping")
+        assert f"x-request-id: {told['request_id']}".encode() in head
+        for line in server.err.read_text().splitlines():
+            json.loads(line)

@@ -1,0 +1,81 @@
+"""The first start: a team, its credentials, and Alice as the documentation shows her."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import msgspec
+import pytest
+
+from reachbook.domain import credential, timestamps
+from reachbook.domain.channel import ChannelList
+from reachbook.domain.credential import Representation
+from reachbook.metrics import Metrics
+from reachbook.service.administration import Administration
+from reachbook.service.authentication import Authenticator
+from reachbook.service.bootstrap import bootstrap
+from reachbook.storage import Store, open_store
+from reachbook.wire import render
+from tests.support.personas import ALICE, MASTER_KEY
+from tests.support.raw_sql import beside
+from tests.support.vendor_documents import ALICE_LIST
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+async def store(database: str) -> AsyncIterator[Store]:
+    opened = await open_store(database)
+    yield opened
+    await opened.close()
+
+
+async def test_it_works(store: Store) -> None:
+    made = await bootstrap(store, Administration(store, timestamps.now), MASTER_KEY)
+
+    assert made is not None
+    access = Authenticator(store, (MASTER_KEY,), timestamps.now, Metrics())
+    caller = await access.caller(f"Bearer {made.api_key}")
+    seen = await store.read(ChannelList, caller.team_id, ALICE)
+    await access.close()
+    assert seen is not None
+    assert (made.team_id, made.contact) == (1, ALICE)
+    assert msgspec.to_builtins(render.channels(seen, Representation.STRING_IDS)) == ALICE_LIST
+
+
+async def test_each_credential_spells_ids_as_its_documentation_does(store: Store) -> None:
+    made = await bootstrap(store, Administration(store, timestamps.now), MASTER_KEY)
+
+    assert made is not None
+    [secret] = await store.credentials("api_secret", 1)
+    [key] = await store.credentials("api_key", 1)
+    assert (secret.id, secret.representation) == (made.secret_id, Representation.INTEGER_IDS)
+    assert (key.id, key.representation) == (made.key_id, Representation.STRING_IDS)
+    assert (secret.read_only, key.read_only) == (False, False)
+    assert credential.unseal(MASTER_KEY, secret.id, secret.proof) == made.secret_key
+
+
+async def test_a_second_time_nothing_is_made(store: Store, database: str) -> None:
+    administration = Administration(store, timestamps.now)
+    await bootstrap(store, administration, MASTER_KEY)
+
+    assert await bootstrap(store, administration, MASTER_KEY) is None
+    for table in ("team", "api_secret", "api_key", "contact"):
+        assert await beside(database)(f"SELECT count(*) FROM {table}") == [(1,)]
+
+
+async def test_whoever_has_a_team_is_not_given_another(store: Store) -> None:
+    administration = Administration(store, timestamps.now)
+    await administration.create_team("Bob's team", None)
+
+    assert await bootstrap(store, administration, MASTER_KEY) is None
+    assert len(await administration.teams()) == 1
+
+
+async def test_what_happened_to_alice_can_be_read(store: Store, database: str) -> None:
+    await bootstrap(store, Administration(store, timestamps.now), MASTER_KEY)
+
+    assert await beside(database)("SELECT kind, contact_rev, at FROM event ORDER BY id") == [
+        ("contact_created", 1, 1_705_312_800_000_000),
+        ("channel_added", 2, 1_705_313_100_000_000),
+    ]

@@ -1,0 +1,265 @@
+"""The master key turned, with two keys live meanwhile."""
+
+from __future__ import annotations
+
+import stat
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from reachbook.doctor import examine
+from reachbook.domain.credential import Representation
+from reachbook.domain.errors import Refusal
+from reachbook.metrics import Metrics
+from reachbook.server import master_key
+from reachbook.service.administration import CredentialOptions, Rekeyed
+from reachbook.service.authentication import Authenticator
+from reachbook.settings import BadSettingError, Settings
+from reachbook.storage.store import CredentialKind
+from tests.support.personas import MASTER_KEY, Book, sign
+from tests.support.processes import Home, Server
+
+NEW_KEY, OTHER_KEY = b"n" * 32, b"o" * 32
+BASE64 = {b"n": "bm5u" * 10 + "bm4=", b"m": "bW1t" * 10 + "bW0="}
+SECRETS: CredentialKind = "api_secret"
+TERMS = CredentialOptions(Representation.INTEGER_IDS)
+
+
+async def lets_in(book: Book, *keys: bytes) -> bool:
+    """Whether a worker that has these master keys knows Bob."""
+    access = Authenticator(book.store, keys, book.clock, Metrics())
+    try:
+        await access.caller(book.bob.by_jwt()["authorization"])
+    except Refusal:
+        return False
+    finally:
+        await access.close()
+    return True
+
+
+@pytest.fixture
+def book(fresh_book: Book) -> Book:
+    """A book on a database of its own: what is turned here is the whole store."""
+    return fresh_book
+
+
+@pytest.mark.anyio
+async def test_it_works(book: Book) -> None:
+    """Both keys open before, between and after; then the previous one can go."""
+    assert await lets_in(book, NEW_KEY, MASTER_KEY)
+    assert not await lets_in(book, NEW_KEY)
+
+    assert await book.administration.rekey((NEW_KEY, MASTER_KEY)) == Rekeyed(2, [])
+
+    assert await lets_in(book, NEW_KEY, MASTER_KEY)
+    assert await lets_in(book, NEW_KEY)
+    assert not await lets_in(book, MASTER_KEY)
+    assert [one async for one in examine(book.store, (NEW_KEY,))] == []
+
+
+@pytest.mark.anyio
+async def test_it_goes_on_where_it_was_stopped(book: Book) -> None:
+    keys, team = (NEW_KEY, MASTER_KEY), book.bob.team.team_id
+    await book.administration.rekey(keys)
+    await book.administration.create_secret(team, TERMS, MASTER_KEY)
+
+    assert await book.administration.rekey(keys) == Rekeyed(1, [])
+    assert await book.administration.rekey(keys) == Rekeyed(0, [])
+
+
+@pytest.mark.anyio
+async def test_what_no_key_opens_is_named_while_it_is_live(book: Book) -> None:
+    team = book.bob.team.team_id
+    other, _ = await book.administration.create_secret(team, TERMS, OTHER_KEY)
+
+    assert await book.administration.rekey((NEW_KEY, MASTER_KEY)) == Rekeyed(2, [other.id])
+
+    await book.administration.revoke(SECRETS, other.id)
+    assert await book.administration.rekey((NEW_KEY, MASTER_KEY)) == Rekeyed(0, [])
+
+
+@pytest.mark.anyio
+async def test_what_was_sealed_anew_meanwhile_is_left_alone(book: Book) -> None:
+    """Two runs at once: one wins each secret, and neither undoes the other's work."""
+    read = await book.store.credential(SECRETS, book.bob.team.team_id, book.bob.secret.id)
+    assert read
+    await book.administration.rekey((NEW_KEY, MASTER_KEY))
+
+    assert not await book.store.reseal(read, b"late")
+    assert await lets_in(book, NEW_KEY)
+
+
+@pytest.mark.anyio
+async def test_a_worker_looks_for_the_new_key_when_the_old_one_opens_nothing(book: Book) -> None:
+    found: list[tuple[bytes, ...]] = [(), (NEW_KEY, MASTER_KEY)]
+    access = Authenticator(book.store, (MASTER_KEY,), book.clock, Metrics(), lambda: found.pop(0))
+    await book.administration.rekey((NEW_KEY, MASTER_KEY))
+
+    with pytest.raises(Refusal):
+        await access.caller(book.bob.by_jwt()["authorization"])
+    caller = await access.caller(book.charlie.by_jwt()["authorization"])
+    await access.close()
+
+    assert caller.credential_id == book.charlie.secret.id
+
+
+# ── the key file ─────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    """A data directory with a key file."""
+    (tmp_path / "master.key").write_text(BASE64[b"m"])
+    (tmp_path / "master.key").chmod(0o600)
+    return Settings(data_dir=str(tmp_path))
+
+
+def test_the_file_is_turned_and_the_old_key_kept(settings: Settings, tmp_path: Path) -> None:
+    previous = master_key.rotate_key_file(settings)
+
+    new, old = master_key.known_keys(settings)
+    assert old == MASTER_KEY != new
+    assert previous == tmp_path / "master.key.previous"
+    for path in (previous, tmp_path / "master.key"):
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_a_second_turn_waits_for_the_first_to_be_finished(settings: Settings) -> None:
+    previous = master_key.rotate_key_file(settings)
+    keys = master_key.known_keys(settings)
+
+    with pytest.raises(BadSettingError, match="from an earlier turn"):
+        master_key.rotate_key_file(settings)
+
+    assert master_key.known_keys(settings) == keys
+    previous.unlink()
+    master_key.rotate_key_file(settings)
+    assert master_key.known_keys(settings)[1] == keys[0]
+
+
+def test_a_turn_that_was_cut_short_is_finished(settings: Settings, tmp_path: Path) -> None:
+    (tmp_path / "master.key.previous").hardlink_to(tmp_path / "master.key")
+    assert master_key.known_keys(settings) == (MASTER_KEY,)
+
+    master_key.rotate_key_file(settings)
+
+    assert master_key.known_keys(settings)[1] == MASTER_KEY
+
+
+def test_a_key_of_the_environment_is_turned_there(tmp_path: Path) -> None:
+    with pytest.raises(BadSettingError, match="REACHBOOK_MASTER_KEY_PREVIOUS"):
+        master_key.rotate_key_file(Settings(data_dir=str(tmp_path), master_key=BASE64[b"m"]))
+
+
+def test_without_a_key_file_there_is_nothing_to_turn(tmp_path: Path) -> None:
+    with pytest.raises(BadSettingError, match=r"master\.key: No such file"):
+        master_key.rotate_key_file(Settings(data_dir=str(tmp_path)))
+
+
+def test_a_previous_key_that_others_can_read_is_refused(settings: Settings) -> None:
+    master_key.rotate_key_file(settings).chmod(0o640)
+
+    with pytest.raises(BadSettingError, match="chmod 600"):
+        master_key.known_keys(settings)
+    assert master_key.reread(settings) == ()
+
+
+def test_the_environment_names_both_keys(tmp_path: Path) -> None:
+    new, old = BASE64[b"n"], BASE64[b"m"]
+    settings = Settings(data_dir=str(tmp_path), master_key=new, master_key_previous=old)
+
+    assert master_key.known_keys(settings) == (NEW_KEY, MASTER_KEY)
+
+
+# ── beside a server ──────────────────────────────────────────────────────────────────────────
+
+
+@contextmanager
+def context(server: Server, secret: dict[str, Any]) -> Iterator[list[int]]:
+    """The status of each of many requests with a fresh JWT, made until the block ends."""
+    statuses: list[int] = []
+    done = threading.Event()
+
+    def ask() -> None:
+        with httpx.Client(base_url=server.url, timeout=10) as client:
+            while not done.is_set():
+                statuses.append(status(client, secret, len(statuses)))
+
+    thread = threading.Thread(target=ask)
+    thread.start()
+    try:
+        yield statuses
+        time.sleep(1.2)  # what was read of a secret is trusted for 0.9 s
+    finally:
+        done.set()
+        thread.join()
+
+
+def status(client: httpx.Client, secret: dict[str, Any], number: int) -> int:
+    """What a JWT that was never seen before is answered with."""
+    claims = {"iss": secret["secret_id"], "iat": int(time.time()), "jti": str(number)}
+    token = sign(claims, secret["secret_id"], secret["secret_key"])
+    headers = {"authorization": f"Bearer {token}"}
+    return client.get("/v1/team", headers=headers).status_code
+
+
+def answers(home: Home, secret: dict[str, Any]) -> int:
+    """What a server that starts in this home answers."""
+    with home.serve() as server, httpx.Client(base_url=server.url, timeout=10) as client:
+        return status(client, secret, 0)
+
+
+def team_with_secret(home: Home) -> dict[str, Any]:
+    team = home.json("team", "create", "Bob's team")["team_id"]
+    made: dict[str, Any] = home.json("secret", "create", "--team", str(team))
+    return made
+
+
+def test_a_server_with_both_keys_answers_all_the_while(database: str, tmp_path: Path) -> None:
+    old = Home(tmp_path / "data").having(database=database, master_key=BASE64[b"m"])
+    both = old.having(master_key=BASE64[b"n"], master_key_previous=BASE64[b"m"])
+    secret = team_with_secret(old)
+
+    with both.serve() as server, context(server, secret) as statuses:
+        done = both.json("rekey")
+
+    assert (set(statuses), len(statuses) > 50) == ({200}, True)
+    assert done == {"resealed": 1, "previous_key_file": None}
+    new = old.having(master_key=BASE64[b"n"])
+    assert new.json("doctor") == []
+    assert answers(new, secret) == 200
+
+
+def test_a_server_takes_up_the_new_key_file_by_itself(tmp_path: Path) -> None:
+    home = Home(tmp_path / "data")
+    secret = team_with_secret(home)
+
+    with home.serve() as server, context(server, secret) as statuses:
+        done = home.json("rekey", "--new-key-file")
+
+    assert (set(statuses), len(statuses) > 50) == ({200}, True)
+    assert done["resealed"] == 1
+    Path(done["previous_key_file"]).unlink()
+    assert home.json("doctor") == []
+    assert answers(home, secret) == 200
+
+
+def test_on_postgresql_the_other_hosts_get_the_file_first(database: str, tmp_path: Path) -> None:
+    """A host without the new key could not open what is sealed with it already."""
+    home = Home(tmp_path / "data").having(database=database)
+    team_with_secret(home)
+
+    said = home.run("rekey", "--new-key-file").succeeded()
+
+    waits = database.startswith("postgresql:")
+    assert ("every other host" in said) is waits
+    assert home.run("doctor").code == waits
+    assert home.json("rekey")["resealed"] == waits
+    assert home.run("doctor").succeeded() == "Nothing is wrong.\n"

@@ -1,0 +1,74 @@
+"""The life of a contact that its history, its past and the feed are asked about."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from reachbook.domain.channel import ChannelList
+from reachbook.domain.contact import Contact
+from reachbook.domain.credential import TeamId
+from tests.support.http import ok
+from tests.support.personas import Book
+from tests.support.raw_sql import beside
+
+ONE, TWO, EMAIL = "15105553344", "14155551234", "alice@example.com"
+
+
+def phone(value: str) -> dict[str, str]:
+    return {"channel_type": "phone", "channel_id": value}
+
+
+async def history(book: Book, uuid: str, query: str = "") -> Any:
+    """A page of its events, newest first."""
+    return await ok(book, "GET", f"/x/contact/{uuid}/history{query}")
+
+
+async def told_of_alice(book: Book) -> str:
+    """A contact with a revision of every kind that one contact alone can have, a second apart."""
+    body = {"first": "Alice", "contact_channels": [phone(ONE)], "tags": [{"tag_id": 3}]}
+    uuid = str((await ok(book, "POST", "/v2/contact", body))["uuid"])
+    for method, path, change in [
+        ("POST", "/channel", phone(TWO)),
+        ("PUT", f"/channel?channel_id={TWO}", phone("12125550199")),
+        ("DELETE", f"/channel/phone?channel_id={ONE}", None),
+        ("PUT", "", {"last": "Liddell", "email": EMAIL}),
+        ("DELETE", "", None),
+    ]:
+        book.clock.forward(1)
+        await ok(book, method, f"/v2/contact/{uuid}{path}", change)
+    return uuid
+
+
+async def plant_events(book: Book, uuid: str, count: int, *, custom_bytes: int = 0) -> None:
+    """Give a contact more revisions; see `plant`."""
+    seen = await book.store.read(Contact, TeamId(book.bob.team.team_id), uuid)
+    assert seen
+    await plant(book.database, seen, count, custom_bytes)
+
+
+async def plant(database: str, seen: ChannelList, count: int, custom_bytes: int) -> None:
+    """Give a contact more revisions, a microsecond apart, written by SQL.
+
+    Each of them replaces `custom` by an object of about `custom_bytes`, before and after.
+    """
+    number, first, last = 7_000_000 + seen.id * 200_000, seen.rev + 1, seen.rev + count
+    numbers = (
+        f"WITH RECURSIVE n (i) AS (SELECT {first} UNION ALL SELECT i + 1 FROM n WHERE i < {last})"
+    )
+    custom = json.dumps({"channels": [], "custom": {"a": "x" * custom_bytes}})
+    raw = beside(database)
+    await raw(
+        f"{numbers} INSERT INTO event"
+        " (team_id, id, contact_id, contact_rev, kind, actor, request_id, at)"
+        f" SELECT {seen.team_id}, {number} + i, {seen.id}, i, 'contact_updated', 'a', 'r',"
+        f" {seen.updated} + i FROM n"
+    )
+    await raw(
+        f"{numbers} INSERT INTO event_body (team_id, event_id, before, after)"
+        f" SELECT {seen.team_id}, {number} + i, '{custom}', '{custom}' FROM n"
+    )
+    await raw(
+        f"UPDATE contact SET rev = {last}, updated = {seen.updated + last}"
+        f" WHERE team_id = {seen.team_id} AND id = {seen.id}"
+    )

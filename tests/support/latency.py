@@ -1,0 +1,50 @@
+"""A good client in a process of its own, so that it waits for the server and for nothing else.
+
+`python -m tests.support.latency PORT API_KEY PATH NUMBER` prints the seconds of its 99th
+percentile.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+import time
+from pathlib import Path
+
+from tests.support.clients import Client
+
+PAUSE_SECONDS = 0.01
+START_SECONDS = 60
+
+
+async def p99(port: int, api_key: str, path: str, number: int) -> float:
+    """The 99th percentile of some requests, asked from another process."""
+    root = str(Path(__file__).parents[2])
+    paths = os.pathsep.join([root, os.environ.get("PYTHONPATH", "")])
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "tests.support.latency", str(port), api_key, path, str(number)),
+        stdout=asyncio.subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": paths},
+    )
+    async with asyncio.timeout(START_SECONDS):
+        said, _ = await process.communicate()
+    return float(said)
+
+
+async def _measure(port: int, api_key: str, path: str, number: int) -> float:
+    client = Client(port, api_key)
+    took = []
+    for _ in range(number):
+        began = time.perf_counter()
+        answer = await client.ask("GET", path)
+        took.append(time.perf_counter() - began)
+        assert answer.status == 200, answer
+        await asyncio.sleep(PAUSE_SECONDS)
+    await client.close()
+    return sorted(took)[int(number * 0.99)]
+
+
+if __name__ == "__main__":
+    port, api_key, path, number = sys.argv[1:]
+    print(asyncio.run(_measure(int(port), api_key, path, int(number))))  # noqa: T201 - to the other process

@@ -1,0 +1,158 @@
+"""Clients that write without pause, and remember what they were promised."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from itertools import count
+from uuid import uuid4
+
+from tests.support.clients import Answer, Asks, CutError
+
+PAUSE_SECONDS = 0.01
+ADDS = 5
+
+Knowledge = dict[str, bool | None]
+"""Addresses of one contact: there, not there, or (asked for and not yet answered) either."""
+
+
+@dataclass
+class Ledger:
+    """What was asked for and what was acknowledged, in order."""
+
+    lines: list[tuple[str, Knowledge]] = field(default_factory=list)
+    acknowledged: int = 0
+
+    def asked(self, uuid: str, then: dict[str, bool]) -> None:
+        """A write is on its way: until it is answered, both its before and its after may be."""
+        self.lines.append((uuid, dict.fromkeys(then)))
+
+    def promised(self, uuid: str, then: dict[str, bool]) -> None:
+        """A write was acknowledged."""
+        self.acknowledged += 1
+        self.lines.append((uuid, dict(then)))
+
+    def contacts(self) -> dict[str, Knowledge]:
+        """What is known of each contact."""
+        known: dict[str, Knowledge] = {}
+        for uuid, said in self.lines:
+            known.setdefault(uuid, {}).update(said)
+        return known
+
+
+class Load:
+    """Several clients at work; `pause` is what each rests before a request."""
+
+    def __init__(self, clients: Sequence[Asks], pause: float = PAUSE_SECONDS) -> None:
+        self.ledger = Ledger()
+        self.served_at = [0.0] * len(clients)
+        self.refused_at = [0.0] * len(clients)
+        self.refused_after: list[float] = []
+        self.cuts = 0
+        self.wrong: list[str] = []
+        self._clients = clients
+        self._pause = pause
+        self._numbers = count()
+        self._stopping = False
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[Load]:
+        """At work until the block ends, and through with the last request then."""
+        tasks = [asyncio.create_task(self._work(one)) for one in range(len(self._clients))]
+        try:
+            yield self
+        finally:
+            self._stopping = True
+            await asyncio.gather(*tasks)
+
+    def all_served_since(self, moment: float) -> bool:
+        """Whether every client has been served since then, and nobody was refused after that."""
+        last = zip(self.served_at, self.refused_at, strict=True)
+        return all(served > max(moment, refused) for served, refused in last)
+
+    async def _work(self, number: int) -> None:
+        while not self._stopping:
+            await self._tell_a_story(number)
+        await self._clients[number].close()
+
+    async def _tell_a_story(self, number: int) -> None:
+        """A contact is made, gets addresses, changes one and loses one."""
+        uuid = await self._create(number)
+        held: list[str] = []
+        for _ in range(ADDS if uuid else 0):
+            address = self._address()
+            body = {"channel_type": "email", "channel_id": address}
+            asked = ("POST", f"/v2/contact/{uuid}/channel", body)
+            if await self._write(number, asked, {address: True}):
+                held.append(address)
+        if len(held) < 2:
+            return
+        new = self._address()
+        body = {"channel_type": "email", "channel_id": new}
+        path = f"/v2/contact/{uuid}/channel?channel_id={held[0]}"
+        await self._write(number, ("PUT", path, body), {held[0]: False, new: True})
+        path = f"/v2/contact/{uuid}/channel/email?channel_id={held[1]}"
+        await self._write(number, ("DELETE", path, None), {held[1]: False})
+
+    async def _create(self, number: int) -> str:
+        address = self._address()
+        body = {"contact_channels": [{"channel_type": "email", "channel_id": address}]}
+        answer = await self._ask(number, ("POST", "/v2/contact", body))
+        if answer is None:
+            return ""
+        uuid = str(answer.json()["uuid"])
+        self.ledger.promised(uuid, {address: True})
+        return uuid
+
+    async def _write(
+        self, number: int, asked: tuple[str, str, object], then: dict[str, bool]
+    ) -> bool:
+        uuid = asked[1].split("/")[3]
+        self.ledger.asked(uuid, then)
+        answer = await self._ask(number, asked)
+        if answer is None:
+            return False
+        shown = {one["channel_id"] for one in answer.json()}
+        if {address for address, there in then.items() if there} - shown:
+            self.wrong.append(f"{asked[0]} was answered without what it wrote")
+        self.ledger.promised(uuid, then)
+        return True
+
+    async def _ask(self, number: int, asked: tuple[str, str, object]) -> Answer | None:
+        """The answer of a request that was served; None when nobody can say what it did."""
+        await asyncio.sleep(self._pause)
+        try:
+            answer = await self._clients[number].ask(*asked)
+        except CutError:
+            self.cuts += 1
+            return None
+        if answer.status == 200:
+            self.served_at[number] = time.monotonic()
+            return answer
+        if fault := untyped(answer):
+            self.wrong.append(f"{asked[0]} {asked[1]}: {answer.status} {fault} {answer.body!r}")
+        self.refused_at[number] = time.monotonic()
+        self.refused_after.append(answer.seconds)
+        return None
+
+    def _address(self) -> str:
+        return f"w{next(self._numbers)}-{uuid4().hex[:6]}@drill.test"
+
+
+FOR_WANT_OF_A_STORE = ("store_unavailable", "contended")
+
+
+def untyped(answer: Answer) -> str:
+    """What a refusal for want of a store lacks; empty when it is as the contract says."""
+    if answer.status != 503:
+        return "is no 503"
+    told = answer.json()
+    # A connection that is deaf can hold a contact: then others are in the way of the next one.
+    if told["error"] != "unavailable" or told["error_code"] not in FOR_WANT_OF_A_STORE:
+        return "has another error"
+    if not answer.headers.get("retry-after", "").isdigit():
+        return "has no Retry-After"
+    return "" if answer.headers["x-request-id"] == told["request_id"] else "has no X-Request-Id"
