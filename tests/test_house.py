@@ -244,10 +244,10 @@ def test_a_reason_that_is_only_compared_with_is_not_given() -> None:
     assert given_reasons("if no.reason is Reason.A: raise Refusal(Reason.B, '')") == {"B"}
 
 
-def test_the_readme_lists_every_reason() -> None:
+def test_the_documentation_lists_every_reason() -> None:
     row = re.compile(r"^\| `(\w+)` \| (\d{3}) \| `(\w+)` \| (.+) \|$", re.MULTILINE)
 
-    listed = row.findall((ROOT / "README.md").read_text())
+    listed = row.findall((ROOT / "docs" / "errors.md").read_text())
 
     assert listed == [(one.code, str(status(one)), one.kind, one.meaning) for one in Reason]
 

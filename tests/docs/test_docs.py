@@ -29,11 +29,9 @@ from reachbook.storage import open_store
 from tests.support.personas import MASTER_KEY, Book, open_book
 
 ROOT = Path(__file__).parents[2]
-README = (ROOT / "README.md").read_text()
-PAGES = [
-    *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")),
-    *sorted((ROOT / "docs").rglob("*.md")),
-]
+README = "README.md"
+NAMES = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md", "deploy/README.md")
+PAGES = [*(ROOT / name for name in NAMES), *sorted((ROOT / "docs").rglob("*.md"))]
 HOST = "http://127.0.0.1:8080"
 FENCE = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
@@ -43,15 +41,21 @@ def blocks(text: str, *languages: str) -> list[str]:
     return [body for language, body in FENCE.findall(text) if language in languages]
 
 
-def section(title: str) -> str:
-    """What stands under a heading of the README."""
-    [(_, body)] = re.findall(rf"^(## {title})\n(.*?)(?=^## |\Z)", README, re.MULTILINE | re.DOTALL)
+def read(page: str) -> str:
+    """The text of a page, which is named by its path in the repository."""
+    return (ROOT / page).read_text()
+
+
+def section(page: str, title: str) -> str:
+    """The text under a heading of a page."""
+    pattern = rf"^(## {title})\n(.*?)(?=^## |\Z)"
+    [(_, body)] = re.findall(pattern, read(page), re.MULTILINE | re.DOTALL)
     return str(body)
 
 
-def rows(title: str) -> list[list[str]]:
-    """The cells of a section's tables, without their heads; backquotes taken off."""
-    lines = re.findall(r"^\|(.+)\|$", section(title), re.MULTILINE)
+def rows(text: str) -> list[list[str]]:
+    """The cells of the tables in a text, without their heads; backquotes taken off."""
+    lines = re.findall(r"^\|(.+)\|$", text, re.MULTILINE)
     cells = [[cell.strip().strip("`") for cell in line.split("|")] for line in lines]
     return [
         row for row, below in zip(cells, [*cells[1:], []], strict=True) if not _rule(row, below)
@@ -88,11 +92,11 @@ async def first_start(tmp_path: Path) -> AsyncIterator[tuple[Book, Bootstrap]]:
         yield book, made
 
 
-def snippet_token(made: Bootstrap) -> str:
-    """A JWT as the README's snippet signs it."""
-    [snippet] = blocks(section("Credentials"), "python")
+def snippet_token(made: Welcome) -> str:
+    """A JWT as the snippet of the documentation signs it."""
+    [snippet] = blocks(read("docs/credentials.md"), "python")
     names: dict[str, object] = {}
-    exec(compile(snippet, "README.md", "exec"), names)
+    exec(compile(snippet, "docs/credentials.md", "exec"), names)
     sign = names["token"]
     assert callable(sign)
     return str(sign(made.secret_id, made.secret_key))
@@ -115,21 +119,28 @@ async def curl(book: Book, line: str) -> httpx.Response:
 
 def requests_shown() -> list[tuple[str, str]]:
     """Each curl line with the JSON that stands below it."""
-    every = FENCE.findall(README)
     return [
         (block[block.index("curl ") :], below)
-        for (_, block), (language, below) in pairwise(every)
+        for page in PAGES
+        for (_, block), (language, below) in pairwise(FENCE.findall(page.read_text()))
         if "curl " in block and language == "json"
     ]
 
 
 def test_every_answer_shown_has_its_request() -> None:
-    assert len(requests_shown()) == len(blocks(README, "json")) == 7
+    shown = [block for page in PAGES for block in blocks(page.read_text(), "json")]
+
+    assert len(requests_shown()) == len(shown) == 7
 
 
 def requests_alone() -> list[str]:
     """The curl lines below which no answer is shown."""
-    every = {block for block in blocks(README, "sh") if block.startswith("curl ")}
+    every = {
+        block
+        for page in PAGES
+        for block in blocks(page.read_text(), "sh")
+        if block.startswith("curl ")
+    }
     return sorted(every - {line for line, _ in requests_shown()})
 
 
@@ -164,7 +175,7 @@ async def test_a_request_is_answered_as_shown(
 
 
 def test_the_snippet_needs_nothing_but_the_standard_library() -> None:
-    [snippet] = blocks(section("Credentials"), "python")
+    [snippet] = blocks(read("docs/credentials.md"), "python")
     imports = [node for node in ast.walk(ast.parse(snippet)) if isinstance(node, ast.Import)]
 
     names = {alias.name for node in imports for alias in node.names}
@@ -176,14 +187,15 @@ def test_the_snippet_needs_nothing_but_the_standard_library() -> None:
 def test_the_first_start_prints_what_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
     _say(HOST, Bootstrap(1, "rbs_1_...", "...", "rbk_1", "rbk_1_...", ALICE))
 
-    assert [capsys.readouterr().out.strip()] == [one.strip() for one in blocks(README, "text")]
+    [shown] = blocks(read(README), "text")
+    assert capsys.readouterr().out.strip() == shown.strip()
 
 
 # ── the tables ───────────────────────────────────────────────────────────────────────────────
 
 
 def test_the_routes_are_the_ones_listed() -> None:
-    listed = {row[0] for row in rows("The operations")}
+    listed = {row[0] for row in rows(section(README, "Endpoints"))}
 
     served = {
         f"{method} {route.path}"
@@ -198,7 +210,7 @@ def test_the_routes_are_the_ones_listed() -> None:
 async def test_what_is_not_there_yet_is_not_there(first_start: tuple[Book, Bootstrap]) -> None:
     """When one of them comes, its line has to go."""
     book, _ = first_start
-    asked = re.findall(r"`([A-Z]+) (/\S+)`", section("Not there yet"))
+    asked = re.findall(r"`([A-Z]+) (/\S+)`", section("docs/contacts.md", "Not implemented"))
     assert asked
     for method, path in asked:
         answer = await book.ask(method, path.replace("{contactID}", ALICE))
@@ -214,7 +226,7 @@ def test_the_settings_are_the_ones_listed() -> None:
         for name in Settings.__struct_fields__
     ]
 
-    assert [row[:4] for row in rows("Settings")] == expected
+    assert [row[:4] for row in rows(read("docs/settings.md"))] == expected
 
 
 # ── the commands ─────────────────────────────────────────────────────────────────────────────
@@ -260,7 +272,7 @@ def test_a_command_that_does_not_parse_is_noticed(line: str) -> None:
 
 
 def test_every_command_is_shown() -> None:
-    lines = shell_lines(section("The command line"))
+    lines = shell_lines(read("docs/cli.md"))
     shown = {parse(line) for line in lines if line.startswith("reachbook ")}
 
     assert shown == set(every_command(main, "reachbook"))
@@ -269,7 +281,7 @@ def test_every_command_is_shown() -> None:
 def test_every_make_verb_is_there() -> None:
     verbs = {line.split()[1] for line in EVERY_LINE if line.startswith("make ")}
 
-    there = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    there = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     assert {"serve", "test", "check", "bench"} <= verbs
     assert verbs <= there
 
@@ -294,7 +306,7 @@ def test_links_lead_somewhere(page: Path) -> None:
 
 
 def test_the_walk_names_what_is_there() -> None:
-    named = re.findall(r"`([a-z_/]+(?:\.py|/))`", section("Where a request goes"))
+    named = re.findall(r"`([a-z_/]+(?:\.py|/))`", section(README, "Path of a request"))
 
     assert named
     assert [one for one in named if not (ROOT / "src" / "reachbook" / one).exists()] == []

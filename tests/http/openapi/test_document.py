@@ -20,7 +20,7 @@ from reachbook.wire import bulk, errors, events, extensions, parse, render
 from reachbook.wire import schemas as shown
 from tests.support.openapi import Description, Json, contents_of, document
 
-README = (Path(__file__).parents[3] / "README.md").read_text()
+ERRORS = (Path(__file__).parents[3] / "docs" / "errors.md").read_text()
 ROUTES = [*app.ROUTES, app.METRICS]
 CODES = {one.code: one for one in Reason}
 
@@ -91,7 +91,7 @@ def reasons(made: Json) -> Iterator[str]:
             if codes:
                 [shown] = response["content"].values()
                 yield from different("example", set(shown["examples"]), codes)
-    [sentence] = re.findall(r"^(.*) are said by the command line only\.$", README, re.MULTILINE)
+    [sentence] = re.findall(r"^Only the command line returns (.*)\.$", ERRORS, re.MULTILINE)
     yield from different("reason", said, set(CODES) - set(re.findall(r"`(\w+)`", sentence)))
 
 
