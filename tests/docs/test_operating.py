@@ -112,7 +112,7 @@ async def test_every_measure_is_told_with_its_labels(book: Book) -> None:
         for name, samples in (await exposed(book)).items()
     }
 
-    told = {row[0]: set(re.findall(r"\w+", row[1])) for row in rows("Measures")}
+    told = {row[0]: set(re.findall(r"\w+", row[1])) for row in rows("Metrics")}
 
     assert {name: labels - {"le"} for name, labels in shown.items()} == told
 
