@@ -305,8 +305,12 @@ def test_links_lead_somewhere(page: Path) -> None:
         assert not anchor or anchor in anchors(there), target
 
 
-def test_the_walk_names_what_is_there() -> None:
-    named = re.findall(r"`([a-z_/]+(?:\.py|/))`", section(README, "Path of a request"))
+@pytest.mark.parametrize(
+    ("page", "title"), [(README, "Path of a request"), ("CONTRIBUTING.md", "Recipes")]
+)
+def test_the_modules_that_are_named_exist(page: str, title: str) -> None:
+    pattern = r"`((?!docs/|tests/)[a-z_/]+(?:\.py|\.sql|/))`"
+    named = re.findall(pattern, section(page, title))
 
     assert named
     assert [one for one in named if not (ROOT / "src" / "reachbook" / one).exists()] == []
