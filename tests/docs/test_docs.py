@@ -92,7 +92,7 @@ async def first_start(tmp_path: Path) -> AsyncIterator[tuple[Book, Bootstrap]]:
         yield book, made
 
 
-def snippet_token(made: Welcome) -> str:
+def snippet_token(made: Bootstrap) -> str:
     """A JWT as the snippet of the documentation signs it."""
     [snippet] = blocks(read("docs/credentials.md"), "python")
     names: dict[str, object] = {}

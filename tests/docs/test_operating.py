@@ -48,7 +48,7 @@ BOUNDED = [
 # let go, and bounds on programs other than a server.
 NOT_TOLD = {
     "SWEEP_SECONDS",
-    *("GATHER_SECONDS", "MOST_FRAMES", "MOST_CHARACTERS"),
+    *("GATHER_SECONDS", "MAX_FRAMES", "MAX_CHARACTERS"),
     "MOST_EVENTS",
     "STEP_SECONDS",
     "LOCK_SECONDS",
