@@ -17,10 +17,6 @@ from reachbook.domain.address.text import (
 )
 from reachbook.domain.errors import Reason, Refusal
 
-# The library refuses `.test`, `.local` and the like for sign-up forms. Emptying the list is the
-# documented way to accept them.
-email_validator.SPECIAL_USE_DOMAIN_NAMES.clear()
-
 MAX_RAW_CHARACTERS = 1000
 MAX_OCTETS = 254
 MAX_LOCAL_OCTETS = 64
@@ -54,7 +50,7 @@ def read(text: str) -> tuple[str, str]:
     local, _, domain = cleaned.rpartition("@")
     local = unicodedata.normalize("NFC", without_invisible(local))
     domain, ascii_domain = _domain(domain)
-    _validate(f"{_without_carrier_dots(local, domain)}@{ascii_domain}")
+    _validate(f"{_without_carrier_dots(local, domain)}@{_without_special_use(ascii_domain)}")
     if len(local.encode()) > MAX_LOCAL_OCTETS:
         raise bad_email(f"the part before the @ is longer than {MAX_LOCAL_OCTETS} octets")
     written = f"{local}@{domain}"
@@ -128,6 +124,19 @@ def _without_carrier_dots(local: str, domain: str) -> str:
         return local
     # The carriers never issued a local part of dots alone, or with a dot in front.
     return _DOTS.sub(".", local).removesuffix(".")
+
+
+def _without_special_use(domain: str) -> str:
+    """Returns an ASCII domain with another top-level domain in place of `.test`, `.local`, ...
+
+    The library refuses these names, as a sign-up form must; a company's own mail may use them.
+    Its list is a global of the library, so it is not changed here. The other name has the same
+    length, so that the library's limits hold.
+    """
+    head, dot, last = domain.rpartition(".")
+    if dot and last in email_validator.SPECIAL_USE_DOMAIN_NAMES:
+        return f"{head}.{'x' * len(last)}"
+    return domain
 
 
 # ── the domain ───────────────────────────────────────────────────────────────────────────────
