@@ -1,7 +1,7 @@
-"""The laws of the house, measured. A complaint names the line and says what to do about it.
+"""Architecture rules. A message names the line and says what to do.
 
-A function is exempt if the line of its `def` ends with `# house: <reason>`. Every law is proven on
-a planted fault.
+A function is exempt if the line of its `def` ends with `# size exception: <reason>`. Each rule is
+tested on a text that breaks it.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ PACKAGE = ROOT / "src" / "reachbook"
 FUNCTION_LINES = 40
 NESTING = 3
 PARAMETERS = 5
-TALK = "make it simpler, or say why not: # house: <reason>"
+ADVICE = "make it simpler, or say why not: # size exception: <reason>"
 
-WORDS_MAY_USE = {
+DOMAIN_MAY_USE = {
     *("msgspec", "phonenumbers", "email_validator", "idna", "cryptography", "reachbook"),
 }
 WIRE_MAY_USE = {"msgspec", "reachbook"}
@@ -39,14 +39,14 @@ Block = Loop | ast.If | ast.With | ast.AsyncWith | ast.Try | ast.TryStar | ast.M
 Check = Callable[[str, str], Iterator[str]]
 
 
-# ── the laws: a path and a text in, complaints out ───────────────────────────────────────────
+# ── rules: each takes a path and a text, and yields messages ──
 
 
 def sizes(path: str, text: str) -> Iterator[str]:
     """The length, nesting and parameters of a function are limited."""
     lines = text.splitlines()
     for function in (node for node in ast.walk(ast.parse(text)) if isinstance(node, FunctionNode)):
-        if _excused(lines[function.lineno - 1]):
+        if _is_exempt(lines[function.lineno - 1]):
             continue
         metrics = (
             ("lines", _length(function), FUNCTION_LINES),
@@ -56,7 +56,7 @@ def sizes(path: str, text: str) -> Iterator[str]:
         for what, found, most in metrics:
             if found > most:
                 where = f"{path}:{function.lineno}: {function.name}"
-                yield f"{where} has {found} {what}, {most} is the most; {TALK}"
+                yield f"{where} has {found} {what}, {most} is the most; {ADVICE}"
 
 
 def documented(path: str, text: str) -> Iterator[str]:
@@ -67,22 +67,22 @@ def documented(path: str, text: str) -> Iterator[str]:
     classes = [node for node in _public(tree) if isinstance(node, ast.ClassDef)]
     methods = [node for one in classes for node in _public(one) if isinstance(node, FunctionNode)]
     is_engine = path.endswith(("/postgres/engine.py", "/sqlite/engine.py"))
-    said = _said_of_engines() if is_engine else set()
+    said = _documented_by_protocol() if is_engine else set()
     for node in [*_public(tree), *(one for one in methods if one.name not in said)]:
         if ast.get_docstring(node) is None:
             yield f"{path}:{node.lineno}: {node.name} is public; say what its name does not"
 
 
 def small_libraries(path: str, text: str) -> Iterator[str]:
-    """The words and the wire import nothing large; this knows libraries that come later, too."""
-    may_use = WIRE_MAY_USE if "/wire/" in path else WORDS_MAY_USE
+    """domain/ and wire/ import only these libraries."""
+    may_use = WIRE_MAY_USE if "/wire/" in path else DOMAIN_MAY_USE
     for node in ast.walk(ast.parse(text)):
         names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
         if isinstance(node, ast.ImportFrom):
             names = [node.module or ""]
         for one in {name.partition(".")[0] for name in names}:
             if one not in may_use | sys.stdlib_module_names:
-                yield f"{path} imports {one}, which is not for this room"
+                yield f"{path} imports {one}, which this package may not import"
 
 
 def pins(path: str, text: str) -> Iterator[str]:
@@ -99,8 +99,8 @@ def statements(path: str, text: str) -> Iterator[str]:
             yield f"{path}: name and explain: {statement.strip().splitlines()[0]}"
 
 
-def _excused(line: str) -> bool:
-    return re.search(r"# house: \S", line) is not None
+def _is_exempt(line: str) -> bool:
+    return re.search(r"# size exception: \S", line) is not None
 
 
 def _length(function: FunctionNode) -> int:
@@ -142,7 +142,7 @@ def _public(parent: ast.Module | ast.ClassDef) -> list[FunctionNode | ast.ClassD
     return [one for one in named if not one.name.startswith("_")]
 
 
-def _said_of_engines() -> set[str]:
+def _documented_by_protocol() -> set[str]:
     """What the engines' methods do is said once, in the protocol that both keep."""
     tree = ast.parse((PACKAGE / "storage/engine.py").read_text())
     classes = (node for node in tree.body if isinstance(node, ast.ClassDef))
@@ -150,7 +150,7 @@ def _said_of_engines() -> set[str]:
     return {one.name for one in _public(engine) if ast.get_docstring(one)}
 
 
-LAWS: list[tuple[Check, list[str]]] = [
+RULES: list[tuple[Check, list[str]]] = [
     (sizes, ["src/**/*.py", "tests/**/*.py", "bench/**/*.py"]),
     (documented, ["src/**/*.py"]),
     (small_libraries, ["src/reachbook/domain/**/*.py", "src/reachbook/wire/*.py"]),
@@ -159,18 +159,18 @@ LAWS: list[tuple[Check, list[str]]] = [
 ]
 
 
-@pytest.mark.parametrize(("law", "patterns"), LAWS)
-def test_the_law_holds(law: Check, patterns: list[str]) -> None:
+@pytest.mark.parametrize(("rule", "patterns"), RULES)
+def test_the_rule_holds(rule: Check, patterns: list[str]) -> None:
     files = [file for pattern in patterns for file in sorted(ROOT.glob(pattern))]
 
     assert files
-    _nothing_to_say(
-        said for file in files for said in law(str(file.relative_to(ROOT)), file.read_text())
+    _assert_none(
+        said for file in files for said in rule(str(file.relative_to(ROOT)), file.read_text())
     )
 
 
-def _nothing_to_say(complaints: Iterable[str]) -> None:
-    found = list(complaints)
+def _assert_none(messages: Iterable[str]) -> None:
+    found = list(messages)
     assert not found, "\n".join(["", *found])
 
 
@@ -198,8 +198,8 @@ PLANTED: list[tuple[Check, str, str, str]] = [
     (statements, "a.sql", "-- name: bare\nSELECT 2;\n", "explain: -- name: bare"),
     (statements, "a.sql", "-- name: a\n-- Why.\nSELECT 2;\n\nSELECT 3;\n", "explain: SELECT 3;"),
 ]
-LEFT_ALONE: list[tuple[Check, str, str]] = [
-    (sizes, IN_SRC, LONG.replace(":\n", ":  # house: a table reads best whole\n", 1)),
+ACCEPTED: list[tuple[Check, str, str]] = [
+    (sizes, IN_SRC, LONG.replace(":\n", ":  # size exception: a table reads best whole\n", 1)),
     (sizes, IN_SRC, LONG.replace("    g()\n", '    """One.\n\n    Two."""\n', 1)),
     (sizes, IN_SRC, "class A:\n def f(self, a, b, c, d, e): ..."),
     (sizes, IN_SRC, "def f():\n if a: g()\n elif b: g()\n elif c: g()\n elif d: g()\n else: g()"),
@@ -213,14 +213,14 @@ LEFT_ALONE: list[tuple[Check, str, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("law", "path", "text", "complaint"), PLANTED)
-def test_a_planted_fault_is_named(law: Check, path: str, text: str, complaint: str) -> None:
-    assert complaint in "\n".join(law(path, text))
+@pytest.mark.parametrize(("rule", "path", "text", "message"), PLANTED)
+def test_a_planted_fault_is_named(rule: Check, path: str, text: str, message: str) -> None:
+    assert message in "\n".join(rule(path, text))
 
 
-@pytest.mark.parametrize(("law", "path", "text"), LEFT_ALONE)
-def test_what_keeps_the_law_is_left_alone(law: Check, path: str, text: str) -> None:
-    assert list(law(path, text)) == []
+@pytest.mark.parametrize(("rule", "path", "text"), ACCEPTED)
+def test_a_text_that_keeps_the_rule_is_accepted(rule: Check, path: str, text: str) -> None:
+    assert list(rule(path, text)) == []
 
 
 def given_reasons(text: str) -> set[str]:
@@ -237,7 +237,7 @@ def given_reasons(text: str) -> set[str]:
 def test_every_reason_is_given_somewhere() -> None:
     given = {one for file in PACKAGE.rglob("*.py") for one in given_reasons(file.read_text())}
 
-    _nothing_to_say(f"nobody gives Reason.{one.name}" for one in Reason if one.name not in given)
+    _assert_none(f"nobody gives Reason.{one.name}" for one in Reason if one.name not in given)
 
 
 def test_a_reason_that_is_only_compared_with_is_not_given() -> None:
@@ -255,7 +255,7 @@ def test_the_documentation_lists_every_reason() -> None:
 @pytest.mark.parametrize(
     ("planted", "kept"), [("", True), ("from reachbook import storage", False)]
 )
-def test_the_import_law(tmp_path: Path, planted: str, kept: bool) -> None:
+def test_the_import_contracts(tmp_path: Path, planted: str, kept: bool) -> None:
     """The contracts in pyproject.toml hold, and break when the wire reaches for the store."""
     shutil.copytree(PACKAGE, tmp_path / "src" / "reachbook")
     shutil.copy(ROOT / "pyproject.toml", tmp_path)
