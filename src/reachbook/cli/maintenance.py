@@ -36,11 +36,11 @@ PG_RESTORE = (
 
 
 @click.command()
-@click.option("--repair", is_flag=True, help="Say what would be done about it.")
-@click.option("--yes", is_flag=True, help="With --repair: do it.")
+@click.option("--repair", is_flag=True, help="Show the repairs that are possible; change nothing.")
+@click.option("--yes", is_flag=True, help="With --repair: make the repairs.")
 @common.options
 def doctor(repair: bool, yes: bool, as_json: bool, **flags: object) -> None:
-    """Report what should never be.
+    """Check the database for inconsistencies.
 
     It only reads, and is safe beside a running server. It ends with 0 when nothing is wrong.
     """

@@ -1,4 +1,4 @@
-"""The doctor: reports what should never be, team by team, and puts right what it can.
+"""Checks the database for inconsistencies, team by team, and repairs those that it can.
 
 It only reads, in bounded pages, and holds no lock: it is safe beside a running server. What looks
 wrong is looked at again before it is reported, for it may only have been changed meanwhile.

@@ -1,4 +1,4 @@
-"""What should never be, and is."""
+"""An inconsistency that doctor found."""
 
 from __future__ import annotations
 

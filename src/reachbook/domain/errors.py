@@ -40,9 +40,13 @@ class Reason(Enum):
     MALFORMED_REQUEST = "malformed_request", Kind.BAD_DATA, "the bytes are not an HTTP request"
     MISSING_FIELD = "missing_field", Kind.BAD_DATA, "a required field is not there"
     WRONG_TYPE = "wrong_type", Kind.BAD_DATA, "a field holds another JSON type"
-    BAD_VALUE = "bad_value", Kind.BAD_DATA, "a field or parameter holds what we cannot take"
+    BAD_VALUE = (
+        "bad_value",
+        Kind.BAD_DATA,
+        "a field or parameter holds a value that is not accepted",
+    )
     UNKNOWN_NAME = "unknown_name", Kind.BAD_DATA, "a key or parameter that we do not know"
-    BAD_CURSOR = "bad_cursor", Kind.BAD_DATA, "the cursor is not one of ours"
+    BAD_CURSOR = "bad_cursor", Kind.BAD_DATA, "the cursor was not made by this server"
     DATE_TOO_COARSE = "date_too_coarse", Kind.BAD_DATA, "too many contacts share the date sent"
     TOO_MANY = "too_many", Kind.BAD_DATA, "more than a request may carry or a contact may hold"
     BAD_UUID = "bad_uuid", Kind.BAD_DATA, "the path does not carry a contact's UUID"
@@ -58,7 +62,7 @@ class Reason(Enum):
     EXPIRED = "expired", Kind.UNAUTHORIZED, "the JWT has expired"
     NOT_YET_VALID = "not_yet_valid", Kind.UNAUTHORIZED, "the JWT is from the future"
     READ_ONLY = "read_only", Kind.DENIED, "the credential may read and not write"
-    NO_ROUTE = "no_route", Kind.NOT_FOUND, "the path is not one of ours"
+    NO_ROUTE = "no_route", Kind.NOT_FOUND, "there is no such path"
     NO_CONTACT = "no_contact", Kind.NOT_FOUND, "the team has no such contact"
     NO_CHANNEL = "no_channel", Kind.NOT_FOUND, "the contact has no such channel"
     NO_SUPPRESSION = (
@@ -82,7 +86,7 @@ class Reason(Enum):
     KEY_REUSED = "key_reused", Kind.IDEMPOTENCY_MISMATCH, "the key was used for another request"
     BODY_TOO_LARGE = "body_too_large", Kind.TOO_LARGE, "the body is over 1 MiB"
     TOO_MANY_REQUESTS = "too_many_requests", Kind.RATE_LIMITED, "the minute's allowance is used up"
-    BUG = "server_error", Kind.SERVER_ERROR, "a bug of ours"
+    BUG = "server_error", Kind.SERVER_ERROR, "an error in the server"
     STORE_UNAVAILABLE = "store_unavailable", Kind.UNAVAILABLE, "the store is out of reach or full"
     CONTENDED = "contended", Kind.UNAVAILABLE, "too many others are changing the same contact"
     TOO_MANY_CONNECTIONS = "too_many_connections", Kind.UNAVAILABLE, "no connection is free"

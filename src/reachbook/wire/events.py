@@ -153,7 +153,7 @@ def _snapshot(team_id: int, uuid: str, text: str | None) -> dict[str, Any] | Non
 def _bad_cursor() -> Refusal:
     return Refusal(
         Reason.BAD_CURSOR,
-        "This cursor is not one of ours for this history; pass back the `next` of the page before, "
+        "This cursor does not belong to this history; pass back the `next` of the page before, "
         "as it was.",
-        fields={"cursor": "not one of ours"},
+        fields={"cursor": "not a cursor of this history"},
     )

@@ -19,39 +19,43 @@ RETRY_AFTER = 1
 NEVER_CACHED = Header(
     "Cache-Control",
     Literal["no-store"],
-    "What a probe is told is never cached.",
+    "Responses of probes must not be cached.",
     always=True,
     refusals=True,
 )
 
 
 class Health(Struct):
-    """The process runs."""
+    """The process is running."""
 
     status: Literal["ok"] = "ok"
 
 
 class Readiness(Struct):
-    """It can serve."""
+    """The service can handle requests."""
 
     status: Literal["ready"] = "ready"
 
 
-@opens(success=Success("It does.", (Health,), {"alive": Health()}), headers=(NEVER_CACHED,))
+@opens(
+    success=Success("The process is running.", (Health,), {"alive": Health()}),
+    headers=(NEVER_CACHED,),
+)
 async def health(_visit: PublicRequest) -> ApiResponse:
-    """Ask whether the process runs."""
+    """Return 200 while the process is running."""
     return ApiResponse(200, msgspec.json.encode(Health()))
 
 
 @opens(
-    success=Success("It can.", (Readiness,), {"ready": Readiness()}),
+    success=Success("The service can handle requests.", (Readiness,), {"ready": Readiness()}),
     errors=(Reason.STORE_UNAVAILABLE, Reason.STORE_UNFIT),
     headers=(NEVER_CACHED,),
 )
 async def ready(visit: PublicRequest) -> ApiResponse:
-    """Ask whether requests can be served.
+    """Return 200 if the service can handle requests.
 
-    They can when the store answers, and has the schema that this program knows.
+    The store must respond within 1.5 s, have the schema of this release or a newer one, and
+    have been migrated to the identity rules of this release.
     """
     try:
         async with asyncio.timeout(READY_SECONDS):
