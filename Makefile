@@ -6,10 +6,10 @@ BIN := $(VENV)/bin
 PARALLEL := --numprocesses logical --maxprocesses 4 --dist loadfile
 export REACHBOOK_DATA_DIR ?= .reachbook
 
-.PHONY: help setup serve test test-fast test-slow check bench lock
+.PHONY: help setup serve test test-fast test-slow check bench release-check lock
 
 help: ## Show these targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(VENV)/tools ## Build ./.venv with the reachbook command and every tool in it
 
@@ -44,6 +44,9 @@ check: $(VENV)/tools ## Lint, check types and architecture rules
 
 bench: $(VENV)/tools ## Measure speed beside a bare ASGI function
 	$(BIN)/python bench/first_look.py $(ARGS)
+
+release-check: $(VENV)/run ## Check that TAG, the version and CHANGELOG.md agree
+	@$(BIN)/python scripts/release_check.py "$(TAG)"
 
 lock: $(VENV)/tools ## Pin the newest allowed versions, with hashes
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
