@@ -1,22 +1,23 @@
-"""The description, and the page that shows it; nothing is fetched from anywhere else.
+"""The OpenAPI document, and Swagger UI to read it; nothing is fetched from another host.
 
-Swagger UI comes with a Python package. Its files carry a digest of what they hold in their names,
-so a browser may keep them for ever. The page's own addresses are relative, so that it works under
-any base path.
+The files of Swagger UI come with the package swagger-ui-py. Their names hold a digest of their
+content, so a browser may cache them for ever. The addresses in the page are relative, so that it
+works under any base path.
 """
 
 from __future__ import annotations
 
 import hashlib
 from functools import cache
-from importlib.resources import files
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 from reachbook.domain.errors import Reason, Refusal
 from reachbook.http.operation import Header, Parameter, PublicRequest, Success, opens
 from reachbook.http.request import ApiResponse
 
-PACKAGE = "mkdocs_swagger_ui_tag"
+PACKAGE = "swagger_ui"
 FOR_EVER = b"public, max-age=31536000, immutable"
 HTML, CSS, JAVASCRIPT = "text/html", "text/css", "text/javascript"
 POLICY = (
@@ -97,16 +98,24 @@ async def asset(visit: PublicRequest) -> ApiResponse:
 
 @cache
 def _assets() -> dict[str, tuple[str, bytes]]:
-    """The files by name, in the order in which the page names them; read once."""
-    swagger = files(PACKAGE) / "swagger-ui"
-    style = (swagger / "stylesheets" / "swagger-ui.css").read_bytes()
-    bundle = (swagger / "javascripts" / "swagger-ui-bundle.js").read_bytes()
+    """Returns the files by name, in the order in which the page names them; reads them once."""
+    static = _package_directory() / "static"
+    style = (static / "swagger-ui.css").read_bytes()
+    bundle = (static / "swagger-ui-bundle.js").read_bytes()
     named = (
         ("swagger-ui", CSS, style),
         ("swagger-ui", JAVASCRIPT, bundle),
         ("start", JAVASCRIPT, START),
     )
     return {_name(stem, kind, body): (kind, body) for stem, kind, body in named}
+
+
+def _package_directory() -> Path:
+    """Returns where the package is installed, without importing it: only its files are used."""
+    spec = find_spec(PACKAGE)
+    if spec is None or not spec.submodule_search_locations:
+        raise ModuleNotFoundError(PACKAGE)
+    return Path(spec.submodule_search_locations[0])
 
 
 def _name(stem: str, kind: str, body: bytes) -> str:
