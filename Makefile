@@ -36,11 +36,12 @@ test-slow: $(VENV)/tools ## Run the fault tests at full size, and the generated 
 	REACHBOOK_TEST_FULL_SIZE=1 $(BIN)/pytest tests/faults tests/races \
 		tests/storage/test_query_plans.py tests/http/openapi/test_generated_clients.py $(ARGS)
 
-check: $(VENV)/tools ## Lint, check types and architecture rules
+check: $(VENV)/tools ## Lint, check types, import contracts and spelling
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/codespell
 
 bench: $(VENV)/tools ## Measure speed beside a bare ASGI function
 	$(BIN)/python bench/first_look.py $(ARGS)
