@@ -39,7 +39,7 @@ _STANDARD_ERROR = 2
 
 
 def configure(dropped: Callable[[int], object] = lambda _lines: None) -> None:
-    """Send our own events, and what libraries warn of, to standard error as JSON lines.
+    """Send our events and the warnings of libraries to standard error as JSON lines.
 
     `dropped` is called with the number of lines when some are dropped.
     """
@@ -66,7 +66,7 @@ def flush(seconds: float = FLUSH_SECONDS) -> bool:
 
 
 def where(error: BaseException) -> dict[str, object]:
-    """What kind of error it was and where it came from: its innermost frames.
+    """Returns the type of an error and its innermost frames.
 
     Its text is left out: drivers quote the row that they complain about, addresses included.
     """

@@ -1,9 +1,9 @@
-"""What the program counts about itself, for Prometheus: by route template, never by path.
+"""The metrics of the program, for Prometheus; requests count by route template, never by path.
 
-One `Measures` is made when a process starts and handed to the rooms that count. With several
-workers the numbers live in files that all share (`PROMETHEUS_MULTIPROC_DIR`, set by the parent
-before a worker imports anything), and whichever worker is asked adds them up. What a dead worker
-counted stays in the sums; what it had in hand does not.
+One `Metrics` is made when a process starts and passed to the code that counts. With several workers
+the values are in files that all share (`PROMETHEUS_MULTIPROC_DIR`, set by the parent before a
+worker imports anything), and any worker adds them up. Counters of dead workers remain in the
+totals; their gauges are dropped.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ BackgroundTask = Literal[
 
 
 def all_workers(shared_dir: str) -> CollectorRegistry:
-    """A registry that adds up what every worker keeps in the shared folder."""
+    """Returns a registry that adds up the files of all workers in the shared directory."""
     registry = CollectorRegistry()
     registry.register(_Workers(None, shared_dir))  # type: ignore[no-untyped-call]
     return registry
@@ -151,7 +151,7 @@ class Metrics:
 
 
 class _Workers(MultiProcessCollector):
-    """The sum over workers, without what a worker that is gone had in hand.
+    """The sum over workers, without the gauges of workers that have ended.
 
     The parent removes that when it replaces a worker that died; a worker can also go when the
     parent is told to restart them, and no one removes it then.

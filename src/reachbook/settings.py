@@ -34,7 +34,7 @@ _HOST_AND_PORT = re.compile(r"[^\s/]+:[0-9]{1,5}")
 
 
 class BadSettingError(Exception):
-    """A flag or variable holds what it cannot; the message is one sentence for a person."""
+    """A flag or variable has a bad value; the message is one sentence for a person."""
 
 
 class Settings(Struct, frozen=True):

@@ -86,7 +86,7 @@ async def test_serve_refuses_a_key_that_does_not_open_until_it_is_given_up(book:
     with pytest.raises(BadSettingError, match=f"team {bob}.*--discard-suppressions"):
         await require_team_keys(book.store, lost)
     found = [one async for one in examine(book.store, lost)]
-    assert any("suppression key" in one.what and one.team_id == bob for one in found)
+    assert any("suppression key" in one.message and one.team_id == bob for one in found)
     done = await book.administration.rekey_teams(lost, discard=False)
     assert done.unopened_teams == [bob]
 

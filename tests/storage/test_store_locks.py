@@ -159,7 +159,7 @@ async def test_an_address_that_is_taken_is_told_with_its_owner(
     for way in (held, free):
         outcome = await way(opened, "15105553399")
         assert isinstance(outcome, Conflict)
-        assert (outcome.owner_uuid, outcome.what) == (NOBODY, "address")
+        assert (outcome.owner_uuid, outcome.field) == (NOBODY, "address")
 
     assert await beside(database)("SELECT * FROM contact ORDER BY id") == before
 

@@ -1,4 +1,4 @@
-"""The command line: it wires everything, and is the only room that knows everyone."""
+"""The command line: it imports everything, and nothing imports it."""
 
 from __future__ import annotations
 

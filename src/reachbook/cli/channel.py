@@ -47,7 +47,7 @@ def add(
     as_json: bool,
     **flags: object,
 ) -> None:
-    """Add the address VALUE to a contact, or update what differs of one that it has.
+    """Add the address VALUE to a contact, or update it if the contact has it.
 
     Without --type an @ means email, and digits mean phone.
     """
@@ -89,7 +89,7 @@ def list_(uuid: str, team_id: int | None, as_json: bool, **flags: object) -> Non
 def remove(uuid: str, which: str, team_id: int | None, as_json: bool, **flags: object) -> None:
     """Remove a channel for good: CHANNEL is its id, like ch_001, or its type if it is the only one.
 
-    What is left is listed.
+    The remaining channels are listed.
     """
 
     async def change(service: Service, context: WriteContext, selector: str) -> ChannelList:

@@ -1,4 +1,4 @@
-"""What every command shares: its options, how it reaches the store, how it speaks."""
+"""Shared by all commands: options, opening the store, and output."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def report_errors(command: Callable[..., Result]) -> Callable[..., Result]:
 
 
 def _write_no_more() -> None:
-    """Give up what is left of the output: on a full disk it would fail again when we end."""
+    """Discard the rest of the output: on a full disk it would fail again at exit."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 

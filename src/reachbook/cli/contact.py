@@ -88,7 +88,7 @@ def print_contact(contact: Contact, *, as_json: bool) -> None:
 
 
 def facts(contact: Contact) -> dict[str, object]:
-    """Who a contact is: its names, and what else has been set."""
+    """Returns the names of a contact and its other fields that have a value."""
     body = render.contact(contact, Representation.STRING_IDS)
     set_or_not = {
         "display name": body.display_name,

@@ -37,7 +37,7 @@ def _how_to_make(default: Representation) -> Callable[[Callable[..., Any]], Call
                 show_default=True,
                 help="How ids are spelled for who uses it.",
             ),
-            click.option("--label", default="", help="What it is for."),
+            click.option("--label", default="", help="A label, for people."),
             click.option("--team", "team_id", type=int, required=True, metavar="ID"),
         ):
             command = option(command)

@@ -1,4 +1,4 @@
-"""`contact history`, `export` and `erase`: what happened, and how it is forgotten."""
+"""`contact history`, `export` and `erase`."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def history(
     as_json: bool,
     **flags: object,
 ) -> None:
-    """Show what happened to a contact, newest first; a deleted one still has its history."""
+    """List the events of a contact, newest first; a deleted contact still has its history."""
     named = contact_uuid(uuid)
 
     async def read(service: Service, team: Team) -> wire_events.HistoryBody:
@@ -136,7 +136,7 @@ def _confirmed(question: str) -> bool:
 
 
 def _describe_change(event: EventBody) -> str:
-    """What an event touched, short enough for a line."""
+    """Returns a short description of an event's changes, for one line."""
     before, after = dict(event.before or {}), dict(event.after or {})
     old = {each.id: each for each in before.pop("channels", [])}
     new = {each.id: each for each in after.pop("channels", [])}

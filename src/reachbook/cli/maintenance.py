@@ -1,4 +1,4 @@
-"""`doctor`, `backup`, `restore` and `rekey`: what an operator does to a book that is in use."""
+"""`doctor`, `backup`, `restore` and `rekey`: the commands of an operator."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ async def _findings(chosen: Settings, store: Store) -> list[Finding]:
 
 def _facts(finding: Finding, repaired: bool | None) -> dict[str, object]:
     facts: dict[str, object] = {"kind": finding.kind, "team_id": finding.team_id}
-    optional = {"contact_id": finding.contact_id, "what": finding.what, "repair": finding.repair}
+    optional = {"contact_id": finding.contact_id, "what": finding.message, "repair": finding.repair}
     facts |= {name: value for name, value in optional.items() if value is not None}
     return facts if repaired is None else {**facts, "repaired": repaired}
 
@@ -87,7 +87,7 @@ def _say_findings(found: list[tuple[Finding, bool]], *, repair: bool, yes: bool)
     for finding, done in found:
         where = "the store" if finding.team_id is None else f"team {finding.team_id}"
         where += f", contact {finding.contact_id}" if finding.contact_id else ""
-        common.say(f"{finding.kind}: {where}: {finding.what}.")
+        common.say(f"{finding.kind}: {where}: {finding.message}.")
         if done:
             common.say("  repaired")
         elif repair and (yes or finding.repair is None):
@@ -317,7 +317,7 @@ def rekey(new_key_file: bool, discard: bool, as_json: bool, **flags: object) -> 
     if previous and not as_json:
         common.say(f"{previous.with_name(master_key.FILE_NAME)} is new; {previous} is the old one.")
     if previous and not opening.is_sqlite(chosen.database_url):
-        # Another host would not open what is sealed with a key that it does not have yet.
+        # Another host could not open a secret sealed under a key that it does not have yet.
         done = Rekeyed(0, [])
         next_step = "Copy both to every other host that serves, then run: reachbook rekey"
     else:

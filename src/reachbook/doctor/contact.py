@@ -1,4 +1,4 @@
-"""One contact judged: what stands against what should, and what its own events tell. Pure."""
+"""Compares a contact with the rules and with its own events. Pure: no I/O."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from reachbook.storage.identities import recomputed
 MOST_NAMED = 5
 
 Fault = tuple[Kind, str, str | None]
-"""What is wrong, in words, and what a repair would do."""
+"""Its kind, a sentence for people, and the repair, or None if there is none."""
 
 
 def check(audit: ContactAudit) -> list[Finding]:
-    """What is wrong under one contact's number; without a whole history there is no repair."""
+    """Returns the faults of one contact; without a whole history there is no repair."""
     faults = [*_two_owners(audit)]
     if audit.contact is None:
         faults += _of_nobody(audit)

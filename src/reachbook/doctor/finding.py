@@ -10,7 +10,7 @@ from reachbook.domain.channel import ContactChannel
 
 
 class Kind(StrEnum):
-    """What is wrong."""
+    """The kind of an inconsistency."""
 
     TWO_OWNERS = "two_owners"
     ORPHAN_CHANNEL = "orphan_channel"
@@ -33,15 +33,15 @@ class Kind(StrEnum):
 
 
 class Finding(Struct, frozen=True):
-    """One fault: where it is, what it is, and what a repair would do if one is known.
+    """One inconsistency: where it is, a sentence that describes it, and its repair if there is one.
 
-    `team_id` is null for what is not of one team; `contact_id` is the contact's UUID, and `number`
-    its integer id, by which a repair finds it, 0 for what is of no contact.
+    `team_id` is None if it is not in one team; `contact_id` is the contact's UUID, and `number` its
+    integer id, by which a repair finds it, or 0 if it belongs to no contact.
     """
 
     kind: Kind
     team_id: int | None
-    what: str
+    message: str
     contact_id: str | None = None
     repair: str | None = None
     number: int = 0

@@ -1,4 +1,4 @@
-"""What the doctor looks at: all that is kept under a contact's number, read in bounded pages.
+"""Reads all rows of a contact's number for the checks, in bounded pages.
 
 Contacts are read a page at a time, then the channels, the rivals and the events of that range of
 numbers; so a row that belongs to no contact is met on the way. Nothing is locked: what looks
@@ -37,7 +37,7 @@ _OPTED_OUT, _CUSTOM, _TAGS = 13, 14, 15
 
 
 class EventFold(Struct):
-    """A contact's events, folded as they are read, and what is wrong with them themselves.
+    """A contact's events, folded as they are read, and their own faults.
 
     `last` is the highest revision that was read; `missing`, `twice`, `unread` and `bare` are
     revisions. Events of `bare` revisions have no body, which is a fault unless the contact is

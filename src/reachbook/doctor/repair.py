@@ -1,4 +1,4 @@
-"""What can be put right is: by a commit like any other, told in an event of kind `repaired`."""
+"""Makes the repairs that are possible, each by a commit with an event of kind `repaired`."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ async def repair(
 
 
 async def _repair(store: Store, team_id: int, number: int, now: int) -> ContactAudit | None:
-    """Put right what is kept under one number; how it stands then, None when it never rests."""
+    """Repair one contact. Returns its state after that, or None if it changes all the time."""
     audit = await read_settled(store, team_id, number)
     if audit is None or not any(finding.repair for finding in check(audit)):
         return audit
@@ -58,7 +58,7 @@ async def _repair_contact(store: Store, audit: ContactAudit, contact: Contact, n
 
 
 def repair_commit(audit: ContactAudit, contact: Contact, now: int) -> Change:
-    """The step from what the events tell of a contact to what should stand.
+    """Returns the change from the contact that the events give to the repaired one.
 
     Its `before` is what the events tell, so that from now on they lead to what stands; and what
     stands and should not, so that it is removed.

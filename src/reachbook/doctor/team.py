@@ -1,4 +1,4 @@
-"""What is checked for a team, or for the store: credentials, bodies, the feed, the indexes."""
+"""Checks of a team and of the store: credentials, event bodies, the feed, the indexes."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ async def missing_indexes(store: Store) -> AsyncIterator[Finding]:
 async def credentials(
     store: Store, team_id: int, keys: tuple[bytes, ...]
 ) -> AsyncIterator[Finding]:
-    """What is wrong with a team's live API secrets, under the master keys, current one first."""
+    """Returns the faults of a team's live API secrets; the current master key comes first."""
     every = await store.credentials("api_secret", team_id)
     live = [credential for credential in every if credential.revoked is None]
     if len(live) > LIVE_SECRETS:

@@ -59,7 +59,7 @@ class ContactChannel(Struct, frozen=True):
 
 
 class ChannelList(Struct, frozen=True):
-    """How a contact can be reached: its page of the book, at one revision.
+    """The channels of a contact at one revision.
 
     `channels` run oldest first. `id` is the contact's integer id, `updated` is in microseconds.
     """

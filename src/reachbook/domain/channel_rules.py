@@ -1,7 +1,7 @@
 """The rules by which a contact's channels change.
 
-The rules are pure: a `Reach` and what is wanted go in, the `Reach` as it will be comes out, or a
-refusal. A rule that finds nothing to do returns the very `Reach` it was given.
+The rules are pure: they take a `ChannelList` and an input, and return the next `ChannelList`, or a
+refusal. A rule that finds nothing to do returns the same `ChannelList`.
 """
 
 from __future__ import annotations
@@ -45,14 +45,14 @@ Value = TypeVar("Value")
 
 
 class OnConflict(StrEnum):
-    """What happens when another contact owns the address that is to be added."""
+    """The action if another contact owns the address that is to be added."""
 
     REFUSE = "refuse"
     MOVE = "move"
 
 
 class ChannelInput(Struct, frozen=True):
-    """What a POST or PUT asks for. A field left unset stays as it is; "" clears it."""
+    """The channel of a POST or PUT. A field left unset stays as it is; "" clears it."""
 
     address: Address
     channel_handle: str | UnsetType = UNSET
@@ -60,7 +60,7 @@ class ChannelInput(Struct, frozen=True):
 
 
 class Patch(Struct, frozen=True):
-    """What a PATCH sets on one channel. A field left unset stays as it is; "" clears it.
+    """The fields of a PATCH of one channel. A field left unset stays as it is; "" clears it.
 
     A `held_reason` of null is none in particular.
     """
@@ -202,7 +202,7 @@ def make_primary(channel_list: ChannelList | None, number: int, now: int) -> Cha
 def patch_channel(
     channel_list: ChannelList | None, number: int, wanted: Patch, now: int
 ) -> ChannelList:
-    """PATCH: set what we know of one channel."""
+    """Set fields of one channel."""
     known, target = require_contact(channel_list), channel_by_number(channel_list, number)
     at = next_timestamp(known, now)
     info_channel = _coalesce(wanted.info_channel, target.info_channel)
@@ -244,7 +244,7 @@ def _as_held(channel_list: ChannelList | None, wanted: ChannelInput) -> ChannelI
 
 
 def _same_address(channel_list: ChannelList, wanted: ChannelInput) -> ContactChannel | None:
-    """What the contact already has of this address, in whatever scope.
+    """Returns the channel of the contact with this address, in any scope.
 
     An id under another page is the same address to the contact that holds it: its info channel
     differs, and is updated.

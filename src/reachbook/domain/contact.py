@@ -40,7 +40,7 @@ EMAIL = ChannelType("email")
 
 
 class Contact(ChannelList, frozen=True):
-    """A contact as the store keeps it: its page of the book, and what is known of the person.
+    """A contact as the store keeps it: its channels and the fields of the person.
 
     `created`, `updated`, `deleted` and `erased` are microseconds since the epoch. `custom` is the
     JSON object of the team's own fields, at most `MAX_CUSTOM_BYTES` as compact UTF-8 JSON; `tags`
@@ -62,7 +62,7 @@ class Contact(ChannelList, frozen=True):
 
 
 class ContactInput(Struct, frozen=True):
-    """What a client asks a contact to be. A field left unset stays as it is.
+    """The fields of a contact in a request. A field left unset stays as it is.
 
     `phone` and `email` are the primary channels of those types; null takes the primary one away.
     A `custom` of None clears it; a dict is merged into it.
@@ -94,7 +94,7 @@ def create(team_id: int, uuid: str, wanted: ContactInput, now: int) -> Contact:
 
 
 def update(contact: Contact | None, wanted: ContactInput, now: int, *, overwrite: bool) -> Contact:
-    """What is supplied is set; `custom` is merged, or replaced when `overwrite`.
+    """Set the supplied fields; `custom` is merged, or replaced if `overwrite` is true.
 
     `custom` stays unchanged if only the order of its keys differs: JSON objects are unordered. A
     contact that is over a limit already, as an older release allowed, can change in any way that
@@ -119,7 +119,7 @@ def update(contact: Contact | None, wanted: ContactInput, now: int, *, overwrite
 
 
 def delete(contact: Contact | None, now: int) -> Contact:
-    """What only one may have is free, the contact is hidden; its history remains."""
+    """Free the addresses and the external id, and hide the contact; its history remains."""
     known = require_contact(contact)
     at = next_timestamp(known, now)
     freed = {"channels": (), "external_id": None}

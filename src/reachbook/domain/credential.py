@@ -113,7 +113,7 @@ def new_api_key(key_id: str) -> str:
 
 
 def hash_api_key(api_key: str) -> bytes:
-    """What the store keeps of an API key. Its entropy makes a slow hash needless."""
+    """Returns the hash of an API key. Its entropy makes a slow hash needless."""
     return hashlib.sha256(api_key.encode()).digest()
 
 
@@ -169,7 +169,7 @@ def signing_key(secret_id: str, secret_key: str) -> bytes:
     return f"{secret_id}||{secret_key}".encode()
 
 
-# ── reading what was sent ────────────────────────────────────────────────────────────────────
+# ── reading a credential ─────────────────────────────────────────────────────────────────────
 
 
 def bearer(authorization: str | None) -> str:

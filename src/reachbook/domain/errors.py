@@ -29,7 +29,7 @@ class Kind(StrEnum):
 
 
 class Reason(Enum):
-    """The exact reason: the `error_code` of an answer, its kind, and what it means."""
+    """The exact reason: the `error_code` of a response, its kind, and its meaning."""
 
     MALFORMED_JSON = "malformed_json", Kind.BAD_DATA, "the body is not UTF-8 JSON"
     UNSUPPORTED_ENCODING = (

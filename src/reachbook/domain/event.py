@@ -1,4 +1,4 @@
-"""What happened: one frozen fact for each revision of a contact, with before and after.
+"""Events: one for each revision of a contact, with the values before and after.
 
 The event row is the history, the feed and the queue. It is written in the same commit as the
 change it tells of, and holds only what the change touched.
@@ -20,7 +20,7 @@ _NOT_TOLD = frozenset({"team_id", "id", "rev", "updated", "created", "channels"}
 
 
 class Kind(StrEnum):
-    """What a revision was about."""
+    """The kind of a change."""
 
     CONTACT_CREATED = "contact_created"
     CONTACT_UPDATED = "contact_updated"
@@ -66,7 +66,7 @@ class Change(Struct, frozen=True):
 
 
 def change(before: ChannelList | None, after: ChannelList) -> Change:
-    """The step from one revision to the next, named for what it does to the contact."""
+    """Returns the change from one revision to the next, with its kind."""
     return Change(_kind(before, after), before, after)
 
 
@@ -105,7 +105,7 @@ def _kind(before: ChannelList | None, after: ChannelList) -> Kind:
 
 
 def fields(contact: Contact) -> dict[str, object]:
-    """What an event can tell of a contact beside its channels."""
+    """Returns the fields of a contact that an event can hold, beside its channels."""
     return {key: value for key, value in asdict(contact).items() if key not in _NOT_TOLD}
 
 

@@ -108,7 +108,7 @@ def erase(writes: SuppressionWrites, key: bytes, past: Iterable[Location]) -> Su
 def suppress(
     changes: tuple[Change, ...], key: bytes, known: KnownSuppressions
 ) -> tuple[tuple[Change, ...], SuppressionWrites]:
-    """Returns changes with the suppressions of gained addresses applied, and what to store.
+    """Returns changes with the suppressions of gained addresses applied, and the rows to store.
 
     The first change is the one that was asked for; the others are those of contacts that give up
     an address in the same commit. `known` holds the suppressions that were read; an address that

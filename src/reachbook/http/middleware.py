@@ -1,4 +1,4 @@
-"""What surrounds every request, routes that do not exist included."""
+"""Middleware around every request: request id, log line, metrics, and 500 after a bug."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ class RequestLogMiddleware:
     """Gives each request an id and a log line; turns a bug into a 500 without a stack trace.
 
     Probes are counted, but not logged while they succeed: they come every second, and would be
-    most of the log. What they are told is never cached.
+    most of the log.
     """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request, and say in one line what came of it."""
+        """Serve one request, and log one line with its result."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -63,7 +63,7 @@ class RequestLogMiddleware:
 
 
 def _log_request(scope: Scope, status: int, seconds: float) -> None:
-    """Log and count what came of a request."""
+    """Log and count the result of a request."""
     route = _route(scope)
     if route not in PROBES or status >= REFUSED:
         log.info(

@@ -1,6 +1,6 @@
-"""One path and its methods: what they say of themselves, and the order of judgement.
+"""One path and its methods: their declarations, and the order of the checks.
 
-A handler is decorated with what it takes, gives and refuses; the decorator makes the `Operation`
+A decorator declares the body, the success and the errors of a handler; it makes the `Operation`
 that a route serves and that the description (`http/openapi`) is made from.
 """
 
@@ -40,7 +40,7 @@ ERROR = 400
 
 
 class PublicRequest(Struct, frozen=True):
-    """What the handler of an open path is given; nobody is asked who they are."""
+    """The argument of the handler of a public path, which needs no credential."""
 
     state: AppState
     scope: Scope
@@ -50,7 +50,7 @@ Handler = Callable[[RequestContext], Awaitable[ApiResponse]]
 PublicHandler = Callable[[PublicRequest], Awaitable[ApiResponse]]
 HandlerT = TypeVar("HandlerT", bound=Callable[..., Awaitable[ApiResponse]])
 
-# ── what an operation says of itself ─────────────────────────────────────────────────────────
+# ── the declaration of an operation ──────────────────────────────────────────────────────────
 
 
 class RequestBody(Struct, frozen=True):
@@ -89,22 +89,22 @@ class Header(Struct, frozen=True):
 
 
 class Operation(Struct, Generic[HandlerT], frozen=True):
-    """What one method of a path does, and what it says of itself."""
+    """The handler of one method of a path, and its declaration."""
 
     handle: HandlerT
     spec: OperationSpec[HandlerT]
 
 
 class OperationSpec(Struct, Generic[HandlerT], frozen=True, kw_only=True):
-    """What an operation says of itself beside its docstring; it decorates the handler.
+    """The declaration of an operation, beside its docstring; it decorates the handler.
 
-    `tagged` answers show one contact at one revision, and carry its ETag.
+    `etag` answers show one contact at one revision, and carry its ETag.
     `compressible` must be set for an operation that returns a list, which may be long.
     `may_write` is for an operation that writes only when it is asked to: its handler permits it.
-    `query` is the struct of a path under /x, which refuses what it does not know; without it the
+    `query` is the struct of a path under /x, which rejects unknown parameters; without it the
     options of /v2 are read. `seconds` is how long the store may take; an
     operation that may take long first makes sure that it answers at all.
-    `refuses` are its own reasons, and `parameters` and `headers` its own too: what many share is
+    `errors` are its own reasons, and `parameters` and `headers` its own too: what many share is
     added by the description, and so are `contactID` and `channelType`.
     """
 
@@ -125,7 +125,7 @@ class OperationSpec(Struct, Generic[HandlerT], frozen=True, kw_only=True):
         return Operation(handle, self)
 
 
-# What a read-only credential may use, whatever its method; what it may not; what is for everyone.
+# For read-only credentials too, whatever the method; for others only; for everyone.
 reads = OperationSpec[Handler]
 writes = partial(OperationSpec[Handler], writes=True)
 opens = OperationSpec[PublicHandler]
@@ -135,7 +135,7 @@ opens = OperationSpec[PublicHandler]
 
 
 class BaseEndpoint(Generic[HandlerT]):
-    """What the methods of a path do. An instance is an ASGI application: a route ends in it."""
+    """The methods of a path, as an ASGI application that a route ends in."""
 
     def __init__(self, **operations: Operation[HandlerT]) -> None:
         self.operations = operations
@@ -229,7 +229,7 @@ class PublicEndpoint(BaseEndpoint[PublicHandler]):
 
 
 def _options(operation: Operation[Handler], scope: Scope) -> Options:
-    """What the query asks for; a path of our own has its own query and one representation."""
+    """Returns the options of the query; a path under /x has one representation."""
     if operation.spec.query is None:
         return read_options(scope["query_string"])
     parse_strict_query(scope["query_string"], operation.spec.query)

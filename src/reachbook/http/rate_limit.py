@@ -56,7 +56,7 @@ class RateLimiter:
         self._late: set[asyncio.Task[Count]] = set()
 
     async def check(self, credential_id: str, scope: Scope) -> None:
-        """Count one request, or refuse it with the seconds to wait; `scope` learns what is left."""
+        """Count one request; raises if none is left. Puts the response headers into `scope`."""
         if self._item is None or time.monotonic() < self._paused_until:
             return
         counting = self._count(self._item, credential_id)
@@ -87,7 +87,7 @@ class RateLimiter:
         return allowed, reset, left
 
     async def _in_time(self, counting: Coroutine[Any, Any, Count]) -> Count:
-        """What was counted, if it is known in time.
+        """Returns the count, if the storage responds in time.
 
         In a task of its own: the client closes a connection that hangs at its leisure, and the
         request must not wait for that either.
@@ -125,7 +125,7 @@ class RateLimiter:
 
 
 def to_say_at_start(settings: Settings) -> str | None:
-    """What `serve` tells of a limit that is counted in each worker; refuses a URL we cannot use."""
+    """Returns a warning if each worker counts for itself; raises if the URL is wrong."""
     if settings.rate_limit_url:
         _pool(settings.rate_limit_url)
     elif settings.rate_limit and settings.workers > 1:

@@ -1,4 +1,4 @@
-"""What comes in and what goes out: a request as a handler sees it, and its answer."""
+"""A request as a handler sees it, and its response."""
 
 from __future__ import annotations
 
@@ -120,7 +120,7 @@ class IdempotencyKey(Struct, frozen=True):
 
 
 class RequestContext(Struct):
-    """What a handler is given: a verified caller, and what they sent."""
+    """The argument of a handler: a verified caller and the request."""
 
     service: Service
     incarnation: Incarnation
@@ -142,7 +142,7 @@ class RequestContext(Struct):
         return cast("str", self.scope["path_params"][name])
 
     def query(self, shape: type[Query]) -> Query:
-        """The parameters of a path of our own, which refuses what it does not know."""
+        """Returns the query parameters of a path under /x; raises if one is unknown."""
         return parse_strict_query(self.scope["query_string"], shape)
 
     def context(self, encode: Callable[[Any], ApiResponse] | None = None) -> WriteContext:
@@ -174,7 +174,7 @@ class RequestContext(Struct):
         return replace(context, keep=row)
 
     def permit_write(self) -> None:
-        """Refuse what writes to a credential that may only read."""
+        """Raise `read_only` if the credential may only read."""
         if self.caller.read_only:
             raise Refusal(
                 Reason.READ_ONLY,

@@ -1,4 +1,4 @@
-"""What every handler works with, made once when a process starts."""
+"""The state of the application, made once when a process starts."""
 
 from __future__ import annotations
 

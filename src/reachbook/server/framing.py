@@ -163,7 +163,7 @@ class BodyParser:
 
 
 def _fault_of(request_line: bytes) -> str | None:
-    """Return what is wrong with a request line that httptools accepts, or None."""
+    """Return the fault of a request line that httptools accepts, or None."""
     if request_line.startswith(_CONNECT):
         return "The method is CONNECT, which only a proxy can serve."
     if request_line.endswith(_VERSIONS):

@@ -1,7 +1,7 @@
 """The keys that API secrets are sealed under: the current one first, then the one before it.
 
-They come from the environment, or from a file that we make once. What the current key sealed and
-what the previous one sealed both open, so the key can be turned while servers answer.
+They come from the environment, or from a file that we make once. Secrets sealed under the current
+key and under the previous one both open, so the key can be rotated while servers run.
 """
 
 from __future__ import annotations

@@ -44,7 +44,7 @@ LINGER_SECONDS = 2.0
 DROP_SECONDS = 0.05
 MAX_HEAD_BYTES = 32 * 1024
 MAX_HEADERS = 100
-MAX_MESSAGE_BYTES = 2 * MAX_BODY_BYTES  # a body, what chunks wrap around it, and a head
+MAX_MESSAGE_BYTES = 2 * MAX_BODY_BYTES  # a body, the framing of its chunks, and a head
 MAX_PIPELINED = 16
 MAX_CONNECTIONS = 1000
 
@@ -187,7 +187,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self.loop.call_later(FAREWELL_SECONDS, self._end_if_idle)
 
     def send_400_response(self, msg: str) -> None:
-        """Refuse what is not an HTTP request, as JSON and with a request id.
+        """Respond to bytes that are no HTTP request, as JSON and with a request id.
 
         If requests before it on the same connection have yet to be answered, the connection ends
         with their responses instead: a client could take the refusal for one of them.
@@ -351,7 +351,7 @@ class BoundedProtocol(HttpToolsProtocol):
     def _linger(self) -> None:
         """Let a client that is still sending read our answer: to close at once would reset it.
 
-        What it sends is read past the parser and dropped, without haste.
+        Its further bytes are read past the parser and discarded.
         """
         if not self._lingering and not self.transport.is_closing():
             self._lingering = self._is_ending = True

@@ -104,7 +104,7 @@ def run(settings: Settings, listener: socket.socket, announce: Announce) -> None
     metrics = Metrics()
     process = OneProcess(_config(settings, metrics), ready)
     # A signal that comes while we start is heeded, too. Uvicorn raises it again when it has
-    # drained; drained is what we wanted: exit 0.
+    # drained, which is success: exit 0.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, process.handle_exit)
     with _serving_metrics(settings, metrics.registry, metrics):
@@ -112,7 +112,7 @@ def run(settings: Settings, listener: socket.socket, announce: Announce) -> None
 
 
 def _run_workers(settings: Settings, listener: socket.socket, ready: Callable[[], None]) -> None:
-    """Workers keep what they count in files of one folder; this process only adds them up."""
+    """Run workers; they write their metrics to files, which this process only adds up."""
     with tempfile.TemporaryDirectory(prefix="reachbook-metrics-") as shared:
         os.environ[SHARED_DIR] = shared
         logs.configure()

@@ -38,7 +38,7 @@ class OneProcess(uvicorn.Server):
             self._ready()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Drain, then cut what would not end."""
+        """Drain the connections, then close those that have not ended."""
         await super().shutdown(sockets)
         for connection in list(self.server_state.connections):
             connection.transport.abort()
@@ -69,7 +69,7 @@ class Workers(Multiprocess):
         super().terminate_all()
 
     def keep_subprocess_alive(self) -> None:
-        """Replace a worker that died, and stop counting what it had in hand.
+        """Replace a worker that died, and drop its gauges.
 
         Uvicorn's own would end the whole service when a worker cannot start; ours only waits: once
         we have served, what is missing is a store that will come back. A process that the system

@@ -37,7 +37,7 @@ DAY = 24 * 60 * 60 * timestamps.SECOND
 
 
 class Service:
-    """What one can ask of the book, for one team at a time."""
+    """The use cases, for one team at a time."""
 
     def __init__(self, store: Store, team_keys: TeamKeys, clock: Clock = timestamps.now) -> None:
         self._store = store

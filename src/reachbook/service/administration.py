@@ -1,4 +1,4 @@
-"""What the person at the terminal does with teams and credentials."""
+"""Teams and credentials: the use cases of the command line."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ NO_REGION = ""
 
 
 class CredentialOptions(Struct, frozen=True):
-    """What a new credential is for, how it is shown ids, and whether it may write."""
+    """The label, representation and permission of a new credential."""
 
     representation: Representation
     label: str = ""
@@ -135,7 +135,7 @@ class Administration:
         return found
 
     async def rekey(self, keys: tuple[bytes, ...]) -> Rekeyed:
-        """Seal what an earlier master key sealed with the first of `keys`, one secret a commit."""
+        """Reseal under the first of `keys` every secret of an earlier key, one secret a commit."""
         current, *earlier = keys
         done = Rekeyed(0, [])
         for secret in await self.list("api_secret", None):

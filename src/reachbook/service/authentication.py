@@ -118,7 +118,7 @@ class Authenticator:
     async def _judged(
         self, name: Name, verify: Callable[[CachedCredential], Value]
     ) -> tuple[CachedCredential, Value]:
-        """A credential, and what `verify` makes of it.
+        """Returns a verified credential.
 
         A credential that fails is read once and verified twice before it is refused. So a wrong id
         and a wrong signature cost the same, whichever of them was seen before.

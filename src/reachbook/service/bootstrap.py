@@ -26,7 +26,7 @@ EMAIL_ADDED = 1_705_313_100_000_000
 
 
 class Bootstrap(Struct):
-    """What the first start made; the secrets in it are told only now."""
+    """The team and the credentials of the first start, with their secrets."""
 
     team_id: int
     secret_id: str

@@ -17,7 +17,7 @@ from reachbook.service.contact_writer import ContactWriter, WriteContext
 
 
 class Channels:
-    """What one can ask of a contact's channels."""
+    """The use cases of a contact's channels."""
 
     def __init__(self, writer: ContactWriter) -> None:
         self.writer = writer
@@ -43,7 +43,7 @@ class Channels:
         return channel_list, channel_by_number(channel_list, number)
 
     async def add(self, context: WriteContext, uuid: str, wanted: ChannelInput) -> ChannelList:
-        """Add an address to a contact, or update what differs of one it has."""
+        """Add an address to a contact, or update the fields that differ if it has the address."""
         return await self.writer.change(
             context,
             ChannelList,
@@ -85,7 +85,7 @@ class Channels:
     async def patch(
         self, context: WriteContext, uuid: str, number: int, wanted: Patch
     ) -> ChannelList:
-        """Set what is known of the channel with an id."""
+        """Set fields of the channel with an id."""
         return await self.writer.change(
             context,
             ChannelList,

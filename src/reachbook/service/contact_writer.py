@@ -60,7 +60,7 @@ NONE_KNOWN: KnownSuppressions = {}
 
 
 class WriteContext(Struct, frozen=True):
-    """On whose behalf a use case runs: the verified team, the credential, and what they asked.
+    """The context of a write: the verified team, the credential, and the options of the request.
 
     `if_match` holds the revisions that the contact may have; None means any. `keep` says under
     which key the answer is kept for a retry. `stays` is an address that even a `move` leaves with
@@ -101,7 +101,7 @@ class ContactWriter:
     async def change(
         self, context: WriteContext, page: type[ContactT], uuid: str, rule: Rule[ContactT]
     ) -> ContactT:
-        """Take a contact to its next revision by a rule; what was saved."""
+        """Apply a rule to a contact and commit the result. Returns the saved contact."""
 
         def attempt(seen: ContactT | None, now: int) -> Commit:
             return _commit(context, seen, _apply_rule(context, seen, lambda: rule(seen, now)))
@@ -171,7 +171,7 @@ class ContactWriter:
 
         `outcome` is that of the commit without locks; None if there was none.
 
-        An owner that `move` takes from is held as well, and gives up what it has of what is
+        An owner that `move` takes from is locked as well, and releases its addresses that are
         wanted in the same commit. Whoever has taken the address meanwhile is held, too. All of it
         happens at one moment, so that an address has one owner as of any.
         """
@@ -211,12 +211,12 @@ def unwrap(context: WriteContext, outcome: Outcome) -> Any:
             raise AlreadyAnsweredError(answer)
         case Conflict(owner, "address", channel) if channel:
             raise address_taken(owner, channel)
-        case Conflict(owner, what):
-            reason = Reason.UUID_TAKEN if what == "uuid" else Reason.EXTERNAL_ID_TAKEN
+        case Conflict(owner, field):
+            reason = Reason.UUID_TAKEN if field == "uuid" else Reason.EXTERNAL_ID_TAKEN
             raise Refusal(
                 reason,
-                f"Contact {owner} already has this {what}; a team gives each only once.",
-                fields={what: "already in use"},
+                f"Contact {owner} already has this {field}; a team gives each only once.",
+                fields={field: "already in use"},
                 facts={"conflicting_contact_id": owner},
             )
     raise contended()
@@ -246,7 +246,7 @@ def _needs_locks(context: WriteContext, commit: Commit) -> bool:
 def _with_released_addresses(
     context: WriteContext, commit: Commit, owners: list[ChannelList], now: int
 ) -> Commit:
-    """The commit, with the step of each owner that gives up what it has of what is wanted."""
+    """Returns the commit with the changes of the owners that release the wanted addresses."""
     wanted = [channel for channel in commit.change.after.channels if context.takes_over(channel)]
     ways = [(owner, channel_rules.release_addresses(owner, wanted, now)) for owner in owners]
     given_up = [
@@ -263,7 +263,7 @@ def _with_released_addresses(
 def _apply_rule(
     context: WriteContext, seen: ChannelList | None, rule: Callable[[], ContactT]
 ) -> ContactT:
-    """What the rule says, unless the contact is not at a revision that the request allows."""
+    """Returns the result of the rule; raises if `If-Match` does not allow the revision."""
     moved = seen is not None and context.if_match is not None and seen.rev not in context.if_match
     try:
         after = rule()

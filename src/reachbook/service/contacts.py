@@ -18,7 +18,7 @@ from reachbook.storage.queries import AddressQuery
 
 
 class Contacts:
-    """What one can ask of contacts."""
+    """The use cases of contacts."""
 
     def __init__(self, writer: ContactWriter, queries: Queries) -> None:
         self._writer = writer
@@ -43,7 +43,7 @@ class Contacts:
     async def update(
         self, context: WriteContext, uuid: str, wanted: ContactInput, *, overwrite: bool
     ) -> Contact:
-        """Set what is supplied; `custom` is merged, or replaced when `overwrite`."""
+        """Set the supplied fields; `custom` is merged, or replaced if `overwrite` is true."""
         return await self._writer.change(
             context,
             Contact,

@@ -1,4 +1,4 @@
-"""What happened, what was, and how it is forgotten."""
+"""History, event feed, state at a past time, export and erasure."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ PAGE_EVENTS = 1_000
 
 
 class EventPage(Struct, frozen=True):
-    """Some events, what to ask for next (None: nothing), and what the actors are called."""
+    """Events, the position of the next page (None: there is none), and the labels of actors."""
 
     events: list[EventRecord]
     next: int | None
@@ -79,7 +79,7 @@ class History:
     async def channels_as_of(self, team_id: TeamId, uuid: str, at: int) -> ChannelList:
         """How a contact could be reached at a moment, events at that very moment included.
 
-        What the contact itself has lived through is no future, whatever our clock says.
+        A time up to the contact's own `updated` is accepted even if this host's clock is behind it.
         """
         seen = await self._store.read_ever(team_id, uuid)
         if at > max(self._clock(), seen.updated if seen else 0):

@@ -176,7 +176,7 @@ def created_result(contact: Contact, address: Address) -> Resolved:
 
 
 def _is_ours(outcome: object, query: AddressQuery) -> bool:
-    """Whether the address that was looked for is what somebody else took meanwhile."""
+    """Whether the conflict is that another request took the address meanwhile."""
     return (
         isinstance(outcome, Conflict)
         and outcome.channel is not None

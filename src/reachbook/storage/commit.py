@@ -1,4 +1,4 @@
-"""A commit is a value, never an open transaction; so is what the store answers to it."""
+"""A commit and its outcome, as values: no transaction is open between them."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class StoredResponse(Struct, frozen=True):
 
 
 class IdempotencyRecord(Struct, frozen=True):
-    """Under which key the answer to a commit is kept, and how it is made from what was saved.
+    """The key under which the response is stored, and the function that makes it from the result.
 
     `created` and `expired_before` are microseconds since the epoch.
     """
@@ -102,15 +102,15 @@ class Saved(Struct, frozen=True):
 
 
 class Conflict(Struct, frozen=True):
-    """Somebody else has what must be one contact's: an address, a UUID or an external id."""
+    """Another contact has the address, the UUID or the external id."""
 
     owner_uuid: str
-    what: Literal["address", "uuid", "external_id"]
+    field: Literal["address", "uuid", "external_id"]
     channel: ContactChannel | None = None
 
 
 class Replayed(Struct, frozen=True):
-    """The key has been used: what was answered then, and to which request."""
+    """The key has been used: the stored response, and the hash of its request."""
 
     request_hash: bytes
     answer: StoredResponse
@@ -226,7 +226,7 @@ def with_ids(commit: Commit, contact_id: int, numbers: Iterator[int]) -> Commit:
 
 
 def details(contact: Contact) -> tuple[object, ...]:
-    """What is known of a contact beyond its channels, in the order of the statements."""
+    """Returns the columns of a contact beyond its channels, in the order of the statements."""
     return (
         contact.first,
         contact.last,

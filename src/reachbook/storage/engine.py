@@ -1,4 +1,4 @@
-"""What the store asks of a database engine: a waist of few methods."""
+"""The interface of a database engine: few methods, which the store uses."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reads that span contacts: pages by time of change, owners of many addresses, what happened."""
+"""Reads that span contacts: pages by time of change, owners of many addresses, events."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class AddressOwner(Struct, frozen=True):
 
 
 class Queries:
-    """What is looked up across a team's contacts."""
+    """Queries across the contacts of a team."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
@@ -147,7 +147,7 @@ class Queries:
         return rows[0][0] or 0
 
     async def labels(self, team_id: TeamId) -> dict[str, str]:
-        """What the team's credentials are called, by id."""
+        """Returns the labels of the team's credentials by id."""
         return {row[0]: row[1] for row in await self._engine.read("labels", team_id)}
 
 

@@ -100,7 +100,7 @@ def credential_of(row: Row) -> Credential:
 
 
 def stored_response_of(credential: Credential) -> tuple[object, ...]:
-    """What is kept of a new credential, in the order of the statements."""
+    """Returns the columns of a new credential, in the order of the statements."""
     return (
         credential.proof,
         credential.label,

@@ -1,4 +1,4 @@
-"""What the program keeps and looks up, in words; the engine below knows only rows."""
+"""The store: reads and writes of domain values, over an engine that knows only rows."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ class Store:
     # ── contacts ─────────────────────────────────────────────────────────────────────────────
 
     async def read(self, page: type[ContactT], team_id: TeamId, uuid: str) -> ContactT | None:
-        """A contact as a `Reach` or a whole `Contact`; None when the team has no such contact."""
+        """Returns a contact as a `ChannelList` or a `Contact`, or None if the team has none."""
         statement, made_of = PAGES[page]
         found: ContactT | None = made_of(await self.engine.read(statement, team_id, uuid), team_id)
         return found
@@ -147,7 +147,7 @@ class Store:
         return Conflict(rows[0][0], "address", channel_of(rows[0][1:]))
 
     async def stored_response(self, team_id: int, key: str, expired_before: int) -> Replayed | None:
-        """What was answered under a key, unless that is too long ago."""
+        """Returns the response stored under a key, unless it has expired."""
         rows = await self.engine.read("stored_response", team_id, key)
         if not rows or rows[0][4] < expired_before:
             return None
@@ -195,7 +195,7 @@ class Store:
         return STALE
 
     async def _find_conflict(self, commit: Commit) -> Conflict | Replayed | None:
-        """What the commit ran into: its key, an address, the external id, the UUID, in turn."""
+        """Returns the conflict of a commit: its key, an address, the external id or the UUID."""
         after, before = commit.change.after, commit.change.before
         if commit.keep is not None:
             record = commit.keep

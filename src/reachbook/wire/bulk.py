@@ -105,7 +105,7 @@ class FailedRow(Struct, omit_defaults=True):
 
 
 class BulkBody(Struct):
-    """What became of a bulk write."""
+    """The results of a bulk write."""
 
     contacts: list[Any]
     failed_contacts: list[FailedRow]

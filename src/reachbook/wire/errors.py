@@ -60,7 +60,7 @@ class AmbiguousAddress(ErrorBody):
 
 
 class OwnershipConflict(ErrorBody):
-    """What only one contact of a team can have, and the contact that has it."""
+    """A value that only one contact of a team can have, and the contact that has it."""
 
     conflicting_contact_id: Uuid
 

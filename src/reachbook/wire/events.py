@@ -1,4 +1,4 @@
-"""What happened, as `/x` shows it: events, pages of them, and the cursor between pages."""
+"""Events as `/x` returns them: events, pages, and the cursor between pages."""
 
 from __future__ import annotations
 

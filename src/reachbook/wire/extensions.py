@@ -1,4 +1,4 @@
-"""What `/x` takes and shows: one channel with all that we know of it, resolve, what happened."""
+"""Requests and responses under `/x`: channel details, resolve and suppressions."""
 
 from __future__ import annotations
 
@@ -264,7 +264,7 @@ def new_contact(
 
 
 def bad_address(refusal: Refusal) -> BadAddress:
-    """What a batch says of an address that it cannot read."""
+    """The result of a batch for an address that cannot be read."""
     return BadAddress(
         refusal.reason.kind,
         refusal.reason.code,
@@ -275,7 +275,7 @@ def bad_address(refusal: Refusal) -> BadAddress:
 
 
 def patch(request: PatchRequest) -> Patch:
-    """What a PATCH sets, every text judged."""
+    """Returns the fields that a PATCH sets, with texts checked."""
     return Patch(
         channel_handle=_text("channel_handle", request.channel_handle),
         info_channel=_text("info_channel", request.info_channel),

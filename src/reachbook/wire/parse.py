@@ -130,17 +130,17 @@ def channel_selector(path_type: str, given: Options, region: str | None = None) 
 
 
 def channel_input(body: bytes, region: str | None) -> ChannelInput:
-    """What the body of a POST or PUT asks for; `region` is the team's default region."""
+    """Returns the channel that a body describes; `region` is the team's default region."""
     return _channel_input(decode(body, ChannelRequest), region)
 
 
 def contact_input(body: bytes, region: str | None) -> ContactInput:
-    """What the body of a POST or PUT of a contact asks for."""
+    """Returns the contact that a body describes."""
     return contact_from(decode(body, ContactRequest), region)
 
 
 def contact_from(request: ContactRequest, region: str | None) -> ContactInput:
-    """What a contact is asked to be, every address read and every text judged."""
+    """Returns the contact that a request describes, with addresses parsed and texts checked."""
     return ContactInput(
         channels=tuple(_channel_inputs(request, region)),
         phone=_view("phone", request.phone, region),

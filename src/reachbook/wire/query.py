@@ -65,14 +65,14 @@ class FeedQuery(Struct, frozen=True):
 
 
 class ResolveQuery(Struct, frozen=True):
-    """Whether to tell how an address was read, and what to do about a new contact's others."""
+    """Whether to explain how an address was read, and `on_conflict` for a new contact."""
 
     explain: bool = False
     on_conflict: OnConflict = OnConflict.REFUSE
 
 
 def parse_options(raw: bytes) -> Options:
-    """The options of a query under /v2; what is not ours is ignored."""
+    """Returns the options of a query under /v2; unknown parameters are ignored."""
     pairs = _pairs(raw)
     return Options(
         representation=_choice("representation", pairs, Representation),
@@ -83,7 +83,7 @@ def parse_options(raw: bytes) -> Options:
 
 
 def parse_strict_query(raw: bytes, shape: type[Query]) -> Query:
-    """The parameters of a query under /x, which knows what it takes."""
+    """Returns the parameters of a query under /x; raises if one is unknown."""
     pairs = _pairs(raw)
     for name in pairs:
         if name not in shape.__struct_fields__:

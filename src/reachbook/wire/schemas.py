@@ -1,4 +1,4 @@
-"""Forms that only the description shows: the rows of bulk bodies, what an event touched.
+"""Schemas of the OpenAPI document alone: the rows of bulk bodies, the values of events.
 
 A bulk write and a batch judge each row by itself, so their bodies are decoded into raw rows and
 their answers are put together from encoded ones; an event's values are kept as JSON. Here is
@@ -36,14 +36,14 @@ class BulkRows(Struct):
 
 
 class StringIdsBulk(Struct):
-    """What became of a bulk write, the contacts with string ids."""
+    """The results of a bulk write, with string ids."""
 
     contacts: list[StringIdsContact]
     failed_contacts: list[FailedRow]
 
 
 class IntegerIdsBulk(Struct):
-    """What became of a bulk write, the contacts with integer ids."""
+    """The results of a bulk write, with integer ids."""
 
     contacts: list[IntegerIdsContact]
     failed_contacts: list[FailedRow]
@@ -68,7 +68,7 @@ class BatchResults(Struct):
 
 
 class ContactSnapshot(Struct):
-    """What a change touched, as it was or as it became: channels, and a contact's own fields."""
+    """The values that a change affects, before or after it: channels and a contact's fields."""
 
     channels: list[ChannelDetail]
     uuid: Uuid | UnsetType = UNSET
@@ -86,7 +86,7 @@ class ContactSnapshot(Struct):
 
 
 class Event(wire_events.EventBody, kw_only=True):
-    """One change of one contact. `before` and `after` hold what it touched, null once erased."""
+    """One change of one contact, with the values before and after it; null once erased."""
 
     before: ContactSnapshot | None  # type: ignore[assignment]
     after: ContactSnapshot | None  # type: ignore[assignment]

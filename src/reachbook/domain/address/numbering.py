@@ -176,7 +176,7 @@ def bad_phone(why: str) -> Refusal:
 
 
 def _ivory_coast_prefix(old: str) -> str:
-    """Returns what goes in front of eight old digits, "" if they were not renumbered."""
+    """Returns the prefix of eight old digits, "" if they were not renumbered."""
     if old.startswith(_IVORY_COAST_SPECIAL):
         return ""
     if old[0] in "23":

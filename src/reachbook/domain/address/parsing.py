@@ -1,4 +1,4 @@
-"""What was typed → the canonical address and its identity.
+"""Reads an address as typed; returns the canonical address and its identity.
 
 An `Address` exists only in canonical form: `parse` makes one, or refuses with a sentence and an
 example. Two spellings of one address have one identity, and the database keeps one owner of each
@@ -38,7 +38,7 @@ _CHANNEL_TYPE = re.compile(r"[a-z][a-z0-9_-]{0,31}")
 
 
 class Address(Struct, frozen=True):
-    """A canonical address: what is stored and returned, and what makes it the same as another.
+    """A canonical address: the stored text, and the identity by which two addresses are equal.
 
     `other_reading` holds E.164 digits if the text was typed without a leading + and can be read in
     two ways in the team's region. A look-up tries both readings. If `is_ambiguous`, both are valid

@@ -176,7 +176,7 @@ def _is_short_code(typed: Typed, region: str | None) -> bool:
     return region is None or not numbering.is_typed_nationally(digits, region)
 
 
-# ── what is no number ────────────────────────────────────────────────────────────────────────
+# ── not a number ─────────────────────────────────────────────────────────────────────────────
 
 
 def _no_number(kind: str, typed: Typed, region: str | None) -> Phone:

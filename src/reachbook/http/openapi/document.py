@@ -1,6 +1,6 @@
-"""The description: what the routes say of themselves, as an OpenAPI 3.1 document.
+"""Builds the OpenAPI 3.1 document from the operations of the routes.
 
-What an operation says stands at its handler. What many share is added here, once: who may ask,
+The declaration of an operation stands at its handler. Shared parts are added here: who may ask,
 the options under every path, the headers of every answer, and the refusals that are not the
 operation's own (`openapi/shared.py`). It is built when the application starts, and served as bytes.
 """
@@ -42,7 +42,7 @@ How a team can reach its contacts: their phone numbers, email addresses and othe
 
 Every path answers `OPTIONS` with 204 and `Allow`, without a credential, and `HEAD` where it
 answers `GET`. A refusal has one form everywhere: `error` is its class, `error_code` the exact
-reason, `message` a sentence to act on, `fields` what is to blame. Unknown keys in a body and
+reason, `message` a sentence to act on, `fields` the fields at fault. Unknown keys in a body and
 unknown query parameters under `/v1` and `/v2` are ignored. `representation` chooses how ids are
 spelled: `string_ids` is the default of API keys, `integer_ids` of JWTs.
 
@@ -111,7 +111,7 @@ def document(routes: Sequence[Route], base_path: str = "") -> bytes:
 
 
 class _Writer:
-    """Writes operations, and gathers what they name, so that each thing is described once."""
+    """Writes operations, and collects the components that they name, each once."""
 
     def __init__(self) -> None:
         self._types: Json = {}
@@ -128,7 +128,7 @@ class _Writer:
         ]
 
     def components(self) -> Json:
-        """What was named: types, headers, and examples of refusals."""
+        """Returns the components: types, headers, and examples of errors."""
         named = {"schemas": self._types, "headers": self._headers, "examples": self._examples}
         return {kind: dict(sorted(ones.items())) for kind, ones in named.items()}
 

@@ -1,4 +1,4 @@
-"""What the description shows: Alice of the seeds, and refusals as the rules say them.
+"""Examples of the OpenAPI document: the contact of the vendor documents, and real errors.
 
 Nothing here is written twice: answers come from `wire`, refusals from the rules that refuse.
 """
@@ -79,7 +79,7 @@ def in_both(spell: Callable[[Representation], object]) -> dict[str, object]:
     return {representation.value: spell(representation) for representation in Representation}
 
 
-# ── many contacts, who is this, and what happened ────────────────────────────────────────────
+# ── bulk writes, resolve, and events ─────────────────────────────────────────────────────────
 
 
 def bulk(spelled: Representation) -> wire_bulk.BulkBody:

@@ -1,4 +1,4 @@
-"""What many operations share, as the description tells it: said here once, not at each handler.
+"""The parameters, headers and errors of the OpenAPI document that many operations share.
 
 Who may ask, the options under every path, the headers of every answer, and the refusals that are
 not an operation's own.
@@ -109,8 +109,8 @@ BEARER = Header("WWW-Authenticate", str, "`Bearer`.", always=True)
 ENCODINGS = Header("Accept-Encoding", Literal["identity"], "The accepted coding.", always=True)
 ALLOW = Header("Allow", str, "The methods that this path takes.", always=True)
 RATE_LIMIT = (
-    Header("RateLimit", str, "What is left of the minute's allowance, where there is one."),
-    Header("RateLimit-Policy", str, "The allowance, where there is one."),
+    Header("RateLimit", str, "The requests that are left of this minute, if there is a limit."),
+    Header("RateLimit-Policy", str, "The rate limit, if there is one."),
 )
 OF_STATUS = {
     STATUS[Kind.UNAUTHORIZED]: (BEARER,),
@@ -128,7 +128,7 @@ WITHOUT_ALLOWANCE = {
 
 
 def refusals(route: Route, operation: Operation[Any]) -> dict[int, list[Reason]]:
-    """What an operation of a path can refuse, its own reasons and the shared ones, by status."""
+    """Returns the errors of an operation by status: its own reasons and the shared ones."""
     spec = operation.spec
     reasons = {*spec.errors, *OF_EVERY_PATH}
     if PART.findall(route.path):

@@ -58,7 +58,9 @@ PAGE = """\
 SNIFF_NOT = (b"x-content-type-options", b"nosniff")
 NO_SNIFFING = Header("X-Content-Type-Options", str, "`nosniff`.", always=True)
 CACHING = Header("Cache-Control", str, "How long a browser may keep it.", always=True)
-ALLOWED = Header("Content-Security-Policy", str, "What the page may load: our files.", always=True)
+ALLOWED = Header(
+    "Content-Security-Policy", str, "The page may load only files of this server.", always=True
+)
 NAME = Parameter("name", str, "A file of the page, as the page names it.", where="path")
 
 

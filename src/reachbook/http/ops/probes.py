@@ -1,4 +1,4 @@
-"""Is the process alive, can it serve, and what has it counted (contract section 9)."""
+"""The probes /healthz and /readyz, and /metrics (contract section 9)."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ async def ready(visit: PublicRequest) -> ApiResponse:
     headers=(NEVER_CACHED,),
 )
 async def metrics(visit: PublicRequest) -> ApiResponse:
-    """Read what all workers have counted, for Prometheus."""
+    """Return the metrics of all workers, for Prometheus."""
     # In another thread: with many workers there are many files to read.
     text = await asyncio.to_thread(visit.state.metrics.text)
     return ApiResponse(200, text, content_type=CONTENT_TYPE_LATEST.encode())

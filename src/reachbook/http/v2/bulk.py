@@ -97,7 +97,7 @@ async def search(request: RequestContext) -> ApiResponse:
         {"two": {"contacts": [{"first": "Alice"}, {"contact_id": ALICE.uuid, "tags": []}]}},
     ),
     success=Success(
-        "What became of each row.",
+        "The result of each row.",
         (schemas.StringIdsBulk, schemas.IntegerIdsBulk),
         in_both(examples.bulk),
     ),

@@ -81,8 +81,8 @@ async def get(request: RequestContext) -> ApiResponse:
 async def update(request: RequestContext) -> ApiResponse:
     """Update a contact.
 
-    What is left out stays as it is. `phone` and `email` are the primary channels of those types,
-    and writing them writes the channel; `custom` is merged unless `overwrite` is true.
+    A field that is left out stays as it is. `phone` and `email` are the primary channels of those
+    types, and writing them writes the channel; `custom` is merged unless `overwrite` is true.
     """
     uuid = contact_uuid(request.path("contactID"))
     wanted = contact_input(await request.body(), request.caller.default_region)

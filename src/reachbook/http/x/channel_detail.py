@@ -1,4 +1,4 @@
-"""One channel, exactly: what we know of it beyond the nine keys (`/x`)."""
+"""One channel by its id, with the fields beyond the nine of the vendor (`/x`)."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ async def get(request: RequestContext) -> ApiResponse:
     query=NoQuery,
 )
 async def patch(request: RequestContext) -> ApiResponse:
-    """Set what is known of one channel; what is left out stays as it is."""
+    """Set fields of one channel; a field that is left out stays as it is."""
     uuid, number = (
         contact_uuid(request.path("contactID")),
         extensions.channel_number(request.path("id")),

@@ -1,4 +1,4 @@
-"""What happened, and how it is forgotten: history, feed, export, erase."""
+"""History, event feed, export and erasure."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ END = b"]}"  # the end of an export: its last key is the list of events
     query=HistoryQuery,
 )
 async def of_contact(request: RequestContext) -> ApiResponse:
-    """Read what happened to a contact, newest first; a deleted contact still has its history."""
+    """List the events of a contact, newest first; a deleted contact still has its history."""
     uuid, query = contact_uuid(request.path("contactID")), request.query(HistoryQuery)
     page = await request.service.history.of_contact(
         request.caller.team_id,

@@ -40,7 +40,7 @@ def newest(engine: str) -> int:
 
 
 def refuse_newer(found: int, engine: str) -> None:
-    """Refuse a schema that a newer release has made: we do not know what its rows mean."""
+    """Raise if a newer release made the schema: the meaning of its rows is unknown."""
     known = newest(engine)
     if found > known:
         raise unfit(
@@ -50,7 +50,7 @@ def refuse_newer(found: int, engine: str) -> None:
 
 
 def not_a_reachbook_store(said: str) -> Refusal:
-    """The refusal of a database where a step meets what Reachbook did not make."""
+    """Returns the error for a database where a step meets a table of another program."""
     return unfit(
         f"The database holds what is not Reachbook's ({said}); give it a database of its own."
     )

@@ -34,7 +34,7 @@ APPLICATION = "reachbook"
 MIGRATING_APPLICATION = "reachbook-migrate"
 """The names of sessions in pg_stat_activity. A migration must not run beside the first."""
 
-# What a connection is asked to keep to. Its other end may be a dead router: then PostgreSQL itself
+# The limits of a session. Its other end may be a dead router: then PostgreSQL itself
 # has to end the transaction that holds a contact, and no statement may outwait its caller by much.
 _SESSION = {
     "jit": "off",
@@ -81,7 +81,7 @@ _WORDS: tuple[tuple[type[Exception], str], ...] = (
     (asyncpg.InvalidCatalogNameError, "PostgreSQL has no database of that name"),
     (asyncpg.TooManyConnectionsError, "PostgreSQL takes no more connections"),
     (asyncpg.DiskFullError, "PostgreSQL's disk is full"),
-    (asyncpg.QueryCanceledError, "PostgreSQL was told to cancel what we asked"),
+    (asyncpg.QueryCanceledError, "PostgreSQL was told to cancel the statement"),
     (asyncpg.OperatorInterventionError, "PostgreSQL is being stopped or started"),
     (asyncpg.ReadOnlySQLTransactionError, "PostgreSQL takes no writes, as a standby does"),
     (asyncpg.InsufficientPrivilegeError, "the user of the database may not do this"),
@@ -126,7 +126,7 @@ class Pool:
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[Connection]:
-        """A connection; what keeps it from answering is a refusal, `store_unavailable`."""
+        """Lends a connection; raises `store_unavailable` if PostgreSQL cannot respond."""
         try:
             connection = await self._lend()
             self._metrics.connections_busy.inc()
@@ -224,11 +224,11 @@ async def transaction(connection: Connection) -> AsyncIterator[None]:
 
 
 async def _nothing(_connection: object) -> None:
-    """What is reset when a connection goes back to the pool."""
+    """Does nothing: the default sends a statement on every release."""
 
 
 def _said(error: Exception) -> str:
-    """What went wrong, in our words: a driver's may name hosts, users and databases."""
+    """Returns the fault in our words: those of a driver may name hosts, users and databases."""
     for kind, words in _WORDS:
         if isinstance(error, kind):
             return words

@@ -35,7 +35,7 @@ def copy(source: Path, target: Path) -> None:
 
 
 def verify(path: Path) -> tuple[int, int]:
-    """A whole database of ours: its schema's version, and how many rows miss what they belong to.
+    """A whole database of ours: its schema's version, and how many rows lack their parent row.
 
     One that is damaged, is another program's, or comes from a newer release is refused.
     """
@@ -83,7 +83,7 @@ def set_aside(database: Path, kept: Path) -> None:
 
 
 def discard(path: Path) -> None:
-    """Remove a file that did not come to be a backup, and what SQLite keeps beside it."""
+    """Remove an incomplete backup, and the files that SQLite keeps beside it."""
     for suffix in ("", *BESIDE):
         path.with_name(path.name + suffix).unlink(missing_ok=True)
 

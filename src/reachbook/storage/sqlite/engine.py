@@ -53,7 +53,7 @@ WRITER_WAITS_MS = 10_000
 READER_WAITS_MS = 1_000
 INTERRUPT_SECONDS = 0.05
 
-# What is erased must not stay readable in the file: SQLite leaves deleted text where it stood,
+# Erased values must not stay readable in the file: SQLite leaves deleted text where it stood,
 # unless it is told to write zeros over it.
 _PRAGMAS = (
     "journal_mode=WAL",
@@ -415,7 +415,7 @@ def is_behind(path: Path) -> bool:
 
 
 def _make_private(path: Path) -> None:
-    """The file for its owner alone, if it is not there; what SQLite keeps beside it follows."""
+    """Creates the file for its owner alone; the files that SQLite keeps beside it follow."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     if not path.exists():
         path.touch(mode=0o600)

@@ -1,4 +1,4 @@
-"""The one thread that writes to SQLite: what waits together is made durable together."""
+"""The one thread that writes to SQLite: waiting jobs share one fsync (group commit)."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ class Writer:
         self._thread.start()
 
     async def run(self, job: Callable[[apsw.Connection], Result]) -> Result:
-        """What the job returned, once it is durable."""
+        """Returns the result of the job, once it is durable."""
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Result] = loop.create_future()
         with self._wake:
@@ -80,7 +80,7 @@ class Writer:
         return await future
 
     def close(self) -> None:
-        """Finish what waits, then end the thread and close its connection.
+        """Finish the waiting jobs, then end the thread and close its connection.
 
         A thread that hangs on a lock or a disk is left to end with the process: whoever waits for
         it has been refused by then, or is refused by a process that ends.
@@ -143,7 +143,7 @@ class Writer:
                 self._connection.set_busy_timeout(waits_ms)
 
     def _commit(self, batch: list[Waiting]) -> list[tuple[Waiting, object]]:
-        """What came of each job: its result, or the exception it ends with.
+        """Returns the outcome of each job: its result, or the exception it ends with.
 
         Who has stopped waiting, for another program to let go of the file, say, was told that the
         store did not answer: it is left so.
@@ -184,7 +184,7 @@ class Writer:
 
 
 def why(error: apsw.Error) -> str:
-    """What fails us, in a few words."""
+    """Returns the fault in a few words."""
     if isinstance(error, apsw.BusyError):
         return "another program has been writing to the file all the while we waited"
     if isinstance(error, _CLOSING):
