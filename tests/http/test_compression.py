@@ -13,6 +13,7 @@ import pytest
 from reachbook.http import app
 from reachbook.http.compression import MAX_INLINE_BYTES, MIN_BYTES, accepts_gzip
 from reachbook.http.operation import Endpoint
+from reachbook.service import IdempotencyKey
 from tests.support.personas import Book
 
 pytestmark = pytest.mark.anyio
@@ -203,13 +204,15 @@ async def test_the_stored_response_is_the_plain_one(book: Book) -> None:
             keyed = {"idempotency_key": f"{key}-{number}"}
             one = await receive(book, method, path, body, accept_encoding=first, **keyed)
             two = await receive(book, method, path, body, accept_encoding=again, **keyed)
-            stored = await book.store.stored_response(book.bob.team.team_id, f"{key}-{number}", 0)
+            stored = await book.store.stored_response(
+                book.bob.team.team_id, IdempotencyKey(f"{key}-{number}", b"", 0, 0)
+            )
 
             assert stored is not None
-            assert stored.answer.body == one.decoded() == two.decoded()
+            assert stored.response.body == one.decoded() == two.decoded()
             assert [one.is_compressed, two.is_compressed] == [first == "gzip", again == "gzip"]
             assert two.headers["idempotent-replayed"] == "true"
-            assert "content-encoding" not in dict(stored.answer.headers)
+            assert "content-encoding" not in dict(stored.response.headers)
 
 
 async def test_a_large_list_is_compressed_in_a_thread(

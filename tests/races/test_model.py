@@ -13,6 +13,7 @@ from msgspec.structs import replace
 from reachbook.domain import replay
 from reachbook.domain.address import parsing as addresses
 from reachbook.domain.address.parsing import Address
+from reachbook.domain.address.query import AddressQuery
 from reachbook.domain.channel import (
     ChannelList,
     ChannelSelector,
@@ -24,7 +25,7 @@ from reachbook.domain.channel_rules import ChannelInput, OnConflict, Patch
 from reachbook.domain.contact import ContactInput
 from reachbook.domain.errors import Kind, Refusal
 from reachbook.domain.event import EventRecord
-from reachbook.service import AddressQuery, Service, TeamKeys, WriteContext
+from reachbook.service import Service, TeamKeys, WriteContext
 from reachbook.storage import Queries, Store
 from reachbook.storage.queries import FAR_FUTURE
 from tests.support.full_size import scaled

@@ -9,7 +9,7 @@ from typing import Any
 import asyncpg
 import pytest
 
-from reachbook.storage import Commit, Outcome
+from reachbook.storage import Outcome
 from tests.support.personas import Book
 from tests.support.raw_sql import beside
 from tests.support.suppressions import PHONE, channel, ok, opted_out, patch
@@ -24,10 +24,10 @@ def before_the_first_commit(book: Book, monkeypatch: pytest.MonkeyPatch, between
     """Run something after the next write has read, and before it commits."""
     store, commit = book.store, book.store.commit
 
-    async def interrupted(wanted: Commit) -> Outcome:
+    async def interrupted(*wanted: Any) -> Outcome:
         monkeypatch.setattr(store, "commit", commit)
         await between()
-        return await commit(wanted)
+        return await commit(*wanted)
 
     monkeypatch.setattr(store, "commit", interrupted)
 

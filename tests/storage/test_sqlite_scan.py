@@ -78,7 +78,7 @@ async def test_reads_and_writes_go_on_beside_a_scan(engine: Sqlite) -> None:
     await asyncio.sleep(0.02)
 
     assert await engine.read("ping") is not None
-    assert await engine.number("contact") == 1
+    assert await engine.reserve_ids("contact", 2) == [1, 2]
     long.cancel()
 
 

@@ -71,7 +71,7 @@ async def test_it_works(store: Store, database: str) -> None:
         before = await beside(database)(rows)
         await set_back(database, table, id_column)
         for _ in range(5):  # PostgreSQL allocates in growing blocks: the last one holds spare ids
-            await store.engine.number(table)
+            await store._ids.take(table)
 
         assert await write()
 
@@ -101,7 +101,7 @@ async def test_each_process_gets_past_the_ids_in_its_own_block(store: Store, dat
     await set_back(database, "contact_channel", "id")
     for process in (store, other):
         for _ in range(5):
-            await process.engine.number("contact_channel")
+            await process._ids.take("contact_channel")
 
     for number, process in enumerate((store, other)):
         wanted = phone(f"1510555334{number}")

@@ -20,8 +20,17 @@ from reachbook.domain.contact import ContactInput
 from reachbook.domain.credential import TeamId
 from reachbook.domain.errors import Reason, Refusal
 from reachbook.domain.suppression import KnownSuppressions
-from reachbook.storage import STALE, Commit, Conflict, LockSet, Outcome, Saved, Store, open_store
-from reachbook.storage.postgres import engine as postgres
+from reachbook.storage import (
+    STALE,
+    Commit,
+    Conflict,
+    LockSet,
+    Outcome,
+    Saved,
+    Store,
+    open_store,
+    retry,
+)
 from tests.support.personas import ALICE, NOBODY
 from tests.support.raw_sql import Raw, beside
 
@@ -254,7 +263,7 @@ async def test_tries_end_before_the_request_does(
     """PostgreSQL takes a second to see a deadlock: the third try would begin too late."""
     opened, tries = on_postgres[0], 0
     second = 0.1
-    monkeypatch.setattr(postgres, "CONTENTION_SECONDS", postgres.CONTENTION_SECONDS * second)
+    monkeypatch.setattr(retry, "RETRY_SECONDS", retry.RETRY_SECONDS * second)
 
     async def deadlock(_connection: object) -> None:
         nonlocal tries

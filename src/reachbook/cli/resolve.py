@@ -8,9 +8,11 @@ from reachbook.cli import common
 from reachbook.cli.arguments import ValueOptions, value_type
 from reachbook.cli.contact import facts
 from reachbook.domain.address.parsing import readings
-from reachbook.service import AddressQuery, Resolved, Service
+from reachbook.domain.address.query import AddressQuery
+from reachbook.service import Resolved, Service
 from reachbook.storage import Team
-from reachbook.wire import bulk, extensions, render
+from reachbook.wire import extensions, render
+from reachbook.wire.parse import contact_from
 
 
 @click.command(cls=ValueOptions)
@@ -44,11 +46,12 @@ def resolve(
 
     async def find(service: Service, team: Team) -> tuple[AddressQuery, Resolved, str | None]:
         region = team.default_region
-        address = bulk.address_query(kind, value, region)
-        query = AddressQuery(address, extensions.scope(address, info_channel))
-        who = extensions.NewContact(first=first, last=last) if create else None
-        asked = extensions.ResolveRequest(value, kind, info_channel, who)
-        new = extensions.new_contact(asked, address, region)
+        query = extensions.address_query(
+            extensions.SoughtRequest(value, kind, info_channel), region
+        )
+        new = None
+        if create:
+            new = contact_from(extensions.NewContact(first=first, last=last), region)
         found = await service.resolving.one(common.context(team), query, new)
         return query, found, region
 

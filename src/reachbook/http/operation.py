@@ -22,12 +22,14 @@ from reachbook.http.request import (
     NO_CONTENT,
     STORE_SECONDS,
     ApiResponse,
+    Renderer,
     RequestContext,
     carries_body,
     error_response,
     header,
     replay_response,
     timeout_error,
+    to_stored,
 )
 from reachbook.http.state import AppState
 from reachbook.service import AlreadyAnsweredError
@@ -46,9 +48,9 @@ class PublicRequest(Struct, frozen=True):
     scope: Scope
 
 
-Handler = Callable[[RequestContext], Awaitable[ApiResponse]]
+Handler = Callable[[RequestContext], Awaitable[object]]
 PublicHandler = Callable[[PublicRequest], Awaitable[ApiResponse]]
-HandlerT = TypeVar("HandlerT", bound=Callable[..., Awaitable[ApiResponse]])
+HandlerT = TypeVar("HandlerT", bound=Callable[..., Awaitable[object]])
 
 # ── the declaration of an operation ──────────────────────────────────────────────────────────
 
@@ -61,12 +63,16 @@ class RequestBody(Struct, frozen=True):
 
 
 class Success(Struct, frozen=True):
-    """A success: its body's types (one for each representation where they differ), and examples."""
+    """A success: its body's types (one for each representation where they differ), and examples.
+
+    `render` makes the response from the result of the handler; by default the result is the body.
+    """
 
     meaning: str
     types: tuple[Any, ...]
     examples: Mapping[str, object] = {}
     content_types: tuple[str, ...] = (JSON,)
+    render: Renderer = RequestContext.answer
 
 
 class Parameter(Struct, frozen=True):
@@ -100,7 +106,7 @@ class OperationSpec(Struct, Generic[HandlerT], frozen=True, kw_only=True):
 
     `etag` answers show one contact at one revision, and carry its ETag.
     `compressible` must be set for an operation that returns a list, which may be long.
-    `may_write` is for an operation that writes only when it is asked to: its handler permits it.
+    `writes_if` is for an operation that writes only if its body asks for it.
     `query` is the struct of a path under /x, which rejects unknown parameters; without it the
     options of /v2 are read. `seconds` is how long the store may take; an
     operation that may take long first makes sure that it answers at all.
@@ -110,7 +116,7 @@ class OperationSpec(Struct, Generic[HandlerT], frozen=True, kw_only=True):
 
     success: Success
     writes: bool = False
-    may_write: bool = False
+    writes_if: Callable[[bytes], bool] | None = None
     tagged: bool = False
     compressible: bool = False
     query: type[Struct] | None = None
@@ -119,6 +125,11 @@ class OperationSpec(Struct, Generic[HandlerT], frozen=True, kw_only=True):
     errors: tuple[Reason, ...] = ()
     parameters: tuple[Parameter, ...] = ()
     headers: tuple[Header, ...] = ()
+
+    @property
+    def may_write(self) -> bool:
+        """Whether a request can write."""
+        return self.writes or self.writes_if is not None
 
     def __call__(self, handle: HandlerT) -> Operation[HandlerT]:
         """The operation that a handler is."""
@@ -185,21 +196,25 @@ class Endpoint(BaseEndpoint[Handler]):
                 caller = await state.access.caller(header(scope, b"authorization"))
                 scope["credential"] = caller.credential_id
                 representation = caller.representation
-                _permit(caller, operation)
+                _permit(caller, is_write=operation.spec.writes)
                 await state.rate_limiter.check(caller.credential_id, scope)
                 options = _options(operation, scope)
                 representation = options.representation or representation
                 if operation.spec.tagged and not operation.spec.writes:
                     check_if_none_match(header(scope, b"if-none-match"))
                 request = RequestContext(
-                    state.service, state.incarnation, caller, options, scope, receive, deadline
+                    state.service,
+                    state.incarnation,
+                    caller,
+                    options,
+                    scope,
+                    receive,
+                    deadline,
+                    operation.spec.success.render,
                 )
                 if operation.spec.seconds > STORE_SECONDS:
                     await request.take_time(operation.spec.seconds)
-                if operation.spec.request_body is None and carries_body(scope):
-                    reject_unexpected_body(
-                        await request.body(), lenient=operation.spec.query is None
-                    )
+                await _check_body(operation, request)
                 answer = await _once(operation, request)
         except Refusal as refusal:
             answer = error_response(refusal, scope, representation)
@@ -236,20 +251,34 @@ def _options(operation: Operation[Handler], scope: Scope) -> Options:
     return Options(Representation.STRING_IDS)
 
 
+async def _check_body(operation: Operation[Handler], request: RequestContext) -> None:
+    """Refuse a body that the operation does not read."""
+    if operation.spec.request_body is None and carries_body(request.scope):
+        reject_unexpected_body(await request.body(), lenient=operation.spec.query is None)
+
+
 async def _once(operation: Operation[Handler], request: RequestContext) -> ApiResponse:
-    """The handler's answer, or the one that was given before under the same key."""
-    key = header(request.scope, b"idempotency-key")
-    may_write = operation.spec.writes or operation.spec.may_write
-    try:
-        if key is not None and may_write and not request.caller.read_only:
-            await request.load_idempotent_response(key)
-        return await operation.handle(request)
-    except AlreadyAnsweredError as before:
-        return replay_response(before.answer)
+    """Return the response of the handler, or the one that is stored under the key."""
+    spec, key = operation.spec, header(request.scope, b"idempotency-key")
+    is_write = spec.writes or (spec.writes_if is not None and spec.writes_if(await request.body()))
+    _permit(request.caller, is_write=is_write)
+    stored = None
+    if key is not None and is_write:
+        await request.take_key(key)
+        stored = await request.service.stored_response(request.context())
+    if stored is None:
+        try:
+            response = request.respond(await operation.handle(request))
+        except AlreadyAnsweredError as before:
+            return replay_response(before.response)
+        if not request.stores_apart:
+            return response
+        stored = await request.service.store_response(request.context(), to_stored(response))
+    return response if stored is None else replay_response(stored)
 
 
-def _permit(caller: Caller, operation: Operation[Handler]) -> None:
-    if operation.spec.writes and caller.read_only:
+def _permit(caller: Caller, *, is_write: bool) -> None:
+    if is_write and caller.read_only:
         raise Refusal(
             Reason.READ_ONLY, "This credential is read-only; use one that may write for this."
         )

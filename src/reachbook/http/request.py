@@ -20,7 +20,7 @@ from reachbook.domain.credential import Caller, Representation
 from reachbook.domain.errors import Kind, Reason, Refusal
 from reachbook.domain.incarnation import Incarnation
 from reachbook.http import preconditions
-from reachbook.service import Service, StoredResponse, WriteContext
+from reachbook.service import IdempotencyKey, Service, StoredResponse, WriteContext
 from reachbook.wire import errors
 from reachbook.wire.query import Options, Query, parse_strict_query
 
@@ -112,15 +112,15 @@ class StreamedResponse(ApiResponse, kw_only=True):
         return not piece and self.length in (None, sent)
 
 
-class IdempotencyKey(Struct, frozen=True):
-    """An Idempotency-Key, and the hash of the request that came with it."""
-
-    text: str
-    request_hash: bytes
+Renderer = Callable[["RequestContext", Any], ApiResponse]
 
 
 class RequestContext(Struct):
-    """The argument of a handler: a verified caller and the request."""
+    """The argument of a handler: a verified caller and the request.
+
+    `render` makes the response from the result of the handler. `stores_apart` is set by a handler
+    whose effect is not one commit: its response is stored for a retry after it was made.
+    """
 
     service: Service
     incarnation: Incarnation
@@ -129,8 +129,11 @@ class RequestContext(Struct):
     scope: Scope
     receive: Receive
     deadline: asyncio.Timeout
+    render: Renderer
     key: IdempotencyKey | None = None
+    stores_apart: bool = False
     sent: bytes | None = None
+    rendered: tuple[object, ApiResponse] | None = None
 
     @property
     def representation(self) -> Representation:
@@ -145,41 +148,42 @@ class RequestContext(Struct):
         """Returns the query parameters of a path under /x; raises if one is unknown."""
         return parse_strict_query(self.scope["query_string"], shape)
 
-    def context(self, encode: Callable[[Any], ApiResponse] | None = None) -> WriteContext:
-        """On whose behalf a use case runs; `encode` makes the answer to keep for a retry."""
-        keep = None
-        if self.key is not None and encode is not None:
-            answer = encode
-            keep = self.service.keep(
-                self.key.text, self.key.request_hash, lambda after: to_stored(answer(after))
-            )
+    def context(self) -> WriteContext:
+        """Return on whose behalf a use case runs, with the key of the request."""
         return WriteContext(
             self.caller.team_id,
             self.caller.credential_id,
             self.scope["request_id"],
             preconditions.revisions(header(self.scope, b"if-match"), self.incarnation),
             self.options.on_conflict,
-            keep,
+            self.key,
+            self._respond,
         )
 
-    def asking_for_row(self, index: int, encode: Callable[[Any], ApiResponse]) -> WriteContext:
-        """The same for one row of many, whose answer is kept under a key of its own.
+    def context_of_row(self, index: int, render: Renderer) -> WriteContext:
+        """Return the same for one row of many, whose response is stored under a key of its own.
 
         No caller's key holds a space, so none can be taken for a row's.
         """
-        context = self.context(encode)
-        if context.keep is None:
+        context = self.context()
+        if context.key is None:
             return context
-        row = replace(context.keep, key=f"{context.keep.key} {index}")
-        return replace(context, keep=row)
+        key = replace(context.key, key=f"{context.key.key} {index}")
+        return replace(context, key=key, respond=lambda saved: to_stored(render(self, saved)))
 
-    def permit_write(self) -> None:
-        """Raise `read_only` if the credential may only read."""
-        if self.caller.read_only:
-            raise Refusal(
-                Reason.READ_ONLY,
-                "This credential is read-only; use one that may write for this.",
-            )
+    def respond(self, result: object) -> ApiResponse:
+        """Return the response to a result, which a handler may have made itself.
+
+        The result of a commit was rendered to be stored with it, and is not rendered again.
+        """
+        if isinstance(result, ApiResponse):
+            return result
+        if self.rendered is None or self.rendered[0] is not result:
+            self.rendered = (result, self.render(self, result))
+        return self.rendered[1]
+
+    def _respond(self, result: object) -> StoredResponse:
+        return to_stored(self.respond(result))
 
     async def body(self) -> bytes:
         """The body, refused as soon as it is known to be too large.
@@ -199,8 +203,8 @@ class RequestContext(Struct):
         await self.service.ping()
         self.deadline.reschedule(asyncio.get_running_loop().time() + seconds)
 
-    async def load_idempotent_response(self, key: str) -> None:
-        """Take the Idempotency-Key; an answer that it was given before is raised."""
+    async def take_key(self, key: str) -> None:
+        """Take the Idempotency-Key, with the hash of the request."""
         preconditions.check_key(key)
         parts = (
             self.scope["method"].encode(),
@@ -210,8 +214,7 @@ class RequestContext(Struct):
             await self.body(),
         )
         digest = hashlib.sha256(b"".join(b"%d:%b" % (len(part), part) for part in parts)).digest()
-        self.key = IdempotencyKey(key, digest)
-        await self.service.answered(self.context(_nothing_yet))
+        self.key = self.service.idempotency_key(key, digest)
 
     def answer(self, value: object, contact_uuids: Iterable[str] = ()) -> ApiResponse:
         """Returns a 200 with a value in the caller's representation that mentions the contacts."""
@@ -332,10 +335,6 @@ def to_stored(answer: ApiResponse) -> StoredResponse:
     """An answer as it is kept for a retry."""
     headers = [(name.decode(), value.decode()) for name, value in answer.headers]
     return StoredResponse(answer.status, headers, answer.body, tuple(sorted(answer.contact_uuids)))
-
-
-def _nothing_yet(_after: object) -> ApiResponse:
-    raise AssertionError
 
 
 def error_response(refusal: Refusal, scope: Scope, representation: Representation) -> ApiResponse:

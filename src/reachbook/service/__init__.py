@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from reachbook.domain import timestamps
-from reachbook.domain.channel import ChannelList
 from reachbook.domain.errors import Reason, Refusal
 from reachbook.service.channels import Channels
 from reachbook.service.contact_writer import (
@@ -16,20 +13,19 @@ from reachbook.service.contact_writer import (
 )
 from reachbook.service.contacts import Contacts
 from reachbook.service.history import History
-from reachbook.service.resolve import Resolved, Resolver, created_result
+from reachbook.service.resolve import Resolved, Resolver
 from reachbook.service.team_keys import TeamKeys
-from reachbook.storage import IdempotencyRecord, Queries, Store, StoredResponse, Team
-from reachbook.storage.queries import AddressQuery
+from reachbook.storage import IdempotencyKey, Queries, Store, StoredResponse, Team
 
 __all__ = [
-    "AddressQuery",
     "AlreadyAnsweredError",
+    "IdempotencyKey",
     "Resolved",
     "Service",
     "StoredResponse",
+    "Team",
     "TeamKeys",
     "WriteContext",
-    "created_result",
 ]
 
 RETRY_AFTER = 1
@@ -43,7 +39,7 @@ class Service:
         self._store = store
         self._clock = clock
         queries = Queries(store.engine)
-        writer = ContactWriter(store, clock, team_keys)
+        writer = self._writer = ContactWriter(store, clock, team_keys)
         self.channels = Channels(writer)
         self.contacts = Contacts(writer, queries)
         self.resolving = Resolver(writer, queries)
@@ -75,20 +71,26 @@ class Service:
             raise Refusal(Reason.NO_TEAM, f"There is no team {context.team_id}.")
         return team
 
-    def keep(
-        self, key: str, request_hash: bytes, answer: Callable[[ChannelList], StoredResponse]
-    ) -> IdempotencyRecord:
-        """How the answer to a request is kept under its key, for a day."""
+    def idempotency_key(self, key: str, request_hash: bytes) -> IdempotencyKey:
+        """Return the key of a request, under which its response is stored for a day."""
         now = self._clock()
-        return IdempotencyRecord(key, request_hash, answer, now, now - DAY)
+        return IdempotencyKey(key, request_hash, now, now - DAY)
 
-    async def store_response(self, context: WriteContext, answer: StoredResponse) -> None:
-        """Keep an answer whose effects were committed one by one, each under a key of its own."""
-        await self.channels.writer.store_response(context, answer)
+    async def stored_response(self, context: WriteContext) -> StoredResponse | None:
+        """Return the response that is stored under the key of the request, if any.
 
-    async def answered(self, context: WriteContext) -> None:
-        """Raise the answer that the request's key was given before, if it was."""
-        await self.channels.writer.answered(context)
+        Raises `key_reused` if it was stored for another request.
+        """
+        return await self._writer.stored_response(context)
+
+    async def store_response(
+        self, context: WriteContext, response: StoredResponse
+    ) -> StoredResponse | None:
+        """Store a response that was not stored in the commit of its effect.
+
+        Returns the response that a concurrent request with the same key has stored, if any.
+        """
+        return await self._writer.store_response(context, response)
 
     async def purge_expired_responses(self) -> None:
         """Let the answers go that are older than a day, a few at a time."""

@@ -35,12 +35,11 @@ class Channels:
         )
         return channel_list, select_channel(channel_list, selector)
 
-    async def exactly(
-        self, context: WriteContext, uuid: str, number: int
-    ) -> tuple[ChannelList, ContactChannel]:
-        """The channel with an id."""
+    async def with_channel(self, context: WriteContext, uuid: str, number: int) -> ChannelList:
+        """Return the channels of a contact; raises `no_channel` if none has the id."""
         channel_list = await self.all(context, uuid)
-        return channel_list, channel_by_number(channel_list, number)
+        channel_by_number(channel_list, number)
+        return channel_list
 
     async def add(self, context: WriteContext, uuid: str, wanted: ChannelInput) -> ChannelList:
         """Add an address to a contact, or update the fields that differ if it has the address."""

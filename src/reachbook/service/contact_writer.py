@@ -1,7 +1,7 @@
 """How a contact is changed: read it, run the rule, commit.
 
-A commit holds only if the contact is still as it was read. When it is not, the rule runs again on
-what is there now: a few times at once, then while the contact is held for us. The first attempt
+A commit holds only if the contact is still as it was read. If it is not, the rule runs again on the
+contact as it is now: a few times without locks, then while the contact is locked. The first attempt
 assumes that a new address has no suppression, so that it needs no read; the commit checks this. If
 another contact owns a wanted address and the request says `move`, the owner is locked, too, and
 releases the address in the same commit.
@@ -9,8 +9,6 @@ releases the address in the same commit.
 
 from __future__ import annotations
 
-import asyncio
-import random
 from collections.abc import Callable
 from typing import Any
 
@@ -38,6 +36,7 @@ from reachbook.storage import (
     STALE,
     Commit,
     Conflict,
+    IdempotencyKey,
     IdempotencyRecord,
     LockSet,
     Outcome,
@@ -46,25 +45,30 @@ from reachbook.storage import (
     Store,
     StoredResponse,
     contended,
+    ids_wanted,
     may_deadlock,
 )
+from reachbook.storage.retry import Attempts
 
-OPTIMISTIC_TRIES = 4
-LOCKED_TRIES = 100
-JITTER_SECONDS = 0.01
+OPTIMISTIC_ATTEMPTS = 4
 
 Clock = Callable[[], int]
 Rule = Callable[[ContactT | None, int], ContactT]
-Attempt = Callable[[Any, int], Commit]
+Respond = Callable[[Any], StoredResponse]
 NONE_KNOWN: KnownSuppressions = {}
+
+
+def no_response(_result: object) -> StoredResponse:
+    """Raise: a use case whose caller stores no response has no key."""
+    raise AssertionError
 
 
 class WriteContext(Struct, frozen=True):
     """The context of a write: the verified team, the credential, and the options of the request.
 
-    `if_match` holds the revisions that the contact may have; None means any. `keep` says under
-    which key the answer is kept for a retry. `stays` is an address that even a `move` leaves with
-    its owner.
+    `if_match` holds the revisions that the contact may have; None means any. `key` is the
+    Idempotency-Key, and `respond` returns the response to store under it from the result of the use
+    case. `stays` is an address that even a `move` leaves with its owner.
     """
 
     team_id: TeamId
@@ -72,7 +76,8 @@ class WriteContext(Struct, frozen=True):
     request_id: str
     if_match: frozenset[int] | None = None
     on_conflict: OnConflict = OnConflict.REFUSE
-    keep: IdempotencyRecord | None = None
+    key: IdempotencyKey | None = None
+    respond: Respond = no_response
     stays: Address | None = None
 
     def takes_over(self, channel: ContactChannel | None) -> bool:
@@ -85,9 +90,9 @@ class WriteContext(Struct, frozen=True):
 class AlreadyAnsweredError(Exception):
     """The request was answered before, under the same key; here is that answer."""
 
-    def __init__(self, answer: StoredResponse) -> None:
+    def __init__(self, response: StoredResponse) -> None:
         super().__init__("already answered")
-        self.answer = answer
+        self.response = response
 
 
 class ContactWriter:
@@ -102,40 +107,19 @@ class ContactWriter:
         self, context: WriteContext, page: type[ContactT], uuid: str, rule: Rule[ContactT]
     ) -> ContactT:
         """Apply a rule to a contact and commit the result. Returns the saved contact."""
-
-        def attempt(seen: ContactT | None, now: int) -> Commit:
-            return _commit(context, seen, _apply_rule(context, seen, lambda: rule(seen, now)))
-
-        outcome: Outcome | None = None
-        key = await self.team_keys.of(context.team_id)
-        known = NONE_KNOWN
-        for _ in range(OPTIMISTIC_TRIES):
-            seen = await self.store.read(page, context.team_id, uuid)
-            commit = _suppressed(attempt(seen, self.clock()), key, known)
-            if _needs_locks(context, commit):
-                break
-            outcome = await self.store.commit(commit)
-            if outcome is not STALE:
-                break
-            known = await self.store.suppressions(context.team_id, commit.suppression.digests)
-            await asyncio.sleep(random.uniform(0, JITTER_SECONDS))
-        hold = LockSet(context.team_id, page, uuid, digests=commit.suppression.digests)
-        saved: ContactT = unwrap(context, await self._retry_locked(context, hold, attempt, outcome))
+        hold = LockSet(context.team_id, page, uuid)
+        saved: ContactT = unwrap(context, await self._write(context, hold, rule))
         return saved
 
     async def create(
         self, context: WriteContext, uuid: str, new: Callable[[int], Contact]
     ) -> Outcome:
-        """Commit a contact that is not there yet; `new` makes it for a moment."""
+        """Commit a contact that does not exist yet; `new` returns it as of a time."""
 
-        def attempt(_seen: object, now: int) -> Commit:
-            return _commit(context, None, new(now))
+        def rule(_seen: ContactT | None, now: int) -> Contact:
+            return new(now)
 
-        key = await self.team_keys.of(context.team_id)
-        commit = _suppressed(attempt(None, self.clock()), key, NONE_KNOWN)
-        hold = LockSet(context.team_id, Contact, uuid, digests=commit.suppression.digests)
-        outcome = None if _needs_locks(context, commit) else await self.store.commit(commit)
-        return await self._retry_locked(context, hold, attempt, outcome)
+        return await self._write(context, LockSet(context.team_id, None, uuid), rule)
 
     async def erase(
         self, context: WriteContext, seen: ContactT, after: ContactT, past: set[Location]
@@ -145,59 +129,119 @@ class ContactWriter:
         key = await self.team_keys.of(context.team_id)
         commit = _suppressed(_commit(context, seen, judged), key, NONE_KNOWN)
         writes = erase(commit.suppression, key, past)
-        return await self.store.commit(replace(commit, suppression=writes))
+        commit = replace(commit, suppression=writes)
+        return await self.store.commit(commit, lambda ready: _with_response(context, ready))
 
-    async def answered(self, context: WriteContext) -> None:
-        """Raise the answer that the request's key was given before, if it was."""
-        keep = context.keep
-        if keep is None:
-            return
-        kept = await self.store.stored_response(context.team_id, keep.key, keep.expired_before)
-        if kept is not None:
-            unwrap(context, kept)
+    async def stored_response(self, context: WriteContext) -> StoredResponse | None:
+        """Return the response that is stored under the key of the request, if any.
 
-    async def store_response(self, context: WriteContext, answer: StoredResponse) -> None:
-        """Keep an answer that has no effect of its own; one that is there already is raised."""
-        if context.keep is None:
-            return
-        there = await self.store.store_response(context.team_id, context.keep, answer)
-        if there is not None:
-            unwrap(context, there)
-
-    async def _retry_locked(
-        self, context: WriteContext, hold: LockSet, attempt: Attempt, outcome: Outcome | None
-    ) -> Outcome:
-        """Decide again while the contact is held, until no race and no owner is in the way.
-
-        `outcome` is that of the commit without locks; None if there was none.
-
-        An owner that `move` takes from is locked as well, and releases its addresses that are
-        wanted in the same commit. Whoever has taken the address meanwhile is held, too. All of it
-        happens at one moment, so that an address has one owner as of any.
+        Raises `key_reused` if it was stored for another request.
         """
-        key = await self.team_keys.of(context.team_id)
-        digests = hold.digests
+        if context.key is None:
+            return None
+        stored = await self.store.stored_response(context.team_id, context.key)
+        return None if stored is None else _of_same_request(context, stored)
 
-        def making_way(
+    async def store_response(
+        self, context: WriteContext, response: StoredResponse
+    ) -> StoredResponse | None:
+        """Store a response by itself, not with a commit; return one that is there already."""
+        if context.key is None:
+            return None
+        record = IdempotencyRecord(context.key, response)
+        stored = await self.store.store_response(context.team_id, record)
+        return None if stored is None else _of_same_request(context, stored)
+
+    async def _write(self, context: WriteContext, hold: LockSet, rule: Rule[Any]) -> Outcome:
+        """Decide and commit, until no race and no owner is in the way."""
+        decision = Decision(self, context, hold, rule, await self.team_keys.of(context.team_id))
+        async for attempt in Attempts():
+            outcome = await decision.commit()
+            if isinstance(outcome, Conflict) and context.takes_over(outcome.channel):
+                decision.lock(outcome.owner_uuid)
+            elif outcome is not STALE:
+                return outcome
+            elif attempt + 1 >= OPTIMISTIC_ATTEMPTS:
+                decision.lock()
+        return STALE
+
+
+class Decision(Struct):
+    """What is to be committed for one request, as far as it is known from the last attempt.
+
+    `hold` are the contacts to lock; its `page` is None if the contact does not exist yet.
+    """
+
+    writer: ContactWriter
+    context: WriteContext
+    hold: LockSet
+    rule: Rule[Any]
+    suppression_key: bytes
+    known: KnownSuppressions = NONE_KNOWN
+    is_locked: bool = False
+
+    def lock(self, *owners: str) -> None:
+        """Let the following attempts lock the contact, and those that own wanted addresses."""
+        self.is_locked = True
+        self.hold = replace(self.hold, owners=self.hold.owners.union(owners))
+
+    async def commit(self) -> Outcome:
+        """Decide and commit, without locks as long as that is likely to succeed."""
+        if not self.is_locked:
+            outcome = await self._commit_unlocked()
+            if outcome is not None:
+                return outcome
+        return await self._commit_locked()
+
+    async def _commit_unlocked(self) -> Outcome | None:
+        """Decide and commit; return None if that could deadlock."""
+        store, hold, team_id = self.writer.store, self.hold, self.context.team_id
+        seen = None
+        if hold.page is not None:
+            seen = await store.read(hold.page, team_id, hold.uuid)
+        commit = self._decide(seen, [], self.known, self.writer.clock())
+        if _needs_locks(self.context, commit):
+            self.is_locked = True
+            return None
+        outcome = await store.commit(commit, self._complete)
+        if outcome is STALE:
+            self.known = await store.suppressions(team_id, self.hold.digests)
+        return outcome
+
+    async def _commit_locked(self) -> Outcome:
+        """Decide and commit while the contacts are locked.
+
+        All of it happens at one moment, so that an address has one owner as of any.
+        """
+
+        def attempt(
             seen: ChannelList | None, owners: list[ChannelList], known: KnownSuppressions
         ) -> Commit:
-            nonlocal digests
-            now = max(next_timestamp(contact, self.clock()) for contact in (seen, *owners))
-            commit = _with_released_addresses(context, attempt(seen, now), owners, now)
-            commit = _suppressed(commit, key, known)
-            digests = commit.suppression.digests
-            return commit
+            contacts = (seen, *owners)
+            now = max(next_timestamp(contact, self.writer.clock()) for contact in contacts)
+            return self._decide(seen, owners, known, now)
 
-        for _ in range(LOCKED_TRIES):
-            hold = replace(hold, digests=digests)
-            if isinstance(outcome, Conflict) and context.takes_over(outcome.channel):
-                hold = replace(hold, owners=hold.owners | {outcome.owner_uuid})
-            elif outcome is STALE:
-                await asyncio.sleep(random.uniform(0, JITTER_SECONDS))
-            elif outcome is not None:
-                return outcome
-            outcome = await self.store.commit_locked(hold, making_way)
-        return STALE
+        return await self.writer.store.commit_locked(self.hold, attempt, self._complete)
+
+    def _decide(
+        self,
+        seen: ChannelList | None,
+        owners: list[ChannelList],
+        known: KnownSuppressions,
+        now: int,
+    ) -> Commit:
+        """Return the commit of the rule for the contacts as they were read."""
+        context = self.context
+        after = _apply_rule(context, seen, lambda: self.rule(seen, now))
+        commit = _with_released_addresses(context, _commit(context, seen, after), owners, now)
+        commit = _suppressed(commit, self.suppression_key, known)
+        self.hold = replace(
+            self.hold, digests=commit.suppression.digests, new_channels=ids_wanted(commit)
+        )
+        return commit
+
+    def _complete(self, commit: Commit) -> Commit:
+        return _with_response(self.context, commit)
 
 
 def unwrap(context: WriteContext, outcome: Outcome) -> Any:
@@ -205,10 +249,8 @@ def unwrap(context: WriteContext, outcome: Outcome) -> Any:
     match outcome:
         case Saved(after):
             return after
-        case Replayed(request_hash, answer):
-            if context.keep is None or context.keep.request_hash != request_hash:
-                raise _key_reused()
-            raise AlreadyAnsweredError(answer)
+        case Replayed():
+            raise AlreadyAnsweredError(_of_same_request(context, outcome))
         case Conflict(owner, "address", channel) if channel:
             raise address_taken(owner, channel)
         case Conflict(owner, field):
@@ -223,7 +265,22 @@ def unwrap(context: WriteContext, outcome: Outcome) -> Any:
 
 
 def _commit(context: WriteContext, before: ChannelList | None, after: ChannelList) -> Commit:
-    return Commit((event.change(before, after),), context.actor, context.request_id, context.keep)
+    return Commit((event.change(before, after),), context.actor, context.request_id)
+
+
+def _with_response(context: WriteContext, commit: Commit) -> Commit:
+    """Return the commit with the response to store, if the request has a key."""
+    if context.key is None:
+        return commit
+    response = context.respond(commit.change.after)
+    return replace(commit, idempotency=IdempotencyRecord(context.key, response))
+
+
+def _of_same_request(context: WriteContext, stored: Replayed) -> StoredResponse:
+    """Return a stored response; raise `key_reused` if it was stored for another request."""
+    if context.key is None or context.key.request_hash != stored.request_hash:
+        raise _key_reused()
+    return stored.response
 
 
 def _suppressed(commit: Commit, key: bytes, known: KnownSuppressions) -> Commit:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from uuid import uuid4
 
 from reachbook.domain import contact as contacts
+from reachbook.domain.address.query import AddressQuery
 from reachbook.domain.channel import require_contact
 from reachbook.domain.contact import Contact, ContactInput
 from reachbook.domain.credential import TeamId
@@ -14,7 +15,6 @@ from reachbook.service.contact_list import ContactList
 from reachbook.service.contact_writer import ContactWriter, WriteContext, unwrap
 from reachbook.service.lookup import look_up
 from reachbook.storage import Queries
-from reachbook.storage.queries import AddressQuery
 
 
 class Contacts:

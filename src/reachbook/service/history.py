@@ -16,8 +16,9 @@ from reachbook.domain.errors import Reason, Refusal
 from reachbook.domain.event import EventRecord
 from reachbook.domain.suppression import Location, locations_of
 from reachbook.service.contact_writer import ContactWriter, WriteContext, unwrap
-from reachbook.storage import STALE, Queries
+from reachbook.storage import STALE, Outcome, Queries
 from reachbook.storage.queries import FAR_FUTURE
+from reachbook.storage.retry import Attempts
 
 PAGE_EVENTS = 1_000
 """How many events are read at a time if a whole history is needed."""
@@ -100,7 +101,8 @@ class History:
 
     async def erase(self, context: WriteContext, uuid: str) -> None:
         """Remove the person from contacts, channels, events and kept answers."""
-        for _ in range(100):
+        outcome: Outcome = STALE
+        async for _ in Attempts():
             contact = await self._ever(context.team_id, uuid)
             past = await self._past_locations(context.team_id, contact)
             erased = contacts.erase(contact, self._clock())

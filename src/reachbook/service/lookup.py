@@ -12,10 +12,11 @@ from reachbook.domain.address.parsing import (
     readings,
 )
 from reachbook.domain.address.phone import PHONE_FAMILY
+from reachbook.domain.address.query import AddressQuery
 from reachbook.domain.credential import TeamId
 from reachbook.domain.errors import Refusal
 from reachbook.storage import Queries
-from reachbook.storage.queries import AddressOwner, AddressQuery
+from reachbook.storage.queries import AddressOwner
 
 PHONE = ChannelType("phone")
 

@@ -9,7 +9,8 @@ from msgspec.structs import replace
 
 from reachbook.domain import contact as contacts
 from reachbook.domain.address import parsing as addresses
-from reachbook.domain.address.parsing import Address, readings
+from reachbook.domain.address.parsing import readings
+from reachbook.domain.address.query import AddressQuery
 from reachbook.domain.channel import ChannelSelector, ContactChannel, has_address, select_channel
 from reachbook.domain.channel_rules import ChannelInput
 from reachbook.domain.contact import Contact, ContactInput
@@ -18,15 +19,15 @@ from reachbook.domain.errors import Reason, Refusal
 from reachbook.domain.suppression import Location, Suppression, SuppressionReason, digest_of
 from reachbook.service.contact_writer import ContactWriter, WriteContext, unwrap
 from reachbook.service.lookup import look_up
-from reachbook.storage import Conflict, Queries, contended
-from reachbook.storage.queries import AddressOwner, AddressQuery
-
-TRIES = 100
+from reachbook.storage import Conflict, Queries, StoredResponse, contended
+from reachbook.storage.queries import AddressOwner
+from reachbook.storage.retry import Attempts
 
 
 class Resolved(Struct, frozen=True):
     """The owner of an address, or None with the suppression of the address, if any."""
 
+    query: AddressQuery
     contact: Contact | None = None
     channel: ContactChannel | None = None
     created: bool = False
@@ -51,17 +52,16 @@ class Resolver:
         if found.contact or create is None:
             return found
         addresses.require_unambiguous(query.address)
-        wanted = ChannelInput(query.address, info_channel=query.scope or "")
-        new = replace(create, channels=(wanted, *create.channels))
-        named = str(uuid4())
-        finding = replace(context, stays=query.address)
-        for _ in range(TRIES):
+        wanted = ChannelInput(query.address, info_channel=query.info_channel)
+        named, new = str(uuid4()), replace(create, channels=(wanted, *create.channels))
+        creating = _created_context(context, query)
+        async for _ in Attempts():
             outcome = await self._writer.create(
-                finding, named, lambda now: contacts.create(context.team_id, named, new, now)
+                creating, named, lambda now: contacts.create(context.team_id, named, new, now)
             )
             if not _is_ours(outcome, query):
                 saved: Contact = unwrap(context, outcome)
-                return created_result(saved, query.address)
+                return created_result(saved, query)
             found = await self._find(context.team_id, query)
             if found.contact:
                 return found
@@ -80,7 +80,7 @@ class Resolver:
         """
         answers: dict[int, Resolved | Refusal] = {}
         left = list(range(len(query)))
-        for _ in range(TRIES):
+        async for _ in Attempts():
             owned = await look_up(self._queries, team_id, [query[place] for place in left])
             first = [owners if isinstance(owners, Refusal) else owners[:1] for owners in owned]
             numbers = {
@@ -90,14 +90,17 @@ class Resolver:
                 for each in owners
             }
             found = await self._queries.contacts(team_id, numbers)
-            seen = [_resolved(owners, found) for owners in first]
+            seen = [
+                _resolved(query[place], owners, found)
+                for place, owners in zip(left, first, strict=True)
+            ]
             answers |= {
                 place: each for place, each in zip(left, seen, strict=True) if each is not None
             }
             left = [place for place, each in zip(left, seen, strict=True) if each is None]
             if not left:
                 break
-        in_order = [answers.get(place, Resolved()) for place in range(len(query))]
+        in_order = [answers.get(place, Resolved(query[place])) for place in range(len(query))]
         return await self._with_suppressions(team_id, query, in_order)
 
     async def _with_suppressions(
@@ -169,10 +172,19 @@ def _owned_by(uuid: str, channel: ContactChannel) -> Refusal:
     )
 
 
-def created_result(contact: Contact, address: Address) -> Resolved:
+def created_result(contact: Contact, query: AddressQuery) -> Resolved:
     """A contact that was just made for an address, and the channel that has it."""
-    channel = select_channel(contact, ChannelSelector(address.channel_type, address))
-    return Resolved(contact, channel, created=True)
+    channel = select_channel(contact, ChannelSelector(query.address.channel_type, query.address))
+    return Resolved(query, contact, channel, created=True)
+
+
+def _created_context(context: WriteContext, query: AddressQuery) -> WriteContext:
+    """Return the context in which a contact is made for an address, which nobody loses to it."""
+
+    def respond(contact: Contact) -> StoredResponse:
+        return context.respond(created_result(contact, query))
+
+    return replace(context, stays=query.address, respond=respond)
 
 
 def _is_ours(outcome: object, query: AddressQuery) -> bool:
@@ -185,16 +197,16 @@ def _is_ours(outcome: object, query: AddressQuery) -> bool:
 
 
 def _resolved(
-    owners: list[AddressOwner] | Refusal, found: dict[int, Contact]
+    query: AddressQuery, owners: list[AddressOwner] | Refusal, found: dict[int, Contact]
 ) -> Resolved | Refusal | None:
     """Returns the result for an address, or None if its owner has changed between two reads."""
     if isinstance(owners, Refusal):
         return owners
     if not owners:
-        return Resolved()
+        return Resolved(query)
     [owned] = owners
     contact = found.get(owned.contact_number)
     for channel in contact.channels if contact else ():
         if channel.id == owned.channel_number:
-            return Resolved(contact, channel)
+            return Resolved(query, contact, channel)
     return None

@@ -4,6 +4,7 @@ from reachbook.storage.commit import (
     STALE,
     Commit,
     Conflict,
+    IdempotencyKey,
     IdempotencyRecord,
     LockSet,
     Outcome,
@@ -11,6 +12,7 @@ from reachbook.storage.commit import (
     Saved,
     Stale,
     StoredResponse,
+    ids_wanted,
     may_deadlock,
 )
 from reachbook.storage.engine import contended
@@ -22,6 +24,7 @@ __all__ = [
     "STALE",
     "Commit",
     "Conflict",
+    "IdempotencyKey",
     "IdempotencyRecord",
     "LockSet",
     "Outcome",
@@ -33,6 +36,7 @@ __all__ = [
     "StoredResponse",
     "Team",
     "contended",
+    "ids_wanted",
     "may_deadlock",
     "open_store",
 ]

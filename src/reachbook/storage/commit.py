@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from enum import Enum
 from typing import Final, Literal
 
@@ -33,30 +33,27 @@ class StoredResponse(Struct, frozen=True):
     contact_uuids: tuple[str, ...] = ()
 
 
-class IdempotencyRecord(Struct, frozen=True):
-    """The key under which the response is stored, and the function that makes it from the result.
+class IdempotencyKey(Struct, frozen=True):
+    """The Idempotency-Key of a request, and the hash of the request.
 
     `created` and `expired_before` are microseconds since the epoch.
     """
 
     key: str
     request_hash: bytes
-    answer: Callable[[ChannelList], StoredResponse]
     created: int
     expired_before: int
 
 
-class IdempotencyRow(Struct, frozen=True):
-    """A response to store: its row in the order of the statement, and the contacts it mentions."""
+class IdempotencyRecord(Struct, frozen=True):
+    """A key and the response to store under it."""
 
-    team_id: int
-    key: str
-    row: tuple[object, ...]
-    contact_uuids: tuple[str, ...]
+    key: IdempotencyKey
+    response: StoredResponse
 
 
 class Commit(Struct, frozen=True):
-    """Contacts' steps to their next revisions, who took them, and the answer to keep.
+    """The changes of contacts to their next revisions, the actor, and the response to store.
 
     The first change is the one that was asked for; the others make way for it. The commit holds
     only if every contact still has the revision that its `before` shows. `new_ids` holds the ids
@@ -67,7 +64,7 @@ class Commit(Struct, frozen=True):
     changes: tuple[Change, ...]
     actor: str
     request_id: str
-    keep: IdempotencyRecord | None = None
+    idempotency: IdempotencyRecord | None = None
     new_ids: frozenset[int] = frozenset()
     suppression: SuppressionWrites = SuppressionWrites()
 
@@ -84,15 +81,17 @@ class Commit(Struct, frozen=True):
 class LockSet(Struct, frozen=True):
     """The contacts that are held while a commit is decided.
 
-    They are the one that is to change, read as a `page`, and those who may have to make way.
-    `digests` are the suppressions to read with them.
+    They are the one that is to change, read as a `page` (None if it does not exist yet), and those
+    who may have to make way. `digests` are the suppressions to read with them, and `new_channels`
+    is the number of channels that get an id.
     """
 
     team_id: int
-    page: type[ChannelList]
+    page: type[ChannelList] | None
     uuid: str
     owners: frozenset[str] = frozenset()
     digests: tuple[str, ...] = ()
+    new_channels: int = 1
 
 
 class Saved(Struct, frozen=True):
@@ -113,7 +112,7 @@ class Replayed(Struct, frozen=True):
     """The key has been used: the stored response, and the hash of its request."""
 
     request_hash: bytes
-    answer: StoredResponse
+    response: StoredResponse
 
 
 class Stale(Enum):
@@ -220,7 +219,7 @@ def with_ids(commit: Commit, contact_id: int, numbers: Iterator[int]) -> Commit:
     """The commit with a number for the contact that is asked for, and for each new channel."""
     first, *others = commit.changes
     first = replace(first, after=replace(first.after, id=contact_id))
-    new_ids: set[int] = set()
+    new_ids = set(commit.new_ids)
     changes = tuple(_with_numbers(change, numbers, new_ids) for change in (first, *others))
     return replace(commit, changes=changes, new_ids=frozenset(new_ids))
 
@@ -240,29 +239,19 @@ def details(contact: Contact) -> tuple[object, ...]:
     )
 
 
-def record(commit: Commit) -> IdempotencyRow | None:
-    """Returns the response to store with a commit, or None if the request has no key."""
-    keep, after = commit.keep, commit.change.after
-    if keep is None:
-        return None
-    return idempotency_row(after.team_id, keep, keep.answer(after))
-
-
-def idempotency_row(
-    team_id: int, keep: IdempotencyRecord, answer: StoredResponse
-) -> IdempotencyRow:
-    """Returns a response as it is stored under its key."""
-    row = (
+def response_row(team_id: int, record: IdempotencyRecord) -> tuple[object, ...]:
+    """Return the row of a stored response, in the order of the statement."""
+    key, response = record.key, record.response
+    return (
         team_id,
-        keep.key,
-        keep.request_hash,
-        answer.status,
-        msgspec.json.encode(answer.headers).decode(),
-        answer.body,
-        keep.created,
-        keep.expired_before,
+        key.key,
+        key.request_hash,
+        response.status,
+        json_text(response.headers),
+        response.body,
+        key.created,
+        key.expired_before,
     )
-    return IdempotencyRow(team_id, keep.key, row, answer.contact_uuids)
 
 
 def _beyond(these: ChannelList | None, those: ChannelList | None) -> list[ContactChannel]:

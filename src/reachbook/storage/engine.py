@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Protocol, TypeVar
 
 from reachbook.domain.errors import Reason, Refusal
-from reachbook.storage.commit import Commit, IdempotencyRow
+from reachbook.storage.commit import Commit, IdempotencyRecord
 from reachbook.storage.identities import Script
 
 Result = TypeVar("Result")
@@ -54,26 +54,29 @@ class Engine(Protocol):
     async def write(self, statement: str, *values: object) -> list[Row]:
         """Run one statement that writes, outside any commit; may raise `UniqueViolationError`."""
 
-    async def number(self, table: str) -> int:
-        """A number for a new row of a table."""
+    async def reserve_ids(self, table: str, count: int) -> list[int]:
+        """Return ids for new rows of a table, which are never given again."""
 
     async def skip_used_ids(self, team_id: int) -> None:
-        """Allocate only ids beyond those in use by the team, and by teams themselves.
+        """Reserve only ids beyond those in use by the team, and by teams themselves.
 
-        Call it if an id was allocated twice, as after a failover that lost the newest commits, or
-        after a restore while this process was running. Ids that were allocated ahead are discarded.
+        Call it if an id was given twice, as after a failover that lost the newest commits, or after
+        a restore while this process was running.
         """
 
-    async def commit(self, commit: Commit) -> Commit:
-        """Write a commit; its numbered form.
+    async def commit(self, commit: Commit) -> None:
+        """Write a commit in which each new row has its id.
 
         May raise `RevisionConflictError` or `UniqueViolationError`; then nothing was written.
         """
 
     async def commit_locked(self, team_id: int, reads: Sequence[Read], rule: LockedRule) -> Commit:
-        """Read contacts, let `rule` decide and write its commit, while nobody else may."""
+        """Read contacts, let `rule` decide and write its commit, while nobody else may.
 
-    async def store_response(self, record: IdempotencyRow) -> bool:
+        `rule` runs on the event loop's thread, and what it raises is raised here.
+        """
+
+    async def store_response(self, team_id: int, record: IdempotencyRecord) -> bool:
         """Store a response by itself; returns False if its key is in use.
 
         Raises `ErasedError` if a contact that the response mentions is erased. A later erasure

@@ -5,7 +5,8 @@ from __future__ import annotations
 import msgspec
 from msgspec import Struct
 
-from reachbook.domain.address.parsing import Address, ChannelType
+from reachbook.domain.address.parsing import ChannelType
+from reachbook.domain.address.query import AddressQuery
 from reachbook.domain.contact import Contact
 from reachbook.domain.credential import TeamId
 from reachbook.domain.event import EventRecord
@@ -16,13 +17,6 @@ from reachbook.storage.rows import contacts_of
 FAR_FUTURE = 2**63 - 1
 PAGE_BYTES = 1024 * 1024
 """The most bytes of event bodies in a page, unless its first event alone is larger."""
-
-
-class AddressQuery(Struct, frozen=True):
-    """An address to look for; `scope` None means in whichever scope."""
-
-    address: Address
-    scope: str | None = None
 
 
 class AddressOwner(Struct, frozen=True):

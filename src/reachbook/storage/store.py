@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, Literal
 
 import msgspec
@@ -24,6 +24,7 @@ from reachbook.storage.commit import (
     STALE,
     Commit,
     Conflict,
+    IdempotencyKey,
     IdempotencyRecord,
     LockSet,
     Outcome,
@@ -43,6 +44,8 @@ from reachbook.storage.engine import (
     unfit,
 )
 from reachbook.storage.identities import Progress
+from reachbook.storage.ids import IdBlocks, IdsExhaustedError, IdsOfCommit
+from reachbook.storage.retry import Attempts
 from reachbook.storage.rows import (
     NO_CREDENTIAL,
     PAGES,
@@ -53,7 +56,6 @@ from reachbook.storage.rows import (
     suppressions_of,
 )
 
-REDOS = 5
 MOST_FORGOTTEN = 500
 RETRY_SECONDS = 0.1
 TURN_SECONDS = 60
@@ -72,12 +74,22 @@ class Team(Struct, frozen=True):
     created: int
 
 
+LockedAttempt = Callable[[Any, list[ChannelList], KnownSuppressions], Commit]
+Complete = Callable[[Commit], Commit]
+
+
+def unchanged(commit: Commit) -> Commit:
+    """Return the commit of a request that has no Idempotency-Key."""
+    return commit
+
+
 class Store:
-    """The book, on whichever engine."""
+    """The stored contacts, channels, events and credentials, on either engine."""
 
     def __init__(self, engine: Engine, metrics: Metrics) -> None:
         self.engine = engine
         self._metrics = metrics
+        self._ids = IdBlocks(engine.reserve_ids)
         self.has_current_identities = False
 
     # ── contacts ─────────────────────────────────────────────────────────────────────────────
@@ -92,41 +104,45 @@ class Store:
         """A contact that the team has or once had: deleted and erased ones too."""
         return contact_of(await self.engine.read("contact_ever", team_id, uuid), team_id)
 
-    async def commit(self, commit: Commit) -> Outcome:
-        """Write a change, all of it or nothing.
+    async def commit(self, commit: Commit, complete: Complete = unchanged) -> Outcome:
+        """Write a change, all of it or nothing; new rows that have no id get one.
 
-        If a unique key is violated, the owner of the conflicting address is looked up. If there is
-        none, the address has become free or an id was allocated twice: the commit is sent again,
-        with ids that are not in use. A commit that changes nothing counts as saved.
+        `complete` returns the commit with the response to store; it is given the commit with its
+        ids. A commit that changes nothing and stores nothing counts as saved.
         """
-        if commit.is_empty() and commit.keep is None:
+        new_contacts = int(not commit.change.after.id)
+        ids = await self._set_aside(new_contacts, commits.ids_wanted(commit))
+        commit = complete(ids.assign(commit))
+        if commit.is_empty() and commit.idempotency is None:
             return Saved(commit.change.after)
-        return await self._commit_or_explain(lambda: self.engine.commit(commit), lambda: commit)
+        return await self._outcome(self.engine.commit(commit), [commit])
 
     async def commit_locked(
-        self, hold: LockSet, attempt: Callable[[Any, list[ChannelList], KnownSuppressions], Commit]
+        self, hold: LockSet, attempt: LockedAttempt, complete: Complete = unchanged
     ) -> Outcome:
         """Read, decide and write while contacts are held.
 
         `attempt` is given the contact that is to change, as the page that `hold` names, the owners
-        that are there, and the suppressions of `hold.digests`.
+        that are there, and the suppressions of `hold.digests`. It runs on the event loop's thread.
+        `complete` is as for `commit`.
         """
-        reads = [(PAGES[hold.page][0], hold.uuid)]
+        statement, contact_from_rows = PAGES[hold.page or Contact]
+        reads = [(statement, hold.uuid)]
         reads += [(PAGES[ChannelList][0], uuid) for uuid in hold.owners]
         reads.append((SUPPRESSIONS, commits.json_text(hold.digests)))
+        ids = await self._set_aside(int(hold.page is None), hold.new_channels)
         attempted: list[Commit] = []
 
-        def commit_locked(found: list[list[Row]]) -> Commit:
-            seen = PAGES[hold.page][1](found[0], hold.team_id)
+        def decide(found: list[list[Row]]) -> Commit:
+            seen = contact_from_rows(found[0], hold.team_id)
             owners = (PAGES[ChannelList][1](rows, hold.team_id) for rows in found[1:-1])
             known = suppressions_of(found[-1])
-            attempted[:] = [attempt(seen, [owner for owner in owners if owner], known)]
+            commit = attempt(seen, [owner for owner in owners if owner], known)
+            attempted[:] = [complete(ids.assign(commit))]
             return attempted[0]
 
-        return await self._commit_or_explain(
-            lambda: self.engine.commit_locked(hold.team_id, reads, commit_locked),
-            lambda: attempted[0],
-        )
+        write = self.engine.commit_locked(hold.team_id, reads, decide)
+        return await self._outcome(write, attempted)
 
     async def suppressions(self, team_id: int, digests: Sequence[str]) -> KnownSuppressions:
         """Returns the stored suppressions of addresses, by digest."""
@@ -146,28 +162,26 @@ class Store:
             return None
         return Conflict(rows[0][0], "address", channel_of(rows[0][1:]))
 
-    async def stored_response(self, team_id: int, key: str, expired_before: int) -> Replayed | None:
+    async def stored_response(self, team_id: int, key: IdempotencyKey) -> Replayed | None:
         """Returns the response stored under a key, unless it has expired."""
-        rows = await self.engine.read("stored_response", team_id, key)
-        if not rows or rows[0][4] < expired_before:
+        rows = await self.engine.read("stored_response", team_id, key.key)
+        if not rows or rows[0][4] < key.expired_before:
             return None
         request_hash, status, headers, body, _ = rows[0]
         pairs = msgspec.json.decode(headers, type=list[tuple[str, str]])
         return Replayed(bytes(request_hash), StoredResponse(status, pairs, bytes(body)))
 
-    async def store_response(
-        self, team_id: int, record: IdempotencyRecord, answer: StoredResponse
-    ) -> Replayed | None:
+    async def store_response(self, team_id: int, record: IdempotencyRecord) -> Replayed | None:
         """Store a response by itself; returns the one that is stored already, if there is one.
 
         A response that mentions an erased contact is not stored.
         """
         try:
-            if await self.engine.store_response(commits.idempotency_row(team_id, record, answer)):
+            if await self.engine.store_response(team_id, record):
                 return None
         except ErasedError:
             return None
-        return await self.stored_response(team_id, record.key, record.expired_before)
+        return await self.stored_response(team_id, record.key)
 
     async def purge_expired_responses(self, team_id: int, before: int) -> bool:
         """Let some of the answers go that have grown old; whether there may be more."""
@@ -176,33 +190,46 @@ class Store:
         )
         return len(gone) >= MOST_FORGOTTEN
 
-    async def _commit_or_explain(
-        self, write: Callable[[], Awaitable[Commit]], meant: Callable[[], Commit]
+    async def _outcome(
+        self, write: Coroutine[Any, Any, object], attempted: list[Commit]
     ) -> Outcome:
-        for _ in range(REDOS):
-            try:
-                written = await write()
-            except RevisionConflictError:
-                break
-            except UniqueViolationError:
-                if there := await self._find_conflict(meant()):
-                    return there
-                await self.engine.skip_used_ids(meant().change.after.team_id)
-            else:
-                self._metrics.commits.inc()
-                return Saved(written.change.after)
+        """Return the outcome of a write; `attempted` holds its commit by the time it fails.
+
+        If a unique key is violated, the owner of the conflicting address is looked up. If there is
+        none, the address has become free or an id was given twice: then the commit is `STALE`, and
+        the next attempt gets ids that are not in use.
+        """
+        try:
+            await write
+        except (RevisionConflictError, IdsExhaustedError):
+            pass
+        except UniqueViolationError:
+            if conflict := await self._find_conflict(attempted[0]):
+                return conflict
+            await self._skip_used_ids(attempted[0].change.after.team_id)
+        else:
+            self._metrics.commits.inc()
+            return Saved(attempted[0].change.after)
         self._metrics.stale.inc()
         return STALE
+
+    async def _set_aside(self, contacts: int, channels: int) -> IdsOfCommit:
+        return IdsOfCommit(
+            await self._ids.take("contact", contacts),
+            await self._ids.take("contact_channel", channels),
+        )
+
+    async def _skip_used_ids(self, team_id: int) -> None:
+        self._ids.discard()
+        await self.engine.skip_used_ids(team_id)
 
     async def _find_conflict(self, commit: Commit) -> Conflict | Replayed | None:
         """Returns the conflict of a commit: its key, an address, the external id or the UUID."""
         after, before = commit.change.after, commit.change.before
-        if commit.keep is not None:
-            record = commit.keep
-            if stored := await self.stored_response(
-                after.team_id, record.key, record.expired_before
-            ):
-                return stored
+        if commit.idempotency is not None and (
+            stored := await self.stored_response(after.team_id, commit.idempotency.key)
+        ):
+            return stored
         released = _released(commit)
         for channel in after.channels:
             owner = await self.owner(after.team_id, location_of(channel))
@@ -233,12 +260,12 @@ class Store:
 
     async def create_team(self, name: str, default_region: str | None, now: int) -> Team:
         """A new team."""
-        for _ in range(REDOS):
-            team = Team(await self.engine.number("team"), name, default_region, now)
+        async for _ in Attempts():
+            team = Team((await self._ids.take("team"))[0], name, default_region, now)
             try:
                 await self.engine.write("insert_team", *msgspec.structs.astuple(team))
             except UniqueViolationError:  # the id was allocated before
-                await self.engine.skip_used_ids(team.team_id)
+                await self._skip_used_ids(team.team_id)
             else:
                 return team
         raise contended()
@@ -296,7 +323,7 @@ class Store:
 
     async def insert_api_secret(self, credential: Credential, slots: Sequence[int]) -> bool:
         """Keep a new secret in a free slot; False when every slot has a live one."""
-        for _ in range(REDOS):
+        async for _ in Attempts():
             taken = {row[0] for row in await self.engine.read("taken_slots", credential.team_id)}
             free = [slot for slot in slots if slot not in taken]
             if not free:

@@ -7,16 +7,17 @@ from typing import Annotated, Any
 
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
-from msgspec.structs import replace as with_fields
 
 from reachbook.domain import timestamps
 from reachbook.domain.address import explain
 from reachbook.domain.address import parsing as addresses
+from reachbook.domain.address.query import AddressQuery
 from reachbook.domain.channel import ChannelList, Consent, ContactChannel, HeldReason, primaries
-from reachbook.domain.channel_rules import ChannelInput, Patch
-from reachbook.domain.contact import MAX_TAGS, ContactInput
+from reachbook.domain.channel_rules import Patch
+from reachbook.domain.contact import MAX_TAGS
 from reachbook.domain.errors import Kind, Reason, Refusal
 from reachbook.domain.suppression import Suppression, SuppressionReason
+from reachbook.wire import bulk
 from reachbook.wire.errors import FieldsToBlame, Readings
 from reachbook.wire.parse import (
     MAX_LISTED_CHANNELS,
@@ -24,7 +25,6 @@ from reachbook.wire.parse import (
     ContactRequest,
     Text,
     Typed,
-    contact_from,
 )
 from reachbook.wire.render import (
     Address,
@@ -241,26 +241,14 @@ def channel_number(text: str) -> int:
     return int(match[1])
 
 
-def scope(address: addresses.Address, info_channel: str | None) -> str | None:
-    """In which scope to look: in any when no info channel is given."""
-    if info_channel is None:
-        return None
-    return addresses.scope(
-        address.channel_type, addresses.validate_text("info_channel", info_channel)
-    )
-
-
-def new_contact(
-    request: ResolveRequest, address: addresses.Address, region: str | None
-) -> ContactInput | None:
-    """The contact to make for an address, which it has with the info channel that was given."""
-    if request.create is None:
-        return None
-    wanted = contact_from(request.create, region)
+def address_query(request: SoughtRequest | SuppressionRequest, region: str | None) -> AddressQuery:
+    """Return the address that a request names, to look for in any scope without an info channel."""
+    address = bulk.address_query(request.channel_type, request.channel_id, region)
     if request.info_channel is None:
-        return wanted
-    channel = ChannelInput(address, info_channel=request.info_channel)
-    return with_fields(wanted, channels=(channel, *wanted.channels))
+        return AddressQuery(address, text=request.channel_id)
+    info_channel = addresses.validate_text("info_channel", request.info_channel)
+    scope = addresses.scope(address.channel_type, info_channel)
+    return AddressQuery(address, scope, info_channel, request.channel_id)
 
 
 def bad_address(refusal: Refusal) -> BadAddress:

@@ -135,7 +135,7 @@ def refusals(route: Route, operation: Operation[Any]) -> dict[int, list[Reason]]
         reasons |= {*OF_PATHS_WITH_PARTS}
     if isinstance(route.endpoint, Endpoint):
         reasons |= {*OF_EVERY_CALLER}
-    if spec.writes or spec.may_write:
+    if spec.may_write:
         reasons |= {*OF_WRITES, *OF_KEYS}
     if spec.query:
         reasons |= {*OF_OWN_PATHS}
@@ -165,7 +165,7 @@ def parameters(route: Route, operation: Operation[Any]) -> Iterable[Parameter]:
 
 
 def _conditions(spec: OperationSpec[Any]) -> Iterable[Parameter]:
-    if spec.writes or spec.may_write:
+    if spec.may_write:
         yield KEY
     if Reason.STALE_REVISION in spec.errors:
         yield IF_MATCH
@@ -181,7 +181,7 @@ def headers_of_success(route: Route, spec: OperationSpec[Any]) -> Iterable[Heade
         yield ETAG
     if spec.compressible:
         yield ENCODING
-    if spec.writes or spec.may_write:
+    if spec.may_write:
         yield REPLAYED
     if isinstance(route.endpoint, Endpoint):
         yield from (SPELLED, *RATE_LIMIT)
@@ -200,5 +200,5 @@ def headers_of_refusal(route: Route, status: int, spec: OperationSpec[Any]) -> I
     if isinstance(route.endpoint, Endpoint):
         if status not in WITHOUT_REPRESENTATION:
             yield SPELLED_IF_READ
-        if status not in WITHOUT_ALLOWANCE or (spec.may_write and status == DENIED):
+        if status not in WITHOUT_ALLOWANCE or (spec.writes_if and status == DENIED):
             yield from RATE_LIMIT

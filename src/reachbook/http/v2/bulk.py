@@ -1,4 +1,4 @@
-"""Many contacts at once (contract section 6): decode, ask, encode, return."""
+"""Many contacts at once (contract section 6)."""
 
 from __future__ import annotations
 
@@ -8,9 +8,20 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Literal
 
-from msgspec import Raw
+from msgspec import Raw, Struct, field
+from msgspec.structs import replace
 
+from reachbook.domain.address.query import AddressQuery
+from reachbook.domain.contact import Contact
 from reachbook.domain.errors import Reason, Refusal
+from reachbook.http.declarations import (
+    BAD_NEW_ADDRESS,
+    CONTACTS,
+    ON_CONFLICT,
+    OVERWRITE,
+    constant,
+    render_contact,
+)
 from reachbook.http.openapi import examples
 from reachbook.http.openapi.examples import ALICE, in_both
 from reachbook.http.operation import RequestBody, Success, reads, writes
@@ -21,11 +32,8 @@ from reachbook.http.request import (
     RequestContext,
     header,
     timeout_error,
-    to_stored,
 )
-from reachbook.http.v2.channels import BAD_NEW_ADDRESS, ON_CONFLICT
-from reachbook.http.v2.contacts import CONTACTS, OVERWRITE, encode
-from reachbook.service import AddressQuery, AlreadyAnsweredError, WriteContext
+from reachbook.service import AlreadyAnsweredError
 from reachbook.wire import bulk, render, schemas
 from reachbook.wire.parse import blame_address, blame_places, contact_from, decode
 
@@ -35,6 +43,30 @@ ROWS_AT_ONCE = 500
 # A retry finds the stored response of each row.
 MAX_NAMED_CONTACTS = 2000
 PASSING = {one.code for one in (Reason.STORE_UNAVAILABLE, Reason.CONTENDED, Reason.IN_PROGRESS)}
+
+
+class BulkResults(Struct):
+    """The results of the rows of a request so far.
+
+    `named` are the UUIDs of the contacts that they mention, and `away` is the refusal of a store
+    that has become unavailable.
+    """
+
+    done: list[Raw]
+    failed: list[bulk.FailedRow]
+    named: set[str] = field(default_factory=set)
+    away: Refusal | None = None
+
+    def may_be_stored(self) -> bool:
+        """Return whether a retry may get these results; if not, it tries the failed rows again."""
+        return len(self.named) <= MAX_NAMED_CONTACTS and not any(
+            row.error_code in PASSING for row in self.failed
+        )
+
+
+def render_bulk(request: RequestContext, results: BulkResults) -> ApiResponse:
+    """Return the rows that were written, and those that failed."""
+    return request.answer(bulk.BulkBody(results.done, results.failed), results.named)
 
 
 @reads(
@@ -72,7 +104,7 @@ async def page(request: RequestContext) -> ApiResponse:
     errors=(*BAD_NEW_ADDRESS, Reason.TOO_MANY),
     seconds=BULK_SECONDS,
 )
-async def search(request: RequestContext) -> ApiResponse:
+async def search(request: RequestContext) -> list[Contact]:
     """Find the contacts that own any of some addresses.
 
     Without `channel_type` an @ means email and digits mean phone. An address that cannot be read
@@ -84,10 +116,9 @@ async def search(request: RequestContext) -> ApiResponse:
     )
     # A refusal is raised only if no address can be looked up, and it is that of the first.
     with blame_places(wanted[0].places if wanted else {}):
-        found = await request.service.contacts.search(
+        return await request.service.contacts.search(
             caller.team_id, [AddressQuery(each.address) for each in wanted]
         )
-    return request.answer([render.contact(contact, request.representation) for contact in found])
 
 
 @writes(
@@ -100,12 +131,13 @@ async def search(request: RequestContext) -> ApiResponse:
         "The result of each row.",
         (schemas.StringIdsBulk, schemas.IntegerIdsBulk),
         in_both(examples.bulk),
+        render=render_bulk,
     ),
     errors=(Reason.TOO_MANY,),
     parameters=(ON_CONFLICT, OVERWRITE),
     seconds=BULK_SECONDS,
 )
-async def write_many(request: RequestContext) -> ApiResponse:
+async def write_many(request: RequestContext) -> BulkResults:
     """Create and update up to 1,000 contacts.
 
     A row with a `contact_id` (the UUID) is an update, one without is made. One bad row fails
@@ -117,36 +149,13 @@ async def write_many(request: RequestContext) -> ApiResponse:
     rows = decode(await request.body(), bulk.BulkRequest).contacts
     if len(rows) > bulk.MAX_ROWS:
         raise bulk.too_many("contacts", len(rows), bulk.MAX_ROWS)
-    done: list[Raw] = []
-    failed: list[bulk.FailedRow] = []
-    named: set[str] = set()
-    away: Refusal | None = None
+    results = BulkResults([], [])
     for index, row in enumerate(rows):
-        if away is None and _seconds_left(request) < STORE_SECONDS:
-            away = timeout_error()
-        if away:
-            failed.append(bulk.failed_row(index, row, away, request.representation))
-            continue
-        try:
-            async with _in_time():
-                written = await _write_row(request, index, row)
-            done.append(Raw(written.body))
-            named |= written.contact_uuids
-        except Refusal as refusal:
-            if refusal.reason is Reason.KEY_REUSED:
-                raise
-            if refusal.reason is Reason.STORE_UNAVAILABLE:
-                away = refusal
-            failed.append(bulk.failed_row(index, row, refusal, request.representation))
-            named |= bulk.named_contacts(row, refusal)
-            # Parsing a row that is refused does not await anything: let other requests run.
-            await asyncio.sleep(0)
-    if away and not done:
-        raise away
-    whole = request.answer(bulk.BulkBody(done, failed), named)
-    if len(named) > MAX_NAMED_CONTACTS or any(each.error_code in PASSING for each in failed):
-        return whole
-    return await kept_whole(request, whole)
+        await _take_row(request, index, row, results)
+    if results.away and not results.done:
+        raise results.away
+    request.stores_apart = results.may_be_stored()
+    return results
 
 
 @writes(
@@ -163,24 +172,48 @@ async def write_many(request: RequestContext) -> ApiResponse:
             }
         },
     ),
-    success=Success("Always the same text.", (Literal["ok"],), {"ok": "ok"}),
+    success=Success("Always the same text.", (Literal["ok"],), {"ok": "ok"}, render=constant("ok")),
     errors=(Reason.BAD_UUID, Reason.TOO_MANY),
     seconds=BULK_SECONDS,
 )
-async def delete_many(request: RequestContext) -> ApiResponse:
+async def delete_many(request: RequestContext) -> None:
     """Delete contacts by their UUIDs, under the reserved type `id`.
 
     A contact that is not there any more is no reason to stop.
     """
     reject_if_match(header(request.scope, b"if-match"))
+    context = replace(request.context(), key=None)  # the response is that of all of them
     for uuid in bulk.parse_delete(decode(await request.body(), bulk.BulkDeleteRequest)):
         try:
             async with _in_time():
-                await request.service.contacts.delete(request.context(), uuid)
+                await request.service.contacts.delete(context, uuid)
         except Refusal as refusal:
             if refusal.reason is not Reason.NO_CONTACT:
                 raise
-    return await kept_whole(request, request.answer("ok"))
+    request.stores_apart = True
+
+
+async def _take_row(request: RequestContext, index: int, row: Raw, results: BulkResults) -> None:
+    """Write one row, and note its result."""
+    if results.away is None and _seconds_left(request) < STORE_SECONDS:
+        results.away = timeout_error()
+    if results.away:
+        results.failed.append(bulk.failed_row(index, row, results.away, request.representation))
+        return
+    try:
+        async with _in_time():
+            written = await _write_row(request, index, row)
+        results.done.append(Raw(written.body))
+        results.named |= written.contact_uuids
+    except Refusal as refusal:
+        if refusal.reason is Reason.KEY_REUSED:
+            raise
+        if refusal.reason is Reason.STORE_UNAVAILABLE:
+            results.away = refusal
+        results.failed.append(bulk.failed_row(index, row, refusal, request.representation))
+        results.named |= bulk.named_contacts(row, refusal)
+        # Parsing a row that is refused does not await anything: let other requests run.
+        await asyncio.sleep(0)
 
 
 async def _write_row(request: RequestContext, index: int, raw: Raw) -> ApiResponse:
@@ -192,7 +225,7 @@ async def _write_row(request: RequestContext, index: int, raw: Raw) -> ApiRespon
     row = decode(bytes(raw), bulk.BulkRow)
     wanted = contact_from(row, request.caller.default_region)
     uuid = bulk.row_uuid(row)
-    context = request.asking_for_row(index, encode(request))
+    context = request.context_of_row(index, render_contact)
     contacts = request.service.contacts
     try:
         with blame_address(wanted):
@@ -203,10 +236,10 @@ async def _write_row(request: RequestContext, index: int, raw: Raw) -> ApiRespon
                     context, uuid, wanted, overwrite=request.options.overwrite
                 )
     except AlreadyAnsweredError as before:
-        body = before.answer.body
+        body = before.response.body
         named = frozenset((bulk.uuid_of_row(body),))
-        return ApiResponse(before.answer.status, body, contact_uuids=named)
-    return encode(request)(saved)
+        return ApiResponse(before.response.status, body, contact_uuids=named)
+    return render_contact(request, saved)
 
 
 @asynccontextmanager
@@ -222,10 +255,3 @@ async def _in_time() -> AsyncIterator[None]:
 def _seconds_left(request: RequestContext) -> float:
     ends = request.deadline.when()
     return math.inf if ends is None else ends - asyncio.get_running_loop().time()
-
-
-async def kept_whole(request: RequestContext, whole: ApiResponse) -> ApiResponse:
-    """Keep an answer for a retry that was not kept in one commit with its effect."""
-    context: WriteContext = request.context(lambda _: whole)
-    await request.service.store_response(context, to_stored(whole))
-    return whole

@@ -4,23 +4,14 @@ from __future__ import annotations
 
 from reachbook.domain.channel import ChannelList, channel_by_number
 from reachbook.domain.errors import Reason
-from reachbook.http.openapi.examples import ALICE, PHONE
-from reachbook.http.operation import Parameter, RequestBody, Success, reads, writes
+from reachbook.http.declarations import DETAIL, DETAILS, NO_CONTACT, UNREACHABLE
+from reachbook.http.operation import Parameter, RequestBody, reads, writes
 from reachbook.http.request import READ_SECONDS, ApiResponse, RequestContext
-from reachbook.http.v2.channels import NO_CONTACT, UNREACHABLE
 from reachbook.wire import extensions
 from reachbook.wire.parse import contact_uuid, decode
 from reachbook.wire.query import AsOfQuery, NoQuery, explaining_plus, parse_timestamp
 from reachbook.wire.render import Moment
 
-DETAIL = Success(
-    "The channel.", (extensions.ChannelDetail,), {"phone": extensions.channel_detail(ALICE, PHONE)}
-)
-DETAILS = Success(
-    "The contact's whole list, oldest first.",
-    (list[extensions.ChannelDetail],),
-    {"alice": extensions.channel_details(ALICE)},
-)
 AS_OF = Parameter(
     "as_of", Moment, "Answer as of this moment (RFC 3339), events at that very instant included."
 )
@@ -35,15 +26,14 @@ NO_CHANNEL = (*NO_CONTACT, Reason.BAD_VALUE, Reason.NO_CHANNEL)
     parameters=(AS_OF,),
     query=AsOfQuery,
 )
-async def list_all(request: RequestContext) -> ApiResponse:
+async def list_all(request: RequestContext) -> ChannelList | ApiResponse:
     """List the channels of a contact with all that we know of each, now or at a moment."""
     uuid = contact_uuid(request.path("contactID"))
     as_of = request.query(AsOfQuery).as_of
     if as_of is not None:
         past = await _as_of(request, uuid, as_of)
         return request.answer(extensions.channel_details(past))
-    channel_list = await request.service.channels.all(request.context(), uuid)
-    return request.tagged(channel_list, extensions.channel_details(channel_list))
+    return await request.service.channels.all(request.context(), uuid)
 
 
 @reads(
@@ -53,18 +43,14 @@ async def list_all(request: RequestContext) -> ApiResponse:
     parameters=(AS_OF,),
     query=AsOfQuery,
 )
-async def get(request: RequestContext) -> ApiResponse:
+async def get(request: RequestContext) -> ChannelList | ApiResponse:
     """Retrieve one channel by its id, now or at a moment."""
-    uuid, number = (
-        contact_uuid(request.path("contactID")),
-        extensions.channel_number(request.path("id")),
-    )
+    uuid, number = _ids_in_path(request)
     as_of = request.query(AsOfQuery).as_of
     if as_of is not None:
         past = await _as_of(request, uuid, as_of)
         return request.answer(extensions.channel_detail(past, channel_by_number(past, number)))
-    channel_list, channel = await request.service.channels.exactly(request.context(), uuid, number)
-    return request.tagged(channel_list, extensions.channel_detail(channel_list, channel))
+    return await request.service.channels.with_channel(request.context(), uuid, number)
 
 
 @writes(
@@ -77,40 +63,18 @@ async def get(request: RequestContext) -> ApiResponse:
     errors=(*NO_CHANNEL, Reason.UNKNOWN_NAME, Reason.ADDRESS_TAKEN, Reason.STALE_REVISION),
     query=NoQuery,
 )
-async def patch(request: RequestContext) -> ApiResponse:
+async def patch(request: RequestContext) -> ChannelList:
     """Set fields of one channel; a field that is left out stays as it is."""
-    uuid, number = (
-        contact_uuid(request.path("contactID")),
-        extensions.channel_number(request.path("id")),
-    )
+    uuid, number = _ids_in_path(request)
     wanted = extensions.patch(decode(await request.body(), extensions.PatchRequest))
-
-    def encode(after: ChannelList) -> ApiResponse:
-        return request.tagged(
-            after, extensions.channel_detail(after, channel_by_number(after, number))
-        )
-
-    return encode(
-        await request.service.channels.patch(request.context(encode), uuid, number, wanted)
-    )
+    return await request.service.channels.patch(request.context(), uuid, number, wanted)
 
 
 @writes(success=DETAIL, tagged=True, errors=(*NO_CHANNEL, Reason.STALE_REVISION), query=NoQuery)
-async def make_primary(request: RequestContext) -> ApiResponse:
+async def make_primary(request: RequestContext) -> ChannelList:
     """Make one channel the primary one of its type."""
-    uuid, number = (
-        contact_uuid(request.path("contactID")),
-        extensions.channel_number(request.path("id")),
-    )
-
-    def encode(after: ChannelList) -> ApiResponse:
-        return request.tagged(
-            after, extensions.channel_detail(after, channel_by_number(after, number))
-        )
-
-    return encode(
-        await request.service.channels.make_primary(request.context(encode), uuid, number)
-    )
+    uuid, number = _ids_in_path(request)
+    return await request.service.channels.make_primary(request.context(), uuid, number)
 
 
 @writes(
@@ -121,20 +85,16 @@ async def make_primary(request: RequestContext) -> ApiResponse:
     headers=(UNREACHABLE,),
     query=NoQuery,
 )
-async def remove(request: RequestContext) -> ApiResponse:
+async def remove(request: RequestContext) -> ChannelList:
     """Remove one channel by its id, for good; the answer is the list that is left."""
-    uuid, number = (
-        contact_uuid(request.path("contactID")),
-        extensions.channel_number(request.path("id")),
-    )
+    uuid, number = _ids_in_path(request)
+    return await request.service.channels.remove_exactly(request.context(), uuid, number)
 
-    def encode(after: ChannelList) -> ApiResponse:
-        unreachable = [] if after.channels else [(b"x-contact-reachable", b"false")]
-        return request.tagged(after, extensions.channel_details(after), unreachable)
 
-    return encode(
-        await request.service.channels.remove_exactly(request.context(encode), uuid, number)
-    )
+def _ids_in_path(request: RequestContext) -> tuple[str, int]:
+    """Return the UUID of the contact and the id of the channel."""
+    uuid = contact_uuid(request.path("contactID"))
+    return uuid, extensions.channel_number(request.path("id"))
 
 
 async def _as_of(request: RequestContext, uuid: str, as_of: str) -> ChannelList:

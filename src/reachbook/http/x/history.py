@@ -10,10 +10,10 @@ import msgspec
 from msgspec import Meta
 
 from reachbook.domain.errors import Reason
+from reachbook.http.declarations import NO_CONTACT, constant
 from reachbook.http.openapi import examples
 from reachbook.http.operation import Parameter, Success, reads, writes
 from reachbook.http.request import READ_SECONDS, ApiResponse, RequestContext, streamed
-from reachbook.http.v2.channels import NO_CONTACT
 from reachbook.service.history import EventPage, feed_restarted
 from reachbook.wire import events as wire_events
 from reachbook.wire import schemas
@@ -38,6 +38,7 @@ INCARNATION = Parameter(
     "The `incarnation` of the previous page. After a restore of the store the response is 410.",
 )
 PAST = (*NO_CONTACT, Reason.ERASED)
+ERASED = "contact erased"
 END = b"]}"  # the end of an export: its last key is the list of events
 
 
@@ -52,7 +53,7 @@ END = b"]}"  # the end of an export: its last key is the list of events
     parameters=(LIMIT, CURSOR),
     query=HistoryQuery,
 )
-async def of_contact(request: RequestContext) -> ApiResponse:
+async def of_contact(request: RequestContext) -> wire_events.HistoryBody:
     """List the events of a contact, newest first; a deleted contact still has its history."""
     uuid, query = contact_uuid(request.path("contactID")), request.query(HistoryQuery)
     page = await request.service.history.of_contact(
@@ -62,7 +63,7 @@ async def of_contact(request: RequestContext) -> ApiResponse:
         limit=query.limit,
     )
     events = _events(request, page)
-    return request.answer(wire_events.HistoryBody(events, wire_events.cursor(uuid, page.next)))
+    return wire_events.HistoryBody(events, wire_events.cursor(uuid, page.next))
 
 
 @reads(
@@ -75,7 +76,7 @@ async def of_contact(request: RequestContext) -> ApiResponse:
     query=FeedQuery,
     seconds=READ_SECONDS,
 )
-async def feed(request: RequestContext) -> ApiResponse:
+async def feed(request: RequestContext) -> wire_events.FeedBody:
     """Follow the team's events, in order and gapless from 1.
 
     Pass `next` back as `after`; a follower never misses one, however commits interleave. Pass
@@ -89,7 +90,7 @@ async def feed(request: RequestContext) -> ApiResponse:
     page = await request.service.history.feed(request.caller.team_id, query.after, query.limit)
     team_id = request.caller.team_id
     events = [wire_events.event_of_feed(team_id, event, page.labels) for event in page.events]
-    return request.answer(wire_events.FeedBody(events, page.next or 0, incarnation))
+    return wire_events.FeedBody(events, page.next or 0, incarnation)
 
 
 @reads(
@@ -126,24 +127,21 @@ async def export(request: RequestContext) -> ApiResponse:
 
 
 @writes(
-    success=Success("It is erased.", (Literal["contact erased"],), {"erased": "contact erased"}),
+    success=Success(
+        "It is erased.", (Literal["contact erased"],), {"erased": ERASED}, render=constant(ERASED)
+    ),
     errors=(*PAST, Reason.STALE_REVISION),
     query=NoQuery,
     seconds=READ_SECONDS,
 )
-async def erase(request: RequestContext) -> ApiResponse:
+async def erase(request: RequestContext) -> None:
     """Erase a person from contacts, channels, events and kept answers.
 
     A tombstone without personal data remains, with an `erased` event so that followers purge.
     """
     uuid = contact_uuid(request.path("contactID"))
     request.query(NoQuery)
-
-    def encode(_after: object) -> ApiResponse:
-        return request.answer("contact erased")
-
-    await request.service.history.erase(request.context(encode), uuid)
-    return encode(None)
+    await request.service.history.erase(request.context(), uuid)
 
 
 def _events(request: RequestContext, page: EventPage) -> list[wire_events.EventBody]:

@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Literal, cast
+from contextlib import suppress
+from typing import Literal
 
 from msgspec import Raw
 from msgspec.structs import replace
 
-from reachbook.domain.channel import ChannelList
+from reachbook.domain.address.query import AddressQuery
 from reachbook.domain.channel_rules import OnConflict
-from reachbook.domain.contact import Contact
 from reachbook.domain.errors import Reason, Refusal
+from reachbook.http.declarations import BAD_ADDRESS, BAD_NEW_ADDRESS, constant
 from reachbook.http.openapi import examples
 from reachbook.http.operation import Parameter, RequestBody, Success, reads, writes
 from reachbook.http.preconditions import reject_if_match
 from reachbook.http.request import ApiResponse, RequestContext, header
-from reachbook.http.v2.bulk import kept_whole
-from reachbook.http.v2.channels import BAD_ADDRESS, BAD_NEW_ADDRESS
-from reachbook.service import AddressQuery, Resolved, created_result
+from reachbook.service import Resolved
 from reachbook.wire import bulk, extensions, render, schemas
-from reachbook.wire.parse import decode
+from reachbook.wire.parse import contact_from, decode
 from reachbook.wire.query import NoQuery, ResolveQuery
 
 EXPLAIN = Parameter(
@@ -35,6 +34,44 @@ ENDED = "suppression ended"
 TAKEN = (Reason.ADDRESS_TAKEN, Reason.EXTERNAL_ID_TAKEN)
 
 
+def render_resolved(request: RequestContext, resolved: Resolved) -> ApiResponse:
+    """Return the owner of an address, and on request how the address was read."""
+    body = _body(resolved)
+    if request.query(ResolveQuery).explain:
+        query, region = resolved.query, request.caller.default_region
+        body.explain = extensions.explanation(query.text, query.address, resolved.channel, region)
+    contact = resolved.contact
+    return request.answer(body, [contact.uuid] if contact else [])
+
+
+def render_batch(request: RequestContext, results: list[Resolved | Refusal]) -> ApiResponse:
+    """Return the result of each address, in order."""
+    bodies = [
+        extensions.bad_address(result) if isinstance(result, Refusal) else _body(result)
+        for result in results
+    ]
+    return request.answer(extensions.BatchBody(bodies))
+
+
+def creates(body: bytes) -> bool:
+    """Return whether a body asks to make a contact; the handler refuses one that is not JSON."""
+    with suppress(Refusal):
+        return decode(body, extensions.MayCreate).create is not None
+    return False
+
+
+def _body(resolved: Resolved) -> extensions.ResolvedBody:
+    contact, channel = resolved.contact, resolved.channel
+    if contact is None or channel is None:
+        suppressed = extensions.suppression(resolved.suppressed)
+        return extensions.ResolvedBody(None, None, created=False, suppressed=suppressed)
+    return extensions.ResolvedBody(
+        render.contact_with_string_ids(contact),
+        extensions.channel_detail(contact, channel),
+        resolved.created,
+    )
+
+
 @reads(
     request_body=RequestBody(
         extensions.ResolveRequest,
@@ -48,44 +85,28 @@ TAKEN = (Reason.ADDRESS_TAKEN, Reason.EXTERNAL_ID_TAKEN)
         (extensions.ResolvedBody,),
         {"found": examples.FOUND, "explained": examples.EXPLAINED, "nobody": examples.NOBODY}
         | {"suppressed": examples.SUPPRESSED},
+        render=render_resolved,
     ),
     errors=(*BAD_NEW_ADDRESS, Reason.TOO_MANY, Reason.UNKNOWN_NAME, *TAKEN),
     parameters=(EXPLAIN, ON_CONFLICT),
     query=ResolveQuery,
-    may_write=True,
+    writes_if=creates,
 )
-async def one(request: RequestContext) -> ApiResponse:
+async def one(request: RequestContext) -> Resolved:
     """Find the contact that owns an address, or make it.
 
     Any number of simultaneous calls for one address give one contact, and `created` is true
     exactly once. Without `create` this only looks, and a read-only credential may use it.
     """
     options = request.query(ResolveQuery)
-    body = await request.body()
-    if request.caller.read_only and decode(body, extensions.MayCreate).create is not None:
-        request.permit_write()
-    wanted = decode(body, extensions.ResolveRequest)
+    wanted = decode(await request.body(), extensions.ResolveRequest)
     region = request.caller.default_region
-    query = _address_query(wanted, region)
-    create = extensions.new_contact(wanted, query.address, region) if wanted.create else None
-
-    def encode(resolved: Resolved) -> ApiResponse:
-        body = _body(resolved)
-        if options.explain:
-            body.explain = extensions.explanation(
-                wanted.channel_id, query.address, resolved.channel, region
-            )
-        contact = resolved.contact
-        return request.answer(body, [contact.uuid] if contact else [])
-
-    def encode_new(after: ChannelList) -> ApiResponse:
-        return encode(created_result(cast("Contact", after), query.address))
-
-    context = replace(request.context(encode_new), on_conflict=options.on_conflict)
+    query = extensions.address_query(wanted, region)
+    create = contact_from(wanted.create, region) if wanted.create else None
+    context = replace(request.context(), on_conflict=options.on_conflict)
     resolved = await request.service.resolving.one(context, query, create)
-    if create is None or resolved.created:
-        return encode(resolved)
-    return await kept_whole(request, encode(resolved))
+    request.stores_apart = not resolved.created
+    return resolved
 
 
 @reads(
@@ -106,12 +127,13 @@ async def one(request: RequestContext) -> ApiResponse:
         "An answer for each address, in order.",
         (schemas.BatchResults,),
         {"three": examples.batch()},
+        render=render_batch,
     ),
     errors=(Reason.UNKNOWN_NAME, Reason.TOO_MANY),
     query=NoQuery,
     seconds=10.0,
 )
-async def batch(request: RequestContext) -> ApiResponse:
+async def batch(request: RequestContext) -> list[Resolved | Refusal]:
     """Find the owners of up to 1,000 addresses, in order; a bad one is an error in its place."""
     request.query(NoQuery)
     rows = decode(await request.body(), extensions.BatchRequest).addresses
@@ -120,12 +142,7 @@ async def batch(request: RequestContext) -> ApiResponse:
     read = [_read(row, request.caller.default_region) for row in rows]
     query = [each for each in read if isinstance(each, AddressQuery)]
     found = iter(await request.service.resolving.many(request.caller.team_id, query))
-    answers = [next(found) if isinstance(each, AddressQuery) else each for each in read]
-    results = [
-        extensions.bad_address(each) if isinstance(each, Refusal) else _body(each)
-        for each in answers
-    ]
-    return request.answer(extensions.BatchBody(results))
+    return [next(found) if isinstance(each, AddressQuery) else each for each in read]
 
 
 @writes(
@@ -139,11 +156,16 @@ async def batch(request: RequestContext) -> ApiResponse:
             }
         },
     ),
-    success=Success("The suppression is ended.", (Literal["suppression ended"],), {"ended": ENDED}),
+    success=Success(
+        "The suppression is ended.",
+        (Literal["suppression ended"],),
+        {"ended": ENDED},
+        render=constant(ENDED),
+    ),
     errors=(*BAD_ADDRESS, Reason.UNKNOWN_NAME, Reason.NO_SUPPRESSION, Reason.ADDRESS_TAKEN),
     query=NoQuery,
 )
-async def end_suppression(request: RequestContext) -> ApiResponse:
+async def end_suppression(request: RequestContext) -> None:
     """End the suppression of an address that nobody owns, and record the credential.
 
     For an address that a contact owns, set the consent or the hold of its channel.
@@ -151,32 +173,13 @@ async def end_suppression(request: RequestContext) -> ApiResponse:
     reject_if_match(header(request.scope, b"if-match"))
     request.query(NoQuery)
     wanted = decode(await request.body(), extensions.SuppressionRequest)
-    query = _address_query(wanted, request.caller.default_region)
+    query = extensions.address_query(wanted, request.caller.default_region)
     await request.service.resolving.end_suppression(request.context(), query, wanted.reason)
-    return await kept_whole(request, request.answer(ENDED))
+    request.stores_apart = True
 
 
 def _read(row: Raw, region: str | None) -> AddressQuery | Refusal:
     try:
-        return _address_query(decode(bytes(row), extensions.SoughtRequest), region)
+        return extensions.address_query(decode(bytes(row), extensions.SoughtRequest), region)
     except Refusal as refusal:
         return refusal
-
-
-def _address_query(
-    wanted: extensions.SoughtRequest | extensions.SuppressionRequest, region: str | None
-) -> AddressQuery:
-    address = bulk.address_query(wanted.channel_type, wanted.channel_id, region)
-    return AddressQuery(address, extensions.scope(address, wanted.info_channel))
-
-
-def _body(resolved: Resolved) -> extensions.ResolvedBody:
-    contact, channel = resolved.contact, resolved.channel
-    if contact is None or channel is None:
-        suppressed = extensions.suppression(resolved.suppressed)
-        return extensions.ResolvedBody(None, None, created=False, suppressed=suppressed)
-    return extensions.ResolvedBody(
-        render.contact_with_string_ids(contact),
-        extensions.channel_detail(contact, channel),
-        resolved.created,
-    )

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
-import random
-import time
-from collections import defaultdict, deque
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, cast
 
 import asyncpg
@@ -18,7 +15,7 @@ from reachbook.domain.event import Change, Kind
 from reachbook.metrics import Metrics
 from reachbook.storage import commit as commits
 from reachbook.storage import sql
-from reachbook.storage.commit import Commit, IdempotencyRow
+from reachbook.storage.commit import Commit, IdempotencyRecord
 from reachbook.storage.engine import (
     EVENTS_NUMBERED_AT_ONCE,
     SUPPRESSIONS,
@@ -37,14 +34,12 @@ from reachbook.storage.engine import (
 from reachbook.storage.identities import Script
 from reachbook.storage.postgres import schema
 from reachbook.storage.postgres.pool import APPLICATION, Pool, transaction
+from reachbook.storage.retry import Attempts
 
 if TYPE_CHECKING:
     from reachbook.storage.postgres.pool import Connection
 
 WRITE_SECONDS = 2.0
-CONTENTION_TRIES = 20
-CONTENTION_SECONDS = 1.5  # no attempt begins later, because a request waits 1.8 s for the store
-MOST_NUMBERS = 64
 
 _CONTENTION = (asyncpg.SerializationError, asyncpg.DeadlockDetectedError)
 
@@ -62,8 +57,6 @@ class Postgres:
         self._close = pool.close
         self._metrics = metrics
         self._sql = sql.statements(self.name)
-        self._numbers: defaultdict[str, deque[int]] = defaultdict(deque)
-        self._number_block: defaultdict[str, int] = defaultdict(lambda: 1)
 
     @classmethod
     async def open(cls, url: str, metrics: Metrics, application: str = APPLICATION) -> Postgres:
@@ -90,17 +83,15 @@ class Postgres:
         )
         return cast("list[Row]", rows)
 
-    async def number(self, table: str) -> int:
-        numbers = await self._contended(lambda connection: self._take_numbers(connection, table, 1))
-        return numbers[0]
+    async def reserve_ids(self, table: str, count: int) -> list[int]:
+        id_column = "team_id" if table == "team" else "id"
+        return [row[0] for row in await self.read("reserve_ids", table, count, id_column)]
 
     async def skip_used_ids(self, team_id: int) -> None:
-        # An id that was allocated ahead may be in use as well.
-        self._numbers.clear()
         await self.write("skip_used_ids", team_id)
 
-    async def commit(self, commit: Commit) -> Commit:
-        return await self._contended(lambda connection: self._apply(connection, commit))
+    async def commit(self, commit: Commit) -> None:
+        await self._contended(lambda connection: self._apply(connection, commit))
 
     async def commit_locked(self, team_id: int, reads: Sequence[Read], rule: LockedRule) -> Commit:
         async def once(connection: Connection) -> Commit:
@@ -111,14 +102,14 @@ class Postgres:
                     cast("list[Row]", await connection.fetch(self._sql[statement], team_id, uuid))
                     for statement, uuid in reads
                 ]
-                commit = await self._numbered(connection, rule(found))
+                commit = rule(found)
                 await self._require_locked_owners(connection, commit, {row[0] for row in rows})
                 await self._take_steps(connection, commit)
                 return commit
 
         return await self._contended(once)
 
-    async def store_response(self, record: IdempotencyRow) -> bool:
+    async def store_response(self, team_id: int, record: IdempotencyRecord) -> bool:
         """Store the key first, as every commit of one contact does, and then lock the contacts.
 
         An erasure locks its contact before it looks for stored responses. So either it sees this
@@ -127,9 +118,9 @@ class Postgres:
 
         async def once(connection: Connection) -> bool:
             async with transaction(connection):
-                stored = await self._store_response(connection, record)
-                if stored and record.contact_uuids:
-                    await self._lock_named_contacts(connection, record)
+                stored = await self._store_response(connection, team_id, record)
+                if stored and record.response.contact_uuids:
+                    await self._lock_named_contacts(connection, team_id, record)
                 return stored
 
         return await self._contended(once)
@@ -206,31 +197,23 @@ class Postgres:
         Everything that is sent to PostgreSQL goes through this method, so that a deadlock or a
         serialization error ends here: in a retry, or in the refusal `contended`.
         """
-        last_begin = time.monotonic() + CONTENTION_SECONDS
-        for attempt in range(CONTENTION_TRIES):
-            try:
+        async for _ in Attempts():
+            with suppress(*_CONTENTION):
                 async with self._connection() as connection:
                     return await work(connection)
-            except _CONTENTION:
-                await asyncio.sleep(random.uniform(0, 0.005 * (attempt + 1)))
-            if time.monotonic() > last_begin:
-                break
         raise contended()
 
-    async def _apply(self, connection: Connection, commit: Commit) -> Commit:
+    async def _apply(self, connection: Connection, commit: Commit) -> None:
         """One statement when one contact's channels change; else a short transaction."""
-        commit = await self._numbered(connection, commit)
-        if commit.keep is None and not _is_whole(commit.change):
-            if not commit.is_empty():
-                await self._write(connection, commit, commit.change)
-            return commit
+        if commit.idempotency is None and not _is_whole(commit.change):
+            await self._write(connection, commit, commit.change)
+            return
         async with transaction(connection):
             await self._take_steps(connection, commit)
-        return commit
 
     async def _take_steps(self, connection: Connection, commit: Commit) -> None:
         """Inside a transaction: those who make way first."""
-        await self._keep(connection, commit)
+        await self._store_own_response(connection, commit)
         if commit.is_empty():
             await self._require_revision(connection, commit.change.after)
             return
@@ -285,21 +268,25 @@ class Postgres:
             raise UniqueViolationError
         self._metrics.transactions.inc()
 
-    async def _keep(self, connection: Connection, commit: Commit) -> None:
+    async def _store_own_response(self, connection: Connection, commit: Commit) -> None:
         """The key's row first: a duplicate waits on it, and then finds the answer."""
-        record = commits.record(commit)
-        if record and not await self._store_response(connection, record):
+        team_id, record = commit.change.after.team_id, commit.idempotency
+        if record and not await self._store_response(connection, team_id, record):
             raise UniqueViolationError
 
-    async def _store_response(self, connection: Connection, record: IdempotencyRow) -> bool:
-        values = (*record.row, record.contact_uuids)
+    async def _store_response(
+        self, connection: Connection, team_id: int, record: IdempotencyRecord
+    ) -> bool:
+        values = (*commits.response_row(team_id, record), record.response.contact_uuids)
         try:
             return bool(await connection.fetch(self._sql["store_response"], *values))
         except asyncpg.LockNotAvailableError:
             raise in_progress() from None
 
-    async def _lock_named_contacts(self, connection: Connection, record: IdempotencyRow) -> None:
-        named = (record.team_id, record.contact_uuids)
+    async def _lock_named_contacts(
+        self, connection: Connection, team_id: int, record: IdempotencyRecord
+    ) -> None:
+        named = (team_id, record.response.contact_uuids)
         try:
             rows = await connection.fetch(self._sql["lock_response_contacts"], *named)
         except asyncpg.LockNotAvailableError:
@@ -322,31 +309,6 @@ class Postgres:
         named = (commit.change.after.team_id, commit.suppression.erased)
         for statement in commits.ERASE_SUPPRESSIONS:
             await connection.fetch(self._sql[statement], *named)
-
-    async def _numbered(self, connection: Connection, commit: Commit) -> Commit:
-        contact_id = commit.change.after.id
-        if not contact_id:
-            [contact_id] = await self._take_numbers(connection, "contact", 1)
-        wanted = commits.ids_wanted(commit)
-        numbers = await self._take_numbers(connection, "contact_channel", wanted)
-        return (
-            commits.with_ids(commit, contact_id, iter(numbers)) if not commit.is_empty() else commit
-        )
-
-    async def _take_numbers(self, connection: Connection, table: str, wanted: int) -> list[int]:
-        """Numbers that this process has set aside; it asks for twice as many each time it runs out.
-
-        So a commit knows its numbers before it is sent, and needs no second round trip.
-        """
-        spare = self._numbers[table]
-        if len(spare) < wanted:
-            block = self._number_block[table]
-            self._number_block[table] = min(block * 2, MOST_NUMBERS)
-            column = "team_id" if table == "team" else "id"
-            ask = max(wanted, block)
-            rows = await connection.fetch(self._sql["reserve_ids"], table, ask, column)
-            spare.extend(row[0] for row in rows)
-        return [spare.popleft() for _ in range(wanted)]
 
     async def _require_utf8(self) -> None:
         async with self._connection() as connection:

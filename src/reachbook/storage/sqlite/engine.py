@@ -24,7 +24,7 @@ from reachbook.domain.suppression import fingerprint
 from reachbook.metrics import Metrics
 from reachbook.storage import commit as commits
 from reachbook.storage import migrations, sql
-from reachbook.storage.commit import Commit, IdempotencyRow
+from reachbook.storage.commit import Commit, IdempotencyRecord
 from reachbook.storage.engine import (
     EVENTS_NUMBERED_AT_ONCE,
     ErasedError,
@@ -35,6 +35,7 @@ from reachbook.storage.engine import (
     Row,
     SuppressionEnd,
     UniqueViolationError,
+    contended,
     unavailable,
     unfit,
     unstorable,
@@ -52,6 +53,8 @@ from reachbook.storage.sqlite.writer import (
 WRITER_WAITS_MS = 10_000
 READER_WAITS_MS = 1_000
 INTERRUPT_SECONDS = 0.05
+DECISION_SECONDS = 1.0
+"""How long the writer waits for the event loop to decide a commit."""
 
 # Erased values must not stay readable in the file: SQLite leaves deleted text where it stood,
 # unless it is told to write zeros over it.
@@ -183,30 +186,39 @@ class Sqlite:
             lambda connection: _rows(connection, self._sql[statement], *values)
         )
 
-    async def number(self, table: str) -> int:
-        return await self._writer.run(lambda connection: self._numbers(connection, table, 1)[0])
+    async def reserve_ids(self, table: str, count: int) -> list[int]:
+        return await self._writer.run(
+            lambda connection: self._reserve_ids(connection, table, count)
+        )
 
     async def skip_used_ids(self, team_id: int) -> None:
         await self.write("skip_used_ids", team_id)
 
-    async def commit(self, commit: Commit) -> Commit:
-        return await self._writer.run(lambda connection: self._apply(connection, commit))
+    async def commit(self, commit: Commit) -> None:
+        def job(connection: apsw.Connection) -> Commit:
+            self._apply(connection, commit)
+            return commit
+
+        await self._writer.run(job)
 
     async def commit_locked(self, team_id: int, reads: Sequence[Read], rule: LockedRule) -> Commit:
         def job(connection: apsw.Connection) -> Commit:
             found = [
                 _rows(connection, self._sql[statement], team_id, uuid) for statement, uuid in reads
             ]
-            return self._apply(connection, rule(found))
+            commit = _decide(loop, rule, found)
+            self._apply(connection, commit)
+            return commit
 
+        loop = asyncio.get_running_loop()
         return await self._writer.run(job)
 
-    async def store_response(self, record: IdempotencyRow) -> bool:
+    async def store_response(self, team_id: int, record: IdempotencyRecord) -> bool:
         def job(connection: apsw.Connection) -> bool:
-            uuids = _json(record.contact_uuids)
-            if _rows(connection, self._sql["erased_contacts"], record.team_id, uuids):
+            uuids = _json(record.response.contact_uuids)
+            if _rows(connection, self._sql["erased_contacts"], team_id, uuids):
                 raise ErasedError
-            return self._store_response(connection, record)
+            return self._store_response(connection, team_id, record)
 
         return await self._writer.run(job)
 
@@ -273,30 +285,30 @@ class Sqlite:
                 return  # the thread waits for its disk; the process ends without it
         self._scanner.close()
 
-    def _apply(self, connection: apsw.Connection, commit: Commit) -> Commit:
+    def _apply(self, connection: apsw.Connection, commit: Commit) -> None:
         """The steps of a commit, on the writer's connection and inside its savepoint."""
-        if not commit.is_empty():
-            commit = self._numbered(connection, commit)
-        record = commits.record(commit)
-        if record and not self._store_response(connection, record):
+        team_id, record = commit.change.after.team_id, commit.idempotency
+        if record and not self._store_response(connection, team_id, record):
             raise UniqueViolationError
         if commit.is_empty():
             self._require_revision(connection, commit.change.after)
-            return commit
+            return
         self._require_suppressions(connection, commit)
         for change in reversed(commit.changes):
             self._take_step(connection, commit, change)
         self._write_suppressions(connection, commit)
         if commit.change.kind is Kind.ERASED:
             self._forget(connection, commit)
-        return commit
 
-    def _store_response(self, connection: apsw.Connection, record: IdempotencyRow) -> bool:
-        if not _rows(connection, self._sql["store_response"], *record.row):
+    def _store_response(
+        self, connection: apsw.Connection, team_id: int, record: IdempotencyRecord
+    ) -> bool:
+        row = commits.response_row(team_id, record)
+        if not _rows(connection, self._sql["store_response"], *row):
             return False
-        key = (record.team_id, record.key)
+        key, uuids = (team_id, record.key.key), _json(record.response.contact_uuids)
         _rows(connection, self._sql["delete_response_contacts"], *key)
-        _rows(connection, self._sql["insert_response_contacts"], *key, _json(record.contact_uuids))
+        _rows(connection, self._sql["insert_response_contacts"], *key, uuids)
         return True
 
     def _require_revision(self, connection: apsw.Connection, seen: ChannelList) -> None:
@@ -352,7 +364,7 @@ class Sqlite:
             _rows(connection, self._sql["update_channel"], *key, *msgspec.structs.astuple(channel))
         for channel in rows.inserted:
             _rows(connection, self._sql["insert_channel"], *key, *msgspec.structs.astuple(channel))
-        [event_id] = self._numbers(connection, "event", 1)
+        [event_id] = self._reserve_ids(connection, "event", 1)
         _rows(
             connection,
             self._sql["insert_event"],
@@ -375,15 +387,9 @@ class Sqlite:
         _rows(connection, self._sql["clear_request_ids"], gone.team_id, gone.id)
         _rows(connection, self._sql["purge_responses"], gone.team_id, gone.uuid)
 
-    def _numbered(self, connection: apsw.Connection, commit: Commit) -> Commit:
-        contact_id = commit.change.after.id or self._numbers(connection, "contact", 1)[0]
-        wanted = commits.ids_wanted(commit)
-        numbers = self._numbers(connection, "contact_channel", wanted) if wanted else []
-        return commits.with_ids(commit, contact_id, iter(numbers))
-
-    def _numbers(self, connection: apsw.Connection, table: str, wanted: int) -> list[int]:
-        [[last]] = _rows(connection, self._sql["reserve_ids"], table, wanted)
-        return list(range(last - wanted + 1, last + 1))
+    def _reserve_ids(self, connection: apsw.Connection, table: str, count: int) -> list[int]:
+        [[last]] = _rows(connection, self._sql["reserve_ids"], table, count)
+        return list(range(last - count + 1, last + 1))
 
     def _take_steps(self, connection: apsw.Connection) -> None:
         connection.execute(_VERSION_TABLE)
@@ -393,6 +399,24 @@ class Sqlite:
                 "INSERT INTO schema_version VALUES (?1, ?2, datetime('now'))",
                 (step.version, step.name),
             )
+
+
+def _decide(loop: asyncio.AbstractEventLoop, rule: LockedRule, found: list[list[Row]]) -> Commit:
+    """Run a rule on the event loop, while the writer's thread holds the transaction for it.
+
+    Only storage runs on the writer's thread: a rule renders the response that is stored with its
+    commit. A loop that is blocked must not hold up every other write.
+    """
+
+    async def decide() -> Commit:
+        return rule(found)
+
+    decided = asyncio.run_coroutine_threadsafe(decide(), loop)
+    try:
+        return decided.result(DECISION_SECONDS)
+    except TimeoutError:
+        decided.cancel()
+        raise contended() from None
 
 
 def is_behind(path: Path) -> bool:

@@ -1,0 +1,145 @@
+"""What several operations declare: successes with their rendering, parameters, headers, errors."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from reachbook.domain.channel import ChannelList, ContactChannel, channel_by_number
+from reachbook.domain.channel_rules import OnConflict
+from reachbook.domain.contact import Contact
+from reachbook.domain.errors import Reason
+from reachbook.http.openapi.examples import ALICE, PHONE, in_both
+from reachbook.http.operation import Header, Parameter, Success
+from reachbook.http.request import ApiResponse, Headers, Renderer, RequestContext
+from reachbook.wire import extensions, render
+from reachbook.wire.render import (
+    IntegerIdsChannel,
+    IntegerIdsContact,
+    StringIdsChannel,
+    StringIdsContact,
+)
+
+# ── rendering ────────────────────────────────────────────────────────────────────────────────
+
+
+def render_channel(
+    request: RequestContext, result: tuple[ChannelList, ContactChannel]
+) -> ApiResponse:
+    """Return one channel of a contact, with the ETag of the contact."""
+    channel_list, channel = result
+    return request.tagged(
+        channel_list, render.channel(channel_list, channel, request.representation)
+    )
+
+
+def render_channels(request: RequestContext, channel_list: ChannelList) -> ApiResponse:
+    """Return the channels of a contact, with the ETag of the contact."""
+    body = render.channels(channel_list, request.representation)
+    return request.tagged(channel_list, body, _unreachable(request, channel_list))
+
+
+def render_contact(request: RequestContext, contact: Contact) -> ApiResponse:
+    """Return a contact with its ETag."""
+    return request.tagged(contact, render.contact(contact, request.representation))
+
+
+def render_contacts(request: RequestContext, contacts: list[Contact]) -> ApiResponse:
+    """Return several contacts."""
+    return request.answer([render.contact(each, request.representation) for each in contacts])
+
+
+def render_detail(request: RequestContext, channel_list: ChannelList) -> ApiResponse:
+    """Return the channel with the id in the path, with the ETag of its contact."""
+    channel = channel_by_number(channel_list, extensions.channel_number(request.path("id")))
+    return request.tagged(channel_list, extensions.channel_detail(channel_list, channel))
+
+
+def render_details(request: RequestContext, channel_list: ChannelList) -> ApiResponse:
+    """Return the channels of a contact with every field, with the ETag of the contact."""
+    body = extensions.channel_details(channel_list)
+    return request.tagged(channel_list, body, _unreachable(request, channel_list))
+
+
+def constant(text: str) -> Renderer:
+    """Return a renderer of an operation that always has the same response."""
+
+    def render_constant(request: RequestContext, _result: object) -> ApiResponse:
+        return request.answer(text)
+
+    return render_constant
+
+
+def _unreachable(request: RequestContext, channel_list: ChannelList) -> Headers:
+    """Return the header for a contact that has lost its last channel."""
+    if channel_list.channels or request.scope["method"] != "DELETE":
+        return []
+    return [(b"x-contact-reachable", b"false")]
+
+
+# ── successes ────────────────────────────────────────────────────────────────────────────────
+
+CHANNEL = Success(
+    "One channel.",
+    (StringIdsChannel, IntegerIdsChannel),
+    in_both(lambda spelled: render.channel(ALICE, PHONE, spelled)),
+    render=render_channel,
+)
+CHANNELS = Success(
+    "The contact's whole list, oldest first.",
+    (list[StringIdsChannel], list[IntegerIdsChannel]),
+    in_both(lambda spelled: render.channels(ALICE, spelled)),
+    render=render_channels,
+)
+CONTACT = Success(
+    "The contact.",
+    (StringIdsContact, IntegerIdsContact),
+    in_both(lambda spelled: render.contact(ALICE, spelled)),
+    render=render_contact,
+)
+CONTACTS = Success(
+    "The contacts.",
+    (list[StringIdsContact], list[IntegerIdsContact]),
+    in_both(lambda spelled: [render.contact(ALICE, spelled)]),
+    render=render_contacts,
+)
+DETAIL = Success(
+    "The channel.",
+    (extensions.ChannelDetail,),
+    {"phone": extensions.channel_detail(ALICE, PHONE)},
+    render=render_detail,
+)
+DETAILS = Success(
+    "The contact's whole list, oldest first.",
+    (list[extensions.ChannelDetail],),
+    {"alice": extensions.channel_details(ALICE)},
+    render=render_details,
+)
+
+# ── parameters, headers and errors ───────────────────────────────────────────────────────────
+
+WHICH = Parameter(
+    "channel_id",
+    str,
+    "Names one channel exactly, in any spelling of its address, where the contact has several of "
+    "the type. Without it, the primary one is meant.",
+)
+ON_CONFLICT = Parameter(
+    "on_conflict",
+    OnConflict,
+    "What to do when another contact owns the address: `refuse`, or `move` it here in one commit.",
+)
+OVERWRITE = Parameter(
+    "overwrite", bool, "Whether `custom` is replaced; otherwise it is merged, key by key."
+)
+UNREACHABLE = Header(
+    "X-Contact-Reachable", Literal["false"], "Sent when the contact has no channel left."
+)
+BAD_ADDRESS = (
+    Reason.BAD_CHANNEL_TYPE,
+    Reason.BAD_PHONE,
+    Reason.BAD_EMAIL,
+    Reason.BAD_CHANNEL_ID,
+)
+BAD_NEW_ADDRESS = (*BAD_ADDRESS, Reason.AMBIGUOUS)
+NO_CONTACT = (Reason.BAD_UUID, Reason.NO_CONTACT)
+IN_THE_WAY = (Reason.ADDRESS_TAKEN, Reason.STALE_REVISION)
