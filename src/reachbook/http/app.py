@@ -77,13 +77,14 @@ ROUTES: list[Route] = [
 ]
 METRICS = ExactRoute("/metrics", PublicEndpoint(GET=probes.metrics))
 
+# Outside the exception handlers of Starlette: the 404 of an unknown path is logged, too.
 MIDDLEWARE = [Middleware(RequestLogMiddleware)]
 
 
 def build(open_state: OpenState, *, shows_metrics: bool = True, base_path: str = "") -> Starlette:
-    """The application; `open_desk` opens the store for as long as the application lives.
+    """Return the application; `open_state` opens the store for as long as the application lives.
 
-    `base_path` is where a proxy shows us, as the description tells it.
+    `base_path` is the prefix under which a proxy serves it, for the description.
     """
 
     @asynccontextmanager
@@ -91,6 +92,7 @@ def build(open_state: OpenState, *, shows_metrics: bool = True, base_path: str =
         async with open_state() as app.state.state:
             yield {"metrics": app.state.state.metrics}
 
+    # Otherwise a port of its own serves them: see server/metrics_server.py.
     routes = [*ROUTES, METRICS] if shows_metrics else ROUTES
     app = Starlette(
         routes=routes,
@@ -98,6 +100,8 @@ def build(open_state: OpenState, *, shows_metrics: bool = True, base_path: str =
         lifespan=lifespan,
         exception_handlers={404: _no_route},  # type: ignore[dict-item]  # any ASGI app will do
     )
+    # A redirect would answer POST with 307 and a body that no client of this API reads; a path with
+    # a trailing slash is another path, and 404 says so.
     app.router.redirect_slashes = False
     app.state.description = document.document(routes, base_path)
     return app

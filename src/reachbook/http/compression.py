@@ -33,6 +33,7 @@ async def compress(answer: ApiResponse, accept_encoding: str | None) -> ApiRespo
     if not accepts_gzip(accept_encoding):
         return replace(answer, vary=VARY)
     if len(answer.body) > MAX_INLINE_BYTES:
+        # mtime=0: the same response has the same bytes, so that a cache can compare them.
         body = await asyncio.to_thread(gzip.compress, answer.body, LEVEL, mtime=0)
     else:
         body = gzip.compress(answer.body, LEVEL, mtime=0)

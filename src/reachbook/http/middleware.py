@@ -43,6 +43,7 @@ class RequestLogMiddleware:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
+                # Appended here and not by each response: a response of Starlette has it as well.
                 message["headers"].append((b"x-request-id", own_id.encode()))
                 if _route(scope) in PROBES:
                     message["headers"].append((b"cache-control", b"no-store"))
@@ -51,6 +52,7 @@ class RequestLogMiddleware:
         try:
             await self._app(scope, receive, send_with_id)
         except asyncio.CancelledError:  # told to stop, we have waited for it as long as we may
+            # A response that has begun cannot be replaced; its connection ends before its end.
             if not status:
                 await error_response(_stopping(), scope, Representation.STRING_IDS)(
                     scope, _nothing, send_with_id

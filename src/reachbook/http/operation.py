@@ -150,6 +150,7 @@ class BaseEndpoint(Generic[HandlerT]):
 
     def __init__(self, **operations: Operation[HandlerT]) -> None:
         self.operations = operations
+        # RFC 9110, 9.3.2: HEAD is GET without the body; the response object leaves it out.
         if "GET" in operations:
             self.operations = {**operations, "HEAD": operations["GET"]}
         allow = ", ".join(sorted([*self.operations, "OPTIONS"]))
@@ -187,44 +188,60 @@ class Endpoint(BaseEndpoint[Handler]):
     async def judge(
         self, operation: Operation[Handler], scope: Scope, receive: Receive
     ) -> ApiResponse:
-        """The order of judgement is the contract's (section 2), and is these lines."""
-        state: AppState = scope["app"].state.state
-        representation = Representation.STRING_IDS
+        """Return the response of one operation, with the headers that every response has."""
+        scope["representation"] = Representation.STRING_IDS
         try:
             async with asyncio.timeout(STORE_SECONDS) as deadline:
-                await state.service.require_identities()
-                caller = await state.access.caller(header(scope, b"authorization"))
-                scope["credential"] = caller.credential_id
-                representation = caller.representation
-                _permit(caller, is_write=operation.spec.writes)
-                await state.rate_limiter.check(caller.credential_id, scope)
-                options = _options(operation, scope)
-                representation = options.representation or representation
-                if operation.spec.tagged and not operation.spec.writes:
-                    check_if_none_match(header(scope, b"if-none-match"))
-                request = RequestContext(
-                    state.service,
-                    state.incarnation,
-                    caller,
-                    options,
-                    scope,
-                    receive,
-                    deadline,
-                    operation.spec.success.render,
-                )
-                if operation.spec.seconds > STORE_SECONDS:
-                    await request.take_time(operation.spec.seconds)
-                await _check_body(operation, request)
-                answer = await _once(operation, request)
+                answer = await self._checked(operation, scope, receive, deadline)
         except Refusal as refusal:
-            answer = error_response(refusal, scope, representation)
+            answer = error_response(refusal, scope, scope["representation"])
         except TimeoutError:
-            answer = error_response(timeout_error(), scope, representation)
+            answer = error_response(timeout_error(), scope, scope["representation"])
+        # After `_once`: what is stored for a retry is not compressed, and the retry may accept gzip
+        # where the first request did not.
         if operation.spec.compressible and answer.status < ERROR:
             answer = await compress(answer, header(scope, b"accept-encoding"))
-        spelled = (b"x-representation", representation.encode())
+        spelled = (b"x-representation", scope["representation"].encode())
         answer.headers = [spelled, *answer.headers, *scope.get("rate_limit_headers", ())]
         return answer
+
+    async def _checked(
+        self,
+        operation: Operation[Handler],
+        scope: Scope,
+        receive: Receive,
+        deadline: asyncio.Timeout,
+    ) -> ApiResponse:
+        """Check a request and call the handler; the order of the checks is the contract's (§2)."""
+        state: AppState = scope["app"].state.state
+        spec = operation.spec
+        # Before the credential: a store of an older release must not be written at all.
+        await state.service.require_identities()
+        caller = await state.access.caller(header(scope, b"authorization"))
+        scope["credential"] = caller.credential_id
+        scope["representation"] = caller.representation
+        _permit(caller, is_write=spec.writes)
+        # After the permission, so that a refused request costs nothing of the allowance.
+        await state.rate_limiter.check(caller.credential_id, scope)
+        options = _options(operation, scope)
+        scope["representation"] = options.representation or caller.representation
+        # Only the syntax, and for reads alone: a write ignores If-None-Match.
+        if spec.tagged and not spec.writes:
+            check_if_none_match(header(scope, b"if-none-match"))
+        request = RequestContext(
+            state.service,
+            state.incarnation,
+            caller,
+            options,
+            scope,
+            receive,
+            deadline,
+            spec.success.render,
+        )
+        if spec.seconds > STORE_SECONDS:
+            await request.take_time(spec.seconds)
+        await _check_body(operation, request)
+        return await _once(operation, request)
 
 
 class PublicEndpoint(BaseEndpoint[PublicHandler]):
@@ -270,6 +287,7 @@ async def _once(operation: Operation[Handler], request: RequestContext) -> ApiRe
         try:
             response = request.respond(await operation.handle(request))
         except AlreadyAnsweredError as before:
+            # A request with the same key was committed after the look-up above.
             return replay_response(before.response)
         if not request.stores_apart:
             return response

@@ -12,6 +12,7 @@ from reachbook.domain.incarnation import Incarnation
 
 IF_MATCH, IF_NONE_MATCH = "If-Match", "If-None-Match"
 
+# RFC 9110 lets a proxy change white space in a header, so a key must have none.
 _KEY = re.compile(r"[\x21-\x7e]{1,255}")
 _LIST_ELEMENT = re.compile(r'[ \t]*(?:(?:[Ww]/)?"([^"]*)"[ \t]*)?(?:,|\Z)')
 # A proxy that compresses a response marks its ETag: nginx and others with W/, Apache's
@@ -82,6 +83,7 @@ def check_if_none_match(if_none_match: str | None) -> None:
 
 def _read_header(name: str, value: str | None) -> list[EntityTag] | None:
     """Returns our tags among those of a header, or None if it is absent or `*`."""
+    # `*` asks only that the contact exists, and without a contact the response is 404 anyway.
     if value is None or value == "*":
         return None
     found = [_OURS.fullmatch(text) for text in _entity_tags(name, value)]

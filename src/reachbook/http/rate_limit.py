@@ -57,6 +57,8 @@ class RateLimiter:
 
     async def check(self, credential_id: str, scope: Scope) -> None:
         """Count one request; raises if none is left. Puts the response headers into `scope`."""
+        # After a failure nobody asks for a moment: 1,000 requests that each wait for a counter that
+        # is out of reach would take the service down.
         if self._item is None or time.monotonic() < self._paused_until:
             return
         counting = self._count(self._item, credential_id)
@@ -99,6 +101,7 @@ class RateLimiter:
             if not (await asyncio.wait({task}, timeout=WAIT_SECONDS))[0]:
                 raise TimeoutError
         finally:
+            # Also when the caller is cancelled: the task is ours and must not outlive the request.
             task.cancel()
         return task.result()
 

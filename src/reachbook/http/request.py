@@ -192,6 +192,7 @@ class RequestContext(Struct):
         """
         if self.sent is None:
             loop = asyncio.get_running_loop()
+            # A slow upload is bounded by the protocol; it must not use up the time of the store.
             left = (self.deadline.when() or 0.0) - loop.time()
             self.deadline.reschedule(None)
             self.sent = await _read_body(self.scope, self.receive)
@@ -213,6 +214,7 @@ class RequestContext(Struct):
             self.representation.encode(),
             await self.body(),
         )
+        # Each part with its length: without it the end of one could be the start of the next.
         digest = hashlib.sha256(b"".join(b"%d:%b" % (len(part), part) for part in parts)).digest()
         self.key = self.service.idempotency_key(key, digest)
 
@@ -230,6 +232,7 @@ class RequestContext(Struct):
         tag = preconditions.make_etag(*shown)
         headers = [(b"etag", tag.encode()), *(headers or [])]
         known = header(self.scope, b"if-none-match")
+        # The result of a write is always sent; If-None-Match does not apply to it.
         is_read = self.scope["method"] in ("GET", "HEAD")
         if is_read and preconditions.matches(known, *shown):
             return ApiResponse(NOT_MODIFIED, b"", headers)
@@ -296,9 +299,11 @@ async def _read_body(scope: Scope, receive: Receive) -> bytes:
     more = True
     while more:
         message = await receive()
+        # Half a body must never be parsed: a cut JSON number is another number.
         if message["type"] == "http.disconnect":
             raise Refusal(Reason.MALFORMED_JSON, "The connection ended before the body did.")
         body += message.get("body", b"")
+        # A body in chunks declares no length, so it is counted as it arrives.
         if len(body) > MAX_BODY_BYTES:
             raise _too_large_error()
         more = message.get("more_body", False)
@@ -346,6 +351,7 @@ def error_response(refusal: Refusal, scope: Scope, representation: Representatio
     if refusal.reason is Reason.UNSUPPORTED_ENCODING:
         headers.append((b"accept-encoding", b"identity"))  # RFC 9110, 15.5.16
     if kind is Kind.TOO_LARGE:
+        # The rest of the body is not read, so nothing that follows it could be parsed.
         headers.append((b"connection", b"close"))
     if refusal.retry_after is not None:
         headers.append((b"retry-after", str(refusal.retry_after).encode()))
@@ -366,8 +372,10 @@ def timeout_error() -> Refusal:
 
 def header(scope: Scope, name: bytes) -> str | None:
     """The header of a name, given in lower case; one sent on several lines is their list."""
+    # Looked up up to ten times a request, so the list is made into a dict once.
     if HEADERS not in scope:
         scope[HEADERS] = _by_name(scope["headers"])
+    # Latin-1 decodes any byte, so a header can never cause a 500; what it holds is checked by use.
     value: bytes | None = scope[HEADERS].get(name)
     return None if value is None else value.decode("latin-1")
 

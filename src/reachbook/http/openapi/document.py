@@ -87,6 +87,7 @@ def document(routes: Sequence[Route], base_path: str = "") -> bytes:
         route.path: {
             method.lower(): writer.operation(route, operation)
             for method, operation in route.endpoint.operations.items()
+            # HEAD is GET: described twice, clients would get two methods for one operation.
             if method != "HEAD"
         }
         for route in routes
@@ -251,6 +252,7 @@ def _described(kind: Any) -> tuple[Json, Json]:
         [kind], schema_hook=any_of, ref_template=SCHEMAS
     )
     for form in (schema, *named.values()):
+        # msgspec leaves out the type of an enum, and some generators then make it `any`.
         if "enum" in form:
             form["type"] = "string"
         _prepare_for_generators(form)

@@ -6,6 +6,7 @@ Nothing here is written twice: answers come from `wire`, refusals from the rules
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 from msgspec import Raw
 from msgspec.structs import replace as with_fields
@@ -85,7 +86,7 @@ def in_both(spell: Callable[[Representation], object]) -> dict[str, object]:
 def bulk(spelled: Representation) -> wire_bulk.BulkBody:
     """A bulk write of two rows, one of them bad."""
     row = b'{"first": "Bob", "phone": "+1 510"}'
-    refusal = _heard(lambda: contact_from(decode(row, wire_bulk.BulkRow), None))
+    refusal = _heard(partial(contact_from, decode(row, wire_bulk.BulkRow), None))
     failed = wire_bulk.failed_row(1, Raw(row), refusal, spelled)
     return wire_bulk.BulkBody([render.contact(ALICE, spelled)], [failed])
 
@@ -110,7 +111,7 @@ SUPPRESSED = with_fields(
 def batch() -> extensions.BatchBody:
     """One address that is found, one that nobody owns, one that cannot be read."""
     return extensions.BatchBody(
-        [FOUND, NOBODY, extensions.bad_address(_heard(lambda: _parse("phone", "+1 510")))]
+        [FOUND, NOBODY, extensions.bad_address(_heard(partial(_parse, "phone", "+1 510")))]
     )
 
 
@@ -206,31 +207,32 @@ def _expire() -> None:
     raise credentials.check_expiry(token, credentials.TOKEN_LIFE + 40, seen=True)
 
 
+# The call that raises each error: the example is the message of the code itself.
 _SAYING: dict[Reason, Callable[[], object]] = {
-    Reason.MALFORMED_JSON: lambda: decode(b'{"channel_type": ', ChannelRequest),
-    Reason.MISSING_FIELD: lambda: decode(b'{"channel_type": "phone"}', ChannelRequest),
-    Reason.WRONG_TYPE: lambda: decode(
-        b'{"channel_type": "phone", "channel_id": 15105553344}', ChannelRequest
+    Reason.MALFORMED_JSON: partial(decode, b'{"channel_type": ', ChannelRequest),
+    Reason.MISSING_FIELD: partial(decode, b'{"channel_type": "phone"}', ChannelRequest),
+    Reason.WRONG_TYPE: partial(
+        decode, b'{"channel_type": "phone", "channel_id": 15105553344}', ChannelRequest
     ),
-    Reason.BAD_VALUE: lambda: parse_options(b"representation=strings"),
-    Reason.UNKNOWN_NAME: lambda: own_query(b"explian=true", ResolveQuery),
-    Reason.BAD_CURSOR: lambda: events.revision(ALICE.uuid, "2"),
+    Reason.BAD_VALUE: partial(parse_options, b"representation=strings"),
+    Reason.UNKNOWN_NAME: partial(own_query, b"explian=true", ResolveQuery),
+    Reason.BAD_CURSOR: partial(events.revision, ALICE.uuid, "2"),
     Reason.DATE_TOO_COARSE: _list_after_a_crowded_second,
     Reason.TOO_MANY: _ask_for_a_longer_page,
     Reason.ERASED: _look_back_at_the_erased,
     Reason.FEED_RESTARTED: _follow_beyond_the_end,
-    Reason.BAD_UUID: lambda: contact_uuid("1"),
-    Reason.BAD_CHANNEL_TYPE: lambda: addresses.channel_type("Phone"),
-    Reason.BAD_PHONE: lambda: _parse("phone", "+1 510"),
-    Reason.BAD_EMAIL: lambda: _parse("email", "alice"),
-    Reason.BAD_CHANNEL_ID: lambda: _parse("facebook", ""),
+    Reason.BAD_UUID: partial(contact_uuid, "1"),
+    Reason.BAD_CHANNEL_TYPE: partial(addresses.channel_type, "Phone"),
+    Reason.BAD_PHONE: partial(_parse, "phone", "+1 510"),
+    Reason.BAD_EMAIL: partial(_parse, "email", "alice"),
+    Reason.BAD_CHANNEL_ID: partial(_parse, "facebook", ""),
     Reason.AMBIGUOUS: _add_ambiguous,
-    Reason.MISSING_CREDENTIAL: lambda: credentials.bearer(None),
-    Reason.MALFORMED_TOKEN: lambda: credentials.bearer("Basic YWxpY2U6"),
+    Reason.MISSING_CREDENTIAL: partial(credentials.bearer, None),
+    Reason.MALFORMED_TOKEN: partial(credentials.bearer, "Basic YWxpY2U6"),
     Reason.EXPIRED: _expire,
-    Reason.NO_CONTACT: lambda: channel_lists.require_contact(None),
-    Reason.NO_CHANNEL: lambda: channel_lists.select_channel(
-        ALICE, ChannelSelector(addresses.channel_type("facebook"))
+    Reason.NO_CONTACT: partial(channel_lists.require_contact, None),
+    Reason.NO_CHANNEL: partial(
+        channel_lists.select_channel, ALICE, ChannelSelector(addresses.channel_type("facebook"))
     ),
     Reason.ADDRESS_TAKEN: _take,
     Reason.SEVERAL: _remove_one_of_two,

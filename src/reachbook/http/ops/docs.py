@@ -25,6 +25,7 @@ POLICY = (
     b"connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 
+# A file and not an inline script, because the policy forbids inline scripts.
 START = b"""\
 window.ui = SwaggerUIBundle({
   url: "openapi.json",

@@ -147,6 +147,8 @@ async def write_many(request: RequestContext) -> BulkResults:
     """
     reject_if_match(header(request.scope, b"if-match"))
     rows = decode(await request.body(), bulk.BulkRequest).contacts
+    # Counted after the decode of the list alone: its rows are decoded one by one, so that a bad
+    # row is an error of that row.
     if len(rows) > bulk.MAX_ROWS:
         raise bulk.too_many("contacts", len(rows), bulk.MAX_ROWS)
     results = BulkResults([], [])
@@ -195,6 +197,7 @@ async def delete_many(request: RequestContext) -> None:
 
 async def _take_row(request: RequestContext, index: int, row: Raw, results: BulkResults) -> None:
     """Write one row, and note its result."""
+    # A row that is begun too late would end in a timeout without a result for the rows before it.
     if results.away is None and _seconds_left(request) < STORE_SECONDS:
         results.away = timeout_error()
     if results.away:
@@ -206,6 +209,7 @@ async def _take_row(request: RequestContext, index: int, row: Raw, results: Bulk
         results.done.append(Raw(written.body))
         results.named |= written.contact_uuids
     except Refusal as refusal:
+        # The key of a row is in use for another request only if the whole key is.
         if refusal.reason is Reason.KEY_REUSED:
             raise
         if refusal.reason is Reason.STORE_UNAVAILABLE:

@@ -120,6 +120,7 @@ def _named(request: RequestContext, channel_type: str) -> ChannelSelector:
         with explaining_plus(request.scope["query_string"]):
             return channel_selector(channel_type, request.options, request.caller.default_region)
     except Refusal as refusal:
+        # The address may be stored all the same, so the refusal is raised only if it is not found.
         text = request.options.channel_id
         if text is None:
             raise

@@ -103,6 +103,7 @@ async def one(request: RequestContext) -> Resolved:
     region = request.caller.default_region
     query = extensions.address_query(wanted, region)
     create = contact_from(wanted.create, region) if wanted.create else None
+    # /x has one set of options for each path, so `on_conflict` is not among those of the context.
     context = replace(request.context(), on_conflict=options.on_conflict)
     resolved = await request.service.resolving.one(context, query, create)
     request.stores_apart = not resolved.created
