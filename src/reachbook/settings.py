@@ -17,7 +17,7 @@ import msgspec
 from msgspec import Struct
 from platformdirs import user_data_path
 
-from reachbook.domain.credential import MASTER_KEY_BYTES
+from reachbook.domain.sealing import MASTER_KEY_BYTES
 
 Source = Literal["flag", "environment", "default"]
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from reachbook.domain import credential
+from reachbook.domain import credential, sealing
 from reachbook.http import app
 from reachbook.http.operation import Endpoint
 from reachbook.settings import Settings
@@ -92,7 +92,7 @@ async def test_the_database_and_the_master_key_together_sign(book: Book) -> None
     select = f"SELECT sealed FROM api_secret WHERE secret_id = '{bob.secret.id}'"
     [[sealed]] = await beside(book.database)(select)
 
-    secret_key = credential.unseal(MASTER_KEY, bob.secret.id, sealed)
+    secret_key = sealing.unseal(MASTER_KEY, bob.secret.id, sealed)
 
     assert secret_key is not None
     claims: dict[str, object] = {"iss": bob.secret.id, "iat": book.clock() // 1_000_000}

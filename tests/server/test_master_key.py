@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from reachbook.domain import timestamps
-from reachbook.domain.credential import Representation, unseal
+from reachbook.domain.credential import Representation
+from reachbook.domain.sealing import unseal
 from reachbook.server.master_key import FILE_NAME, open_master_key
 from reachbook.service.administration import Administration, CredentialOptions
 from reachbook.settings import BadSettingError, Settings

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from reachbook.domain import credential
+from reachbook.domain import credential, jwt, sealing
 from reachbook.domain.credential import Representation
 from reachbook.domain.errors import Reason, Refusal
 from reachbook.metrics import Metrics
@@ -163,15 +163,15 @@ async def test_a_token_that_was_good_costs_the_same_once_its_secret_is_revoked(
 def test_an_unknown_secret_is_hashed_and_compared_as_a_real_one() -> None:
     """HMAC hashes a key that is longer than its block first; a comparison ends at other lengths."""
     secret_id = credential.new_secret_id(1)
-    real = credential.signing_key(secret_id, credential.new_secret_key())
+    real = jwt.signing_key(secret_id, credential.new_secret_key())
     block = 64
 
-    assert len(credential._UNKNOWN_SIGNING_KEY) > block < len(real)
+    assert len(jwt._UNKNOWN_SIGNING_KEY) > block < len(real)
     assert len(credential.UNKNOWN_HASH) == len(credential.hash_api_key("any"))
-    decoy_id, sealed = credential.new_decoy(MASTER_KEY)
+    decoy_id, sealed = sealing.new_decoy(MASTER_KEY)
     assert len(decoy_id) == len(secret_id)
-    assert credential.unseal(MASTER_KEY, decoy_id, sealed) is not None
-    assert len(sealed) == len(credential.seal(MASTER_KEY, secret_id, credential.new_secret_key()))
+    assert sealing.unseal(MASTER_KEY, decoy_id, sealed) is not None
+    assert len(sealed) == len(sealing.seal(MASTER_KEY, secret_id, credential.new_secret_key()))
 
 
 # ── the files of the master keys ─────────────────────────────────────────────────────────────

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 import msgspec
 import pytest
 
-from reachbook.domain import credential, timestamps
+from reachbook.domain import sealing, timestamps
 from reachbook.domain.channel import ChannelList
 from reachbook.domain.credential import Representation
 from reachbook.metrics import Metrics
@@ -52,7 +52,7 @@ async def test_each_credential_spells_ids_as_its_documentation_does(store: Store
     assert (secret.id, secret.representation) == (made.secret_id, Representation.INTEGER_IDS)
     assert (key.id, key.representation) == (made.key_id, Representation.STRING_IDS)
     assert (secret.read_only, key.read_only) == (False, False)
-    assert credential.unseal(MASTER_KEY, secret.id, secret.proof) == made.secret_key
+    assert sealing.unseal(MASTER_KEY, secret.id, secret.proof) == made.secret_key
 
 
 async def test_a_second_time_nothing_is_made(store: Store, database: str) -> None:

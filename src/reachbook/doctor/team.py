@@ -6,13 +6,8 @@ import re
 from collections.abc import AsyncIterator, Iterator
 
 from reachbook.doctor.finding import Finding, Kind
-from reachbook.domain.credential import (
-    LIVE_SECRETS,
-    Credential,
-    unseal,
-    unseal_any,
-    unseal_team_key,
-)
+from reachbook.domain.credential import LIVE_SECRETS, Credential
+from reachbook.domain.sealing import unseal, unseal_any, unseal_team_key
 from reachbook.storage import Store, migrations
 
 PAGE = 5_000

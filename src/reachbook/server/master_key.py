@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from reachbook.domain.credential import MASTER_KEY_BYTES, unseal_any
+from reachbook.domain.sealing import MASTER_KEY_BYTES, unseal_any
 from reachbook.service.team_keys import unopened, unopened_teams
 from reachbook.settings import BadSettingError, Settings, decode_master_key
 from reachbook.storage import Store

@@ -9,7 +9,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from reachbook.domain import credential as credentials
-from reachbook.domain import timestamps
+from reachbook.domain import sealing, timestamps
 from reachbook.domain.credential import Credential, Representation, TeamId
 from reachbook.domain.errors import Reason, Refusal
 from reachbook.storage import Store, Team
@@ -82,7 +82,7 @@ class Administration:
         """A new API secret and its key, which is told only now. A team has at most two live."""
         team = await self.team(team_id)
         secret_id, secret_key = credentials.new_secret_id(team_id), credentials.new_secret_key()
-        sealed = credentials.seal(master_key, secret_id, secret_key)
+        sealed = sealing.seal(master_key, secret_id, secret_key)
         secret = self._new(team, secret_id, sealed, terms)
         slots = range(1, credentials.LIVE_SECRETS + 1)
         if not await self._store.insert_api_secret(secret, slots):
@@ -139,11 +139,11 @@ class Administration:
         current, *earlier = keys
         done = Rekeyed(0, [])
         for secret in await self.list("api_secret", None):
-            if credentials.unseal(current, secret.id, secret.proof) is not None:
+            if sealing.unseal(current, secret.id, secret.proof) is not None:
                 continue
-            secret_key = credentials.unseal_any(tuple(earlier), secret.id, secret.proof)
+            secret_key = sealing.unseal_any(tuple(earlier), secret.id, secret.proof)
             if secret_key is not None:
-                sealed = credentials.seal(current, secret.id, secret_key)
+                sealed = sealing.seal(current, secret.id, secret_key)
                 resealed = await self._store.reseal(secret, sealed)
                 done = replace(done, resealed=done.resealed + resealed)
             elif secret.revoked is None:
@@ -157,11 +157,11 @@ class Administration:
         """
         resealed, unopened, discarded = 0, [], []
         for team_id, sealed in await self._store.suppression_keys():
-            if credentials.unseal_team_key(keys[:1], team_id, sealed) is not None:
+            if sealing.unseal_team_key(keys[:1], team_id, sealed) is not None:
                 continue
-            opened = credentials.unseal_team_key(keys[1:], team_id, sealed)
+            opened = sealing.unseal_team_key(keys[1:], team_id, sealed)
             if opened is not None:
-                new = credentials.seal_team_key(keys[0], team_id, opened.decode())
+                new = sealing.seal_team_key(keys[0], team_id, opened.decode())
                 resealed += await self._store.reseal_suppression_key(team_id, sealed, new)
             elif discard and await self._store.discard_suppressions(team_id, sealed):
                 discarded.append(team_id)

@@ -19,6 +19,7 @@ from msgspec.structs import replace
 
 from reachbook import background
 from reachbook.domain import credential as credentials
+from reachbook.domain import jwt, sealing
 from reachbook.domain.credential import Caller, Credential
 from reachbook.domain.errors import Reason, Refusal
 from reachbook.metrics import Metrics
@@ -63,7 +64,7 @@ class Authenticator:
         self._store = store
         self._metrics = metrics
         self._keys = self._latest = keys
-        self._decoy = credentials.new_decoy(keys[0])
+        self._decoy = sealing.new_decoy(keys[0])
         self._reread = reread
         self._clock = clock
         self._known: dict[tuple[CredentialKind, str], CachedCredential] = {}
@@ -73,7 +74,7 @@ class Authenticator:
     async def caller(self, authorization: str | None) -> Caller:
         """The verified caller of an `Authorization` header, or a refusal."""
         token = credentials.bearer(authorization)
-        if credentials.is_jwt(token):
+        if jwt.is_jwt(token):
             return self._live("api_secret", await self._jwt(token))
         return self._live("api_key", await self._api_key(token))
 
@@ -92,13 +93,11 @@ class Authenticator:
             # Check the token of a revoked secret again: it must cost as much as any bad token.
             self._verified.pop(token, None)
         self._metrics.token_new.inc()
-        claimed = credentials.read_jwt(token)
+        claimed = jwt.read_jwt(token)
         secret_id = claimed.credential_id
         known, expires_at = await self._judged(
             ("api_secret", secret_id),
-            lambda known: credentials.verify(
-                claimed, known.signing_key, now, seen=seen is not None
-            ),
+            lambda known: jwt.verify(claimed, known.signing_key, now, seen=seen is not None),
         )
         _remember(self._verified, token, (secret_id, expires_at), MOST_TOKENS)
         return known
@@ -160,11 +159,11 @@ class Authenticator:
             return None
         self._latest = (self._reread() if self._reread is not None else ()) or self._latest
         secret_id, sealed = (found.id, found.proof) if found else self._decoy
-        secret_key = credentials.unseal_any(self._keys, secret_id, sealed)
+        secret_key = sealing.unseal_any(self._keys, secret_id, sealed)
         if secret_key is None and self._latest != self._keys:
-            self._keys, self._decoy = self._latest, credentials.new_decoy(self._latest[0])
-            secret_key = credentials.unseal_any(self._keys, secret_id, sealed)
-        signing_key = credentials.signing_key(secret_id, secret_key or "")
+            self._keys, self._decoy = self._latest, sealing.new_decoy(self._latest[0])
+            secret_key = sealing.unseal_any(self._keys, secret_id, sealed)
+        signing_key = jwt.signing_key(secret_id, secret_key or "")
         is_good = found is not None and found.revoked is None and secret_key is not None
         return signing_key if is_good else None
 

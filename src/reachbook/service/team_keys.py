@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
-from reachbook.domain import credential as credentials
+from reachbook.domain import sealing
 from reachbook.storage import Store
 from reachbook.storage.engine import unfit
 
@@ -52,11 +52,11 @@ class TeamKeys:
         if sealed is None:
             await self._look_again()
             if self._keys:
-                new = credentials.seal_team_key(self._keys[0], team_id)
+                new = sealing.seal_team_key(self._keys[0], team_id)
                 await self._store.insert_suppression_key(team_id, new)
                 sealed = await self._store.suppression_key(team_id)
         for _ in range(2):
-            opened = credentials.unseal_team_key(self._keys, team_id, sealed or b"")
+            opened = sealing.unseal_team_key(self._keys, team_id, sealed or b"")
             if opened is not None:
                 return opened
             await self._look_again()
@@ -72,7 +72,7 @@ async def unopened_teams(store: Store, keys: Keys) -> list[tuple[int, bytes]]:
     return [
         (team_id, sealed)
         for team_id, sealed in await store.suppression_keys()
-        if credentials.unseal_team_key(keys, team_id, sealed) is None
+        if sealing.unseal_team_key(keys, team_id, sealed) is None
     ]
 
 

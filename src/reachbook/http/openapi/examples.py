@@ -12,7 +12,7 @@ from msgspec import Raw
 from msgspec.structs import replace as with_fields
 
 from reachbook.domain import channel as channel_lists
-from reachbook.domain import channel_rules, event
+from reachbook.domain import channel_rules, event, jwt
 from reachbook.domain import contact as contacts
 from reachbook.domain import credential as credentials
 from reachbook.domain.address import parsing as addresses
@@ -20,9 +20,10 @@ from reachbook.domain.address.parsing import Address
 from reachbook.domain.channel import ChannelList, ChannelSelector, ContactChannel
 from reachbook.domain.channel_rules import ChannelInput
 from reachbook.domain.contact import Contact
-from reachbook.domain.credential import Representation, Token
+from reachbook.domain.credential import Representation
 from reachbook.domain.errors import Reason, Refusal
 from reachbook.domain.event import EventRecord
+from reachbook.domain.jwt import Token
 from reachbook.domain.list_cursor import Precision, date_too_coarse
 from reachbook.domain.suppression import SuppressionReason
 from reachbook.service.history import feed_restarted
@@ -204,7 +205,7 @@ def _take_external_id() -> None:
 
 def _expire() -> None:
     token = Token("rbs_1_0123456789abcdef", b"", b"", 0, None, None)
-    raise credentials.check_expiry(token, credentials.TOKEN_LIFE + 40, seen=True)
+    raise jwt.check_expiry(token, jwt.TOKEN_LIFE + 40, seen=True)
 
 
 # The call that raises each error: the example is the message of the code itself.
