@@ -11,7 +11,7 @@ from msgspec.structs import replace as with_fields
 from reachbook.domain import channel_rules, contact, event
 from reachbook.domain.channel import ChannelList
 from reachbook.domain.contact import Contact, ContactInput
-from reachbook.domain.event import Kind
+from reachbook.domain.event_kind import Kind
 from tests.support.domain import NOW, TWO_PHONES, name, numbered, page, want
 from tests.support.personas import ALICE
 

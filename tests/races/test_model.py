@@ -14,17 +14,13 @@ from reachbook.domain import replay
 from reachbook.domain.address import parsing as addresses
 from reachbook.domain.address.parsing import Address
 from reachbook.domain.address.query import AddressQuery
-from reachbook.domain.channel import (
-    ChannelList,
-    ChannelSelector,
-    Consent,
-    ContactChannel,
-    HeldReason,
-)
-from reachbook.domain.channel_rules import ChannelInput, OnConflict, Patch
+from reachbook.domain.channel import ChannelList, ChannelSelector, ContactChannel
+from reachbook.domain.channel_rules import ChannelInput, Patch
+from reachbook.domain.consent import Consent, HeldReason
 from reachbook.domain.contact import ContactInput
 from reachbook.domain.errors import Kind, Refusal
 from reachbook.domain.event import EventRecord
+from reachbook.domain.on_conflict import OnConflict
 from reachbook.service import Service, TeamKeys, WriteContext
 from reachbook.storage import Queries, Store
 from reachbook.storage.queries import FAR_FUTURE

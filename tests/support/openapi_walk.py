@@ -12,10 +12,9 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from uuid import uuid4
 
-from reachbook.domain.channel import MAX_CHANNELS
-from reachbook.domain.contact import MAX_CUSTOM_BYTES
 from reachbook.domain.credential import Representation
 from reachbook.domain.errors import Reason
+from reachbook.domain.limits import MAX_CHANNELS, MAX_CUSTOM_BYTES
 from reachbook.http import app
 from reachbook.http.openapi import document
 from reachbook.http.request import MAX_BODY_BYTES

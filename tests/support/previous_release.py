@@ -14,7 +14,8 @@ from reachbook.domain import event
 from reachbook.domain.address.parsing import ChannelType
 from reachbook.domain.channel import ContactChannel
 from reachbook.domain.contact import Contact
-from reachbook.domain.event import Change, Kind
+from reachbook.domain.event import Change
+from reachbook.domain.event_kind import Kind
 from reachbook.storage import migrations, open_store, opening
 from reachbook.storage.migrations import Step
 

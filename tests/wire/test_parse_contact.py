@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import UNSET, Struct
 
-from reachbook.domain.contact import MAX_TAGS, ContactInput
+from reachbook.domain.contact import ContactInput
 from reachbook.domain.errors import Kind, Reason, Refusal
+from reachbook.domain.limits import MAX_TAGS
 from reachbook.wire import parse
 from tests.support.domain import refusal, want
 from tests.support.strategies import json_values

@@ -11,8 +11,9 @@ from reachbook.cli import common
 from reachbook.cli.arguments import ValueOptions, value_type
 from reachbook.domain.address import parsing as addresses
 from reachbook.domain.channel import ChannelList, ChannelSelector
-from reachbook.domain.channel_rules import ChannelInput, OnConflict
+from reachbook.domain.channel_rules import ChannelInput
 from reachbook.domain.errors import Reason, Refusal
+from reachbook.domain.on_conflict import OnConflict
 from reachbook.service import Service, WriteContext
 from reachbook.settings import Settings
 from reachbook.storage import Team

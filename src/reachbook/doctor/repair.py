@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from reachbook.doctor.contact import check, owned_elsewhere, repaired
 from reachbook.doctor.finding import Finding
 from reachbook.doctor.reading import ContactAudit, read_settled
-from reachbook.domain import event
+from reachbook.domain import event_kind
 from reachbook.domain.channel import next_timestamp
 from reachbook.domain.contact import Contact
 from reachbook.domain.event import Change
@@ -82,4 +82,4 @@ def repair_commit(audit: ContactAudit, contact: Contact, now: int) -> Change:
     kept = known_ids | {channel.id for channel in right}
     removed = tuple(channel for channel in audit.channels if channel.id not in kept)
     before = replace(known, rev=contact.rev, channels=known.channels + removed)
-    return Change(event.Kind.REPAIRED, before, after)
+    return Change(event_kind.Kind.REPAIRED, before, after)

@@ -3,34 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from enum import StrEnum
 from typing import TypeVar
 
 from msgspec import Struct
 
 from reachbook.domain.address.parsing import Address, ChannelType, is_stand_in, readings
+from reachbook.domain.consent import Consent, HeldReason
 from reachbook.domain.errors import Reason, Refusal
+from reachbook.domain.limits import MAX_CHANNELS
 
-MAX_CHANNELS = 500
 MICROSECOND = 1
 NOT_NUMBERED = 0
-
-
-class Consent(StrEnum):
-    """Whether the person agreed to be messaged at an address."""
-
-    OPTED_IN = "opted_in"
-    OPTED_OUT = "opted_out"
-    UNKNOWN = "unknown"
-
-
-class HeldReason(StrEnum):
-    """Why nothing should be sent to an address for now."""
-
-    BOUNCED = "bounced"
-    WRONG_PERSON = "wrong_person"
-    RECYCLED = "recycled"
-    OTHER = "other"
 
 
 class ContactChannel(Struct, frozen=True):

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable
-from enum import StrEnum
 from typing import TypeVar
 
 from msgspec import UNSET, Struct, UnsetType
@@ -17,13 +16,10 @@ from msgspec.structs import replace as with_fields
 from reachbook.domain.address import parsing as addresses
 from reachbook.domain.address.parsing import Address
 from reachbook.domain.channel import (
-    MAX_CHANNELS,
     NOT_NUMBERED,
     ChannelList,
     ChannelSelector,
-    Consent,
     ContactChannel,
-    HeldReason,
     address_taken,
     channel_by_number,
     has_address,
@@ -39,16 +35,11 @@ from reachbook.domain.channel import (
     select_channel,
     too_many_channels,
 )
+from reachbook.domain.consent import Consent, HeldReason
 from reachbook.domain.errors import Reason, Refusal
+from reachbook.domain.limits import MAX_CHANNELS
 
 Value = TypeVar("Value")
-
-
-class OnConflict(StrEnum):
-    """The action if another contact owns the address that is to be added."""
-
-    REFUSE = "refuse"
-    MOVE = "move"
 
 
 class ChannelInput(Struct, frozen=True):

@@ -12,10 +12,8 @@ from reachbook.domain.address import parsing as addresses
 from reachbook.domain.address.parsing import Address, ChannelType
 from reachbook.domain.address.phone import PHONE_FAMILY
 from reachbook.domain.channel import (
-    MAX_CHANNELS,
     ChannelList,
     ChannelSelector,
-    Consent,
     ContactChannel,
     has_address,
     identities,
@@ -27,10 +25,10 @@ from reachbook.domain.channel import (
     too_many_channels,
 )
 from reachbook.domain.channel_rules import ChannelInput
+from reachbook.domain.consent import Consent
 from reachbook.domain.errors import Reason, Refusal
+from reachbook.domain.limits import MAX_CHANNELS, MAX_CUSTOM_BYTES, MAX_TAGS
 
-MAX_TAGS = 5
-MAX_CUSTOM_BYTES = 64 * 1024
 NOT_STORED = 0
 OPTED_OUT_SOURCE = "is_opted_out"
 """The source of a consent that the contact's own `is_opted_out` has set."""

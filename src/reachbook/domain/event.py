@@ -6,32 +6,16 @@ change it tells of, and holds only what the change touched.
 
 from __future__ import annotations
 
-from enum import StrEnum
-
 import msgspec
 from msgspec import UNSET, Struct, UnsetType
 from msgspec.structs import asdict
 
 from reachbook.domain.channel import ChannelList, ContactChannel, primaries
 from reachbook.domain.contact import Contact, same_json
+from reachbook.domain.event_kind import Kind
 
 Channels = dict[int, tuple[ContactChannel, bool]]  # by id, with whether it is the primary one
 _NOT_TOLD = frozenset({"team_id", "id", "rev", "updated", "created", "channels"})
-
-
-class Kind(StrEnum):
-    """The kind of a change."""
-
-    CONTACT_CREATED = "contact_created"
-    CONTACT_UPDATED = "contact_updated"
-    CONTACT_DELETED = "contact_deleted"
-    CHANNEL_ADDED = "channel_added"
-    CHANNEL_UPDATED = "channel_updated"
-    CHANNEL_REMOVED = "channel_removed"
-    CHANNEL_MOVED_HERE = "channel_moved_here"
-    CHANNEL_MOVED_AWAY = "channel_moved_away"
-    ERASED = "erased"
-    REPAIRED = "repaired"
 
 
 class EventRecord(Struct, frozen=True):

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Iterable, Iterator, Mapping
-from enum import StrEnum
 
 import msgspec
 from msgspec import Struct
@@ -17,22 +16,17 @@ from msgspec.structs import replace
 from reachbook.domain import timestamps
 from reachbook.domain.address.parsing import IDENTITY_VERSION
 from reachbook.domain.address.phone import PHONE_FAMILY
-from reachbook.domain.channel import ChannelList, Consent, ContactChannel, HeldReason
+from reachbook.domain.channel import ChannelList, ContactChannel
+from reachbook.domain.consent import Consent, HeldReason, SuppressionReason
 from reachbook.domain.contact import Contact
-from reachbook.domain.event import Change, Kind
+from reachbook.domain.event import Change
+from reachbook.domain.event_kind import Kind
 
 SOURCE = "suppression"
 DAY = 24 * 60 * 60 * timestamps.SECOND
 
 Location = tuple[str, str, str]
 """An address as it is unique in a team: channel type, scope and identity."""
-
-
-class SuppressionReason(StrEnum):
-    """The reasons not to send to an address."""
-
-    OPTED_OUT = "opted_out"
-    BOUNCED = "bounced"
 
 
 class Suppression(Struct, frozen=True, order=True):

@@ -6,9 +6,9 @@ from functools import partial
 from typing import Literal
 
 from reachbook.domain.channel import ChannelList, ContactChannel, channel_by_number
-from reachbook.domain.channel_rules import OnConflict
 from reachbook.domain.contact import Contact
 from reachbook.domain.errors import Reason
+from reachbook.domain.on_conflict import OnConflict
 from reachbook.http.openapi.examples import ALICE, PHONE, in_both
 from reachbook.http.operation import Header, Parameter, Success
 from reachbook.http.request import ApiResponse, Headers, Renderer, RequestContext

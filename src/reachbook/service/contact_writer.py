@@ -15,7 +15,7 @@ from typing import Any
 from msgspec import Struct
 from msgspec.structs import replace
 
-from reachbook.domain import channel_rules, event
+from reachbook.domain import channel_rules, event, event_kind
 from reachbook.domain.address.parsing import Address
 from reachbook.domain.channel import (
     ChannelList,
@@ -25,11 +25,11 @@ from reachbook.domain.channel import (
     has_address,
     next_timestamp,
 )
-from reachbook.domain.channel_rules import OnConflict
 from reachbook.domain.contact import Contact
 from reachbook.domain.credential import TeamId
 from reachbook.domain.errors import Kind, Reason, Refusal
 from reachbook.domain.event import Change
+from reachbook.domain.on_conflict import OnConflict
 from reachbook.domain.suppression import KnownSuppressions, Location, erase, suppress
 from reachbook.service.team_keys import TeamKeys
 from reachbook.storage import (
@@ -307,13 +307,13 @@ def _with_released_addresses(
     wanted = [channel for channel in commit.change.after.channels if context.takes_over(channel)]
     ways = [(owner, channel_rules.release_addresses(owner, wanted, now)) for owner in owners]
     given_up = [
-        Change(event.Kind.CHANNEL_MOVED_AWAY, owner, after)
+        Change(event_kind.Kind.CHANNEL_MOVED_AWAY, owner, after)
         for owner, after in ways
         if after is not owner
     ]
     first = commit.change
     if given_up and first.before is not None:
-        first = replace(first, kind=event.Kind.CHANNEL_MOVED_HERE)
+        first = replace(first, kind=event_kind.Kind.CHANNEL_MOVED_HERE)
     return replace(commit, changes=(first, *given_up))
 
 

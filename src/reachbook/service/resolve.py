@@ -13,10 +13,11 @@ from reachbook.domain.address.parsing import readings
 from reachbook.domain.address.query import AddressQuery
 from reachbook.domain.channel import ChannelSelector, ContactChannel, has_address, select_channel
 from reachbook.domain.channel_rules import ChannelInput
+from reachbook.domain.consent import SuppressionReason
 from reachbook.domain.contact import Contact, ContactInput
 from reachbook.domain.credential import TeamId
 from reachbook.domain.errors import Reason, Refusal
-from reachbook.domain.suppression import Location, Suppression, SuppressionReason, digest_of
+from reachbook.domain.suppression import Location, Suppression, digest_of
 from reachbook.service.contact_writer import ContactWriter, WriteContext, unwrap
 from reachbook.service.lookup import look_up
 from reachbook.storage import Conflict, Queries, StoredResponse, contended

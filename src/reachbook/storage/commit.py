@@ -12,9 +12,10 @@ from msgspec.structs import replace
 
 from reachbook.domain import event
 from reachbook.domain.channel import ChannelList, ContactChannel
+from reachbook.domain.consent import SuppressionReason
 from reachbook.domain.contact import Contact
 from reachbook.domain.event import Change
-from reachbook.domain.suppression import SuppressionReason, SuppressionWrites, fingerprint
+from reachbook.domain.suppression import SuppressionWrites, fingerprint
 
 ERASE_SUPPRESSIONS = ("delete_bounces", "coarsen_suppressions", "delete_ended_suppressions")
 """The statements that an erasure runs on the suppressions of the contact's addresses."""

@@ -8,10 +8,11 @@ from typing import Any
 
 import msgspec
 
-from reachbook.domain.channel import ChannelList, Consent, ContactChannel, HeldReason
+from reachbook.domain.channel import ChannelList, ContactChannel
+from reachbook.domain.consent import Consent, HeldReason, SuppressionReason
 from reachbook.domain.contact import Contact
 from reachbook.domain.credential import Credential, Representation, TeamId
-from reachbook.domain.suppression import Suppression, SuppressionReason
+from reachbook.domain.suppression import Suppression
 from reachbook.storage.engine import Row
 
 NO_CREDENTIAL: Row = (0, "", bytes(92), "", Representation.STRING_IDS.value, False, 0, *[None] * 3)

@@ -14,7 +14,7 @@ from reachbook.domain import timestamps
 from reachbook.domain.contact import Contact
 from reachbook.domain.errors import Reason, Refusal
 from reachbook.domain.event import ChannelSnapshot, EventRecord
-from reachbook.domain.event import Kind as Event
+from reachbook.domain.event_kind import Kind as Event
 from reachbook.wire.extensions import ChannelDetail, channel_details, channel_snapshot
 from reachbook.wire.render import Moment, StringIdsContact, Tag, Uuid, contact_with_string_ids
 

@@ -12,11 +12,12 @@ from reachbook.domain import timestamps
 from reachbook.domain.address import explain
 from reachbook.domain.address import parsing as addresses
 from reachbook.domain.address.query import AddressQuery
-from reachbook.domain.channel import ChannelList, Consent, ContactChannel, HeldReason, primaries
+from reachbook.domain.channel import ChannelList, ContactChannel, primaries
 from reachbook.domain.channel_rules import Patch
-from reachbook.domain.contact import MAX_TAGS
+from reachbook.domain.consent import Consent, HeldReason, SuppressionReason
 from reachbook.domain.errors import Kind, Reason, Refusal
-from reachbook.domain.suppression import Suppression, SuppressionReason
+from reachbook.domain.limits import MAX_TAGS
+from reachbook.domain.suppression import Suppression
 from reachbook.wire import bulk
 from reachbook.wire.errors import FieldsToBlame, Readings
 from reachbook.wire.parse import (

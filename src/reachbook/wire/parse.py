@@ -16,10 +16,11 @@ from msgspec.structs import FieldInfo
 from reachbook.domain import contact
 from reachbook.domain.address import parsing as addresses
 from reachbook.domain.address.parsing import Address
-from reachbook.domain.channel import MAX_CHANNELS, ChannelSelector
+from reachbook.domain.channel import ChannelSelector
 from reachbook.domain.channel_rules import ChannelInput
 from reachbook.domain.contact import ContactInput
 from reachbook.domain.errors import Reason, Refusal, shortened
+from reachbook.domain.limits import MAX_CHANNELS, MAX_CHARACTERS, MAX_TAGS
 from reachbook.wire.query import MOST_CHARACTERS_SAID, Options, unknown_name
 from reachbook.wire.render import ChannelType, Tag
 
@@ -57,12 +58,12 @@ Text = Annotated[
     Meta(
         description='"" or null clears it.',
         extra_json_schema={
-            "maxLength": addresses.MAX_CHARACTERS,
+            "maxLength": MAX_CHARACTERS,
             "pattern": _NO_CONTROL_CHARACTERS,
         },
     ),
 ]
-Tags = Annotated[list[Tag], Meta(extra_json_schema={"maxItems": contact.MAX_TAGS})]
+Tags = Annotated[list[Tag], Meta(extra_json_schema={"maxItems": MAX_TAGS})]
 Body = TypeVar("Body", bound=Struct)
 ANY_JSON = msgspec.json.Decoder[Any]()
 
@@ -447,6 +448,6 @@ def _tags(tags: list[Tag] | UnsetType | None) -> tuple[int, ...] | UnsetType:
     if tags is UNSET:
         return UNSET
     numbers = tuple(tag.tag_id for tag in tags or ())
-    if len(numbers) > contact.MAX_TAGS:
+    if len(numbers) > MAX_TAGS:
         raise contact.too_many_tags(len(numbers))
     return numbers

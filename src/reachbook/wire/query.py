@@ -16,9 +16,9 @@ from urllib.parse import parse_qsl
 import msgspec
 from msgspec import Meta, Struct
 
-from reachbook.domain.channel_rules import OnConflict
 from reachbook.domain.credential import Representation
 from reachbook.domain.errors import Reason, Refusal, shortened
+from reachbook.domain.on_conflict import OnConflict
 
 MAX_FIELDS = 100
 MOST_CHARACTERS_OF_A_NAME = 48

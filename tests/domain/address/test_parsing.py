@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from reachbook.domain.address import parsing
 from reachbook.domain.address.parsing import ChannelType
 from reachbook.domain.errors import Kind, Reason, Refusal
+from reachbook.domain.limits import MAX_CHARACTERS
 from tests.support import strategies
 from tests.support.address_cases import FINDINGS, MORE, Case
 
@@ -251,4 +252,4 @@ def test_hostile_text_is_an_address_or_a_refusal_and_never_an_error(
         return
     for kept in (found.channel_id, found.identity):
         assert all(unicodedata.category(one) not in ("Cc", "Cs") for one in kept)
-        assert 1 <= len(kept) <= parsing.MAX_CHARACTERS
+        assert 1 <= len(kept) <= MAX_CHARACTERS

@@ -18,6 +18,7 @@ from reachbook.domain.address import phone as address_phone
 from reachbook.domain.address.phone import PHONE_FAMILY
 from reachbook.domain.address.text import stripped, unstorable
 from reachbook.domain.errors import Reason, Refusal
+from reachbook.domain.limits import MAX_CHARACTERS
 
 # The version of the rules that make an identity of an address. Stored identities were computed
 # under a version. Increase it with every change of these rules: what is unique changes with them,
@@ -30,7 +31,6 @@ USERNAMES = frozenset({"telegram", "instagram", "twitter", "x", "tiktok"})
 UNSCOPED = PHONE_FAMILY | {"email"}
 RESERVED_TYPE = "id"
 
-MAX_CHARACTERS = 255
 
 _STAND_IN = "\x1a"  # SUBSTITUTE, which no address may contain
 

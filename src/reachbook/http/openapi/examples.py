@@ -19,13 +19,13 @@ from reachbook.domain.address import parsing as addresses
 from reachbook.domain.address.parsing import Address
 from reachbook.domain.channel import ChannelList, ChannelSelector, ContactChannel
 from reachbook.domain.channel_rules import ChannelInput
+from reachbook.domain.consent import SuppressionReason
 from reachbook.domain.contact import Contact
 from reachbook.domain.credential import Representation
 from reachbook.domain.errors import Reason, Refusal
 from reachbook.domain.event import EventRecord
 from reachbook.domain.jwt import Token
 from reachbook.domain.list_cursor import Precision, date_too_coarse
-from reachbook.domain.suppression import SuppressionReason
 from reachbook.service.history import feed_restarted
 from reachbook.wire import bulk as wire_bulk
 from reachbook.wire import errors, events, extensions, render

@@ -9,8 +9,8 @@ from msgspec import Raw
 from msgspec.structs import replace
 
 from reachbook.domain.address.query import AddressQuery
-from reachbook.domain.channel_rules import OnConflict
 from reachbook.domain.errors import Reason, Refusal
+from reachbook.domain.on_conflict import OnConflict
 from reachbook.http.declarations import BAD_ADDRESS, BAD_NEW_ADDRESS, constant
 from reachbook.http.openapi import examples
 from reachbook.http.operation import Parameter, RequestBody, Success, reads, writes

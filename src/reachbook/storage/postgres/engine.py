@@ -11,7 +11,8 @@ import msgspec
 
 from reachbook.domain.channel import ChannelList
 from reachbook.domain.contact import Contact
-from reachbook.domain.event import Change, Kind
+from reachbook.domain.event import Change
+from reachbook.domain.event_kind import Kind
 from reachbook.metrics import Metrics
 from reachbook.storage import commit as commits
 from reachbook.storage import sql

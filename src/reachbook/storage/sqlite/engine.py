@@ -19,7 +19,8 @@ from reachbook.domain.address.parsing import IDENTITY_VERSION
 from reachbook.domain.channel import ChannelList
 from reachbook.domain.contact import Contact
 from reachbook.domain.errors import Refusal
-from reachbook.domain.event import Change, Kind
+from reachbook.domain.event import Change
+from reachbook.domain.event_kind import Kind
 from reachbook.domain.suppression import fingerprint
 from reachbook.metrics import Metrics
 from reachbook.storage import commit as commits

@@ -1,0 +1,12 @@
+"""What happens if another contact owns the address that a request adds."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class OnConflict(StrEnum):
+    """The action if another contact owns the address that is to be added."""
+
+    REFUSE = "refuse"
+    MOVE = "move"
