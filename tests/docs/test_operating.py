@@ -31,6 +31,7 @@ UNITS = {"s": 1, "KiB": 1024, "MiB": 1024 * 1024, "": 1}
 BOUNDED = [
     "domain/limits.py",
     "wire/parse.py",
+    "wire/models/fields.py",
     "storage/queries.py",
     "storage/engine.py",
     "http/**/*.py",

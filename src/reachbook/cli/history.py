@@ -12,8 +12,7 @@ from reachbook.domain import escaping
 from reachbook.service import Service
 from reachbook.storage import Team
 from reachbook.wire import events as wire_events
-from reachbook.wire.events import EventBody
-from reachbook.wire.extensions import ChannelDetail
+from reachbook.wire.models.x import ChannelDetail, EventBody, HistoryBody
 from reachbook.wire.parse import contact_uuid
 from reachbook.wire.query import HistoryQuery
 
@@ -45,7 +44,7 @@ def history(
     """List the events of a contact, newest first; a deleted contact still has its history."""
     named = contact_uuid(uuid)
 
-    async def read(service: Service, team: Team) -> wire_events.HistoryBody:
+    async def read(service: Service, team: Team) -> HistoryBody:
         page = await service.history.of_contact(
             common.context(team).team_id,
             named,
@@ -53,7 +52,7 @@ def history(
             limit=limit,
         )
         events = [wire_events.event(team.team_id, event, page.labels) for event in page.events]
-        return wire_events.HistoryBody(events, wire_events.cursor(named, page.next))
+        return HistoryBody(events, wire_events.cursor(named, page.next))
 
     found = common.with_team(common.read_settings(**flags), team_id, read)
     if as_json:

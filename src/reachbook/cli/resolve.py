@@ -12,6 +12,7 @@ from reachbook.domain.address.query import AddressQuery
 from reachbook.service import Resolved, Service
 from reachbook.storage import Team
 from reachbook.wire import extensions, render
+from reachbook.wire.models.x import ExplanationBody, NewContact, ResolvedBody, SoughtRequest
 from reachbook.wire.parse import contact_from
 
 
@@ -46,12 +47,10 @@ def resolve(
 
     async def find(service: Service, team: Team) -> tuple[AddressQuery, Resolved, str | None]:
         region = team.default_region
-        query = extensions.address_query(
-            extensions.SoughtRequest(value, kind, info_channel), region
-        )
+        query = extensions.address_query(SoughtRequest(value, kind, info_channel), region)
         new = None
         if create:
-            new = contact_from(extensions.NewContact(first=first, last=last), region)
+            new = contact_from(NewContact(first=first, last=last), region)
         found = await service.resolving.one(common.context(team), query, new)
         return query, found, region
 
@@ -65,11 +64,9 @@ def resolve(
         _say(query, found, explanation)
 
 
-def _body(
-    found: Resolved, explanation: extensions.ExplanationBody | None
-) -> extensions.ResolvedBody:
+def _body(found: Resolved, explanation: ExplanationBody | None) -> ResolvedBody:
     suppressed = extensions.suppression(found.suppressed)
-    body = extensions.ResolvedBody(None, None, found.created, suppressed)
+    body = ResolvedBody(None, None, found.created, suppressed)
     if found.contact is not None and found.channel is not None:
         body.contact = render.contact_with_string_ids(found.contact)
         body.channel = extensions.channel_detail(found.contact, found.channel)
@@ -78,9 +75,7 @@ def _body(
     return body
 
 
-def _say(
-    query: AddressQuery, found: Resolved, explanation: extensions.ExplanationBody | None
-) -> None:
+def _say(query: AddressQuery, found: Resolved, explanation: ExplanationBody | None) -> None:
     if found.contact is None or found.channel is None:
         numbers = " or ".join(each.channel_id for each in readings(query.address))
         common.say(f"Nobody has {query.address.channel_type} {numbers}.")

@@ -13,12 +13,13 @@ from reachbook.http.openapi.examples import ALICE, PHONE, in_both
 from reachbook.http.operation import Header, Parameter, Success
 from reachbook.http.request import ApiResponse, Headers, Renderer, RequestContext
 from reachbook.wire import extensions, render
-from reachbook.wire.render import (
+from reachbook.wire.models.v2 import (
     IntegerIdsChannel,
     IntegerIdsContact,
     StringIdsChannel,
     StringIdsContact,
 )
+from reachbook.wire.models.x import ChannelDetail
 
 # ── rendering ────────────────────────────────────────────────────────────────────────────────
 
@@ -106,13 +107,13 @@ CONTACTS = Success(
 )
 DETAIL = Success(
     "The channel.",
-    (extensions.ChannelDetail,),
+    (ChannelDetail,),
     {"phone": extensions.channel_detail(ALICE, PHONE)},
     render=render_detail,
 )
 DETAILS = Success(
     "The contact's whole list, oldest first.",
-    (list[extensions.ChannelDetail],),
+    (list[ChannelDetail],),
     {"alice": extensions.channel_details(ALICE)},
     render=render_details,
 )

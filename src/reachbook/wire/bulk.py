@@ -4,23 +4,27 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import Annotated, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
-from msgspec import UNSET, Meta, Raw, Struct, UnsetType
+from msgspec import UNSET, Raw
 
 from reachbook.domain.address import parsing as addresses
 from reachbook.domain.address.parsing import Address, ChannelType
 from reachbook.domain.credential import Representation
-from reachbook.domain.errors import Kind, Reason, Refusal
+from reachbook.domain.errors import Reason, Refusal
 from reachbook.domain.list_cursor import ListQuery
 from reachbook.wire import errors
-from reachbook.wire.errors import FieldsToBlame, Readings
 from reachbook.wire.list_cursor import parse_cursor
-from reachbook.wire.parse import ContactRequest, Typed, blame_places, contact_uuid
-from reachbook.wire.render import Address as AddressText
-from reachbook.wire.render import ChannelType as ChannelName
-from reachbook.wire.render import Uuid
+from reachbook.wire.models.v2 import (
+    MAX_ROWS,
+    BulkDeleteRequest,
+    BulkRow,
+    FailedRow,
+    ListRequest,
+    SearchRequest,
+)
+from reachbook.wire.parse import blame_places, contact_uuid
 
 # Every other escape is matched, too, so that the second of two backslashes begins no escape.
 _ESCAPE = re.compile(r"\\(?:u00([0-9a-fA-F]{2})|.)")
@@ -28,100 +32,8 @@ _ESCAPE = re.compile(r"\\(?:u00([0-9a-fA-F]{2})|.)")
 # the second.
 _UUIDS = re.compile(r"(?=([0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}))")
 
-MAX_ROWS = 1000
 MAX_PAGE = 500
 MAX_SKIPPED_PAGES = 1000
-
-# Not "format": "date-time", because a generated client would turn it into a date type of its
-# language, and many of those cut it to milliseconds.
-ListDate = Annotated[
-    str,
-    Meta(
-        description="The unchanged `updated` of the last row of the previous page, as a string. "
-        "Without it the first page is returned.",
-        examples=["2024-01-15T10:00:00.123456Z"],
-    ),
-]
-
-
-class ListRequest(Struct):
-    """The body of POST /v2/contacts/list; `date` is the last row's `updated`, passed back."""
-
-    limit: Annotated[int, Meta(ge=1, description="How many contacts, at most 500.")] = 30
-    date: ListDate | None = None
-    ascending: bool = False
-    page: Annotated[
-        int,
-        Meta(
-            ge=0,
-            description="Skips `limit` contacts this many times, at most 1,000 times. Contacts "
-            "that change meanwhile may be missed or repeated; use `date` to miss none.",
-        ),
-    ] = 0
-
-
-class SearchEntry(Struct):
-    """Values of one type to search for; the type is inferred when left out."""
-
-    channel_ids: list[Typed]
-    channel_type: ChannelName | None = None
-
-
-class SearchRequest(Struct):
-    """The body of POST /v2/contacts/search."""
-
-    contact_channels: list[SearchEntry]
-
-
-class BulkRequest(Struct):
-    """The body of POST /v2/contacts: rows are judged one by one."""
-
-    contacts: list[Raw]
-
-
-class BulkRow(ContactRequest):
-    """A row of a bulk write; with `contact_id` or `uuid` (the same UUID) it is an update."""
-
-    contact_id: Uuid | None = None
-    uuid: Uuid | None = None
-
-
-class FailedRow(Struct, omit_defaults=True):
-    """A row that was refused, as it was sent, with its index in the request.
-
-    It has the fields of the refusal of the same single write, except the request id.
-    """
-
-    contact: Raw
-    index: Annotated[int, Meta(ge=0)]
-    error: Kind
-    error_code: str
-    message: str
-    fields: FieldsToBlame | UnsetType = UNSET
-    readings: Readings | UnsetType = UNSET
-    conflicting_contact_id: Uuid | UnsetType = UNSET
-    conflicting_channel_id: str | int | UnsetType = UNSET
-    channel_id: AddressText | UnsetType = UNSET
-
-
-class BulkBody(Struct):
-    """The results of a bulk write."""
-
-    contacts: list[Any]
-    failed_contacts: list[FailedRow]
-
-
-class BulkDeleteEntry(Struct):
-    """Which contacts to delete: UUIDs under the reserved type `id`."""
-
-    channel_type: Annotated[str, Meta(extra_json_schema={"const": "id"})]
-    channel_ids: list[Uuid]
-
-
-class BulkDeleteRequest(Struct):
-    """The body of DELETE /v2/contacts: exactly one entry."""
-
-    contact_channels: list[BulkDeleteEntry]
 
 
 def row_uuid(row: BulkRow) -> str | None:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-from msgspec import UNSET, Meta, Struct, UnsetType
-
 from reachbook.domain.channel import ChannelList
 from reachbook.domain.credential import Representation
 from reachbook.domain.errors import Kind, Reason, Refusal
 from reachbook.wire import render
-from reachbook.wire.render import Address, IntegerIdsChannel, StringIdsChannel, Uuid
+from reachbook.wire.models.errors import (
+    AddressTaken,
+    AmbiguousAddress,
+    ErrorBody,
+    OwnershipConflict,
+    SeveralIntegerIds,
+    SeveralStringIds,
+)
 
 STATUS = {
     Kind.BAD_DATA: 400,
@@ -37,51 +40,6 @@ def status(reason: Reason) -> int:
 
 
 KIND = {status(reason): reason.kind for reason in Reason}
-
-
-FieldsToBlame = Annotated[dict[str, str], Meta(description="The wrong fields of the request.")]
-Readings = Annotated[list[str], Meta(examples=[["+15105553344", "+4415105553344"]])]
-
-
-class ErrorBody(Struct, kw_only=True):
-    """A refusal: `error` is its class, `error_code` the exact reason."""
-
-    error: Kind
-    error_code: str
-    message: Annotated[str, Meta(description="One sentence that a person can act on.")]
-    fields: FieldsToBlame | UnsetType = UNSET
-    request_id: Annotated[str, Meta(description="The X-Request-Id; the log has it too.")]
-
-
-class AmbiguousAddress(ErrorBody):
-    """Digits that could be two phone numbers, with both readings."""
-
-    readings: Readings
-
-
-class OwnershipConflict(ErrorBody):
-    """A value that only one contact of a team can have, and the contact that has it."""
-
-    conflicting_contact_id: Uuid
-
-
-class AddressTaken(OwnershipConflict):
-    """An address, the contact that owns it, and the channel there."""
-
-    conflicting_channel_id: str | int
-    channel_id: Address
-
-
-class SeveralStringIds(ErrorBody):
-    """The channels that could be meant, with string ids."""
-
-    channels: list[StringIdsChannel]
-
-
-class SeveralIntegerIds(ErrorBody):
-    """The channels that could be meant, with integer ids."""
-
-    channels: list[IntegerIdsChannel]
 
 
 SHAPES: dict[Reason, tuple[type[ErrorBody], ...]] = {

@@ -5,79 +5,20 @@ from __future__ import annotations
 import base64
 import binascii
 import re
-from typing import Annotated, Any
+from typing import Any
 
 import msgspec
-from msgspec import Meta, Struct
 
 from reachbook.domain import timestamps
 from reachbook.domain.contact import Contact
 from reachbook.domain.errors import Reason, Refusal
 from reachbook.domain.event import ChannelSnapshot, EventRecord
-from reachbook.domain.event_kind import Kind as Event
-from reachbook.wire.extensions import ChannelDetail, channel_details, channel_snapshot
-from reachbook.wire.render import Moment, StringIdsContact, Tag, Uuid, contact_with_string_ids
-
-EventKind = Annotated[str, Meta(extra_json_schema={"enum": list(Event)})]
+from reachbook.wire.extensions import channel_details, channel_snapshot
+from reachbook.wire.models.v2 import Tag
+from reachbook.wire.models.x import Actor, EventBody, ExportBody, FeedEventBody
+from reachbook.wire.render import contact_with_string_ids
 
 _REVISION = re.compile("[0-9]{1,18}")
-
-
-class Actor(Struct):
-    """Who did it: a credential with its label, or the command line."""
-
-    credential_id: str
-    label: str
-
-
-class EventBody(Struct, kw_only=True):
-    """One change of one contact.
-
-    `before` and `after` hold the changed values. If the contact is erased, they are null and
-    `request_id` is empty.
-    """
-
-    kind: EventKind
-    contact_id: Uuid
-    rev: int
-    before: dict[str, Any] | None
-    after: dict[str, Any] | None
-    actor: Actor
-    request_id: str
-    at: Moment
-
-
-class FeedEventBody(EventBody, kw_only=True):
-    """The same with its place in the team's feed."""
-
-    seq: Annotated[int, Meta(ge=1)]
-
-
-class HistoryBody(Struct):
-    """A page of a contact's history, newest first."""
-
-    events: list[EventBody]
-    next: str | None
-
-
-class FeedBody(Struct):
-    """A page of a team's feed.
-
-    Pass `next` as `after` of the next request. `incarnation` changes when the store is restored.
-    """
-
-    events: list[FeedEventBody]
-    next: int
-    incarnation: str
-
-
-class ExportBody(Struct):
-    """All that is held about one contact."""
-
-    contact: StringIdsContact
-    deleted: Moment | None
-    channels: list[ChannelDetail]
-    events: list[EventBody]
 
 
 def event(team_id: int, record: EventRecord, labels: dict[str, str]) -> EventBody:

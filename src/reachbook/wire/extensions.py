@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any
 
-import msgspec
-from msgspec import UNSET, Meta, Struct, UnsetType
+from msgspec import UNSET, UnsetType
 
 from reachbook.domain import timestamps
 from reachbook.domain.address import explain
@@ -14,166 +12,20 @@ from reachbook.domain.address import parsing as addresses
 from reachbook.domain.address.query import AddressQuery
 from reachbook.domain.channel import ChannelList, ContactChannel, primaries
 from reachbook.domain.channel_rules import Patch
-from reachbook.domain.consent import Consent, HeldReason, SuppressionReason
-from reachbook.domain.errors import Kind, Reason, Refusal
-from reachbook.domain.limits import MAX_TAGS
+from reachbook.domain.errors import Reason, Refusal
 from reachbook.domain.suppression import Suppression
 from reachbook.wire import bulk
-from reachbook.wire.errors import FieldsToBlame, Readings
-from reachbook.wire.parse import (
-    MAX_LISTED_CHANNELS,
-    ChannelRequest,
-    ContactRequest,
-    Text,
-    Typed,
+from reachbook.wire.models.x import (
+    BadAddress,
+    ChannelDetail,
+    ExplanationBody,
+    PatchRequest,
+    SoughtRequest,
+    SuppressionBody,
+    SuppressionRequest,
 )
-from reachbook.wire.render import (
-    Address,
-    ChannelType,
-    Handle,
-    InfoChannel,
-    Moment,
-    StringIdsContact,
-    Tag,
-    Uuid,
-)
-
-MAX_BATCH = 1000
 
 _CHANNEL_NUMBER = re.compile(r"(?:ch_)?([0-9]{1,18})")
-
-
-class ChannelDetail(Struct, kw_only=True):
-    """A channel with its nine keys and all that we know of it. Ids are strings here."""
-
-    id: Annotated[str, Meta(examples=["ch_001"])]
-    team_id: int
-    contact_id: Uuid
-    channel_type: ChannelType
-    channel_id: Address
-    channel_handle: Handle | UnsetType = UNSET
-    info_channel: InfoChannel | UnsetType = UNSET
-    created: Moment
-    updated: Moment
-    primary: Annotated[bool, Meta(description="Of its type.")] | UnsetType = UNSET
-    label: str
-    held: bool
-    held_reason: HeldReason | None
-    consent: Consent
-    consent_source: str
-    consent_at: Moment | None
-
-
-class StrictChannel(ChannelRequest, forbid_unknown_fields=True):
-    """A channel of a contact to make, without keys that we do not know."""
-
-
-class StrictTag(Tag, forbid_unknown_fields=True):
-    """A tag of a contact to make, likewise."""
-
-
-StrictChannels = Annotated[
-    list[StrictChannel], Meta(extra_json_schema={"maxItems": MAX_LISTED_CHANNELS})
-]
-StrictTags = Annotated[list[StrictTag], Meta(extra_json_schema={"maxItems": MAX_TAGS})]
-
-
-class NewContact(ContactRequest, forbid_unknown_fields=True):
-    """The contact to make when nobody owns the address, without keys that we do not know."""
-
-    contact_channels: StrictChannels | None = None  # type: ignore[assignment]
-    tags: StrictTags | UnsetType | None = UNSET  # type: ignore[assignment]
-
-
-class SoughtRequest(Struct, forbid_unknown_fields=True):
-    """An address to look for; without `channel_type` an @ means email and digits mean phone."""
-
-    channel_id: Typed
-    channel_type: ChannelType | None = None
-    info_channel: str | None = None
-
-
-class ResolveRequest(SoughtRequest, forbid_unknown_fields=True):
-    """The body of POST /x/resolve."""
-
-    create: NewContact | None = None
-
-
-class BatchRequest(Struct, forbid_unknown_fields=True):
-    """The body of POST /x/resolve/batch: up to 1,000 addresses."""
-
-    addresses: list[msgspec.Raw]
-
-
-class MayCreate(Struct):
-    """As much of the body of POST /x/resolve as tells whether it would write."""
-
-    create: Any = None
-
-
-class PatchRequest(Struct, forbid_unknown_fields=True):
-    """The body of PATCH of one channel."""
-
-    channel_handle: Text | UnsetType | None = UNSET
-    info_channel: Text | UnsetType | None = UNSET
-    label: Text | UnsetType | None = UNSET
-    held: bool | UnsetType = UNSET
-    held_reason: HeldReason | UnsetType | None = UNSET
-    consent: Consent | UnsetType = UNSET
-    consent_source: Text | UnsetType | None = UNSET
-
-
-class ExplanationBody(Struct):
-    """How an address was read, and which rule joined it to its owner."""
-
-    typed: str
-    channel_type: str
-    read_as: str
-    canonical: str
-    identity: str
-    rule: str
-
-
-class SuppressionRequest(Struct, forbid_unknown_fields=True):
-    """The body of DELETE /x/suppression: an address that nobody owns, and the reason to end."""
-
-    channel_type: ChannelType
-    channel_id: Typed
-    reason: SuppressionReason
-    info_channel: str | None = None
-
-
-class SuppressionBody(Struct):
-    """The suppression of an address that nobody owns: its reason and its time."""
-
-    reason: SuppressionReason
-    at: Moment
-
-
-class ResolvedBody(Struct):
-    """The owner of an address, or null, and then `suppressed` if the address is suppressed."""
-
-    contact: StringIdsContact | None
-    channel: ChannelDetail | None
-    created: bool
-    suppressed: SuppressionBody | None = None
-    explain: ExplanationBody | UnsetType = UNSET
-
-
-class BadAddress(Struct, omit_defaults=True):
-    """An address of a batch that cannot be read, in its place."""
-
-    error: Kind
-    error_code: str
-    message: str
-    fields: FieldsToBlame | UnsetType = UNSET
-    readings: Readings | UnsetType = UNSET
-
-
-class BatchBody(Struct):
-    """An answer for each address of a batch, in order."""
-
-    results: list[Any]
 
 
 def suppression(found: Suppression | None) -> SuppressionBody | None:

@@ -10,7 +10,7 @@ from types import NoneType, UnionType
 from typing import Annotated, Any, TypeVar, Union, cast, get_args, get_origin
 
 import msgspec
-from msgspec import UNSET, Meta, Struct, UnsetType
+from msgspec import UNSET, Struct, UnsetType
 from msgspec.structs import FieldInfo
 
 from reachbook.domain import contact
@@ -20,50 +20,11 @@ from reachbook.domain.channel import ChannelSelector
 from reachbook.domain.channel_rules import ChannelInput
 from reachbook.domain.contact import ContactInput
 from reachbook.domain.errors import Reason, Refusal, shortened
-from reachbook.domain.limits import MAX_CHANNELS, MAX_CHARACTERS, MAX_TAGS
+from reachbook.domain.limits import MAX_CHANNELS, MAX_TAGS
+from reachbook.wire.models.fields import MAX_LISTED_CHANNELS
+from reachbook.wire.models.v2 import ChannelRequest, ContactRequest, Tag
 from reachbook.wire.query import MOST_CHARACTERS_SAID, Options, unknown_name
-from reachbook.wire.render import ChannelType, Tag
 
-MAX_LISTED_CHANNELS = 2 * MAX_CHANNELS
-"""The most entries of `contact_channels`. It can name an address several times, and a contact that
-is over `MAX_CHANNELS` must be accepted as it was sent. More entries are refused before any address
-is parsed, because parsing is expensive."""
-
-_NO_CONTROL_CHARACTERS = r"^[^\u0000-\u001f\u007f-\u009f]*$"
-# White space around an address is removed, and some white space is a control character.
-_NONE_WITHIN = r"^[\u0009-\u000d\u0085]*[^\u0000-\u001f\u007f-\u009f]*[\u0009-\u000d\u0085]*$"
-
-UserId = Annotated[int, Meta(ge=-1, le=2**53 - 1, description="-1 is nobody.")]
-AssignedUserId = Annotated[
-    int,
-    Meta(
-        ge=-1,
-        le=2**53 - 1,
-        description="The user, as in a returned Contact; ignored if assignee_id is present.",
-    ),
-]
-Typed = Annotated[
-    str,
-    Meta(
-        description="The value, as people type it: a phone number with its country code and with "
-        "or without + and separators, an email address, or the id that an integration gives. White "
-        "space around it is taken off. In a team with a region, a phone number without + is read "
-        "as a national number, too.",
-        examples=["+1 (510) 555-3344"],
-        extra_json_schema={"minLength": 1, "pattern": _NONE_WITHIN},
-    ),
-]
-Text = Annotated[
-    str,
-    Meta(
-        description='"" or null clears it.',
-        extra_json_schema={
-            "maxLength": MAX_CHARACTERS,
-            "pattern": _NO_CONTROL_CHARACTERS,
-        },
-    ),
-]
-Tags = Annotated[list[Tag], Meta(extra_json_schema={"maxItems": MAX_TAGS})]
 Body = TypeVar("Body", bound=Struct)
 ANY_JSON = msgspec.json.Decoder[Any]()
 
@@ -75,38 +36,6 @@ _LENIENT = re.compile(r"got `(?:array|null)`")
 MAX_DEPTH = 32
 _NO_ONE = -1
 _CHECKED = (str, list, dict)  # the JSON types that can hold a NUL or nested values
-
-
-class ChannelRequest(Struct):
-    """The body of a POST or PUT of a channel; other keys are let through unread."""
-
-    channel_type: ChannelType
-    channel_id: Typed
-    channel_handle: Text | UnsetType | None = UNSET
-    info_channel: Text | UnsetType | None = UNSET
-
-
-Channels = Annotated[
-    list[ChannelRequest], Meta(extra_json_schema={"maxItems": MAX_LISTED_CHANNELS})
-]
-
-
-class ContactRequest(Struct):
-    """The body of POST /v2/contact and PUT /v2/contact/{contactID}."""
-
-    contact_channels: Channels | None = None
-    phone: str | UnsetType | None = UNSET
-    email: str | UnsetType | None = UNSET
-    first: Text | UnsetType | None = UNSET
-    last: Text | UnsetType | None = UNSET
-    display_name: Text | UnsetType | None = UNSET
-    avatar: Text | UnsetType | None = UNSET
-    assignee_id: UserId | UnsetType | None = UNSET
-    assigned_user_id: AssignedUserId | UnsetType | None = UNSET
-    external_id: Text | UnsetType | None = UNSET
-    is_opted_out: bool | UnsetType | None = UNSET
-    custom: dict[str, Any] | UnsetType | None = UNSET
-    tags: Tags | UnsetType | None = UNSET
 
 
 def contact_uuid(text: str) -> str:

@@ -6,48 +6,20 @@ nine keys.
 
 from __future__ import annotations
 
-from typing import Annotated, Any, cast
-
-from msgspec import Meta, Struct
+from typing import Any, cast
 
 from reachbook.domain import timestamps
 from reachbook.domain.channel import ChannelList, ContactChannel, primary
 from reachbook.domain.contact import Contact
 from reachbook.domain.credential import Representation
-
-Count = Annotated[int, Meta(ge=0, le=2**53 - 1)]
-Uuid = Annotated[str, Meta(extra_json_schema={"format": "uuid"})]
-Moment = Annotated[
-    str, Meta(description="ISO 8601, in UTC.", extra_json_schema={"format": "date-time"})
-]
-# Not "format": "date-time", because it is passed back as the date of a list: a generated client
-# would turn it into a date type of its language, and many of those cut it to milliseconds.
-LastChange = Annotated[
-    str,
-    Meta(
-        description="ISO 8601, in UTC, with microseconds. Pass it back unchanged as `date` for the "
-        "next page of a list.",
-        examples=["2024-01-15T10:00:00.123456Z"],
-    ),
-]
-ChannelType = Annotated[
-    str,
-    Meta(
-        description="phone, email, facebook, or the name of any other integration.",
-        examples=["phone"],
-        extra_json_schema={"pattern": "^[a-z][a-z0-9_-]{0,31}$", "not": {"const": "id"}},
-    ),
-]
-Address = Annotated[
-    str,
-    Meta(
-        description="The value: a phone number as E.164 digits without +, an email address, an id.",
-        examples=["15105553344"],
-        extra_json_schema={"minLength": 1},
-    ),
-]
-Handle = Annotated[str, Meta(description="The handle associated with the channel, if any.")]
-InfoChannel = Annotated[str, Meta(description="The related integration channel, if any.")]
+from reachbook.wire.models.v2 import (
+    IntegerIdsChannel,
+    IntegerIdsContact,
+    StringIdsChannel,
+    StringIdsContact,
+    Tag,
+    TeamBody,
+)
 
 
 def channel_id(number: int, representation: Representation) -> str | int:
@@ -56,34 +28,6 @@ def channel_id(number: int, representation: Representation) -> str | int:
 
 
 # ── the channel, as each seed shows it ───────────────────────────────────────────────────────
-
-
-class StringIdsChannel(Struct, omit_defaults=True, kw_only=True):
-    """A channel with string ids; a key that does not apply is left out (seed 000)."""
-
-    id: Annotated[str, Meta(examples=["ch_001"])]
-    team_id: int
-    contact_id: Uuid
-    channel_type: ChannelType
-    channel_id: Address
-    channel_handle: Handle = ""
-    info_channel: InfoChannel = ""
-    created: Moment
-    updated: Moment
-
-
-class IntegerIdsChannel(Struct):
-    """A channel with integer ids and all nine keys (seeds 001 and 002)."""
-
-    id: int
-    team_id: int
-    contact_id: int
-    channel_type: ChannelType
-    channel_id: Address
-    info_channel: InfoChannel
-    channel_handle: Handle
-    created: Moment
-    updated: Moment
 
 
 def channel(
@@ -129,46 +73,6 @@ def channels(
 # ── the contact and the team ─────────────────────────────────────────────────────────────────
 
 
-class Tag(Struct):
-    """A tag of a contact, as the vendor writes it."""
-
-    tag_id: Count
-
-
-class ContactBody(Struct):
-    """A Contact: the vendor's keys, with `uuid` and `rev` always shown."""
-
-    id: int
-    uuid: Uuid
-    rev: Annotated[int, Meta(description="One more with each write that changes something.")]
-    team_id: int
-    first: str
-    last: str
-    display_name: str
-    phone: str
-    email: str
-    avatar: str
-    assigned_user_id: int | None
-    external_id: str | None
-    is_opted_out: bool
-    tags: list[Tag]
-    custom: dict[str, Any]
-    created: Moment
-    updated: LastChange
-
-
-class StringIdsContact(ContactBody):
-    """A Contact whose channels have string ids."""
-
-    contact_channels: list[StringIdsChannel]
-
-
-class IntegerIdsContact(ContactBody):
-    """A Contact whose channels have integer ids."""
-
-    contact_channels: list[IntegerIdsChannel]
-
-
 def contact(
     record: Contact, representation: Representation
 ) -> StringIdsContact | IntegerIdsContact:
@@ -208,26 +112,6 @@ def _primary_address(record: Contact, kind: str) -> str:
     return found.channel_id if found else ""
 
 
-class Member(Struct):
-    """A member of a team, in the vendor's form."""
-
-    id: int
-    name: str
-    role: str
-
-
-class TeamBody(Struct):
-    """A team, as integration platforms read it to test a credential (GET /v1/team)."""
-
-    id: int
-    name: str
-    members: list[Member]
-
-
 def team(number: int, name: str) -> TeamBody:
     """The team; people with accounts are not kept here, so `members` is empty."""
     return TeamBody(number, name, [])
-
-
-Inboxes = Annotated[list[dict[str, Any]], Meta(max_length=0)]
-"""The inboxes of a team (GET /v1/inboxes): an empty list, as conversations are not stored."""

@@ -16,8 +16,8 @@ from schemathesis.specs.openapi.definitions import OPENAPI_31_VALIDATOR
 from reachbook.domain.errors import Reason
 from reachbook.http import app
 from reachbook.http.operation import BaseEndpoint
-from reachbook.wire import bulk, errors, events, extensions, parse, render
-from reachbook.wire import schemas as shown
+from reachbook.wire.errors import status as status_of
+from reachbook.wire.models import errors, v2, x
 from tests.support.openapi import Description, Json, contents_of, document
 
 ERRORS = (Path(__file__).parents[3] / "docs" / "errors.md").read_text()
@@ -48,7 +48,7 @@ def routes(made: Json) -> Iterator[str]:
 def fields(made: Json) -> Iterator[str]:
     """Each type that goes over the wire with its fields, and which of them are always there."""
     schemas = made["components"]["schemas"]
-    known = {one.__name__: one for module in WIRE for one in structs(module)}
+    known = {one.__name__: one for module in MODELS for one in structs(module)}
     for name, schema in schemas.items():
         if name in known:
             there = msgspec.structs.fields(known[name])
@@ -60,7 +60,7 @@ def fields(made: Json) -> Iterator[str]:
     yield from different("type", set(known) & set(schemas), set(known) - NOT_A_BODY)
 
 
-WIRE = (render, bulk, events, extensions, errors, parse, shown)
+MODELS = (v2, x, errors)
 NOT_A_BODY = {
     *("ContactBody", "EventBody", "FeedEventBody"),  # what others are made of
     "MayCreate",  # a first look at a body
@@ -86,7 +86,7 @@ def reasons(made: Json) -> Iterator[str]:
         for status, response in operation["responses"].items():
             codes = description.codes(response)
             said |= codes
-            true = {str(errors.status(CODES[one])) for one in codes} or {"200", "304"} & {status}
+            true = {str(status_of(CODES[one])) for one in codes} or {"200", "304"} & {status}
             yield from different(f"status of {sorted(codes)}", {status}, true)
             if codes:
                 [shown] = response["content"].values()

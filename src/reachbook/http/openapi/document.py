@@ -29,8 +29,9 @@ from reachbook.http.operation import (
     Success,
 )
 from reachbook.http.request import NOT_MODIFIED
-from reachbook.wire.errors import SHAPES, ErrorBody
-from reachbook.wire.schemas import OneOf
+from reachbook.wire.errors import SHAPES
+from reachbook.wire.models.errors import ErrorBody
+from reachbook.wire.models.x import OneOf
 
 Json = dict[str, Any]
 

@@ -29,7 +29,16 @@ from reachbook.domain.list_cursor import Precision, date_too_coarse
 from reachbook.service.history import feed_restarted
 from reachbook.wire import bulk as wire_bulk
 from reachbook.wire import errors, events, extensions, render
-from reachbook.wire.parse import ChannelRequest, contact_from, contact_uuid, decode
+from reachbook.wire.models.v2 import BulkBody, BulkRow, ChannelRequest, ListRequest
+from reachbook.wire.models.x import (
+    BatchBody,
+    ExportBody,
+    FeedBody,
+    HistoryBody,
+    ResolvedBody,
+    SuppressionBody,
+)
+from reachbook.wire.parse import contact_from, contact_uuid, decode
 from reachbook.wire.query import ResolveQuery, parse_options
 from reachbook.wire.query import parse_strict_query as own_query
 
@@ -84,34 +93,32 @@ def in_both(spell: Callable[[Representation], object]) -> dict[str, object]:
 # ── bulk writes, resolve, and events ─────────────────────────────────────────────────────────
 
 
-def bulk(spelled: Representation) -> wire_bulk.BulkBody:
+def bulk(spelled: Representation) -> BulkBody:
     """A bulk write of two rows, one of them bad."""
     row = b'{"first": "Bob", "phone": "+1 510"}'
-    refusal = _heard(partial(contact_from, decode(row, wire_bulk.BulkRow), None))
+    refusal = _heard(partial(contact_from, decode(row, BulkRow), None))
     failed = wire_bulk.failed_row(1, Raw(row), refusal, spelled)
-    return wire_bulk.BulkBody([render.contact(ALICE, spelled)], [failed])
+    return BulkBody([render.contact(ALICE, spelled)], [failed])
 
 
 TYPED = "+1 510 555 3344"
-FOUND = extensions.ResolvedBody(
+FOUND = ResolvedBody(
     render.contact_with_string_ids(ALICE), extensions.channel_detail(ALICE, PHONE), created=False
 )
 EXPLAINED = with_fields(
     FOUND,
     explain=extensions.explanation(TYPED, addresses.parse(PHONE.channel_type, TYPED), PHONE),
 )
-NOBODY = extensions.ResolvedBody(None, None, created=False)
+NOBODY = ResolvedBody(None, None, created=False)
 SUPPRESSED = with_fields(
     NOBODY,
-    suppressed=extensions.SuppressionBody(
-        SuppressionReason.OPTED_OUT, "2024-01-15T10:00:00.000000Z"
-    ),
+    suppressed=SuppressionBody(SuppressionReason.OPTED_OUT, "2024-01-15T10:00:00.000000Z"),
 )
 
 
-def batch() -> extensions.BatchBody:
+def batch() -> BatchBody:
     """One address that is found, one that nobody owns, one that cannot be read."""
-    return extensions.BatchBody(
+    return BatchBody(
         [FOUND, NOBODY, extensions.bad_address(_heard(partial(_parse, "phone", "+1 510")))]
     )
 
@@ -130,11 +137,11 @@ def _email_added() -> EventRecord:
 _ACTOR = "rbk_1_0123456789abcdef"
 _LABELS = {_ACTOR: "support desk"}
 TOLD = events.event(ALICE.team_id, _email_added(), _LABELS)
-HISTORY = events.HistoryBody([TOLD], events.cursor(ALICE.uuid, 2))
-FEED = events.FeedBody(
+HISTORY = HistoryBody([TOLD], events.cursor(ALICE.uuid, 2))
+FEED = FeedBody(
     [events.event_of_feed(ALICE.team_id, _email_added(), _LABELS)], 2, "5f0c1e2a9b7d4836"
 )
-EXPORT = events.ExportBody(
+EXPORT = ExportBody(
     render.contact_with_string_ids(ALICE), None, extensions.channel_details(ALICE), [TOLD]
 )
 
@@ -179,7 +186,7 @@ def _take() -> None:
 
 
 def _ask_for_a_longer_page() -> None:
-    wire_bulk.list_query(wire_bulk.ListRequest(limit=wire_bulk.MAX_PAGE + 1))
+    wire_bulk.list_query(ListRequest(limit=wire_bulk.MAX_PAGE + 1))
 
 
 def _list_after_a_crowded_second() -> None:

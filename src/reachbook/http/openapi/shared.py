@@ -26,7 +26,7 @@ from reachbook.http.operation import (
 )
 from reachbook.wire.errors import STATUS
 from reachbook.wire.errors import status as status_of
-from reachbook.wire.render import ChannelType, Uuid
+from reachbook.wire.models.fields import ChannelType, Uuid
 
 PART = re.compile(r"{(\w+)")
 

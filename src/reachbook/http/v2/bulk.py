@@ -34,7 +34,20 @@ from reachbook.http.request import (
     timeout_error,
 )
 from reachbook.service import AlreadyAnsweredError
-from reachbook.wire import bulk, render, schemas
+from reachbook.wire import bulk, render
+from reachbook.wire.models.v2 import (
+    MAX_ROWS,
+    BulkBody,
+    BulkDeleteRequest,
+    BulkRequest,
+    BulkRow,
+    BulkRows,
+    FailedRow,
+    IntegerIdsBulk,
+    ListRequest,
+    SearchRequest,
+    StringIdsBulk,
+)
 from reachbook.wire.parse import blame_address, blame_places, contact_from, decode
 
 BULK_SECONDS = 60.0
@@ -53,7 +66,7 @@ class BulkResults(Struct):
     """
 
     done: list[Raw]
-    failed: list[bulk.FailedRow]
+    failed: list[FailedRow]
     named: set[str] = field(default_factory=set)
     away: Refusal | None = None
 
@@ -66,12 +79,12 @@ class BulkResults(Struct):
 
 def render_bulk(request: RequestContext, results: BulkResults) -> ApiResponse:
     """Return the rows that were written, and those that failed."""
-    return request.answer(bulk.BulkBody(results.done, results.failed), results.named)
+    return request.answer(BulkBody(results.done, results.failed), results.named)
 
 
 @reads(
     compressible=True,
-    request_body=RequestBody(bulk.ListRequest, {"first": {"limit": 30, "ascending": True}}),
+    request_body=RequestBody(ListRequest, {"first": {"limit": 30, "ascending": True}}),
     success=CONTACTS,
     errors=(Reason.TOO_MANY, Reason.DATE_TOO_COARSE),
     seconds=BULK_SECONDS,
@@ -84,7 +97,7 @@ async def page(request: RequestContext) -> ApiResponse:
     and a page does not end inside it, so a page may be longer than `limit`. After a date without a
     fraction a page begins with that second again.
     """
-    query = bulk.list_query(decode(await request.body() or b"{}", bulk.ListRequest))
+    query = bulk.list_query(decode(await request.body() or b"{}", ListRequest))
     found = await request.service.contacts.page(request.caller.team_id, query)
     bodies: list[object] = []
     for start in range(0, len(found), ROWS_AT_ONCE):
@@ -98,7 +111,7 @@ async def page(request: RequestContext) -> ApiResponse:
 @reads(
     compressible=True,
     request_body=RequestBody(
-        bulk.SearchRequest, {"phone": {"contact_channels": [{"channel_ids": ["15105553344"]}]}}
+        SearchRequest, {"phone": {"contact_channels": [{"channel_ids": ["15105553344"]}]}}
     ),
     success=CONTACTS,
     errors=(*BAD_NEW_ADDRESS, Reason.TOO_MANY),
@@ -111,9 +124,7 @@ async def search(request: RequestContext) -> list[Contact]:
     is left out if another one can be read; otherwise the refusal of the first is raised.
     """
     caller = request.caller
-    wanted = bulk.parse_search(
-        decode(await request.body(), bulk.SearchRequest), caller.default_region
-    )
+    wanted = bulk.parse_search(decode(await request.body(), SearchRequest), caller.default_region)
     # A refusal is raised only if no address can be looked up, and it is that of the first.
     with blame_places(wanted[0].places if wanted else {}):
         return await request.service.contacts.search(
@@ -124,12 +135,12 @@ async def search(request: RequestContext) -> list[Contact]:
 @writes(
     compressible=True,
     request_body=RequestBody(
-        schemas.BulkRows,
+        BulkRows,
         {"two": {"contacts": [{"first": "Alice"}, {"contact_id": ALICE.uuid, "tags": []}]}},
     ),
     success=Success(
         "The result of each row.",
-        (schemas.StringIdsBulk, schemas.IntegerIdsBulk),
+        (StringIdsBulk, IntegerIdsBulk),
         in_both(examples.bulk),
         render=render_bulk,
     ),
@@ -146,11 +157,11 @@ async def write_many(request: RequestContext) -> BulkResults:
     was out of reach is tried again by a retry; the others are not.
     """
     reject_if_match(header(request.scope, b"if-match"))
-    rows = decode(await request.body(), bulk.BulkRequest).contacts
+    rows = decode(await request.body(), BulkRequest).contacts
     # Counted after the decode of the list alone: its rows are decoded one by one, so that a bad
     # row is an error of that row.
-    if len(rows) > bulk.MAX_ROWS:
-        raise bulk.too_many("contacts", len(rows), bulk.MAX_ROWS)
+    if len(rows) > MAX_ROWS:
+        raise bulk.too_many("contacts", len(rows), MAX_ROWS)
     results = BulkResults([], [])
     for index, row in enumerate(rows):
         await _take_row(request, index, row, results)
@@ -162,7 +173,7 @@ async def write_many(request: RequestContext) -> BulkResults:
 
 @writes(
     request_body=RequestBody(
-        bulk.BulkDeleteRequest,
+        BulkDeleteRequest,
         {
             "one": {
                 "contact_channels": [
@@ -185,7 +196,7 @@ async def delete_many(request: RequestContext) -> None:
     """
     reject_if_match(header(request.scope, b"if-match"))
     context = replace(request.context(), key=None)  # the response is that of all of them
-    for uuid in bulk.parse_delete(decode(await request.body(), bulk.BulkDeleteRequest)):
+    for uuid in bulk.parse_delete(decode(await request.body(), BulkDeleteRequest)):
         try:
             async with _in_time():
                 await request.service.contacts.delete(context, uuid)
@@ -226,7 +237,7 @@ async def _write_row(request: RequestContext, index: int, raw: Raw) -> ApiRespon
     With a key, each row's answer is kept under a key of its own, so that a retry after a crash
     goes on where it ended.
     """
-    row = decode(bytes(raw), bulk.BulkRow)
+    row = decode(bytes(raw), BulkRow)
     wanted = contact_from(row, request.caller.default_region)
     uuid = bulk.row_uuid(row)
     context = request.context_of_row(index, render_contact)

@@ -19,7 +19,8 @@ from reachbook.http.declarations import (
 from reachbook.http.openapi.examples import ADD_EMAIL, ADD_PHONE, NEW_EMAIL
 from reachbook.http.operation import RequestBody, reads, writes
 from reachbook.http.request import RequestContext
-from reachbook.wire.parse import ChannelRequest, channel_input, channel_selector, contact_uuid
+from reachbook.wire.models.v2 import ChannelRequest
+from reachbook.wire.parse import channel_input, channel_selector, contact_uuid
 from reachbook.wire.query import explaining_plus
 
 

@@ -19,8 +19,8 @@ from reachbook.http.operation import RequestBody, Success, reads, writes
 from reachbook.http.request import ApiResponse, RequestContext
 from reachbook.service import Team
 from reachbook.wire import render
-from reachbook.wire.parse import ContactRequest, blame_address, contact_input, contact_uuid
-from reachbook.wire.render import Inboxes, TeamBody
+from reachbook.wire.models.v2 import ContactRequest, Inboxes, TeamBody
+from reachbook.wire.parse import blame_address, contact_input, contact_uuid
 
 DELETED = "contact deleted"
 

@@ -8,9 +8,10 @@ from reachbook.http.declarations import DETAIL, DETAILS, NO_CONTACT, UNREACHABLE
 from reachbook.http.operation import Parameter, RequestBody, reads, writes
 from reachbook.http.request import READ_SECONDS, ApiResponse, RequestContext
 from reachbook.wire import extensions
+from reachbook.wire.models.fields import Moment
+from reachbook.wire.models.x import PatchRequest
 from reachbook.wire.parse import contact_uuid, decode
 from reachbook.wire.query import AsOfQuery, NoQuery, explaining_plus, parse_timestamp
-from reachbook.wire.render import Moment
 
 AS_OF = Parameter(
     "as_of", Moment, "Answer as of this moment (RFC 3339), events at that very instant included."
@@ -55,7 +56,7 @@ async def get(request: RequestContext) -> ChannelList | ApiResponse:
 
 @writes(
     request_body=RequestBody(
-        extensions.PatchRequest,
+        PatchRequest,
         {"bounced": {"held": True, "held_reason": "bounced"}, "consent": {"consent": "opted_in"}},
     ),
     success=DETAIL,
@@ -66,7 +67,7 @@ async def get(request: RequestContext) -> ChannelList | ApiResponse:
 async def patch(request: RequestContext) -> ChannelList:
     """Set fields of one channel; a field that is left out stays as it is."""
     uuid, number = _ids_in_path(request)
-    wanted = extensions.patch(decode(await request.body(), extensions.PatchRequest))
+    wanted = extensions.patch(decode(await request.body(), PatchRequest))
     return await request.service.channels.patch(request.context(), uuid, number, wanted)
 
 

@@ -16,7 +16,7 @@ from reachbook.http.operation import Parameter, Success, reads, writes
 from reachbook.http.request import READ_SECONDS, ApiResponse, RequestContext, streamed
 from reachbook.service.history import EventPage, feed_restarted
 from reachbook.wire import events as wire_events
-from reachbook.wire import schemas
+from reachbook.wire.models.x import EventBody, Export, FeedBody, FeedPage, HistoryBody, HistoryPage
 from reachbook.wire.parse import contact_uuid
 from reachbook.wire.query import FeedQuery, HistoryQuery, NoQuery
 
@@ -46,14 +46,14 @@ END = b"]}"  # the end of an export: its last key is the list of events
     compressible=True,
     success=Success(
         "A page of the contact's events, newest first.",
-        (schemas.HistoryPage,),
+        (HistoryPage,),
         {"alice": examples.HISTORY},
     ),
     errors=(*PAST, Reason.BAD_CURSOR, Reason.UNKNOWN_NAME),
     parameters=(LIMIT, CURSOR),
     query=HistoryQuery,
 )
-async def of_contact(request: RequestContext) -> wire_events.HistoryBody:
+async def of_contact(request: RequestContext) -> HistoryBody:
     """List the events of a contact, newest first; a deleted contact still has its history."""
     uuid, query = contact_uuid(request.path("contactID")), request.query(HistoryQuery)
     page = await request.service.history.of_contact(
@@ -63,20 +63,18 @@ async def of_contact(request: RequestContext) -> wire_events.HistoryBody:
         limit=query.limit,
     )
     events = _events(request, page)
-    return wire_events.HistoryBody(events, wire_events.cursor(uuid, page.next))
+    return HistoryBody(events, wire_events.cursor(uuid, page.next))
 
 
 @reads(
     compressible=True,
-    success=Success(
-        "A page of the team's events, in order.", (schemas.FeedPage,), {"one": examples.FEED}
-    ),
+    success=Success("A page of the team's events, in order.", (FeedPage,), {"one": examples.FEED}),
     errors=(Reason.UNKNOWN_NAME, Reason.FEED_RESTARTED),
     parameters=(AFTER, FEED_LIMIT, INCARNATION),
     query=FeedQuery,
     seconds=READ_SECONDS,
 )
-async def feed(request: RequestContext) -> wire_events.FeedBody:
+async def feed(request: RequestContext) -> FeedBody:
     """Follow the team's events, in order and gapless from 1.
 
     Pass `next` back as `after`; a follower never misses one, however commits interleave. Pass
@@ -90,13 +88,11 @@ async def feed(request: RequestContext) -> wire_events.FeedBody:
     page = await request.service.history.feed(request.caller.team_id, query.after, query.limit)
     team_id = request.caller.team_id
     events = [wire_events.event_of_feed(team_id, event, page.labels) for event in page.events]
-    return wire_events.FeedBody(events, page.next or 0, incarnation)
+    return FeedBody(events, page.next or 0, incarnation)
 
 
 @reads(
-    success=Success(
-        "All that is held about the contact.", (schemas.Export,), {"alice": examples.EXPORT}
-    ),
+    success=Success("All that is held about the contact.", (Export,), {"alice": examples.EXPORT}),
     errors=PAST,
     query=NoQuery,
     seconds=READ_SECONDS,
@@ -145,6 +141,6 @@ async def erase(request: RequestContext) -> None:
     await request.service.history.erase(request.context(), uuid)
 
 
-def _events(request: RequestContext, page: EventPage) -> list[wire_events.EventBody]:
+def _events(request: RequestContext, page: EventPage) -> list[EventBody]:
     team_id = request.caller.team_id
     return [wire_events.event(team_id, event, page.labels) for event in page.events]

@@ -17,7 +17,19 @@ from reachbook.http.operation import Parameter, RequestBody, Success, reads, wri
 from reachbook.http.preconditions import reject_if_match
 from reachbook.http.request import ApiResponse, RequestContext, header
 from reachbook.service import Resolved
-from reachbook.wire import bulk, extensions, render, schemas
+from reachbook.wire import bulk, extensions, render
+from reachbook.wire.models.x import (
+    MAX_BATCH,
+    BatchBody,
+    BatchRequest,
+    BatchResults,
+    BatchRows,
+    MayCreate,
+    ResolvedBody,
+    ResolveRequest,
+    SoughtRequest,
+    SuppressionRequest,
+)
 from reachbook.wire.parse import contact_from, decode
 from reachbook.wire.query import NoQuery, ResolveQuery
 
@@ -50,22 +62,22 @@ def render_batch(request: RequestContext, results: list[Resolved | Refusal]) -> 
         extensions.bad_address(result) if isinstance(result, Refusal) else _body(result)
         for result in results
     ]
-    return request.answer(extensions.BatchBody(bodies))
+    return request.answer(BatchBody(bodies))
 
 
 def creates(body: bytes) -> bool:
     """Return whether a body asks to make a contact; the handler refuses one that is not JSON."""
     with suppress(Refusal):
-        return decode(body, extensions.MayCreate).create is not None
+        return decode(body, MayCreate).create is not None
     return False
 
 
-def _body(resolved: Resolved) -> extensions.ResolvedBody:
+def _body(resolved: Resolved) -> ResolvedBody:
     contact, channel = resolved.contact, resolved.channel
     if contact is None or channel is None:
         suppressed = extensions.suppression(resolved.suppressed)
-        return extensions.ResolvedBody(None, None, created=False, suppressed=suppressed)
-    return extensions.ResolvedBody(
+        return ResolvedBody(None, None, created=False, suppressed=suppressed)
+    return ResolvedBody(
         render.contact_with_string_ids(contact),
         extensions.channel_detail(contact, channel),
         resolved.created,
@@ -74,7 +86,7 @@ def _body(resolved: Resolved) -> extensions.ResolvedBody:
 
 @reads(
     request_body=RequestBody(
-        extensions.ResolveRequest,
+        ResolveRequest,
         {
             "look up": {"channel_id": examples.TYPED},
             "or make": {"channel_id": "15105553344", "create": {"first": "Alice"}},
@@ -82,7 +94,7 @@ def _body(resolved: Resolved) -> extensions.ResolvedBody:
     ),
     success=Success(
         "Who owns the address; nobody is an answer.",
-        (extensions.ResolvedBody,),
+        (ResolvedBody,),
         {"found": examples.FOUND, "explained": examples.EXPLAINED, "nobody": examples.NOBODY}
         | {"suppressed": examples.SUPPRESSED},
         render=render_resolved,
@@ -99,7 +111,7 @@ async def one(request: RequestContext) -> Resolved:
     exactly once. Without `create` this only looks, and a read-only credential may use it.
     """
     options = request.query(ResolveQuery)
-    wanted = decode(await request.body(), extensions.ResolveRequest)
+    wanted = decode(await request.body(), ResolveRequest)
     region = request.caller.default_region
     query = extensions.address_query(wanted, region)
     create = contact_from(wanted.create, region) if wanted.create else None
@@ -113,7 +125,7 @@ async def one(request: RequestContext) -> Resolved:
 @reads(
     compressible=True,
     request_body=RequestBody(
-        schemas.BatchRows,
+        BatchRows,
         {
             "three": {
                 "addresses": [
@@ -126,7 +138,7 @@ async def one(request: RequestContext) -> Resolved:
     ),
     success=Success(
         "An answer for each address, in order.",
-        (schemas.BatchResults,),
+        (BatchResults,),
         {"three": examples.batch()},
         render=render_batch,
     ),
@@ -137,9 +149,9 @@ async def one(request: RequestContext) -> Resolved:
 async def batch(request: RequestContext) -> list[Resolved | Refusal]:
     """Find the owners of up to 1,000 addresses, in order; a bad one is an error in its place."""
     request.query(NoQuery)
-    rows = decode(await request.body(), extensions.BatchRequest).addresses
-    if len(rows) > extensions.MAX_BATCH:
-        raise bulk.too_many("addresses", len(rows), extensions.MAX_BATCH)
+    rows = decode(await request.body(), BatchRequest).addresses
+    if len(rows) > MAX_BATCH:
+        raise bulk.too_many("addresses", len(rows), MAX_BATCH)
     read = [_read(row, request.caller.default_region) for row in rows]
     query = [each for each in read if isinstance(each, AddressQuery)]
     found = iter(await request.service.resolving.many(request.caller.team_id, query))
@@ -148,7 +160,7 @@ async def batch(request: RequestContext) -> list[Resolved | Refusal]:
 
 @writes(
     request_body=RequestBody(
-        extensions.SuppressionRequest,
+        SuppressionRequest,
         {
             "opted out": {
                 "channel_type": "phone",
@@ -173,7 +185,7 @@ async def end_suppression(request: RequestContext) -> None:
     """
     reject_if_match(header(request.scope, b"if-match"))
     request.query(NoQuery)
-    wanted = decode(await request.body(), extensions.SuppressionRequest)
+    wanted = decode(await request.body(), SuppressionRequest)
     query = extensions.address_query(wanted, request.caller.default_region)
     await request.service.resolving.end_suppression(request.context(), query, wanted.reason)
     request.stores_apart = True
@@ -181,6 +193,6 @@ async def end_suppression(request: RequestContext) -> None:
 
 def _read(row: Raw, region: str | None) -> AddressQuery | Refusal:
     try:
-        return extensions.address_query(decode(bytes(row), extensions.SoughtRequest), region)
+        return extensions.address_query(decode(bytes(row), SoughtRequest), region)
     except Refusal as refusal:
         return refusal
