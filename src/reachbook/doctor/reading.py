@@ -25,15 +25,12 @@ from reachbook.storage import Store
 from reachbook.storage.engine import Row
 from reachbook.storage.identities import recomputed
 from reachbook.storage.queries import PAGE_BYTES
-from reachbook.storage.rows import channel_of
+from reachbook.storage.rows import CONTACT, channel_of, owner_of
 
 PAGE = 500
 FIRST, LAST = -(2**63), 2**63 - 1
 READS = 8
 READ_AGAIN_SECONDS = 0.05
-
-_DETAILS = slice(5, 13)
-_OPTED_OUT, _CUSTOM, _TAGS = 13, 14, 15
 
 
 class EventFold(Struct):
@@ -176,7 +173,7 @@ async def _owner(store: Store, team_id: int, channel: ContactChannel) -> Owner |
     identity = recomputed(channel.channel_type, channel.channel_id)
     address = (channel.channel_type, channel.scope, identity or "")
     rows = await store.engine.read("owner", team_id, *address)
-    return Owner(rows[0][0], channel_of(rows[0][1:])) if rows else None
+    return Owner(*owner_of(rows[0])) if rows else None
 
 
 async def _paged(
@@ -202,7 +199,6 @@ async def _events(store: Store, team_id: int, low: int, high: int) -> AsyncItera
 
 
 def _decode_row(team_id: int, row: Row) -> ContactAudit:
-    number, uuid, rev, updated, created = row[:5]
     bad: list[str] = []
 
     def parsed(column: str, text: str, kind: Any) -> Any:
@@ -212,14 +208,12 @@ def _decode_row(team_id: int, row: Row) -> ContactAudit:
             bad.append(column)
             return kind()
 
-    known: tuple[Any, ...] = (
-        *row[_DETAILS],
-        bool(row[_OPTED_OUT]),
-        parsed("custom", row[_CUSTOM], dict[str, Any]),
-        parsed("tags", row[_TAGS], tuple[int, ...]),
-    )
-    contact = Contact(team_id, number, uuid, rev, updated, (), created, *known)
-    return ContactAudit(team_id, number, contact, bad)
+    values: dict[str, Any] = dict(zip(CONTACT, row, strict=True))
+    values["is_opted_out"] = bool(values["is_opted_out"])
+    values["custom"] = parsed("custom", values["custom"], dict[str, Any])
+    values["tags"] = parsed("tags", values["tags"], tuple[int, ...])
+    contact = Contact(team_id=team_id, channels=(), **values)
+    return ContactAudit(team_id, contact.id, contact, bad)
 
 
 def _finish(audit: ContactAudit) -> None:

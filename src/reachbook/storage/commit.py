@@ -235,8 +235,8 @@ def details(contact: Contact) -> tuple[object, ...]:
         contact.assigned_user_id,
         contact.external_id,
         contact.is_opted_out,
-        msgspec.json.encode(contact.custom).decode(),
-        msgspec.json.encode(contact.tags).decode(),
+        json_text(contact.custom),
+        json_text(contact.tags),
     )
 
 

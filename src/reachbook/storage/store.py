@@ -49,10 +49,11 @@ from reachbook.storage.retry import Attempts
 from reachbook.storage.rows import (
     NO_CREDENTIAL,
     PAGES,
-    channel_of,
     contact_of,
     credential_of,
-    stored_response_of,
+    credential_values,
+    owner_of,
+    stored_row_of,
     suppressions_of,
 )
 
@@ -160,16 +161,18 @@ class Store:
         rows = await self.engine.read("owner", team_id, *location)
         if not rows:
             return None
-        return Conflict(rows[0][0], "address", channel_of(rows[0][1:]))
+        uuid, channel = owner_of(rows[0])
+        return Conflict(uuid, "address", channel)
 
     async def stored_response(self, team_id: int, key: IdempotencyKey) -> Replayed | None:
         """Returns the response stored under a key, unless it has expired."""
         rows = await self.engine.read("stored_response", team_id, key.key)
-        if not rows or rows[0][4] < key.expired_before:
+        if not rows:
             return None
-        request_hash, status, headers, body, _ = rows[0]
-        pairs = msgspec.json.decode(headers, type=list[tuple[str, str]])
-        return Replayed(bytes(request_hash), StoredResponse(status, pairs, bytes(body)))
+        row = stored_row_of(rows[0])
+        if row.created < key.expired_before:
+            return None
+        return Replayed(row.request_hash, StoredResponse(row.status, row.headers, row.body))
 
     async def store_response(self, team_id: int, record: IdempotencyRecord) -> Replayed | None:
         """Store a response by itself; returns the one that is stored already, if there is one.
@@ -334,7 +337,7 @@ class Store:
                     credential.team_id,
                     credential.id,
                     free[0],
-                    *stored_response_of(credential),
+                    *credential_values(credential),
                 )
             except UniqueViolationError:
                 continue
@@ -344,7 +347,7 @@ class Store:
     async def insert_api_key(self, credential: Credential) -> None:
         """Keep a new API key."""
         await self.engine.write(
-            "insert_api_key", credential.team_id, credential.id, *stored_response_of(credential)
+            "insert_api_key", credential.team_id, credential.id, *credential_values(credential)
         )
 
     async def revoke(self, kind: CredentialKind, team_id: int, ident: str, now: int) -> bool:

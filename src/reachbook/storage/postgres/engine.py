@@ -45,7 +45,6 @@ WRITE_SECONDS = 2.0
 _CONTENTION = (asyncpg.SerializationError, asyncpg.DeadlockDetectedError)
 
 _OWNED = 0  # the statement `commit` returns this if another contact owns a wanted address
-_OWNER = 5  # the column of `owners` that holds the id of the contact
 
 
 class Postgres:
@@ -151,7 +150,7 @@ class Postgres:
         text = msgspec.json.encode(addresses).decode()
         team_id = commit.change.after.team_id
         for row in await connection.fetch(self._sql["owners"], team_id, text):
-            if row[_OWNER] not in locked:
+            if row["contact_id"] not in locked:
                 raise UniqueViolationError
 
     async def end_suppression(self, values: SuppressionEnd) -> bool:

@@ -1,12 +1,21 @@
 -- Contacts, and what is read with them. Dialect: what PostgreSQL and SQLite share.
 
+-- columns: contact_head
+-- What is read of every contact.
+id bigint, uuid text, rev bigint, updated bigint;
+
+-- columns: contact_dates
+created bigint, deleted bigint, erased bigint;
+
+-- columns: contact_fields
+-- The fields that a request can set.
+first text, last text, display_name text, avatar text, assigned_user_id bigint, external_id text,
+is_opted_out boolean, custom text, tags text;
+
 -- name: channel_list
 -- How one contact can be reached, oldest channel first; no row when the team has no such contact,
 -- one row of nulls for the channel when the contact has none.
-SELECT c.id, c.uuid, c.rev, c.updated,
-       ch.id, ch.channel_type, ch.channel_id, ch.scope, ch.identity, ch.channel_handle,
-       ch.info_channel, ch.made_primary, ch.created, ch.updated, ch.label, ch.held_reason,
-       ch.consent, ch.consent_source, ch.consent_at
+SELECT {columns of contact_head in c}, {columns of channel in ch}
 FROM contact AS c
 LEFT JOIN contact_channel AS ch ON ch.team_id = c.team_id AND ch.contact_id = c.id
 WHERE c.team_id = $1 AND c.uuid = $2 AND c.deleted IS NULL
@@ -14,12 +23,8 @@ ORDER BY ch.created, ch.id;
 
 -- name: contact
 -- The same, with all that is known of the contact.
-SELECT c.id, c.uuid, c.rev, c.updated,
-       ch.id, ch.channel_type, ch.channel_id, ch.scope, ch.identity, ch.channel_handle,
-       ch.info_channel, ch.made_primary, ch.created, ch.updated, ch.label, ch.held_reason,
-       ch.consent, ch.consent_source, ch.consent_at,
-       c.created, c.deleted, c.erased, c.first, c.last, c.display_name, c.avatar,
-       c.assigned_user_id, c.external_id, c.is_opted_out, c.custom, c.tags
+SELECT {columns of contact_head in c}, {columns of contact_dates in c},
+       {columns of contact_fields in c}, {columns of channel in ch}
 FROM contact AS c
 LEFT JOIN contact_channel AS ch ON ch.team_id = c.team_id AND ch.contact_id = c.id
 WHERE c.team_id = $1 AND c.uuid = $2 AND c.deleted IS NULL
@@ -27,12 +32,8 @@ ORDER BY ch.created, ch.id;
 
 -- name: contact_ever
 -- The same, for a contact that may be deleted or erased: for its history.
-SELECT c.id, c.uuid, c.rev, c.updated,
-       ch.id, ch.channel_type, ch.channel_id, ch.scope, ch.identity, ch.channel_handle,
-       ch.info_channel, ch.made_primary, ch.created, ch.updated, ch.label, ch.held_reason,
-       ch.consent, ch.consent_source, ch.consent_at,
-       c.created, c.deleted, c.erased, c.first, c.last, c.display_name, c.avatar,
-       c.assigned_user_id, c.external_id, c.is_opted_out, c.custom, c.tags
+SELECT {columns of contact_head in c}, {columns of contact_dates in c},
+       {columns of contact_fields in c}, {columns of channel in ch}
 FROM contact AS c
 LEFT JOIN contact_channel AS ch ON ch.team_id = c.team_id AND ch.contact_id = c.id
 WHERE c.team_id = $1 AND c.uuid = $2
@@ -52,12 +53,8 @@ WITH edge AS MATERIALIZED (
             WHERE e.team_id = $1 AND e.deleted IS NULL AND e.updated >= $5
             ORDER BY e.updated LIMIT 1) AS beyond
 )
-SELECT c.id, c.uuid, c.rev, c.updated,
-       ch.id, ch.channel_type, ch.channel_id, ch.scope, ch.identity, ch.channel_handle,
-       ch.info_channel, ch.made_primary, ch.created, ch.updated, ch.label, ch.held_reason,
-       ch.consent, ch.consent_source, ch.consent_at,
-       c.created, c.deleted, c.erased, c.first, c.last, c.display_name, c.avatar,
-       c.assigned_user_id, c.external_id, c.is_opted_out, c.custom, c.tags
+SELECT {columns of contact_head in c}, {columns of contact_dates in c},
+       {columns of contact_fields in c}, {columns of channel in ch}
 FROM (
     SELECT * FROM contact AS p
     WHERE p.team_id = $1 AND p.deleted IS NULL AND p.updated >= $2
@@ -84,12 +81,8 @@ WITH edge AS MATERIALIZED (
             WHERE e.team_id = $1 AND e.deleted IS NULL AND e.updated < $5
             ORDER BY e.updated DESC LIMIT 1) AS beyond
 )
-SELECT c.id, c.uuid, c.rev, c.updated,
-       ch.id, ch.channel_type, ch.channel_id, ch.scope, ch.identity, ch.channel_handle,
-       ch.info_channel, ch.made_primary, ch.created, ch.updated, ch.label, ch.held_reason,
-       ch.consent, ch.consent_source, ch.consent_at,
-       c.created, c.deleted, c.erased, c.first, c.last, c.display_name, c.avatar,
-       c.assigned_user_id, c.external_id, c.is_opted_out, c.custom, c.tags
+SELECT {columns of contact_head in c}, {columns of contact_dates in c},
+       {columns of contact_fields in c}, {columns of channel in ch}
 FROM (
     SELECT * FROM contact AS p
     WHERE p.team_id = $1 AND p.deleted IS NULL AND p.updated < $2
@@ -118,12 +111,8 @@ ORDER BY updated DESC, id DESC LIMIT $3 OFFSET $4;
 
 -- name: contacts_of [postgres]
 -- The contacts of a JSON array of ids, by a look into the index each (OFFSET 0 holds it so).
-SELECT c.id, c.uuid, c.rev, c.updated,
-       ch.id, ch.channel_type, ch.channel_id, ch.scope, ch.identity, ch.channel_handle,
-       ch.info_channel, ch.made_primary, ch.created, ch.updated, ch.label, ch.held_reason,
-       ch.consent, ch.consent_source, ch.consent_at,
-       c.created, c.deleted, c.erased, c.first, c.last, c.display_name, c.avatar,
-       c.assigned_user_id, c.external_id, c.is_opted_out, c.custom, c.tags
+SELECT {columns of contact_head in c}, {columns of contact_dates in c},
+       {columns of contact_fields in c}, {columns of channel in ch}
 FROM jsonb_array_elements_text($2::jsonb) AS wanted (id)
 CROSS JOIN LATERAL (
     SELECT * FROM contact AS one
@@ -135,12 +124,8 @@ ORDER BY c.id, ch.created, ch.id;
 
 -- name: contacts_of [sqlite]
 -- The contacts of a JSON array of ids, likewise; CROSS keeps SQLite from going through all.
-SELECT c.id, c.uuid, c.rev, c.updated,
-       ch.id, ch.channel_type, ch.channel_id, ch.scope, ch.identity, ch.channel_handle,
-       ch.info_channel, ch.made_primary, ch.created, ch.updated, ch.label, ch.held_reason,
-       ch.consent, ch.consent_source, ch.consent_at,
-       c.created, c.deleted, c.erased, c.first, c.last, c.display_name, c.avatar,
-       c.assigned_user_id, c.external_id, c.is_opted_out, c.custom, c.tags
+SELECT {columns of contact_head in c}, {columns of contact_dates in c},
+       {columns of contact_fields in c}, {columns of channel in ch}
 FROM json_each($2) AS wanted
 CROSS JOIN contact AS c ON c.team_id = $1 AND c.id = wanted.value AND c.deleted IS NULL
 LEFT JOIN contact_channel AS ch ON ch.team_id = c.team_id AND ch.contact_id = c.id
@@ -157,16 +142,14 @@ SELECT uuid FROM contact WHERE team_id = $1 AND external_id = $2;
 -- name: insert_contact
 -- A new contact, at revision 0; the commit that follows in the same transaction makes it 1.
 INSERT INTO contact (
-    team_id, id, uuid, rev, updated, created, deleted, erased, first, last, display_name, avatar,
-    assigned_user_id, external_id, is_opted_out, custom, tags
-) VALUES ($1, $2, $3, 0, $4, $4, NULL, NULL, $5, $6, $7, $8, $9, $10, $11, $12, $13);
+    team_id, id, uuid, rev, updated, created, {columns of contact_fields}
+) VALUES ($1, $2, $3, 0, $4, $4, {parameters of contact_fields from 5});
 
 -- name: set_contact
 -- All that is known of a contact, if its revision is still the one seen. The revision itself is
 -- moved by the commit that follows in the same transaction.
 UPDATE contact
-SET deleted = $4, erased = $5, first = $6, last = $7, display_name = $8, avatar = $9,
-    assigned_user_id = $10, external_id = $11, is_opted_out = $12, custom = $13, tags = $14
+SET deleted = $4, erased = $5, {assignments of contact_fields from 6}
 WHERE team_id = $1 AND id = $2 AND rev = $3;
 
 -- name: revision [postgres]

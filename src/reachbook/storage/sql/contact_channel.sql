@@ -1,11 +1,19 @@
 -- Contact channels, and the commit: the one way by which a contact changes.
 
+-- columns: channel
+id bigint, channel_type text, channel_id text, scope text, identity text, channel_handle text,
+info_channel text, made_primary bigint, created bigint, updated bigint, label text,
+held_reason text, consent text, consent_source text, consent_at bigint;
+
+-- columns: channel_changes
+-- The columns that an update sets: all but the id, the type and the time of creation.
+channel_id text, scope text, identity text, channel_handle text, info_channel text,
+made_primary bigint, updated bigint, label text, held_reason text, consent text,
+consent_source text, consent_at bigint;
+
 -- name: owner
 -- Who owns an address: the contact's UUID and the channel.
-SELECT c.uuid,
-       ch.id, ch.channel_type, ch.channel_id, ch.scope, ch.identity, ch.channel_handle,
-       ch.info_channel, ch.made_primary, ch.created, ch.updated, ch.label, ch.held_reason,
-       ch.consent, ch.consent_source, ch.consent_at
+SELECT c.uuid AS owner_uuid, {columns of channel in ch}
 FROM contact_channel AS ch
 JOIN contact AS c ON c.team_id = ch.team_id AND c.id = ch.contact_id
 WHERE ch.team_id = $1 AND ch.channel_type = $2 AND ch.identity = $4 AND ch.scope = $3;
@@ -80,35 +88,17 @@ WITH owned AS (
     RETURNING contact_channel.id
 ), updated AS (
     UPDATE contact_channel
-    SET channel_id = new.channel_id, scope = new.scope, identity = new.identity,
-        channel_handle = new.channel_handle, info_channel = new.info_channel,
-        made_primary = new.made_primary, updated = new.updated, label = new.label,
-        held_reason = new.held_reason, consent = new.consent,
-        consent_source = new.consent_source, consent_at = new.consent_at
-    FROM held, jsonb_to_recordset($6::jsonb) AS new (
-        id bigint, channel_id text, scope text, identity text, channel_handle text,
-        info_channel text, made_primary bigint, updated bigint, label text, held_reason text,
-        consent text, consent_source text, consent_at bigint
-    )
+    SET {assignments of channel_changes in new}
+    FROM held, jsonb_to_recordset($6::jsonb) AS new (id bigint, {types of channel_changes})
     WHERE contact_channel.team_id = $1
       AND contact_channel.contact_id = held.id
       AND contact_channel.id = new.id
       AND (SELECT count(*) FROM removed) >= 0
     RETURNING contact_channel.id
 ), inserted AS (
-    INSERT INTO contact_channel (
-        team_id, id, contact_id, channel_type, channel_id, scope, identity, channel_handle,
-        info_channel, made_primary, created, updated, label, held_reason, consent,
-        consent_source, consent_at
-    )
-    SELECT $1, new.id, held.id, new.channel_type, new.channel_id, new.scope, new.identity,
-           new.channel_handle, new.info_channel, new.made_primary, new.created, new.updated,
-           new.label, new.held_reason, new.consent, new.consent_source, new.consent_at
-    FROM held, jsonb_to_recordset($12::jsonb) AS new (
-        id bigint, channel_type text, channel_id text, scope text, identity text,
-        channel_handle text, info_channel text, made_primary bigint, created bigint, updated bigint,
-        label text, held_reason text, consent text, consent_source text, consent_at bigint
-    )
+    INSERT INTO contact_channel (team_id, contact_id, {columns of channel})
+    SELECT $1, held.id, {columns of channel in new}
+    FROM held, jsonb_to_recordset($12::jsonb) AS new ({types of channel})
     WHERE (SELECT count(*) FROM removed) + (SELECT count(*) FROM updated) >= 0
 ), suppressed AS (
     INSERT INTO suppression (team_id, digest, reason, identity_version, at)
@@ -144,21 +134,15 @@ UPDATE contact SET rev = $3 + 1, updated = $4 WHERE team_id = $1 AND id = $2 AND
 DELETE FROM contact_channel WHERE team_id = $1 AND contact_id = $2 AND id = $3;
 
 -- name: update_channel [sqlite]
--- Update a channel of the contact. Its type ($4) and its creation ($11) never change.
-UPDATE contact_channel
-SET channel_id = $5, scope = $6, identity = $7, channel_handle = $8, info_channel = $9,
-    made_primary = $10, updated = $12, label = $13, held_reason = $14, consent = $15,
-    consent_source = $16, consent_at = $17
+-- Update a channel of the contact.
+UPDATE contact_channel SET {assignments of channel_changes from 4}
 WHERE team_id = $1 AND contact_id = $2 AND id = $3;
 
 -- name: insert_channel [sqlite]
 -- Insert a channel. There is no ON CONFLICT clause: an id that was allocated twice must make the
 -- statement fail, and must not overwrite a channel.
-INSERT INTO contact_channel (
-    team_id, contact_id, id, channel_type, channel_id, scope, identity, channel_handle,
-    info_channel, made_primary, created, updated, label, held_reason, consent, consent_source,
-    consent_at
-) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17);
+INSERT INTO contact_channel (team_id, contact_id, {columns of channel})
+VALUES ($1, $2, {parameters of channel from 3});
 
 -- name: insert_event [sqlite]
 -- Insert the event of a commit; insert_event_body follows.

@@ -2,29 +2,29 @@
 
 -- name: api_secret
 -- One API secret, live or revoked.
-SELECT s.team_id, s.secret_id, s.sealed, s.label, s.representation, s.read_only, s.created,
-       s.last_used, s.revoked, t.default_region
+SELECT s.team_id, s.secret_id AS id, s.sealed AS proof, s.label, s.representation, s.read_only,
+       s.created, s.last_used, s.revoked, t.default_region
 FROM api_secret AS s JOIN team AS t ON t.team_id = s.team_id
 WHERE s.team_id = $1 AND s.secret_id = $2;
 
 -- name: api_key
 -- One API key, live or revoked.
-SELECT k.team_id, k.key_id, k.hash, k.label, k.representation, k.read_only, k.created,
-       k.last_used, k.revoked, t.default_region
+SELECT k.team_id, k.key_id AS id, k.hash AS proof, k.label, k.representation, k.read_only,
+       k.created, k.last_used, k.revoked, t.default_region
 FROM api_key AS k JOIN team AS t ON t.team_id = k.team_id
 WHERE k.team_id = $1 AND k.key_id = $2;
 
 -- name: api_secrets
 -- A team's API secrets, oldest first.
-SELECT s.team_id, s.secret_id, s.sealed, s.label, s.representation, s.read_only, s.created,
-       s.last_used, s.revoked, t.default_region
+SELECT s.team_id, s.secret_id AS id, s.sealed AS proof, s.label, s.representation, s.read_only,
+       s.created, s.last_used, s.revoked, t.default_region
 FROM api_secret AS s JOIN team AS t ON t.team_id = s.team_id
 WHERE s.team_id = $1 ORDER BY s.created, s.secret_id;
 
 -- name: api_keys
 -- A team's API keys, oldest first.
-SELECT k.team_id, k.key_id, k.hash, k.label, k.representation, k.read_only, k.created,
-       k.last_used, k.revoked, t.default_region
+SELECT k.team_id, k.key_id AS id, k.hash AS proof, k.label, k.representation, k.read_only,
+       k.created, k.last_used, k.revoked, t.default_region
 FROM api_key AS k JOIN team AS t ON t.team_id = k.team_id
 WHERE k.team_id = $1 ORDER BY k.created, k.key_id;
 

@@ -15,8 +15,7 @@ SELECT min(team_id) FROM (
 
 -- name: doctor_contacts
 -- A page of the contacts after number $2 and up to $3, deleted ones too.
-SELECT id, uuid, rev, updated, created, deleted, erased, first, last, display_name, avatar,
-       assigned_user_id, external_id, is_opted_out, custom, tags
+SELECT {columns of contact_head}, {columns of contact_dates}, {columns of contact_fields}
 FROM contact
 WHERE team_id = $1 AND id > $2 AND id <= $3
 ORDER BY id LIMIT $4;
@@ -24,8 +23,7 @@ ORDER BY id LIMIT $4;
 -- name: doctor_channels
 -- A page of the channels of contacts up to number $4, after a channel; whether or not there is
 -- such a contact.
-SELECT contact_id, id, channel_type, channel_id, scope, identity, channel_handle, info_channel,
-       made_primary, created, updated, label, held_reason, consent, consent_source, consent_at
+SELECT contact_id, {columns of channel}
 FROM contact_channel
 WHERE team_id = $1 AND (contact_id, id) > ($2, $3) AND contact_id <= $4
 ORDER BY contact_id, id LIMIT $5;

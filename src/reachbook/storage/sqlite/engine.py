@@ -42,7 +42,7 @@ from reachbook.storage.engine import (
     unstorable,
 )
 from reachbook.storage.identities import Script
-from reachbook.storage.rows import suppression_of
+from reachbook.storage.rows import changed_channel_values, channel_values, suppression_of
 from reachbook.storage.sqlite.writer import (
     CLOSE_SECONDS,
     MAX_WAL_BYTES,
@@ -362,9 +362,10 @@ class Sqlite:
         for channel_id in rows.removed:
             _rows(connection, self._sql["remove_channel"], *key, channel_id)
         for channel in rows.updated:
-            _rows(connection, self._sql["update_channel"], *key, *msgspec.structs.astuple(channel))
+            values = (channel.id, *changed_channel_values(channel))
+            _rows(connection, self._sql["update_channel"], *key, *values)
         for channel in rows.inserted:
-            _rows(connection, self._sql["insert_channel"], *key, *msgspec.structs.astuple(channel))
+            _rows(connection, self._sql["insert_channel"], *key, *channel_values(channel))
         [event_id] = self._reserve_ids(connection, "event", 1)
         _rows(
             connection,
