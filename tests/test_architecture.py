@@ -92,8 +92,8 @@ def pins(path: str, text: str) -> Iterator[str]:
 
 
 def statements(path: str, text: str) -> Iterator[str]:
-    """An SQL statement has a `-- name:` line and below it a comment that says what it is for."""
-    explained = r"\A(?:--.*\n|\s)*-- name: .+\n-- \S"
+    """An SQL statement or list of columns has a line with its name, and below it a comment that says what it is for."""
+    explained = r"\A(?:--.*\n|\s)*-- (?:name|columns): .+\n-- \S"
     for statement in re.split(r"(?<=;)\n", text):
         if statement.strip() and not re.match(explained, statement):
             yield f"{path}: name and explain: {statement.strip().splitlines()[0]}"

@@ -52,7 +52,7 @@ def work(book: Book, monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
         monkeypatch.setattr(owner, name, counted)
 
     count(book.store, "credential")
-    count(credential, "unseal")
+    count(sealing, "unseal")
     count(credential, "hash_api_key")
     count(master_key, "_mark")
     count(hmac, "digest")

@@ -5,6 +5,7 @@
 id bigint, uuid text, rev bigint, updated bigint;
 
 -- columns: contact_dates
+-- When the contact was created, deleted and erased.
 created bigint, deleted bigint, erased bigint;
 
 -- columns: contact_fields

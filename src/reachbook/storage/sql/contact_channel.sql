@@ -1,6 +1,7 @@
 -- Contact channels, and the commit: the one way by which a contact changes.
 
 -- columns: channel
+-- All columns of a channel but those of its contact.
 id bigint, channel_type text, channel_id text, scope text, identity text, channel_handle text,
 info_channel text, made_primary bigint, created bigint, updated bigint, label text,
 held_reason text, consent text, consent_source text, consent_at bigint;
