@@ -92,7 +92,7 @@ def pins(path: str, text: str) -> Iterator[str]:
 
 
 def statements(path: str, text: str) -> Iterator[str]:
-    """An SQL statement or list of columns has a line with its name, and below it a comment that says what it is for."""
+    """A statement or list of columns has a line with its name, and a comment that explains it."""
     explained = r"\A(?:--.*\n|\s)*-- (?:name|columns): .+\n-- \S"
     for statement in re.split(r"(?<=;)\n", text):
         if statement.strip() and not re.match(explained, statement):

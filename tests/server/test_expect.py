@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from reachbook.http.request import EXPECTED_SECONDS, MAX_BODY_BYTES, MAX_EXPECTED_BYTES
+from reachbook.http.request import MAX_BODY_BYTES
+from reachbook.http.response import EXPECTED_SECONDS, MAX_EXPECTED_BYTES
 from tests.support.personas import NOBODY
 from tests.support.serving import Served, serving, team_on
 

@@ -17,7 +17,7 @@ from reachbook.http.middleware import RequestLogMiddleware
 from reachbook.http.openapi import document
 from reachbook.http.operation import Endpoint, PublicEndpoint
 from reachbook.http.ops import docs, probes
-from reachbook.http.request import ApiResponse, error_response
+from reachbook.http.response import ApiResponse, error_response
 from reachbook.http.state import AppState
 from reachbook.http.v2 import bulk, channels, contacts
 from reachbook.http.x import channel_detail, history, resolve

@@ -8,7 +8,7 @@ import re
 
 from msgspec.structs import replace
 
-from reachbook.http.request import NOT_MODIFIED, ApiResponse
+from reachbook.http.response import NOT_MODIFIED, ApiResponse
 
 MIN_BYTES = 1024
 MAX_INLINE_BYTES = 256 * 1024

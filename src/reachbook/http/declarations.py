@@ -9,9 +9,11 @@ from reachbook.domain.channel import ChannelList, ContactChannel, channel_by_num
 from reachbook.domain.contact import Contact
 from reachbook.domain.errors import Reason
 from reachbook.domain.on_conflict import OnConflict
+from reachbook.http.headers import Headers
 from reachbook.http.openapi.examples import ALICE, PHONE, in_both
 from reachbook.http.operation import Header, Parameter, Success
-from reachbook.http.request import ApiResponse, Headers, Renderer, RequestContext
+from reachbook.http.request import Renderer, RequestContext
+from reachbook.http.response import ApiResponse
 from reachbook.wire import extensions, render
 from reachbook.wire.models.v2 import (
     IntegerIdsChannel,

@@ -11,7 +11,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from reachbook import logs
 from reachbook.domain.credential import Representation
 from reachbook.domain.errors import Reason, Refusal
-from reachbook.http.request import error_response, request_id
+from reachbook.http.headers import request_id
+from reachbook.http.response import error_response
 
 NO_ROUTE = "none"
 REFUSED = 400

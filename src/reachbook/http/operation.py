@@ -17,16 +17,13 @@ from starlette.types import Receive, Scope, Send
 from reachbook.domain.credential import Caller, Representation
 from reachbook.domain.errors import Reason, Refusal
 from reachbook.http.compression import compress
+from reachbook.http.headers import header
 from reachbook.http.preconditions import check_if_none_match
-from reachbook.http.request import (
+from reachbook.http.request import STORE_SECONDS, Renderer, RequestContext, carries_body
+from reachbook.http.response import (
     NO_CONTENT,
-    STORE_SECONDS,
     ApiResponse,
-    Renderer,
-    RequestContext,
-    carries_body,
     error_response,
-    header,
     replay_response,
     timeout_error,
     to_stored,

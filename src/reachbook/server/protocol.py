@@ -14,7 +14,8 @@ import structlog
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from reachbook.domain.errors import Reason, Refusal
-from reachbook.http.request import MAX_BODY_BYTES, request_id
+from reachbook.http.headers import request_id
+from reachbook.http.request import MAX_BODY_BYTES
 from reachbook.server.connection import (
     FlowControl,
     IdleConnections,

@@ -16,7 +16,7 @@ import httpx
 import psutil  # type: ignore[import-untyped]
 import pytest
 
-from reachbook.http import request as message
+from reachbook.http import response
 from reachbook.service import history as histories
 from reachbook.storage import queries as directory
 from tests.support.histories import ONE, plant_events
@@ -202,7 +202,7 @@ async def test_the_document_does_not_depend_on_page_sizes(
     for events, page_bytes, buffered in [(1000, 300, MIB), (3, MIB, 1), (1, 1, 1), (12, MIB, 2000)]:
         monkeypatch.setattr(histories, "PAGE_EVENTS", events)
         monkeypatch.setattr(directory, "PAGE_BYTES", page_bytes)
-        monkeypatch.setattr(message, "BUFFER_BYTES", buffered)
+        monkeypatch.setattr(response, "BUFFER_BYTES", buffered)
         answer = await book.ask("GET", path)
         assert ("content-length" in answer.headers) is (len(answer.content) <= buffered)
         assert answer.json() == whole

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 
 from reachbook.domain.address import numbering
 from reachbook.domain.address.email import MAILTO
-from reachbook.domain.address.parsing import USERNAMES, Address, is_number, readings
+from reachbook.domain.address.handle import USERNAMES
+from reachbook.domain.address.parsing import Address, is_number, readings
 from reachbook.domain.address.phone import (
     PHONE_FAMILY,
     TEXT_MESSAGES,

@@ -13,7 +13,7 @@ from typing import NewType
 from msgspec import Struct
 from msgspec.structs import replace
 
-from reachbook.domain.address import email, numbering
+from reachbook.domain.address import email, handle, numbering
 from reachbook.domain.address import phone as address_phone
 from reachbook.domain.address.phone import PHONE_FAMILY
 from reachbook.domain.address.text import stripped, unstorable
@@ -27,7 +27,6 @@ IDENTITY_VERSION = 2
 
 ChannelType = NewType("ChannelType", str)
 
-USERNAMES = frozenset({"telegram", "instagram", "twitter", "x", "tiktok"})
 UNSCOPED = PHONE_FAMILY | {"email"}
 RESERVED_TYPE = "id"
 
@@ -81,7 +80,7 @@ def parse(kind: ChannelType, text: str, region: str | None = None) -> Address:
     if kind == "email":
         written, identity = email.read(text)
         return Address(kind, written, identity)
-    return _id_of_integration(kind, stripped(text))
+    return Address(kind, *handle.read(kind, stripped(text)))
 
 
 def looks_like_phone(text: str) -> bool:
@@ -164,24 +163,3 @@ def validate_text(field: str, text: str) -> str:
             fields={field: "holds a control character"},
         )
     return text
-
-
-def _id_of_integration(kind: ChannelType, text: str) -> Address:
-    """Returns an id that an integration gives, unchanged except for outer white space."""
-    forbidden = unstorable(text)
-    if text in ("", "@"):
-        problem = "is blank"
-    elif len(text) > MAX_CHARACTERS:
-        problem = f"is {len(text)} characters long"
-    elif forbidden:
-        problem = f"holds {forbidden}"
-    elif kind in USERNAMES:
-        return Address(kind, text, text.removeprefix("@").lower())
-    else:
-        return Address(kind, text, text)
-    raise Refusal(
-        Reason.BAD_CHANNEL_ID,
-        f"The channel_id for {kind} {problem}; send 1 to {MAX_CHARACTERS} characters without "
-        "control characters, for example 1789004512.",
-        fields={"channel_id": problem},
-    )

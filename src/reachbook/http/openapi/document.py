@@ -28,7 +28,7 @@ from reachbook.http.operation import (
     RequestBody,
     Success,
 )
-from reachbook.http.request import NOT_MODIFIED
+from reachbook.http.response import NOT_MODIFIED
 from reachbook.wire.errors import SHAPES
 from reachbook.wire.models.errors import ErrorBody
 from reachbook.wire.models.x import OneOf

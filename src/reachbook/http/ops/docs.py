@@ -15,7 +15,7 @@ from typing import Any
 
 from reachbook.domain.errors import Reason, Refusal
 from reachbook.http.operation import Header, Parameter, PublicRequest, Success, opens
-from reachbook.http.request import ApiResponse
+from reachbook.http.response import ApiResponse
 
 PACKAGE = "swagger_ui"
 FOR_EVER = b"public, max-age=31536000, immutable"

@@ -11,7 +11,7 @@ from prometheus_client import CONTENT_TYPE_LATEST
 
 from reachbook.domain.errors import Reason, Refusal
 from reachbook.http.operation import Header, PublicRequest, Success, opens
-from reachbook.http.request import ApiResponse
+from reachbook.http.response import ApiResponse
 
 READY_SECONDS = 1.5
 RETRY_AFTER = 1

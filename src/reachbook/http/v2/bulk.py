@@ -22,17 +22,13 @@ from reachbook.http.declarations import (
     constant,
     render_contact,
 )
+from reachbook.http.headers import header
 from reachbook.http.openapi import examples
 from reachbook.http.openapi.examples import ALICE, in_both
 from reachbook.http.operation import RequestBody, Success, reads, writes
 from reachbook.http.preconditions import reject_if_match
-from reachbook.http.request import (
-    STORE_SECONDS,
-    ApiResponse,
-    RequestContext,
-    header,
-    timeout_error,
-)
+from reachbook.http.request import STORE_SECONDS, RequestContext
+from reachbook.http.response import ApiResponse, timeout_error
 from reachbook.service import AlreadyAnsweredError
 from reachbook.wire import bulk, render
 from reachbook.wire.models.v2 import (

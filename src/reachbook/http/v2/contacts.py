@@ -16,7 +16,8 @@ from reachbook.http.declarations import (
 )
 from reachbook.http.openapi.examples import ADD_EMAIL, ADD_PHONE
 from reachbook.http.operation import RequestBody, Success, reads, writes
-from reachbook.http.request import ApiResponse, RequestContext
+from reachbook.http.request import RequestContext
+from reachbook.http.response import ApiResponse
 from reachbook.service import Team
 from reachbook.wire import render
 from reachbook.wire.models.v2 import ContactRequest, Inboxes, TeamBody

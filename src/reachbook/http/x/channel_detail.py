@@ -6,7 +6,8 @@ from reachbook.domain.channel import ChannelList, channel_by_number
 from reachbook.domain.errors import Reason
 from reachbook.http.declarations import DETAIL, DETAILS, NO_CONTACT, UNREACHABLE
 from reachbook.http.operation import Parameter, RequestBody, reads, writes
-from reachbook.http.request import READ_SECONDS, ApiResponse, RequestContext
+from reachbook.http.request import RequestContext
+from reachbook.http.response import READ_SECONDS, ApiResponse
 from reachbook.wire import extensions
 from reachbook.wire.models.fields import Moment
 from reachbook.wire.models.x import PatchRequest

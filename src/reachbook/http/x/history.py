@@ -13,7 +13,8 @@ from reachbook.domain.errors import Reason
 from reachbook.http.declarations import NO_CONTACT, constant
 from reachbook.http.openapi import examples
 from reachbook.http.operation import Parameter, Success, reads, writes
-from reachbook.http.request import READ_SECONDS, ApiResponse, RequestContext, streamed
+from reachbook.http.request import RequestContext
+from reachbook.http.response import READ_SECONDS, ApiResponse, streamed
 from reachbook.service.history import EventPage, feed_restarted
 from reachbook.wire import events as wire_events
 from reachbook.wire.models.x import EventBody, Export, FeedBody, FeedPage, HistoryBody, HistoryPage

@@ -12,10 +12,12 @@ from reachbook.domain.address.query import AddressQuery
 from reachbook.domain.errors import Reason, Refusal
 from reachbook.domain.on_conflict import OnConflict
 from reachbook.http.declarations import BAD_ADDRESS, BAD_NEW_ADDRESS, constant
+from reachbook.http.headers import header
 from reachbook.http.openapi import examples
 from reachbook.http.operation import Parameter, RequestBody, Success, reads, writes
 from reachbook.http.preconditions import reject_if_match
-from reachbook.http.request import ApiResponse, RequestContext, header
+from reachbook.http.request import RequestContext
+from reachbook.http.response import ApiResponse
 from reachbook.service import Resolved
 from reachbook.wire import bulk, extensions, render
 from reachbook.wire.models.x import (

@@ -1,0 +1,36 @@
+"""The headers of a request."""
+
+from __future__ import annotations
+
+import re
+from uuid import uuid4
+
+from starlette.types import Scope
+
+HEADERS = "reachbook.headers"
+_VISIBLE_ASCII = re.compile(r"[\x21-\x7e]{1,128}")
+Headers = list[tuple[bytes, bytes]]
+
+
+def header(scope: Scope, name: bytes) -> str | None:
+    """The header of a name, given in lower case; one sent on several lines is their list."""
+    # Looked up up to ten times a request, so the list is made into a dict once.
+    if HEADERS not in scope:
+        scope[HEADERS] = _by_name(scope["headers"])
+    # Latin-1 decodes any byte, so a header can never cause a 500; what it holds is checked by use.
+    value: bytes | None = scope[HEADERS].get(name)
+    return None if value is None else value.decode("latin-1")
+
+
+def request_id(scope: Scope) -> str:
+    """The caller's own id for the request, or a new one when it is not fit to be one."""
+    given = header(scope, b"x-request-id")
+    return given if given and _VISIBLE_ASCII.fullmatch(given) else str(uuid4())
+
+
+def _by_name(pairs: Headers) -> dict[bytes, bytes]:
+    found: dict[bytes, bytes] = {}
+    for name, padded in pairs:
+        value = padded.strip(b" \t")
+        found[name] = found[name] + b", " + value if name in found else value
+    return found
