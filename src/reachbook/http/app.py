@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import lru_cache
 
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
@@ -92,10 +93,8 @@ def build(open_state: OpenState, *, shows_metrics: bool = True, base_path: str =
         async with open_state() as app.state.state:
             yield {"metrics": app.state.state.metrics}
 
-    # Otherwise a port of its own serves them: see server/metrics_server.py.
-    routes = [*ROUTES, METRICS] if shows_metrics else ROUTES
     app = Starlette(
-        routes=routes,
+        routes=_routes(shows_metrics=shows_metrics),
         middleware=MIDDLEWARE,
         lifespan=lifespan,
         exception_handlers={404: _no_route},  # type: ignore[dict-item]  # any ASGI app will do
@@ -103,8 +102,19 @@ def build(open_state: OpenState, *, shows_metrics: bool = True, base_path: str =
     # A redirect would answer POST with 307 and a body that no client of this API reads; a path with
     # a trailing slash is another path, and 404 says so.
     app.router.redirect_slashes = False
-    app.state.description = document.document(routes, base_path)
+    app.state.description = _description(shows_metrics=shows_metrics, base_path=base_path)
     return app
+
+
+def _routes(*, shows_metrics: bool) -> list[Route]:
+    # Otherwise a port of its own serves them: see server/metrics_server.py.
+    return [*ROUTES, METRICS] if shows_metrics else ROUTES
+
+
+# A process may build several applications, as tests do, and this takes longer than the rest.
+@lru_cache(maxsize=8)
+def _description(*, shows_metrics: bool, base_path: str) -> bytes:
+    return document.document(_routes(shows_metrics=shows_metrics), base_path)
 
 
 async def _no_route(request: Request, _error: Exception) -> ApiResponse:
