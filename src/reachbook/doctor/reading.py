@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from operator import attrgetter
 from typing import Any
 
 import msgspec
@@ -217,7 +218,7 @@ def _decode_row(team_id: int, row: Row) -> ContactAudit:
 
 
 def _finish(audit: ContactAudit) -> None:
-    audit.channels.sort(key=lambda channel: (channel.created, channel.id))
+    audit.channels.sort(key=attrgetter("created", "id"))
     if audit.contact is None:
         return
     audit.contact = replace(audit.contact, channels=tuple(audit.channels))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterable
 from itertools import groupby
+from operator import attrgetter
 
 from msgspec.structs import replace
 
@@ -23,9 +24,7 @@ async def repair(
     store: Store, findings: Iterable[Finding], clock: Callable[[], int]
 ) -> AsyncIterator[tuple[Finding, bool]]:
     """Each finding, and whether it is put right now."""
-    for (team_id, number), of_one in groupby(
-        findings, lambda finding: (finding.team_id, finding.number)
-    ):
+    for (team_id, number), of_one in groupby(findings, attrgetter("team_id", "number")):
         group = list(of_one)
         after = None
         if team_id is not None and any(finding.repair for finding in group):

@@ -98,9 +98,12 @@ def add_channels(
             stored_as[channel.channel_type, channel.channel_id] = place
     changed = False
     for each in wanted:
+        # A channel that an older release stored under other rules has a stand-in for its identity,
+        # and is found by its text alone.
         exact = stored_as.get((each.address.channel_type, each.address.channel_id))
         same = places[each.address.channel_type, each.address.identity]
         same = same if exact is None else [exact]
+        # Digits with two readings may be looked up and kept, but only one owner can be added.
         if not same:
             addresses.require_unambiguous(each.address)
             same.append(len(channels))
@@ -119,11 +122,12 @@ def add_channels(
 def replace_channel(
     channel_list: ChannelList | None, wanted: ChannelInput, selector: ChannelSelector, now: int
 ) -> ChannelList:
-    """PUT: the channel of that type gets another address, and keeps its `id` and `created`.
+    """Return the contact with another address for a channel, which keeps `id` and `created`.
 
     Consent and hold were the old address's; another identity begins without them.
     """
     wanted = _as_held(channel_list, wanted)
+    # Before the 404: the caller has to correct the address in any case.
     if channel_list is None or _same_address(channel_list, wanted) is None:
         addresses.require_unambiguous(wanted.address)
     known = require_channel(channel_list, selector)
@@ -135,6 +139,7 @@ def replace_channel(
             target.identity if has_address(target, wanted.address) else wanted.address.identity
         ),
     )
+    # Consent and bounces belong to an address; another spelling of it keeps them.
     if after.identity != target.identity:
         after = with_fields(
             after, held_reason=None, consent=Consent.UNKNOWN, consent_source="", consent_at=None
@@ -146,11 +151,12 @@ def replace_channel(
 def remove_channel(
     channel_list: ChannelList | None, selector: ChannelSelector, now: int
 ) -> ChannelList:
-    """DELETE: the channel goes for good. When several could be meant, none does."""
+    """Return the contact without a channel; raise `several` if more than one could be meant."""
     known = require_channel(channel_list, selector)
     meant = matching_channels(known, selector)
     if not meant:
         raise no_channel(selector)
+    # Without a name a repeated DELETE would remove the next channel (contract, section 2).
     if len(meant) > 1:
         raise Refusal(
             Reason.SEVERAL,
@@ -164,28 +170,30 @@ def remove_channel(
 def remove_channel_by_number(
     channel_list: ChannelList | None, number: int, now: int
 ) -> ChannelList:
-    """DELETE of one channel by its id."""
+    """Return the contact without the channel that has an id."""
     return _without(require_contact(channel_list), channel_by_number(channel_list, number), now)
 
 
 def release_addresses(
     owner: ChannelList, taken: Collection[ContactChannel], now: int
 ) -> ChannelList:
-    """Another contact takes these addresses: their owner loses its channels that have them."""
+    """Return an owner without the channels whose addresses another contact takes."""
     wanted = {(channel.scope, *_identity(channel)) for channel in taken}
     left = tuple(
         channel for channel in owner.channels if (channel.scope, *_identity(channel)) not in wanted
     )
+    # It was released meanwhile: the very same value says that there is nothing to write.
     if len(left) == len(owner.channels):
         return owner
     return _with_channels(owner, left, next_timestamp(owner, now))
 
 
 def make_primary(channel_list: ChannelList | None, number: int, now: int) -> ChannelList:
-    """The channel becomes the primary one of its type."""
+    """Return the contact with a channel as the primary one of its type."""
     known, target = require_contact(channel_list), channel_by_number(channel_list, number)
     if primary(matching_channels(known, ChannelSelector(target.channel_type))) is target:
         return known
+    # The revision and not the time: two requests within a microsecond still have an order.
     after = with_fields(target, made_primary=known.rev + 1)
     return _with_changed(known, target, after, next_timestamp(known, now))
 
@@ -193,7 +201,7 @@ def make_primary(channel_list: ChannelList | None, number: int, now: int) -> Cha
 def patch_channel(
     channel_list: ChannelList | None, number: int, wanted: Patch, now: int
 ) -> ChannelList:
-    """Set fields of one channel."""
+    """Return the contact with fields of one channel set."""
     known, target = require_contact(channel_list), channel_by_number(channel_list, number)
     at = next_timestamp(known, now)
     info_channel = _coalesce(wanted.info_channel, target.info_channel)
@@ -206,6 +214,7 @@ def patch_channel(
         held_reason=_held_reason(target, wanted),
         consent_source=_coalesce(wanted.consent_source, target.consent_source),
     )
+    # The time of a consent is that of its change, and a repeated PATCH changes nothing.
     if wanted.consent is not UNSET and wanted.consent is not target.consent:
         after = with_fields(after, consent=wanted.consent, consent_at=at)
     _reject_duplicate(known, target, after)
@@ -213,7 +222,7 @@ def patch_channel(
 
 
 def _held_reason(target: ContactChannel, wanted: Patch) -> HeldReason | None:
-    """A hold has a reason, `other` when none is given; a reason alone changes a hold's."""
+    """Return the reason of the hold: `other` if none is given, None if it is not held."""
     held = target.held_reason is not None if wanted.held is UNSET else wanted.held
     if not held:
         if wanted.held_reason:
@@ -250,7 +259,7 @@ def _same_address(channel_list: ChannelList, wanted: ChannelInput) -> ContactCha
 def _reject_duplicate(
     channel_list: ChannelList, target: ContactChannel, after: ContactChannel
 ) -> None:
-    """Two channels of one contact cannot have one address."""
+    """Raise `address_taken` if another channel of the contact has the address."""
     for other in channel_list.channels:
         if other is not target and _identity(other) == _identity(after):
             raise address_taken(channel_list.uuid, other, by_itself=True)
@@ -308,7 +317,7 @@ def _with_channels(
 
 
 def _identity(channel: ContactChannel) -> tuple[str, str]:
-    """What one contact has only once: to the contact that holds it, a scope tells nothing apart."""
+    """Return what only one channel of a contact can have; the scope does not count."""
     return channel.channel_type, channel.identity
 
 

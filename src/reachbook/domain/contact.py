@@ -99,6 +99,7 @@ def update(contact: Contact | None, wanted: ContactInput, now: int, *, overwrite
     does not make it bigger.
     """
     if contact is None:
+        # Before the 404: the caller has to correct such an address in any case.
         for channel in _all_wanted(wanted):
             addresses.require_unambiguous(channel.address)
     known = require_contact(contact)
@@ -110,6 +111,7 @@ def update(contact: Contact | None, wanted: ContactInput, now: int, *, overwrite
     channel_list = _with_wanted(known, wanted, now)
     channels = _opted_out(known, channel_list.channels, wanted, next_timestamp(known, now))
     after = with_fields(known, channels=channels, **supplied)
+    # `is`, because == takes 1 and true in `custom` to be equal.
     if after == known and after.custom is known.custom:
         return known
     _check_bounds(known, after)
@@ -120,12 +122,13 @@ def delete(contact: Contact | None, now: int) -> Contact:
     """Free the addresses and the external id, and hide the contact; its history remains."""
     known = require_contact(contact)
     at = next_timestamp(known, now)
+    # Others may have them at once; the UUID is never given again.
     freed = {"channels": (), "external_id": None}
     return with_fields(known, rev=known.rev + 1, updated=at, deleted=at, **freed)
 
 
 def erase(contact: Contact | None, now: int) -> Contact:
-    """Nothing personal is left: a tombstone with the UUID, so that followers can purge."""
+    """Return the contact without personal data; its UUID stays, so that followers can purge."""
     known = require_contact(contact)
     at = next_timestamp(known, now)
     return Contact(
@@ -172,6 +175,7 @@ def _check_bounds(before: Contact, after: Contact) -> None:
         raise too_many_channels(count)
     if after.custom is before.custom:
         return
+    # Measured last and only if it changed: `custom` is encoded for it.
     size = _custom_bytes(after)
     if size > MAX_CUSTOM_BYTES and size > _custom_bytes(before):
         raise Refusal(
@@ -208,7 +212,7 @@ def _all_wanted(wanted: ContactInput) -> list[ChannelInput]:
 
 
 def _with_wanted(contact: Contact, wanted: ContactInput, now: int) -> ChannelList:
-    """The contact's reach with `phone` and `email` first, so that they are primary, then the list.
+    """Return the channels with `phone` and `email` first, so that they are primary, then the list.
 
     A client may send back all that it read with `phone` or `email` changed, and the old address
     still in the list. One that was taken away by null is not added again; one that was changed
@@ -313,5 +317,5 @@ def _without(channel_list: ChannelList, gone: ContactChannel, now: int) -> Chann
 
 
 def _at_once(seen: ChannelList, after: ChannelList) -> ChannelList:
-    """A step within one change: the revision and the moment belong to the whole."""
+    """Return the result of a step without its revision and time: those are of the whole change."""
     return with_fields(after, rev=seen.rev, updated=seen.updated)

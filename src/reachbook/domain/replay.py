@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from operator import attrgetter
 from typing import Any
 
 import msgspec
@@ -68,7 +69,7 @@ class Replay(Struct):
         """Returns the contact after the last event that was added."""
         if self.erased:
             return PastState(self.rev, self.at, erased=True)
-        oldest_first = sorted(self.channels.values(), key=lambda each: (each.created, each.id))
+        oldest_first = sorted(self.channels.values(), key=attrgetter("created", "id"))
         return PastState(self.rev, self.at, tuple(oldest_first), dict(self.fields))
 
 

@@ -59,6 +59,8 @@ KnownSuppressions = Mapping[str, Iterable[Suppression]]
 
 def digest_of(key: bytes, location: Location) -> str:
     """Returns the keyed hash of an address, in hexadecimal."""
+    # Keyed: without the key nobody can try all phone numbers and see who opted out, so the digest
+    # may outlive the erasure of the person.
     return hmac.digest(key, msgspec.json.encode(location), "sha256").hex()
 
 
@@ -117,6 +119,7 @@ def suppress(
     rows: dict[str, dict[SuppressionReason, int]] = {}
     for row in (*released, *expected):  # the time of the stored suppression takes precedence
         rows.setdefault(row.digest, {})[row.reason] = row.at
+    # Only the contact that is asked for can end a suppression; who gives up an address cannot.
     ended = set(_ended(first, key))
     channels = []
     for channel in first.after.channels:

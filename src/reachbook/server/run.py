@@ -39,7 +39,7 @@ from reachbook.service.bootstrap import Bootstrap, bootstrap
 from reachbook.settings import BadSettingError, Settings
 from reachbook.storage import open_store, opening
 
-DRAIN_SECONDS = 7
+DRAIN_SECONDS = 7  # less than the 10 s after which docker stop kills a process
 CLOSE_SECONDS = 0.5
 SWEEP_SECONDS = 60
 BACKLOG = 1024
@@ -50,9 +50,9 @@ Close = Callable[[], Awaitable[None]]
 
 
 async def prepare(settings: Settings) -> tuple[socket.socket, Bootstrap | None]:
-    """Whatever would stop us is found here; then the port is ours, and a first start welcomed.
+    """Check whatever could prevent the start, bind the port, and create the first credentials.
 
-    The socket is bound and does not listen yet: nobody is let in before we can answer.
+    The socket is bound and does not listen yet: no client connects before the server can respond.
     """
     on_sqlite = opening.is_sqlite(settings.database_url)
     if on_sqlite and settings.workers > 1:
@@ -60,13 +60,18 @@ async def prepare(settings: Settings) -> tuple[socket.socket, Bootstrap | None]:
             "SQLite is served by one process, whose single writer keeps its promises; "
             "for --workers above 1 use PostgreSQL."
         )
+    # Opened and closed again: workers are forked later, and a connection must not be shared by two
+    # processes.
     store = await open_store(settings.database_url)
     try:
         await store.require_schema()
+        # On SQLite this process is the only one, so it may migrate; on PostgreSQL another release
+        # may be running, and `reachbook migrate` is a step of its own.
         if on_sqlite:
             await store.migrate_identities()
         keys = await open_master_keys(settings, store)
         await require_team_keys(store, keys)
+        # Made for its errors alone: a wrong URL must be reported before the port is taken.
         RateLimiter(settings.rate_limit, settings.rate_limit_url)
         listener = bind(settings)
         if not on_sqlite:
@@ -78,9 +83,10 @@ async def prepare(settings: Settings) -> tuple[socket.socket, Bootstrap | None]:
 
 
 def bind(settings: Settings) -> socket.socket:
-    """The bound socket, or a sentence that says why not."""
+    """Return a bound socket; raise `BadSettingError` if the address cannot be bound."""
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
+    # A restart must not wait for connections of the last process that are in TIME_WAIT.
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((settings.host, settings.port))
@@ -89,12 +95,13 @@ def bind(settings: Settings) -> socket.socket:
         raise BadSettingError(
             f"Cannot listen on {settings.host}:{settings.port}: {error.strerror or error}."
         ) from None
+    # The workers accept from this socket.
     listener.set_inheritable(True)
     return listener
 
 
 def run(settings: Settings, listener: socket.socket, announce: Announce) -> None:
-    """Serve until a signal says stop; `announce` is called with the URL when we can answer."""
+    """Serve until a signal; call `announce` with the URL when the server can respond."""
     raise_fd_limit(OPEN_FILES)
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
     ready = partial(announce, f"http://{host}:{listener.getsockname()[1]}")
@@ -126,10 +133,12 @@ def _config(settings: Settings, metrics: Metrics | None = None) -> uvicorn.Confi
         factory=True,
         loop="uvloop",
         http=BoundedProtocol,
-        ws="none",
+        ws="none",  # an offer of an upgrade is ignored, see BoundedProtocol
         lifespan="on",
+        # The middleware logs each request once, as JSON.
         log_config=None,
         access_log=False,
+        # X-Forwarded-For is believed only if a proxy is named: any client can send it.
         proxy_headers=bool(settings.trusted_proxies),
         forwarded_allow_ips=settings.trusted_proxies or None,
         root_path=settings.base_path,
@@ -142,7 +151,7 @@ def _config(settings: Settings, metrics: Metrics | None = None) -> uvicorn.Confi
 
 
 def make_app(settings: Settings, metrics: Metrics | None = None) -> Starlette:
-    """The application of one process; with several workers each makes its own."""
+    """Return the application of one process; each of several workers has its own."""
     metrics = metrics or Metrics()
     logs.configure(metrics.log_lines_dropped.inc)
     open_state = partial(_open_state, settings, metrics)
@@ -155,6 +164,7 @@ def make_app(settings: Settings, metrics: Metrics | None = None) -> Starlette:
 
 @asynccontextmanager
 async def _open_state(settings: Settings, metrics: Metrics) -> AsyncIterator[AppState]:
+    # Closed in the reverse order: who uses the store ends before the store does.
     async with AsyncExitStack() as closing:
         closing.enter_context(background.watching(metrics))
         store = await open_store(settings.database_url, metrics)
@@ -191,7 +201,7 @@ async def _close_in_time(metrics: Metrics, *closes: Close) -> None:
 def _serving_metrics(
     settings: Settings, registry: CollectorRegistry, metrics: Metrics | None
 ) -> Iterator[None]:
-    """/metrics on an address of its own, when the settings name one."""
+    """Serve /metrics on an address of its own, if the settings name one."""
     if settings.metrics_address is None:
         yield
         return
@@ -207,7 +217,7 @@ def _serving_metrics(
 
 @contextmanager
 def sqlite_serve_lock(settings: Settings) -> Iterator[None]:
-    """Hold the SQLite file for this process; a second `serve` is told who has it."""
+    """Lock the SQLite file for this process; raise an error that names the process that has it."""
     if not opening.is_sqlite(settings.database_url):
         yield
         return
@@ -219,6 +229,7 @@ def sqlite_serve_lock(settings: Settings) -> Iterator[None]:
     except OSError as error:
         raise BadSettingError(f"{path}: {error.strerror}.") from None
     with file:
+        # A lock and not the mere file: the kernel releases it when the process is killed.
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:

@@ -25,14 +25,14 @@ log = structlog.get_logger()
 
 
 class OneProcess(uvicorn.Server):
-    """The server of a single process, which tells when it can answer."""
+    """The server of a single process, which calls `ready` when it can respond."""
 
     def __init__(self, config: uvicorn.Config, ready: Callable[[], None]) -> None:
         super().__init__(config)
         self._ready = ready
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Start, then tell."""
+        """Start, then call `ready`."""
         await super().startup(sockets)
         if self.started:
             self._ready()
@@ -40,12 +40,14 @@ class OneProcess(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Drain the connections, then close those that have not ended."""
         await super().shutdown(sockets)
+        # Uvicorn waits for them no longer, but would leave their sockets open until the process
+        # ends.
         for connection in list(self.server_state.connections):
             connection.transport.abort()
 
 
 class Workers(Multiprocess):
-    """The parent of several workers, which tells when every one of them can answer."""
+    """The parent of several workers, which calls `ready` when each of them can respond."""
 
     def __init__(
         self, config: uvicorn.Config, sockets: list[socket.socket], ready: Callable[[], None]
@@ -54,7 +56,7 @@ class Workers(Multiprocess):
         self._ready = ready
 
     def init_processes(self) -> None:
-        """Start the workers, then tell."""
+        """Start the workers, then call `ready`."""
         super().init_processes()
         if not all(process.wait_until_ready(WORKER_START_SECONDS) for process in self.processes):
             self.terminate_all()
@@ -63,7 +65,7 @@ class Workers(Multiprocess):
         self._ready()
 
     def terminate_all(self) -> None:
-        """Stop accepting here too, so that nobody waits in a queue that no worker reads."""
+        """Close the listeners here too, so that no client waits in a queue that no worker reads."""
         for listener in self.sockets:
             listener.close()
         super().terminate_all()
@@ -81,6 +83,7 @@ class Workers(Multiprocess):
             ):
                 continue
             with background.reporting(None, "workers"):
+                # It may hang and not be dead: two processes must not serve with one set of metrics.
                 process.kill()
                 process.join()
                 log.warning("a worker died and is replaced", pid=process.pid)
@@ -96,7 +99,8 @@ class Workers(Multiprocess):
 
 
 def raise_fd_limit(wanted: int) -> None:
-    """Every connection is an open file, and many systems begin with fewer than we may have."""
+    """Raise the limit of open files: every connection is one, and the default is often too low."""
+    # The hard limit needs no privilege to be reached, so no operator has to configure anything.
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     enough = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
     if soft != resource.RLIM_INFINITY and soft < enough:
@@ -105,7 +109,7 @@ def raise_fd_limit(wanted: int) -> None:
 
 @contextmanager
 def exit_with_parent() -> Iterator[None]:
-    """A worker drains and ends when its parent was killed: nobody else would tell it to."""
+    """Drain and end this worker when its parent has been killed."""
     parent = multiprocessing.parent_process()
     if parent is None:
         yield
@@ -113,6 +117,7 @@ def exit_with_parent() -> Iterator[None]:
     loop, sentinel = asyncio.get_running_loop(), parent.sentinel
 
     def end() -> None:
+        # The pipe stays readable: without this the loop would call `end` without a pause.
         loop.remove_reader(sentinel)
         os.kill(os.getpid(), signal.SIGTERM)
 

@@ -27,9 +27,10 @@ from reachbook.storage import Store
 from reachbook.storage.store import CredentialKind
 
 TRUSTED_SECONDS = 0.9
+# Both caches are bounded: a client that sends invented ids must not fill the memory.
 MOST_CREDENTIALS = 10_000
 MOST_TOKENS = 10_000
-USE_NOTED_EVERY = 60_000_000
+USE_NOTED_EVERY = 60_000_000  # in microseconds; a write for each request would cost too much
 
 Clock = Callable[[], int]
 Key = TypeVar("Key")
@@ -63,6 +64,8 @@ class Authenticator:
     ) -> None:
         self._store = store
         self._metrics = metrics
+        # `_latest` is what the setting holds now, `_keys` what is used: keys are replaced only when
+        # a secret cannot be opened with them, so that a rotation costs no request its answer.
         self._keys = self._latest = keys
         self._decoy = sealing.new_decoy(keys[0])
         self._reread = reread
@@ -72,18 +75,19 @@ class Authenticator:
         self._notes: set[asyncio.Task[None]] = set()
 
     async def caller(self, authorization: str | None) -> Caller:
-        """The verified caller of an `Authorization` header, or a refusal."""
+        """Return the verified caller of an `Authorization` header; raise a refusal otherwise."""
         token = credentials.bearer(authorization)
         if jwt.is_jwt(token):
             return self._live("api_secret", await self._jwt(token))
         return self._live("api_key", await self._api_key(token))
 
     async def close(self) -> None:
-        """Finish noting who was here."""
+        """Wait until the uses of credentials are recorded."""
         await asyncio.gather(*self._notes, return_exceptions=True)
 
     async def _jwt(self, token: str) -> CachedCredential:
         now = self._clock() / 1_000_000
+        # A token is sent with every request for five minutes, so its signature is checked once.
         seen = self._verified.get(token)
         if seen is not None and now <= seen[1]:
             known = await self._look_up("api_secret", seen[0])
@@ -108,6 +112,8 @@ class Authenticator:
         def verify(known: CachedCredential) -> None:
             found = known.credential
             kept = found.proof if found else credentials.UNKNOWN_HASH
+            # compare_digest and not ==: the time of a comparison must not tell how much of a hash
+            # is right.
             if not hmac.compare_digest(hashed, kept) or not _is_live(known):
                 raise credentials.bad_credential()
 
@@ -129,6 +135,7 @@ class Authenticator:
         except Refusal as refusal:
             if refusal.reason is not Reason.BAD_CREDENTIAL:
                 raise
+        # What was remembered may be old: the secret may have been replaced in another process.
         if known is remembered:
             known = await self._read(*name)
         return known, verify(known)
@@ -140,6 +147,8 @@ class Authenticator:
         return known
 
     async def _read(self, kind: CredentialKind, ident: str) -> CachedCredential:
+        # Taken before the read: a credential that is revoked during it is trusted no longer than
+        # one that was revoked before.
         until = time.monotonic() + TRUSTED_SECONDS
         team_id = credentials.team_hint(ident)
         found = None
@@ -173,6 +182,7 @@ class Authenticator:
             raise credentials.bad_credential()
         now = self._clock()
         if now - (found.last_used or 0) > USE_NOTED_EVERY:
+            # Replaced at once, so that the requests that follow do not start a task each.
             self._known[kind, found.id] = replace(known, credential=replace(found, last_used=now))
             note = background.start(
                 self._metrics, "credential_use", self._record_use(kind, found, now)
@@ -195,7 +205,8 @@ def _is_live(known: CachedCredential) -> bool:
 
 
 def _remember(kept: dict[Key, Value], key: Key, value: Value, most: int) -> None:
-    """Keep a value, at the price of the oldest one when there are too many."""
+    """Keep a value, and drop the oldest one if there are too many."""
+    # A dict keeps the order of insertion; put back at the end, a renewed key is not the oldest.
     kept.pop(key, None)
     if len(kept) >= most:
         del kept[next(iter(kept))]

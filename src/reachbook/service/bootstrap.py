@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from itertools import chain, repeat
 
 from msgspec import Struct
@@ -56,7 +57,7 @@ async def bootstrap(
 async def _create_alice(store: Store, team_id: TeamId, team_keys: TeamKeys) -> None:
     """Alice as seed 000 shows her, at the times it shows, so that its examples answer the same."""
     times = chain([PHONE_ADDED], repeat(EMAIL_ADDED))
-    service = Service(store, team_keys, lambda: next(times))
+    service = Service(store, team_keys, partial(next, times))
     context = WriteContext(team_id, ACTOR, ACTOR)
     phone = ChannelInput(addresses.parse(addresses.channel_type("phone"), ALICE_PHONE))
     email = ChannelInput(addresses.parse(addresses.channel_type("email"), ALICE_EMAIL))

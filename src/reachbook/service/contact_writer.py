@@ -10,6 +10,7 @@ releases the address in the same commit.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from msgspec import Struct
@@ -50,6 +51,8 @@ from reachbook.storage import (
 )
 from reachbook.storage.retry import Attempts
 
+# Without locks most writes are one round trip. Under contention each attempt is likely to be stale,
+# and whoever locks the contact is sure to succeed.
 OPTIMISTIC_ATTEMPTS = 4
 
 Clock = Callable[[], int]
@@ -130,7 +133,7 @@ class ContactWriter:
         commit = _suppressed(_commit(context, seen, judged), key, NONE_KNOWN)
         writes = erase(commit.suppression, key, past)
         commit = replace(commit, suppression=writes)
-        return await self.store.commit(commit, lambda ready: _with_response(context, ready))
+        return await self.store.commit(commit, partial(_with_response, context))
 
     async def stored_response(self, context: WriteContext) -> StoredResponse | None:
         """Return the response that is stored under the key of the request, if any.
@@ -203,7 +206,8 @@ class Decision(Struct):
         if _needs_locks(self.context, commit):
             self.is_locked = True
             return None
-        outcome = await store.commit(commit, self._complete)
+        outcome = await store.commit(commit, partial(_with_response, self.context))
+        # The contact has changed, or an address that it gains has a suppression after all.
         if outcome is STALE:
             self.known = await store.suppressions(team_id, self.hold.digests)
         return outcome
@@ -217,11 +221,15 @@ class Decision(Struct):
         def attempt(
             seen: ChannelList | None, owners: list[ChannelList], known: KnownSuppressions
         ) -> Commit:
+            # One time for all of them, later than each has: history and `as_of` must never show
+            # an address with two owners or with none.
             contacts = (seen, *owners)
             now = max(next_timestamp(contact, self.writer.clock()) for contact in contacts)
             return self._decide(seen, owners, known, now)
 
-        return await self.writer.store.commit_locked(self.hold, attempt, self._complete)
+        return await self.writer.store.commit_locked(
+            self.hold, attempt, partial(_with_response, self.context)
+        )
 
     def _decide(
         self,
@@ -232,16 +240,13 @@ class Decision(Struct):
     ) -> Commit:
         """Return the commit of the rule for the contacts as they were read."""
         context = self.context
-        after = _apply_rule(context, seen, lambda: self.rule(seen, now))
+        after = _apply_rule(context, seen, partial(self.rule, seen, now))
         commit = _with_released_addresses(context, _commit(context, seen, after), owners, now)
         commit = _suppressed(commit, self.suppression_key, known)
         self.hold = replace(
             self.hold, digests=commit.suppression.digests, new_channels=ids_wanted(commit)
         )
         return commit
-
-    def _complete(self, commit: Commit) -> Commit:
-        return _with_response(self.context, commit)
 
 
 def unwrap(context: WriteContext, outcome: Outcome) -> Any:
@@ -285,6 +290,7 @@ def _of_same_request(context: WriteContext, stored: Replayed) -> StoredResponse:
 
 def _suppressed(commit: Commit, key: bytes, known: KnownSuppressions) -> Commit:
     """Returns the commit with the suppressions of the addresses that the contact gains."""
+    # Nothing is gained or lost: the stored suppressions stay as they are.
     if commit.is_empty():
         return commit
     changes, writes = suppress(commit.changes, key, known)
@@ -312,6 +318,7 @@ def _with_released_addresses(
         if after is not owner
     ]
     first = commit.change
+    # A new contact takes the address with its creation; there is no contact to move it to.
     if given_up and first.before is not None:
         first = replace(first, kind=event_kind.Kind.CHANNEL_MOVED_HERE)
     return replace(commit, changes=(first, *given_up))
@@ -322,6 +329,8 @@ def _apply_rule(
 ) -> ContactT:
     """Returns the result of the rule; raises if `If-Match` does not allow the revision."""
     moved = seen is not None and context.if_match is not None and seen.rev not in context.if_match
+    # The rule runs before If-Match is judged: 400 and 404 go before 412 (contract, section 8), and
+    # only a conflict may be due to the change that the caller has not seen.
     try:
         after = rule()
     except Refusal as refusal:

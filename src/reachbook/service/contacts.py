@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from uuid import uuid4
 
 from reachbook.domain import contact as contacts
@@ -35,7 +36,7 @@ class Contacts:
         """A new contact, with a new UUID unless one is given."""
         named = uuid or str(uuid4())
         outcome = await self._writer.create(
-            context, named, lambda now: contacts.create(context.team_id, named, wanted, now)
+            context, named, partial(contacts.create, context.team_id, named, wanted)
         )
         saved: Contact = unwrap(context, outcome)
         return saved

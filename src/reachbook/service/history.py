@@ -104,6 +104,7 @@ class History:
         outcome: Outcome = STALE
         async for _ in Attempts():
             contact = await self._ever(context.team_id, uuid)
+            # Read anew in each attempt: the change that made the last one stale may have added one.
             past = await self._past_locations(context.team_id, contact)
             erased = contacts.erase(contact, self._clock())
             outcome = await self._writer.erase(context, contact, erased, past)
@@ -121,6 +122,7 @@ class History:
             async for page in pages:
                 for event in page:
                     past |= locations_of(event.before) | locations_of(event.after)
+        # One after the other: an erasure is rare, and must not take all the connections.
         owners = {each: await self._store.owner(team_id, each) for each in past}
         return {
             each for each, owner in owners.items() if not owner or owner.owner_uuid == contact.uuid
@@ -152,6 +154,7 @@ class History:
         """
         last = 0
         while last < contact.rev:
+            # By revision and not by offset: events that are added meanwhile do not shift a page.
             events = await self._queries.events_after(
                 team_id, contact.id, after_rev=last, limit=PAGE_EVENTS
             )

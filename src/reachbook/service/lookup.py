@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from operator import attrgetter
+
 from msgspec.structs import replace
 
 from reachbook.domain.address.parsing import (
@@ -66,4 +68,4 @@ def _owners(address: Address, by_reading: list[list[AddressOwner]]) -> Owners:
 def _best(answers: list[list[AddressOwner]]) -> list[AddressOwner]:
     """Returns the owners under the first type that has any, the unscoped and the oldest first."""
     some = next((owners for owners in answers if owners), [])
-    return sorted(some, key=lambda owner: (owner.scope, owner.created, owner.channel_number))
+    return sorted(some, key=attrgetter("scope", "created", "channel_number"))

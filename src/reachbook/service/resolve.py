@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+from operator import attrgetter
 from uuid import uuid4
 
 from msgspec import Struct
@@ -58,8 +60,9 @@ class Resolver:
         creating = _created_context(context, query)
         async for _ in Attempts():
             outcome = await self._writer.create(
-                creating, named, lambda now: contacts.create(context.team_id, named, new, now)
+                creating, named, partial(contacts.create, context.team_id, named, new)
             )
+            # Any other conflict is an error of the request, such as an external id in use.
             if not _is_ours(outcome, query):
                 saved: Contact = unwrap(context, outcome)
                 return created_result(saved, query)
@@ -79,6 +82,8 @@ class Resolver:
 
         The entry of an address whose two readings belong to two contacts is a refusal.
         """
+        # An owner is found in one read and its contact in the next. If the address has moved in
+        # between, only that address is looked up again.
         answers: dict[int, Resolved | Refusal] = {}
         left = list(range(len(query)))
         async for _ in Attempts():
@@ -113,6 +118,7 @@ class Resolver:
             for place, answer in enumerate(answers)
             if isinstance(answer, Resolved) and answer.contact is None
         }
+        # A team without a key has no suppressions, and a look-up must not make one.
         key = await self._writer.team_keys.find(team_id) if unowned else None
         if key is None:
             return answers
@@ -124,7 +130,7 @@ class Resolver:
         for place, some in digests.items():
             rows = [row for digest in some for row in known.get(digest, ())]
             if rows:  # an opt-out takes precedence over a bounce
-                row = max(rows, key=lambda row: row.reason)
+                row = max(rows, key=attrgetter("reason"))
                 answers[place] = replace(unowned[place], suppressed=row)
         return answers
 

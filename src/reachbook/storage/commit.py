@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from enum import Enum
+from operator import attrgetter
 from typing import Final, Literal
 
 import msgspec
@@ -152,7 +153,7 @@ def writes(commit: Commit, change: Change) -> Writes:
     before, after = event.diff(change)
     differing = sorted(
         (channel for key, channel in new.items() if old.get(key) != channel),
-        key=lambda channel: (channel.channel_type, channel.identity, channel.scope),
+        key=attrgetter("channel_type", "identity", "scope"),
     )
     return Writes(
         removed=[key for key in old if key not in new],

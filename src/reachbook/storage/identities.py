@@ -104,19 +104,23 @@ def _go_to_next_team(progress: Progress) -> Script[None]:
     if team_id is not None:
         progress.team_id, progress.channel = team_id, BEFORE_ALL
         return
+    # In the last batch's transaction: the version says that no channel is left.
     progress.is_complete = True
     yield _statement("set_store_info", "identity_version", str(IDENTITY_VERSION))
 
 
 def _migrate_page(progress: Progress, channels: list[Channel]) -> Script[None]:
+    # A team may have lost its row, as after a bad restore; its channels are migrated all the same.
     teams = yield _statement("team", progress.team_id)
     region = teams[0][2] if teams else None
     released: set[int] = set()
     for read in channels:
         channel = read
+        # The page was read before this channel lost its identity to an older one.
         if read.id in released:
             channel = read._replace(identity=addresses.stand_in(read.id))
         identity = recomputed(channel.channel_type, channel.channel_id)
+        # What the rules no longer accept is kept as it is: a migration must lose nothing.
         if identity is None:
             progress.refused += 1
         else:

@@ -27,13 +27,13 @@ class IdBlocks:
     def __init__(self, reserve: Reserve) -> None:
         self._reserve = reserve
         self._free: defaultdict[str, deque[int]] = defaultdict(deque)
-        self._block: defaultdict[str, int] = defaultdict(lambda: 1)
+        self._block: dict[str, int] = {}
 
     async def take(self, table: str, count: int = 1) -> list[int]:
         """Return ids for new rows of a table."""
         free = self._free[table]
         if len(free) < count:
-            block = self._block[table]
+            block = self._block.get(table, 1)
             self._block[table] = min(block * 2, MAX_ID_BLOCK)
             free.extend(await self._reserve(table, max(count, block)))
         return [free.popleft() for _ in range(count)]

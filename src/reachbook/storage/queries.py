@@ -44,6 +44,8 @@ class Queries:
         query's cursor has more than `MAX_GROUP` contacts.
         """
         start = page_start(query.cursor, ascending=query.ascending)
+        # The last group may hold any number of contacts, so one more than may be shown is read:
+        # then it is known that a finer precision is needed.
         most = END_OF_TIME if precision is Precision.MICROSECOND else query.limit + 2 * MAX_GROUP
         rows = await self._engine.scan(
             "contacts_after" if query.ascending else "contacts_before",
@@ -63,6 +65,7 @@ class Queries:
         start = page_start(query.cursor, ascending=query.ascending).start
         statement = "contact_ids_after" if query.ascending else "contact_ids_before"
         skipped = query.page * query.limit
+        # The ids first: an OFFSET over whole contacts would read every channel that it skips.
         found = await self._engine.scan(statement, team_id, start, query.limit, skipped)
         numbers = [row[0] for row in found]
         text = msgspec.json.encode(numbers).decode()
@@ -93,6 +96,7 @@ class Queries:
             for number, query in enumerate(sought)
         ]
         found: list[list[AddressOwner]] = [[] for _ in sought]
+        # One parameter: PostgreSQL would prepare a statement for every number of parameters.
         text = msgspec.json.encode(asked).decode()
         for number, *owned in await self._engine.read("owners", team_id, text):
             found[number].append(AddressOwner(*owned))
@@ -102,6 +106,7 @@ class Queries:
         """Contacts by their numbers; those that have gone meanwhile are left out."""
         if not numbers:
             return {}
+        # Sorted, so that neighbours in the index are read together.
         text = msgspec.json.encode(sorted(numbers)).decode()
         rows = await self._engine.read("contacts_of", team_id, text)
         return {contact.id: contact for contact in contacts_of(rows, team_id)}

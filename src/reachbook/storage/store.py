@@ -233,9 +233,11 @@ class Store:
             stored := await self.stored_response(after.team_id, commit.idempotency.key)
         ):
             return stored
+        # The addresses in the order of the contact: the first that is taken is reported.
         released = _released(commit)
         for channel in after.channels:
             owner = await self.owner(after.team_id, location_of(channel))
+            # What the commit takes from another contact in the same transaction is no conflict.
             if owner is None or owner.owner_uuid == after.uuid:
                 continue
             if owner.channel is None or owner.channel.id not in released:
@@ -302,6 +304,7 @@ class Store:
 
         The key is deleted last: if this is interrupted, it can be called again.
         """
+        # Without the key no digest can be computed again, so these rows would stay for ever.
         await self.engine.write("discard_suppressions", team_id)
         await self.engine.write("discard_ended_suppressions", team_id)
         return bool(await self.engine.write("discard_suppression_key", team_id, sealed))

@@ -92,6 +92,8 @@ def reject_unexpected_body(body: bytes, *, lenient: bool) -> None:
 
     It is refused when it is no JSON, and, unless we are `lenient`, when it holds something.
     """
+    # Read even where it is ignored: bytes that are no JSON are a mistake that the client wants to
+    # know.
     held = _read(body, ANY_JSON) if body else None
     if not held or lenient:
         return
@@ -110,6 +112,8 @@ def decode(body: bytes, shape: type[Body]) -> Body:
 
 
 def _read(body: bytes, decoder: msgspec.json.Decoder[Any]) -> Any:
+    # Decoded to text first: msgspec skips unknown fields without a look at their bytes, and a body
+    # that is not UTF-8 must be refused wherever the fault is.
     try:
         return decoder.decode(body.decode())
     except msgspec.ValidationError as error:
@@ -150,6 +154,7 @@ def _lenient_value(value: Any, kind: Any) -> Any:
     """
     kinds = list(_union_members(kind))
     lists = [each for each in kinds if get_origin(each) is list]
+    # An empty list stays one where a list is accepted: only there can it mean itself.
     if isinstance(value, list) and lists:
         [items] = get_args(lists[0])
         return [_lenient_value(each, items) for each in value]
@@ -214,6 +219,7 @@ def _invalid(complaint: str, shape: type[Any]) -> Refusal:
             f"The body lacks {field}, which is required.",
             fields={field: "required"},
         )
+    # msgspec has no structured errors, so its sentence is taken apart.
     # The complaint quotes a whole value that is not a member of an enumeration.
     said = complaint.rsplit(" - at ", maxsplit=1)[0].replace("`", "")
     said = shortened(said, MOST_CHARACTERS_SAID)
@@ -256,6 +262,7 @@ def _channel_inputs(request: ContactRequest, region: str | None) -> Iterator[Cha
             f"at most {MAX_LISTED_CHANNELS}; this one lists {count}.",
             fields={"contact_channels": f"more than {MAX_LISTED_CHANNELS} entries"},
         )
+    # Lazily: the first bad channel is reported, and the others need not be parsed.
     for index, item in enumerate(request.contact_channels or ()):
         fields = ChannelRequest.__struct_fields__
         with blame_places({field: f"contact_channels[{index}].{field}" for field in fields}):
@@ -280,13 +287,14 @@ def _custom(value: dict[str, object] | UnsetType | None) -> dict[str, object] | 
 
 
 def _check_custom_depth(value: object, left: int) -> None:
-    """Bounded depth, and no NUL in any key or text."""
+    """Raise `bad_value` if a value is nested too deep, or holds a NUL, which no engine stores."""
     if isinstance(value, str) and "\0" in value:
         raise Refusal(
             Reason.BAD_VALUE,
             "custom holds a NUL character, which cannot be stored.",
             fields={"custom": "holds a NUL"},
         )
+    # A bound of our own: Python's recursion limit would depend on the depth of the call.
     if left == 0:
         raise Refusal(
             Reason.BAD_VALUE,
@@ -296,13 +304,14 @@ def _check_custom_depth(value: object, left: int) -> None:
     if isinstance(value, dict):
         value = [*value.keys(), *value.values()]
     for item in value if isinstance(value, list) else ():
+        # Numbers, booleans and null need no check.
         if isinstance(item, _CHECKED) or left == 1:
             _check_custom_depth(item, left - 1)
 
 
 @contextmanager
 def blame_places(places: Mapping[str, str]) -> Iterator[None]:
-    """Blame the place of a body that a field was sent in."""
+    """Name the path in the body in the `fields` of a refusal."""
     try:
         yield
     except Refusal as refusal:

@@ -78,6 +78,7 @@ def parse_options(raw: bytes) -> Options:
         representation=_choice("representation", pairs, Representation),
         channel_id=pairs.get("channel_id"),
         on_conflict=_choice("on_conflict", pairs, OnConflict) or OnConflict.REFUSE,
+        # Anything else is false: the vendor ignores what it does not know under /v2.
         overwrite=pairs.get("overwrite", "").lower() in ("true", "1"),
     )
 
@@ -89,6 +90,7 @@ def parse_strict_query(raw: bytes, shape: type[Query]) -> Query:
         if name not in shape.__struct_fields__:
             raise unknown_name("parameter", name, shape.__struct_fields__)
     try:
+        # Not strict: every value of a query is text, numbers too.
         return msgspec.convert(pairs, shape, strict=False)
     except msgspec.ValidationError as error:
         said, _, where = str(error).replace("`", "").rpartition(" - at $.")
@@ -101,6 +103,7 @@ def parse_strict_query(raw: bytes, shape: type[Query]) -> Query:
 def parse_timestamp(field: str, text: str) -> int:
     """Microseconds since the epoch of an RFC 3339 time with its offset."""
     try:
+        # RFC 3339 allows a lower-case t and z; fromisoformat does not.
         time = datetime.fromisoformat(text.upper())
     except ValueError:
         time = None
@@ -110,6 +113,7 @@ def parse_timestamp(field: str, text: str) -> int:
             f"{field} must be a time with its offset, like 2024-01-15T10:00:00Z.",
             fields={field: "not an RFC 3339 time"},
         )
+    # Integers: a timestamp as a float loses microseconds.
     return (time - _EPOCH) // timedelta(microseconds=1)
 
 

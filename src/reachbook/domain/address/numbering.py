@@ -96,6 +96,7 @@ def e164(digits: str) -> str:
     if _is_canonical(digits):
         return digits
     canonical = _read_by_library(digits)
+    # A result that the library reads differently would change its identity at the next PUT.
     if canonical != digits and _read_by_library(canonical) != canonical:
         raise bad_phone("the digits after the country code begin like a number dialled at home")
     return canonical

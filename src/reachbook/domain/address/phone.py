@@ -77,6 +77,7 @@ def read(kind: str, text: str, region: str | None) -> Phone:
     """
     if _E164_DIGITS.fullmatch(text):  # the form of most numbers; the steps below do not change it
         return _phone(numbering.read(text, None if kind in MESSENGERS else region))
+    # The patterns below take time in proportion to the length, so it is bounded before them.
     if len(text) > MAX_RAW_CHARACTERS:
         raise bad_phone(f"it is longer than {MAX_CHARACTERS} characters")
     typed = without_affixes(cleaned_phone(text))
@@ -137,12 +138,14 @@ def _number(kind: str, typed: Typed, region: str | None) -> Phone:
         return Phone(digits, digits)
     if not digits:
         raise bad_phone("it has no digits" if text else "it is empty")
+    # A text that says which country it is of has one reading, in every team.
     if region is not None and not national_digits(kind, typed):
         region = None
     if digits.startswith("00") and "+" not in text:
         digits = digits[2:]
     try:
         return _phone(numbering.read(digits, region))
+    # A slash separates digits in Germany, and two numbers elsewhere: "030/1234" is one number.
     except Refusal:
         if "/" in text and _is_possible(text.partition("/")[0], region):
             raise _two_numbers() from None
@@ -182,6 +185,7 @@ def _is_short_code(typed: Typed, region: str | None) -> bool:
 def _no_number(kind: str, typed: Typed, region: str | None) -> Phone:
     text = typed.text
     forbidden = unstorable(text)
+    # With a letter it was meant as an id of the provider, so that is what the refusal speaks of.
     if forbidden and kind in MESSENGERS and _has_letter(text):
         raise _bad_opaque(kind, f"it holds {forbidden}")
     if forbidden:

@@ -6,6 +6,7 @@ A file is named `0001_what_it_brings.ENGINE.sql` and never changes once released
 from __future__ import annotations
 
 from importlib.resources import files
+from operator import attrgetter
 
 from msgspec import Struct
 
@@ -31,7 +32,7 @@ def steps(engine: str, *, after: int = 0) -> list[Step]:
         if file.name.endswith(f".{engine}.sql"):
             version, _, name = file.name.removesuffix(f".{engine}.sql").partition("_")
             found.append(Step(int(version), name, file.read_text()))
-    return sorted((step for step in found if step.version > after), key=lambda step: step.version)
+    return sorted((step for step in found if step.version > after), key=attrgetter("version"))
 
 
 def newest(engine: str) -> int:

@@ -95,6 +95,8 @@ class Sqlite:
         self._sql = sql.statements(self.name)
         self._found_at_first: int | None = None  # before opening it brought it up to date
         try:
+            # Three connections: a scan in a thread must not hold up the reads on the event loop,
+            # and SQLite has one writer.
             self._reader = _connect(path, READER_WAITS_MS)
             self._scanner = _connect(path, READER_WAITS_MS)
             writer = _connect(path, WRITER_WAITS_MS)
@@ -295,6 +297,7 @@ class Sqlite:
             self._require_revision(connection, commit.change.after)
             return
         self._require_suppressions(connection, commit)
+        # The contacts that make way first: the unique index is checked row by row.
         for change in reversed(commit.changes):
             self._take_step(connection, commit, change)
         self._write_suppressions(connection, commit)
@@ -351,6 +354,7 @@ class Sqlite:
                 _rows(connection, self._sql["set_contact"], *seen, *details)
         moved = (after.team_id, after.id, after.rev - 1, after.updated)
         _rows(connection, self._sql["move_revision"], *moved)
+        # Another process may have changed the contact since it was read; the savepoint is undone.
         if connection.changes() == 0:
             raise RevisionConflictError
         self._write_rows(connection, commit, change)
@@ -366,6 +370,7 @@ class Sqlite:
             _rows(connection, self._sql["update_channel"], *key, *values)
         for channel in rows.inserted:
             _rows(connection, self._sql["insert_channel"], *key, *channel_values(channel))
+        # Inside the transaction: a follower of the feed relies on the order of these ids.
         [event_id] = self._reserve_ids(connection, "event", 1)
         _rows(
             connection,
@@ -442,6 +447,7 @@ def is_behind(path: Path) -> bool:
 
 def _make_private(path: Path) -> None:
     """Creates the file for its owner alone; the files that SQLite keeps beside it follow."""
+    # Before SQLite creates it: with the usual umask others could read the file.
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     if not path.exists():
         path.touch(mode=0o600)

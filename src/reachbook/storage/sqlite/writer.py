@@ -22,7 +22,7 @@ Result = TypeVar("Result")
 Job = Callable[[apsw.Connection], Any]
 Waiting = tuple[Job, asyncio.AbstractEventLoop, asyncio.Future[Any]]
 
-MOST_TOGETHER = 256
+MOST_TOGETHER = 256  # the last of them waits for the others, and the WAL for all of them
 MOST_WAITING = 10_000
 CLOSE_SECONDS = 1.0
 CHECKPOINT_SECONDS = 1.0
@@ -150,6 +150,7 @@ class Writer:
         """
         try:
             self._connection.execute("BEGIN IMMEDIATE")
+            # After BEGIN, which may wait for another program for seconds.
             wanted = [job for job in batch if not job[2].cancelled()]
             outcomes = [(job, self._try(job[0])) for job in wanted]
             self._connection.execute("COMMIT")
@@ -173,6 +174,7 @@ class Writer:
             outcome = job(self._connection)
         except apsw.ConstraintError as error:
             outcome = UniqueViolationError() if _is_unique(error) else error
+        # A disk that is full fails every job of the transaction, not this one alone.
         except OUT_OF_REACH:
             raise
         except Exception as error:  # noqa: BLE001 - it belongs to the caller that waits for it
