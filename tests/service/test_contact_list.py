@@ -1,0 +1,67 @@
+"""Pages of contacts by the time of their last change. HTTP tests have the vendor's dates."""
+
+from __future__ import annotations
+
+import pytest
+from msgspec.structs import replace
+
+from reachbook.domain.contact import ContactInput
+from reachbook.domain.list_cursor import ListCursor, ListQuery, Precision
+from reachbook.service import WriteContext
+from tests.support.personas import Book
+
+pytestmark = pytest.mark.anyio
+
+CONTACTS = 7
+
+
+@pytest.fixture
+async def uuids(book: Book, bob: WriteContext) -> list[str]:
+    """Contacts in the order of their last change; a second lies between two."""
+    made = []
+    for _ in range(CONTACTS):
+        made.append((await book.service.contacts.create(bob, ContactInput())).uuid)
+        book.clock.forward(1)
+    return made
+
+
+@pytest.mark.parametrize("precision", Precision)
+@pytest.mark.parametrize("limit", [1, 3, 10])
+async def test_the_pages_have_every_contact_once(
+    book: Book, bob: WriteContext, uuids: list[str], precision: Precision, limit: int
+) -> None:
+    """In both directions, with dates that are cut to a precision."""
+    assert await read_all(book, bob, ListQuery(limit, ascending=True), precision) == uuids
+    assert await read_all(book, bob, ListQuery(limit), precision) == uuids[::-1]
+
+
+async def read_all(
+    book: Book, bob: WriteContext, query: ListQuery, precision: Precision
+) -> list[str]:
+    """The UUIDs of all pages; those that a page repeats are left out."""
+    seen: list[str] = []
+    for _ in range(3 * CONTACTS):
+        page = await book.service.contacts.page(bob.team_id, query)
+        if not page:
+            break
+        seen += [contact.uuid for contact in page if contact.uuid not in seen]
+        time = page[-1].updated // precision * precision
+        query = replace(query, cursor=ListCursor(time, precision))
+    return seen
+
+
+async def test_pages_can_be_skipped(book: Book, bob: WriteContext, uuids: list[str]) -> None:
+    pages = [
+        await book.service.contacts.page(bob.team_id, ListQuery(3, ascending=True, page=number))
+        for number in range(4)
+    ]
+
+    assert [contact.uuid for page in pages[1:] for contact in page] == uuids[3:]
+    assert pages[3] == []
+
+
+async def test_another_team_has_no_page(
+    book: Book, charlie: WriteContext, uuids: list[str]
+) -> None:
+    assert uuids
+    assert await book.service.contacts.page(charlie.team_id, ListQuery(10)) == []

@@ -1,0 +1,83 @@
+"""Contacts: create, update, delete and search."""
+
+from __future__ import annotations
+
+import pytest
+
+from reachbook.domain.address import parsing as addresses
+from reachbook.domain.address.parsing import ChannelType
+from reachbook.domain.address.query import AddressQuery
+from reachbook.domain.channel_rules import ChannelInput
+from reachbook.domain.contact import Contact, ContactInput
+from reachbook.domain.errors import Reason, Refusal
+from reachbook.service import WriteContext
+from tests.support.personas import Book
+
+pytestmark = pytest.mark.anyio
+
+PHONE = ChannelType("phone")
+
+
+def sought(digits: str, region: str | None = None) -> AddressQuery:
+    return AddressQuery(addresses.parse(PHONE, digits, region))
+
+
+async def alice(book: Book, context: WriteContext, *digits: str) -> Contact:
+    channels = tuple(ChannelInput(sought(each).address) for each in digits)
+    return await book.service.contacts.create(context, ContactInput(channels, first="Alice"))
+
+
+async def test_each_write_returns_what_is_stored(book: Book, bob: WriteContext) -> None:
+    contacts = book.service.contacts
+    created = await alice(book, bob, "15105553344")
+    assert created == await contacts.get(bob, created.uuid)
+
+    updated = await contacts.update(
+        bob, created.uuid, ContactInput(last="Smith", custom={"a": 1}), overwrite=False
+    )
+    assert updated == await contacts.get(bob, created.uuid)
+    merged = await contacts.update(
+        bob, created.uuid, ContactInput(custom={"b": True}), overwrite=False
+    )
+    assert merged.custom == {"a": 1, "b": True}
+    replaced = await contacts.update(
+        bob, created.uuid, ContactInput(custom={"b": True}), overwrite=True
+    )
+    assert (replaced.custom, replaced.last, replaced.rev) == ({"b": True}, "Smith", 4)
+
+    await contacts.delete(bob, created.uuid)
+    with pytest.raises(Refusal) as refused:
+        await contacts.get(bob, created.uuid)
+    assert refused.value.reason is Reason.NO_CONTACT
+
+
+async def test_a_deleted_contact_frees_its_addresses(book: Book, bob: WriteContext) -> None:
+    first = await alice(book, bob, "15105553344")
+    await book.service.contacts.delete(bob, first.uuid)
+
+    second = await alice(book, bob, "15105553344")
+
+    assert await book.service.contacts.search(bob.team_id, [sought("15105553344")]) == [second]
+
+
+async def test_a_uuid_is_given_once(book: Book, bob: WriteContext) -> None:
+    first = await alice(book, bob)
+    await book.service.contacts.delete(bob, first.uuid)
+
+    with pytest.raises(Refusal) as refused:
+        await book.service.contacts.create(bob, ContactInput(), first.uuid)
+
+    assert refused.value.reason is Reason.UUID_TAKEN
+
+
+async def test_a_search_has_each_contact_once_in_the_order_of_the_addresses(
+    book: Book, bob: WriteContext, charlie: WriteContext
+) -> None:
+    first = await alice(book, bob, "15105553344", "15105553346")
+    second = await alice(book, bob, "15105553345")
+    await alice(book, charlie, "15105553347")
+    numbers = ["15105553345", "15105553346", "15105553344", "15105553347", "15105553348"]
+
+    found = await book.service.contacts.search(bob.team_id, [sought(each) for each in numbers])
+
+    assert found == [second, first]

@@ -1,0 +1,89 @@
+"""History, feed, past states, export and erasure, as use cases."""
+
+from __future__ import annotations
+
+import pytest
+
+from reachbook.domain.address import parsing as addresses
+from reachbook.domain.address.parsing import ChannelType
+from reachbook.domain.channel import ChannelSelector
+from reachbook.domain.channel_rules import ChannelInput
+from reachbook.domain.contact import ContactInput
+from reachbook.domain.errors import Reason, Refusal
+from reachbook.domain.event_kind import Kind
+from reachbook.service import WriteContext
+from tests.support.personas import Book
+
+pytestmark = pytest.mark.anyio
+
+PHONE = ChannelType("phone")
+
+
+@pytest.fixture
+async def uuid(book: Book, bob: WriteContext) -> str:
+    """A contact with three revisions, a second apart: created, a phone added, and removed."""
+    wanted = ChannelInput(addresses.parse(PHONE, "15105553344"))
+    made = await book.service.contacts.create(bob, ContactInput(first="Alice"))
+    book.clock.forward(1)
+    await book.service.channels.add(bob, made.uuid, wanted)
+    book.clock.forward(1)
+    await book.service.channels.remove(bob, made.uuid, ChannelSelector(PHONE))
+    return made.uuid
+
+
+async def test_the_events_of_a_contact_newest_first(
+    book: Book, bob: WriteContext, uuid: str
+) -> None:
+    history = book.service.history
+    first = await history.of_contact(bob.team_id, uuid, before_rev=None, limit=2)
+    second = await history.of_contact(bob.team_id, uuid, before_rev=first.next, limit=2)
+
+    kinds = [event.kind for event in [*first.events, *second.events]]
+    assert kinds == [Kind.CHANNEL_REMOVED, Kind.CHANNEL_ADDED, Kind.CONTACT_CREATED]
+    assert second.next is None
+    assert {event.actor for event in first.events} == {bob.actor}
+
+
+async def test_the_feed_is_numbered_without_gaps(book: Book, bob: WriteContext, uuid: str) -> None:
+    page = await book.service.history.feed(bob.team_id, 0, 10)
+
+    assert [event.seq for event in page.events] == [1, 2, 3]
+    assert {event.contact_uuid for event in page.events} == {uuid}
+    assert (await book.service.history.feed(bob.team_id, 3, 10)).events == []
+    with pytest.raises(Refusal) as refused:
+        await book.service.history.feed(bob.team_id, 4, 10)
+    assert refused.value.reason is Reason.FEED_RESTARTED
+
+
+async def test_the_channels_as_of_each_revision(book: Book, bob: WriteContext, uuid: str) -> None:
+    history = book.service.history
+    events = (await history.of_contact(bob.team_id, uuid, before_rev=None, limit=9)).events
+
+    past = [await history.channels_as_of(bob.team_id, uuid, event.at) for event in events]
+
+    assert [(state.rev, len(state.channels)) for state in past] == [(3, 0), (2, 1), (1, 0)]
+
+
+async def test_an_export_has_every_event(book: Book, bob: WriteContext, uuid: str) -> None:
+    exported = await book.service.history.export(bob.team_id, uuid)
+
+    revisions = [event.rev async for page in exported.pages for event in page]
+
+    assert exported.contact.first == "Alice"
+    assert revisions == [1, 2, 3]
+
+
+async def test_nothing_is_left_after_an_erasure(book: Book, bob: WriteContext, uuid: str) -> None:
+    await book.service.history.erase(bob, uuid)
+
+    page = await book.service.history.feed(bob.team_id, 0, 10)
+    assert [event.kind for event in page.events][-1] == Kind.ERASED
+    assert {(event.before, event.after) for event in page.events} == {(None, None)}
+    for attempt in (
+        book.service.history.erase(bob, uuid),
+        book.service.history.export(bob.team_id, uuid),
+        book.service.history.of_contact(bob.team_id, uuid, before_rev=None, limit=9),
+    ):
+        with pytest.raises(Refusal) as refused:
+            await attempt
+        assert refused.value.reason is Reason.ERASED

@@ -1,0 +1,82 @@
+"""Owners of addresses: in the own type first, then in the phone family; two readings."""
+
+from __future__ import annotations
+
+import pytest
+
+from reachbook.domain.address import parsing as addresses
+from reachbook.domain.address.parsing import ChannelType
+from reachbook.domain.address.query import AddressQuery
+from reachbook.domain.channel_rules import ChannelInput
+from reachbook.domain.contact import ContactInput
+from reachbook.domain.errors import Refusal
+from reachbook.service import WriteContext
+from reachbook.service.lookup import look_up
+from reachbook.storage import Queries
+from tests.support.personas import Book
+
+pytestmark = pytest.mark.anyio
+
+
+async def own(book: Book, context: WriteContext, kind: str, text: str, page: str = "") -> int:
+    """Make a contact that owns an address; returns its id."""
+    address = addresses.parse(ChannelType(kind), text)
+    wanted = ContactInput((ChannelInput(address, info_channel=page),))
+    return (await book.service.contacts.create(context, wanted)).id
+
+
+async def owners(book: Book, context: WriteContext, *sought: AddressQuery) -> list[object]:
+    """The ids of the owners of each address, or the refusal."""
+    found = await look_up(Queries(book.store.engine), context.team_id, list(sought))
+    return [
+        each if isinstance(each, Refusal) else [owner.contact_number for owner in each]
+        for each in found
+    ]
+
+
+def query(
+    kind: str, text: str, scope: str | None = None, region: str | None = None
+) -> AddressQuery:
+    return AddressQuery(addresses.parse(ChannelType(kind), text, region), scope)
+
+
+async def test_the_own_type_comes_before_the_family(book: Book, bob: WriteContext) -> None:
+    whatsapp = await own(book, bob, "whatsapp", "15105553344")
+    assert await owners(book, bob, query("phone", "+1 510 555 3344")) == [[whatsapp]]
+
+    phone = await own(book, bob, "phone", "15105553344")
+    assert await owners(book, bob, query("phone", "15105553344")) == [[phone]]
+    assert await owners(book, bob, query("whatsapp", "15105553344")) == [[whatsapp]]
+
+
+async def test_an_id_is_looked_for_in_its_scope_or_in_all(book: Book, bob: WriteContext) -> None:
+    first = await own(book, bob, "facebook", "24681357", "page-1")
+    second = await own(book, bob, "facebook", "24681357", "page-2")
+
+    assert await owners(
+        book,
+        bob,
+        query("facebook", "24681357", "page-2"),
+        query("facebook", "24681357"),
+        query("facebook", "24681357", "page-3"),
+    ) == [[second], [first, second], []]
+
+
+async def test_two_readings_of_two_contacts_are_refused(book: Book, bob: WriteContext) -> None:
+    ambiguous = query("phone", "(646) 555-0123", region="US")
+    readings = addresses.readings(ambiguous.address)
+    assert len(readings) == 2
+    ids = [await own(book, bob, "phone", f"+{reading.channel_id}") for reading in readings[:1]]
+    assert await owners(book, bob, ambiguous) == [ids]
+
+    await own(book, bob, "phone", f"+{readings[1].channel_id}")
+    [refused] = await owners(book, bob, ambiguous)
+    assert isinstance(refused, Refusal)
+
+
+async def test_another_team_owns_nothing(
+    book: Book, bob: WriteContext, charlie: WriteContext
+) -> None:
+    await own(book, bob, "phone", "15105553344")
+
+    assert await owners(book, charlie, query("phone", "15105553344")) == [[]]
