@@ -29,8 +29,8 @@ serve: $(VENV)/run ## Serve on http://127.0.0.1:8080 from a store in ./.reachboo
 test: $(VENV)/tools ## Run the test suite on SQLite and PostgreSQL, without the slow tests
 	$(BIN)/pytest -m "not slow" $(PARALLEL) $(ARGS)
 
-test-fast: $(VENV)/tools ## Run the tests that need neither PostgreSQL nor another process
-	$(BIN)/pytest -m "not postgres and not process and not slow" $(PARALLEL) $(ARGS)
+test-fast: $(VENV)/tools ## Run the tests that need neither PostgreSQL, another process nor deadlines
+	$(BIN)/pytest -m "not postgres and not process and not slow" --ignore tests/faults $(PARALLEL) $(ARGS)
 
 test-slow: $(VENV)/tools ## Run the fault tests at full size, and the generated clients
 	REACHBOOK_TEST_FULL_SIZE=1 $(BIN)/pytest tests/faults tests/races \
