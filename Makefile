@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PARALLEL := --numprocesses logical --maxprocesses 4 --dist loadfile
 export REACHBOOK_DATA_DIR ?= .reachbook
 
-.PHONY: help setup serve test test-fast test-slow check bench release-check lock
+.PHONY: help setup serve test test-fast test-slow coverage check bench release-check lock
 
 help: ## Show these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -35,6 +35,9 @@ test-fast: $(VENV)/tools ## Run the tests that need neither PostgreSQL, another 
 test-slow: $(VENV)/tools ## Run the fault tests at full size, and the generated clients
 	REACHBOOK_TEST_FULL_SIZE=1 $(BIN)/pytest tests/faults tests/races \
 		tests/storage/test_query_plans.py tests/http/openapi/test_generated_clients.py $(ARGS)
+
+coverage: $(VENV)/tools ## Report which lines the tests of make test run, in this process
+	$(BIN)/pytest -m "not slow" $(PARALLEL) --cov --cov-report term $(ARGS)
 
 check: $(VENV)/tools ## Lint, check types, import contracts and spelling
 	$(BIN)/ruff check .
