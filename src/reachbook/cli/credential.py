@@ -35,7 +35,7 @@ def _how_to_make(default: Representation) -> Callable[[Callable[..., Any]], Call
                 type=click.Choice([str(choice) for choice in Representation]),
                 default=str(default),
                 show_default=True,
-                help="How ids are spelled for who uses it.",
+                help="The form of ids in responses to it.",
             ),
             click.option("--label", default="", help="A label, for people."),
             click.option("--team", "team_id", type=int, required=True, metavar="ID"),

@@ -89,7 +89,7 @@ def require_channel(channel_list: ContactT | None, selector: ChannelSelector) ->
 
 
 def next_timestamp(channel_list: ChannelList | None, now: int) -> int:
-    """When a change happens: now, but always after the last one, whatever the clocks say."""
+    """Return the time of a change: `now`, or just after the last change if a clock is behind it."""
     return now if channel_list is None else max(now, channel_list.updated + MICROSECOND)
 
 

@@ -28,7 +28,7 @@ UNKNOWN_HASH = secrets.token_bytes(32)
 
 
 class Representation(StrEnum):
-    """How ids are spelled for a caller: seed 000's strings, or the integers of 001 and 002."""
+    """The form of ids for a caller: the strings of seed 000, or the integers of 001 and 002."""
 
     STRING_IDS = "string_ids"
     INTEGER_IDS = "integer_ids"

@@ -1,7 +1,7 @@
-"""The ways we say no.
+"""The errors of requests, in one list of reasons.
 
-A refusal is a reason from one list, a sentence a person can act on, and the facts a program
-needs. Nothing here knows HTTP: `wire` turns a `Kind` into a status and back.
+A `Refusal` has a reason, a sentence that a person can act on, and the facts that a program needs.
+Nothing here depends on HTTP: `wire` maps a `Kind` to a status and back.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from enum import Enum, StrEnum
 
 
 class Kind(StrEnum):
-    """The class of a refusal: the `error` of an answer."""
+    """The class of an error: `error` in the body of a response."""
 
     BAD_DATA = "bad_data"
     UNAUTHORIZED = "unauthorized"
@@ -108,11 +108,12 @@ def shortened(text: str, most: int = MOST_CHARACTERS) -> str:
 
 
 class Refusal(Exception):  # noqa: N818 - a refusal is an answer, and the contract calls it that
-    """We say no: why, in one sentence, and the facts a program can use.
+    """The error of a request: its reason, one sentence, and facts that a program can use.
 
-    `fields` names what is to blame in the request; `facts` are values for the answer's body,
-    in our own words (a `ContactChannel`, say), which `wire` spells for the caller.
-    `retry_after` is in seconds. Names and sentences are shortened: they can quote what was sent.
+    `fields` names the wrong fields of the request; `facts` are further values for the body of the
+    response, as values of the domain (such as a `ContactChannel`), which `wire` renders.
+    `retry_after` is in seconds. Names and sentences are shortened, because they can quote the
+    request.
     """
 
     def __init__(

@@ -26,7 +26,7 @@ _UNKNOWN_SIGNING_KEY = secrets.token_bytes(96)
 
 
 class Token(Struct, frozen=True):
-    """A JWT that is well formed; whether it is true is for `verify` to say. Times in seconds."""
+    """A JWT that is well formed and not verified yet: see `verify`. Times are in seconds."""
 
     credential_id: str
     signed: bytes

@@ -31,7 +31,7 @@ def render_channel(
 ) -> ApiResponse:
     """Return one channel of a contact, with the ETag of the contact."""
     channel_list, channel = result
-    return request.tagged(
+    return request.json_with_etag(
         channel_list, render.channel(channel_list, channel, request.representation)
     )
 
@@ -39,36 +39,36 @@ def render_channel(
 def render_channels(request: RequestContext, channel_list: ChannelList) -> ApiResponse:
     """Return the channels of a contact, with the ETag of the contact."""
     body = render.channels(channel_list, request.representation)
-    return request.tagged(channel_list, body, _unreachable(request, channel_list))
+    return request.json_with_etag(channel_list, body, _unreachable(request, channel_list))
 
 
 def render_contact(request: RequestContext, contact: Contact) -> ApiResponse:
     """Return a contact with its ETag."""
-    return request.tagged(contact, render.contact(contact, request.representation))
+    return request.json_with_etag(contact, render.contact(contact, request.representation))
 
 
 def render_contacts(request: RequestContext, contacts: list[Contact]) -> ApiResponse:
     """Return several contacts."""
-    return request.answer([render.contact(each, request.representation) for each in contacts])
+    return request.json([render.contact(each, request.representation) for each in contacts])
 
 
 def render_detail(request: RequestContext, channel_list: ChannelList) -> ApiResponse:
     """Return the channel with the id in the path, with the ETag of its contact."""
     channel = channel_by_number(channel_list, extensions.channel_number(request.path("id")))
-    return request.tagged(channel_list, extensions.channel_detail(channel_list, channel))
+    return request.json_with_etag(channel_list, extensions.channel_detail(channel_list, channel))
 
 
 def render_details(request: RequestContext, channel_list: ChannelList) -> ApiResponse:
     """Return the channels of a contact with every field, with the ETag of the contact."""
     body = extensions.channel_details(channel_list)
-    return request.tagged(channel_list, body, _unreachable(request, channel_list))
+    return request.json_with_etag(channel_list, body, _unreachable(request, channel_list))
 
 
 def constant(text: str) -> Renderer:
     """Return a renderer of an operation that always has the same response."""
 
     def render_constant(request: RequestContext, _result: object) -> ApiResponse:
-        return request.answer(text)
+        return request.json(text)
 
     return render_constant
 
@@ -104,7 +104,7 @@ CONTACT = Success(
 CONTACTS = Success(
     "The contacts.",
     (list[StringIdsContact], list[IntegerIdsContact]),
-    in_both(lambda spelled: [render.contact(ALICE, spelled)]),
+    in_both(lambda representation: [render.contact(ALICE, representation)]),
     render=render_contacts,
 )
 DETAIL = Success(

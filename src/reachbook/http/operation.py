@@ -69,7 +69,7 @@ class Success(Struct, frozen=True):
     types: tuple[Any, ...]
     examples: Mapping[str, object] = {}
     content_types: tuple[str, ...] = (JSON,)
-    render: Renderer = RequestContext.answer
+    render: Renderer = RequestContext.json
 
 
 class Parameter(Struct, frozen=True):
@@ -82,7 +82,7 @@ class Parameter(Struct, frozen=True):
 
 
 class Header(Struct, frozen=True):
-    """A header of a success, or of `refusals` too, beside those that every answer has."""
+    """A header of a success, or of `refusals` too, beside those that every response has."""
 
     name: str
     type: Any
@@ -156,17 +156,17 @@ class BaseEndpoint(Generic[HandlerT]):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, whatever comes of it."""
         if scope["method"] == "OPTIONS":
-            answer = ApiResponse(NO_CONTENT, b"", [self._allow_header])
+            response = ApiResponse(NO_CONTENT, b"", [self._allow_header])
         elif scope["method"] in self.operations:
-            answer = await self.judge(self.operations[scope["method"]], scope, receive)
+            response = await self.respond(self.operations[scope["method"]], scope, receive)
         else:
-            answer = self._wrong_method(scope)
-        await answer(scope, receive, send)
+            response = self._wrong_method(scope)
+        await response(scope, receive, send)
 
-    async def judge(
+    async def respond(
         self, operation: Operation[HandlerT], scope: Scope, receive: Receive
     ) -> ApiResponse:
-        """The answer of one operation to one request."""
+        """The response of one operation to one request."""
         raise NotImplementedError
 
     def _wrong_method(self, scope: Scope) -> ApiResponse:
@@ -174,33 +174,33 @@ class BaseEndpoint(Generic[HandlerT]):
         refusal = Refusal(
             Reason.WRONG_METHOD, f"This path does not take {scope['method']}; it takes {allow}."
         )
-        answer = error_response(refusal, scope, Representation.STRING_IDS)
-        answer.headers.append(self._allow_header)
-        return answer
+        response = error_response(refusal, scope, Representation.STRING_IDS)
+        response.headers.append(self._allow_header)
+        return response
 
 
 class Endpoint(BaseEndpoint[Handler]):
     """A path for those who show a credential."""
 
-    async def judge(
+    async def respond(
         self, operation: Operation[Handler], scope: Scope, receive: Receive
     ) -> ApiResponse:
         """Return the response of one operation, with the headers that every response has."""
         scope["representation"] = Representation.STRING_IDS
         try:
             async with asyncio.timeout(STORE_SECONDS) as deadline:
-                answer = await self._checked(operation, scope, receive, deadline)
+                response = await self._checked(operation, scope, receive, deadline)
         except Refusal as refusal:
-            answer = error_response(refusal, scope, scope["representation"])
+            response = error_response(refusal, scope, scope["representation"])
         except TimeoutError:
-            answer = error_response(timeout_error(), scope, scope["representation"])
+            response = error_response(timeout_error(), scope, scope["representation"])
         # After `_once`: what is stored for a retry is not compressed, and the retry may accept gzip
         # where the first request did not.
-        if operation.spec.compressible and answer.status < ERROR:
-            answer = await compress(answer, header(scope, b"accept-encoding"))
-        spelled = (b"x-representation", scope["representation"].encode())
-        answer.headers = [spelled, *answer.headers, *scope.get("rate_limit_headers", ())]
-        return answer
+        if operation.spec.compressible and response.status < ERROR:
+            response = await compress(response, header(scope, b"accept-encoding"))
+        shown = (b"x-representation", scope["representation"].encode())
+        response.headers = [shown, *response.headers, *scope.get("rate_limit_headers", ())]
+        return response
 
     async def _checked(
         self,
@@ -244,7 +244,7 @@ class Endpoint(BaseEndpoint[Handler]):
 class PublicEndpoint(BaseEndpoint[PublicHandler]):
     """A path for everyone: probes and descriptions."""
 
-    async def judge(
+    async def respond(
         self,
         operation: Operation[PublicHandler],
         scope: Scope,

@@ -111,7 +111,7 @@ class RateLimiter:
             task.exception()  # one that nobody waits for any more is not a bug to log
 
     def _let_through(self, error: Exception) -> None:
-        """Leave the counter alone for a moment, and say so now and then."""
+        """Stop asking the counter for a moment, and log that at most once a minute."""
         now = time.monotonic()
         self._paused_until = now + PAUSE_SECONDS
         if now >= self._quiet_until:

@@ -51,7 +51,7 @@ class RequestContext(Struct):
 
     @property
     def representation(self) -> Representation:
-        """How ids are spelled in the answer."""
+        """The form of ids in the response."""
         return self.options.representation or self.caller.representation
 
     def path(self, name: str) -> str:
@@ -132,13 +132,13 @@ class RequestContext(Struct):
         digest = hashlib.sha256(b"".join(b"%d:%b" % (len(part), part) for part in parts)).digest()
         self.key = self.service.idempotency_key(key, digest)
 
-    def answer(self, value: object, contact_uuids: Iterable[str] = ()) -> ApiResponse:
+    def json(self, value: object, contact_uuids: Iterable[str] = ()) -> ApiResponse:
         """Returns a 200 with a value in the caller's representation that mentions the contacts."""
         return ApiResponse(
             200, msgspec.json.encode(value), [], contact_uuids=frozenset(contact_uuids)
         )
 
-    def tagged(
+    def json_with_etag(
         self, channel_list: ChannelList, value: object, headers: Headers | None = None
     ) -> ApiResponse:
         """The same for one contact at one revision: with its ETag, or 304 when that is known."""

@@ -99,7 +99,7 @@ class Authenticator:
         self._metrics.token_new.inc()
         claimed = jwt.read_jwt(token)
         secret_id = claimed.credential_id
-        known, expires_at = await self._judged(
+        known, expires_at = await self._checked(
             ("api_secret", secret_id),
             lambda known: jwt.verify(claimed, known.signing_key, now, seen=seen is not None),
         )
@@ -117,10 +117,10 @@ class Authenticator:
             if not hmac.compare_digest(hashed, kept) or not _is_live(known):
                 raise credentials.bad_credential()
 
-        known, _ = await self._judged(("api_key", credentials.key_id(token) or ""), verify)
+        known, _ = await self._checked(("api_key", credentials.key_id(token) or ""), verify)
         return known
 
-    async def _judged(
+    async def _checked(
         self, name: Name, verify: Callable[[CachedCredential], Value]
     ) -> tuple[CachedCredential, Value]:
         """Returns a verified credential.

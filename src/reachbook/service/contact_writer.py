@@ -128,9 +128,9 @@ class ContactWriter:
         self, context: WriteContext, seen: ContactT, after: ContactT, past: set[Location]
     ) -> Outcome:
         """Commit an erasure; `past` are the addresses that the contact once had."""
-        judged = _apply_rule(context, seen, lambda: after)
+        allowed = _apply_rule(context, seen, lambda: after)
         key = await self.team_keys.of(context.team_id)
-        commit = _suppressed(_commit(context, seen, judged), key, NONE_KNOWN)
+        commit = _suppressed(_commit(context, seen, allowed), key, NONE_KNOWN)
         writes = erase(commit.suppression, key, past)
         commit = replace(commit, suppression=writes)
         return await self.store.commit(commit, partial(_with_response, context))
@@ -329,7 +329,7 @@ def _apply_rule(
 ) -> ContactT:
     """Returns the result of the rule; raises if `If-Match` does not allow the revision."""
     moved = seen is not None and context.if_match is not None and seen.rev not in context.if_match
-    # The rule runs before If-Match is judged: 400 and 404 go before 412 (contract, section 8), and
+    # The rule runs before If-Match is checked: 400 and 404 go before 412 (contract, section 8), and
     # only a conflict may be due to the change that the caller has not seen.
     try:
         after = rule()

@@ -24,7 +24,7 @@ from reachbook.wire.models.v2 import (
     ListRequest,
     SearchRequest,
 )
-from reachbook.wire.parse import blame_places, contact_uuid
+from reachbook.wire.parse import contact_uuid, renaming_fields
 
 # Every other escape is matched, too, so that the second of two backslashes begins no escape.
 _ESCAPE = re.compile(r"\\(?:u00([0-9a-fA-F]{2})|.)")
@@ -45,7 +45,7 @@ def row_uuid(row: BulkRow) -> str | None:
     read = set()
     for field, value in named.items():
         if value is not None:
-            with blame_places({"contactID": field}):
+            with renaming_fields({"contactID": field}):
                 read.add(contact_uuid(value))
     if len(read) > 1:
         raise Refusal(
@@ -115,7 +115,7 @@ def _each_sought(request: SearchRequest, region: str | None) -> Iterator[ParsedS
     for index, entry in enumerate(request.contact_channels):
         where = f"contact_channels[{index}]"
         if entry.channel_type is not None:
-            with blame_places({"channel_type": f"{where}.channel_type"}):
+            with renaming_fields({"channel_type": f"{where}.channel_type"}):
                 addresses.channel_type(entry.channel_type)
         for number, value in enumerate(entry.channel_ids):
             places = {
@@ -129,7 +129,7 @@ def _read(
     kind: str | None, value: str, region: str | None, places: dict[str, str]
 ) -> ParsedSearch | Refusal:
     try:
-        with blame_places(places):
+        with renaming_fields(places):
             return ParsedSearch(address_query(kind, value, region), places)
     except Refusal as refusal:
         return refusal

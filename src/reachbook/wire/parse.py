@@ -265,7 +265,7 @@ def _channel_inputs(request: ContactRequest, region: str | None) -> Iterator[Cha
     # Lazily: the first bad channel is reported, and the others need not be parsed.
     for index, item in enumerate(request.contact_channels or ()):
         fields = ChannelRequest.__struct_fields__
-        with blame_places({field: f"contact_channels[{index}].{field}" for field in fields}):
+        with renaming_fields({field: f"contact_channels[{index}].{field}" for field in fields}):
             yield _channel_input(item, region)
 
 
@@ -277,7 +277,7 @@ def _view(
         return UNSET
     if not value:
         return None
-    with blame_places({"channel_id": kind}):
+    with renaming_fields({"channel_id": kind}):
         return addresses.parse(addresses.channel_type(kind), value, region)
 
 
@@ -310,7 +310,7 @@ def _check_custom_depth(value: object, left: int) -> None:
 
 
 @contextmanager
-def blame_places(places: Mapping[str, str]) -> Iterator[None]:
+def renaming_fields(places: Mapping[str, str]) -> Iterator[None]:
     """Name the path in the body in the `fields` of a refusal."""
     try:
         yield
@@ -320,7 +320,7 @@ def blame_places(places: Mapping[str, str]) -> Iterator[None]:
 
 
 @contextmanager
-def blame_address(wanted: ContactInput) -> Iterator[None]:
+def locating_address(wanted: ContactInput) -> Iterator[None]:
     """Name the path of a taken or ambiguous address in the `fields` of a refusal."""
     try:
         yield

@@ -43,9 +43,9 @@ How a team can reach its contacts: their phone numbers, email addresses and othe
 
 Every path answers `OPTIONS` with 204 and `Allow`, without a credential, and `HEAD` where it
 answers `GET`. A refusal has one form everywhere: `error` is its class, `error_code` the exact
-reason, `message` a sentence to act on, `fields` the fields at fault. Unknown keys in a body and
-unknown query parameters under `/v1` and `/v2` are ignored. `representation` chooses how ids are
-spelled: `string_ids` is the default of API keys, `integer_ids` of JWTs.
+reason, `message` a sentence to act on, `fields` the wrong fields. Unknown keys in a body and
+unknown query parameters under `/v1` and `/v2` are ignored. `representation` chooses the form of
+ids: `string_ids` is the default of API keys, `integer_ids` of JWTs.
 
 In a body an empty array is accepted for an object that needs no key, because PHP writes `{}` as
 `[]`, and null for each optional field: it clears a field that can be empty, and otherwise counts

@@ -93,12 +93,12 @@ def in_both(spell: Callable[[Representation], object]) -> dict[str, object]:
 # ── bulk writes, resolve, and events ─────────────────────────────────────────────────────────
 
 
-def bulk(spelled: Representation) -> BulkBody:
+def bulk(representation: Representation) -> BulkBody:
     """A bulk write of two rows, one of them bad."""
     row = b'{"first": "Bob", "phone": "+1 510"}'
-    refusal = _heard(partial(contact_from, decode(row, BulkRow), None))
-    failed = wire_bulk.failed_row(1, Raw(row), refusal, spelled)
-    return BulkBody([render.contact(ALICE, spelled)], [failed])
+    refusal = _refusal_of(partial(contact_from, decode(row, BulkRow), None))
+    failed = wire_bulk.failed_row(1, Raw(row), refusal, representation)
+    return BulkBody([render.contact(ALICE, representation)], [failed])
 
 
 TYPED = "+1 510 555 3344"
@@ -119,7 +119,7 @@ SUPPRESSED = with_fields(
 def batch() -> BatchBody:
     """One address that is found, one that nobody owns, one that cannot be read."""
     return BatchBody(
-        [FOUND, NOBODY, extensions.bad_address(_heard(partial(_parse, "phone", "+1 510")))]
+        [FOUND, NOBODY, extensions.bad_address(_refusal_of(partial(_parse, "phone", "+1 510")))]
     )
 
 
@@ -150,13 +150,13 @@ EXPORT = ExportBody(
 
 def refused(reason: Reason) -> dict[str, object]:
     """A refusal as it reads on the wire; where a rule can be asked to refuse, it says it."""
-    refusal = _heard(_SAYING[reason]) if reason in _SAYING else _meant(reason)
+    refusal = _refusal_of(_CALLS[reason]) if reason in _CALLS else _meant(reason)
     return errors.body(refusal, Representation.STRING_IDS, REQUEST_ID)
 
 
-def _heard(say: Callable[[], object]) -> Refusal:
+def _refusal_of(call: Callable[[], object]) -> Refusal:
     try:
-        say()
+        call()
     except Refusal as refusal:
         return refusal
     raise AssertionError("an example of a refusal was not refused")
@@ -216,7 +216,7 @@ def _expire() -> None:
 
 
 # The call that raises each error: the example is the message of the code itself.
-_SAYING: dict[Reason, Callable[[], object]] = {
+_CALLS: dict[Reason, Callable[[], object]] = {
     Reason.MALFORMED_JSON: partial(decode, b'{"channel_type": ', ChannelRequest),
     Reason.MISSING_FIELD: partial(decode, b'{"channel_type": "phone"}', ChannelRequest),
     Reason.WRONG_TYPE: partial(

@@ -64,7 +64,7 @@ REQUEST_ID = Parameter(
     "header",
 )
 REPRESENTATION = Parameter(
-    "representation", Representation, "How ids are spelled in this answer, whatever the credential."
+    "representation", Representation, "The form of ids in this response, whatever the credential."
 )
 
 KEY = Parameter(
@@ -98,10 +98,8 @@ REPLAYED = Header(
     "Idempotent-Replayed", Literal["true"], "Sent with an answer that was given before."
 )
 ANSWERED_ID = Header("X-Request-Id", str, "The id of the request, yours or ours.", always=True)
-SPELLED = Header("X-Representation", Representation, "How ids are spelled.", always=True)
-SPELLED_IF_READ = Header(
-    "X-Representation", Representation, "How ids are spelled, once that is known."
-)
+SPELLED = Header("X-Representation", Representation, "The form of ids.", always=True)
+SPELLED_IF_READ = Header("X-Representation", Representation, "The form of ids, once it is known.")
 WAIT = Header(
     "Retry-After", Annotated[int, Meta(ge=1)], "Try again in so many seconds.", always=True
 )

@@ -44,27 +44,29 @@ from reachbook.wire.models.v2 import (
     SearchRequest,
     StringIdsBulk,
 )
-from reachbook.wire.parse import blame_address, blame_places, contact_from, decode
+from reachbook.wire.parse import contact_from, decode, locating_address, renaming_fields
 
 BULK_SECONDS = 60.0
 ROWS_AT_ONCE = 500
 # A response that names more contacts is not stored whole, because storing it locks each of them.
 # A retry finds the stored response of each row.
 MAX_NAMED_CONTACTS = 2000
-PASSING = {one.code for one in (Reason.STORE_UNAVAILABLE, Reason.CONTENDED, Reason.IN_PROGRESS)}
+PASSING = {
+    reason.code for reason in (Reason.STORE_UNAVAILABLE, Reason.CONTENDED, Reason.IN_PROGRESS)
+}
 
 
 class BulkResults(Struct):
     """The results of the rows of a request so far.
 
-    `named` are the UUIDs of the contacts that they mention, and `away` is the refusal of a store
-    that has become unavailable.
+    `named` are the UUIDs of the contacts that they mention, and `unavailable` is the refusal of a
+    store that has become unavailable.
     """
 
     done: list[Raw]
     failed: list[FailedRow]
     named: set[str] = field(default_factory=set)
-    away: Refusal | None = None
+    unavailable: Refusal | None = None
 
     def may_be_stored(self) -> bool:
         """Return whether a retry may get these results; if not, it tries the failed rows again."""
@@ -75,7 +77,7 @@ class BulkResults(Struct):
 
 def render_bulk(request: RequestContext, results: BulkResults) -> ApiResponse:
     """Return the rows that were written, and those that failed."""
-    return request.answer(BulkBody(results.done, results.failed), results.named)
+    return request.json(BulkBody(results.done, results.failed), results.named)
 
 
 @reads(
@@ -101,7 +103,7 @@ async def page(request: RequestContext) -> ApiResponse:
         await asyncio.sleep(0)
         some = found[start : start + ROWS_AT_ONCE]
         bodies += [render.contact(each, request.representation) for each in some]
-    return request.answer(bodies)
+    return request.json(bodies)
 
 
 @reads(
@@ -122,7 +124,7 @@ async def search(request: RequestContext) -> list[Contact]:
     caller = request.caller
     wanted = bulk.parse_search(decode(await request.body(), SearchRequest), caller.default_region)
     # A refusal is raised only if no address can be looked up, and it is that of the first.
-    with blame_places(wanted[0].places if wanted else {}):
+    with renaming_fields(wanted[0].places if wanted else {}):
         return await request.service.contacts.search(
             caller.team_id, [AddressQuery(each.address) for each in wanted]
         )
@@ -161,8 +163,8 @@ async def write_many(request: RequestContext) -> BulkResults:
     results = BulkResults([], [])
     for index, row in enumerate(rows):
         await _take_row(request, index, row, results)
-    if results.away and not results.done:
-        raise results.away
+    if results.unavailable and not results.done:
+        raise results.unavailable
     request.stores_apart = results.may_be_stored()
     return results
 
@@ -205,10 +207,12 @@ async def delete_many(request: RequestContext) -> None:
 async def _take_row(request: RequestContext, index: int, row: Raw, results: BulkResults) -> None:
     """Write one row, and note its result."""
     # A row that is begun too late would end in a timeout without a result for the rows before it.
-    if results.away is None and _seconds_left(request) < STORE_SECONDS:
-        results.away = timeout_error()
-    if results.away:
-        results.failed.append(bulk.failed_row(index, row, results.away, request.representation))
+    if results.unavailable is None and _seconds_left(request) < STORE_SECONDS:
+        results.unavailable = timeout_error()
+    if results.unavailable:
+        results.failed.append(
+            bulk.failed_row(index, row, results.unavailable, request.representation)
+        )
         return
     try:
         async with _in_time():
@@ -220,7 +224,7 @@ async def _take_row(request: RequestContext, index: int, row: Raw, results: Bulk
         if refusal.reason is Reason.KEY_REUSED:
             raise
         if refusal.reason is Reason.STORE_UNAVAILABLE:
-            results.away = refusal
+            results.unavailable = refusal
         results.failed.append(bulk.failed_row(index, row, refusal, request.representation))
         results.named |= bulk.named_contacts(row, refusal)
         # Parsing a row that is refused does not await anything: let other requests run.
@@ -239,7 +243,7 @@ async def _write_row(request: RequestContext, index: int, raw: Raw) -> ApiRespon
     context = request.context_of_row(index, render_contact)
     contacts = request.service.contacts
     try:
-        with blame_address(wanted):
+        with locating_address(wanted):
             if uuid is None:
                 saved = await contacts.create(context, wanted)
             else:

@@ -21,14 +21,14 @@ from reachbook.http.response import ApiResponse
 from reachbook.service import Team
 from reachbook.wire import render
 from reachbook.wire.models.v2 import ContactRequest, Inboxes, TeamBody
-from reachbook.wire.parse import blame_address, contact_input, contact_uuid
+from reachbook.wire.parse import contact_input, contact_uuid, locating_address
 
 DELETED = "contact deleted"
 
 
 def render_team(request: RequestContext, team: Team) -> ApiResponse:
     """Return a team's id and name."""
-    return request.answer(render.team(team.team_id, team.name))
+    return request.json(render.team(team.team_id, team.name))
 
 
 @writes(
@@ -51,7 +51,7 @@ async def create(request: RequestContext) -> Contact:
     `phone` and `email` are short for a channel of that type.
     """
     wanted = contact_input(await request.body(), request.caller.default_region)
-    with blame_address(wanted):
+    with locating_address(wanted):
         return await request.service.contacts.create(request.context(), wanted)
 
 
@@ -87,7 +87,7 @@ async def update(request: RequestContext) -> Contact:
     uuid = contact_uuid(request.path("contactID"))
     wanted = contact_input(await request.body(), request.caller.default_region)
     context, overwrite = request.context(), request.options.overwrite
-    with blame_address(wanted):
+    with locating_address(wanted):
         return await request.service.contacts.update(context, uuid, wanted, overwrite=overwrite)
 
 

@@ -34,7 +34,7 @@ async def list_all(request: RequestContext) -> ChannelList | ApiResponse:
     as_of = request.query(AsOfQuery).as_of
     if as_of is not None:
         past = await _as_of(request, uuid, as_of)
-        return request.answer(extensions.channel_details(past))
+        return request.json(extensions.channel_details(past))
     return await request.service.channels.all(request.context(), uuid)
 
 
@@ -51,7 +51,7 @@ async def get(request: RequestContext) -> ChannelList | ApiResponse:
     as_of = request.query(AsOfQuery).as_of
     if as_of is not None:
         past = await _as_of(request, uuid, as_of)
-        return request.answer(extensions.channel_detail(past, channel_by_number(past, number)))
+        return request.json(extensions.channel_detail(past, channel_by_number(past, number)))
     return await request.service.channels.with_channel(request.context(), uuid, number)
 
 

@@ -55,7 +55,7 @@ def render_resolved(request: RequestContext, resolved: Resolved) -> ApiResponse:
         query, region = resolved.query, request.caller.default_region
         body.explain = extensions.explanation(query.text, query.address, resolved.channel, region)
     contact = resolved.contact
-    return request.answer(body, [contact.uuid] if contact else [])
+    return request.json(body, [contact.uuid] if contact else [])
 
 
 def render_batch(request: RequestContext, results: list[Resolved | Refusal]) -> ApiResponse:
@@ -64,7 +64,7 @@ def render_batch(request: RequestContext, results: list[Resolved | Refusal]) -> 
         extensions.bad_address(result) if isinstance(result, Refusal) else _body(result)
         for result in results
     ]
-    return request.answer(BatchBody(bodies))
+    return request.json(BatchBody(bodies))
 
 
 def creates(body: bytes) -> bool:

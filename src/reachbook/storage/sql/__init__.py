@@ -34,7 +34,7 @@ _PARAMETER = re.compile(r"\$(\d+)")
 def statements(engine: str) -> dict[str, str]:
     """Return every statement that an engine can be sent, by name, in the dialect of the engine."""
     return {
-        match["name"]: _spelled(match["text"], engine)
+        match["name"]: _in_dialect(match["text"], engine)
         for page in _pages()
         for match in _STATEMENT.finditer(page)
         if match["engine"] in (None, engine)
@@ -70,7 +70,7 @@ def _list(name: str) -> dict[str, str]:
     return _lists()[name]
 
 
-def _spelled(text: str, engine: str) -> str:
+def _in_dialect(text: str, engine: str) -> str:
     bare = _INCLUDED.sub(_expand, _COMMENT.sub("", text).rstrip(";"))
     return _PARAMETER.sub(r"?\1", bare) if engine == "sqlite" else bare
 

@@ -145,8 +145,8 @@ class Writer:
     def _commit(self, batch: list[Waiting]) -> list[tuple[Waiting, object]]:
         """Returns the outcome of each job: its result, or the exception it ends with.
 
-        Who has stopped waiting, for another program to let go of the file, say, was told that the
-        store did not answer: it is left so.
+        Jobs whose caller has been cancelled are skipped: it was already told 503, so its write must
+        not happen later.
         """
         try:
             self._connection.execute("BEGIN IMMEDIATE")

@@ -7,7 +7,7 @@ from typing import Annotated
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from reachbook.domain.errors import Kind
-from reachbook.wire.models.fields import Address, FieldsToBlame, Readings, Uuid
+from reachbook.wire.models.fields import Address, Readings, Uuid, WrongFields
 from reachbook.wire.models.v2 import IntegerIdsChannel, StringIdsChannel
 
 
@@ -17,7 +17,7 @@ class ErrorBody(Struct, kw_only=True):
     error: Kind
     error_code: str
     message: Annotated[str, Meta(description="One sentence that a person can act on.")]
-    fields: FieldsToBlame | UnsetType = UNSET
+    fields: WrongFields | UnsetType = UNSET
     request_id: Annotated[str, Meta(description="The X-Request-Id; the log has it too.")]
 
 

@@ -108,7 +108,7 @@ Text = Annotated[
 ]
 
 
-FieldsToBlame = Annotated[dict[str, str], Meta(description="The wrong fields of the request.")]
+WrongFields = Annotated[dict[str, str], Meta(description="The wrong fields of the request.")]
 
 
 Readings = Annotated[list[str], Meta(examples=[["+15105553344", "+4415105553344"]])]

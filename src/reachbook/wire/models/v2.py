@@ -14,7 +14,6 @@ from reachbook.wire.models.fields import (
     AssignedUserId,
     ChannelType,
     Count,
-    FieldsToBlame,
     Handle,
     InfoChannel,
     LastChange,
@@ -24,6 +23,7 @@ from reachbook.wire.models.fields import (
     Typed,
     UserId,
     Uuid,
+    WrongFields,
 )
 
 
@@ -195,7 +195,7 @@ class SearchRequest(Struct):
 
 
 class BulkRequest(Struct):
-    """The body of POST /v2/contacts: rows are judged one by one."""
+    """The body of POST /v2/contacts: rows are checked one by one."""
 
     contacts: list[Raw]
 
@@ -218,7 +218,7 @@ class FailedRow(Struct, omit_defaults=True):
     error: Kind
     error_code: str
     message: str
-    fields: FieldsToBlame | UnsetType = UNSET
+    fields: WrongFields | UnsetType = UNSET
     readings: Readings | UnsetType = UNSET
     conflicting_contact_id: Uuid | UnsetType = UNSET
     conflicting_channel_id: str | int | UnsetType = UNSET

@@ -18,7 +18,6 @@ from reachbook.wire.models.fields import (
     MAX_LISTED_CHANNELS,
     Address,
     ChannelType,
-    FieldsToBlame,
     Handle,
     InfoChannel,
     Moment,
@@ -26,6 +25,7 @@ from reachbook.wire.models.fields import (
     Text,
     Typed,
     Uuid,
+    WrongFields,
 )
 from reachbook.wire.models.v2 import ChannelRequest, ContactRequest, StringIdsContact, Tag
 
@@ -157,7 +157,7 @@ class BadAddress(Struct, omit_defaults=True):
     error: Kind
     error_code: str
     message: str
-    fields: FieldsToBlame | UnsetType = UNSET
+    fields: WrongFields | UnsetType = UNSET
     readings: Readings | UnsetType = UNSET
 
 
