@@ -36,7 +36,7 @@ def lived(seed: int, steps: int) -> list[tuple[ChannelList, Row]]:
     after: ChannelList = contacts.create(1, "an uuid", ContactInput(first="A"), 1_000)
     life: list[tuple[ChannelList, Row]] = []
     while len(life) < steps:
-        step = Commit((event.change(page, after),), "a", "r")
+        step = Commit(event.change(page, after), "a", "r")
         change = with_ids(step, 7, numbers).change
         page = change.after
         life.append((page, (page.rev, page.updated, *event.diff(change))))
@@ -140,7 +140,7 @@ def with_channels(row: Row, count: int) -> Row:
     rev, at, before, _ = row
     new = ContactInput(tuple(wanted(f"1510555{number:04}", "") for number in range(count)))
     made = event.change(None, contacts.create(1, "an uuid", new, at))
-    [change] = with_ids(Commit((made,), "a", "r"), 7, numbers()).changes
+    [change] = with_ids(Commit(made, "a", "r"), 7, numbers()).changes
     return (rev, at, before, event.diff(change)[1])
 
 

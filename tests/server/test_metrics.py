@@ -155,7 +155,7 @@ async def test_a_commit_made_while_the_contact_is_held_counts(book: Book) -> Non
         seen: ChannelList | None, _owners: list[ChannelList], _known: KnownSuppressions
     ) -> Commit:
         after = channel_rules.add_channel(seen, wanted, book.clock())
-        return Commit((event.change(seen, after),), "actor", "request")
+        return Commit(event.change(seen, after), "actor", "request")
 
     hold = LockSet(book.bob.team.team_id, ChannelList, uuid)
     saved = await book.store.commit_locked(hold, attempt)

@@ -38,7 +38,7 @@ class Sequence:
 def creating(*digits: str) -> Commit:
     channels = tuple(ChannelInput(addresses.parse(PHONE, each)) for each in digits)
     new = contacts.create(1, "a1b2c3d4-e5f6-7890-abcd-ef1234567890", ContactInput(channels), 1)
-    return Commit((event.change(None, new),), "a", "r")
+    return Commit(event.change(None, new), "a", "r")
 
 
 async def test_blocks_grow() -> None:

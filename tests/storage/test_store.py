@@ -59,7 +59,7 @@ async def seen(book: Book, uuid: str = ALICE) -> ChannelList:
 
 def adding(before: ChannelList, wanted: ChannelInput, now: int = 1) -> Commit:
     after = channel_rules.add_channel(before, wanted, now)
-    return Commit((event.change(before, after),), "rbk_actor", "request-1")
+    return Commit(event.change(before, after), "rbk_actor", "request-1")
 
 
 async def everything(raw: Raw) -> list[Any]:
@@ -150,7 +150,7 @@ async def test_a_stale_commit_writes_nothing(book: Book, raw: Raw, whole: bool) 
     before = await everything(raw)
 
     added = adding(old, phone("15105553346"))
-    removed = Commit((event.change(old, replace(old, rev=2, channels=())),), "a", "r")
+    removed = Commit(event.change(old, replace(old, rev=2, channels=())), "a", "r")
 
     assert await book.store.commit(added) is STALE
     assert await book.store.commit(removed) is STALE
@@ -199,7 +199,7 @@ async def test_an_address_that_is_taken_leaves_nothing_behind(book: Book, raw: R
     new = contacts.create(bob(book).team_id, NOBODY, both, now)
     outcomes = [
         await book.store.commit(adding(other, phone("15105553344"), now)),
-        await book.store.commit(Commit((event.change(None, new),), "a", "r")),
+        await book.store.commit(Commit(event.change(None, new), "a", "r")),
     ]
 
     for outcome in outcomes:
@@ -270,7 +270,7 @@ async def test_both_stores_answer_the_same_page(database: str) -> None:
     )
     new = contacts.create(team_id, ALICE, wanted, 2**52)
 
-    saved = await store.commit(Commit((event.change(None, new),), "a", "r"))
+    saved = await store.commit(Commit(event.change(None, new), "a", "r"))
     read = await store.read(Contact, team_id, ALICE)
     await store.close()
 

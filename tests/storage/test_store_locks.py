@@ -58,11 +58,11 @@ def phone(digits: str) -> ChannelInput:
 
 def new(uuid: str, digits: str) -> Commit:
     made = contacts.create(TEAM, uuid, ContactInput((phone(digits),)), 1)
-    return Commit((event.change(None, made),), "a", "r")
+    return Commit(event.change(None, made), "a", "r")
 
 
 def _step(seen: ChannelList | None, after: ChannelList) -> Commit:
-    return Commit((event.change(seen, after),), "a", "r")
+    return Commit(event.change(seen, after), "a", "r")
 
 
 def adding(

@@ -53,7 +53,7 @@ async def _repair_contact(store: Store, audit: ContactAudit, contact: Contact, n
         key = (audit.team_id, audit.number)
         await store.engine.write("doctor_set_revision", *key, contact.rev, rev)
     change = repair_commit(audit, replace(contact, rev=rev), now)
-    await store.commit(Commit((change,), ACTOR, ACTOR))
+    await store.commit(Commit(change, ACTOR, ACTOR))
 
 
 def repair_commit(audit: ContactAudit, contact: Contact, now: int) -> Change:

@@ -141,15 +141,15 @@ class RequestContext(Struct):
     def json_with_etag(
         self, channel_list: ChannelList, value: object, headers: Headers | None = None
     ) -> ApiResponse:
-        """The same for one contact at one revision: with its ETag, or 304 when that is known."""
+        """Return the same for a contact at one revision, with its ETag, or 304 if it is known."""
         shown = (channel_list.rev, self.representation, self.incarnation)
         tag = preconditions.make_etag(*shown)
         headers = [(b"etag", tag.encode()), *(headers or [])]
-        known = header(self.scope, b"if-none-match")
         # The result of a write is always sent; If-None-Match does not apply to it.
-        is_read = self.scope["method"] in ("GET", "HEAD")
-        if is_read and preconditions.matches(known, *shown):
-            return ApiResponse(NOT_MODIFIED, b"", headers)
+        if self.scope["method"] in ("GET", "HEAD"):
+            known = header(self.scope, b"if-none-match")
+            if preconditions.matches(known, *shown):
+                return ApiResponse(NOT_MODIFIED, b"", headers)
         named = frozenset((channel_list.uuid,))
         return ApiResponse(200, msgspec.json.encode(value), headers, contact_uuids=named)
 

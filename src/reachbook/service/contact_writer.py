@@ -270,7 +270,7 @@ def unwrap(context: WriteContext, outcome: Outcome) -> Any:
 
 
 def _commit(context: WriteContext, before: ChannelList | None, after: ChannelList) -> Commit:
-    return Commit((event.change(before, after),), context.actor, context.request_id)
+    return Commit(event.change(before, after), context.actor, context.request_id)
 
 
 def _with_response(context: WriteContext, commit: Commit) -> Commit:
@@ -293,8 +293,8 @@ def _suppressed(commit: Commit, key: bytes, known: KnownSuppressions) -> Commit:
     # Nothing is gained or lost: the stored suppressions stay as they are.
     if commit.is_empty():
         return commit
-    changes, writes = suppress(commit.changes, key, known)
-    return replace(commit, changes=changes, suppression=writes)
+    (change, *others), writes = suppress(commit.changes, key, known)
+    return replace(commit, change=change, others=tuple(others), suppression=writes)
 
 
 def _needs_locks(context: WriteContext, commit: Commit) -> bool:
@@ -321,7 +321,7 @@ def _with_released_addresses(
     # A new contact takes the address with its creation; there is no contact to move it to.
     if given_up and first.before is not None:
         first = replace(first, kind=event_kind.Kind.CHANNEL_MOVED_HERE)
-    return replace(commit, changes=(first, *given_up))
+    return replace(commit, change=first, others=tuple(given_up))
 
 
 def _apply_rule(

@@ -57,23 +57,24 @@ class IdempotencyRecord(Struct, frozen=True):
 class Commit(Struct, frozen=True):
     """The changes of contacts to their next revisions, the actor, and the response to store.
 
-    The first change is the one that was asked for; the others make way for it. The commit holds
-    only if every contact still has the revision that its `before` shows. `new_ids` holds the ids
-    that the store has allocated for the channels that this commit inserts. `suppression` holds the
-    suppressions that the commit expects and those that it writes.
+    `change` was asked for; the contacts of `others` make way for it. The commit holds only if every
+    contact still has the revision that its `before` shows. `new_ids` holds the ids that were
+    reserved for the channels that this commit inserts. `suppression` holds the suppressions that
+    the commit expects and those that it writes.
     """
 
-    changes: tuple[Change, ...]
+    change: Change
     actor: str
     request_id: str
+    others: tuple[Change, ...] = ()
     idempotency: IdempotencyRecord | None = None
     new_ids: frozenset[int] = frozenset()
     suppression: SuppressionWrites = SuppressionWrites()
 
     @property
-    def change(self) -> Change:
-        """The change that was asked for."""
-        return self.changes[0]
+    def changes(self) -> tuple[Change, ...]:
+        """All changes, the one that was asked for first."""
+        return (self.change, *self.others)
 
     def is_empty(self) -> bool:
         """Whether the rule found nothing to do: it returned the very page it was given."""
@@ -219,11 +220,11 @@ def ids_wanted(commit: Commit) -> int:
 
 def with_ids(commit: Commit, contact_id: int, numbers: Iterator[int]) -> Commit:
     """The commit with a number for the contact that is asked for, and for each new channel."""
-    first, *others = commit.changes
-    first = replace(first, after=replace(first.after, id=contact_id))
+    after = replace(commit.change.after, id=contact_id)
     new_ids = set(commit.new_ids)
-    changes = tuple(_with_numbers(change, numbers, new_ids) for change in (first, *others))
-    return replace(commit, changes=changes, new_ids=frozenset(new_ids))
+    change = _with_numbers(replace(commit.change, after=after), numbers, new_ids)
+    others = tuple(_with_numbers(other, numbers, new_ids) for other in commit.others)
+    return replace(commit, change=change, others=others, new_ids=frozenset(new_ids))
 
 
 def details(contact: Contact) -> tuple[object, ...]:

@@ -480,7 +480,7 @@ class Store:
 def _released(commit: Commit) -> set[int]:
     """Returns the ids of the channels that the commit itself takes from other contacts."""
     released: set[int] = set()
-    for change in commit.changes[1:]:
+    for change in commit.others:
         before = change.before.channels if change.before else ()
         released |= {each.id for each in before} - {each.id for each in change.after.channels}
     return released
