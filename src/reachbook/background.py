@@ -57,6 +57,7 @@ async def repeat(
     A refusal is expected if the store is unavailable; the next pass tries again.
     """
     while True:
+        # First, so that a start is not delayed, and a failing pass is not repeated without a pause.
         await asyncio.sleep(seconds)
         with reporting(metrics, task):
             try:
@@ -69,6 +70,7 @@ async def repeat(
 
 def start(metrics: Metrics, task: Task, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
     """Start a task whose exception is reported if it ends with one; the caller must hold it."""
+    # The event loop holds tasks weakly: one that nobody else holds may be collected while it runs.
     started = asyncio.create_task(work, name=task)
     started.add_done_callback(partial(_ended, metrics, task))
     return started

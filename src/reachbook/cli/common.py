@@ -71,17 +71,18 @@ def report_errors(command: Callable[..., Result]) -> Callable[..., Result]:
 
 def _write_no_more() -> None:
     """Discard the rest of the output: on a full disk it would fail again at exit."""
+    # Python flushes standard output at exit, and would end with a traceback and code 120.
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def read_settings(**flags: object) -> Settings:
-    """The settings of this run."""
+    """Return the settings of this run."""
     return settings.read(flags, os.environ)[0]
 
 
 @asynccontextmanager
 async def opened(chosen: Settings) -> AsyncIterator[Store]:
-    """The store, at the schema this program knows."""
+    """Open the store; raise `store_unfit` if its schema is not that of this release."""
     store = await open_store(chosen.database_url)
     try:
         await store.require_schema()
@@ -92,7 +93,7 @@ async def opened(chosen: Settings) -> AsyncIterator[Store]:
 
 
 def with_store(chosen: Settings, use: Callable[[Store], Awaitable[Result]]) -> Result:
-    """Run one use of the store to its end."""
+    """Open the store, return the result of `use`, and close the store."""
 
     async def once() -> Result:
         async with opened(chosen) as store:
@@ -104,12 +105,12 @@ def with_store(chosen: Settings, use: Callable[[Store], Awaitable[Result]]) -> R
 def with_administration(
     chosen: Settings, use: Callable[[Administration], Awaitable[Result]]
 ) -> Result:
-    """Run one use of teams and credentials to its end."""
+    """Return the result of `use` for teams and credentials."""
     return with_store(chosen, lambda store: use(Administration(store, timestamps.now)))
 
 
 def with_team(chosen: Settings, team_id: int | None, use: Use[Result]) -> Result:
-    """Run one use case for a team, or for the only one there is."""
+    """Return the result of a use case for a team; without an id, for the only team there is."""
 
     async def run(store: Store) -> Result:
         team = await _team(Administration(store, timestamps.now), team_id)
@@ -121,7 +122,7 @@ def with_team(chosen: Settings, team_id: int | None, use: Use[Result]) -> Result
 
 
 def context(team: Team) -> WriteContext:
-    """On whose behalf a use case runs: the person at the terminal."""
+    """Return the context of a use case on behalf of the person at the terminal."""
     return WriteContext(TeamId(team.team_id), ACTOR, ACTOR)
 
 
@@ -129,6 +130,7 @@ async def _team(administration: Administration, team_id: int | None) -> Team:
     if team_id is not None:
         return await administration.team(team_id)
     teams = await administration.teams()
+    # Most stores have one team, and its id is of no interest to the person at the terminal.
     if len(teams) == 1:
         return teams[0]
     if not teams:
@@ -142,7 +144,7 @@ async def _team(administration: Administration, team_id: int | None) -> Team:
 
 
 def end(sentence: str) -> NoReturn:
-    """One sentence on standard error, and exit code 1."""
+    """Print one sentence on standard error, and exit with code 1."""
     say(f"reachbook: {sentence}", err=True)
     sys.exit(1)
 
@@ -173,7 +175,7 @@ def json_text(value: object) -> str:
 
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-    """Rows for a person; a value that is not there is a dash."""
+    """Print rows for a person; a missing value is a dash."""
     from rich.console import Console  # the terminal's own width, and 60 ms that JSON need not pay
     from rich.table import Table
     from rich.text import Text
@@ -188,7 +190,7 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> Non
 
 
 def print_facts(facts: Mapping[str, object]) -> None:
-    """Names and values for a person, one a line."""
+    """Print names and values for a person, one on each line."""
     width = max(len(name) for name in facts)
     for name, value in facts.items():
         say(f"  {name:<{width}}  {_shown(value)}")

@@ -150,6 +150,7 @@ def restore(file: Path | None, as_it_is: bool, mark: bool, as_json: bool, **flag
             _mark(chosen, as_json=as_json)
         return
     chosen = _sqlite(chosen, PG_RESTORE)
+    # A server would write on to the file that is replaced, and lose what it acknowledges.
     with server.sqlite_serve_lock(chosen):
         made = asyncio.run(_put_back(chosen, file, as_it_is=as_it_is))
     if as_json:
@@ -175,6 +176,8 @@ async def _take(chosen: Settings, file: Path, *, as_it_is: bool) -> dict[str, An
         backup as backups,  # it brings a driver that others do not need
     )
 
+    # Beside the file: only a rename within one file system is atomic. A backup that is there
+    # already is replaced by a verified one, or stays.
     fresh = file.with_name(f".{file.name}.{os.getpid()}.part")
     try:
         backups.copy(_database(chosen), fresh)
@@ -202,14 +205,18 @@ async def _put_back(chosen: Settings, file: Path, *, as_it_is: bool) -> dict[str
     fresh = target.with_name(f".{target.name}.{os.getpid()}.part")
     kept = None
     try:
+        # Verified before the copy for a clear error, and after it because a disk can fail in
+        # between.
         backups.verify(file)
         backups.copy(file, fresh)
         await _migrate(fresh)
         _, strays = backups.verify(fresh)
         await _require_sound(chosen, fresh, strays, as_it_is=as_it_is)
+        # Before the store is put in place: it must never be served with the old incarnation.
         incarnation = await _renew_incarnation(fresh)
         backups.finish(fresh)
         if target.exists():
+            # Never deleted: whoever restores the wrong file can go back.
             kept = target.with_name(f"{target.name}.replaced-{_stamp()}")
             backups.set_aside(target, kept)
         backups.put(fresh, target)
@@ -247,6 +254,7 @@ async def _require_sound(chosen: Settings, path: Path, strays: int, *, as_it_is:
     store = await open_store(_url(path))
     try:
         await store.require_identities()
+        # A backup whose API secrets cannot be opened with this key is of another installation.
         await master_key.open_master_keys(chosen, store)
         found = [finding.kind for finding in await _findings(chosen, store)]
         count = max(strays, sum(kind not in NO_DAMAGE for kind in found))
@@ -310,6 +318,7 @@ def rekey(new_key_file: bool, discard: bool, as_json: bool, **flags: object) -> 
         return replace(teams, resealed=secrets.resealed, unopened=secrets.unopened)
 
     async def turn(store: Store) -> Path:
+        # A backup whose API secrets cannot be opened with this key is of another installation.
         await master_key.open_master_keys(chosen, store)
         return master_key.rotate_key_file(chosen)
 

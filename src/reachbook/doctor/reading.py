@@ -121,10 +121,12 @@ class ContactAudit(Struct):
 
 
 async def audits(store: Store, team_id: int) -> AsyncIterator[ContactAudit]:
-    """Every number of a team under which anything is kept."""
+    """Yield everything that is stored under each number of a team."""
     low = FIRST
     while low < LAST:
         rows = await store.engine.read("doctor_contacts", team_id, low, LAST, PAGE)
+        # The last page reaches to the end, so that rows of numbers without a contact are read as
+        # well.
         high = rows[-1][0] if len(rows) == PAGE else LAST
         for audit in (await _between(store, team_id, low, high, rows)).values():
             yield audit
@@ -132,12 +134,13 @@ async def audits(store: Store, team_id: int) -> AsyncIterator[ContactAudit]:
 
 
 async def read_settled(store: Store, team_id: int, number: int) -> ContactAudit | None:
-    """A dossier whose contact was not changed while it was read; None when it always is."""
+    """Return a contact as it was at one time, or None if it changes during each read."""
     for look in range(READS):
         await asyncio.sleep(READ_AGAIN_SECONDS if look else 0)
         only = (team_id, number - 1, number)
         rows = await store.engine.read("doctor_contacts", *only, 1)
         found = await _between(store, *only, rows)
+        # No lock: a server goes on writing while the doctor reads.
         again = await store.engine.read("doctor_contacts", *only, 1)
         if [tuple(row) for row in rows] == [tuple(row) for row in again]:
             return found.get(number, ContactAudit(team_id, number))
@@ -147,7 +150,7 @@ async def read_settled(store: Store, team_id: int, number: int) -> ContactAudit 
 async def _between(
     store: Store, team_id: int, low: int, high: int, contacts: list[Row]
 ) -> dict[int, ContactAudit]:
-    """The dossiers of the numbers after `low` and up to `high`, of which `contacts` were read."""
+    """Return the audits of the numbers after `low` and up to `high`; `contacts` are their rows."""
     found = {row[0]: _decode_row(team_id, row) for row in contacts}
 
     def of(number: int) -> ContactAudit:
@@ -180,7 +183,7 @@ async def _owner(store: Store, team_id: int, channel: ContactChannel) -> Owner |
 async def _paged(
     store: Store, statement: str, team_id: int, after: tuple[int, ...], high: int
 ) -> AsyncIterator[Any]:
-    """Every row after a cursor, whose columns are the first ones of a row."""
+    """Yield every row after a cursor, whose columns are the first columns of a row."""
     while True:
         rows = await store.engine.read(statement, team_id, *after, high, PAGE)
         for row in rows:

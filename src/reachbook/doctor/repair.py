@@ -23,12 +23,13 @@ ACTOR = "doctor"
 async def repair(
     store: Store, findings: Iterable[Finding], clock: Callable[[], int]
 ) -> AsyncIterator[tuple[Finding, bool]]:
-    """Each finding, and whether it is put right now."""
+    """Yield each finding, with whether it is repaired."""
     for (team_id, number), of_one in groupby(findings, attrgetter("team_id", "number")):
         group = list(of_one)
         after = None
         if team_id is not None and any(finding.repair for finding in group):
             after = await _repair(store, team_id, number, clock())
+        # Checked again after the write: a repair counts only if the fault is gone.
         left = {finding.kind for finding in (group if after is None else check(after))}
         for finding in group:
             yield finding, finding.kind not in left
@@ -37,6 +38,7 @@ async def repair(
 async def _repair(store: Store, team_id: int, number: int, now: int) -> ContactAudit | None:
     """Repair one contact. Returns its state after that, or None if it changes all the time."""
     audit = await read_settled(store, team_id, number)
+    # Read anew: the finding may have been repaired, or made by a write that has ended, since.
     if audit is None or not any(finding.repair for finding in check(audit)):
         return audit
     if audit.contact is not None:
@@ -48,6 +50,8 @@ async def _repair(store: Store, team_id: int, number: int, now: int) -> ContactA
 
 
 async def _repair_contact(store: Store, audit: ContactAudit, contact: Contact, now: int) -> None:
+    # An event of the contact's next revision may exist already, and its number cannot be used
+    # again.
     rev = max(contact.rev, audit.told.last)
     if contact.rev != rev:
         key = (audit.team_id, audit.number)
