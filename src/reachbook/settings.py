@@ -68,7 +68,7 @@ class Settings(Struct, frozen=True):
 
     @property
     def metrics_address(self) -> tuple[str, int] | None:
-        """Where /metrics is served by itself, if it is."""
+        """The address on which /metrics is served by itself, or None."""
         if not self.metrics:
             return None
         host, _, port = self.metrics.rpartition(":")
@@ -76,7 +76,7 @@ class Settings(Struct, frozen=True):
 
     @property
     def database_url(self) -> str:
-        """Where the data is; SQLite in the data directory unless said otherwise."""
+        """The URL of the database; by default that of a SQLite file in the data directory."""
         if self.database:
             return self.database
         return "sqlite:///" + quote(str(self.directory.absolute() / SQLITE_FILE))
@@ -85,18 +85,20 @@ class Settings(Struct, frozen=True):
 def read(
     flags: Mapping[str, object], environment: Mapping[str, str]
 ) -> tuple[Settings, dict[str, Source]]:
-    """The settings, and where each came from. A flag that is None was not given."""
+    """Return the settings, and the source of each. A flag that is None was not given."""
     values: dict[str, object] = {}
     sources: dict[str, Source] = {}
     for name in Settings.__struct_fields__:
         variable = PREFIX + name.upper()
         if flags.get(name) is not None:
             values[name], sources[name] = flags[name], "flag"
+        # An empty variable counts as unset: Compose and systemd files set many to nothing.
         elif environment.get(variable):
             values[name], sources[name] = environment[variable], "environment"
         else:
             sources[name] = "default"
     try:
+        # Not strict, because every value of the environment is text.
         settings = msgspec.convert(values, Settings, strict=False)
     except msgspec.ValidationError as error:
         raise BadSettingError(_sentence(str(error))) from None
@@ -105,7 +107,7 @@ def read(
 
 
 def shown(settings: Settings, sources: Mapping[str, Source]) -> dict[str, dict[str, object]]:
-    """Each setting as `{value, source}`, with the defaults worked out and the secrets masked."""
+    """Return each setting as `{value, source}`, with defaults filled in and secrets masked."""
     values = {
         **msgspec.structs.asdict(settings),
         "database": _without_password(settings.database_url),
@@ -118,7 +120,7 @@ def shown(settings: Settings, sources: Mapping[str, Source]) -> dict[str, dict[s
 
 
 def decode_master_key(text: str, where: str = "REACHBOOK_MASTER_KEY") -> bytes:
-    """The 32 bytes that a master key spells in base64; a refusal says `where` it stands."""
+    """Return the 32 bytes of a master key in base64; an error names `where` the key was read."""
     try:
         key = base64.b64decode(text.strip(), validate=True)
     except (binascii.Error, ValueError):
@@ -136,6 +138,7 @@ def _check(settings: Settings) -> None:
         raise BadSettingError("REACHBOOK_BASE_PATH begins with a / and does not end with one.")
     if settings.metrics and not _is_address(settings.metrics):
         raise BadSettingError("REACHBOOK_METRICS is HOST:PORT, like 127.0.0.1:9100.")
+    # Decoded here for the error alone: a wrong key is found before a database is opened.
     if settings.master_key:
         decode_master_key(settings.master_key)
     if settings.master_key_previous:
@@ -153,6 +156,7 @@ def _is_address(text: str) -> bool:
 
 def _without_password(url: str) -> str:
     """A URL as it may be shown. What cannot be told apart from a password is hidden with it."""
+    # The last @: a password that was not percent-encoded may hold one.
     user, at, host = url.rpartition("@")
     if at:
         scheme, slashes, user = user.partition("://")

@@ -14,6 +14,7 @@ class ValueOptions(click.Command):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """The values go to the end, behind a `--`; what begins with -- stays an option."""
+        # Click would take the id of a Telegram group, which begins with -, for an option.
         options = {name: option for option in self.get_params(ctx) for name in option.opts}
         kept: list[str] = []
         values: list[str] = []

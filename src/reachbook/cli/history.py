@@ -84,6 +84,7 @@ def export(uuid: str, team_id: int | None, as_json: bool, **flags: object) -> No
     async def write(service: Service, team: Team) -> None:
         exported = await service.history.export(common.context(team).team_id, contact_uuid(uuid))
         common.print_part(common.json_text(wire_events.export(exported.contact)).removesuffix(END))
+        # Event by event: a history can be too long for the memory, and a pipe may close early.
         between = "\n    "
         async with aclosing(exported.pages) as pages:
             async for page in pages:
@@ -115,6 +116,7 @@ def erase(uuid: str, team_id: int | None, yes: bool, as_json: bool, **flags: obj
     async def forget(service: Service, team: Team) -> None:
         await service.history.erase(common.context(team), contact_uuid(uuid))
 
+    # Looked up first: nobody should be asked about a contact that does not exist.
     if not yes:
         common.with_team(chosen, team_id, look)
         if not _confirmed(f"Erase {uuid}, its names, addresses and history, for good?"):

@@ -44,6 +44,8 @@ def serve(as_json: bool, **flags: object) -> None:
     chosen = common.read_settings(**flags)
     if said := rate_limit.to_say_at_start(chosen):
         common.say(said, err=True)
+    # Two event loops: the checks before the port is bound must leave nothing open in the process
+    # that serves, or forks workers.
     with server.sqlite_serve_lock(chosen):
         listener, made = asyncio.run(server.prepare(chosen))
         server.run(
@@ -85,6 +87,7 @@ def migrate(as_json: bool, **flags: object) -> None:
 
 def _alone(chosen: Settings) -> AbstractContextManager[None]:
     """Keep a SQLite store from being served while it is migrated."""
+    # Only if there is something to migrate: the command must be harmless beside a running server.
     if not (opening.is_sqlite(chosen.database_url) and opening.is_behind(chosen.database_url)):
         return nullcontext()
     from reachbook.server import run as server

@@ -8,6 +8,7 @@ from enum import StrEnum
 class Consent(StrEnum):
     """Whether the person agreed to be messaged at an address."""
 
+    # The values of this module are stored and are part of the contract: none may be renamed.
     OPTED_IN = "opted_in"
     OPTED_OUT = "opted_out"
     UNKNOWN = "unknown"

@@ -8,6 +8,7 @@ from enum import StrEnum
 class Kind(StrEnum):
     """The kind of a change."""
 
+    # The values are stored in events and read by followers: none may ever be renamed.
     CONTACT_CREATED = "contact_created"
     CONTACT_UPDATED = "contact_updated"
     CONTACT_DELETED = "contact_deleted"

@@ -8,5 +8,6 @@ from enum import StrEnum
 class OnConflict(StrEnum):
     """The action if another contact owns the address that is to be added."""
 
+    # The values of `?on_conflict=`.
     REFUSE = "refuse"
     MOVE = "move"

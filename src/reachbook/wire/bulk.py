@@ -47,6 +47,7 @@ def row_uuid(row: BulkRow) -> str | None:
         if value is not None:
             with renaming_fields({"contactID": field}):
                 read.add(contact_uuid(value))
+    # Neither takes precedence: to guess could overwrite the wrong contact.
     if len(read) > 1:
         raise Refusal(
             Reason.BAD_VALUE,
@@ -72,6 +73,7 @@ def address_query(kind: str | None, value: str, region: str | None = None) -> Ad
     `region` is the team's default region. A phone number after `tel:` or before
     `@s.whatsapp.net` is a phone, too.
     """
+    # A text that is a number comes before an @: `15105553344@s.whatsapp.net` is a phone.
     if kind is not None:
         return addresses.parse(addresses.channel_type(kind), value, region)
     if addresses.looks_like_phone(value):
@@ -114,6 +116,7 @@ def parse_search(request: SearchRequest, region: str | None = None) -> list[Pars
 def _each_sought(request: SearchRequest, region: str | None) -> Iterator[ParsedSearch | Refusal]:
     for index, entry in enumerate(request.contact_channels):
         where = f"contact_channels[{index}]"
+        # A wrong type fails the whole search: it is a mistake of the program, not of one address.
         if entry.channel_type is not None:
             with renaming_fields({"channel_type": f"{where}.channel_type"}):
                 addresses.channel_type(entry.channel_type)
@@ -136,7 +139,7 @@ def _read(
 
 
 def parse_delete(request: BulkDeleteRequest) -> list[str]:
-    """The UUIDs of a bulk delete."""
+    """Return the UUIDs of a bulk delete."""
     if len(request.contact_channels) != 1 or request.contact_channels[0].channel_type != "id":
         raise Refusal(
             Reason.BAD_VALUE,

@@ -46,6 +46,7 @@ def parse_cursor(text: str) -> ListCursor:
             fields={"date": "not an RFC 3339 time"},
         )
     fraction = match["fraction"] or ""
+    # From the digits and not from a float: 0.1 s is not exact in binary.
     return ListCursor(
         seconds * Precision.SECOND + int(fraction[:6].ljust(6, "0")), _precision(fraction)
     )
