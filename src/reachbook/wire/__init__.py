@@ -1,1 +1,1 @@
-"""The vendor's JSON, both ways: `request` in, `answer` and `refusal` out."""
+"""JSON in both directions: `models` has the bodies, the other modules parse and render them."""
