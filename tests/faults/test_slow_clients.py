@@ -131,7 +131,7 @@ async def one_round(stage: Stage) -> tuple[float, float, float]:
 async def test_it_works(stage: Stage, note: Note) -> None:
     """Every kind of bad client at once: they are gone within 15 s, and the good ones are served."""
     before = stage.server.memory()
-    times = []
+    times: list[float] = []
     for attempt in range(ROUNDS):
         # Another program may take the processor for the few milliseconds of a p99, so one good
         # round is enough; at full size every round counts.
