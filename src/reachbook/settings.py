@@ -85,7 +85,7 @@ class Settings(Struct, frozen=True):
 def read(
     flags: Mapping[str, object], environment: Mapping[str, str]
 ) -> tuple[Settings, dict[str, Source]]:
-    """Return the settings, and the source of each. A flag that is None was not given."""
+    """Returns the settings, and the source of each. A flag that is None was not given."""
     values: dict[str, object] = {}
     sources: dict[str, Source] = {}
     for name in Settings.__struct_fields__:
@@ -107,7 +107,7 @@ def read(
 
 
 def shown(settings: Settings, sources: Mapping[str, Source]) -> dict[str, dict[str, object]]:
-    """Return each setting as `{value, source}`, with defaults filled in and secrets masked."""
+    """Returns each setting as `{value, source}`, with defaults filled in and secrets masked."""
     values = {
         **msgspec.structs.asdict(settings),
         "database": _without_password(settings.database_url),
@@ -120,7 +120,7 @@ def shown(settings: Settings, sources: Mapping[str, Source]) -> dict[str, dict[s
 
 
 def decode_master_key(text: str, where: str = "REACHBOOK_MASTER_KEY") -> bytes:
-    """Return the 32 bytes of a master key in base64; an error names `where` the key was read."""
+    """Returns the 32 bytes of a master key in base64; an error names `where` the key was read."""
     try:
         key = base64.b64decode(text.strip(), validate=True)
     except (binascii.Error, ValueError):

@@ -25,7 +25,7 @@ pytestmark = pytest.mark.anyio
 CLIENTS = 16
 REFUSED_SECONDS = 10
 HEAL_SECONDS = 2
-MOST_BYTES = 8192
+MAX_BYTES = 8192
 
 Room = Callable[[Server, bool], None]
 Means = Callable[[Path], AbstractContextManager[Room]]
@@ -38,7 +38,7 @@ def by_file_size(directory: Path) -> Iterator[Room]:
 
     def room(server: Server, there: bool) -> None:
         hard = resource.RLIM_INFINITY
-        limit = hard if there else MOST_BYTES
+        limit = hard if there else MAX_BYTES
         resource.prlimit(server.process.pid, resource.RLIMIT_FSIZE, (limit, hard))
 
     yield room

@@ -29,7 +29,7 @@ pytestmark = pytest.mark.anyio
 
 FILE = "reachbook.db"
 CLIENTS = 16
-MOST_STEPS = 900
+MAX_STEPS = 900
 SECONDS = 20
 
 
@@ -76,7 +76,7 @@ async def after_a_loss(directory: Path, seed: int, synchronous: str) -> list[str
             await until(lambda: load.all_served_since(0), SECONDS, "everyone is served")
             disk.lose_power(
                 chosen,
-                chosen.randrange(MOST_STEPS),
+                chosen.randrange(MAX_STEPS),
                 lambda image: found.append((image, len(load.ledger.lines))),
             )
             await until(lambda: bool(found), SECONDS, "the power goes")

@@ -24,7 +24,7 @@ pytestmark = pytest.mark.anyio
 GET = b"GET / HTTP/1.1\r\nhost: book\r\n\r\n"
 ANSWER_BYTES = 20_000
 HIGH_WATER_BYTES = 65_536
-MOST_ANSWERS = 1_000
+MAX_RESPONSES = 1_000
 LONG_ANSWER_BYTES = 2 * MIB
 
 PARTS = [
@@ -104,7 +104,7 @@ async def test_an_answer_of_which_little_is_left_unread_has_a_deadline_too(
     async with listening() as (port, ends):
         await loop.sock_connect(deaf, (HOST, port))
         left = asked = 0
-        while not left and asked < MOST_ANSWERS:
+        while not left and asked < MAX_RESPONSES:
             await loop.sock_sendall(deaf, GET)
             await asyncio.sleep(0.002)
             asked, left = asked + 1, ends()[0].transport.get_write_buffer_size()

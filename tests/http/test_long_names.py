@@ -8,7 +8,7 @@ from difflib import get_close_matches
 
 import pytest
 
-from reachbook.domain.errors import MOST_CHARACTERS, Reason, Refusal
+from reachbook.domain.errors import MAX_MESSAGE_CHARACTERS, Reason, Refusal
 from reachbook.wire import query
 from tests.support.http import alice, refusal
 from tests.support.personas import Book
@@ -67,7 +67,7 @@ async def test_a_long_name_in_a_body_is_shortened(
 
         assert answer.status_code in (400, 413), answer.text[:200]
         assert len(answer.text) < LONGEST_REFUSAL
-    assert all(length <= query.MOST_CHARACTERS_OF_A_NAME for length in compared)
+    assert all(length <= query.MAX_COMPARED_NAME_CHARACTERS for length in compared)
 
 
 PLACES = ["/x/events?{0}=1", "/x/events?after={0}", "/v2/contact/{0}", "/v2/contact?{0}={0}"]
@@ -117,5 +117,5 @@ def test_any_refusal_is_bounded() -> None:
 
     [(name, why)] = no.fields.items()
     for text in (no.message, str(no), name, why):
-        assert len(text) == MOST_CHARACTERS
+        assert len(text) == MAX_MESSAGE_CHARACTERS
         assert text.endswith("...")

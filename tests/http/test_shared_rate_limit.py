@@ -135,7 +135,7 @@ async def test_many_at_once_are_counted_exactly(
 ) -> None:
     """More requests at once than there are connections wait for one; here as long as it takes."""
     monkeypatch.setattr(rate_limit, "WAIT_SECONDS", 20.0)
-    many = 4 * rate_limit.MOST_CONNECTIONS
+    many = 4 * rate_limit.MAX_CONNECTIONS
     async with allowing(many - 1, url_of(valkey)) as one:
         await allowed(one)
         found = await asyncio.gather(*(allowed(one) for _ in range(many)))

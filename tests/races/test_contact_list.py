@@ -22,7 +22,7 @@ CONTACTS = scaled(1000, 100_000)
 AT_ONCE = 50
 WRITERS = 4
 PAGE = scaled(50, 500)
-MOST_PAGES = 20 * CONTACTS // PAGE
+MAX_PAGES = 20 * CONTACTS // PAGE
 PATIENCE_SECONDS = scaled(60, 900)
 
 
@@ -55,7 +55,7 @@ async def read(service: Service, context: WriteContext, precision: Precision) ->
     """The whole list in ascending pages, each after the last row's time cut to a precision."""
     rows: list[Contact] = []
     after: ListCursor | None = None
-    for _ in range(MOST_PAGES):
+    for _ in range(MAX_PAGES):
         query = ListQuery(PAGE, after, ascending=True)
         page = await service.contacts.page(context.team_id, query)
         if not page:

@@ -36,8 +36,8 @@ STEPS = scaled(60, 3000)
 WRITERS = 16
 WRITES = scaled(15, 500)
 READERS = 3
-MOST_EVENTS = 100_000
-MOST_PAGES = 200_000
+MAX_EVENTS = 100_000
+MAX_PAGES = 200_000
 PATIENCE_SECONDS = scaled(60, 900)
 EXPECTED = (Kind.CONFLICT, Kind.NOT_FOUND)
 
@@ -145,7 +145,7 @@ async def events(store: Store, context: WriteContext, number: int) -> list[Event
     """A contact's events, oldest first."""
     directory = Queries(store.engine)
     found = await directory.history(
-        context.team_id, number, before_rev=FAR_FUTURE, limit=MOST_EVENTS
+        context.team_id, number, before_rev=FAR_FUTURE, limit=MAX_EVENTS
     )
     return found[::-1]
 
@@ -192,7 +192,7 @@ async def follow(
 ) -> list[EventRecord]:
     """Read the feed as it grows, until the writers are done and nothing more comes."""
     told: list[EventRecord] = []
-    for _ in range(MOST_PAGES):
+    for _ in range(MAX_PAGES):
         done = still.is_set()
         page = await service.history.feed(context.team_id, len(told), 7)
         assert page.next == len(told) + len(page.events)

@@ -30,7 +30,7 @@ OWNERS = 4
 ADDRESSES = [f"1510555{number:04d}" for number in range(3)]
 CONTESTED = [f"1510555{number:04d}" for number in range(5)]
 DEADLOCK_SECONDS = scaled(5, 60)
-MOST_EVENTS = 1000
+MAX_EVENTS = 1000
 PATIENCE_SECONDS = scaled(60, 600)
 
 
@@ -75,7 +75,7 @@ async def feed(client: Client) -> list[dict[str, Any]]:
     """Every event of the team."""
     events: list[dict[str, Any]] = []
     for _ in range(1000):
-        answer = await client.ask("GET", f"/x/events?after={len(events)}&limit={MOST_EVENTS}")
+        answer = await client.ask("GET", f"/x/events?after={len(events)}&limit={MAX_EVENTS}")
         page = answer.json()["events"]
         events += page
         if not page:

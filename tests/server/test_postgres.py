@@ -17,7 +17,7 @@ from tests.support.processes import Home, Server
 pytestmark = pytest.mark.anyio
 
 FELT_WITHIN = 1.0
-MOST_CONNECTIONS = 100
+MAX_CONNECTIONS = 100
 
 
 @pytest.fixture
@@ -126,7 +126,7 @@ def clients_of_every_worker(server: Server, token: str, stack: ExitStack) -> lis
     """Clients with a connection each, so many that every worker has one of them."""
     answering = workers(server)
     clients: list[httpx.Client] = []
-    for _ in range(MOST_CONNECTIONS):
+    for _ in range(MAX_CONNECTIONS):
         client = stack.enter_context(server.client(token))
         assert client.get("/v1/team").status_code == 200
         clients.append(client)

@@ -104,8 +104,8 @@ async def test_the_region_of_the_team_comes_with_the_caller(book: Book, uptime: 
 
 
 async def test_what_is_remembered_is_bounded(book: Book, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(access_module, "MOST_CREDENTIALS", 5)
-    monkeypatch.setattr(access_module, "MOST_TOKENS", 5)
+    monkeypatch.setattr(access_module, "MAX_CREDENTIALS", 5)
+    monkeypatch.setattr(access_module, "MAX_TOKENS", 5)
     access, bob = worker(book), book.bob
 
     for number in range(20):

@@ -13,7 +13,7 @@ import pytest
 from reachbook.domain.errors import Reason, Refusal
 from reachbook.metrics import Metrics
 from reachbook.storage.engine import UniqueViolationError
-from reachbook.storage.sqlite.writer import MOST_TOGETHER, Writer
+from reachbook.storage.sqlite.writer import MAX_GROUPED_WRITES, Writer
 
 pytestmark = pytest.mark.anyio
 
@@ -107,10 +107,10 @@ async def test_what_waits_together_is_one_transaction(bench: Bench) -> None:
 
 
 async def test_a_transaction_is_not_without_end(bench: Bench) -> None:
-    await bench.together(*(keep(number) for number in range(MOST_TOGETHER + 1)))
+    await bench.together(*(keep(number) for number in range(MAX_GROUPED_WRITES + 1)))
 
     assert bench.commits == 3
-    assert len(bench.numbers()) == MOST_TOGETHER + 1
+    assert len(bench.numbers()) == MAX_GROUPED_WRITES + 1
 
 
 async def test_many_askers_at_once_share_transactions(bench: Bench) -> None:

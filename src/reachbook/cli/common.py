@@ -26,7 +26,7 @@ from reachbook.storage import Store, Team, open_store
 Result = TypeVar("Result")
 Use = Callable[[Service, Team], Awaitable[Result]]
 WIDE = 10_000  # an id that is cut or wrapped cannot be copied
-MOST_TEAMS_SHOWN = 10
+MAX_TEAMS_SHOWN = 10
 ACTOR = "command line"
 
 team_option = click.option(
@@ -76,7 +76,7 @@ def _write_no_more() -> None:
 
 
 def read_settings(**flags: object) -> Settings:
-    """Return the settings of this run."""
+    """Returns the settings of this run."""
     return settings.read(flags, os.environ)[0]
 
 
@@ -105,12 +105,12 @@ def with_store(chosen: Settings, use: Callable[[Store], Awaitable[Result]]) -> R
 def with_administration(
     chosen: Settings, use: Callable[[Administration], Awaitable[Result]]
 ) -> Result:
-    """Return the result of `use` for teams and credentials."""
+    """Returns the result of `use` for teams and credentials."""
     return with_store(chosen, lambda store: use(Administration(store, timestamps.now)))
 
 
 def with_team(chosen: Settings, team_id: int | None, use: Use[Result]) -> Result:
-    """Return the result of a use case for a team; without an id, for the only team there is."""
+    """Returns the result of a use case for a team; without an id, for the only team there is."""
 
     async def run(store: Store) -> Result:
         team = await _team(Administration(store, timestamps.now), team_id)
@@ -122,7 +122,7 @@ def with_team(chosen: Settings, team_id: int | None, use: Use[Result]) -> Result
 
 
 def context(team: Team) -> WriteContext:
-    """Return the context of a use case on behalf of the person at the terminal."""
+    """Returns the context of a use case on behalf of the person at the terminal."""
     return WriteContext(TeamId(team.team_id), ACTOR, ACTOR)
 
 
@@ -135,7 +135,7 @@ async def _team(administration: Administration, team_id: int | None) -> Team:
         return teams[0]
     if not teams:
         raise Refusal(Reason.NO_TEAM, "There is no team yet; reachbook team create makes one.")
-    shown = [f"{team.team_id} ({team.name})" for team in teams[:MOST_TEAMS_SHOWN]]
+    shown = [f"{team.team_id} ({team.name})" for team in teams[:MAX_TEAMS_SHOWN]]
     more = len(teams) - len(shown)
     which = ", ".join([*shown, f"and {more} more"] if more else shown)
     raise Refusal(
@@ -169,7 +169,7 @@ def print_part(text: str) -> None:
 
 
 def json_text(value: object) -> str:
-    """Return a value as indented JSON, with the same escapes in its strings as in other output."""
+    """Returns a value as indented JSON, with the same escapes in its strings as in other output."""
     document = msgspec.json.format(msgspec.json.encode(value), indent=2)
     return escaping.in_json(document).decode()
 

@@ -16,7 +16,7 @@ from reachbook.wire.models.x import ChannelDetail, EventBody, HistoryBody
 from reachbook.wire.parse import contact_uuid
 from reachbook.wire.query import HistoryQuery
 
-MOST_EVENTS = 500
+MAX_EVENTS = 500
 ERASED = "contact erased"
 END = "]\n}"  # the end of an export: its last key is the list of events
 
@@ -26,7 +26,7 @@ END = "]\n}"  # the end of an export: its last key is the list of events
 @common.team_option
 @click.option(
     "--limit",
-    type=click.IntRange(1, MOST_EVENTS),
+    type=click.IntRange(1, MAX_EVENTS),
     default=HistoryQuery().limit,
     show_default=True,
     help="How many events at most.",

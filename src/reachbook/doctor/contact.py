@@ -15,7 +15,7 @@ from reachbook.domain.contact import Contact, same_json
 from reachbook.domain.errors import Refusal
 from reachbook.storage.identities import recomputed
 
-MOST_NAMED = 5
+MAX_NAMED_CHANNELS = 5
 
 Fault = tuple[Kind, str, str | None]
 """Its kind, a sentence for people, and the repair, or None if there is none."""
@@ -141,11 +141,11 @@ def _of_events(audit: ContactAudit, contact: Contact) -> Iterator[Fault]:
         if gap:
             which = f"revision {gap[0]}" if len(gap) == 1 else f"revisions {gap[0]} to {gap[-1]}"
             yield Kind.MISSING_EVENT, f"no event tells of {which}", None
-    for rev in events.twice[:MOST_NAMED]:
+    for rev in events.twice[:MAX_NAMED_CHANNELS]:
         yield Kind.REVISION, f"two events tell of revision {rev}", None
-    for rev in audit.lost[:MOST_NAMED]:
+    for rev in audit.lost[:MAX_NAMED_CHANNELS]:
         yield Kind.MISSING_EVENT, f"the event of revision {rev} has no body", None
-    for rev in events.unread[:MOST_NAMED]:
+    for rev in events.unread[:MAX_NAMED_CHANNELS]:
         yield Kind.BAD_JSON, f"the event of revision {rev} is not the JSON it should be", None
     if contact.rev < events.last:
         message = f"the contact is at revision {contact.rev}, and its events go up to {events.last}"

@@ -1,4 +1,4 @@
-"""Reads all rows of a contact's number for the checks, in bounded pages.
+"""Read all rows of a contact's number for the checks, in bounded pages.
 
 Contacts are read a page at a time, then the channels, the rivals and the events of that range of
 numbers; so a row that belongs to no contact is met on the way. Nothing is locked: what looks
@@ -61,13 +61,13 @@ class EventFold(Struct):
 
     def add(self, row: EventRow) -> None:
         """Take in the next event."""
-        rev = row[0]
+        rev, _, _, after = row
         if rev == self.last:
             self.twice.append(rev)
         elif rev > self.last + 1:
             self.missing.append(range(self.last + 1, rev))
         self.last = rev
-        if row[3] is None:
+        if after is None:
             self.bare.append(rev)
         try:
             self.replay.add(row)
@@ -121,7 +121,7 @@ class ContactAudit(Struct):
 
 
 async def audits(store: Store, team_id: int) -> AsyncIterator[ContactAudit]:
-    """Yield everything that is stored under each number of a team."""
+    """Yields everything that is stored under each number of a team."""
     low = FIRST
     while low < LAST:
         rows = await store.engine.read("doctor_contacts", team_id, low, LAST, PAGE)
@@ -134,7 +134,7 @@ async def audits(store: Store, team_id: int) -> AsyncIterator[ContactAudit]:
 
 
 async def read_settled(store: Store, team_id: int, number: int) -> ContactAudit | None:
-    """Return a contact as it was at one time, or None if it changes during each read."""
+    """Returns a contact as it was at one time, or None if it changes during each read."""
     for look in range(READS):
         await asyncio.sleep(READ_AGAIN_SECONDS if look else 0)
         only = (team_id, number - 1, number)
@@ -150,7 +150,7 @@ async def read_settled(store: Store, team_id: int, number: int) -> ContactAudit 
 async def _between(
     store: Store, team_id: int, low: int, high: int, contacts: list[Row]
 ) -> dict[int, ContactAudit]:
-    """Return the audits of the numbers after `low` and up to `high`; `contacts` are their rows."""
+    """Returns the audits of the numbers after `low` and up to `high`; `contacts` are their rows."""
     found = {row[0]: _decode_row(team_id, row) for row in contacts}
 
     def of(number: int) -> ContactAudit:
@@ -183,7 +183,7 @@ async def _owner(store: Store, team_id: int, channel: ContactChannel) -> Owner |
 async def _paged(
     store: Store, statement: str, team_id: int, after: tuple[int, ...], high: int
 ) -> AsyncIterator[Any]:
-    """Yield every row after a cursor, whose columns are the first columns of a row."""
+    """Yields every row after a cursor, whose columns are the first columns of a row."""
     while True:
         rows = await store.engine.read(statement, team_id, *after, high, PAGE)
         for row in rows:

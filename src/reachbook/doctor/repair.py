@@ -1,4 +1,4 @@
-"""Makes the repairs that are possible, each by a commit with an event of kind `repaired`."""
+"""Make the repairs that are possible, each by a commit with an event of kind `repaired`."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ ACTOR = "doctor"
 async def repair(
     store: Store, findings: Iterable[Finding], clock: Callable[[], int]
 ) -> AsyncIterator[tuple[Finding, bool]]:
-    """Yield each finding, with whether it is repaired."""
+    """Yields each finding, with whether it is repaired."""
     for (team_id, number), of_one in groupby(findings, attrgetter("team_id", "number")):
         group = list(of_one)
         after = None

@@ -89,7 +89,7 @@ def require_channel(channel_list: ContactT | None, selector: ChannelSelector) ->
 
 
 def next_timestamp(channel_list: ChannelList | None, now: int) -> int:
-    """Return the time of a change: `now`, or just after the last change if a clock is behind it."""
+    """Returns the time of a change: `now`, or just after the last change if a clock is behind."""
     return now if channel_list is None else max(now, channel_list.updated + MICROSECOND)
 
 

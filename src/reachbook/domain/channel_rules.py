@@ -122,7 +122,7 @@ def add_channels(
 def replace_channel(
     channel_list: ChannelList | None, wanted: ChannelInput, selector: ChannelSelector, now: int
 ) -> ChannelList:
-    """Return the contact with another address for a channel, which keeps `id` and `created`.
+    """Returns the contact with another address for a channel, which keeps `id` and `created`.
 
     Consent and hold were the old address's; another identity begins without them.
     """
@@ -151,7 +151,7 @@ def replace_channel(
 def remove_channel(
     channel_list: ChannelList | None, selector: ChannelSelector, now: int
 ) -> ChannelList:
-    """Return the contact without a channel; raise `several` if more than one could be meant."""
+    """Returns the contact without a channel; raise `several` if more than one could be meant."""
     known = require_channel(channel_list, selector)
     meant = matching_channels(known, selector)
     if not meant:
@@ -170,14 +170,14 @@ def remove_channel(
 def remove_channel_by_number(
     channel_list: ChannelList | None, number: int, now: int
 ) -> ChannelList:
-    """Return the contact without the channel that has an id."""
+    """Returns the contact without the channel that has an id."""
     return _without(require_contact(channel_list), channel_by_number(channel_list, number), now)
 
 
 def release_addresses(
     owner: ChannelList, taken: Collection[ContactChannel], now: int
 ) -> ChannelList:
-    """Return an owner without the channels whose addresses another contact takes."""
+    """Returns an owner without the channels whose addresses another contact takes."""
     wanted = {(channel.scope, *_identity(channel)) for channel in taken}
     left = tuple(
         channel for channel in owner.channels if (channel.scope, *_identity(channel)) not in wanted
@@ -189,7 +189,7 @@ def release_addresses(
 
 
 def make_primary(channel_list: ChannelList | None, number: int, now: int) -> ChannelList:
-    """Return the contact with a channel as the primary one of its type."""
+    """Returns the contact with a channel as the primary one of its type."""
     known, target = require_contact(channel_list), channel_by_number(channel_list, number)
     if primary(matching_channels(known, ChannelSelector(target.channel_type))) is target:
         return known
@@ -201,7 +201,7 @@ def make_primary(channel_list: ChannelList | None, number: int, now: int) -> Cha
 def patch_channel(
     channel_list: ChannelList | None, number: int, wanted: Patch, now: int
 ) -> ChannelList:
-    """Return the contact with fields of one channel set."""
+    """Returns the contact with fields of one channel set."""
     known, target = require_contact(channel_list), channel_by_number(channel_list, number)
     at = next_timestamp(known, now)
     info_channel = _coalesce(wanted.info_channel, target.info_channel)
@@ -222,7 +222,7 @@ def patch_channel(
 
 
 def _held_reason(target: ContactChannel, wanted: Patch) -> HeldReason | None:
-    """Return the reason of the hold: `other` if none is given, None if it is not held."""
+    """Returns the reason of the hold: `other` if none is given, None if it is not held."""
     held = target.held_reason is not None if wanted.held is UNSET else wanted.held
     if not held:
         if wanted.held_reason:
@@ -259,7 +259,7 @@ def _same_address(channel_list: ChannelList, wanted: ChannelInput) -> ContactCha
 def _reject_duplicate(
     channel_list: ChannelList, target: ContactChannel, after: ContactChannel
 ) -> None:
-    """Raise `address_taken` if another channel of the contact has the address."""
+    """Raises `address_taken` if another channel of the contact has the address."""
     for other in channel_list.channels:
         if other is not target and _identity(other) == _identity(after):
             raise address_taken(channel_list.uuid, other, by_itself=True)
@@ -317,7 +317,7 @@ def _with_channels(
 
 
 def _identity(channel: ContactChannel) -> tuple[str, str]:
-    """Return what only one channel of a contact can have; the scope does not count."""
+    """Returns what only one channel of a contact can have; the scope does not count."""
     return channel.channel_type, channel.identity
 
 

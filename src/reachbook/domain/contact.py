@@ -128,7 +128,7 @@ def delete(contact: Contact | None, now: int) -> Contact:
 
 
 def erase(contact: Contact | None, now: int) -> Contact:
-    """Return the contact without personal data; its UUID stays, so that followers can purge."""
+    """Returns the contact without personal data; its UUID stays, so that followers can purge."""
     known = require_contact(contact)
     at = next_timestamp(known, now)
     return Contact(
@@ -212,7 +212,7 @@ def _all_wanted(wanted: ContactInput) -> list[ChannelInput]:
 
 
 def _with_wanted(contact: Contact, wanted: ContactInput, now: int) -> ChannelList:
-    """Return the channels with `phone` and `email` first, so that they are primary, then the list.
+    """Returns the channels with `phone` and `email` first, so that they are primary, then the list.
 
     A client may send back all that it read with `phone` or `email` changed, and the old address
     still in the list. One that was taken away by null is not added again; one that was changed
@@ -317,5 +317,5 @@ def _without(channel_list: ChannelList, gone: ContactChannel, now: int) -> Chann
 
 
 def _at_once(seen: ChannelList, after: ChannelList) -> ChannelList:
-    """Return the result of a step without its revision and time: those are of the whole change."""
+    """Returns the result of a step without its revision and time: those are of the whole change."""
     return with_fields(after, rev=seen.rev, updated=seen.updated)

@@ -99,10 +99,10 @@ class Reason(Enum):
         self.meaning = meaning
 
 
-MOST_CHARACTERS = 2000
+MAX_MESSAGE_CHARACTERS = 2000
 
 
-def shortened(text: str, most: int = MOST_CHARACTERS) -> str:
+def shortened(text: str, most: int = MAX_MESSAGE_CHARACTERS) -> str:
     """Returns the text, cut to `most` characters with `...` at its end if it is longer."""
     return text if len(text) <= most else f"{text[: most - 3]}..."
 

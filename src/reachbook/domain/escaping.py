@@ -21,12 +21,12 @@ _WIDE = 0x100
 
 
 def escape(text: str) -> str:
-    r"""Return the text with each unsafe character as `\n`, `\x1b` or `\u202e`."""
+    r"""Returns the text with each unsafe character as `\n`, `\x1b` or `\u202e`."""
     return text if _is_safe(text) else _UNSAFE.sub(_as_python, text)
 
 
 def in_json(document: bytes) -> bytes:
-    r"""Return a JSON document with each unsafe character of its strings as `\u202e`.
+    r"""Returns a JSON document with each unsafe character of its strings as `\u202e`.
 
     The document keeps its meaning: outside strings, JSON has no such characters except the line
     breaks and tabs of its layout, which are left as they are.

@@ -83,7 +83,7 @@ MIDDLEWARE = [Middleware(RequestLogMiddleware)]
 
 
 def build(open_state: OpenState, *, shows_metrics: bool = True, base_path: str = "") -> Starlette:
-    """Return the application; `open_state` opens the store for as long as the application lives.
+    """Returns the application; `open_state` opens the store for as long as the application lives.
 
     `base_path` is the prefix under which a proxy serves it, for the description.
     """

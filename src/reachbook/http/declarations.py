@@ -29,7 +29,7 @@ from reachbook.wire.models.x import ChannelDetail
 def render_channel(
     request: RequestContext, result: tuple[ChannelList, ContactChannel]
 ) -> ApiResponse:
-    """Return one channel of a contact, with the ETag of the contact."""
+    """Returns one channel of a contact, with the ETag of the contact."""
     channel_list, channel = result
     return request.json_with_etag(
         channel_list, render.channel(channel_list, channel, request.representation)
@@ -37,35 +37,35 @@ def render_channel(
 
 
 def render_channels(request: RequestContext, channel_list: ChannelList) -> ApiResponse:
-    """Return the channels of a contact, with the ETag of the contact."""
+    """Returns the channels of a contact, with the ETag of the contact."""
     body = render.channels(channel_list, request.representation)
     return request.json_with_etag(channel_list, body, _unreachable(request, channel_list))
 
 
 def render_contact(request: RequestContext, contact: Contact) -> ApiResponse:
-    """Return a contact with its ETag."""
+    """Returns a contact with its ETag."""
     return request.json_with_etag(contact, render.contact(contact, request.representation))
 
 
 def render_contacts(request: RequestContext, contacts: list[Contact]) -> ApiResponse:
-    """Return several contacts."""
+    """Returns several contacts."""
     return request.json([render.contact(each, request.representation) for each in contacts])
 
 
 def render_detail(request: RequestContext, channel_list: ChannelList) -> ApiResponse:
-    """Return the channel with the id in the path, with the ETag of its contact."""
+    """Returns the channel with the id in the path, with the ETag of its contact."""
     channel = channel_by_number(channel_list, extensions.channel_number(request.path("id")))
     return request.json_with_etag(channel_list, extensions.channel_detail(channel_list, channel))
 
 
 def render_details(request: RequestContext, channel_list: ChannelList) -> ApiResponse:
-    """Return the channels of a contact with every field, with the ETag of the contact."""
+    """Returns the channels of a contact with every field, with the ETag of the contact."""
     body = extensions.channel_details(channel_list)
     return request.json_with_etag(channel_list, body, _unreachable(request, channel_list))
 
 
 def constant(text: str) -> Renderer:
-    """Return a renderer of an operation that always has the same response."""
+    """Returns a renderer of an operation that always has the same response."""
 
     def render_constant(request: RequestContext, _result: object) -> ApiResponse:
         return request.json(text)
@@ -74,7 +74,7 @@ def constant(text: str) -> Renderer:
 
 
 def _unreachable(request: RequestContext, channel_list: ChannelList) -> Headers:
-    """Return the header for a contact that has lost its last channel."""
+    """Returns the header for a contact that has lost its last channel."""
     # A contact without channels is common after a create; only a removal announces the loss.
     if channel_list.channels or request.scope["method"] != "DELETE":
         return []

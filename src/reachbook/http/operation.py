@@ -185,7 +185,7 @@ class Endpoint(BaseEndpoint[Handler]):
     async def respond(
         self, operation: Operation[Handler], scope: Scope, receive: Receive
     ) -> ApiResponse:
-        """Return the response of one operation, with the headers that every response has."""
+        """Returns the response of one operation, with the headers that every response has."""
         scope["representation"] = Representation.STRING_IDS
         try:
             async with asyncio.timeout(STORE_SECONDS) as deadline:
@@ -272,7 +272,7 @@ async def _check_body(operation: Operation[Handler], request: RequestContext) ->
 
 
 async def _once(operation: Operation[Handler], request: RequestContext) -> ApiResponse:
-    """Return the response of the handler, or the one that is stored under the key."""
+    """Returns the response of the handler, or the one that is stored under the key."""
     spec, key = operation.spec, header(request.scope, b"idempotency-key")
     is_write = spec.writes or (spec.writes_if is not None and spec.writes_if(await request.body()))
     _permit(request.caller, is_write=is_write)

@@ -26,7 +26,7 @@ MINUTE = 60
 WAIT_SECONDS = 0.1
 PAUSE_SECONDS = 1.0
 SAY_EVERY_SECONDS = 60
-MOST_CONNECTIONS = 32
+MAX_CONNECTIONS = 32
 KEY_PREFIX = "reachbook"
 
 # Redis and Valkey speak one protocol, so Valkey's client serves both.
@@ -162,7 +162,7 @@ def _pool(url: str) -> BlockingConnectionPool:
             "REACHBOOK_RATE_LIMIT_URL begins with redis://, rediss://, valkey:// or valkeys://."
         )
     options: dict[str, Any] = {
-        "max_connections": MOST_CONNECTIONS,
+        "max_connections": MAX_CONNECTIONS,
         "socket_timeout": PAUSE_SECONDS,
         **({"ssl_check_hostname": True} if scheme in _OVER_TLS else {}),
     }

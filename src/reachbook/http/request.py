@@ -63,7 +63,7 @@ class RequestContext(Struct):
         return parse_strict_query(self.scope["query_string"], shape)
 
     def context(self) -> WriteContext:
-        """Return on whose behalf a use case runs, with the key of the request."""
+        """Returns on whose behalf a use case runs, with the key of the request."""
         return WriteContext(
             self.caller.team_id,
             self.caller.credential_id,
@@ -75,7 +75,7 @@ class RequestContext(Struct):
         )
 
     def context_of_row(self, index: int, render: Renderer) -> WriteContext:
-        """Return the same for one row of many, whose response is stored under a key of its own.
+        """Returns the same for one row of many, whose response is stored under a key of its own.
 
         No caller's key holds a space, so none can be taken for a row's.
         """
@@ -86,7 +86,7 @@ class RequestContext(Struct):
         return replace(context, key=key, respond=lambda saved: to_stored(render(self, saved)))
 
     def respond(self, result: object) -> ApiResponse:
-        """Return the response to a result, which a handler may have made itself.
+        """Returns the response to a result, which a handler may have made itself.
 
         The result of a commit was rendered to be stored with it, and is not rendered again.
         """
@@ -141,7 +141,7 @@ class RequestContext(Struct):
     def json_with_etag(
         self, channel_list: ChannelList, value: object, headers: Headers | None = None
     ) -> ApiResponse:
-        """Return the same for a contact at one revision, with its ETag, or 304 if it is known."""
+        """Returns the same for a contact at one revision, with its ETag, or 304 if it is known."""
         shown = (channel_list.rev, self.representation, self.incarnation)
         tag = preconditions.make_etag(*shown)
         headers = [(b"etag", tag.encode()), *(headers or [])]

@@ -70,7 +70,7 @@ class ReadingClient:
             self.seconds_behind(now)
 
     def seconds_behind(self, now: float) -> float:
-        """Return for how long the client has read less than `MIN_READ_BYTES_PER_SECOND`.
+        """Returns for how long the client has read less than `MIN_READ_BYTES_PER_SECOND`.
 
         Call it periodically while the connection lasts. `is_stalled` tells whether the client has
         read nothing since the last call although the kernel takes no more for it.
@@ -104,7 +104,7 @@ class IdleConnections(OrderedDict[Connection, None]):
 
     @classmethod
     def of(cls, server_state: ServerState) -> IdleConnections:
-        """Return the idle connections of the process that `server_state` belongs to."""
+        """Returns the idle connections of the process that `server_state` belongs to."""
         idle: IdleConnections = vars(server_state).setdefault("idle_connections", cls())
         return idle
 
@@ -118,7 +118,7 @@ class IdleConnections(OrderedDict[Connection, None]):
 
 
 def refusal_response(refusal: Refusal, request_id: str) -> bytes:
-    """Return the bytes of a response that refuses a request and ends the connection."""
+    """Returns the bytes of a response that refuses a request and ends the connection."""
     body = msgspec.json.encode(errors.body(refusal, Representation.STRING_IDS, request_id))
     headers: list[tuple[str, Any]] = [
         ("content-type", "application/json"),
@@ -133,7 +133,7 @@ def refusal_response(refusal: Refusal, request_id: str) -> bytes:
 
 
 def _queued_bytes(transport: asyncio.Transport) -> int:
-    """Return how many bytes the kernel holds that the client has not acknowledged.
+    """Returns how many bytes the kernel holds that the client has not acknowledged.
 
     The kernel takes megabytes at a time, and then nothing until the client has read most of them.
     Without this number a client that reads steadily would seem to pause for seconds. Returns 0

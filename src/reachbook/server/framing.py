@@ -30,7 +30,7 @@ class MalformedRequestError(Exception):
 
 
 def head_end(data: bytes, most: int) -> int:
-    """Return the end of the head that `data` begins with.
+    """Returns the end of the head that `data` begins with.
 
     Returns 0 if the head does not end within `most` bytes, or if only `Framing` can decide.
     """
@@ -42,7 +42,7 @@ def head_end(data: bytes, most: int) -> int:
 
 
 class Framing:
-    """Finds how many of the received bytes of one request the parser may be given at once."""
+    """Find how many of the received bytes of one request the parser may be given at once."""
 
     _line: bytes | None = b""
     _tail = b""
@@ -59,7 +59,7 @@ class Framing:
                 self.is_chunked = self._near_end = True
 
     def piece_end(self, data: bytes, start: int, stop: int) -> int:
-        """Return where the piece of `data` ends that begins at `start`; `stop` at the latest.
+        """Returns where the piece of `data` ends that begins at `start`; `stop` at the latest.
 
         Raises `MalformedRequestError` if the piece holds a request line that is not accepted.
         """
@@ -86,7 +86,7 @@ class Framing:
         self._line = None
 
     def _end_of_blank_line(self, data: bytes, start: int, stop: int) -> int:
-        """Return the end of the first blank line, or `stop` if there is none.
+        """Returns the end of the first blank line, or `stop` if there is none.
 
         A blank line can be spread over several reads, so the last bytes of a piece without one
         are kept.
@@ -105,7 +105,7 @@ class Framing:
         return stop
 
     def _end_of_chunks(self, data: bytes, start: int, stop: int) -> int:
-        """Return the end of the first blank line that can end the message, or `stop`.
+        """Returns the end of the first blank line that can end the message, or `stop`.
 
         The size of the last chunk is a line that begins with 0, and the message ends with the
         first blank line after it. If chunk data contains such lines, the piece is only shorter.
@@ -122,7 +122,7 @@ class Framing:
 
 
 def check_hosts(number: int, version: str) -> None:
-    """Raise `MalformedRequestError` unless the number of Host headers is right for the version."""
+    """Raises `MalformedRequestError` unless the number of Host headers is right for the version."""
     if number > 1:
         raise MalformedRequestError(
             f"The request has {number} Host headers; exactly one is accepted."
@@ -132,7 +132,7 @@ def check_hosts(number: int, version: str) -> None:
 
 
 def check_field(name: bytes, value: bytes) -> None:
-    """Raise `MalformedRequestError` if a Content-Length or Transfer-Encoding is not accepted."""
+    """Raises `MalformedRequestError` if a Content-Length or Transfer-Encoding is not accepted."""
     if name == b"content-length":
         if len(value.rstrip(b" \t")) > _LENGTH_DIGITS:
             raise MalformedRequestError(
@@ -163,7 +163,7 @@ class BodyParser:
 
 
 def _fault_of(request_line: bytes) -> str | None:
-    """Return the fault of a request line that httptools accepts, or None."""
+    """Returns the fault of a request line that httptools accepts, or None."""
     if request_line.startswith(_CONNECT):
         return "The method is CONNECT, which only a proxy can serve."
     if request_line.endswith(_VERSIONS):
@@ -177,7 +177,7 @@ def _fault_of(request_line: bytes) -> str | None:
 
 
 def request_parser(callbacks: object) -> httptools.HttpRequestParser:
-    """Return a parser like the one that uvicorn makes for a connection."""
+    """Returns a parser like the one that uvicorn makes for a connection."""
     parser = httptools.HttpRequestParser(callbacks)
     parser.set_dangerous_leniencies(lenient_data_after_close=True)
     return parser
@@ -193,7 +193,7 @@ def feed_head(parser: httptools.HttpRequestParser, piece: bytes) -> bool:
 
 
 def reason_of(error: httptools.HttpParserError) -> str:
-    """Return why the parsed bytes are refused, as a sentence.
+    """Returns why the parsed bytes are refused, as a sentence.
 
     An exception of a callback is the context of `error`. It is raised again if it is a bug.
     """

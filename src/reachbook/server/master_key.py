@@ -23,7 +23,7 @@ FILE_NAME = "master.key"
 PREVIOUS_NAME = "master.key.previous"
 OWNER_ONLY = 0o600
 _OTHERS = 0o077
-MOST_TEAMS_SHOWN = 10
+MAX_TEAMS_SHOWN = 10
 
 Keys = tuple[bytes, ...]
 
@@ -59,7 +59,7 @@ async def require_team_keys(store: Store, keys: Keys) -> None:
     """Raises `BadSettingError` if no master key opens the suppression key of a team."""
     teams = await unopened_teams(store, keys)
     if teams:
-        raise BadSettingError(unopened([team_id for team_id, _ in teams[:MOST_TEAMS_SHOWN]]))
+        raise BadSettingError(unopened([team_id for team_id, _ in teams[:MAX_TEAMS_SHOWN]]))
 
 
 def known_keys(settings: Settings) -> Keys:

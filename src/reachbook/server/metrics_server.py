@@ -71,7 +71,7 @@ def _server(address: tuple[str, int], app: App, metrics: Metrics | None) -> Thre
 
 
 def _guarded(app: App, metrics: Metrics | None) -> App:
-    """Return an application that answers 500 if the registry cannot be read.
+    """Returns an application that answers 500 if the registry cannot be read.
 
     Without it wsgiref would print the traceback.
     """

@@ -313,11 +313,11 @@ class BoundedProtocol(HttpToolsProtocol):
             cycle.message_event.set()
 
     def _is_answering(self) -> bool:
-        """Return whether the response to a request is not complete."""
+        """Returns whether the response to a request is not complete."""
         return self._running is not None and not self._running.response_complete
 
     def _owes_earlier_response(self) -> bool:
-        """Return whether a request before the one that is being received is not answered yet."""
+        """Returns whether a request before the one that is being received is not answered yet."""
         return self._is_answering() and not (self._in_body and self.cycle is self._running)
 
     def _end_after_earlier_responses(self) -> None:

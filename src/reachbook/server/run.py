@@ -83,7 +83,7 @@ async def prepare(settings: Settings) -> tuple[socket.socket, Bootstrap | None]:
 
 
 def bind(settings: Settings) -> socket.socket:
-    """Return a bound socket; raise `BadSettingError` if the address cannot be bound."""
+    """Returns a bound socket; raise `BadSettingError` if the address cannot be bound."""
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     # A restart must not wait for connections of the last process that are in TIME_WAIT.
@@ -151,7 +151,7 @@ def _config(settings: Settings, metrics: Metrics | None = None) -> uvicorn.Confi
 
 
 def make_app(settings: Settings, metrics: Metrics | None = None) -> Starlette:
-    """Return the application of one process; each of several workers has its own."""
+    """Returns the application of one process; each of several workers has its own."""
     metrics = metrics or Metrics()
     logs.configure(metrics.log_lines_dropped.inc)
     open_state = partial(_open_state, settings, metrics)

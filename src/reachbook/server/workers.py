@@ -99,7 +99,7 @@ class Workers(Multiprocess):
 
 
 def raise_fd_limit(wanted: int) -> None:
-    """Raise the limit of open files: every connection is one, and the default is often too low."""
+    """Raises the limit of open files: every connection is one, and the default is often too low."""
     # The hard limit needs no privilege to be reached, so no operator has to configure anything.
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     enough = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)

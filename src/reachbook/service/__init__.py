@@ -51,7 +51,7 @@ class Service:
         await self._store.require_identities(anew=True)
 
     async def require_identities(self) -> None:
-        """Raise `store_unfit` if the identities of addresses were computed by older rules."""
+        """Raises `store_unfit` if the identities of addresses were computed by older rules."""
         if self._store.has_current_identities:
             return
         try:
@@ -72,12 +72,12 @@ class Service:
         return team
 
     def idempotency_key(self, key: str, request_hash: bytes) -> IdempotencyKey:
-        """Return the key of a request, under which its response is stored for a day."""
+        """Returns the key of a request, under which its response is stored for a day."""
         now = self._clock()
         return IdempotencyKey(key, request_hash, now, now - DAY)
 
     async def stored_response(self, context: WriteContext) -> StoredResponse | None:
-        """Return the response that is stored under the key of the request, if any.
+        """Returns the response that is stored under the key of the request, if any.
 
         Raises `key_reused` if it was stored for another request.
         """

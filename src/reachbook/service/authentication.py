@@ -28,8 +28,8 @@ from reachbook.storage.store import CredentialKind
 
 TRUSTED_SECONDS = 0.9
 # Both caches are bounded: a client that sends invented ids must not fill the memory.
-MOST_CREDENTIALS = 10_000
-MOST_TOKENS = 10_000
+MAX_CREDENTIALS = 10_000
+MAX_TOKENS = 10_000
 USE_NOTED_EVERY = 60_000_000  # in microseconds; a write for each request would cost too much
 
 Clock = Callable[[], int]
@@ -75,7 +75,7 @@ class Authenticator:
         self._notes: set[asyncio.Task[None]] = set()
 
     async def caller(self, authorization: str | None) -> Caller:
-        """Return the verified caller of an `Authorization` header; raise a refusal otherwise."""
+        """Returns the verified caller of an `Authorization` header; raise a refusal otherwise."""
         token = credentials.bearer(authorization)
         if jwt.is_jwt(token):
             return self._live("api_secret", await self._jwt(token))
@@ -103,7 +103,7 @@ class Authenticator:
             ("api_secret", secret_id),
             lambda known: jwt.verify(claimed, known.signing_key, now, seen=seen is not None),
         )
-        _remember(self._verified, token, (secret_id, expires_at), MOST_TOKENS)
+        _remember(self._verified, token, (secret_id, expires_at), MAX_TOKENS)
         return known
 
     async def _api_key(self, token: str) -> CachedCredential:
@@ -155,7 +155,7 @@ class Authenticator:
         if team_id is not None:
             found = await self._store.credential(kind, team_id, ident)
         known = CachedCredential(found, self._signing_key(kind, found), until)
-        _remember(self._known, (kind, ident), known, MOST_CREDENTIALS)
+        _remember(self._known, (kind, ident), known, MAX_CREDENTIALS)
         return known
 
     def _signing_key(self, kind: CredentialKind, found: Credential | None) -> bytes | None:

@@ -36,7 +36,7 @@ class Channels:
         return channel_list, select_channel(channel_list, selector)
 
     async def with_channel(self, context: WriteContext, uuid: str, number: int) -> ChannelList:
-        """Return the channels of a contact; raises `no_channel` if none has the id."""
+        """Returns the channels of a contact; raises `no_channel` if none has the id."""
         channel_list = await self.all(context, uuid)
         channel_by_number(channel_list, number)
         return channel_list

@@ -23,11 +23,11 @@ from reachbook.storage import Queries
 # there were no writes, but it may change or be deleted before the second page is read.
 CONTACTS_BEYOND = 3
 
-MOST_EXTENSIONS = 3
+MAX_EXTENSIONS = 3
 
 
 class ContactList:
-    """Reads pages so that a client that cuts times to milliseconds or seconds loses no contact."""
+    """Read pages so that a client that cuts times to milliseconds or seconds loses no contact."""
 
     def __init__(self, queries: Queries) -> None:
         self._queries = queries
@@ -79,7 +79,7 @@ class ContactList:
         Many date types omit zeros, so the time of a whole millisecond or second would come back as
         a date that means all of it, although more contacts of it follow.
         """
-        for _ in range(MOST_EXTENSIONS):
+        for _ in range(MAX_EXTENSIONS):
             if len(found) < query.limit or _is_large(found, cursor.precision):
                 break
             last = first_of_group(found[-1].updated, cursor.precision)

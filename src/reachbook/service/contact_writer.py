@@ -136,7 +136,7 @@ class ContactWriter:
         return await self.store.commit(commit, partial(_with_response, context))
 
     async def stored_response(self, context: WriteContext) -> StoredResponse | None:
-        """Return the response that is stored under the key of the request, if any.
+        """Returns the response that is stored under the key of the request, if any.
 
         Raises `key_reused` if it was stored for another request.
         """
@@ -238,7 +238,7 @@ class Decision(Struct):
         known: KnownSuppressions,
         now: int,
     ) -> Commit:
-        """Return the commit of the rule for the contacts as they were read."""
+        """Returns the commit of the rule for the contacts as they were read."""
         context = self.context
         after = _apply_rule(context, seen, partial(self.rule, seen, now))
         commit = _with_released_addresses(context, _commit(context, seen, after), owners, now)
@@ -274,7 +274,7 @@ def _commit(context: WriteContext, before: ChannelList | None, after: ChannelLis
 
 
 def _with_response(context: WriteContext, commit: Commit) -> Commit:
-    """Return the commit with the response to store, if the request has a key."""
+    """Returns the commit with the response to store, if the request has a key."""
     if context.key is None:
         return commit
     response = context.respond(commit.change.after)
@@ -282,7 +282,7 @@ def _with_response(context: WriteContext, commit: Commit) -> Commit:
 
 
 def _of_same_request(context: WriteContext, stored: Replayed) -> StoredResponse:
-    """Return a stored response; raise `key_reused` if it was stored for another request."""
+    """Returns a stored response; raise `key_reused` if it was stored for another request."""
     if context.key is None or context.key.request_hash != stored.request_hash:
         raise _key_reused()
     return stored.response

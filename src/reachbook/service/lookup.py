@@ -1,4 +1,4 @@
-"""Finds the owners of addresses: in their own type first, then in the whole phone family."""
+"""Find the owners of addresses: in their own type first, then in the whole phone family."""
 
 from __future__ import annotations
 

@@ -38,7 +38,7 @@ class Resolved(Struct, frozen=True):
 
 
 class Resolver:
-    """Finds the owners of addresses, and makes one when asked."""
+    """Find the owners of addresses, and makes one when asked."""
 
     def __init__(self, writer: ContactWriter, queries: Queries) -> None:
         self._writer = writer
@@ -186,7 +186,7 @@ def created_result(contact: Contact, query: AddressQuery) -> Resolved:
 
 
 def _created_context(context: WriteContext, query: AddressQuery) -> WriteContext:
-    """Return the context in which a contact is made for an address, which nobody loses to it."""
+    """Returns the context in which a contact is made for an address, which nobody loses to it."""
 
     def respond(contact: Contact) -> StoredResponse:
         return context.respond(created_result(contact, query))

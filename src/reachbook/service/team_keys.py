@@ -8,7 +8,7 @@ from reachbook.domain import sealing
 from reachbook.storage import Store
 from reachbook.storage.engine import unfit
 
-MOST_KEYS = 10_000
+MAX_KEYS = 10_000
 
 Keys = tuple[bytes, ...]
 Reread = Callable[[], Awaitable[Keys]]
@@ -19,7 +19,7 @@ class TeamKeys:
 
     `keys` are the master keys, the current one first. `reread` returns them again, or an empty
     tuple; it is called before a key is made and when no master key opens a key. At most
-    `MOST_KEYS` opened keys are cached; they do not change.
+    `MAX_KEYS` opened keys are cached; they do not change.
     """
 
     def __init__(self, store: Store, keys: Keys, reread: Reread | None = None) -> None:
@@ -36,7 +36,7 @@ class TeamKeys:
         opened = self._opened.get(team_id)
         if opened is None:
             opened = await self._open(team_id)
-            if len(self._opened) >= MOST_KEYS:
+            if len(self._opened) >= MAX_KEYS:
                 del self._opened[next(iter(self._opened))]
             self._opened[team_id] = opened
         return opened

@@ -243,7 +243,7 @@ def details(contact: Contact) -> tuple[object, ...]:
 
 
 def response_row(team_id: int, record: IdempotencyRecord) -> tuple[object, ...]:
-    """Return the row of a stored response, in the order of the statement."""
+    """Returns the row of a stored response, in the order of the statement."""
     key, response = record.key, record.response
     return (
         team_id,

@@ -55,7 +55,7 @@ class Engine(Protocol):
         """Run one statement that writes, outside any commit; may raise `UniqueViolationError`."""
 
     async def reserve_ids(self, table: str, count: int) -> list[int]:
-        """Return ids for new rows of a table, which are never given again."""
+        """Returns ids for new rows of a table, which are never given again."""
 
     async def skip_used_ids(self, team_id: int) -> None:
         """Reserve only ids beyond those in use by the team, and by teams themselves.

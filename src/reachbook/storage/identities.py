@@ -112,7 +112,7 @@ def _go_to_next_team(progress: Progress) -> Script[None]:
 def _migrate_page(progress: Progress, channels: list[Channel]) -> Script[None]:
     # A team may have lost its row, as after a bad restore; its channels are migrated all the same.
     teams = yield _statement("team", progress.team_id)
-    region = teams[0][2] if teams else None
+    region = next((default_region for _, _, default_region, _ in teams), None)
     released: set[int] = set()
     for read in channels:
         channel = read

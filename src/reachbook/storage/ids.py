@@ -31,7 +31,7 @@ class IdBlocks:
         self._block: dict[str, int] = {}
 
     async def take(self, table: str, count: int = 1) -> list[int]:
-        """Return ids for new rows of a table."""
+        """Returns ids for new rows of a table."""
         free = self._free[table]
         if len(free) < count:
             block = self._block.get(table, 1)
@@ -52,7 +52,7 @@ class IdsOfCommit:
         self._channels = channels
 
     def assign(self, commit: Commit) -> Commit:
-        """Return the commit with an id for each new row that has none.
+        """Returns the commit with an id for each new row that has none.
 
         Raises `IdsExhaustedError` if it needs more ids than are set aside.
         """

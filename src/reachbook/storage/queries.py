@@ -1,4 +1,4 @@
-"""Reads that span contacts: pages by time of change, owners of many addresses, events."""
+"""Read that span contacts: pages by time of change, owners of many addresses, events."""
 
 from __future__ import annotations
 
@@ -66,8 +66,8 @@ class Queries:
         statement = "contact_ids_after" if query.ascending else "contact_ids_before"
         skipped = query.page * query.limit
         # The ids first: an OFFSET over whole contacts would read every channel that it skips.
-        found = await self._engine.scan(statement, team_id, start, query.limit, skipped)
-        numbers = [row[0] for row in found]
+        ids = await self._engine.scan(statement, team_id, start, query.limit, skipped)
+        numbers = [number for number, _ in ids]
         text = msgspec.json.encode(numbers).decode()
         rows = await self._engine.scan("contacts_of", team_id, text)
         contacts = {each.id: each for each in contacts_of(rows, team_id)}
@@ -147,7 +147,8 @@ class Queries:
 
     async def labels(self, team_id: TeamId) -> dict[str, str]:
         """Returns the labels of the team's credentials by id."""
-        return {row[0]: row[1] for row in await self._engine.read("labels", team_id)}
+        rows = await self._engine.read("labels", team_id)
+        return {row[0]: row[1] for row in rows}
 
 
 def _event_record(row: Row) -> EventRecord:

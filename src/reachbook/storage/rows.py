@@ -54,7 +54,7 @@ CONVERSIONS: dict[str, Callable[[Any], Any]] = {
 
 
 class RowDecoder(Generic[StructT]):
-    """Makes a struct of the columns of a row that have the names of its fields.
+    """Make a struct of the columns of a row that have the names of its fields.
 
     `columns` are those of the whole row, and `begin` is where those of the struct begin: two tables
     of a join may have columns of the same name. `given` are fields that are not in the row, in
@@ -78,7 +78,7 @@ class RowDecoder(Generic[StructT]):
         ]
 
     def decode(self, row: Row, *given: object) -> StructT:
-        """Return the struct in a row; `given` are the values of the fields of that name."""
+        """Returns the struct in a row; `given` are the values of the fields of that name."""
         values = list(self._read(row))
         for place, convert in self._conversions:
             values[place] = convert(values[place])
@@ -106,7 +106,7 @@ NO_CREDENTIAL: Row = (0, "", bytes(92), "", Representation.STRING_IDS.value, Fal
 
 
 class ContactDecoder(Generic[ContactT]):
-    """Makes contacts of rows: the columns of the contact, then those of one of its channels.
+    """Make contacts of rows: the columns of the contact, then those of one of its channels.
 
     A contact without channels has one row, whose columns of the channel are null.
     """
@@ -119,7 +119,7 @@ class ContactDecoder(Generic[ContactT]):
         self._channel_id = itemgetter(row.index("id", len(columns)))
 
     def one(self, rows: list[Row], team_id: int) -> ContactT | None:
-        """Return the contact of rows that are all its own, or None if there are none."""
+        """Returns the contact of rows that are all its own, or None if there are none."""
         if not rows:
             return None
         decode, channel_id = self._channel.decode, self._channel_id
@@ -127,7 +127,7 @@ class ContactDecoder(Generic[ContactT]):
         return self._contact.decode(rows[0], team_id, channels)
 
     def many(self, rows: list[Row], team_id: int) -> list[ContactT]:
-        """Return the contacts of rows; those of one contact stand together."""
+        """Returns the contacts of rows; those of one contact stand together."""
         groups = [list(group) for _, group in groupby(rows, key=self._contact_id)]
         return [contact for group in groups if (contact := self.one(group, team_id))]
 
@@ -164,12 +164,12 @@ credential_values = attrgetter("proof", "label", "representation", "read_only", 
 
 
 def owner_of(row: Row) -> tuple[str, ContactChannel]:
-    """Return the UUID of the contact that owns an address, and the channel."""
+    """Returns the UUID of the contact that owns an address, and the channel."""
     return _owner_uuid(row), _owned_channel(row)
 
 
 def suppressions_of(rows: list[Row]) -> dict[str, list[Suppression]]:
-    """Return the suppressions in rows, by digest."""
+    """Returns the suppressions in rows, by digest."""
     found: dict[str, list[Suppression]] = {}
     for suppression in map(suppression_of, rows):
         found.setdefault(suppression.digest, []).append(suppression)

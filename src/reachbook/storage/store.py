@@ -57,7 +57,7 @@ from reachbook.storage.rows import (
     suppressions_of,
 )
 
-MOST_FORGOTTEN = 500
+MAX_PURGED = 500
 RETRY_SECONDS = 0.1
 TURN_SECONDS = 60
 """How long a migration of identities waits for another to finish a batch."""
@@ -80,7 +80,7 @@ Complete = Callable[[Commit], Commit]
 
 
 def unchanged(commit: Commit) -> Commit:
-    """Return the commit of a request that has no Idempotency-Key."""
+    """Returns the commit of a request that has no Idempotency-Key."""
     return commit
 
 
@@ -188,15 +188,13 @@ class Store:
 
     async def purge_expired_responses(self, team_id: int, before: int) -> bool:
         """Let some of the answers go that have grown old; whether there may be more."""
-        gone = await self.engine.write(
-            "purge_expired_responses", team_id, before, MOST_FORGOTTEN - 1
-        )
-        return len(gone) >= MOST_FORGOTTEN
+        gone = await self.engine.write("purge_expired_responses", team_id, before, MAX_PURGED - 1)
+        return len(gone) >= MAX_PURGED
 
     async def _outcome(
         self, write: Coroutine[Any, Any, object], attempted: list[Commit]
     ) -> Outcome:
-        """Return the outcome of a write; `attempted` holds its commit by the time it fails.
+        """Returns the outcome of a write; `attempted` holds its commit by the time it fails.
 
         If a unique key is violated, the owner of the conflicting address is looked up. If there is
         none, the address has become free or an id was given twice: then the commit is `STALE`, and
@@ -431,7 +429,7 @@ class Store:
             deadline = time.monotonic() + TURN_SECONDS
 
     async def require_identities(self, *, anew: bool = False) -> None:
-        """Raise `store_unfit` if the identities were computed by the rules of another release.
+        """Raises `store_unfit` if the identities were computed by the rules of another release.
 
         After the first success the store is read again only if `anew`.
         """

@@ -139,7 +139,7 @@ def _read(
 
 
 def parse_delete(request: BulkDeleteRequest) -> list[str]:
-    """Return the UUIDs of a bulk delete."""
+    """Returns the UUIDs of a bulk delete."""
     if len(request.contact_channels) != 1 or request.contact_channels[0].channel_type != "id":
         raise Refusal(
             Reason.BAD_VALUE,

@@ -22,7 +22,7 @@ _REVISION = re.compile("[0-9]{1,18}")
 
 
 def event(team_id: int, record: EventRecord, labels: dict[str, str]) -> EventBody:
-    """Return an event as a body of a response."""
+    """Returns an event as a body of a response."""
     return EventBody(**_event_fields(team_id, record, labels))
 
 

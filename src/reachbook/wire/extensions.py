@@ -95,7 +95,7 @@ def channel_number(text: str) -> int:
 
 
 def address_query(request: SoughtRequest | SuppressionRequest, region: str | None) -> AddressQuery:
-    """Return the address that a request names, to look for in any scope without an info channel."""
+    """Returns the address that a request names; without an info channel it has no scope."""
     address = bulk.address_query(request.channel_type, request.channel_id, region)
     if request.info_channel is None:
         return AddressQuery(address, text=request.channel_id)

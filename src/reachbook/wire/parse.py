@@ -23,7 +23,7 @@ from reachbook.domain.errors import Reason, Refusal, shortened
 from reachbook.domain.limits import MAX_CHANNELS, MAX_TAGS
 from reachbook.wire.models.fields import MAX_LISTED_CHANNELS
 from reachbook.wire.models.v2 import ChannelRequest, ContactRequest, Tag
-from reachbook.wire.query import MOST_CHARACTERS_SAID, Options, unknown_name
+from reachbook.wire.query import MAX_QUOTED_CHARACTERS, Options, unknown_name
 
 Body = TypeVar("Body", bound=Struct)
 ANY_JSON = msgspec.json.Decoder[Any]()
@@ -222,7 +222,7 @@ def _invalid(complaint: str, shape: type[Any]) -> Refusal:
     # msgspec has no structured errors, so its sentence is taken apart.
     # The complaint quotes a whole value that is not a member of an enumeration.
     said = complaint.rsplit(" - at ", maxsplit=1)[0].replace("`", "")
-    said = shortened(said, MOST_CHARACTERS_SAID)
+    said = shortened(said, MAX_QUOTED_CHARACTERS)
     field = path or "body"
     sentence = f"{field}: {said[0].lower()}{said[1:]}."
     return Refusal(Reason.WRONG_TYPE, sentence, fields={field: said})
@@ -287,7 +287,7 @@ def _custom(value: dict[str, object] | UnsetType | None) -> dict[str, object] | 
 
 
 def _check_custom_depth(value: object, left: int) -> None:
-    """Raise `bad_value` if a value is nested too deep, or holds a NUL, which no engine stores."""
+    """Raises `bad_value` if a value is nested too deep, or holds a NUL, which no engine stores."""
     if isinstance(value, str) and "\0" in value:
         raise Refusal(
             Reason.BAD_VALUE,

@@ -21,8 +21,8 @@ from reachbook.domain.errors import Reason, Refusal, shortened
 from reachbook.domain.on_conflict import OnConflict
 
 MAX_FIELDS = 100
-MOST_CHARACTERS_OF_A_NAME = 48
-MOST_CHARACTERS_SAID = 200
+MAX_COMPARED_NAME_CHARACTERS = 48
+MAX_QUOTED_CHARACTERS = 200
 
 Query = TypeVar("Query", bound=Struct)
 Choice = TypeVar("Choice", Representation, OnConflict)
@@ -94,7 +94,7 @@ def parse_strict_query(raw: bytes, shape: type[Query]) -> Query:
         return msgspec.convert(pairs, shape, strict=False)
     except msgspec.ValidationError as error:
         said, _, where = str(error).replace("`", "").rpartition(" - at $.")
-        said = shortened(said, MOST_CHARACTERS_SAID)
+        said = shortened(said, MAX_QUOTED_CHARACTERS)
         raise Refusal(
             Reason.BAD_VALUE, f"{where}: {said[0].lower()}{said[1:]}.", fields={where: said}
         ) from None
@@ -140,7 +140,7 @@ def unknown_name(kind: str, name: str, known: Iterable[str], place: str = "") ->
     `place` is its path in a body. A name can be as long as a whole body; only its beginning is
     compared and shown, because the comparison takes time in proportion to its length.
     """
-    name = shortened(name, MOST_CHARACTERS_OF_A_NAME)
+    name = shortened(name, MAX_COMPARED_NAME_CHARACTERS)
     names = sorted(set(known))
     near = get_close_matches(name, names, n=1, cutoff=0)
     hint = f"; the nearest is {near[0]}" if near else "; there are none here"

@@ -26,7 +26,7 @@ START = datetime(2026, 1, 2, 10, 0, 0, tzinfo=UTC)
 START_MICROS = int(START.timestamp()) * timestamps.SECOND
 CONTACTS = 40
 WRITES = 25
-MOST_PAGES = 2 * (CONTACTS + WRITES)
+MAX_PAGES = 2 * (CONTACTS + WRITES)
 LIMITS = (1, 1, 2, 3, 5, 20, 500)
 
 
@@ -154,7 +154,7 @@ async def walk(team: Team, client: Client, limit: int, *, ascending: bool) -> li
     """The UUIDs of a whole list; every page is in order, and no shorter than `limit`."""
     rows: list[dict[str, Any]] = []
     body: dict[str, Any] = {"limit": limit, "ascending": ascending, "page": 0}
-    for _ in range(MOST_PAGES):
+    for _ in range(MAX_PAGES):
         page = await team.ask("POST", "/v2/contacts/list", body)
         if not page:
             return [one["uuid"] for one in rows]
@@ -163,7 +163,7 @@ async def walk(team: Team, client: Client, limit: int, *, ascending: bool) -> li
         rows += page
         body["date"] = client(times[-1])
         await team.write()
-    raise AssertionError(f"no end after {MOST_PAGES} pages: {body}")
+    raise AssertionError(f"no end after {MAX_PAGES} pages: {body}")
 
 
 @pytest.mark.parametrize("ascending", [True, False], ids=["ascending", "descending"])

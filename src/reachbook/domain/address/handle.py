@@ -1,4 +1,4 @@
-"""Reads an id that an integration gives, such as a page-scoped id or a user name."""
+"""Read an id that an integration gives, such as a page-scoped id or a user name."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ USERNAMES = frozenset({"telegram", "instagram", "twitter", "x", "tiktok"})
 
 
 def read(kind: str, text: str) -> tuple[str, str]:
-    """Return the id, unchanged, and its identity; raise `bad_channel_id` if it cannot be stored."""
+    """Returns the id, unchanged, and its identity, or raises `bad_channel_id`."""
     forbidden = unstorable(text)
     if text in ("", "@"):
         problem = "is blank"

@@ -1,4 +1,4 @@
-"""Reads an address as typed; returns the canonical address and its identity.
+"""Read an address as typed; returns the canonical address and its identity.
 
 An `Address` exists only in canonical form: `parse` makes one, or refuses with a sentence and an
 example. Two spellings of one address have one identity, and the database keeps one owner of each

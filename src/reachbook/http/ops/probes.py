@@ -42,7 +42,7 @@ class Readiness(Struct):
     headers=(NEVER_CACHED,),
 )
 async def health(_visit: PublicRequest) -> ApiResponse:
-    """Return 200 while the process is running."""
+    """Returns 200 while the process is running."""
     return ApiResponse(200, msgspec.json.encode(Health()))
 
 
@@ -52,7 +52,7 @@ async def health(_visit: PublicRequest) -> ApiResponse:
     headers=(NEVER_CACHED,),
 )
 async def ready(visit: PublicRequest) -> ApiResponse:
-    """Return 200 if the service can handle requests.
+    """Returns 200 if the service can handle requests.
 
     The store must respond within 1.5 s, have the schema of this release or a newer one, and
     have been migrated to the identity rules of this release.
@@ -78,7 +78,7 @@ async def ready(visit: PublicRequest) -> ApiResponse:
     headers=(NEVER_CACHED,),
 )
 async def metrics(visit: PublicRequest) -> ApiResponse:
-    """Return the metrics of all workers, for Prometheus."""
+    """Returns the metrics of all workers, for Prometheus."""
     # In another thread: with many workers there are many files to read.
     text = await asyncio.to_thread(visit.state.metrics.text)
     return ApiResponse(200, text, content_type=CONTENT_TYPE_LATEST.encode())

@@ -69,14 +69,14 @@ class BulkResults(Struct):
     unavailable: Refusal | None = None
 
     def may_be_stored(self) -> bool:
-        """Return whether a retry may get these results; if not, it tries the failed rows again."""
+        """Returns whether a retry may get these results; if not, it tries the failed rows again."""
         return len(self.named) <= MAX_NAMED_CONTACTS and not any(
             row.error_code in PASSING for row in self.failed
         )
 
 
 def render_bulk(request: RequestContext, results: BulkResults) -> ApiResponse:
-    """Return the rows that were written, and those that failed."""
+    """Returns the rows that were written, and those that failed."""
     return request.json(BulkBody(results.done, results.failed), results.named)
 
 

@@ -27,7 +27,7 @@ DELETED = "contact deleted"
 
 
 def render_team(request: RequestContext, team: Team) -> ApiResponse:
-    """Return a team's id and name."""
+    """Returns a team's id and name."""
     return request.json(render.team(team.team_id, team.name))
 
 

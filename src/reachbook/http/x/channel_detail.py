@@ -94,7 +94,7 @@ async def remove(request: RequestContext) -> ChannelList:
 
 
 def _ids_in_path(request: RequestContext) -> tuple[str, int]:
-    """Return the UUID of the contact and the id of the channel."""
+    """Returns the UUID of the contact and the id of the channel."""
     uuid = contact_uuid(request.path("contactID"))
     return uuid, extensions.channel_number(request.path("id"))
 

@@ -49,7 +49,7 @@ TAKEN = (Reason.ADDRESS_TAKEN, Reason.EXTERNAL_ID_TAKEN)
 
 
 def render_resolved(request: RequestContext, resolved: Resolved) -> ApiResponse:
-    """Return the owner of an address, and on request how the address was read."""
+    """Returns the owner of an address, and on request how the address was read."""
     body = _body(resolved)
     if request.query(ResolveQuery).explain:
         query, region = resolved.query, request.caller.default_region
@@ -59,7 +59,7 @@ def render_resolved(request: RequestContext, resolved: Resolved) -> ApiResponse:
 
 
 def render_batch(request: RequestContext, results: list[Resolved | Refusal]) -> ApiResponse:
-    """Return the result of each address, in order."""
+    """Returns the result of each address, in order."""
     bodies = [
         extensions.bad_address(result) if isinstance(result, Refusal) else _body(result)
         for result in results
@@ -68,7 +68,7 @@ def render_batch(request: RequestContext, results: list[Resolved | Refusal]) -> 
 
 
 def creates(body: bytes) -> bool:
-    """Return whether a body asks to make a contact; the handler refuses one that is not JSON."""
+    """Returns whether a body asks to make a contact; the handler refuses one that is not JSON."""
     with suppress(Refusal):
         return decode(body, MayCreate).create is not None
     return False

@@ -41,7 +41,7 @@ def newest(engine: str) -> int:
 
 
 def refuse_newer(found: int, engine: str) -> None:
-    """Raise if a newer release made the schema: the meaning of its rows is unknown."""
+    """Raises if a newer release made the schema: the meaning of its rows is unknown."""
     known = newest(engine)
     if found > known:
         raise unfit(

@@ -128,7 +128,7 @@ class Postgres:
     async def _require_locked_owners(
         self, connection: Connection, commit: Commit, locked: set[int]
     ) -> None:
-        """Raise `UniqueViolationError` if a contact that is not locked owns a wanted address.
+        """Raises `UniqueViolationError` if a contact that is not locked owns a wanted address.
 
         Another commit may be moving such an address. Waiting for it while other contacts are locked
         and addresses are released would deadlock with a commit that waits for those.
@@ -232,7 +232,7 @@ class Postgres:
             await self._erase_suppressions(connection, commit)
 
     async def _require_revision(self, connection: Connection, seen: ChannelList) -> None:
-        """Raise if the contact has changed or was erased: its response must not be stored."""
+        """Raises if the contact has changed or was erased: its response must not be stored."""
         rows = await connection.fetch(self._sql["revision"], seen.team_id, seen.id)
         if [row[0] for row in rows] != [seen.rev]:
             raise RevisionConflictError

@@ -32,7 +32,7 @@ _PARAMETER = re.compile(r"\$(\d+)")
 
 
 def statements(engine: str) -> dict[str, str]:
-    """Return every statement that an engine can be sent, by name, in the dialect of the engine."""
+    """Returns every statement that an engine can be sent, by name, in the dialect of the engine."""
     return {
         match["name"]: _in_dialect(match["text"], engine)
         for page in _pages()
@@ -42,7 +42,7 @@ def statements(engine: str) -> dict[str, str]:
 
 
 def columns(*lists: str) -> tuple[str, ...]:
-    """Return the names of the columns in lists; raise `LookupError` if a list does not exist."""
+    """Returns the names of the columns in lists; raise `LookupError` if a list does not exist."""
     return tuple(column for name in lists for column in _list(name))
 
 
@@ -54,7 +54,7 @@ def _pages() -> list[str]:
 
 @cache
 def _lists() -> dict[str, dict[str, str]]:
-    """Return the lists of columns by name: the type of each column by its name."""
+    """Returns the lists of columns by name: the type of each column by its name."""
     return {
         match["name"]: dict(
             column.split(maxsplit=1) for column in _COMMENT.sub("", match["text"]).split(",")

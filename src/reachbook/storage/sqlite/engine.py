@@ -316,7 +316,7 @@ class Sqlite:
         return True
 
     def _require_revision(self, connection: apsw.Connection, seen: ChannelList) -> None:
-        """Raise if the contact has changed or was erased: its response must not be stored."""
+        """Raises if the contact has changed or was erased: its response must not be stored."""
         rows = _rows(connection, self._sql["revision"], seen.team_id, seen.id)
         if [row[0] for row in rows] != [seen.rev]:
             raise RevisionConflictError

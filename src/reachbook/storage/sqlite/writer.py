@@ -22,8 +22,8 @@ Result = TypeVar("Result")
 Job = Callable[[apsw.Connection], Any]
 Waiting = tuple[Job, asyncio.AbstractEventLoop, asyncio.Future[Any]]
 
-MOST_TOGETHER = 256  # the last of them waits for the others, and the WAL for all of them
-MOST_WAITING = 10_000
+MAX_GROUPED_WRITES = 256  # the last of them waits for the others, and the WAL for all of them
+MAX_QUEUED = 10_000
 CLOSE_SECONDS = 1.0
 CHECKPOINT_SECONDS = 1.0
 MAX_WAL_BYTES = 8 * 1024 * 1024  # SQLite itself keeps it at about 4 MiB when no reader stays long
@@ -72,8 +72,8 @@ class Writer:
         with self._wake:
             if self._closing:
                 raise unavailable("it is being closed")
-            if len(self._waiting) >= MOST_WAITING:
-                raise unavailable(f"{MOST_WAITING} writes are waiting already")
+            if len(self._waiting) >= MAX_QUEUED:
+                raise unavailable(f"{MAX_QUEUED} writes are waiting already")
             self._waiting.append((job, loop, future))
             self._metrics.writers_waiting.set(len(self._waiting))
             self._wake.notify()
@@ -108,7 +108,7 @@ class Writer:
                 idle = not self._wake.wait(CHECKPOINT_SECONDS)
                 if idle and not self._waiting:
                     return []
-            together = min(len(self._waiting), MOST_TOGETHER)
+            together = min(len(self._waiting), MAX_GROUPED_WRITES)
             return [self._waiting.popleft() for _ in range(together)]
 
     def _work(self, batch: list[Waiting]) -> None:
