@@ -1,4 +1,4 @@
-"""Many contacts at once, written beside the program: a phone, an event and a kept answer each."""
+"""Rows of many contacts, written without the program: a phone, an event and a response each."""
 
 from __future__ import annotations
 
@@ -47,33 +47,33 @@ def phone(number: int) -> str:
     return f"1555{number:07d}"
 
 
-def rows(table: str, numbers: range) -> Iterator[Row]:
-    """The rows of a table for contacts by their numbers."""
+def rows(table: str, numbers: range, team: int = TEAM) -> Iterator[Row]:
+    """The rows of a table for contacts of a team by their numbers; the first creates the team."""
     if table == "team":
-        yield from [(TEAM, "Bob's team", BEGINNING)] if numbers.start == 1 else []
+        yield from [(team, "Bob's team", BEGINNING)] if numbers.start == 1 else []
         return
     for number in numbers:
-        yield _row(table, number)
+        yield _row(table, number, team)
 
 
-def _row(table: str, n: int) -> Row:
+def _row(table: str, n: int, team: int) -> Row:
     at = BEGINNING + n
     names = ("Person", f"number {n}", "", "")
     row: dict[str, Row] = {
-        "contact": (TEAM, n, uuid(n), 1, at, at, *names, False, "{}", "[]"),
-        "contact_channel": (TEAM, n, n, "phone", phone(n), "", phone(n), "", "", at, at),
-        "event": (TEAM, n, n, 1, "contact_created", "bench", "bench", at, n),
-        "event_body": (TEAM, n, EVENT),
-        "idempotency": (TEAM, f"key-{n}", b"hash", 200, "[]", b"{}", at),
-        "idempotency_contact": (TEAM, uuid(n), f"key-{n}"),
-        "suppression": (TEAM, f"{n:064x}", "opted_out", 1, at),
-        "ended_suppression": (TEAM, f"{n:064x}", "opted_out", at, "bench"),
+        "contact": (team, n, uuid(n), 1, at, at, *names, False, "{}", "[]"),
+        "contact_channel": (team, n, n, "phone", phone(n), "", phone(n), "", "", at, at),
+        "event": (team, n, n, 1, "contact_created", "bench", "bench", at, n),
+        "event_body": (team, n, EVENT),
+        "idempotency": (team, f"key-{n}", b"hash", 200, "[]", b"{}", at),
+        "idempotency_contact": (team, uuid(n), f"key-{n}"),
+        "suppression": (team, f"{n:064x}", "opted_out", 1, at),
+        "ended_suppression": (team, f"{n:064x}", "opted_out", at, "bench"),
     }
     return row[table]
 
 
 async def fill_postgres(url: str, numbers: range) -> None:
-    """Fill a migrated database, let the planner know, and write it back: it is at rest then."""
+    """Fill a migrated database, collect its statistics, and write a checkpoint."""
     await copy_postgres(url, numbers)
     connection = await asyncpg.connect(url)
     try:
@@ -83,25 +83,27 @@ async def fill_postgres(url: str, numbers: range) -> None:
         await connection.close()
 
 
-async def copy_postgres(url: str, numbers: range) -> None:
-    """Fill a migrated database, and set its sequences behind what is in it."""
+async def copy_postgres(url: str, numbers: range, team: int = TEAM) -> None:
+    """Fill a migrated database without statistics, and move its sequences past the ids."""
     connection = await asyncpg.connect(url)
     try:
         for table, columns in COLUMNS.items():
-            records = rows(table, numbers)
+            records = rows(table, numbers, team)
             await connection.copy_records_to_table(
                 table, records=records, columns=columns, timeout=600
             )
         for table in ("contact", "contact_channel", "event"):
             sequence = f"pg_get_serial_sequence('{table}', 'id')"
             await connection.execute(f"SELECT setval({sequence}, {numbers.stop})")
-        await connection.execute("SELECT setval(pg_get_serial_sequence('team', 'team_id'), 1)")
+        await connection.execute(
+            "SELECT setval(pg_get_serial_sequence('team', 'team_id'), $1)", team
+        )
     finally:
         await connection.close()
 
 
 def fill_sqlite(path: str, numbers: range) -> None:
-    """Fill a migrated file, and let the planner know nothing: the program does not either."""
+    """Fill a migrated file; it has no statistics, as the program does not run ANALYZE."""
     connection = apsw.Connection(path)
     connection.execute("PRAGMA foreign_keys=OFF")
     connection.execute("BEGIN IMMEDIATE")

@@ -1,11 +1,11 @@
-"""How each store would find the rows of a statement, and what is wrong with that."""
+"""How each store finds the rows of a statement: the indexes it uses, and the rows it reads."""
 
 from __future__ import annotations
 
 import json
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
 import apsw
 import asyncpg
@@ -19,45 +19,83 @@ GROWING = frozenset(
 """The tables that grow with a team; of the others a team has a handful of rows."""
 
 TENANT = GROWING | {"team", "api_secret", "api_key", "suppression_key"}
-EXECUTIONS = 7  # PostgreSQL settles on a plan after five
+
+PlanMode = Literal["force_custom_plan", "force_generic_plan"]
+"""PostgreSQL plans for the values of a request, or once for all values; a session does both."""
 
 _ALIAS = re.compile(r"\b([a-z_]+) AS ([a-z_]+)\b")
 _STEP = re.compile(r"(SCAN|SEARCH) (\w+)(?:.*\((.*)\))?")
-_COLUMN = re.compile(r"\b(?:\w+\.)?([a-z_]+) (?:=|<|>|<=|>=) ")
+_SQLITE_INDEX = re.compile(r"USING (?:COVERING )?(?:INDEX (\w+)|(PRIMARY KEY))")
 _PARAMETER = re.compile(r"\?(\d+)")
+
+
+class Scan(NamedTuple):
+    """One access to a table that grows. `index` is "" for a scan of the whole table."""
+
+    table: str
+    index: str
+    rows: int
 
 
 def of_sqlite(connection: apsw.Connection, text: str) -> list[str]:
     """The faults of a statement on SQLite: a scan, or a search of all that a team has."""
-    number = max((int(one) for one in _PARAMETER.findall(text)), default=0)
-    rows = connection.execute(f"EXPLAIN QUERY PLAN {text}", (None,) * number)
-    tables = {name: name for name in TENANT} | {alias: name for name, alias in _ALIAS.findall(text)}
-    steps = [match for row in rows if (match := _STEP.match(str(row[3])))]
+    tables = _tables_by_alias(text)
     return [
-        f"{how} {tables[what]} by {columns}"
-        for how, what, columns in (one.groups() for one in steps)
-        if tables.get(what) in TENANT and (how == "SCAN" or _of_whole_team(what, columns, tables))
+        f"{how} {tables[name]} by {columns}"
+        for how, name, columns, _ in _sqlite_steps(connection, text)
+        if tables.get(name) in TENANT and (how == "SCAN" or _of_whole_team(name, columns, tables))
     ]
 
 
-def _of_whole_team(what: str, columns: str | None, tables: Mapping[str, str]) -> bool:
-    return tables[what] in GROWING and columns in (None, "team_id=?", "team_id>?")
+def indexes_of_sqlite(connection: apsw.Connection, text: str) -> set[str]:
+    """The indexes by which a statement finds rows of growing tables on SQLite."""
+    tables = _tables_by_alias(text)
+    return {
+        f"{tables[name]}_pkey" if index == "PRIMARY KEY" else index
+        for _, name, _, index in _sqlite_steps(connection, text)
+        if tables.get(name) in GROWING
+    }
+
+
+def _sqlite_steps(connection: apsw.Connection, text: str) -> Iterator[tuple[str, str, str, str]]:
+    number = max((int(each) for each in _PARAMETER.findall(text)), default=0)
+    for row in connection.execute(f"EXPLAIN QUERY PLAN {text}", (None,) * number):
+        detail = str(row[3])
+        if match := _STEP.match(detail):
+            index = _SQLITE_INDEX.search(detail)
+            yield (*match.groups(""), (index[1] or index[2]) if index else "")
+
+
+def _tables_by_alias(text: str) -> dict[str, str]:
+    return {name: name for name in TENANT} | {alias: name for name, alias in _ALIAS.findall(text)}
+
+
+def _of_whole_team(name: str, columns: str, tables: Mapping[str, str]) -> bool:
+    return tables[name] in GROWING and columns in ("", "team_id=?", "team_id>?")
 
 
 async def of_postgres(
-    connection: asyncpg.Connection[asyncpg.Record], text: str, values: Mapping[int, object]
-) -> list[str]:
-    """The same on PostgreSQL, by the plan that it settles on when a statement is sent often."""
-    kinds = [one.name for one in (await connection.prepare(text)).get_parameters()]
+    connection: asyncpg.Connection[asyncpg.Record],
+    text: str,
+    values: Mapping[int, object],
+    mode: PlanMode,
+) -> list[Scan]:
+    """Run a statement on PostgreSQL, undo it, and return how it read the tables that grow."""
+    kinds = [each.name for each in (await connection.prepare(text)).get_parameters()]
     given = [_literal(kind, values.get(place)) for place, kind in enumerate(kinds, 1)]
-    call = f"told({', '.join(given)})" if given else "told"
-    await connection.execute(f"PREPARE told AS {text}")
+    call = f"explained({', '.join(given)})" if given else "explained"
+    await connection.execute(f"PREPARE explained AS {text}")
+    transaction = connection.transaction()
+    await transaction.start()
     try:
-        for _ in range(EXECUTIONS):
-            plan = await connection.fetchval(f"EXPLAIN (FORMAT JSON) EXECUTE {call}")
+        await connection.execute(f"SET LOCAL plan_cache_mode = {mode}")
+        plan = await connection.fetchval(
+            f"EXPLAIN (ANALYZE, TIMING OFF, FORMAT JSON) EXECUTE {call}"
+        )
     finally:
-        await connection.execute("DEALLOCATE told")
-    return [fault for node in _nodes(json.loads(plan)[0]["Plan"]) if (fault := _fault(node))]
+        await transaction.rollback()
+        await connection.execute("DEALLOCATE explained")
+    return [scan for node in _nodes(json.loads(plan)[0]["Plan"]) for scan in _scans(node)]
 
 
 def _nodes(node: dict[str, Any]) -> Iterator[dict[str, Any]]:
@@ -66,14 +104,21 @@ def _nodes(node: dict[str, Any]) -> Iterator[dict[str, Any]]:
         yield from _nodes(child)
 
 
-def _fault(node: dict[str, Any]) -> str | None:
+def _scans(node: dict[str, Any]) -> Iterator[Scan]:
+    read = node["Actual Rows"] + node.get("Rows Removed by Filter", 0)
+    rows = round((read + node.get("Rows Removed by Index Recheck", 0)) * node["Actual Loops"])
     if node["Node Type"] == "Seq Scan" and node["Relation Name"] in GROWING:
-        return f"SCAN {node['Relation Name']}"
-    index = node.get("Index Name", "")
-    if not index.startswith(tuple(GROWING)):
-        return None
-    columns = set(_COLUMN.findall(node.get("Index Cond", "")))
-    return None if columns - {"team_id"} else f"SEARCH {index} by {sorted(columns)}"
+        yield Scan(node["Relation Name"], "", rows)
+    elif node["Node Type"] == "Bitmap Index Scan":
+        # The node names no table; names of indexes begin with that of their table.
+        if table := _table_of(node["Index Name"]):
+            yield Scan(table, node["Index Name"], rows)
+    elif (index := node.get("Index Name")) and node["Relation Name"] in GROWING:
+        yield Scan(node["Relation Name"], index, rows)
+
+
+def _table_of(index: str) -> str:
+    return max((table for table in GROWING if index.startswith(table)), key=len, default="")
 
 
 def _literal(kind: str, value: object) -> str:

@@ -1,4 +1,8 @@
 -- Contacts, and what is read with them. Dialect: what PostgreSQL and SQLite share.
+--
+-- A look-up of one contact says `coalesce(deleted, 0) = 0`, and a list `deleted IS NULL`, which is
+-- the condition of the index contact_updated. Without statistics PostgreSQL expects few rows in that
+-- index and would read the whole team to find one contact.
 
 -- columns: contact_head
 -- What is read of every contact.
@@ -19,7 +23,7 @@ is_opted_out boolean, custom text, tags text;
 SELECT {columns of contact_head in c}, {columns of channel in ch}
 FROM contact AS c
 LEFT JOIN contact_channel AS ch ON ch.team_id = c.team_id AND ch.contact_id = c.id
-WHERE c.team_id = $1 AND c.uuid = $2 AND c.deleted IS NULL
+WHERE c.team_id = $1 AND c.uuid = $2 AND coalesce(c.deleted, 0) = 0
 ORDER BY ch.created, ch.id;
 
 -- name: contact
@@ -28,7 +32,7 @@ SELECT {columns of contact_head in c}, {columns of contact_dates in c},
        {columns of contact_fields in c}, {columns of channel in ch}
 FROM contact AS c
 LEFT JOIN contact_channel AS ch ON ch.team_id = c.team_id AND ch.contact_id = c.id
-WHERE c.team_id = $1 AND c.uuid = $2 AND c.deleted IS NULL
+WHERE c.team_id = $1 AND c.uuid = $2 AND coalesce(c.deleted, 0) = 0
 ORDER BY ch.created, ch.id;
 
 -- name: contact_ever
@@ -117,7 +121,7 @@ SELECT {columns of contact_head in c}, {columns of contact_dates in c},
 FROM jsonb_array_elements_text($2::jsonb) AS wanted (id)
 CROSS JOIN LATERAL (
     SELECT * FROM contact AS one
-    WHERE one.team_id = $1 AND one.id = wanted.id::bigint AND one.deleted IS NULL
+    WHERE one.team_id = $1 AND one.id = wanted.id::bigint AND coalesce(one.deleted, 0) = 0
     OFFSET 0
 ) AS c
 LEFT JOIN contact_channel AS ch ON ch.team_id = $1 AND ch.contact_id = c.id

@@ -77,11 +77,13 @@ SELECT max(seq) FROM event WHERE team_id = $1 AND seq IS NOT NULL;
 
 -- name: feed
 -- A page of a team's events after number $2, in order: at most $3 events, and $4 bytes.
+-- The value of a subquery is unknown to PostgreSQL's planner. If it knew that nearly all events
+-- follow $2, it might sort all of them instead of reading the first in the order of the index.
 WITH later AS (
     SELECT e.id, e.contact_id, e.contact_rev, e.kind, e.actor, e.request_id, e.at, e.seq,
            (SELECT coalesce(octet_length(b.before), 0) + octet_length(b.after)
             FROM event_body AS b WHERE b.team_id = $1 AND b.event_id = e.id) AS size
-    FROM event AS e WHERE e.team_id = $1 AND e.seq > $2
+    FROM event AS e WHERE e.team_id = $1 AND e.seq > (SELECT CAST($2 AS bigint))
     ORDER BY e.seq LIMIT $3
 ), page AS (
     SELECT later.*, row_number() OVER (ORDER BY seq) AS place,

@@ -1,0 +1,1 @@
+-- This step concerns PostgreSQL alone: SQLite always takes the unique index that a condition names.
