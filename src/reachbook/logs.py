@@ -22,6 +22,7 @@ from typing import Any
 
 import msgspec
 import structlog
+from msgspec import Struct
 
 from reachbook.domain import escaping
 
@@ -44,6 +45,7 @@ def configure(dropped: Callable[[int], object] = lambda _lines: None) -> None:
     `dropped` is called with the number of lines when some are dropped.
     """
     _lines.file, _lines.dropped = sys.stderr.fileno(), dropped
+    _lines.is_configured = True
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,
@@ -58,6 +60,32 @@ def configure(dropped: Callable[[int], object] = lambda _lines: None) -> None:
     handler.setFormatter(_Line())
     logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
     logging.captureWarnings(capture=True)
+
+
+class RequestLine(Struct):
+    """The log line of a request; `error_code` is that of a refusal.
+
+    It is encoded as a struct: structlog's chain of processors takes four times as long, and a
+    request writes no other line.
+    """
+
+    request_id: str
+    method: str
+    route: str
+    status: int
+    error_code: str | None
+    credential: str | None
+    milliseconds: float
+    client: str | None
+    event: str = "request"
+    level: str = "info"
+    timestamp: str = ""
+
+    def write(self) -> None:
+        """Queue the line with the time of now, if the log is configured."""
+        if _lines.is_configured:
+            self.timestamp = datetime.now(UTC).isoformat().replace("+00:00", "Z")
+            _lines.put(_encoded(self))
 
 
 def flush(seconds: float = FLUSH_SECONDS) -> bool:
@@ -87,6 +115,7 @@ class _Lines:
 
     def __init__(self) -> None:
         self.file = _STANDARD_ERROR
+        self.is_configured = False
         self.dropped: Callable[[int], object] = lambda _lines: None
         self.renew()
 

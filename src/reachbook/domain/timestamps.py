@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from datetime import UTC, datetime
+from functools import lru_cache
 
 SECOND = 1_000_000
 
@@ -24,4 +25,10 @@ def format_micros(micros: int) -> str:
 
 
 def _whole_seconds(micros: int) -> str:
-    return datetime.fromtimestamp(micros // SECOND, UTC).replace(tzinfo=None).isoformat()
+    return _iso(micros // SECOND)
+
+
+# A response shows two times for each channel, and they are often the same second.
+@lru_cache(maxsize=4096)
+def _iso(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).replace(tzinfo=None).isoformat()

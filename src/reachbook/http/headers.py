@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import random
 import re
-from uuid import uuid4
 
 from starlette.types import Scope
 
@@ -25,7 +25,14 @@ def header(scope: Scope, name: bytes) -> str | None:
 def request_id(scope: Scope) -> str:
     """The caller's own id for the request, or a new one when it is not fit to be one."""
     given = header(scope, b"x-request-id")
-    return given if given and _VISIBLE_ASCII.fullmatch(given) else str(uuid4())
+    return given if given and _VISIBLE_ASCII.fullmatch(given) else _new_id()
+
+
+def _new_id() -> str:
+    """Returns a random UUID."""
+    # Not uuid4: its system call and its object cost more than the rest of this function.
+    digits = f"{random.getrandbits(128):032x}"
+    return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-a{digits[17:20]}-{digits[20:]}"
 
 
 def _by_name(pairs: Headers) -> dict[bytes, bytes]:

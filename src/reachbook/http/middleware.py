@@ -69,8 +69,7 @@ def _log_request(scope: Scope, status: int, seconds: float) -> None:
     """Log and count the result of a request."""
     route = _route(scope)
     if route not in PROBES or status >= REFUSED:
-        log.info(
-            "request",
+        logs.RequestLine(
             request_id=scope["request_id"],
             method=scope["method"],
             route=route,
@@ -79,7 +78,7 @@ def _log_request(scope: Scope, status: int, seconds: float) -> None:
             credential=scope.get("credential"),
             milliseconds=round(seconds * 1000, 2),
             client=scope["client"][0] if scope.get("client") else None,
-        )
+        ).write()
     metrics = scope["app"].state.state.metrics
     metrics.request(scope["method"], route, status, seconds)
     if "refused" in scope:

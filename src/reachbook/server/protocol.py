@@ -81,7 +81,7 @@ class BoundedProtocol(HttpToolsProtocol):
         """Accept the connection; if all are taken, close an idle one or refuse this one."""
         super().connection_made(transport)
         self.flow = FlowControl(transport)
-        self._responses = ResponseTransport(transport, self._part)
+        self._responses = ResponseTransport(transport, self.loop, self._part)
         self._client = ReadingClient(transport, self._responses)
         self._idle = IdleConnections.of(self.server_state)
         if len(self.connections) > MAX_CONNECTIONS and not self._close_idle():
@@ -93,6 +93,7 @@ class BoundedProtocol(HttpToolsProtocol):
                     retry_after=1,
                 )
             )
+            self._responses.flush()
             transport.close()
         else:
             self._idle[self] = None
@@ -162,6 +163,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def on_response_complete(self) -> None:
         """Start the next request, and parse as many more as `MAX_PIPELINED` allows."""
+        self._responses.flush()  # a response without a body
         if self._lingering:
             return
         if self.pipeline:
@@ -355,6 +357,7 @@ class BoundedProtocol(HttpToolsProtocol):
         Its further bytes are read past the parser and discarded.
         """
         if not self._lingering and not self.transport.is_closing():
+            self._responses.flush()
             self._lingering = self._is_ending = True
             self._unparsed, self._parsed_to = b"", 0
             self.pipeline.clear()

@@ -7,7 +7,7 @@ Under /v2 the options that are ours are read and others ignored, as the vendor i
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import UTC, datetime, timedelta
 from difflib import get_close_matches
 from typing import Annotated, TypeVar
@@ -71,8 +71,13 @@ class ResolveQuery(Struct, frozen=True):
     on_conflict: OnConflict = OnConflict.REFUSE
 
 
+NO_OPTIONS = Options()
+
+
 def parse_options(raw: bytes) -> Options:
     """Returns the options of a query under /v2; unknown parameters are ignored."""
+    if not raw:
+        return NO_OPTIONS
     pairs = _pairs(raw)
     return Options(
         representation=_choice("representation", pairs, Representation),
@@ -123,13 +128,17 @@ _OF_A_VALUE = {
 }
 
 
-@contextmanager
-def explaining_plus(raw: bytes) -> Iterator[None]:
+def explaining_plus(raw: bytes) -> AbstractContextManager[None]:
     """If a query has a +, add an explanation to the refusal of a value: it means a blank."""
+    return _explaining_plus() if b"+" in raw else nullcontext()
+
+
+@contextmanager
+def _explaining_plus() -> Iterator[None]:
     try:
         yield
     except Refusal as refusal:
-        if b"+" in raw and refusal.reason in _OF_A_VALUE:
+        if refusal.reason in _OF_A_VALUE:
             refusal.message += " In a query a + means a blank; write %2B for a +."
         raise
 
