@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any, Literal, NamedTuple
+from dataclasses import dataclass
+from typing import Any, Literal
 
 import apsw
 import asyncpg
@@ -26,10 +27,13 @@ PlanMode = Literal["force_custom_plan", "force_generic_plan"]
 _ALIAS = re.compile(r"\b([a-z_]+) AS ([a-z_]+)\b")
 _STEP = re.compile(r"(SCAN|SEARCH) (\w+)(?:.*\((.*)\))?")
 _SQLITE_INDEX = re.compile(r"USING (?:COVERING )?(?:INDEX (\w+)|(PRIMARY KEY))")
+_CAST = re.compile(r"\$(\d+)::text::(jsonb|text\[\]|bigint\[\])")
+_EMPTY = {"jsonb": "[]", "text[]": "{1}", "bigint[]": "{1}"}
 _PARAMETER = re.compile(r"\?(\d+)")
 
 
-class Scan(NamedTuple):
+@dataclass(frozen=True)
+class Scan:
     """One access to a table that grows. `index` is "" for a scan of the whole table."""
 
     table: str
@@ -63,7 +67,8 @@ def _sqlite_steps(connection: apsw.Connection, text: str) -> Iterator[tuple[str,
         detail = str(row[3])
         if match := _STEP.match(detail):
             index = _SQLITE_INDEX.search(detail)
-            yield (*match.groups(""), (index[1] or index[2]) if index else "")
+            how, name, columns = match.groups("")
+            yield how, name, columns, (index[1] or index[2]) if index else ""
 
 
 def _tables_by_alias(text: str) -> dict[str, str]:
@@ -82,6 +87,8 @@ async def of_postgres(
 ) -> list[Scan]:
     """Run a statement on PostgreSQL, undo it, and return how it read the tables that grow."""
     kinds = [each.name for each in (await connection.prepare(text)).get_parameters()]
+    empty = {int(place): _EMPTY[kind] for place, kind in _CAST.findall(text)}
+    values = {**empty, **values}
     given = [_literal(kind, values.get(place)) for place, kind in enumerate(kinds, 1)]
     call = f"explained({', '.join(given)})" if given else "explained"
     await connection.execute(f"PREPARE explained AS {text}")
@@ -126,6 +133,4 @@ def _literal(kind: str, value: object) -> str:
         return "'" + str(value).replace("'", "''") + "'"
     if kind in ("int2", "int4", "int8"):
         return "1"
-    if kind.endswith("[]"):
-        return "'{1}'"
-    return {"bool": "false", "bytea": "''", "jsonb": "'[]'"}.get(kind, "'1'")
+    return {"bool": "false", "bytea": "''"}.get(kind, "'1'")

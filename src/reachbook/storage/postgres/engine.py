@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING, cast
+from typing import cast
 
 import asyncpg
 import msgspec
@@ -34,15 +34,17 @@ from reachbook.storage.engine import (
 )
 from reachbook.storage.identities import Script
 from reachbook.storage.postgres import schema
-from reachbook.storage.postgres.pool import APPLICATION, Pool, transaction
+from reachbook.storage.postgres.connection import Connection, transaction
+from reachbook.storage.postgres.pool import APPLICATION, Pool
 from reachbook.storage.retry import Attempts
-
-if TYPE_CHECKING:
-    from reachbook.storage.postgres.pool import Connection
 
 WRITE_SECONDS = 2.0  # longer than lock_timeout, so that PostgreSQL gives up first and says why
 
-_CONTENTION = (asyncpg.SerializationError, asyncpg.DeadlockDetectedError)
+_AGAIN = (
+    asyncpg.SerializationError,
+    asyncpg.DeadlockDetectedError,
+    asyncpg.InvalidCachedStatementError,
+)
 
 _OWNED = 0  # the statement `commit` returns this if another contact owns a wanted address
 
@@ -97,7 +99,8 @@ class Postgres:
         async def once(connection: Connection) -> Commit:
             async with transaction(connection):
                 uuids = [uuid for statement, uuid in reads if statement != SUPPRESSIONS]
-                rows = await connection.fetch(self._sql["lock_contacts"], team_id, uuids)
+                text = commits.array_text(uuids)
+                rows = await connection.fetch(self._sql["lock_contacts"], team_id, text)
                 found = [
                     cast("list[Row]", await connection.fetch(self._sql[statement], team_id, uuid))
                     for statement, uuid in reads
@@ -192,13 +195,13 @@ class Postgres:
         await self._close()
 
     async def _contended(self, work: Callable[[Connection], Awaitable[Result]]) -> Result:
-        """Run all of the work again if PostgreSQL rolled it back because of a deadlock.
+        """Run all of the work again if PostgreSQL rolled it back because of other transactions.
 
         Everything that is sent to PostgreSQL goes through this method, so that a deadlock or a
         serialization error ends here: in a retry, or in the refusal `contended`.
         """
         async for _ in Attempts():
-            with suppress(*_CONTENTION):
+            with suppress(*_AGAIN):
                 async with self._connection() as connection:
                     return await work(connection)
         raise contended()
@@ -222,7 +225,7 @@ class Postgres:
         # Locked before anything is looked for: a response that mentions the contact is either
         # stored already, and deleted below, or its transaction waits and then sees the erasure.
         if erased:
-            await connection.fetch(self._sql["lock_contacts"], erased.team_id, [erased.uuid])
+            await connection.fetch(self._sql["lock_contacts"], erased.team_id, f"{{{erased.uuid}}}")
         for change in reversed(commit.changes):
             if _is_whole(change):
                 await self._write_contact(connection, change)
@@ -255,7 +258,7 @@ class Postgres:
             change.after.id,
             change.after.rev - 1,
             change.after.updated,
-            writes.removed,
+            commits.array_text(writes.removed),
             msgspec.json.encode(writes.updated).decode(),
             change.kind,
             writes.before,
@@ -280,7 +283,8 @@ class Postgres:
     async def _store_response(
         self, connection: Connection, team_id: int, record: IdempotencyRecord
     ) -> bool:
-        values = (*commits.response_row(team_id, record), record.response.contact_uuids)
+        uuids = commits.array_text(record.response.contact_uuids)
+        values = (*commits.response_row(team_id, record), uuids)
         try:
             return bool(await connection.fetch(self._sql["store_response"], *values))
         except asyncpg.LockNotAvailableError:
@@ -289,7 +293,7 @@ class Postgres:
     async def _lock_named_contacts(
         self, connection: Connection, team_id: int, record: IdempotencyRecord
     ) -> None:
-        named = (team_id, record.response.contact_uuids)
+        named = (team_id, commits.array_text(record.response.contact_uuids))
         try:
             rows = await connection.fetch(self._sql["lock_response_contacts"], *named)
         except asyncpg.LockNotAvailableError:
@@ -309,7 +313,8 @@ class Postgres:
         await connection.fetch(self._sql["purge_responses"], erased.team_id, erased.uuid)
 
     async def _erase_suppressions(self, connection: Connection, commit: Commit) -> None:
-        named = (commit.change.after.team_id, commit.suppression.erased)
+        erased = commits.array_text(commit.suppression.erased)
+        named = (commit.change.after.team_id, erased)
         for statement in commits.ERASE_SUPPRESSIONS:
             await connection.fetch(self._sql[statement], *named)
 

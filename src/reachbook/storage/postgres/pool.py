@@ -1,12 +1,17 @@
-"""Connections to PostgreSQL: lent, held to their word, and given up when they do not keep it."""
+"""The PostgreSQL connection pool: acquisition timeouts, session limits, broken connections.
+
+The pool of asyncpg costs as much as a short statement, because it wraps each connection in a proxy
+and each acquisition in tasks and timers. This one hands out connections from a list.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
-from typing import TYPE_CHECKING
+from collections import deque
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from types import TracebackType
 
 import asyncpg
 
@@ -18,11 +23,7 @@ from reachbook.storage.engine import (
     unfit,
     unstorable,
 )
-
-if TYPE_CHECKING:
-    from asyncpg.pool import PoolConnectionProxy
-
-    Connection = PoolConnectionProxy[asyncpg.Record]
+from reachbook.storage.postgres.connection import BROKEN, Connection
 
 POOL_SIZE = 10
 CONNECT_SECONDS = 1.5
@@ -40,15 +41,15 @@ _SESSION = {
     "jit": "off",
     "lock_timeout": "1200ms",
     "idle_in_transaction_session_timeout": "2s",
+    # A statement is planned once for all values. PostgreSQL would otherwise plan the commit anew
+    # for each request, because it expects less work if an array is empty: 2 ms each time.
+    "plan_cache_mode": "force_generic_plan",
 }
 
 _PING = "SELECT 1"
 
-# The driver gave up on a connection; asyncpg says InternalClientError when a session is ended
-# between two statements.
-_BROKEN = (OSError, asyncpg.InterfaceError, asyncpg.InternalClientError)
 _OUT_OF_REACH = (
-    *_BROKEN,
+    *BROKEN,
     asyncpg.PostgresConnectionError,
     asyncpg.InsufficientResourcesError,
     asyncpg.OperatorInterventionError,
@@ -88,32 +89,48 @@ _WORDS: tuple[tuple[type[Exception], str], ...] = (
 )
 
 
-class Pool:
-    """Connections to one database, lent one at a time."""
+Turn = asyncio.Future[Connection | None]
+"""The place of a caller in the line: it gets a connection, or None if it may make a new one."""
 
-    def __init__(self, pool: asyncpg.Pool, metrics: Metrics) -> None:
-        self._pool = pool
+
+class Pool:
+    """Up to `POOL_SIZE` connections to one database, each used by one caller at a time.
+
+    A caller that finds none waits in line; a connection that is released goes to the first. A
+    caller can be cancelled when its connection is assigned already, and then passes it on.
+    """
+
+    def __init__(self, connect: Callable[[], Awaitable[Connection]], metrics: Metrics) -> None:
+        self._connect = connect
         self._metrics = metrics
+        self._idle: list[Connection] = []
+        self._open: set[Connection] = set()
+        self._connecting = 0
+        self._line: deque[Turn] = deque()
+        self._loop = asyncio.get_running_loop()
         # Set when a statement was given up, until every connection has answered again or all are
-        # expired. `_answered` holds the process ids of the backends that have answered.
+        # expired. `_answered` holds the connections that have answered.
         self._suspicion: object | None = None
-        self._answered: set[int] = set()
+        self._answered: set[Connection] = set()
+        self._is_closing = False
+        self._released = asyncio.Event()
 
     @classmethod
     async def open(cls, url: str, metrics: Metrics, application: str = APPLICATION) -> Pool:
         """Connect, or refuse with a sentence that does not hold the password."""
-        try:
-            pool = await asyncpg.create_pool(
+
+        async def connect() -> Connection:
+            raw = await asyncpg.connect(
                 url,
-                min_size=1,
-                max_size=POOL_SIZE,
                 timeout=CONNECT_SECONDS,
                 command_timeout=STATEMENT_SECONDS,
-                # Nothing outlives a transaction on our connections, so there is nothing to reset,
-                # and a quarter of the time is saved.
-                reset=_nothing,
                 server_settings={**_SESSION, "application_name": application},
             )
+            return Connection(raw)
+
+        pool = cls(connect, metrics)
+        try:
+            pool.release(await pool._acquire())
         except ValueError:
             raise unfit(
                 "The database URL cannot be read; write special characters as %XX."
@@ -122,62 +139,123 @@ class Pool:
             raise unfit(f"PostgreSQL refuses what the database URL asks for: {error}.") from None
         except _OUT_OF_REACH as error:  # only who runs the program hears this, and needs it all
             raise unavailable(" ".join(str(error).split()) or type(error).__name__) from None
-        return cls(pool, metrics)
+        return pool
 
-    @asynccontextmanager
-    async def connection(self) -> AsyncIterator[Connection]:
-        """Lends a connection; raises `store_unavailable` if PostgreSQL cannot respond."""
-        try:
-            connection = await self._lend()
-            self._metrics.connections_busy.inc()
-            try:
-                yield connection
-            except (asyncio.CancelledError, *_BROKEN) as error:
-                self._give_up(connection, error)
-                raise
-            finally:
-                self._metrics.connections_busy.dec()
-                await self._pool.release(connection)
-        except asyncpg.UniqueViolationError:
-            raise UniqueViolationError from None
-        except asyncpg.LockNotAvailableError:
-            raise contended() from None
-        except _UNSTORABLE as error:
-            raise unstorable(error) from error
-        except _OUT_OF_REACH as error:
-            raise unavailable(_said(error)) from error
+    def connection(self) -> Lease:
+        """Returns a context manager that acquires a connection, and releases it at the end."""
+        return Lease(self, self._metrics)
 
     async def close(self) -> None:
-        """Let go of every connection, of those that hang as well."""
-        try:
-            await asyncio.wait_for(self._pool.close(), timeout=CLOSE_SECONDS)
-        except TimeoutError:
-            self._pool.terminate()
+        """Close every connection; those that are in use or hang are terminated after a while."""
+        self._is_closing = True
+        with suppress(TimeoutError):
+            async with asyncio.timeout(CLOSE_SECONDS):
+                while len(self._idle) < len(self._open):
+                    self._released.clear()
+                    await self._released.wait()
+                await asyncio.gather(*(each.raw.close() for each in self._open))
+        for each in self._open:
+            each.raw.terminate()
 
-    async def _lend(self) -> Connection:
-        self._metrics.connections_waiting.inc()
-        try:
-            connection = await self._pool.acquire(timeout=CONNECT_SECONDS)
-            while self._suspicion is not None and not await self._ping(connection):
-                connection = await self._pool.acquire(timeout=CONNECT_SECONDS)
-        except TimeoutError:
-            raise unavailable("no connection came free, or could be made, in time") from None
-        else:
-            return connection
-        finally:
-            self._metrics.connections_waiting.dec()
+    async def acquire(self) -> Connection:
+        """Returns a connection that is likely to work; raises `TimeoutError` if there is none."""
+        connection = await self._acquire()
+        while self._suspicion is not None and not await self._ping(connection):
+            connection = await self._acquire()
+        return connection
 
-    def _give_up(self, connection: Connection, error: BaseException) -> None:
+    def release(self, connection: Connection) -> None:
+        """Take a connection back, and pass it to the caller that has waited longest."""
+        if connection.is_expired:
+            connection.raw.terminate()
+        if connection.raw.is_closed():
+            self._forget(connection)
+            self._call_next(None)
+        elif not self._call_next(connection):
+            self._idle.append(connection)
+        self._released.set()
+
+    def give_up(self, connection: Connection, error: BaseException) -> None:
         """Close a connection that has not answered: cancelling its statement can hang.
 
         The statement itself may be slow. But if the server or the network is gone, idle connections
         are half open, too, so each of them is checked before it is used again.
         """
         with suppress(asyncpg.InterfaceError):  # it has gone by itself
-            connection.terminate()
+            connection.raw.terminate()
         if isinstance(error, (asyncio.CancelledError, TimeoutError)):
             self._suspicion = object()
             self._answered.clear()
+
+    async def _acquire(self) -> Connection:
+        while self._idle:
+            connection = self._idle.pop()
+            if not connection.raw.is_closed():
+                return connection
+            self._forget(connection)
+        self._metrics.connections_waiting.inc()
+        deadline = self._loop.time() + CONNECT_SECONDS
+        try:
+            while len(self._open) + self._connecting >= POOL_SIZE or self._is_closing:
+                if (released := await self._next_released(deadline)) is not None:
+                    return released
+            return await self._connect_one()
+        finally:
+            self._metrics.connections_waiting.dec()
+
+    async def _next_released(self, deadline: float) -> Connection | None:
+        """Wait in line; returns a connection, or None if the caller may make a new one.
+
+        Raises `TimeoutError` at the deadline.
+        """
+        turn: Turn = self._loop.create_future()
+        self._line.append(turn)
+        # Not asyncio.timeout, which takes longer than the rest of this function.
+        timer = self._loop.call_at(deadline, _end_turn, turn)
+        try:
+            return await turn
+        except asyncio.CancelledError:
+            self._leave_line(turn)
+            raise
+        finally:
+            timer.cancel()
+
+    def _leave_line(self, turn: Turn) -> None:
+        """Pass on what was assigned to a caller that has been cancelled meanwhile."""
+        if turn.cancelled():
+            with suppress(ValueError):
+                self._line.remove(turn)
+        elif turn.exception() is None:
+            connection = turn.result()
+            if connection is None:
+                self._call_next(None)
+            else:
+                self.release(connection)
+
+    async def _connect_one(self) -> Connection:
+        self._connecting += 1
+        connection = None
+        try:
+            connection = await self._connect()
+            self._open.add(connection)
+            return connection
+        finally:
+            self._connecting -= 1
+            if connection is None:
+                self._call_next(None)
+
+    def _call_next(self, connection: Connection | None) -> bool:
+        """Assign a connection, or the right to make one, to the next in line, if there is one."""
+        while self._line:
+            turn = self._line.popleft()
+            if not turn.done():
+                turn.set_result(connection)
+                return True
+        return False
+
+    def _forget(self, connection: Connection) -> None:
+        self._open.discard(connection)
+        self._answered.discard(connection)
 
     async def _ping(self, connection: Connection) -> bool:
         """Returns whether a connection answers; closes it if it does not.
@@ -186,45 +264,86 @@ class Pool:
         answer.
         """
         suspicion = self._suspicion
-        process_id = connection.get_server_pid()
-        if process_id in self._answered:
+        if connection in self._answered:
             return True
         try:
             await connection.execute(_PING, timeout=PING_SECONDS)
         except BaseException as error:
-            connection.terminate()
-            await self._pool.release(connection)
+            connection.raw.terminate()
+            self.release(connection)
             if not isinstance(error, _OUT_OF_REACH):
                 raise
             if isinstance(error, TimeoutError) and self._suspicion is suspicion:
-                await self._pool.expire_connections()
-                self._suspicion = None
+                self._expire()
             return False
-        self._answered.add(process_id)
-        if len(self._answered) >= self._pool.get_size():
+        self._answered.add(connection)
+        if len(self._answered) >= len(self._open):
             self._suspicion = None
         return True
 
+    def _expire(self) -> None:
+        """Close the idle connections now, and those that are in use when they are released."""
+        for connection in self._open:
+            connection.is_expired = True
+        for connection in self._idle:
+            connection.raw.terminate()
+            self._forget(connection)
+        self._idle.clear()
+        self._suspicion = None
 
-@asynccontextmanager
-async def transaction(connection: Connection) -> AsyncIterator[None]:
-    """A transaction that does not ask a connection that is given up to roll back.
 
-    Asyncpg's own would, and wait for the answer of one that is half open; closing it does the same.
+class Lease:
+    """A context manager for the use of one connection.
+
+    Raises `store_unavailable` if PostgreSQL cannot respond, and other errors as refusals.
     """
-    await connection.execute("BEGIN")
-    try:
-        yield
-    except (asyncio.CancelledError, *_BROKEN):
-        raise
-    except BaseException:
-        await connection.execute("ROLLBACK")
-        raise
-    await connection.execute("COMMIT")
+
+    def __init__(self, pool: Pool, metrics: Metrics) -> None:
+        self._pool = pool
+        self._busy = metrics.connections_busy
+
+    async def __aenter__(self) -> Connection:
+        try:
+            self._connection = await self._pool.acquire()
+        except TimeoutError:
+            raise unavailable("no connection came free, or could be made, in time") from None
+        except _OUT_OF_REACH as error:
+            raise unavailable(_said(error)) from error
+        self._busy.inc()
+        try:
+            await self._connection.discard_old_plans()
+        except BaseException as error:
+            await self.__aexit__(type(error), error, error.__traceback__)
+            raise
+        return self._connection
+
+    async def __aexit__(
+        self, _kind: object, error: BaseException | None, _traceback: TracebackType | None
+    ) -> None:
+        self._busy.dec()
+        if isinstance(error, (asyncio.CancelledError, *BROKEN)):
+            self._pool.give_up(self._connection, error)
+        self._pool.release(self._connection)
+        if isinstance(error, Exception) and (refusal := _refusal(error)) is not error:
+            raise refusal from error
 
 
-async def _nothing(_connection: object) -> None:
-    """Does nothing: the default sends a statement on every release."""
+def _end_turn(turn: Turn) -> None:
+    if not turn.done():
+        turn.set_exception(TimeoutError())
+
+
+def _refusal(error: Exception) -> Exception:
+    """Returns the error of the store for an error of the driver; others are returned unchanged."""
+    if isinstance(error, asyncpg.UniqueViolationError):
+        return UniqueViolationError()
+    if isinstance(error, asyncpg.LockNotAvailableError):
+        return contended()
+    if isinstance(error, _UNSTORABLE):
+        return unstorable(error)
+    if isinstance(error, _OUT_OF_REACH):
+        return unavailable(_said(error))
+    return error
 
 
 def _said(error: Exception) -> str:

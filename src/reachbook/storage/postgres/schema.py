@@ -4,16 +4,12 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from typing import TYPE_CHECKING
 
 import asyncpg
 
 from reachbook.storage import migrations
 from reachbook.storage.engine import unfit
-from reachbook.storage.postgres.pool import transaction
-
-if TYPE_CHECKING:
-    from reachbook.storage.postgres.pool import Connection
+from reachbook.storage.postgres.connection import Connection, transaction
 
 ENGINE = "postgres"
 STEP_SECONDS = 3600.0

@@ -118,7 +118,7 @@ ORDER BY updated DESC, id DESC LIMIT $3 OFFSET $4;
 -- The contacts of a JSON array of ids, by a look into the index each (OFFSET 0 holds it so).
 SELECT {columns of contact_head in c}, {columns of contact_dates in c},
        {columns of contact_fields in c}, {columns of channel in ch}
-FROM jsonb_array_elements_text($2::jsonb) AS wanted (id)
+FROM jsonb_array_elements_text($2::text::jsonb) AS wanted (id)
 CROSS JOIN LATERAL (
     SELECT * FROM contact AS one
     WHERE one.team_id = $1 AND one.id = wanted.id::bigint AND coalesce(one.deleted, 0) = 0
@@ -169,4 +169,4 @@ SELECT rev FROM contact WHERE team_id = $1 AND id = $2;
 -- name: lock_contacts [postgres]
 -- Hold contacts' rows, in the order of their ids, so that no two can wait for one another: for a
 -- change that lost too many races to try again without, and for one that takes addresses away.
-SELECT id FROM contact WHERE team_id = $1 AND uuid = ANY ($2::text[]) ORDER BY id FOR UPDATE;
+SELECT id FROM contact WHERE team_id = $1 AND uuid = ANY ($2::text::text[]) ORDER BY id FOR UPDATE;

@@ -24,7 +24,7 @@ WHERE ch.team_id = $1 AND ch.channel_type = $2 AND ch.identity = $4 AND ch.scope
 -- whichever scope. Rows say which entry (n) they answer. OFFSET 0 keeps the planner from reading
 -- the whole table for a long array: each entry is one look into the index.
 SELECT wanted.n, ch.channel_type, ch.scope, ch.created, ch.id, ch.contact_id
-FROM jsonb_to_recordset($2::jsonb) AS wanted (n int, channel_type text, identity text, scope text)
+FROM jsonb_to_recordset($2::text::jsonb) AS wanted (n int, channel_type text, identity text, scope text)
 CROSS JOIN LATERAL (
     SELECT one.channel_type, one.scope, one.created, one.id, one.contact_id
     FROM contact_channel AS one
@@ -59,7 +59,7 @@ CROSS JOIN contact_channel AS ch
 WITH owned AS (
     SELECT ch.contact_id
     FROM contact AS c
-    CROSS JOIN jsonb_to_recordset($13::jsonb) AS new (channel_type text, scope text, identity text)
+    CROSS JOIN jsonb_to_recordset($13::text::jsonb) AS new (channel_type text, scope text, identity text)
     CROSS JOIN LATERAL (
         SELECT one.contact_id FROM contact_channel AS one
         WHERE one.team_id = $1 AND one.channel_type = new.channel_type
@@ -70,7 +70,7 @@ WITH owned AS (
     LIMIT 1
 ), found AS (
     SELECT coalesce(string_agg(s.row, ',' ORDER BY s.row COLLATE "C"), '') AS fingerprint
-    FROM jsonb_array_elements_text($14::jsonb) AS new (digest)
+    FROM jsonb_array_elements_text($14::text::jsonb) AS new (digest)
     CROSS JOIN LATERAL (
         SELECT one.digest || ':' || one.reason || ':' || one.at AS row FROM suppression AS one
         WHERE one.team_id = $1 AND one.digest = new.digest
@@ -85,12 +85,12 @@ WITH owned AS (
     DELETE FROM contact_channel USING held
     WHERE contact_channel.team_id = $1
       AND contact_channel.contact_id = held.id
-      AND contact_channel.id = ANY ($5::bigint[])
+      AND contact_channel.id = ANY ($5::text::bigint[])
     RETURNING contact_channel.id
 ), updated AS (
     UPDATE contact_channel
     SET {assignments of channel_changes in new}
-    FROM held, jsonb_to_recordset($6::jsonb) AS new (id bigint, {types of channel_changes})
+    FROM held, jsonb_to_recordset($6::text::jsonb) AS new (id bigint, {types of channel_changes})
     WHERE contact_channel.team_id = $1
       AND contact_channel.contact_id = held.id
       AND contact_channel.id = new.id
@@ -99,22 +99,22 @@ WITH owned AS (
 ), inserted AS (
     INSERT INTO contact_channel (team_id, contact_id, {columns of channel})
     SELECT $1, held.id, {columns of channel in new}
-    FROM held, jsonb_to_recordset($12::jsonb) AS new ({types of channel})
+    FROM held, jsonb_to_recordset($12::text::jsonb) AS new ({types of channel})
     WHERE (SELECT count(*) FROM removed) + (SELECT count(*) FROM updated) >= 0
 ), suppressed AS (
     INSERT INTO suppression (team_id, digest, reason, identity_version, at)
     SELECT $1, new.digest, new.reason, new.identity_version, new.at
-    FROM held, jsonb_to_recordset($16::jsonb) AS new (
+    FROM held, jsonb_to_recordset($16::text::jsonb) AS new (
         digest text, reason text, identity_version smallint, at bigint
     )
     ON CONFLICT (team_id, digest, reason) DO NOTHING
 ), opted_in AS (
     DELETE FROM suppression USING held
-    WHERE suppression.team_id = $1 AND suppression.digest = ANY ($17::text[])
+    WHERE suppression.team_id = $1 AND suppression.digest = ANY ($17::text::text[])
       AND suppression.reason = 'opted_out'
 ), released AS (
     DELETE FROM suppression USING held
-    WHERE suppression.team_id = $1 AND suppression.digest = ANY ($18::text[])
+    WHERE suppression.team_id = $1 AND suppression.digest = ANY ($18::text::text[])
       AND suppression.reason = 'bounced'
 ), recorded AS (
     INSERT INTO event (team_id, contact_id, contact_rev, kind, actor, request_id, at)

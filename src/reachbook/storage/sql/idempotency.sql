@@ -19,11 +19,11 @@ WITH stored AS (
     RETURNING key
 ), forgotten AS (
     DELETE FROM idempotency_contact AS old USING stored
-    WHERE old.team_id = $1 AND old.key = stored.key AND old.contact_uuid <> ALL ($9::text[])
+    WHERE old.team_id = $1 AND old.key = stored.key AND old.contact_uuid <> ALL ($9::text::text[])
 ), named AS (
     INSERT INTO idempotency_contact (team_id, contact_uuid, key)
     SELECT $1, contact.uuid, stored.key
-    FROM stored, unnest($9::text[]) AS contact (uuid)
+    FROM stored, unnest($9::text::text[]) AS contact (uuid)
     ON CONFLICT (team_id, contact_uuid, key) DO NOTHING
 )
 SELECT key FROM stored;
@@ -53,7 +53,7 @@ SELECT $1, named.value, $2 FROM json_each($3) AS named;
 -- this transaction. Each row says whether the contact is erased. The order is that of ids, as for
 -- every lock of several contacts. KEY SHARE conflicts with the lock of an erasure, but not with
 -- ordinary writes.
-SELECT erased FROM contact WHERE team_id = $1 AND uuid = ANY ($2::text[])
+SELECT erased FROM contact WHERE team_id = $1 AND uuid = ANY ($2::text::text[])
 ORDER BY id FOR KEY SHARE;
 
 -- name: erased_contacts [sqlite]

@@ -3,7 +3,7 @@
 -- name: suppressions [postgres]
 -- The suppressions of a JSON array of digests. OFFSET 0 makes each of them one index look-up.
 SELECT s.digest, s.reason, s.at, s.identity_version
-FROM jsonb_array_elements_text($2::jsonb) AS wanted (digest)
+FROM jsonb_array_elements_text($2::text::jsonb) AS wanted (digest)
 CROSS JOIN LATERAL (
     SELECT one.digest, one.reason, one.at, one.identity_version FROM suppression AS one
     WHERE one.team_id = $1 AND one.digest = wanted.digest
@@ -60,7 +60,7 @@ ON CONFLICT (team_id, digest, reason, ended) DO NOTHING;
 -- name: delete_bounces [postgres]
 -- Delete the bounces of an erased contact's addresses.
 DELETE FROM suppression
-WHERE team_id = $1 AND digest = ANY ($2::text[]) AND reason = 'bounced';
+WHERE team_id = $1 AND digest = ANY ($2::text::text[]) AND reason = 'bounced';
 
 -- name: delete_bounces [sqlite]
 -- Delete the bounces of an erased contact's addresses.
@@ -70,7 +70,7 @@ WHERE team_id = $1 AND digest IN (SELECT value FROM json_each($2)) AND reason = 
 -- name: coarsen_suppressions [postgres]
 -- Cut the times of the opt-outs of an erased contact's addresses to days.
 UPDATE suppression SET at = at - at % 86400000000
-WHERE team_id = $1 AND digest = ANY ($2::text[]);
+WHERE team_id = $1 AND digest = ANY ($2::text::text[]);
 
 -- name: coarsen_suppressions [sqlite]
 -- Cut the times of the opt-outs of an erased contact's addresses to days.
@@ -79,7 +79,7 @@ WHERE team_id = $1 AND digest IN (SELECT value FROM json_each($2));
 
 -- name: delete_ended_suppressions [postgres]
 -- Delete the records of ended suppressions of an erased contact's addresses.
-DELETE FROM ended_suppression WHERE team_id = $1 AND digest = ANY ($2::text[]);
+DELETE FROM ended_suppression WHERE team_id = $1 AND digest = ANY ($2::text::text[]);
 
 -- name: delete_ended_suppressions [sqlite]
 -- Delete the records of ended suppressions of an erased contact's addresses.

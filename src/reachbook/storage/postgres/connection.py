@@ -1,0 +1,90 @@
+"""A connection to PostgreSQL with its prepared statements, and transactions on it."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+import asyncpg
+
+if TYPE_CHECKING:
+    from asyncpg.prepared_stmt import PreparedStatement
+
+    RawConnection = asyncpg.Connection[asyncpg.Record]
+
+PLAN_SECONDS = 5.0
+MAX_STATEMENTS = 200
+
+# The driver gave up on a connection; asyncpg says InternalClientError when a session is ended
+# between two statements.
+BROKEN = (OSError, asyncpg.InterfaceError, asyncpg.InternalClientError)
+
+
+class Connection:
+    """One session. Its statements are prepared once, and planned again every `PLAN_SECONDS`.
+
+    The pool closes it when it is released if `is_expired`.
+
+    PostgreSQL keeps the plan of a prepared statement. One that it made while a table was empty may
+    read the whole table, and would be used until the next ANALYZE.
+    """
+
+    def __init__(self, raw: RawConnection) -> None:
+        self.raw = raw
+        self.is_expired = False
+        self._statements: dict[str, PreparedStatement[asyncpg.Record]] = {}
+        self._planned = time.monotonic()
+
+    async def fetch(
+        self, text: str, *values: object, timeout: float | None = None
+    ) -> list[asyncpg.Record]:
+        """Run a statement; returns its rows."""
+        statement = self._statements.get(text) or await self._prepare(text)
+        try:
+            return await statement.fetch(*values, timeout=timeout)
+        except asyncpg.InvalidCachedStatementError:
+            # A migration has changed a column; the statement must be prepared again.
+            self._statements.clear()
+            raise
+
+    async def fetchval(self, text: str, *values: object, timeout: float | None = None) -> Any:
+        """Run a statement that is not kept; returns the first value of its first row."""
+        return await self.raw.fetchval(text, *values, timeout=timeout)
+
+    async def execute(self, text: str, *values: object, timeout: float | None = None) -> None:
+        """Run a statement, or several if there are no values."""
+        await self.raw.execute(text, *values, timeout=timeout)
+
+    async def discard_old_plans(self) -> None:
+        """Let statements be planned again, if they were not for `PLAN_SECONDS`."""
+        now = time.monotonic()
+        if now - self._planned > PLAN_SECONDS:
+            self._planned = now
+            await self.raw.execute("DISCARD PLANS")
+
+    async def _prepare(self, text: str) -> PreparedStatement[asyncpg.Record]:
+        if len(self._statements) >= MAX_STATEMENTS:
+            self._statements.clear()
+        statement = self._statements[text] = await self.raw.prepare(text)
+        return statement
+
+
+@asynccontextmanager
+async def transaction(connection: Connection) -> AsyncIterator[None]:
+    """A transaction that does not roll back on a connection that is given up.
+
+    The driver's own would, and wait for the answer of one that is half open; closing it does the
+    same.
+    """
+    await connection.execute("BEGIN")
+    try:
+        yield
+    except (asyncio.CancelledError, *BROKEN):
+        raise
+    except BaseException:
+        await connection.execute("ROLLBACK")
+        raise
+    await connection.execute("COMMIT")
