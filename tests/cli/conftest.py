@@ -10,7 +10,7 @@ import pytest
 from reachbook.domain import timestamps
 from reachbook.service.administration import Administration
 from reachbook.storage import open_store
-from tests.support.processes import Home
+from tests.support.home import Home
 
 
 @pytest.fixture

@@ -6,8 +6,8 @@ import re
 
 import pytest
 
+from tests.support.home import Home
 from tests.support.personas import ALICE, NOBODY
-from tests.support.processes import Home
 
 BOB = "b0b00000-0000-4000-8000-000000000000"
 

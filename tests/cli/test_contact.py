@@ -11,9 +11,10 @@ import subprocess
 import pytest
 
 from reachbook.domain.channel import ChannelList
+from tests.support.commands import PROGRAM, Done
 from tests.support.histories import plant
+from tests.support.home import Home
 from tests.support.personas import ALICE, NOBODY
-from tests.support.processes import COMMAND_SECONDS, PROGRAM, Done, Home
 
 KEYS = {
     "id",
@@ -43,16 +44,7 @@ def create(home: Home, *arguments: str) -> Done:
 
 def erase(home: Home, *, typed: str) -> Done:
     """Erase Alice, with what a person types when asked."""
-    done = subprocess.run(
-        [PROGRAM, "contact", "erase", ALICE, "--json"],
-        check=False,
-        capture_output=True,
-        text=True,
-        input=typed,
-        env=home._environment(),
-        timeout=COMMAND_SECONDS,
-    )
-    return Done(done.returncode, done.stdout, done.stderr)
+    return home.run("contact", "erase", ALICE, "--json", typed=typed)
 
 
 def test_it_works(housed: Home) -> None:
@@ -245,7 +237,7 @@ def test_the_export_is_one_json_document(housed: Home) -> None:
 def test_a_long_export_is_printed_while_it_is_read(housed: Home) -> None:
     """It has the indentation of a short export, and the process does not grow by the output."""
     made = housed.json("contact", "create", "--uuid", ALICE)
-    url = housed.variables["REACHBOOK_DATABASE"]
+    url = housed.database
     seen = ChannelList(made["team_id"], made["id"], ALICE, 1, 1_700_000_000_000_000, ())
     asyncio.run(plant(url, seen, 260, 64 * 1024))
     _, little = printed(housed, "contact", "show", ALICE)
@@ -261,7 +253,7 @@ def test_a_long_export_is_printed_while_it_is_read(housed: Home) -> None:
 
 def printed(home: Home, *words: str) -> tuple[bytes, int]:
     """Returns the output of a command, and the most bytes of memory that it used."""
-    process = subprocess.Popen([PROGRAM, *words], stdout=subprocess.PIPE, env=home._environment())
+    process = subprocess.Popen([PROGRAM, *words], stdout=subprocess.PIPE, env=home.environment)
     assert process.stdout
     text = process.stdout.read()
     _, status, used = os.wait4(process.pid, 0)

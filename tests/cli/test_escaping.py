@@ -15,8 +15,8 @@ from click.testing import CliRunner, Result
 import reachbook
 from reachbook.cli import main
 from reachbook.domain.escaping import escape, in_json
+from tests.support.home import Home
 from tests.support.personas import ALICE
-from tests.support.processes import Home
 from tests.support.vendor_documents import ALICE_LIST
 
 UNSAFE = [
@@ -76,7 +76,7 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> tuple[Home, str]:
     """A store in which every text of a contact, its history and its team is hostile."""
     home = Home(tmp_path_factory.mktemp("hostile") / "data")
     with home.serve("--json") as server:
-        welcome = json.loads(server.out.read_text())
+        welcome = json.loads(server.output.read_text())
         headers = {"authorization": f"Bearer {welcome['api_key']}"}
         body = {"custom": {HOSTILE: HOSTILE}, "first": "Alice", "tags": [{"tag_id": 1}]}
         url = f"{server.url}/v2/contact/{welcome['contact']}"

@@ -9,7 +9,7 @@ import pytest
 
 import reachbook
 from reachbook.cli import main
-from tests.support.processes import Home
+from tests.support.home import Home
 
 DOCUMENTED = {
     "serve": {"--host", "--port", "--database", "--workers"},

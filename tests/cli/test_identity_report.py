@@ -16,9 +16,11 @@ import httpx
 import pytest
 
 from reachbook.domain.address.parsing import IDENTITY_VERSION, stand_in
+from tests.support.commands import PROGRAM
+from tests.support.home import Home
 from tests.support.previous_release import CREATED, Planted, plant, uuid
-from tests.support.processes import PROGRAM, Home, wait_for
 from tests.support.raw_sql import beside
+from tests.support.waiting import wait_until
 
 MANY = 3_000
 PAIR = [
@@ -40,18 +42,18 @@ def old(request: pytest.FixtureRequest, tmp_path: Path) -> Home:
 
 def rows(home: Home, statement: str) -> list[tuple[Any, ...]]:
     async def run() -> list[tuple[Any, ...]]:
-        return await beside(home.variables["REACHBOOK_DATABASE"])(statement)
+        return await beside(home.database)(statement)
 
     return asyncio.run(run())
 
 
 def fill(home: Home, channels: list[Planted], region: str | None = None) -> None:
     home.directory.mkdir(parents=True, exist_ok=True)
-    asyncio.run(plant(home.variables["REACHBOOK_DATABASE"], channels, region))
+    asyncio.run(plant(home.database, channels, region))
 
 
 def is_postgres(home: Home) -> bool:
-    return home.variables["REACHBOOK_DATABASE"].startswith("postgres")
+    return home.database.startswith("postgres")
 
 
 def test_it_works(old: Home) -> None:
@@ -131,15 +133,15 @@ def test_a_migration_that_is_killed_goes_on(old: Home) -> None:
     names = [f"{'@' * (n % 2)}User{n // 2}" for n in range(2, MANY + 2)]
     fill(old, [Planted(n, "telegram", name, name) for n, name in enumerate(names, 1)])
     cursor = "SELECT value FROM store_info WHERE name = 'identity_cursor'"
-    process = subprocess.Popen([PROGRAM, "migrate"], env=old._environment())
+    process = subprocess.Popen([PROGRAM, "migrate"], env=old.environment)
 
-    def has_begun() -> bool | None:
+    def has_begun() -> bool:
         try:
-            return bool(rows(old, cursor)[0][0]) or None
+            return bool(rows(old, cursor)[0][0])
         except Exception:  # noqa: BLE001 - the table is not there yet
-            return None
+            return False
 
-    wait_for(has_begun, 30)
+    wait_until(has_begun, 30)
     os.kill(process.pid, signal.SIGKILL)
     process.wait(10)
     version = "SELECT value FROM store_info WHERE name = 'identity_version'"
@@ -175,7 +177,7 @@ def test_it_does_not_start_while_the_store_is_in_use(old: Home) -> None:
 
 async def migrate_beside_a_session(home: Home) -> str:
     session = await asyncpg.connect(
-        home.variables["REACHBOOK_DATABASE"], server_settings={"application_name": "reachbook"}
+        home.database, server_settings={"application_name": "reachbook"}
     )
     try:
         return (await asyncio.to_thread(home.run, "migrate")).refusal()
@@ -208,4 +210,4 @@ def test_serve_migrates_sqlite_and_waits_for_postgresql(old: Home) -> None:
 
 async def set_version(home: Home, version: str) -> None:
     statement = f"UPDATE store_info SET value = '{version}' WHERE name = 'identity_version'"
-    await beside(home.variables["REACHBOOK_DATABASE"])(statement)
+    await beside(home.database)(statement)

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from tests.support.processes import Home
+from tests.support.home import Home
 
 SHOWN_ONCE = ["team_id", "key_id", "api_key", "representation"]
 FACTS = [

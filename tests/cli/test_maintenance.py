@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 
 from reachbook.storage import migrations
+from tests.support.commands import Done
 from tests.support.corrupt import ruin
-from tests.support.processes import Done, Home
+from tests.support.home import Home
 
 IDENTITY = "UPDATE contact_channel SET identity = '15105559999'"
 STRANGER = (
@@ -42,7 +43,7 @@ def with_alice(home: Home) -> Home:
 
 
 def database(home: Home) -> str:
-    return home.variables.get("REACHBOOK_DATABASE", f"sqlite:///{home.directory}/reachbook.db")
+    return home.settings.get("database", f"sqlite:///{home.directory}/reachbook.db")
 
 
 def spoil(home: Home, *statements: str) -> None:
@@ -111,7 +112,7 @@ def test_the_second_word_needs_the_first(home: Home) -> None:
 
 def test_a_secret_that_does_not_open_is_a_finding(alices: Home) -> None:
     """The doctor can be asked without the right key, and without any."""
-    for home in (alices.having(master_key=WRONG_KEY), Home(Path("/nowhere"), alices.variables)):
+    for home in (alices.having(master_key=WRONG_KEY), Home(Path("/nowhere"), alices.settings)):
         found = reported(home.having(database=database(alices)).run("doctor", "--json"))
         assert [one["kind"] for one in found] == ["unopened_secret"] * 2
         assert sum("suppression key" in one["what"] for one in found) == 1
@@ -293,7 +294,7 @@ def test_mark_gives_the_store_another_incarnation(housed: Home) -> None:
 
     after = feed_page(housed, api_key)
     assert f"The store has another incarnation: {after['incarnation']}.\n" in said
-    is_sqlite = housed.variables["REACHBOOK_DATABASE"].startswith("sqlite")
+    is_sqlite = housed.database.startswith("sqlite")
     assert ("Restart every process" not in said) == is_sqlite
     assert len({before["incarnation"], made["incarnation"], after["incarnation"]}) == 3
 

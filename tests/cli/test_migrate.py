@@ -10,7 +10,7 @@ import asyncpg
 import pytest
 
 from reachbook.storage import migrations
-from tests.support.processes import Home
+from tests.support.home import Home
 from tests.support.raw_sql import beside
 
 pytestmark = pytest.mark.anyio

@@ -6,8 +6,8 @@ import re
 
 import pytest
 
+from tests.support.home import Home
 from tests.support.personas import ALICE
-from tests.support.processes import Home
 
 
 def alice(home: Home, *channels: str) -> None:

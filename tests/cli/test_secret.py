@@ -8,7 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from tests.support.processes import Done, Home
+from tests.support.commands import Done
+from tests.support.home import Home
 
 SHOWN_ONCE = ["team_id", "secret_id", "secret_key", "representation"]
 FACTS = [

@@ -8,7 +8,7 @@ import re
 import pytest
 
 from reachbook.settings import Settings
-from tests.support.processes import Home
+from tests.support.home import Home
 
 MASTER_KEY = base64.b64encode(b"k" * 32).decode()
 

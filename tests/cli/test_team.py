@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from tests.support.processes import Home
+from tests.support.home import Home
 
 FACTS = ["team_id", "name", "default_region", "created"]
 EXACT_TIME = re.compile(r"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z")

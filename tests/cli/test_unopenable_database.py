@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from reachbook.storage import open_store
-from tests.support.processes import Home
+from tests.support.home import Home
 
 COMMANDS = [["team", "list"], ["migrate"], ["serve", "--port", "0"]]
 

@@ -18,7 +18,7 @@ import pytest
 from reachbook.server import protocol, run
 from reachbook.settings import Settings
 from tests.docs.test_docs import parse
-from tests.support.serving import free_port, serving
+from tests.support.server_process import free_port, serving
 
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"

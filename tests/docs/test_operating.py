@@ -22,8 +22,11 @@ from reachbook.domain.errors import Reason
 from reachbook.settings import PREFIX, Settings
 from tests.docs.test_dashboard import exposed
 from tests.docs.test_docs import blocks
+from tests.support.commands import PROGRAM
 from tests.support.personas import Book
-from tests.support.serving import Served, command, environment, serving, team_on, until
+from tests.support.server_process import Server, server_environment, serving
+from tests.support.teams import create_team
+from tests.support.waiting import wait_until
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "operating.md").read_text()
@@ -121,7 +124,7 @@ async def test_every_measure_is_told_with_its_labels(book: Book) -> None:
 
 def test_every_field_of_the_log_is_told(tmp_path: Path) -> None:
     with serving(tmp_path, f"sqlite:///{tmp_path}/reachbook.db") as served:
-        served.ask("/nothing")
+        served.request("/nothing")
         fields = {name for line in _requests(served) for name in line}
     fields |= set(logs.where(ValueError()))
     record = logging.LogRecord("uvicorn", logging.WARNING, "", 1, "said", (), None)
@@ -133,14 +136,13 @@ def test_every_field_of_the_log_is_told(tmp_path: Path) -> None:
     assert of_a_library["timestamp"].endswith("+00:00")
 
 
-def _requests(served: Served) -> list[dict[str, object]]:
+def _requests(served: Server) -> list[dict[str, object]]:
     """The lines of requests; a thread writes them, and there may be none yet."""
 
     def found() -> list[dict[str, object]]:
-        return [line for line in served.logged() if line["event"] == "request"]
+        return [line for line in served.log_lines() if line["event"] == "request"]
 
-    assert until(lambda: bool(found()))
-    return found()
+    return wait_until(found)
 
 
 def test_what_is_named_is_there() -> None:
@@ -176,9 +178,9 @@ def run_block(with_command: str, database: str, folder: Path, **named: str) -> s
     for there, here in named.items():
         block = block.replace(there, here)
     folder.joinpath("reachbook.env").write_text(f"REACHBOOK_DATABASE={shlex.quote(database)}\n")
-    folder.joinpath("reachbook").write_text(f'#!/bin/sh\nexec {" ".join(command())} "$@"\n')
+    folder.joinpath("reachbook").write_text(f'#!/bin/sh\nexec {PROGRAM} "$@"\n')
     folder.joinpath("reachbook").chmod(0o755)
-    inherited = environment(folder, DATABASE=database)
+    inherited = server_environment(folder, database=database)
     done = subprocess.run(
         ["bash", "-euc", re.sub("/var/backups|/etc/reachbook", str(folder), block)],
         env={**inherited, "PATH": f"{folder}:{POSTGRES_TOOLS}:{os.environ['PATH']}"},
@@ -200,7 +202,7 @@ async def ask(database: str, statement: str) -> str:
 
 @pytest.mark.parametrize("database", ["postgres"], indirect=True)
 def test_a_dump_brings_back_what_was_there(database: str, tmp_path: Path) -> None:
-    team_on(database)
+    create_team(database)
     run_block("pg_dump", database, tmp_path)
     asyncio.run(ask(database, "DELETE FROM api_key"))
 
@@ -215,7 +217,7 @@ def test_a_dump_brings_back_what_was_there(database: str, tmp_path: Path) -> Non
 @pytest.mark.parametrize("database", ["postgres"], indirect=True)
 def test_a_lost_master_key_is_lived_with(database: str, tmp_path: Path) -> None:
     """With another key the secrets have to go; the API key goes on."""
-    bob = team_on(database)
+    bob = create_team(database)
     asyncio.run(ask(database, "UPDATE api_secret SET sealed = '\\x00'"))
 
     named = {"rbs_1_0123456789abcdef": bob.secret.id}
@@ -223,15 +225,15 @@ def test_a_lost_master_key_is_lived_with(database: str, tmp_path: Path) -> None:
 
     assert re.search(r"secret_key +\w{20}", said)
     with serving(tmp_path, database) as served:
-        assert served.ask("/v1/team", headers=bob.by_key()).status_code == 200
+        assert served.request("/v1/team", headers=bob.by_key()).status_code == 200
 
 
 @pytest.mark.parametrize("database", ["postgres"], indirect=True)
 def test_what_a_leaked_credential_did_can_be_read(database: str, tmp_path: Path) -> None:
-    bob = team_on(database)
+    bob = create_team(database)
     with serving(tmp_path, database) as served:
         headers = {"x-request-id": "the-thief", **bob.by_key()}
-        assert served.ask("/v2/contact", "POST", json={}, headers=headers).status_code == 200
+        assert served.request("/v2/contact", "POST", json={}, headers=headers).status_code == 200
     [line] = re.findall(r'-c "(SELECT to_timestamp.*)"$', PAGE, re.MULTILINE)
     statement = line.replace("rbk_1_0123456789abcdef", bob.key.id)
     statement = statement.replace("team_id = 1", f"team_id = {bob.team.team_id}")

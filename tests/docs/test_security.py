@@ -12,9 +12,10 @@ from reachbook.domain import credential, sealing
 from reachbook.http import app
 from reachbook.http.operation import Endpoint
 from reachbook.settings import Settings
+from tests.support.home import Home
 from tests.support.personas import MASTER_KEY, NOBODY, Book, sign
-from tests.support.processes import Home, wait_for
 from tests.support.raw_sql import beside
+from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.anyio
 
@@ -132,6 +133,6 @@ def test_a_forwarded_address_counts_only_from_a_trusted_proxy(
     home = Home(tmp_path / "data").having(trusted_proxies=trusted)
     with home.serve() as server:
         httpx.get(f"{server.url}/none", headers={"x-forwarded-for": "10.1.2.3"})
-        line = wait_for(lambda: server.err.read_text() or None)
+        line = wait_until(server.errors.read_text)
 
     assert f'"client":"{logged}"' in line

@@ -16,8 +16,10 @@ import pytest
 from tests.faults.conftest import Note
 from tests.support.clients import Client, several
 from tests.support.full_size import scaled
-from tests.support.servers import Server, api_key, serving, until
+from tests.support.server_process import Server, serving_async
+from tests.support.teams import create_api_key
 from tests.support.verify import truth
+from tests.support.waiting import wait_until_async
 from tests.support.write_load import Load
 
 pytestmark = pytest.mark.anyio
@@ -82,26 +84,32 @@ async def test_it_works(tmp_path: Path, means: Means, note: Note) -> None:
 
 
 async def without_room_now_and_then(directory: Path, database: str, room: Room) -> Load:
-    key = await api_key(database)
-    async with serving(directory, database, quiet=True) as server:
+    key = await create_api_key(database)
+    async with serving_async(directory, database, errors=Path(os.devnull)) as server:
         load = Load([Client(server.port, key) for _ in range(CLIENTS)])
         async with load.running():
             for _ in range(scaled(1, 10)):
                 await full_and_free_again(server, load, room, key)
-        assert (await server.stop())[0] == 0
+        assert await asyncio.to_thread(server.stop) == 0
     return load
 
 
 async def full_and_free_again(server: Server, load: Load, room: Room, key: str) -> None:
     now = time.monotonic()
-    await until(lambda: load.all_served_since(now), REFUSED_SECONDS, "everyone is served")
+    await wait_until_async(
+        lambda: load.all_served_since(now), REFUSED_SECONDS, "everyone is served"
+    )
     room(server, False)
     full = time.monotonic()
-    await until(lambda: min(load.refused_at) > full, REFUSED_SECONDS, "everyone is refused")
+    await wait_until_async(
+        lambda: min(load.refused_at) > full, REFUSED_SECONDS, "everyone is refused"
+    )
     async with several(1, server.port, key) as [reader]:
         assert (await reader.ask("GET", "/v1/team")).status == 200
         assert (await reader.ask("GET", "/healthz")).status == 200
     await asyncio.sleep(0.3)
     room(server, True)
     free = time.monotonic()
-    await until(lambda: load.all_served_since(free), HEAL_SECONDS, "everyone is served again")
+    await wait_until_async(
+        lambda: load.all_served_since(free), HEAL_SECONDS, "everyone is served again"
+    )

@@ -9,15 +9,16 @@ from pathlib import Path
 import pytest
 
 from reachbook.doctor import Finding, examine
-from reachbook.server.master_key import known_keys
-from reachbook.settings import Settings
 from reachbook.storage import open_store
 from tests.faults.conftest import Note
 from tests.support.clients import Client
 from tests.support.full_size import scaled
+from tests.support.personas import MASTER_KEY
 from tests.support.postgres_cluster import Cluster
-from tests.support.servers import api_key, serving, until
+from tests.support.server_process import serving_async
+from tests.support.teams import create_api_key
 from tests.support.verify import truth
+from tests.support.waiting import wait_until_async
 from tests.support.write_load import Ledger, Load
 
 pytestmark = pytest.mark.anyio
@@ -36,11 +37,10 @@ async def test_it_works_on_postgresql(tmp_path: Path, cluster: Cluster, note: No
     await killed_again_and_again(tmp_path, database, ["--workers", "2"], note)
 
 
-async def doctored(directory: Path, database: str) -> list[Finding]:
-    keys = known_keys(Settings(data_dir=str(directory)))
+async def doctored(database: str) -> list[Finding]:
     store = await open_store(database)
     try:
-        return [one async for one in examine(store, keys)]
+        return [one async for one in examine(store, (MASTER_KEY,))]
     finally:
         await store.close()
 
@@ -49,18 +49,22 @@ async def killed_again_and_again(
     directory: Path, database: str, arguments: list[str], note: Note
 ) -> None:
     chosen = random.Random(4)
-    key = await api_key(database)
+    key = await create_api_key(database)
     ledger = Ledger()
     kills = scaled(3, 30)
     for _ in range(kills):
-        async with serving(directory, database, *arguments) as server:
+        async with serving_async(directory, database, *arguments) as server:
             load = Load([Client(server.port, key) for _ in range(CLIENTS)])
             load.ledger = ledger
             async with load.running():
-                await until(lambda: load.all_served_since(0), SERVED_SECONDS, "everyone is served")  # noqa: B023
+                await wait_until_async(
+                    lambda: load.all_served_since(0),  # noqa: B023
+                    SERVED_SECONDS,
+                    "everyone is served",
+                )
                 await asyncio.sleep(chosen.uniform(0, 0.5))
-                await server.kill()
+                await asyncio.to_thread(server.kill)
             assert load.wrong == []
         assert (await truth(database)).faults(ledger) == []
-        assert await doctored(directory, database) == []
+        assert await doctored(database) == []
     note(f"{kills} kills, {ledger.acknowledged} writes acknowledged, none lost")

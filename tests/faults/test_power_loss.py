@@ -21,8 +21,8 @@ from tests.support import sqlite_vfs as vfs
 from tests.support.clients import Answer
 from tests.support.full_size import scaled
 from tests.support.personas import Book, open_book
-from tests.support.servers import until
 from tests.support.verify import truth
+from tests.support.waiting import wait_until_async
 from tests.support.write_load import Ledger, Load, untyped
 
 pytestmark = pytest.mark.anyio
@@ -73,13 +73,13 @@ async def after_a_loss(directory: Path, seed: int, synchronous: str) -> list[str
         writer(book).pragma("synchronous", synchronous)
         writer(book).pragma("wal_autocheckpoint", chosen.choice([50, 1000, 1000]))
         async with load.running():
-            await until(lambda: load.all_served_since(0), SECONDS, "everyone is served")
+            await wait_until_async(lambda: load.all_served_since(0), SECONDS, "everyone is served")
             disk.lose_power(
                 chosen,
                 chosen.randrange(MAX_STEPS),
                 lambda image: found.append((image, len(load.ledger.lines))),
             )
-            await until(lambda: bool(found), SECONDS, "the power goes")
+            await wait_until_async(lambda: bool(found), SECONDS, "the power goes")
         assert load.wrong == []
     image, lines = found[0]
     vfs.put(image, directory / "back")
@@ -109,14 +109,18 @@ async def test_the_drill_can_fail(tmp_path: Path, note: Note) -> None:
 async def test_a_commit_that_fails_answers_everyone_who_waited_for_it(tmp_path: Path) -> None:
     async with on_a_disk(tmp_path) as (disk, book, load):
         async with load.running():
-            await until(lambda: load.all_served_since(0), SECONDS, "everyone is served")
+            await wait_until_async(lambda: load.all_served_since(0), SECONDS, "everyone is served")
             disk.syncs = False
             failing = time.monotonic()
-            await until(lambda: min(load.refused_at) > failing, SECONDS, "everyone is refused")
+            await wait_until_async(
+                lambda: min(load.refused_at) > failing, SECONDS, "everyone is refused"
+            )
             assert (await book.ask("GET", "/v1/team")).status_code == 200
             disk.syncs = True
             healed = time.monotonic()
-            await until(lambda: load.all_served_since(healed), 2, "everyone is served again")
+            await wait_until_async(
+                lambda: load.all_served_since(healed), 2, "everyone is served again"
+            )
         assert load.wrong == []
         assert max(load.refused_after) < 2
     assert (await truth(f"sqlite:///{tmp_path}/{FILE}")).faults(load.ledger) == []

@@ -17,10 +17,11 @@ from reachbook.metrics import Metrics
 from reachbook.server import protocol
 from reachbook.server.protocol import MAX_HEAD_BYTES, MAX_PIPELINED, BoundedProtocol
 from tests.support.clients import HOST, read_answer
-from tests.support.servers import MIB, until
+from tests.support.waiting import wait_until_async
 
 pytestmark = pytest.mark.anyio
 
+MIB = 1024 * 1024
 GET = b"GET / HTTP/1.1\r\nhost: book\r\n\r\n"
 ANSWER_BYTES = 20_000
 HIGH_WATER_BYTES = 65_536
@@ -88,7 +89,7 @@ async def listening(
         yield port, lambda: [one for one in state.connections if isinstance(one, BoundedProtocol)]
         for one in list(state.connections):
             one.transport.abort()
-        await until(lambda: not state.connections, 3, "all connections are gone")
+        await wait_until_async(lambda: not state.connections, 3, "all connections are gone")
 
 
 async def test_an_answer_of_which_little_is_left_unread_has_a_deadline_too(
@@ -109,7 +110,7 @@ async def test_an_answer_of_which_little_is_left_unread_has_a_deadline_too(
             await asyncio.sleep(0.002)
             asked, left = asked + 1, ends()[0].transport.get_write_buffer_size()
         assert 0 < left < HIGH_WATER_BYTES
-        await until(lambda: not ends(), 3, "the connection is gone")
+        await wait_until_async(lambda: not ends(), 3, "the connection is gone")
     deaf.close()
 
 
@@ -126,7 +127,7 @@ async def test_a_client_that_listens_is_not_hurried(monkeypatch: pytest.MonkeyPa
             await asyncio.sleep(pause)
         assert len(ends()) == 1
         writer.transport.abort()
-        await until(lambda: not ends(), 3, "the connection is gone")
+        await wait_until_async(lambda: not ends(), 3, "the connection is gone")
 
 
 # ── requests that are sent ahead ─────────────────────────────────────────────────────────────
@@ -139,7 +140,7 @@ async def test_at_most_16_requests_are_parsed_ahead() -> None:
     async with listening(app) as (port, ends):
         reader, writer = await asyncio.open_connection(HOST, port)
         writer.write(b"".join(GET.replace(b"/ ", b"/%d " % one) for one in range(number)))
-        await until(lambda: bool(app.scopes), 3, "the first request is there")
+        await wait_until_async(lambda: bool(app.scopes), 3, "the first request is there")
         await asyncio.sleep(0.1)
         [end] = ends()
         assert len(end.pipeline) == MAX_PIPELINED
@@ -162,7 +163,7 @@ async def test_requests_with_bodies_are_parsed_ahead_in_order() -> None:
         reader, writer = await asyncio.open_connection(HOST, port)
         for number, body in enumerate(bodies):
             writer.write(post(body, chunked=number % 2 == 1))
-        await until(lambda: bool(app.scopes), 3, "the first request is there")
+        await wait_until_async(lambda: bool(app.scopes), 3, "the first request is there")
         app.released.set()
         for _ in bodies:
             assert (await read_answer(reader)).status == 200
@@ -212,7 +213,7 @@ async def test_what_follows_a_last_request_is_not_served() -> None:
         assert [(await read_answer(reader)).status for _ in range(2)] == [200, 200]
         assert await reader.read() == b""
         writer.close()
-        await until(lambda: not ends(), 3, "the connection is gone")
+        await wait_until_async(lambda: not ends(), 3, "the connection is gone")
     assert len(app.scopes) == 2
 
 
@@ -259,13 +260,13 @@ async def test_what_is_sent_ahead_does_not_hurry_a_request(
     async with listening(app) as (port, ends):
         reader, writer = await asyncio.open_connection(HOST, port)
         writer.write(post(b"{}"))
-        await until(lambda: bool(app.bodies), 3, "the request is there")
+        await wait_until_async(lambda: bool(app.bodies), 3, "the request is there")
         writer.write(more)
         await asyncio.sleep(0.5)
         app.released.set()
         assert (await read_answer(reader)).body == b"ok"
         if more == GET[:20]:  # a deadline of its own has begun
-            await until(lambda: not ends(), 3, "the connection is gone")
+            await wait_until_async(lambda: not ends(), 3, "the connection is gone")
         writer.transport.abort()
 
 
@@ -291,9 +292,9 @@ async def test_line_breaks_without_end_are_refused_after_the_response() -> None:
     async with listening(app) as (port, ends):
         reader, writer = await asyncio.open_connection(HOST, port)
         writer.write(post(b"{}"))
-        await until(lambda: bool(app.bodies), 3, "the request is there")
+        await wait_until_async(lambda: bool(app.bodies), 3, "the request is there")
         writer.write(b"\r\n" * MAX_HEAD_BYTES)
-        await until(lambda: not ends()[0].transport.is_reading(), 3, "it reads no more")
+        await wait_until_async(lambda: not ends()[0].transport.is_reading(), 3, "it reads no more")
         app.released.set()
         answer = await read_answer(reader)
         assert (answer.status, answer.headers["connection"]) == (200, "close")
@@ -382,7 +383,7 @@ async def test_a_client_that_stops_reading_is_cut_off(path: bytes) -> None:
     async with reading(path, 65_536, 0.001) as (reads, ends):
         while await anext(reads) < LONG_ANSWER_BYTES // 2:
             pass
-        await until(lambda: not ends(), 1, "the connection is gone")
+        await wait_until_async(lambda: not ends(), 1, "the connection is gone")
 
 
 async def test_a_client_that_reads_nothing_makes_room_for_another(

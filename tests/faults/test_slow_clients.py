@@ -18,10 +18,12 @@ from tests.faults.conftest import Note
 from tests.support.clients import HOST, connected, dribble, read_answer, request, several
 from tests.support.full_size import LONG, scaled
 from tests.support.latency import p99
-from tests.support.servers import MIB, Server, api_key, serving
+from tests.support.server_process import Server, serving_async
+from tests.support.teams import create_api_key
 
 pytestmark = pytest.mark.anyio
 
+MIB = 1024 * 1024
 GONE_SECONDS = 15
 ROUNDS = 3
 GROWTH_BYTES = 64 * MIB
@@ -56,8 +58,11 @@ class Stage:
 @asynccontextmanager
 async def staged(directory: Path) -> AsyncIterator[Stage]:
     database = f"sqlite:///{directory}/reachbook.db"
-    key = await api_key(database)
-    async with serving(directory, database) as server, several(1, server.port, key) as [client]:
+    key = await create_api_key(database)
+    async with (
+        serving_async(directory, database) as server,
+        several(1, server.port, key) as [client],
+    ):
         channels = [
             {"channel_type": "email", "channel_id": f"a{one}@drill.test"} for one in range(CHANNELS)
         ]

@@ -19,9 +19,11 @@ from tests.support.clients import Client, several
 from tests.support.full_size import LONG, scaled
 from tests.support.personas import ALICE
 from tests.support.postgres_cluster import Cluster
-from tests.support.servers import Server, api_key, serving, until
+from tests.support.server_process import Server, serving_async
 from tests.support.tcp_proxy import Proxy, Road
+from tests.support.teams import create_api_key
 from tests.support.verify import truth
+from tests.support.waiting import wait_until_async
 from tests.support.write_load import Load, untyped
 
 pytestmark = pytest.mark.anyio
@@ -56,11 +58,11 @@ class Stage:
 @asynccontextmanager
 async def staged(cluster: Cluster, directory: Path, *arguments: str) -> AsyncIterator[Stage]:
     name = await cluster.database()
-    key = await api_key(cluster.url(name))
+    key = await create_api_key(cluster.url(name))
     proxy = Proxy(cluster.socket_path)
     async with proxy.running():
         by_proxy = cluster.url_by(proxy.port, name)
-        async with serving(directory, by_proxy, *arguments) as server:
+        async with serving_async(directory, by_proxy, *arguments) as server:
             yield Stage(server, proxy, key, cluster, name)
 
 
@@ -74,11 +76,11 @@ async def heals(load: Load) -> float:
     """The seconds after which every client is served again, now that the store is back."""
     back = time.monotonic()
     seconds = HEAL_SECONDS + NOISE_SECONDS
-    took = await until(lambda: load.all_served_since(back), seconds, "every client is served")
+    await wait_until_async(lambda: load.all_served_since(back), seconds, "every client is served")
     healed = time.monotonic()
     await asyncio.sleep(WATCHED_SECONDS)
     assert max(load.refused_at) < healed
-    return took
+    return healed - back
 
 
 async def nothing_was_lost(stage: Stage, load: Load, note: Note) -> None:

@@ -17,7 +17,8 @@ from pathlib import Path
 import pytest
 
 from tests.support.clients import HOST, Answer, connected, read_answer, request, several
-from tests.support.servers import Server, api_key, serving
+from tests.support.server_process import Server, serving_async
+from tests.support.teams import create_api_key
 
 pytestmark = pytest.mark.anyio
 
@@ -110,8 +111,11 @@ class Stage:
 async def stage(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stage]:
     directory = tmp_path_factory.mktemp("upgrade")
     database = f"sqlite:///{directory}/reachbook.db"
-    key = await api_key(database)
-    async with serving(directory, database) as server, several(1, server.port, key) as [client]:
+    key = await create_api_key(database)
+    async with (
+        serving_async(directory, database) as server,
+        several(1, server.port, key) as [client],
+    ):
         assert (await client.ask("POST", "/v2/contact", {"email": ADDRESS})).status == 200
         yield Stage(server, key)
 

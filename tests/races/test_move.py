@@ -19,8 +19,8 @@ from reachbook.storage import Conflict, Outcome
 from tests.support.full_size import scaled
 from tests.support.personas import Book
 from tests.support.raw_sql import beside
-from tests.support.servers import api_key
 from tests.support.services import Client, clients, served
+from tests.support.teams import create_api_key
 
 pytestmark = pytest.mark.anyio
 
@@ -105,7 +105,7 @@ def followed(events: Sequence[dict[str, Any]]) -> dict[str, str]:
 
 async def test_it_works(database: str, tmp_path: Path) -> None:
     """Movers take addresses from one another, one or two at a time, while somebody watches."""
-    key = await api_key(database)
+    key = await create_api_key(database)
     async with (
         served(tmp_path, database) as server,
         clients(MOVERS + 1, server.port, key) as some,

@@ -10,8 +10,8 @@ import pytest
 
 from tests.support.full_size import scaled
 from tests.support.raw_sql import beside
-from tests.support.servers import api_key
 from tests.support.services import Client, clients, served
+from tests.support.teams import create_api_key
 
 pytestmark = pytest.mark.anyio
 
@@ -42,7 +42,7 @@ async def walk(client: Client, turn: int) -> list[Told]:
 
 async def test_it_works(database: str, tmp_path: Path) -> None:
     """Everyone walks the same addresses side by side."""
-    key = await api_key(database)
+    key = await create_api_key(database)
     async with (
         served(tmp_path, database) as server,
         clients(CLIENTS, server.port, key) as some,
@@ -69,7 +69,7 @@ async def test_an_owner_that_comes_meanwhile_by_another_road_is_found(
     database: str, tmp_path: Path
 ) -> None:
     """Half make the contact plainly and half resolve: one of all makes it, and nobody fails."""
-    key = await api_key(database)
+    key = await create_api_key(database)
     rounds, racers = 20, 8
     async with served(tmp_path, database) as server, clients(racers, server.port, key) as some:
         for number in range(rounds):

@@ -14,8 +14,9 @@ from tests.support.clients import Answer, CutError
 from tests.support.full_size import scaled
 from tests.support.personas import Book
 from tests.support.raw_sql import beside, locked
-from tests.support.servers import api_key, until
 from tests.support.services import Client, served
+from tests.support.teams import create_api_key
+from tests.support.waiting import wait_until_async
 
 pytestmark = pytest.mark.anyio
 
@@ -62,7 +63,7 @@ def _request(number: int) -> tuple[str, str, object]:
 
 async def test_it_works(database: str, tmp_path: Path) -> None:
     """Many retries under each key, side by side, with the server killed while they wait."""
-    key = await api_key(database)
+    key = await create_api_key(database)
     chosen = [number for number in range(KEYS) for _ in range(RETRIES)]
     random.Random(4).shuffle(chosen)
     retries = Retries(deque(chosen))
@@ -90,8 +91,10 @@ async def _until_killed(
         some = [Client(server.port, key) for _ in range(CLIENTS)]
         working = [asyncio.create_task(retries.work(one)) for one in some]
         if left:
-            await until(lambda: len(retries.waiting) <= left, PATIENCE_SECONDS, "many are answered")
-            await server.kill()
+            await wait_until_async(
+                lambda: len(retries.waiting) <= left, PATIENCE_SECONDS, "many are answered"
+            )
+            await asyncio.to_thread(server.kill)
         await asyncio.gather(*working)
         for one in some:
             one.close()

@@ -26,9 +26,10 @@ from reachbook.service import Service
 from reachbook.service.authentication import Authenticator
 from reachbook.settings import Settings
 from tests.support.authentication import by_key, worker
+from tests.support.metrics import samples
 from tests.support.personas import Book
-from tests.support.servers import until
-from tests.support.serving import free_port, samples
+from tests.support.server_process import free_port
+from tests.support.waiting import wait_until_async
 
 pytestmark = pytest.mark.anyio
 
@@ -74,7 +75,7 @@ async def test_a_loop_goes_on_after_any_error(caplog: pytest.LogCaptureFixture) 
     loop = background.start(
         metrics, "expired_responses", background.repeat(metrics, "expired_responses", 0, work)
     )
-    await until(lambda: work.calls > 6, 5, "it goes on")
+    await wait_until_async(lambda: work.calls > 6, 5, "it goes on")
     loop.cancel()
     await asyncio.wait({loop})
 
@@ -95,7 +96,7 @@ async def test_the_sweeper_of_a_server_goes_on(
     metrics = Metrics()
 
     async with run._open_state(settings(tmp_path), metrics):
-        await until(lambda: work.calls > 2, 5, "it goes on")
+        await wait_until_async(lambda: work.calls > 2, 5, "it goes on")
 
     assert counted(metrics) == {"expired_responses": 1}
     assert logged(caplog) == [("expired_responses", "RuntimeError")]

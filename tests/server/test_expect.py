@@ -15,7 +15,8 @@ import pytest
 from reachbook.http.request import MAX_BODY_BYTES
 from reachbook.http.response import EXPECTED_SECONDS, MAX_EXPECTED_BYTES
 from tests.support.personas import NOBODY
-from tests.support.serving import Served, serving, team_on
+from tests.support.server_process import Server, serving
+from tests.support.teams import create_team
 
 CONTINUE = b"HTTP/1.1 100 Continue"
 OK = b"HTTP/1.1 200 OK"
@@ -24,11 +25,11 @@ LARGE = MAX_EXPECTED_BYTES + 1
 
 
 @pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Served, str]]:
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server, str]]:
     """A server and an API key."""
     folder = tmp_path_factory.mktemp("expect")
     database = f"sqlite:///{folder}/reachbook.db"
-    bob = team_on(database)
+    bob = create_team(database)
     with serving(folder, database) as server:
         yield server, bob.api_key
 
@@ -66,7 +67,7 @@ class Connection:
 
 
 @contextmanager
-def connected(served: Served) -> Iterator[Connection]:
+def connected(served: Server) -> Iterator[Connection]:
     host, port = served.url.removeprefix("http://").split(":")
     with socket.create_connection((host, int(port)), timeout=5) as connection:
         yield Connection(connection)
@@ -93,7 +94,7 @@ REFUSED = [
 
 
 @pytest.mark.parametrize(("line", "known", "status"), REFUSED)
-def test_it_works(served: tuple[Served, str], line: str, known: bool, status: bytes) -> None:
+def test_it_works(served: tuple[Server, str], line: str, known: bool, status: bytes) -> None:
     """The client is told to continue, sends its body, and asks again on the same connection."""
     server, key = served
     with connected(server) as connection:
@@ -109,7 +110,7 @@ def test_it_works(served: tuple[Served, str], line: str, known: bool, status: by
 
 
 @pytest.mark.parametrize("length", [LARGE, MAX_BODY_BYTES + 1])
-def test_a_large_body_is_not_asked_for(served: tuple[Served, str], length: int) -> None:
+def test_a_large_body_is_not_asked_for(served: tuple[Server, str], length: int) -> None:
     server, _ = served
     with connected(server) as connection:
         connection.send(head("POST /v2/contact", "wrong", length))
@@ -117,7 +118,7 @@ def test_a_large_body_is_not_asked_for(served: tuple[Served, str], length: int) 
         assert connection.head()[0].split()[1] == b"401"
 
 
-def test_a_body_over_the_limit_is_refused_at_once(served: tuple[Served, str]) -> None:
+def test_a_body_over_the_limit_is_refused_at_once(served: tuple[Server, str]) -> None:
     server, key = served
     with connected(server) as connection:
         connection.send(head("POST /v2/contact", key, MAX_BODY_BYTES + 1))
@@ -127,7 +128,7 @@ def test_a_body_over_the_limit_is_refused_at_once(served: tuple[Served, str]) ->
         assert (first.split()[1], b"connection: close" in headers) == (b"413", True)
 
 
-def test_a_client_that_does_not_send_its_body_is_answered(served: tuple[Served, str]) -> None:
+def test_a_client_that_does_not_send_its_body_is_answered(served: tuple[Server, str]) -> None:
     server, _ = served
     with connected(server) as connection:
         began = time.monotonic()
@@ -140,7 +141,7 @@ def test_a_client_that_does_not_send_its_body_is_answered(served: tuple[Served, 
         assert connection.head()[0] == OK
 
 
-def test_a_body_that_was_read_is_not_waited_for_again(served: tuple[Served, str]) -> None:
+def test_a_body_that_was_read_is_not_waited_for_again(served: tuple[Server, str]) -> None:
     server, key = served
     with connected(server) as connection:
         connection.send(head("POST /v2/contact", key, 2) + b"{]")
@@ -152,7 +153,7 @@ def test_a_body_that_was_read_is_not_waited_for_again(served: tuple[Served, str]
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="needs curl")
-def test_curl_keeps_its_connection(served: tuple[Served, str], tmp_path: Path) -> None:
+def test_curl_keeps_its_connection(served: tuple[Server, str], tmp_path: Path) -> None:
     server, _ = served
     body = tmp_path / "body"
     body.write_bytes(BODY.ljust(5000))

@@ -9,14 +9,15 @@ import pytest
 
 from reachbook.http.request import MAX_BODY_BYTES
 from reachbook.server.protocol import MAX_HEAD_BYTES
-from tests.support.serving import serving, team_on
+from tests.support.server_process import serving
+from tests.support.teams import create_team
 
 
 @pytest.mark.parametrize("size", [MAX_HEAD_BYTES // 2, MAX_HEAD_BYTES + 1, MAX_BODY_BYTES])
 def test_it_works(tmp_path: Path, size: int) -> None:
     """The limit on the head does not look at the body, sent in one piece with it."""
     database = f"sqlite:///{tmp_path}/reachbook.db"
-    bob = team_on(database)
+    bob = create_team(database)
     body = b'{"first": "Alice"' + b" " * (size - 18) + b"}"
     head = (
         "POST /v2/contact HTTP/1.1\r\nHost: reachbook\r\nConnection: close\r\n"

@@ -20,8 +20,10 @@ import httpx
 import pytest
 
 from reachbook import logs
-from tests.support.processes import STOP_SECONDS, Home, Server, wait_for
-from tests.support.serving import samples
+from tests.support.home import Home
+from tests.support.metrics import samples
+from tests.support.server_process import STOP_SECONDS, Server, worker_arguments
+from tests.support.waiting import wait_until
 
 DROPPED = "reachbook_log_lines_dropped_total"
 TOGETHER = 500
@@ -232,7 +234,7 @@ def unread(database: str, tmp_path: Path, *arguments: str) -> Iterator[Server]:
         fcntl.fcntl(reader, fcntl.F_SETPIPE_SZ, 4096)
         home = Home(tmp_path / "data").having(database=database)
         home.json("team", "create", "Bob's team")
-        with home.serve(*arguments, err=pipe) as server:
+        with home.serve(*arguments, errors=pipe) as server:
             yield server
     finally:
         os.close(reader)
@@ -263,14 +265,13 @@ def dropped(server: Server) -> float:
 
 
 def test_a_server_whose_log_nobody_reads_goes_on(database: str, tmp_path: Path) -> None:
-    several = ["--workers", "2"] if database.startswith("postgresql") else []
     requests = 2 * logs.MAX_LINES - 2 * logs.MAX_LINES % TOGETHER
-    with unread(database, tmp_path, *several) as server:
+    with unread(database, tmp_path, *worker_arguments(database)) as server:
         began = time.monotonic()
         assert answered(server, requests) == requests
 
         assert time.monotonic() - began < 30
-        assert wait_for(lambda: dropped(server) or None) > requests - logs.MAX_LINES - 100
+        assert wait_until(lambda: dropped(server)) > requests - logs.MAX_LINES - 100
         began = time.monotonic()
         server.process.send_signal(signal.SIGTERM)
         assert server.process.wait(STOP_SECONDS) == 0
@@ -282,4 +283,4 @@ def test_lines_are_written_before_a_server_ends(tmp_path: Path) -> None:
         assert answered(server, TOGETHER) == TOGETHER
         assert server.stop() == 0
 
-    assert len(server.err.read_text().splitlines()) == TOGETHER
+    assert len(server.errors.read_text().splitlines()) == TOGETHER

@@ -17,7 +17,7 @@ from reachbook.server.master_key import FILE_NAME, open_master_key
 from reachbook.service.administration import Administration, CredentialOptions
 from reachbook.settings import BadSettingError, Settings
 from reachbook.storage import Store, open_store
-from tests.support.processes import Home
+from tests.support.home import Home
 
 pytestmark = pytest.mark.anyio
 

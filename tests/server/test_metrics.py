@@ -21,8 +21,11 @@ from reachbook.domain.channel import ChannelList
 from reachbook.domain.channel_rules import ChannelInput
 from reachbook.domain.suppression import KnownSuppressions
 from reachbook.storage import Commit, LockSet, Saved
+from tests.support.metrics import samples
 from tests.support.personas import Book
-from tests.support.serving import Served, free_port, samples, serving, team_on, until
+from tests.support.server_process import Server, free_port, serving
+from tests.support.teams import create_team
+from tests.support.waiting import wait_until
 
 CHANNELS = "/v2/contact/{contactID}/channels"
 CHANNEL = "/v2/contact/{contactID}/channel"
@@ -202,9 +205,9 @@ async def test_nothing_waits_when_nothing_is_under_way(book: Book) -> None:
 # ── several workers ──────────────────────────────────────────────────────────────────────────
 
 
-def total(served: Served, route: str) -> float:
+def total(served: Server, route: str) -> float:
     """What some worker says that all of them have answered on a route."""
-    found = samples(served.ask("/metrics").text)
+    found = samples(served.request("/metrics").text)
     return sum(
         value
         for name, value in found.items()
@@ -212,46 +215,52 @@ def total(served: Served, route: str) -> float:
     )
 
 
-def gauge(served: Served, name: str) -> float:
-    return samples(served.ask("/metrics").text)[name]
+def gauge(served: Server, name: str) -> float:
+    return samples(served.request("/metrics").text)[name]
 
 
-def replaced(served: Served, before: set[int]) -> Callable[[], bool]:
+def worker_ids(served: Server) -> set[int]:
+    return {worker.pid for worker in served.workers()}
+
+
+def replaced(served: Server, before: set[int]) -> Callable[[], bool]:
     """Whether as many workers as before are there, and one of those is not."""
-    return lambda: len(now := set(served.workers())) == len(before) and now != before
+    return lambda: len(now := worker_ids(served)) == len(before) and now != before
 
 
 @pytest.mark.parametrize("database", ["postgres"], indirect=True)
 def test_workers_add_up_whoever_is_asked_and_whoever_dies(database: str, tmp_path: Path) -> None:
-    bob = team_on(database)
+    bob = create_team(database)
     with serving(tmp_path, database, "--workers", "2") as served, ThreadPoolExecutor(8) as pool:
 
         def ask_many(count: int) -> None:
-            answers = pool.map(lambda _: served.ask("/v1/team", headers=bob.by_key()), range(count))
+            answers = pool.map(
+                lambda _: served.request("/v1/team", headers=bob.by_key()), range(count)
+            )
             assert {answer.status_code for answer in answers} == {200}
 
         ask_many(150)
         # A worker counts a request after its response, so the last may be missing for a moment.
-        assert until(lambda: total(served, "/v1/team") == 150)
+        wait_until(lambda: total(served, "/v1/team") == 150)
         assert {total(served, "/v1/team") for _ in range(10)} == {150}
 
-        before = set(served.workers())
+        before = worker_ids(served)
         os.kill(min(before), signal.SIGKILL)
-        assert until(replaced(served, before))
-        assert until(lambda: gauge(served, WORKERS) == 2)
+        wait_until(replaced(served, before))
+        wait_until(lambda: gauge(served, WORKERS) == 2)
         ask_many(50)
 
-        assert until(lambda: total(served, "/v1/team") == 200)
+        wait_until(lambda: total(served, "/v1/team") == 200)
         assert {total(served, "/v1/team") for _ in range(10)} == {200}
 
 
 @pytest.mark.parametrize("database", ["postgres"], indirect=True)
 def test_what_a_dead_worker_had_in_hand_is_forgotten(database: str, tmp_path: Path) -> None:
     """Requests wait for a row that is locked, and others for a connection; workers are killed."""
-    bob = team_on(database)
+    bob = create_team(database)
     busy, waiting = "reachbook_connections_busy", "reachbook_connections_waiting"
     with serving(tmp_path, database, "--workers", "2") as served, ThreadPoolExecutor(40) as pool:
-        made = served.ask("/v2/contact", "POST", json={}, headers=bob.by_key()).json()
+        made = served.request("/v2/contact", "POST", json={}, headers=bob.by_key()).json()
         channels = f"/v2/contact/{made['uuid']}/channels"
 
         async def kill_while_they_wait() -> None:
@@ -259,18 +268,18 @@ def test_what_a_dead_worker_had_in_hand_is_forgotten(database: str, tmp_path: Pa
             async with connection.transaction():
                 await connection.execute("LOCK TABLE contact IN ACCESS EXCLUSIVE MODE")
                 for _ in range(40):
-                    pool.submit(served.ask, channels, headers=bob.by_key())
-                assert until(lambda: min(gauge(served, busy), gauge(served, waiting)) >= 2, 1.5)
-                for pid in served.workers():
-                    os.kill(pid, signal.SIGKILL)
+                    pool.submit(served.request, channels, headers=bob.by_key())
+                wait_until(lambda: min(gauge(served, busy), gauge(served, waiting)) >= 2, 1.5)
+                for worker in served.workers():
+                    worker.kill()
             await connection.close()
 
-        before = set(served.workers())
+        before = worker_ids(served)
         asyncio.run(kill_while_they_wait())
-        assert until(lambda: not before & set(served.workers()) and len(served.workers()) == 2)
+        wait_until(lambda: not before & worker_ids(served) and len(served.workers()) == 2)
 
-        assert until(lambda: gauge(served, WORKERS) == 2)
-        assert until(lambda: (gauge(served, busy), gauge(served, waiting)) == (0, 0))
+        wait_until(lambda: gauge(served, WORKERS) == 2)
+        wait_until(lambda: (gauge(served, busy), gauge(served, waiting)) == (0, 0))
 
 
 @pytest.mark.parametrize("database", ["postgres"], indirect=True)
@@ -278,14 +287,14 @@ def test_workers_that_were_restarted_are_not_counted_twice(database: str, tmp_pa
     """SIGHUP replaces each worker by a new one; what the old ones counted stays."""
     with serving(tmp_path, database, "--workers", "2") as served:
         for _ in range(6):
-            served.ask("/healthz")
-        before = set(served.workers())
+            served.request("/healthz")
+        before = worker_ids(served)
 
         served.process.send_signal(signal.SIGHUP)
 
-        assert until(lambda: not before & set(served.workers()))
-        assert until(lambda: len(served.workers()) == 2)
-        assert gauge(served, WORKERS) == 2
+        wait_until(lambda: not before & worker_ids(served))
+        wait_until(lambda: len(served.workers()) == 2)
+        wait_until(lambda: gauge(served, WORKERS) == 2)
         assert total(served, "/healthz") == 6
 
 
@@ -293,11 +302,11 @@ def test_workers_that_were_restarted_are_not_counted_twice(database: str, tmp_pa
 @pytest.mark.parametrize("workers", ["1", "2"])
 def test_measures_on_an_address_of_their_own(database: str, tmp_path: Path, workers: str) -> None:
     address = f"127.0.0.1:{free_port()}"
-    with serving(tmp_path, database, "--workers", workers, METRICS=address) as served:
+    with serving(tmp_path, database, "--workers", workers, metrics=address) as served:
         for _ in range(5):
-            assert served.ask("/healthz").status_code == 200
+            assert served.request("/healthz").status_code == 200
 
-        beside = served.ask("/metrics")
+        beside = served.request("/metrics")
         alone = httpx.get(f"http://{address}/metrics")
 
     assert beside.status_code == 404

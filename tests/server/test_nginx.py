@@ -23,7 +23,9 @@ from reachbook.server import protocol
 from reachbook.server.run import DRAIN_SECONDS
 from tests.conftest import TEMPLATE, _create
 from tests.support.personas import Asker
-from tests.support.serving import END_SECONDS, Served, free_port, serving, team_on, until
+from tests.support.server_process import STOP_SECONDS, Server, free_port, serving
+from tests.support.teams import create_team
+from tests.support.waiting import wait_until
 
 EXAMPLE = (Path(__file__).parents[2] / "deploy/nginx.conf").read_text()
 NAME = "reachbook.example.com"
@@ -180,11 +182,11 @@ def nginx(folder: Path, upstream: str, replaced: Mapping[str, str] = NOTHING) ->
     )
     process = subprocess.Popen(command)
     try:
-        assert until(lambda: _accepts(front))
+        wait_until(lambda: _accepts(front))
         yield front
     finally:
         process.terminate()
-        process.wait(END_SECONDS)
+        process.wait(STOP_SECONDS)
 
 
 def _accepts(front: Front) -> bool:
@@ -200,7 +202,7 @@ class House:
     """Reachbook behind nginx, and Bob, who has credentials."""
 
     front: Front
-    served: Served
+    served: Server
     bob: Asker
 
 
@@ -208,10 +210,10 @@ class House:
 def house(postgres: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     database = asyncio.run(_create(postgres, TEMPLATE))
     folder = tmp_path_factory.mktemp("nginx")
-    bob = team_on(database)
-    settings = {"BASE_PATH": "/reachbook", "TRUSTED_PROXIES": "127.0.0.1"}
+    bob = create_team(database)
+    settings = {"base_path": "/reachbook", "trusted_proxies": "127.0.0.1"}
     with (
-        serving(folder, database, "--workers", "2", **settings) as served,
+        serving(folder, database, "--workers", "2", errors=None, **settings) as served,
         nginx(folder, served.url.removeprefix("http://")) as front,
     ):
         yield House(front, served, bob)
@@ -247,10 +249,10 @@ def test_the_log_has_the_address_of_the_client(house: House) -> None:
     house.front.ask("/v1/team", come_from="127.0.0.7", headers=mark | house.bob.by_key())
 
     def clients() -> list[str]:
-        lines = house.served.logged()
+        lines = house.served.log_lines()
         return [line["client"] for line in lines if line.get("request_id") == "from-afar"]
 
-    assert until(lambda: clients() == ["127.0.0.7"])
+    wait_until(lambda: clients() == ["127.0.0.7"])
 
 
 @with_nginx
@@ -284,7 +286,7 @@ def test_a_query_is_not_in_the_access_log(house: House) -> None:
     house.front.ask(f"{path}?channel_id=15105553344", headers=house.bob.by_key())
     log = house.front.folder / "reachbook.log"
 
-    assert until(lambda: path in log.read_text())
+    wait_until(lambda: path in log.read_text())
     assert "15105553344" not in log.read_text()
 
 

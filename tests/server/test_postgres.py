@@ -11,8 +11,9 @@ import httpx
 import psutil  # type: ignore[import-untyped]
 import pytest
 
+from tests.support.home import Home
 from tests.support.personas import sign
-from tests.support.processes import Home, Server
+from tests.support.server_process import Server, worker_arguments
 
 pytestmark = pytest.mark.anyio
 
@@ -87,7 +88,7 @@ async def test_a_newer_schema_is_refused(migrated: Home, empty_postgres: str) ->
 
 def test_no_team_is_made_on_postgresql(migrated: Home) -> None:
     with migrated.serve() as server:
-        assert "curl" not in server.out.read_text()
+        assert "curl" not in server.output.read_text()
 
     assert migrated.json("team", "list") == []
 
@@ -98,9 +99,8 @@ def test_revoking_is_felt_within_a_second_in_every_worker(housed: Home, noun: st
     team, _ = housed.team_with_key()
     made = housed.json(noun, "create", "--team", team)
     token = made["api_key"] if noun == "key" else _signed(made)
-    on_postgres = housed.variables["REACHBOOK_DATABASE"].startswith("postgresql")
 
-    with housed.serve(*(["--workers", "2"] if on_postgres else [])) as server, ExitStack() as stack:
+    with housed.serve(*worker_arguments(housed.database)) as server, ExitStack() as stack:
         clients = clients_of_every_worker(server, token, stack)
         assert {one.get("/v1/team").status_code for one in clients} == {200}
         housed.json(noun, "revoke", made[f"{noun}_id"])
@@ -117,9 +117,8 @@ def _signed(made: dict[str, str]) -> str:
 
 
 def workers(server: Server) -> list[psutil.Process]:
-    """The processes that answer: the server's children, or the server itself."""
-    root = psutil.Process(server.process.pid)
-    return [one for one in root.children() if "spawn_main" in " ".join(one.cmdline())] or [root]
+    """Return the processes that answer: the workers, or the server itself."""
+    return server.workers() or server.processes()
 
 
 def clients_of_every_worker(server: Server, token: str, stack: ExitStack) -> list[httpx.Client]:

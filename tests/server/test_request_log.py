@@ -10,9 +10,11 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.support.home import Home
 from tests.support.personas import ALICE, NOBODY, sign
-from tests.support.processes import Home, Server, wait_for
 from tests.support.raw_sql import beside
+from tests.support.server_process import Server
+from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.anyio
 
@@ -30,11 +32,11 @@ def home(database: str, tmp_path: Path) -> Home:
 def lines(server: Server, count: int) -> list[dict[str, Any]]:
     """The lines on standard error, when there are as many as that."""
 
-    def enough() -> list[str] | None:
-        text = server.err.read_text().splitlines()
-        return text if len(text) >= count else None
+    def enough() -> list[str]:
+        text = server.errors.read_text().splitlines()
+        return text if len(text) >= count else []
 
-    return [json.loads(line) for line in wait_for(enough)]
+    return [json.loads(line) for line in wait_until(enough)]
 
 
 def test_each_request_is_one_line_with_its_id(home: Home) -> None:
@@ -65,7 +67,7 @@ def test_nothing_secret_is_logged(home: Home) -> None:
             ask_everything(server.url, token) for token in (api_key, jwt, old, api_key[:-1])
         )
         logged = lines(server, count)
-        text = server.err.read_text()
+        text = server.errors.read_text()
 
     assert len(logged) == count
     assert all(line["request_id"] for line in logged)
@@ -98,7 +100,7 @@ def test_a_line_that_cannot_be_written_is_not_felt(home: Home) -> None:
     """The disk that standard error goes to is full: requests are answered and counted."""
     _, api_key = home.team_with_key()
 
-    with home.serve(err=Path("/dev/full")) as server, server.client(api_key) as client:
+    with home.serve(errors=Path("/dev/full")) as server, server.client(api_key) as client:
         answers = [client.get(path) for path in ("/v1/team", "/v2/contact/7", "/v1/team")]
         counted = client.get("/metrics").text
 
@@ -124,7 +126,7 @@ async def test_a_bug_is_logged_without_secrets_and_answered_without_a_trace(
         ]
         assert [one.status_code for one in answers] == [500, 500, 500], answers[0].text
         logged = lines(server, 2 * len(answers))
-        text = server.err.read_text()
+        text = server.errors.read_text()
 
     for answer in answers:
         assert set(answer.json()) == {"error", "error_code", "message", "request_id"}

@@ -11,8 +11,9 @@ from threading import Thread
 import httpx
 import pytest
 
+from tests.support.commands import run_curl
+from tests.support.home import Home
 from tests.support.personas import ALICE, sign
-from tests.support.processes import Home, run_curl
 from tests.support.vendor_documents import ALICE_LIST, CURLS
 
 PHONE, EMAIL = ALICE_LIST
@@ -66,7 +67,7 @@ def test_every_curl_of_the_documentation_works(home: Home) -> None:
 
 def test_json_is_one_document_with_credentials_that_work(home: Home) -> None:
     with home.serve("--json") as server:
-        told = httpx.Response(200, content=server.out.read_bytes()).json()
+        told = httpx.Response(200, content=server.output.read_bytes()).json()
         claims: dict[str, object] = {"iss": told["secret_id"], "iat": int(time.time())}
         token = sign(claims, told["secret_id"], told["secret_key"])
         with server.client(token) as by_jwt, server.client(told["api_key"]) as by_key:
@@ -87,7 +88,7 @@ def test_later_starts_keep_what_was_written(home: Home) -> None:
 
     with home.serve() as server:
         assert run_curl(line.replace(first, server.url)) == (200, ALICE_LIST)
-        said = server.out.read_text()
+        said = server.output.read_text()
 
     assert "reachbook key create" in said
     assert "curl " not in said
@@ -98,7 +99,7 @@ def test_a_team_of_ones_own_is_not_joined_by_another(home: Home) -> None:
     home.json("team", "create", "Bob's team")
 
     with home.serve("--json") as server:
-        assert server.out.read_text().count('": ') == 1
+        assert server.output.read_text().count('": ') == 1
 
     assert [one["name"] for one in home.json("team", "list")] == ["Bob's team"]
     assert home.json("key", "list") == []

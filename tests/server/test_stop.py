@@ -11,7 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.processes import STOP_SECONDS, Home, Server, wait_for
+from tests.support.home import Home
+from tests.support.server_process import STOP_SECONDS, Server, worker_arguments
+from tests.support.waiting import wait_until
 
 BODY = json.dumps({"contact_channels": [{"channel_type": "phone", "channel_id": "15105553344"}]})
 
@@ -21,8 +23,7 @@ def serving(database: str, tmp_path: Path) -> Iterator[tuple[Home, Server, str]]
     """A server with two workers where the store allows it, and an API key."""
     home = Home(tmp_path / "data").having(database=database)
     _, api_key = home.team_with_key()
-    several = ["--workers", "2"] if database.startswith("postgresql") else []
-    with home.serve(*several) as server:
+    with home.serve(*worker_arguments(database)) as server:
         yield home, server, api_key
 
 
@@ -77,7 +78,7 @@ def test_nobody_is_let_in_while_it_drains(database: str, tmp_path: Path) -> None
             time.sleep(0.3)
             server.process.terminate()
 
-            wait_for(lambda: errors(server.port) or None, 3)
+            wait_until(lambda: errors(server.port), 3)
             connection.sendall(request(api_key)[-1:])
 
             assert all_of(connection).startswith(b"HTTP/1.1 200 ")
@@ -107,5 +108,5 @@ def test_a_request_that_never_ends_does_not_hold_it_up_for_ever(tmp_path: Path) 
         assert head.startswith(b"HTTP/1.1 503 ")
         assert (told["error"], told["error_code"]) == ("unavailable", "stopping")
         assert f"x-request-id: {told['request_id']}".encode() in head
-        for line in server.err.read_text().splitlines():
+        for line in server.errors.read_text().splitlines():
             json.loads(line)

@@ -22,8 +22,9 @@ from reachbook.service.administration import CredentialOptions, Rekeyed
 from reachbook.service.authentication import Authenticator
 from reachbook.settings import BadSettingError, Settings
 from reachbook.storage.store import CredentialKind
+from tests.support.home import Home
 from tests.support.personas import MASTER_KEY, Book, sign
-from tests.support.processes import Home, Server
+from tests.support.server_process import Server
 
 NEW_KEY, OTHER_KEY = b"n" * 32, b"o" * 32
 BASE64 = {b"n": "bm5u" * 10 + "bm4=", b"m": "bW1t" * 10 + "bW0="}

@@ -6,7 +6,6 @@ import asyncio
 import os
 import pwd
 import shutil
-import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -15,8 +14,8 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from tests.support.processes import end
 from tests.support.raw_sql import Raw, beside
+from tests.support.server_process import end, free_port
 
 DEBIAN = Path("/usr/lib/postgresql/15/bin")
 UNPRIVILEGED = ("postgres", "nobody")
@@ -63,7 +62,7 @@ def _run_debian(directory: Path) -> Iterator[str]:
         cwd=directory,
         timeout=60,
     )
-    port = _free_port()
+    port = free_port()
     options = {"listen_addresses": "127.0.0.1", "port": port, "fsync": "off"}
     settings = [f"--{name}={value}" for name, value in options.items()]
     server = subprocess.Popen(
@@ -108,8 +107,3 @@ async def _wait_until_it_answers(url: str) -> None:
             await connection.close()
             return
     raise AssertionError("PostgreSQL 15 did not start")
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])

@@ -19,9 +19,10 @@ import pytest
 from reachbook.domain.errors import Refusal
 from reachbook.storage.sqlite import backup
 from tests.support.corrupt import live, ruin
+from tests.support.home import Home
 from tests.support.inconsistencies import FAULTS
 from tests.support.personas import open_book
-from tests.support.processes import Home, Server
+from tests.support.server_process import Server
 
 WRITERS = 4
 

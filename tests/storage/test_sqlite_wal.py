@@ -16,8 +16,8 @@ from reachbook.metrics import Metrics
 from reachbook.storage.sqlite import writer
 from reachbook.storage.sqlite.engine import Sqlite
 from reachbook.storage.sqlite.writer import MAX_WAL_BYTES
-from tests.support.processes import end
-from tests.support.servers import until
+from tests.support.server_process import end
+from tests.support.waiting import wait_until_async
 
 pytestmark = pytest.mark.anyio
 
@@ -67,7 +67,7 @@ async def write(engine: Sqlite, size: int) -> float:
 
 
 async def until_at_most(wal: Path, size: int) -> None:
-    await until(lambda: wal.stat().st_size <= size, 5, "the log is small")
+    await wait_until_async(lambda: wal.stat().st_size <= size, 5, "the log is small")
 
 
 async def test_it_is_small_again_soon_after_the_reader_left(engine: Sqlite, tmp_path: Path) -> None:

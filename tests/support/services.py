@@ -14,7 +14,7 @@ from reachbook.service import Service, TeamKeys, WriteContext
 from reachbook.storage import Store, open_store
 from tests.support.clients import HOST, PATIENCE_SECONDS, Answer, CutError, read_answer
 from tests.support.personas import MASTER_KEY
-from tests.support.servers import Server, serving
+from tests.support.server_process import Server, serving_async, worker_arguments
 
 
 class Client:
@@ -72,8 +72,7 @@ async def clients(number: int, port: int, api_key: str) -> AsyncIterator[list[Cl
 @asynccontextmanager
 async def served(directory: Path, database: str) -> AsyncIterator[Server]:
     """A real server: two workers on PostgreSQL, SQLite's one."""
-    several = ["--workers", "2"] if database.startswith("postgresql") else []
-    async with serving(directory, database, *several) as server:
+    async with serving_async(directory, database, *worker_arguments(database)) as server:
         yield server
 
 

@@ -19,7 +19,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.serving import Served, serving, team_on
+from tests.support.server_process import Server, serving
+from tests.support.teams import create_team
 
 pytestmark = pytest.mark.slow
 
@@ -51,14 +52,14 @@ EXPECTED = {
 class Api:
     """A server, and the file that holds its description."""
 
-    served: Served
+    served: Server
     database: str
     document: Path
 
     def arguments(self) -> list[str]:
         """The URL, an API key of a new team, and the UUID of its only contact, with a phone."""
-        team = team_on(self.database)
-        made = self.served.ask(
+        team = create_team(self.database)
+        made = self.served.request(
             "/v2/contact", "POST", json={"phone": "15105553344"}, headers=team.by_key()
         )
         return [self.served.url, team.api_key, made.json()["uuid"]]
@@ -68,10 +69,10 @@ class Api:
 def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
     folder = tmp_path_factory.mktemp("api")
     database = f"sqlite:///{folder}/reachbook.db"
-    team_on(database)
+    create_team(database)
     with serving(folder, database) as served:
         document = folder / "openapi.json"
-        document.write_bytes(served.ask("/openapi.json").content)
+        document.write_bytes(served.request("/openapi.json").content)
         yield Api(served, database, document)
 
 

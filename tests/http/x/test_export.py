@@ -23,7 +23,8 @@ from tests.support.histories import ONE, plant_events
 from tests.support.http import ok
 from tests.support.personas import Book, open_book
 from tests.support.raw_sql import beside
-from tests.support.serving import Served, serving, until
+from tests.support.server_process import REQUEST_SECONDS, Server, serving
+from tests.support.waiting import wait_until
 
 MIB = 1024 * 1024
 EVENTS, CUSTOM_BYTES = 260, 64 * 1024
@@ -34,7 +35,7 @@ EVENTS, CUSTOM_BYTES = 260, 64 * 1024
 class Long:
     """A server, the headers of a client, and contacts with long histories."""
 
-    served: Served
+    served: Server
     by: dict[str, str]
     uuids: list[str]
     small: str
@@ -44,7 +45,7 @@ class Long:
 
     def stream(self, uuid: str = "") -> Any:
         url = self.served.url + self.path(uuid)
-        return self.served.client.stream("GET", url, headers=self.by)
+        return httpx.stream("GET", url, headers=self.by, timeout=REQUEST_SECONDS)
 
 
 @pytest.fixture(scope="module")
@@ -68,10 +69,10 @@ def long(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Long]:
 def test_it_works(long: Long) -> None:
     """A long export is chunked, and the process does not grow by its size."""
     server = psutil.Process(long.served.process.pid)
-    long.served.ask(long.path(long.small), headers=long.by)
+    long.served.request(long.path(long.small), headers=long.by)
     before = server.memory_info().rss
 
-    answer = long.served.ask(long.path(), headers=long.by)
+    answer = long.served.request(long.path(), headers=long.by)
     grown = server.memory_info().rss - before
 
     assert (answer.status_code, answer.headers["transfer-encoding"]) == (200, "chunked")
@@ -86,12 +87,12 @@ def test_it_works(long: Long) -> None:
 
 def test_a_short_export_has_a_length(long: Long) -> None:
     for uuid in (long.small, long.uuids[0]):
-        head = long.served.ask(long.path(uuid), "HEAD", headers=long.by)
+        head = long.served.request(long.path(uuid), "HEAD", headers=long.by)
         assert (head.status_code, head.content) == (200, b"")
         assert head.headers["content-type"] == "application/json"
         assert ("content-length" in head.headers) is (uuid == long.small)
-    whole = long.served.ask(long.path(long.small), headers=long.by)
-    head = long.served.ask(long.path(long.small), "HEAD", headers=long.by)
+    whole = long.served.request(long.path(long.small), headers=long.by)
+    head = long.served.request(long.path(long.small), "HEAD", headers=long.by)
     assert int(head.headers["content-length"]) == len(whole.content)
     assert whole.json()["events"][0]["rev"] == 1
 
@@ -107,7 +108,7 @@ def test_an_http_1_0_response_has_a_length(long: Long) -> None:
     head, _, body = heard.partition(b"\r\n\r\n")
     assert b"transfer-encoding" not in head.lower()
     assert f"content-length: {len(body)}".encode() in head.lower()
-    assert json.loads(body) == long.served.ask(long.path(), headers=long.by).json()
+    assert json.loads(body) == long.served.request(long.path(), headers=long.by).json()
 
 
 def test_the_export_stops_when_the_client_disconnects(long: Long) -> None:
@@ -115,15 +116,15 @@ def test_the_export_stops_when_the_client_disconnects(long: Long) -> None:
     server = psutil.Process(long.served.process.pid)
 
     def answered() -> int:
-        return sum(line.get("route", "").endswith("/export") for line in long.served.logged())
+        return sum(line.get("route", "").endswith("/export") for line in long.served.log_lines())
 
     began, before = server.io_counters().read_chars, answered()
     with long.stream() as answer:
         next(answer.iter_raw())
-    assert until(lambda: answered() == before + 1)
+    wait_until(lambda: answered() == before + 1)
 
     assert server.io_counters().read_chars - began < 20 * MIB
-    assert [line for line in long.served.logged() if line["level"] == "error"] == []
+    assert [line for line in long.served.log_lines() if line["level"] == "error"] == []
 
 
 def test_erasing_during_an_export_makes_later_values_null(long: Long) -> None:
@@ -131,7 +132,7 @@ def test_erasing_during_an_export_makes_later_values_null(long: Long) -> None:
     with long.stream(uuid) as answer:
         pieces = answer.iter_raw(MIB)
         begun = next(pieces)
-        erased = long.served.ask(f"/x/contact/{uuid}/erase", "DELETE", headers=long.by)
+        erased = long.served.request(f"/x/contact/{uuid}/erase", "DELETE", headers=long.by)
         document = json.loads(begun + b"".join(pieces))
 
     assert (answer.status_code, erased.status_code) == (200, 200)
@@ -139,7 +140,7 @@ def test_erasing_during_an_export_makes_later_values_null(long: Long) -> None:
     assert [event["rev"] for event in events] == list(range(1, EVENTS + 2))
     assert events[1]["after"] is not None
     assert (events[-1]["before"], events[-1]["after"]) == (None, None)
-    logged = [line for line in long.served.logged() if line.get("level") == "error"]
+    logged = [line for line in long.served.log_lines() if line.get("level") == "error"]
     assert logged == []
 
 
@@ -151,13 +152,13 @@ def test_erasing_during_an_http_1_0_export_ends_it_early(long: Long) -> None:
     with closing(socket.create_connection((host, int(port)), timeout=20)) as client:
         client.sendall(request.encode())
         begun = client.recv(MIB)
-        long.served.ask(f"/x/contact/{uuid}/erase", "DELETE", headers=long.by)
+        long.served.request(f"/x/contact/{uuid}/erase", "DELETE", headers=long.by)
         heard = begun + b"".join(iter(lambda: client.recv(MIB), b""))
 
     head, _, body = heard.partition(b"\r\n\r\n")
     length = int(head.lower().split(b"content-length: ")[1].split(b"\r\n")[0])
     assert 0 < len(body) < length
-    assert [line for line in long.served.logged() if line["event"] == "bug"] == []
+    assert [line for line in long.served.log_lines() if line["event"] == "bug"] == []
 
 
 @pytest.mark.parametrize("database", ["postgres"], indirect=True)
@@ -175,14 +176,14 @@ def test_losing_the_store_during_an_export_ends_it_early(
     by, uuid = asyncio.run(fill())
     with serving(tmp_path, database) as served:
         url = f"{served.url}/x/contact/{uuid}/export"
-        with served.client.stream("GET", url, headers=by) as answer:
+        with httpx.stream("GET", url, headers=by, timeout=REQUEST_SECONDS) as answer:
             pieces = answer.iter_raw(MIB)
             next(pieces)
             asyncio.run(drop(postgres, urlsplit(database).path[1:]))
             with pytest.raises(httpx.RemoteProtocolError):
                 b"".join(pieces)
 
-        [line] = [line for line in served.logged() if line.get("route", "").endswith("/export")]
+        [line] = [line for line in served.log_lines() if line.get("route", "").endswith("/export")]
         assert (line["status"], line["error_code"]) == (200, "store_unavailable")
 
 
