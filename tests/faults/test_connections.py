@@ -20,12 +20,12 @@ from reachbook.server.protocol import (
 )
 from tests.support.clients import (
     HOST,
-    Answer,
     Client,
     Connection,
+    Response,
     connected,
-    read_answer,
-    request,
+    encode_request,
+    read_response,
     send_raw,
 )
 from tests.support.server_process import Server, serving_async
@@ -120,7 +120,7 @@ def may_open(files: int) -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
-def spec(answer: Answer, status: int, code: str) -> None:
+def spec(answer: Response, status: int, code: str) -> None:
     told = answer.json()
     assert (answer.status, told["error_code"]) == (status, code)
     assert answer.headers["content-type"] == "application/json"
@@ -181,7 +181,7 @@ async def test_garbage_in_small_pieces_is_refused_too(
         for start in range(0, len(content), size):
             writer.write(content[start : start + size])
             await asyncio.sleep(0.001)
-        spec(await read_answer(reader), 400, "malformed_request")
+        spec(await read_response(reader), 400, "malformed_request")
 
 
 @pytest.mark.parametrize("host", [b"", b"host: book\r\n"])
@@ -244,16 +244,15 @@ async def test_a_known_method_of_another_protocol_is_one_the_path_does_not_take(
 
 async def test_many_small_requests_in_one_piece_are_no_large_head(server: Server) -> None:
     """A client that does not wait for answers, and whose last request is only half there."""
-    reader, writer = await asyncio.open_connection(HOST, server.port)
     asked = GET + b"\r\n"
     number = 100_000 // len(asked)
-    writer.write(asked * number + asked[:20])
+    async with connected(server.port) as (reader, writer):
+        writer.write(asked * number + asked[:20])
 
-    for _ in range(number):
-        assert (await read_answer(reader)).status == 200
-    writer.write(asked[20:])
-    assert (await read_answer(reader)).status == 200
-    writer.transport.abort()
+        for _ in range(number):
+            assert (await read_response(reader)).status == 200
+        writer.write(asked[20:])
+        assert (await read_response(reader)).status == 200
 
 
 BAD_BODIES = {
@@ -276,7 +275,7 @@ async def test_garbage_after_a_request_does_not_take_its_answer(
     before = await refusals(server.port)
     async with connected(server.port) as (reader, writer):
         writer.write(GET + b"\r\n" + garbage)
-        first = await read_answer(reader)
+        first = await read_response(reader)
         rest = await reader.read()
 
     assert first.status == 200
@@ -291,13 +290,13 @@ async def test_a_bad_body_after_writes_does_not_take_their_answers(
 ) -> None:
     """Each request is answered; the last response has `Connection: close`."""
     async with connected(server.port) as (reader, writer):
-        write = request("POST", "/v2/contact", key, b"{}")
+        write = encode_request("POST", "/v2/contact", key, b"{}")
         chunked = write.replace(
             b"content-length: 2\r\n\r\n{}", b"transfer-encoding: chunked\r\n\r\n"
         )
         writer.write(write * number + chunked + bad + write * 20)
 
-        answers = [await read_answer(reader) for _ in range(number)]
+        answers = [await read_response(reader) for _ in range(number)]
         assert [(one.status, one.json()["rev"]) for one in answers] == [(200, 1)] * number
         assert [one.headers.get("connection") for one in answers] == [None] * (number - 1) + [
             "close"
@@ -309,18 +308,18 @@ async def test_a_bad_body_is_refused_when_nothing_is_left_to_answer(
     server: Server, key: str
 ) -> None:
     async with connected(server.port) as (reader, writer):
-        write = request("POST", "/v2/contact", key, b"{}")
+        write = encode_request("POST", "/v2/contact", key, b"{}")
         writer.write(write)
-        assert (await read_answer(reader)).status == 200
+        assert (await read_response(reader)).status == 200
         writer.write(write.replace(b"content-length: 2\r\n", b"transfer-encoding: chunked\r\n"))
-        spec(await read_answer(reader), 400, "malformed_request")
+        spec(await read_response(reader), 400, "malformed_request")
         assert await reader.read() == b""
 
 
 @pytest.mark.parametrize("offer", [b"", b"connection: upgrade\r\nupgrade: h2c\r\n"])
 async def test_a_refused_head_starts_no_request(server: Server, key: str, offer: bytes) -> None:
     """This also holds for a request whose body is not read."""
-    get = request("GET", "/v1/team", key)
+    get = encode_request("GET", "/v1/team", key)
     coded = get.replace(b"\r\n\r\n", b"\r\ntransfer-encoding: gzip\r\n" + offer + b"\r\n")
     served = await count(server.port, TEAM_SERVED)
     spec(await send_raw(server.port, coded), 400, "malformed_request")
@@ -338,28 +337,26 @@ async def test_a_refused_head_starts_no_request(server: Server, key: str, offer:
 async def test_trailer_fields_are_no_headers(server: Server, key: str, field: str) -> None:
     """This holds for a request without a credential and for a complete request."""
     chunks = f"2\r\n{{}}\r\n0\r\n{field.format(key=key)}\r\n\r\n".encode()
-    write = request("POST", "/v2/contact", key)
+    write = encode_request("POST", "/v2/contact", key)
     head = write.replace(b"\r\n\r\n", b"\r\ntransfer-encoding: chunked\r\n\r\n")
     without = head.replace(f"authorization: Bearer {key}\r\n".encode(), b"")
     async with connected(server.port) as (reader, writer):
         for asked, status in ((without, 401), (head, 200), (without, 401)):
             writer.write(asked + chunks)
-            answer = await read_answer(reader)
+            answer = await read_response(reader)
             assert answer.status == status
             assert answer.headers["x-request-id"] != "trailer"
 
 
 async def test_a_wish_for_another_protocol_is_passed_over(server: Server) -> None:
     """As RFC 9110 has it; and whatever the client asks next on the connection has its answer."""
-    reader, writer = await asyncio.open_connection(HOST, server.port)
-    wish = b"connection: upgrade\r\nupgrade: h2c\r\n\r\n"
-    writer.write(GET + wish)
-    answer = await read_answer(reader)
-    assert answer.status == 200
-    if answer.headers.get("connection") != "close":
-        writer.write(GET + b"\r\n")
-        assert (await read_answer(reader)).status == 200
-    writer.transport.abort()
+    async with connected(server.port) as (reader, writer):
+        writer.write(GET + b"connection: upgrade\r\nupgrade: h2c\r\n\r\n")
+        answer = await read_response(reader)
+        assert answer.status == 200
+        if answer.headers.get("connection") != "close":
+            writer.write(GET + b"\r\n")
+            assert (await read_response(reader)).status == 200
 
 
 @dataclass
@@ -373,7 +370,7 @@ class Crowd:
     @property
     def write(self) -> bytes:
         """A write; without its last byte it is a request under way."""
-        return request("POST", "/v2/contact", self.key, b"{}")
+        return encode_request("POST", "/v2/contact", self.key, b"{}")
 
     async def open(self, number: int, *beginnings: bytes) -> list[Connection]:
         """Open connections, send the beginnings in turn, and return the response to a GET."""
@@ -382,7 +379,7 @@ class Crowd:
             self.opened.append((reader, writer))
             writer.write(beginning)
             if beginning.startswith(SERVED):
-                assert (await read_answer(reader)).status == 200
+                assert (await read_response(reader)).status == 200
         return self.opened[-number:]
 
 
@@ -419,7 +416,7 @@ async def test_the_connection_that_is_idle_longest_makes_room(crowd: Crowd) -> N
     assert ended == sorted(ended, reverse=True)
     assert 10 < ended.count(True) < 20
     writer.write(crowd.write[-1:])
-    assert (await read_answer(reader)).status == 200
+    assert (await read_response(reader)).status == 200
     port, closed = crowd.server.port, "reachbook_idle_connections_closed_total"
     assert await count(port, closed) >= ended.count(True)
 
@@ -428,12 +425,12 @@ async def test_when_no_connection_is_idle_one_more_is_refused(crowd: Crowd) -> N
     """The requests under way are served; when one is complete, a new connection is accepted."""
     reader, writer = (await crowd.open(MAX_CONNECTIONS, crowd.write[:-1]))[-1]
     await asyncio.sleep(0.2)
-    refused = await send_raw(crowd.server.port, request("GET", "/v1/team", crowd.key))
+    refused = await send_raw(crowd.server.port, encode_request("GET", "/v1/team", crowd.key))
     spec(refused, 503, "too_many_connections")
     assert refused.headers["retry-after"] == "1"
 
     writer.write(crowd.write[-1:])
-    assert (await read_answer(reader)).status == 200
+    assert (await read_response(reader)).status == 200
     answer = await send_raw(crowd.server.port, GET + CLOSE[2:])
     assert answer.status == 200
     assert await reader.read() == b""
@@ -444,17 +441,18 @@ async def test_a_request_half_received_at_the_end_is_answered(
     tmp_path: Path, received: int
 ) -> None:
     database = f"sqlite:///{tmp_path}/reachbook.db"
-    whole = request("POST", "/v2/contact", await create_api_key(database), b"{}")
-    async with serving_async(tmp_path, database) as server:
-        reader, writer = await asyncio.open_connection(HOST, server.port)
+    whole = encode_request("POST", "/v2/contact", await create_api_key(database), b"{}")
+    async with (
+        serving_async(tmp_path, database) as server,
+        connected(server.port) as (reader, writer),
+    ):
         writer.write(whole[:received])
         await asyncio.sleep(0.3)
         stopping = asyncio.create_task(asyncio.to_thread(server.stop))
         await asyncio.sleep(2 * FAREWELL_SECONDS)
         writer.write(whole[received:])
-        answer = await read_answer(reader)
+        answer = await read_response(reader)
         code = await stopping
-        writer.transport.abort()
 
     assert (answer.status, answer.headers["connection"]) == (200, "close")
     assert code == 0
@@ -466,9 +464,9 @@ async def test_who_asks_while_it_drains_is_told_that_it_was_the_last_time(tmp_pa
     key = await create_api_key(database)
     async with serving_async(tmp_path, database) as server:
         client = Client(server.port, key)
-        assert (await client.ask("GET", "/v1/team")).status == 200
+        assert (await client.request("GET", "/v1/team")).status == 200
         stopping = asyncio.create_task(asyncio.to_thread(server.stop))
         await asyncio.sleep(0.3)
-        answer = await client.ask("GET", "/v1/team")
+        answer = await client.request("GET", "/v1/team")
         assert (answer.status, answer.headers["connection"]) == (200, "close")
         assert await stopping == 0

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.faults.conftest import Note
-from tests.support.clients import Client, several
+from tests.support.clients import Client, open_clients
 from tests.support.full_size import scaled
 from tests.support.server_process import Server, serving_async
 from tests.support.teams import create_api_key
@@ -104,9 +104,9 @@ async def full_and_free_again(server: Server, load: Load, room: Room, key: str) 
     await wait_until_async(
         lambda: min(load.refused_at) > full, REFUSED_SECONDS, "everyone is refused"
     )
-    async with several(1, server.port, key) as [reader]:
-        assert (await reader.ask("GET", "/v1/team")).status == 200
-        assert (await reader.ask("GET", "/healthz")).status == 200
+    async with open_clients(1, server.port, key) as [reader]:
+        assert (await reader.request("GET", "/v1/team")).status == 200
+        assert (await reader.request("GET", "/healthz")).status == 200
     await asyncio.sleep(0.3)
     room(server, True)
     free = time.monotonic()

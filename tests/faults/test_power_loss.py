@@ -18,7 +18,7 @@ import pytest
 from reachbook.storage.sqlite.engine import Sqlite
 from tests.faults.conftest import Note
 from tests.support import sqlite_vfs as vfs
-from tests.support.clients import Answer
+from tests.support.clients import Response
 from tests.support.full_size import scaled
 from tests.support.personas import Book, open_book
 from tests.support.verify import truth
@@ -39,18 +39,18 @@ class InProcess:
 
     book: Book
 
-    async def ask(self, method: str, path: str, body: object = None) -> Answer:
+    async def request(self, method: str, path: str, body: object = None) -> Response:
         began = time.monotonic()
         return answer_of(await self.book.ask(method, path, body), began)
 
-    async def close(self) -> None:
+    def close(self) -> None:
         pass
 
 
-def answer_of(got: httpx.Response, began: float | None = None) -> Answer:
+def answer_of(got: httpx.Response, began: float | None = None) -> Response:
     """What the helpers of the drills read."""
     seconds = 0.0 if began is None else time.monotonic() - began
-    return Answer(got.status_code, got.headers, got.content, seconds)
+    return Response(got.status_code, got.headers, got.content, seconds)
 
 
 def writer(book: Book) -> Any:

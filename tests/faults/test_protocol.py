@@ -16,7 +16,7 @@ from uvicorn.server import ServerState
 from reachbook.metrics import Metrics
 from reachbook.server import protocol
 from reachbook.server.protocol import MAX_HEAD_BYTES, MAX_PIPELINED, BoundedProtocol
-from tests.support.clients import HOST, read_answer
+from tests.support.clients import HOST, connected, read_response
 from tests.support.waiting import wait_until_async
 
 pytestmark = pytest.mark.anyio
@@ -118,8 +118,7 @@ async def test_a_client_that_listens_is_not_hurried(monkeypatch: pytest.MonkeyPa
     """One that asks again and again has a deadline for each answer, and may pause between them."""
     monkeypatch.setattr(protocol, "REQUEST_SECONDS", 0.5)
     monkeypatch.setattr(protocol, "LOOK_SECONDS", 0.05)
-    async with listening() as (port, ends):
-        reader, writer = await asyncio.open_connection(HOST, port)
+    async with listening() as (port, ends), connected(port) as (reader, writer):
         for pause in [*[0.05] * 15, 1.2, 0]:
             writer.write(GET)
             await reader.readuntil(b"\r\n\r\n")
@@ -137,8 +136,7 @@ async def test_at_most_16_requests_are_parsed_ahead() -> None:
     """The rest of a read is kept, and nothing more is read, until a response is complete."""
     app = Held()
     number = 4_000
-    async with listening(app) as (port, ends):
-        reader, writer = await asyncio.open_connection(HOST, port)
+    async with listening(app) as (port, ends), connected(port) as (reader, writer):
         writer.write(b"".join(GET.replace(b"/ ", b"/%d " % one) for one in range(number)))
         await wait_until_async(lambda: bool(app.scopes), 3, "the first request is there")
         await asyncio.sleep(0.1)
@@ -148,10 +146,9 @@ async def test_at_most_16_requests_are_parsed_ahead() -> None:
 
         app.released.set()
         for _ in range(number):
-            assert (await read_answer(reader)).body == b"ok"
+            assert (await read_response(reader)).body == b"ok"
         assert not end.pipeline
         assert end.transport.is_reading()
-        writer.transport.abort()
     assert [one["path"] for one in app.scopes] == [f"/{one}" for one in range(number)]
 
 
@@ -159,15 +156,13 @@ async def test_requests_with_bodies_are_parsed_ahead_in_order() -> None:
     """Sends bodies of every kind, some of which look like requests."""
     app = Held()
     bodies = [b"", b"a", GET * 3, b"\r\n\r\n0\r\n\r\n", b"b" * 100_000] * 12
-    async with listening(app) as (port, _):
-        reader, writer = await asyncio.open_connection(HOST, port)
+    async with listening(app) as (port, _), connected(port) as (reader, writer):
         for number, body in enumerate(bodies):
             writer.write(post(body, chunked=number % 2 == 1))
         await wait_until_async(lambda: bool(app.scopes), 3, "the first request is there")
         app.released.set()
         for _ in bodies:
-            assert (await read_answer(reader)).status == 200
-        writer.transport.abort()
+            assert (await read_response(reader)).status == 200
     assert app.bodies == bodies
 
 
@@ -188,14 +183,12 @@ async def test_trailer_fields_are_dropped(offer: bytes, apart: bool) -> None:
     trailer = b"x-forwarded-for: 192.0.2.7\r\nauthorization: Bearer a\r\nhost: other\r\n"
     asked = post(b"{}", chunked=True).replace(b"\r\nhost: trailer\r\n", b"\r\n" + trailer)
     asked = asked.replace(b"\r\n\r\n", b"\r\n" + offer + b"\r\n", 1)
-    async with listening(app) as (port, _):
-        reader, writer = await asyncio.open_connection(HOST, port)
+    async with listening(app) as (port, _), connected(port) as (reader, writer):
         for _ in range(2):
             for piece in [asked[:-60], asked[-60:]] if apart else [asked]:
                 writer.write(piece)
                 await asyncio.sleep(0.02)
-            assert (await read_answer(reader)).status == 200
-        writer.transport.abort()
+            assert (await read_response(reader)).status == 200
     assert app.bodies == [b"{}", b"{}"]
     for scope in app.scopes:
         assert scope["client"][0] == HOST
@@ -205,12 +198,11 @@ async def test_trailer_fields_are_dropped(offer: bytes, apart: bool) -> None:
 
 async def test_what_follows_a_last_request_is_not_served() -> None:
     app = Held()
-    async with listening(app) as (port, ends):
-        reader, writer = await asyncio.open_connection(HOST, port)
+    async with listening(app) as (port, ends), connected(port) as (reader, writer):
         last = GET.replace(b"\r\n\r\n", b"\r\nconnection: close\r\n\r\n")
         writer.write(GET + last + GET * 100 + GET[:20])
         app.released.set()
-        assert [(await read_answer(reader)).status for _ in range(2)] == [200, 200]
+        assert [(await read_response(reader)).status for _ in range(2)] == [200, 200]
         assert await reader.read() == b""
         writer.close()
         await wait_until_async(lambda: not ends(), 3, "the connection is gone")
@@ -230,16 +222,14 @@ async def test_random_requests_are_served_whatever_a_read_holds(seed: int) -> No
         fields = chance.choice([b"", b"connection: upgrade\r\nupgrade: websocket\r\n"])
         content += b"\r\n" * chance.choice([0, 0, 1, 3])
         content += asked.replace(b"\r\n", b"\r\n" + fields, 1)
-    async with listening(app) as (port, _):
-        reader, writer = await asyncio.open_connection(HOST, port)
+    async with listening(app) as (port, _), connected(port) as (reader, writer):
         while content:
             size = chance.choice([1, 2, 3, 10, 100, 1000])
             writer.write(content[:size])
             content = content[size:]
             await asyncio.sleep(0)
         for _ in bodies:
-            assert (await read_answer(reader)).status == 200
-        writer.transport.abort()
+            assert (await read_response(reader)).status == 200
     assert app.bodies == bodies
 
 
@@ -257,49 +247,43 @@ async def test_what_is_sent_ahead_does_not_hurry_a_request(
     monkeypatch.setattr(protocol, "REQUEST_SECONDS", 0.3)
     monkeypatch.setattr(protocol, "LOOK_SECONDS", 0.05)
     app = Held()
-    async with listening(app) as (port, ends):
-        reader, writer = await asyncio.open_connection(HOST, port)
+    async with listening(app) as (port, ends), connected(port) as (reader, writer):
         writer.write(post(b"{}"))
         await wait_until_async(lambda: bool(app.bodies), 3, "the request is there")
         writer.write(more)
         await asyncio.sleep(0.5)
         app.released.set()
-        assert (await read_answer(reader)).body == b"ok"
+        assert (await read_response(reader)).body == b"ok"
         if more == GET[:20]:  # a deadline of its own has begun
             await wait_until_async(lambda: not ends(), 3, "the connection is gone")
-        writer.transport.abort()
 
 
 async def test_line_breaks_do_not_keep_an_idle_connection() -> None:
     app = Held()
     app.released.set()
-    async with listening(app) as (port, ends):
-        reader, writer = await asyncio.open_connection(HOST, port)
+    async with listening(app) as (port, ends), connected(port) as (reader, writer):
         writer.write(GET)
-        await read_answer(reader)
+        await read_response(reader)
         ends()[0].timeout_keep_alive = 0.3  # type: ignore[assignment]
         writer.write(GET)
-        await read_answer(reader)
+        await read_response(reader)
         for _ in range(12):
             writer.write(b"\r\n")
             await asyncio.sleep(0.05)
         assert not ends()
-        writer.transport.abort()
 
 
 async def test_line_breaks_without_end_are_refused_after_the_response() -> None:
     app = Held()
-    async with listening(app) as (port, ends):
-        reader, writer = await asyncio.open_connection(HOST, port)
+    async with listening(app) as (port, ends), connected(port) as (reader, writer):
         writer.write(post(b"{}"))
         await wait_until_async(lambda: bool(app.bodies), 3, "the request is there")
         writer.write(b"\r\n" * MAX_HEAD_BYTES)
         await wait_until_async(lambda: not ends()[0].transport.is_reading(), 3, "it reads no more")
         app.released.set()
-        answer = await read_answer(reader)
+        answer = await read_response(reader)
         assert (answer.status, answer.headers["connection"]) == (200, "close")
         assert await reader.read() == b""
-        writer.transport.abort()
 
 
 # ── clients that read slowly ─────────────────────────────────────────────────────────────────
@@ -404,11 +388,8 @@ async def test_a_client_that_reads_nothing_makes_room_for_another(
         began = loop.time()
         while loop.time() - began < 0.5:
             await anext(reads)
-        reader, writer = await asyncio.open_connection(HOST, port)
-        try:
+        async with connected(port) as (reader, writer):
             writer.write(GET)
-            assert (await read_answer(reader)).status == 200
-        finally:
-            writer.transport.abort()
+            assert (await read_response(reader)).status == 200
         await anext(reads)
         assert len(set(stalled) & set(ends())) == 1

@@ -15,7 +15,14 @@ from statistics import median
 import pytest
 
 from tests.faults.conftest import Note
-from tests.support.clients import HOST, connected, dribble, read_answer, request, several
+from tests.support.clients import (
+    HOST,
+    connected,
+    encode_request,
+    open_clients,
+    read_response,
+    send_slowly,
+)
 from tests.support.full_size import LONG, scaled
 from tests.support.latency import p99
 from tests.support.server_process import Server, serving_async
@@ -61,12 +68,12 @@ async def staged(directory: Path) -> AsyncIterator[Stage]:
     key = await create_api_key(database)
     async with (
         serving_async(directory, database) as server,
-        several(1, server.port, key) as [client],
+        open_clients(1, server.port, key) as [client],
     ):
         channels = [
             {"channel_type": "email", "channel_id": f"a{one}@drill.test"} for one in range(CHANNELS)
         ]
-        made = await client.ask("POST", "/v2/contact", {"contact_channels": channels})
+        made = await client.request("POST", "/v2/contact", {"contact_channels": channels})
         yield Stage(server, key, made.json()["uuid"])
 
 
@@ -84,7 +91,7 @@ async def does_not_listen(stage: Stage) -> float:
     deaf.setblocking(False)
     loop = asyncio.get_running_loop()
     await loop.sock_connect(deaf, (HOST, stage.server.port))
-    asked = request("GET", f"/v2/contact/{stage.uuid}/channels", stage.key)
+    asked = encode_request("GET", f"/v2/contact/{stage.uuid}/channels", stage.key)
     watch = select.poll()
     watch.register(deaf, select.POLLHUP | select.POLLERR)
     with deaf:
@@ -99,7 +106,7 @@ async def does_not_listen(stage: Stage) -> float:
 async def send_without_end(stage: Stage, head: bytes, piece: bytes, megabytes: int) -> int:
     """Send until the server has enough; the status of its answer, 0 when there was none."""
     reader, writer = await asyncio.open_connection(HOST, stage.server.port)
-    answer = asyncio.create_task(read_answer(reader))
+    answer = asyncio.create_task(read_response(reader))
     pieces = piece * max(1, 65536 // len(piece))
     with suppress(ConnectionError):
         writer.write(head)
@@ -126,7 +133,7 @@ async def one_round(stage: Stage) -> tuple[float, float, float]:
         (stage.chunked, b"1\r\na\r\n"),
         (b"", b""),
     ]
-    bad = [asyncio.create_task(dribble(port, *slow[one % 4])) for one in range(scaled(60, 300))]
+    bad = [asyncio.create_task(send_slowly(port, *slow[one % 4])) for one in range(scaled(60, 300))]
     huge = asyncio.create_task(send_without_end(stage, stage.chunked, CHUNK, scaled(20, 600)))
     hurried = await p99(port, stage.key, path, scaled(200, 1000))
     assert await huge == 413
@@ -206,15 +213,14 @@ async def test_what_has_no_end_is_cut_off(
 async def test_a_body_that_is_long_under_way_does_not_count_against_the_store(stage: Stage) -> None:
     """Whoever sends for longer than the store may take is served: its deadline stands still."""
     body = b'{"channel_type": "email", "channel_id": "slow@drill.test"}'
-    reader, writer = await asyncio.open_connection(HOST, stage.server.port)
     head = stage.head.replace(b"/v2/contact", f"/v2/contact/{stage.uuid}/channel".encode())
-    writer.write(head + f"content-length: {len(body)}\r\n\r\n".encode())
-    for half in (body[:20], body[20:]):
-        await asyncio.sleep(1.2)
-        writer.write(half)
+    async with connected(stage.server.port) as (reader, writer):
+        writer.write(head + f"content-length: {len(body)}\r\n\r\n".encode())
+        for half in (body[:20], body[20:]):
+            await asyncio.sleep(1.2)
+            writer.write(half)
 
-    assert (await read_answer(reader)).status == 200
-    writer.transport.abort()
+        assert (await read_response(reader)).status == 200
 
 
 async def read_all(reader: asyncio.StreamReader) -> None:

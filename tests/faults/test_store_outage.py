@@ -15,7 +15,7 @@ import pytest
 
 from reachbook.storage.postgres.pool import POOL_SIZE
 from tests.faults.conftest import Note
-from tests.support.clients import Client, several
+from tests.support.clients import Client, open_clients
 from tests.support.full_size import LONG, scaled
 from tests.support.personas import ALICE
 from tests.support.postgres_cluster import Cluster
@@ -99,10 +99,10 @@ async def nothing_was_lost(stage: Stage, load: Load, note: Note) -> None:
 async def nothing_leaks(stage: Stage) -> None:
     """The pool gives out all it has, and PostgreSQL has no more of us than the pool."""
     await stage.proxy.forget_the_lost()
-    async with several(3 * POOL_SIZE, stage.server.port, stage.key) as clients:
+    async with open_clients(3 * POOL_SIZE, stage.server.port, stage.key) as clients:
         async with asyncio.timeout(10):
             for _ in range(5):
-                answers = await asyncio.gather(*[one.ask("GET", "/v1/team") for one in clients])
+                answers = await asyncio.gather(*[one.request("GET", "/v1/team") for one in clients])
                 assert {answer.status for answer in answers} == {200}
         await asyncio.sleep(0.5)
         assert await stage.cluster.connections(stage.name) <= POOL_SIZE
@@ -157,12 +157,12 @@ LONG_ONES: list[tuple[str, str, object]] = [
 
 @pytest.mark.parametrize("road", [Road.CUTTING, Road.SWALLOWING, Road.DEAF])
 async def test_what_may_take_long_is_refused_as_soon(stage: Stage, road: Road) -> None:
-    async with several(len(LONG_ONES), stage.server.port, stage.key) as clients:
-        await asyncio.gather(*[one.ask("GET", "/v1/team") for one in clients])
+    async with open_clients(len(LONG_ONES), stage.server.port, stage.key) as clients:
+        await asyncio.gather(*[one.request("GET", "/v1/team") for one in clients])
         await stage.proxy.make(road)
         began = time.monotonic()
         answers = await asyncio.gather(
-            *[one.ask(*asked) for one, asked in zip(clients, LONG_ONES, strict=True)]
+            *[one.request(*asked) for one, asked in zip(clients, LONG_ONES, strict=True)]
         )
         took = time.monotonic() - began
 
@@ -174,9 +174,9 @@ async def test_what_may_take_long_is_refused_as_soon(stage: Stage, road: Road) -
 async def test_the_rows_that_are_left_fail_when_the_store_goes_away(stage: Stage) -> None:
     """What was done before is told; what is told as done is there."""
     rows = [{"first": f"Number {number}"} for number in range(1000)]
-    async with several(1, stage.server.port, stage.key) as [client]:
+    async with open_clients(1, stage.server.port, stage.key) as [client]:
         onlooker = await asyncpg.connect(stage.cluster.url(stage.name))
-        writing = asyncio.create_task(client.ask("POST", "/v2/contacts", {"contacts": rows}))
+        writing = asyncio.create_task(client.request("POST", "/v2/contacts", {"contacts": rows}))
         async with asyncio.timeout(ANSWER_SECONDS):
             while not await onlooker.fetchval("SELECT count(*) FROM contact"):
                 pass
@@ -201,15 +201,15 @@ async def test_an_unhurried_client_is_served_soon_after_the_road_is_back(
     stage: Stage, road: Road
 ) -> None:
     """Each connection of the pool may be dead without knowing; they must not be tried in turn."""
-    async with several(2 * POOL_SIZE, stage.server.port, stage.key) as clients:
-        await asyncio.gather(*[one.ask("GET", "/v1/team") for one in clients])
+    async with open_clients(2 * POOL_SIZE, stage.server.port, stage.key) as clients:
+        await asyncio.gather(*[one.request("GET", "/v1/team") for one in clients])
         await stage.proxy.make(road)
         await asyncio.sleep(1)
-        assert untyped(await clients[0].ask("GET", "/v1/team")) == ""
+        assert untyped(await clients[0].request("GET", "/v1/team")) == ""
         await stage.proxy.make(Road.OPEN)
         back = time.monotonic()
 
-        while (answer := await clients[0].ask("GET", "/v1/team")).status != 200:
+        while (answer := await clients[0].request("GET", "/v1/team")).status != 200:
             assert untyped(answer) == ""
             assert time.monotonic() - back < HEAL_SECONDS + NOISE_SECONDS
             await asyncio.sleep(0.1)

@@ -16,7 +16,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.clients import HOST, Answer, connected, read_answer, request, several
+from tests.support.clients import (
+    HOST,
+    Response,
+    connected,
+    encode_request,
+    open_clients,
+    read_response,
+)
 from tests.support.server_process import Server, serving_async
 from tests.support.teams import create_api_key
 
@@ -97,14 +104,14 @@ class Stage:
         head = b"POST /v2/contacts/search HTTP/1.1\r\nHost: book\r\nAuthorization: Bearer "
         return head + self.key.encode() + b"\r\n" + offer + more + body
 
-    async def answers(self, pieces: list[bytes], number: int) -> list[Answer]:
+    async def answers(self, pieces: list[bytes], number: int) -> list[Response]:
         """Send pieces of requests on one connection, and read the responses."""
         async with connected(self.server.port, ANSWER_SECONDS) as (reader, writer):
             for piece in pieces:
                 writer.write(piece)
                 if len(pieces) > 1:
                     await asyncio.sleep(PAUSE_SECONDS)
-            return [await read_answer(reader) for _ in range(number)]
+            return [await read_response(reader) for _ in range(number)]
 
 
 @pytest.fixture(scope="module")
@@ -114,13 +121,13 @@ async def stage(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stage
     key = await create_api_key(database)
     async with (
         serving_async(directory, database) as server,
-        several(1, server.port, key) as [client],
+        open_clients(1, server.port, key) as [client],
     ):
-        assert (await client.ask("POST", "/v2/contact", {"email": ADDRESS})).status == 200
+        assert (await client.request("POST", "/v2/contact", {"email": ADDRESS})).status == 200
         yield Stage(server, key)
 
 
-def finds_one(answer: Answer) -> None:
+def finds_one(answer: Response) -> None:
     assert answer.status == 200, answer
     assert len(answer.json()) == 1
 
@@ -130,7 +137,7 @@ def finds_one(answer: Answer) -> None:
 @pytest.mark.parametrize("cut", ["nowhere", "before the body", "in the head and the body"])
 async def test_the_body_is_read(stage: Stage, offer: bytes, body: bytes, cut: str) -> None:
     """The connection also serves the next request, which was pipelined."""
-    content = stage.post(offer, body) + request("GET", "/v1/team", stage.key)
+    content = stage.post(offer, body) + encode_request("GET", "/v1/team", stage.key)
     end_of_head = content.index(b"\r\n\r\n") + 4
     cuts = {
         "nowhere": [],
@@ -150,7 +157,9 @@ async def test_the_body_is_read(stage: Stage, offer: bytes, body: bytes, cut: st
 async def test_a_request_without_a_body_is_served_and_the_next_too(
     stage: Stage, offer: bytes
 ) -> None:
-    get = request("GET", "/v1/team", stage.key).replace(b"\r\n\r\n", b"\r\n" + offer + b"\r\n")
+    get = encode_request("GET", "/v1/team", stage.key).replace(
+        b"\r\n\r\n", b"\r\n" + offer + b"\r\n"
+    )
 
     answers = await stage.answers([get + stage.post(offer, LENGTH) + get + get], 4)
 
@@ -164,13 +173,13 @@ async def test_a_request_without_a_body_is_served_and_the_next_too(
 async def test_a_body_is_never_the_next_request(
     stage: Stage, offer: bytes, in_chunks: bool, apart: bool
 ) -> None:
-    hidden = request("DELETE", "/v1/team", stage.key)
+    hidden = encode_request("DELETE", "/v1/team", stage.key)
     framed = b"Content-Length: %d\r\n\r\n" % len(hidden), hidden
     if in_chunks:
         size = b"%x\r\n" % len(hidden)
         framed = b"Transfer-Encoding: chunked\r\n\r\n", size + hidden + b"\r\n0\r\n\r\n"
     head, body = stage.post(offer, framed[0]), framed[1]
-    after = request("GET", "/v1/team", stage.key)
+    after = encode_request("GET", "/v1/team", stage.key)
     pieces = [head, body + after] if apart else [head + body + after]
 
     refused, team = await stage.answers(pieces, 2)
@@ -188,9 +197,9 @@ async def test_a_client_that_waits_for_100_is_told_to_go_on(
     end_of_head = content.index(b"\r\n\r\n") + 4
     async with connected(stage.server.port, ANSWER_SECONDS) as (reader, writer):
         writer.write(content[:end_of_head])
-        assert (await read_answer(reader)).status == 100
+        assert (await read_response(reader)).status == 100
         writer.write(content[end_of_head:])
-        finds_one(await read_answer(reader))
+        finds_one(await read_response(reader))
 
 
 @pytest.mark.parametrize("offer", OFFERS.values(), ids=OFFERS.keys())

@@ -16,10 +16,11 @@ import pytest
 from reachbook.domain.channel import ChannelList, require_contact
 from reachbook.domain.credential import TeamId
 from reachbook.storage import Conflict, Outcome
+from tests.support.clients import Client, open_clients
 from tests.support.full_size import scaled
 from tests.support.personas import Book
 from tests.support.raw_sql import beside
-from tests.support.services import Client, clients, served
+from tests.support.server_process import serving_async, worker_arguments
 from tests.support.teams import create_api_key
 
 pytestmark = pytest.mark.anyio
@@ -36,7 +37,7 @@ PATIENCE_SECONDS = scaled(60, 600)
 
 async def person(client: Client, channels: Sequence[str] = ()) -> str:
     """A new contact's UUID."""
-    answer = await client.ask("POST", "/v2/contact", {"contact_channels": phones(channels)})
+    answer = await client.request("POST", "/v2/contact", {"contact_channels": phones(channels)})
     assert answer.status == 200, answer.body
     return str(answer.json()["uuid"])
 
@@ -52,10 +53,10 @@ async def move_about(client: Client, turn: int, owners: list[str]) -> None:
         uuid, wanted = chosen.choice(owners), phones(chosen.sample(ADDRESSES, 2))
         if chosen.random() < 0.5:
             path, body, method = f"/v2/contact/{uuid}/channel", wanted[0], "POST"
-            answer = await client.ask(method, f"{path}?on_conflict=move", body)
+            answer = await client.request(method, f"{path}?on_conflict=move", body)
         else:
             body_ = {"contact_channels": wanted}
-            answer = await client.ask("PUT", f"/v2/contact/{uuid}?on_conflict=move", body_)
+            answer = await client.request("PUT", f"/v2/contact/{uuid}?on_conflict=move", body_)
         assert answer.status == 200, answer.body
 
 
@@ -64,7 +65,7 @@ async def watch(client: Client, moving: asyncio.Event) -> int:
     asked = 0
     batch = {"addresses": [{"channel_id": one} for one in ADDRESSES]}
     while not moving.is_set():
-        answer = await client.ask("POST", "/x/resolve/batch", batch)
+        answer = await client.request("POST", "/x/resolve/batch", batch)
         results = answer.json()["results"]
         assert all(one["contact"] for one in results), "an address had no owner for a moment"
         asked += 1
@@ -75,7 +76,7 @@ async def feed(client: Client) -> list[dict[str, Any]]:
     """Every event of the team."""
     events: list[dict[str, Any]] = []
     for _ in range(1000):
-        answer = await client.ask("GET", f"/x/events?after={len(events)}&limit={MAX_EVENTS}")
+        answer = await client.request("GET", f"/x/events?after={len(events)}&limit={MAX_EVENTS}")
         page = answer.json()["events"]
         events += page
         if not page:
@@ -107,8 +108,8 @@ async def test_it_works(database: str, tmp_path: Path) -> None:
     """Movers take addresses from one another, one or two at a time, while somebody watches."""
     key = await create_api_key(database)
     async with (
-        served(tmp_path, database) as server,
-        clients(MOVERS + 1, server.port, key) as some,
+        serving_async(tmp_path, database, *worker_arguments(database)) as server,
+        open_clients(MOVERS + 1, server.port, key) as some,
         asyncio.timeout(PATIENCE_SECONDS),
     ):
         watcher, *movers = some
@@ -125,11 +126,13 @@ async def test_it_works(database: str, tmp_path: Path) -> None:
         assert await watching
         events = await feed(movers[0])
         lists = [
-            (uuid, (await movers[0].ask("GET", f"/v2/contact/{uuid}/channels")).json())
+            (uuid, (await movers[0].request("GET", f"/v2/contact/{uuid}/channels")).json())
             for uuid in owners
         ]
         histories = [
-            (await movers[0].ask("GET", f"/x/contact/{uuid}/history?limit=500")).json()["events"]
+            (await movers[0].request("GET", f"/x/contact/{uuid}/history?limit=500")).json()[
+                "events"
+            ]
             for uuid in owners
         ]
 

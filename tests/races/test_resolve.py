@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.clients import Client, open_clients
 from tests.support.full_size import scaled
 from tests.support.raw_sql import beside
-from tests.support.services import Client, clients, served
+from tests.support.server_process import serving_async, worker_arguments
 from tests.support.teams import create_api_key
 
 pytestmark = pytest.mark.anyio
@@ -33,7 +34,7 @@ async def walk(client: Client, turn: int) -> list[Told]:
     told = []
     for number in range(ADDRESSES):
         body = {"channel_id": spelled(number, turn), "create": {"first": f"By client {turn}"}}
-        answer = await client.ask("POST", "/x/resolve", body)
+        answer = await client.request("POST", "/x/resolve", body)
         assert answer.status == 200, answer.body
         said = answer.json()
         told.append((said["channel"]["channel_id"], said["contact"]["uuid"], said["created"]))
@@ -44,8 +45,8 @@ async def test_it_works(database: str, tmp_path: Path) -> None:
     """Everyone walks the same addresses side by side."""
     key = await create_api_key(database)
     async with (
-        served(tmp_path, database) as server,
-        clients(CLIENTS, server.port, key) as some,
+        serving_async(tmp_path, database, *worker_arguments(database)) as server,
+        open_clients(CLIENTS, server.port, key) as some,
         asyncio.timeout(PATIENCE_SECONDS),
     ):
         walks = await asyncio.gather(*(walk(one, turn) for turn, one in enumerate(some)))
@@ -71,14 +72,17 @@ async def test_an_owner_that_comes_meanwhile_by_another_road_is_found(
     """Half make the contact plainly and half resolve: one of all makes it, and nobody fails."""
     key = await create_api_key(database)
     rounds, racers = 20, 8
-    async with served(tmp_path, database) as server, clients(racers, server.port, key) as some:
+    async with (
+        serving_async(tmp_path, database, *worker_arguments(database)) as server,
+        open_clients(racers, server.port, key) as some,
+    ):
         for number in range(rounds):
             address = f"1510555{number:04d}"
             plain = {"contact_channels": [{"channel_type": "phone", "channel_id": address}]}
             asked = [
-                one.ask("POST", "/v2/contact", plain)
+                one.request("POST", "/v2/contact", plain)
                 if turn % 2
-                else one.ask("POST", "/x/resolve", {"channel_id": address, "create": {}})
+                else one.request("POST", "/x/resolve", {"channel_id": address, "create": {}})
                 for turn, one in enumerate(some)
             ]
             answers = await asyncio.gather(*asked)

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.clients import Answer, CutError
+from tests.support.clients import Client, ConnectionLostError, Response
 from tests.support.full_size import scaled
 from tests.support.personas import Book
 from tests.support.raw_sql import beside, locked
-from tests.support.services import Client, served
+from tests.support.server_process import serving_async, worker_arguments
 from tests.support.teams import create_api_key
 from tests.support.waiting import wait_until_async
 
@@ -32,7 +32,7 @@ class Retries:
     """What is to be asked still, and what was answered under each key."""
 
     waiting: deque[int]
-    answers: defaultdict[int, list[Answer]] = field(default_factory=lambda: defaultdict(list))
+    answers: defaultdict[int, list[Response]] = field(default_factory=lambda: defaultdict(list))
     cut: int = 0
 
     async def work(self, client: Client) -> None:
@@ -41,8 +41,8 @@ class Retries:
             number = self.waiting.popleft()
             method, path, body = _request(number)
             try:
-                answer = await client.ask(method, path, body, key=f"key-{number}")
-            except CutError:
+                answer = await client.request(method, path, body, idempotency_key=f"key-{number}")
+            except ConnectionLostError:
                 self.cut += 1
                 self.waiting.append(number)
                 return
@@ -87,7 +87,7 @@ async def _until_killed(
     directory: Path, database: str, key: str, retries: Retries, left: int
 ) -> None:
     """Serve until no more than `left` wait, then die at once; at 0 everything is answered."""
-    async with served(directory, database) as server:
+    async with serving_async(directory, database, *worker_arguments(database)) as server:
         some = [Client(server.port, key) for _ in range(CLIENTS)]
         working = [asyncio.create_task(retries.work(one)) for one in some]
         if left:

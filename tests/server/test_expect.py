@@ -14,6 +14,7 @@ import pytest
 
 from reachbook.http.request import MAX_BODY_BYTES
 from reachbook.http.response import EXPECTED_SECONDS, MAX_EXPECTED_BYTES
+from tests.support.clients import connected_socket
 from tests.support.personas import NOBODY
 from tests.support.server_process import Server, serving
 from tests.support.teams import create_team
@@ -68,8 +69,7 @@ class Connection:
 
 @contextmanager
 def connected(served: Server) -> Iterator[Connection]:
-    host, port = served.url.removeprefix("http://").split(":")
-    with socket.create_connection((host, int(port)), timeout=5) as connection:
+    with connected_socket(served.port, 5) as connection:
         yield Connection(connection)
 
 

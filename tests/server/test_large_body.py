@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import socket
 from pathlib import Path
 
 import pytest
 
 from reachbook.http.request import MAX_BODY_BYTES
 from reachbook.server.protocol import MAX_HEAD_BYTES
+from tests.support.clients import connected_socket
 from tests.support.server_process import serving
 from tests.support.teams import create_team
 
@@ -25,9 +25,8 @@ def test_it_works(tmp_path: Path, size: int) -> None:
     )
     answers = []
     with serving(tmp_path, database) as served:
-        host, port = served.url.removeprefix("http://").split(":")
         for _ in range(5):
-            with socket.create_connection((host, int(port)), timeout=10) as one:
+            with connected_socket(served.port) as one:
                 one.sendall(head.encode() + body)
                 answers.append(one.recv(4096).split(b"\r\n")[0])
 

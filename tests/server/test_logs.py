@@ -20,6 +20,7 @@ import httpx
 import pytest
 
 from reachbook import logs
+from tests.support.clients import connected_socket
 from tests.support.home import Home
 from tests.support.metrics import samples
 from tests.support.server_process import STOP_SECONDS, Server, worker_arguments
@@ -242,7 +243,7 @@ def unread(database: str, tmp_path: Path, *arguments: str) -> Iterator[Server]:
 
 def answered(server: Server, requests: int) -> int:
     """How many of so many requests, on one connection, are answered."""
-    with socket.create_connection(("127.0.0.1", server.port), 10) as connection:
+    with connected_socket(server.port) as connection:
         found = 0
         for _ in range(requests // TOGETHER):
             connection.sendall(REQUEST * TOGETHER)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.clients import connected_socket
 from tests.support.home import Home
 from tests.support.server_process import STOP_SECONDS, Server, worker_arguments
 from tests.support.waiting import wait_until
@@ -37,7 +38,7 @@ def request(api_key: str) -> bytes:
 
 def errors(port: int) -> bool:
     try:
-        socket.create_connection(("127.0.0.1", port), 1).close()
+        connected_socket(port, 1).close()
     except OSError:
         return True
     return False
@@ -56,7 +57,7 @@ def test_a_request_half_received_is_answered(database: str, tmp_path: Path, rece
     with serving(database, tmp_path) as (home, server, api_key):
         text = request(api_key)
         cut = len(text) - len(BODY) // 2 if received == "half of the body" else 30
-        with socket.create_connection(("127.0.0.1", server.port), STOP_SECONDS) as connection:
+        with connected_socket(server.port, STOP_SECONDS) as connection:
             connection.sendall(text[:cut])
             time.sleep(0.3)
             server.process.terminate()
@@ -73,7 +74,7 @@ def test_a_request_half_received_is_answered(database: str, tmp_path: Path, rece
 def test_nobody_is_let_in_while_it_drains(database: str, tmp_path: Path) -> None:
     """Who is refused at once can go to another server; who is let in would wait for no answer."""
     with serving(database, tmp_path) as (_, server, api_key):
-        with socket.create_connection(("127.0.0.1", server.port), STOP_SECONDS) as connection:
+        with connected_socket(server.port, STOP_SECONDS) as connection:
             connection.sendall(request(api_key)[:-1])
             time.sleep(0.3)
             server.process.terminate()
@@ -97,7 +98,7 @@ def test_an_idle_connection_does_not_hold_it_up(database: str, tmp_path: Path) -
 def test_a_request_that_never_ends_does_not_hold_it_up_for_ever(tmp_path: Path) -> None:
     database = f"sqlite:///{tmp_path}/reachbook.db"
     with serving(database, tmp_path) as (_, server, api_key):
-        with socket.create_connection(("127.0.0.1", server.port), STOP_SECONDS) as connection:
+        with connected_socket(server.port, STOP_SECONDS) as connection:
             connection.sendall(request(api_key)[:-1])
             time.sleep(0.3)
 

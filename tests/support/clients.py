@@ -1,4 +1,4 @@
-"""Clients that cost little, so that what a drill metrics is the server: good ones and bad ones."""
+"""Raw HTTP clients on loopback, which cost little beside the server that is tested."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import asyncio
 import json
 import random
 import re
+import socket
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -21,13 +22,13 @@ Connection: TypeAlias = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 _length = re.compile(rb"^content-length: (\d+)\r$", re.MULTILINE)
 
 
-class CutError(Exception):
-    """The connection ended before a whole answer came: nobody knows what became of the request."""
+class ConnectionLostError(Exception):
+    """The connection ended before a complete response; the request may have been processed."""
 
 
 @dataclass(frozen=True)
-class Answer:
-    """A response, and the seconds that it took."""
+class Response:
+    """A response, and the seconds from the request to its end."""
 
     status: int
     headers: Mapping[str, str]
@@ -35,24 +36,24 @@ class Answer:
     seconds: float
 
     def json(self) -> Any:
-        """The body's value."""
+        """Return the value of the body."""
         return json.loads(self.body)
 
 
-class Asks(Protocol):
-    """Whoever can ask the server something."""
+class Requester(Protocol):
+    """An object that sends requests."""
 
-    async def ask(self, method: str, path: str, body: object = None) -> Answer:
-        """One request and its answer; `CutError` when there is none."""
+    async def request(self, method: str, path: str, body: object = None) -> Response:
+        """Send a request and return the response; raise ConnectionLostError without one."""
 
-    async def close(self) -> None:
-        """Let go of the server."""
+    def close(self) -> None:
+        """Close the connection."""
 
 
 class Client:
-    """One connection, kept alive and made anew when it was lost.
+    """A client with one connection, which is opened again after it was lost.
 
-    Of several ports, the first is asked until nobody listens there, then the next.
+    Of several ports, it connects to the first one on which a server listens, and stays with it.
     """
 
     def __init__(self, ports: Sequence[int] | int, api_key: str) -> None:
@@ -60,28 +61,30 @@ class Client:
         self._api_key = api_key
         self._connection: Connection | None = None
 
-    async def ask(self, method: str, path: str, body: object = None) -> Answer:
-        """One request and its answer; `CutError` when there is none."""
+    async def request(
+        self, method: str, path: str, body: object = None, *, idempotency_key: str | None = None
+    ) -> Response:
+        """Send a request and return the response; raise ConnectionLostError without one."""
         content = b"" if body is None else json.dumps(body).encode()
         began = time.monotonic()
         try:
-            reader, writer = await self._connected()
-            writer.write(request(method, path, self._api_key, content))
+            reader, writer = await self._connect()
+            writer.write(encode_request(method, path, self._api_key, content, idempotency_key))
             async with asyncio.timeout(PATIENCE_SECONDS):
-                answer = await read_answer(reader, began)
+                response = await read_response(reader, began)
         except (OSError, EOFError, TimeoutError) as error:
             hung = isinstance(error, TimeoutError) and time.monotonic() - began > PATIENCE_SECONDS
             assert not hung, f"{method} {path} hangs"
-            await self.close()
-            raise CutError(str(error)) from None
-        if answer.headers.get("connection") == "close":
-            await self.close()
-        return answer
+            self.close()
+            raise ConnectionLostError(str(error)) from None
+        if response.headers.get("connection") == "close":
+            self.close()
+        return response
 
-    async def _connected(self) -> Connection:
-        """The connection, or a new one where somebody listens."""
+    async def _connect(self) -> Connection:
+        """Return the connection, or open one to the first port that accepts it."""
         if self._connection and self._connection[0].at_eof():
-            await self.close()
+            self.close()
         for _ in range(len(self._ports)):
             if self._connection:
                 break
@@ -93,59 +96,66 @@ class Client:
             raise ConnectionRefusedError
         return self._connection
 
-    async def close(self) -> None:
-        """Let the connection go."""
+    def close(self) -> None:
+        """Close the connection."""
         if self._connection:
             self._connection[1].transport.abort()
         self._connection = None
 
 
 @asynccontextmanager
-async def several(number: int, port: int, api_key: str) -> AsyncIterator[list[Client]]:
-    """Some clients, until the block ends."""
+async def open_clients(number: int, port: int, api_key: str) -> AsyncIterator[list[Client]]:
+    """Yield a number of clients, which are closed when the block ends."""
     clients = [Client(port, api_key) for _ in range(number)]
     try:
         yield clients
     finally:
-        for one in clients:
-            await one.close()
+        for each in clients:
+            each.close()
 
 
-def request(method: str, path: str, api_key: str, content: bytes = b"") -> bytes:
-    """The bytes of a request."""
-    length = f"content-length: {len(content)}\r\n" if content else ""
-    head = f"{method} {path} HTTP/1.1\r\nhost: book\r\nauthorization: Bearer {api_key}\r\n{length}"
-    return head.encode() + b"\r\n" + content
+def encode_request(
+    method: str,
+    path: str,
+    api_key: str,
+    content: bytes = b"",
+    idempotency_key: str | None = None,
+) -> bytes:
+    """Return the bytes of a request."""
+    lines = [
+        f"{method} {path} HTTP/1.1",
+        "host: book",
+        f"authorization: Bearer {api_key}",
+        *([f"content-length: {len(content)}"] if content else []),
+        *([] if idempotency_key is None else [f"idempotency-key: {idempotency_key}"]),
+    ]
+    return "\r\n".join(lines).encode() + b"\r\n\r\n" + content
 
 
-async def read_answer(reader: asyncio.StreamReader, began: float | None = None) -> Answer:
-    """The next answer on a connection."""
+async def read_response(reader: asyncio.StreamReader, began: float | None = None) -> Response:
+    """Read the next response on a connection; `began` is the time of its request."""
     began = time.monotonic() if began is None else began
     head = await reader.readuntil(b"\r\n\r\n")
     first, *lines = head.decode("latin-1").rstrip("\r\n").split("\r\n")
     length = _length.search(head)
     body = await reader.readexactly(int(length[1]) if length else 0)
     headers = dict(line.split(": ", 1) for line in lines)
-    return Answer(int(first.split(" ")[1]), headers, body, time.monotonic() - began)
+    return Response(int(first.split(" ")[1]), headers, body, time.monotonic() - began)
 
 
-async def send_raw(port: int, content: bytes) -> Answer:
-    """The answer to bytes as they are, after which the server must have closed the connection."""
-    reader, writer = await asyncio.open_connection(HOST, port)
-    try:
+async def send_raw(port: int, content: bytes) -> Response:
+    """Send bytes and return the response; the server must then close the connection."""
+    async with connected(port) as (reader, writer):
         writer.write(content)
-        async with asyncio.timeout(PATIENCE_SECONDS):
-            answer = await read_answer(reader)
-            with suppress(ConnectionError):
-                assert await reader.read() == b""
-    finally:
-        writer.transport.abort()
-    return answer
+        response = await read_response(reader)
+        with suppress(ConnectionError):
+            assert await reader.read() == b""
+    return response
 
 
 @asynccontextmanager
 async def connected(port: int, seconds: float = PATIENCE_SECONDS) -> AsyncIterator[Connection]:
-    """A connection that is aborted when the block ends; `TimeoutError` if that takes longer."""
+    """Open a connection, which is aborted when the block ends; raise TimeoutError after a time."""
     reader, writer = await asyncio.open_connection(HOST, port)
     try:
         async with asyncio.timeout(seconds):
@@ -154,8 +164,13 @@ async def connected(port: int, seconds: float = PATIENCE_SECONDS) -> AsyncIterat
         writer.transport.abort()
 
 
-async def gone(connection: Connection) -> None:
-    """Wait for the server to end a connection; what it still says is not listened to."""
+def connected_socket(port: int, seconds: float = 10) -> socket.socket:
+    """Return a blocking socket that is connected; each operation on it has a timeout."""
+    return socket.create_connection((HOST, port), seconds)
+
+
+async def wait_for_close(connection: Connection) -> None:
+    """Wait until the server closes a connection; the data that it sends is discarded."""
     reader, writer = connection
     try:
         with suppress(ConnectionError):
@@ -165,17 +180,22 @@ async def gone(connection: Connection) -> None:
         writer.transport.abort()
 
 
-async def dribble(port: int, beginning: bytes, drop: bytes = b"a", every: float = 0.5) -> float:
-    """Send a beginning, then a drop now and then; the seconds after which the server has enough."""
-    await asyncio.sleep(random.uniform(0, every))  # or all would drop in the same moment
+async def send_slowly(
+    port: int, beginning: bytes, piece: bytes = b"a", every: float = 0.5
+) -> float:
+    """Send a beginning, then a piece at an interval, until the server closes the connection.
+
+    Returns the seconds that it took.
+    """
+    await asyncio.sleep(random.uniform(0, every))  # so that clients do not send all at once
     began = time.monotonic()
     connection = await asyncio.open_connection(HOST, port)
     connection[1].write(beginning)
-    ended = asyncio.create_task(gone(connection))
-    while not ended.done():
-        await asyncio.wait([ended], timeout=every)
-        if not ended.done():
-            connection[1].write(drop)
-        assert time.monotonic() - began < 3 * PATIENCE_SECONDS, "a slow client is served for ever"
-    await ended
+    closed = asyncio.create_task(wait_for_close(connection))
+    while not closed.done():
+        await asyncio.wait([closed], timeout=every)
+        if not closed.done():
+            connection[1].write(piece)
+        assert time.monotonic() - began < 3 * PATIENCE_SECONDS, "a slow client is never closed"
+    await closed
     return time.monotonic() - began

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from itertools import count
 from uuid import uuid4
 
-from tests.support.clients import Answer, Asks, CutError
+from tests.support.clients import ConnectionLostError, Requester, Response
 
 PAUSE_SECONDS = 0.01
 ADDS = 5
@@ -46,7 +46,7 @@ class Ledger:
 class Load:
     """Several clients at work; `pause` is what each rests before a request."""
 
-    def __init__(self, clients: Sequence[Asks], pause: float = PAUSE_SECONDS) -> None:
+    def __init__(self, clients: Sequence[Requester], pause: float = PAUSE_SECONDS) -> None:
         self.ledger = Ledger()
         self.served_at = [0.0] * len(clients)
         self.refused_at = [0.0] * len(clients)
@@ -76,7 +76,7 @@ class Load:
     async def _work(self, number: int) -> None:
         while not self._stopping:
             await self._tell_a_story(number)
-        await self._clients[number].close()
+        self._clients[number].close()
 
     async def _tell_a_story(self, number: int) -> None:
         """A contact is made, gets addresses, changes one and loses one."""
@@ -121,12 +121,12 @@ class Load:
         self.ledger.promised(uuid, then)
         return True
 
-    async def _ask(self, number: int, asked: tuple[str, str, object]) -> Answer | None:
+    async def _ask(self, number: int, asked: tuple[str, str, object]) -> Response | None:
         """The answer of a request that was served; None when nobody can say what it did."""
         await asyncio.sleep(self._pause)
         try:
-            answer = await self._clients[number].ask(*asked)
-        except CutError:
+            answer = await self._clients[number].request(*asked)
+        except ConnectionLostError:
             self.cuts += 1
             return None
         if answer.status == 200:
@@ -145,7 +145,7 @@ class Load:
 FOR_WANT_OF_A_STORE = ("store_unavailable", "contended")
 
 
-def untyped(answer: Answer) -> str:
+def untyped(answer: Response) -> str:
     """What a refusal for want of a store lacks; empty when it is as the contract says."""
     if answer.status != 503:
         return "is no 503"

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-import socket
 from collections.abc import Iterator
-from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +17,7 @@ import pytest
 from reachbook.http import response
 from reachbook.service import history as histories
 from reachbook.storage import queries as directory
+from tests.support.clients import connected_socket
 from tests.support.histories import ONE, plant_events
 from tests.support.http import ok
 from tests.support.personas import Book, open_book
@@ -99,9 +98,8 @@ def test_a_short_export_has_a_length(long: Long) -> None:
 
 def test_an_http_1_0_response_has_a_length(long: Long) -> None:
     """HTTP/1.0 has no chunks."""
-    host, port = long.served.url.removeprefix("http://").split(":")
     request = f"GET {long.path()} HTTP/1.0\r\nAuthorization: {long.by['authorization']}\r\n\r\n"
-    with socket.create_connection((host, int(port)), timeout=20) as client:
+    with connected_socket(long.served.port, 20) as client:
         client.sendall(request.encode())
         heard = b"".join(iter(lambda: client.recv(MIB), b""))
 
@@ -147,9 +145,8 @@ def test_erasing_during_an_export_makes_later_values_null(long: Long) -> None:
 def test_erasing_during_an_http_1_0_export_ends_it_early(long: Long) -> None:
     """The body ends before its Content-Length, so the client knows that it is not complete."""
     uuid = long.uuids[2]
-    host, port = long.served.url.removeprefix("http://").split(":")
     request = f"GET {long.path(uuid)} HTTP/1.0\r\nAuthorization: {long.by['authorization']}\r\n\r\n"
-    with closing(socket.create_connection((host, int(port)), timeout=20)) as client:
+    with connected_socket(long.served.port, 20) as client:
         client.sendall(request.encode())
         begun = client.recv(MIB)
         long.served.request(f"/x/contact/{uuid}/erase", "DELETE", headers=long.by)
