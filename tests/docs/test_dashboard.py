@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.support.personas import Book
+from tests.support.personas import Api
 
 DASHBOARD = json.loads((Path(__file__).parents[2] / "deploy/grafana.json").read_text())
 OF_THE_SCRAPE = {"instance", "job"}
@@ -19,14 +19,14 @@ FUNCTIONS = {"sum", "rate", "histogram_quantile", "by", "label_values", "or", "v
 Exposed = dict[str, list[dict[str, str]]]
 
 
-async def exposed(book: Book) -> Exposed:
+async def exposed(api: Api) -> Exposed:
     """Every sample that /metrics can show, with its labels, after a little of everything."""
-    uuid = await book.contact(("phone", "15105553344"))
-    token = book.bob.by_jwt()
+    uuid = await api.contact(("phone", "15105553344"))
+    token = api.bob.by_jwt()
     for path in (f"/v2/contact/{uuid}/channels", "/v1/team", "/nothing", "/healthz", "/readyz"):
-        await book.ask("GET", path, by=token)
-    await book.ask("GET", "/metrics", by={})
-    broken = book.app.state.state.metrics
+        await api.request("GET", path, by=token)
+    await api.request("GET", "/metrics", by={})
+    broken = api.app.state.state.metrics
     broken.request("GET", "/v1/team", 503, 0.1)
     found: Exposed = defaultdict(list)
     for family in text_string_to_metric_families(broken.text().decode()):
@@ -88,8 +88,8 @@ def _matcher_faults(matcher: tuple[str, str, str], samples: list[dict[str, str]]
 
 
 @pytest.mark.anyio
-async def test_the_dashboard_asks_for_what_is_shown(book: Book) -> None:
-    known = await exposed(book)
+async def test_the_dashboard_asks_for_what_is_shown(api: Api) -> None:
+    known = await exposed(api)
 
     faults = [
         f"{query}: {fault}"
@@ -101,10 +101,10 @@ async def test_the_dashboard_asks_for_what_is_shown(book: Book) -> None:
 
 
 @pytest.mark.anyio
-async def test_the_dashboard_shows_every_measure(book: Book) -> None:
+async def test_the_dashboard_shows_every_measure(api: Api) -> None:
     asked = {name for query, _ in queries() for name in re.findall(r"reachbook_\w+", query)}
 
-    assert set(await exposed(book)) - asked == set()
+    assert set(await exposed(api)) - asked == set()
 
 
 PLANTED = [
@@ -121,8 +121,8 @@ PLANTED = [
 
 
 @pytest.mark.anyio
-@pytest.mark.parametrize("book_database", ["sqlite"], indirect=True)
-async def test_a_wrong_query_is_named(book: Book) -> None:
-    known = await exposed(book)
+@pytest.mark.parametrize("api_database", ["sqlite"], indirect=True)
+async def test_a_wrong_query_is_named(api: Api) -> None:
+    known = await exposed(api)
     for query, legend, fault in PLANTED:
         assert fault in "\n".join(query_faults(query, legend, known)), query

@@ -26,7 +26,7 @@ from reachbook.service.administration import Administration
 from reachbook.service.bootstrap import ALICE, Bootstrap, bootstrap
 from reachbook.settings import PREFIX, Settings
 from reachbook.storage import open_store
-from tests.support.personas import MASTER_KEY, Book, open_book
+from tests.support.personas import MASTER_KEY, Api, open_api
 
 ROOT = Path(__file__).parents[2]
 README = "README.md"
@@ -81,15 +81,15 @@ EVERY_LINE = [line for page in PAGES for line in shell_lines(page.read_text())]
 
 
 @pytest.fixture
-async def first_start(tmp_path: Path) -> AsyncIterator[tuple[Book, Bootstrap]]:
+async def first_start(tmp_path: Path) -> AsyncIterator[tuple[Api, Bootstrap]]:
     """The application on the store that the first start makes, with its credentials."""
     url = f"sqlite:///{tmp_path}/reachbook.db"
     store = await open_store(url)
     made = await bootstrap(store, Administration(store, timestamps.now), MASTER_KEY)
     await store.close()
     assert made
-    async with open_book(url) as book:
-        yield book, made
+    async with open_api(url) as api:
+        yield api, made
 
 
 def snippet_token(made: Bootstrap) -> str:
@@ -102,7 +102,7 @@ def snippet_token(made: Bootstrap) -> str:
     return str(sign(made.secret_id, made.secret_key))
 
 
-async def curl(book: Book, line: str) -> httpx.Response:
+async def curl(api: Api, line: str) -> httpx.Response:
     """What a curl line is answered, asked in this process."""
     parser = argparse.ArgumentParser()
     parser.add_argument("url")
@@ -114,7 +114,7 @@ async def curl(book: Book, line: str) -> httpx.Response:
     headers = dict(header.split(": ", 1) for header in asked.headers)
     body = None if asked.data is None else asked.data.encode()
     assert asked.url.startswith(HOST)
-    return await book.ask(method, asked.url.removeprefix(HOST), body, by=headers)
+    return await api.request(method, asked.url.removeprefix(HOST), body, by=headers)
 
 
 def requests_shown() -> list[tuple[str, str]]:
@@ -146,27 +146,27 @@ def requests_alone() -> list[str]:
 
 @pytest.mark.anyio
 @pytest.mark.parametrize("line", requests_alone())
-async def test_a_request_alone_succeeds(first_start: tuple[Book, Bootstrap], line: str) -> None:
-    book, made = first_start
+async def test_a_request_alone_succeeds(first_start: tuple[Api, Bootstrap], line: str) -> None:
+    api, made = first_start
     line = line.replace("$KEY", made.api_key)
 
-    assert (await curl(book, line)).status_code == 200
+    assert (await curl(api, line)).status_code == 200
     if "Idempotency-Key" in line:
-        assert (await curl(book, line)).headers["idempotent-replayed"] == "true"
+        assert (await curl(api, line)).headers["idempotent-replayed"] == "true"
 
 
 @pytest.mark.anyio
 @pytest.mark.parametrize(("line", "shown"), requests_shown())
 async def test_a_request_is_answered_as_shown(
-    first_start: tuple[Book, Bootstrap], line: str, shown: str
+    first_start: tuple[Api, Bootstrap], line: str, shown: str
 ) -> None:
     """Byte for byte once laid out, the order of keys included; a request id is any UUID."""
-    book, made = first_start
+    api, made = first_start
     for placeholder in ("$KEY", "rbk_1_..."):
         line = line.replace(placeholder, made.api_key)
     line = line.replace("$TOKEN", snippet_token(made))
 
-    answer = (await curl(book, line)).json()
+    answer = (await curl(api, line)).json()
 
     if "request_id" in answer:
         assert str(UUID(answer["request_id"])) == answer["request_id"]
@@ -207,13 +207,13 @@ def test_the_routes_are_the_ones_listed() -> None:
 
 
 @pytest.mark.anyio
-async def test_what_is_not_there_yet_is_not_there(first_start: tuple[Book, Bootstrap]) -> None:
+async def test_what_is_not_there_yet_is_not_there(first_start: tuple[Api, Bootstrap]) -> None:
     """When one of them comes, its line has to go."""
-    book, _ = first_start
+    api, _ = first_start
     asked = re.findall(r"`([A-Z]+) (/\S+)`", section("docs/contacts.md", "Not implemented"))
     assert asked
     for method, path in asked:
-        answer = await book.ask(method, path.replace("{contactID}", ALICE))
+        answer = await api.request(method, path.replace("{contactID}", ALICE))
 
         assert answer.status_code in (404, 405), f"{method} {path}"
         assert answer.json()["error_code"] in ("no_route", "method_not_allowed")

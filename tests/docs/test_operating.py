@@ -23,7 +23,7 @@ from reachbook.settings import PREFIX, Settings
 from tests.docs.test_dashboard import exposed
 from tests.docs.test_docs import blocks
 from tests.support.commands import PROGRAM
-from tests.support.personas import Book
+from tests.support.personas import Api
 from tests.support.server_process import Server, server_environment, serving
 from tests.support.teams import create_team
 from tests.support.waiting import wait_until
@@ -111,10 +111,10 @@ def test_every_limit_is_told() -> None:
 
 
 @pytest.mark.anyio
-async def test_every_measure_is_told_with_its_labels(book: Book) -> None:
+async def test_every_measure_is_told_with_its_labels(api: Api) -> None:
     shown = {
         re.sub(r"_(bucket|sum|count)$", "", name): {label for one in samples for label in one}
-        for name, samples in (await exposed(book)).items()
+        for name, samples in (await exposed(api)).items()
     }
 
     told = {row[0]: set(re.findall(r"\w+", row[1])) for row in rows("Metrics")}
@@ -193,7 +193,7 @@ def run_block(with_command: str, database: str, folder: Path, **named: str) -> s
     return done.stdout
 
 
-async def ask(database: str, statement: str) -> str:
+async def send(database: str, statement: str) -> str:
     connection = await asyncpg.connect(database)
     found = await connection.fetchval(statement)
     await connection.close()
@@ -204,12 +204,12 @@ async def ask(database: str, statement: str) -> str:
 def test_a_dump_brings_back_what_was_there(database: str, tmp_path: Path) -> None:
     create_team(database)
     run_block("pg_dump", database, tmp_path)
-    asyncio.run(ask(database, "DELETE FROM api_key"))
+    asyncio.run(send(database, "DELETE FROM api_key"))
 
     said = run_block("pg_restore", database, tmp_path)
 
     assert "Nothing is wrong" in said
-    assert asyncio.run(ask(database, "SELECT count(*) FROM api_key")) == "1"
+    assert asyncio.run(send(database, "SELECT count(*) FROM api_key")) == "1"
     [dump] = tmp_path.glob("*.dump")
     assert dump.stat().st_mode & 0o077 == 0
 
@@ -218,7 +218,7 @@ def test_a_dump_brings_back_what_was_there(database: str, tmp_path: Path) -> Non
 def test_a_lost_master_key_is_lived_with(database: str, tmp_path: Path) -> None:
     """With another key the secrets have to go; the API key goes on."""
     bob = create_team(database)
-    asyncio.run(ask(database, "UPDATE api_secret SET sealed = '\\x00'"))
+    asyncio.run(send(database, "UPDATE api_secret SET sealed = '\\x00'"))
 
     named = {"rbs_1_0123456789abcdef": bob.secret.id}
     said = run_block("after the loss", database, tmp_path, **named)

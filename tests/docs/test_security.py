@@ -13,7 +13,7 @@ from reachbook.http import app
 from reachbook.http.operation import Endpoint
 from reachbook.settings import Settings
 from tests.support.home import Home
-from tests.support.personas import MASTER_KEY, NOBODY, Book, sign
+from tests.support.personas import MASTER_KEY, NOBODY, Api, sign
 from tests.support.raw_sql import beside
 from tests.support.waiting import wait_until
 
@@ -44,7 +44,7 @@ def test_every_claim_names_a_test_or_says_why_not() -> None:
     assert all("::" in shown or "not tested" in shown for _, shown in rows)
 
 
-async def test_every_route_but_the_public_ones_needs_a_credential(book: Book) -> None:
+async def test_every_route_but_the_public_ones_needs_a_credential(api: Api) -> None:
     asked = [
         (method, re.sub(r"{\w+}", NOBODY, route.path))
         for route in app.ROUTES
@@ -52,15 +52,15 @@ async def test_every_route_but_the_public_ones_needs_a_credential(book: Book) ->
         for method in route.endpoint.operations
     ]
 
-    statuses = {(await book.ask(*each, by={})).status_code for each in asked}
+    statuses = {(await api.request(*each, by={})).status_code for each in asked}
 
     assert len(asked) > 20
     assert statuses == {401}
 
 
-async def everything(book: Book) -> str:
+async def everything(api: Api) -> str:
     """All rows of the tables, as text; bytes as hexadecimal digits and as the text they hold."""
-    send = beside(book.database)
+    send = beside(api.database)
     cells = []
     for table in TABLES:
         for row in await send(f"SELECT * FROM {table}"):
@@ -70,16 +70,16 @@ async def everything(book: Book) -> str:
     return " ".join(str(cell) for cell in cells)
 
 
-async def test_the_database_holds_people_in_the_clear(book: Book) -> None:
-    await book.contact(("phone", PHONE))
+async def test_the_database_holds_people_in_the_clear(api: Api) -> None:
+    await api.contact(("phone", PHONE))
 
-    assert PHONE in await everything(book)
+    assert PHONE in await everything(api)
 
 
-async def test_the_database_holds_no_usable_credential(book: Book) -> None:
-    bob = book.bob
+async def test_the_database_holds_no_usable_credential(api: Api) -> None:
+    bob = api.bob
 
-    stored = await everything(book)
+    stored = await everything(api)
 
     assert bob.secret.id in stored
     assert bob.secret_key not in stored
@@ -88,33 +88,33 @@ async def test_the_database_holds_no_usable_credential(book: Book) -> None:
     assert bob.api_key.removeprefix(bob.key.id) not in stored
 
 
-async def test_the_database_and_the_master_key_together_sign(book: Book) -> None:
-    bob = book.bob
+async def test_the_database_and_the_master_key_together_sign(api: Api) -> None:
+    bob = api.bob
     select = f"SELECT sealed FROM api_secret WHERE secret_id = '{bob.secret.id}'"
-    [[sealed]] = await beside(book.database)(select)
+    [[sealed]] = await beside(api.database)(select)
 
     secret_key = sealing.unseal(MASTER_KEY, bob.secret.id, sealed)
 
     assert secret_key is not None
-    claims: dict[str, object] = {"iss": bob.secret.id, "iat": book.clock() // 1_000_000}
+    claims: dict[str, object] = {"iss": bob.secret.id, "iat": api.clock() // 1_000_000}
     token = sign(claims, bob.secret.id, secret_key)
-    answer = await book.ask("GET", "/v1/team", by={"authorization": f"Bearer {token}"})
+    answer = await api.request("GET", "/v1/team", by={"authorization": f"Bearer {token}"})
     assert answer.status_code == 200
 
 
-async def test_write_access_to_the_database_is_access_to_everything(book: Book) -> None:
-    team_id = book.bob.team.team_id
+async def test_write_access_to_the_database_is_access_to_everything(api: Api) -> None:
+    team_id = api.bob.team.team_id
     key_id = credential.new_key_id(team_id)
     api_key = credential.new_api_key(key_id)
     digest = credential.hash_api_key(api_key).hex()
-    blob = f"x'{digest}'" if book.database.startswith("sqlite") else rf"'\x{digest}'"
-    await beside(book.database)(
+    blob = f"x'{digest}'" if api.database.startswith("sqlite") else rf"'\x{digest}'"
+    await beside(api.database)(
         "INSERT INTO api_key (team_id, key_id, hash, label, representation, read_only, created)"
         f" SELECT team_id, '{key_id}', {blob}, '', representation, read_only, created"
         f" FROM api_key WHERE team_id = {team_id}"
     )
 
-    answer = await book.ask("GET", "/v1/team", by={"authorization": f"Bearer {api_key}"})
+    answer = await api.request("GET", "/v1/team", by={"authorization": f"Bearer {api_key}"})
 
     assert answer.status_code == 200
 

@@ -20,7 +20,7 @@ from tests.faults.conftest import Note
 from tests.support import sqlite_vfs as vfs
 from tests.support.clients import Response
 from tests.support.full_size import scaled
-from tests.support.personas import Book, open_book
+from tests.support.personas import Api, open_api
 from tests.support.verify import truth
 from tests.support.waiting import wait_until_async
 from tests.support.write_load import Ledger, Load, untyped
@@ -37,11 +37,11 @@ SECONDS = 20
 class InProcess:
     """A client of the application in this process."""
 
-    book: Book
+    api: Api
 
     async def request(self, method: str, path: str, body: object = None) -> Response:
         began = time.monotonic()
-        return answer_of(await self.book.ask(method, path, body), began)
+        return answer_of(await self.api.request(method, path, body), began)
 
     def close(self) -> None:
         pass
@@ -53,25 +53,25 @@ def answer_of(got: httpx.Response, began: float | None = None) -> Response:
     return Response(got.status_code, got.headers, got.content, seconds)
 
 
-def writer(book: Book) -> Any:
+def writer(api: Api) -> Any:
     """The connection that writes, which nobody else must use just now."""
-    return cast("Sqlite", book.store.engine)._writer._connection
+    return cast("Sqlite", api.store.engine)._writer._connection
 
 
 @asynccontextmanager
-async def on_a_disk(directory: Path) -> AsyncIterator[tuple[vfs.Disk, Book, Load]]:
+async def on_a_disk(directory: Path) -> AsyncIterator[tuple[vfs.Disk, Api, Load]]:
     with vfs.simulated() as disk:
-        async with open_book(f"sqlite:///{directory}/{FILE}") as book:
-            yield disk, book, Load([InProcess(book) for _ in range(CLIENTS)], pause=0)
+        async with open_api(f"sqlite:///{directory}/{FILE}") as api:
+            yield disk, api, Load([InProcess(api) for _ in range(CLIENTS)], pause=0)
 
 
 async def after_a_loss(directory: Path, seed: int, synchronous: str) -> list[str]:
-    """What is wrong with the book that is found when the power is back."""
+    """Lose power under load, and return what is wrong with the database afterwards."""
     chosen = random.Random(seed)
     found: list[tuple[vfs.Image, int]] = []
-    async with on_a_disk(directory) as (disk, book, load):
-        writer(book).pragma("synchronous", synchronous)
-        writer(book).pragma("wal_autocheckpoint", chosen.choice([50, 1000, 1000]))
+    async with on_a_disk(directory) as (disk, api, load):
+        writer(api).pragma("synchronous", synchronous)
+        writer(api).pragma("wal_autocheckpoint", chosen.choice([50, 1000, 1000]))
         async with load.running():
             await wait_until_async(lambda: load.all_served_since(0), SECONDS, "everyone is served")
             disk.lose_power(
@@ -107,7 +107,7 @@ async def test_the_drill_can_fail(tmp_path: Path, note: Note) -> None:
 
 
 async def test_a_commit_that_fails_answers_everyone_who_waited_for_it(tmp_path: Path) -> None:
-    async with on_a_disk(tmp_path) as (disk, book, load):
+    async with on_a_disk(tmp_path) as (disk, api, load):
         async with load.running():
             await wait_until_async(lambda: load.all_served_since(0), SECONDS, "everyone is served")
             disk.syncs = False
@@ -115,7 +115,7 @@ async def test_a_commit_that_fails_answers_everyone_who_waited_for_it(tmp_path: 
             await wait_until_async(
                 lambda: min(load.refused_at) > failing, SECONDS, "everyone is refused"
             )
-            assert (await book.ask("GET", "/v1/team")).status_code == 200
+            assert (await api.request("GET", "/v1/team")).status_code == 200
             disk.syncs = True
             healed = time.monotonic()
             await wait_until_async(
@@ -127,27 +127,27 @@ async def test_a_commit_that_fails_answers_everyone_who_waited_for_it(tmp_path: 
 
 
 async def test_a_disk_that_does_not_read_is_a_store_out_of_reach(tmp_path: Path) -> None:
-    async with on_a_disk(tmp_path) as (disk, book, _):
-        uuid = await book.contact(("email", "a@drill.test"))
+    async with on_a_disk(tmp_path) as (disk, api, _):
+        uuid = await api.contact(("email", "a@example.test"))
         path = f"/v2/contact/{uuid}/channels"
         disk.reads = False
-        assert untyped(answer_of(await book.ask("GET", path))) == ""
+        assert untyped(answer_of(await api.request("GET", path))) == ""
         disk.reads = True
-        assert (await book.ask("GET", path)).status_code == 200
+        assert (await api.request("GET", path)).status_code == 200
 
 
 async def test_what_was_refused_for_its_slowness_is_not_done_later(tmp_path: Path) -> None:
     """A write that still waits when its caller is told so is not written."""
-    async with on_a_disk(tmp_path) as (_, book, _):
-        uuid = await book.contact(("email", "a@drill.test"))
-        engine = cast("Sqlite", book.store.engine)
+    async with on_a_disk(tmp_path) as (_, api, _):
+        uuid = await api.contact(("email", "a@example.test"))
+        engine = cast("Sqlite", api.store.engine)
         hold = asyncio.create_task(engine._writer.run(lambda _: time.sleep(2.1)))
         await asyncio.sleep(0.1)
-        body = {"channel_type": "email", "channel_id": "b@drill.test"}
+        body = {"channel_type": "email", "channel_id": "b@example.test"}
 
-        answer = await book.ask("POST", f"/v2/contact/{uuid}/channel", body)
+        answer = await api.request("POST", f"/v2/contact/{uuid}/channel", body)
 
         assert untyped(answer_of(answer)) == ""
         await hold
-        shown = await book.ask("GET", f"/v2/contact/{uuid}/channels")
-        assert [one["channel_id"] for one in json.loads(shown.content)] == ["a@drill.test"]
+        shown = await api.request("GET", f"/v2/contact/{uuid}/channels")
+        assert [one["channel_id"] for one in json.loads(shown.content)] == ["a@example.test"]

@@ -44,7 +44,7 @@ HEAD = b"POST /v2/contact HTTP/1.1\r\nhost: book\r\n"
 
 
 @dataclass(frozen=True)
-class Stage:
+class PreparedServer:
     """A server, a key for it, and a contact with so many channels that its list is long."""
 
     server: Server
@@ -63,7 +63,7 @@ class Stage:
 
 
 @asynccontextmanager
-async def staged(directory: Path) -> AsyncIterator[Stage]:
+async def prepare(directory: Path) -> AsyncIterator[PreparedServer]:
     database = f"sqlite:///{directory}/reachbook.db"
     key = await create_api_key(database)
     async with (
@@ -71,27 +71,28 @@ async def staged(directory: Path) -> AsyncIterator[Stage]:
         open_clients(1, server.port, key) as [client],
     ):
         channels = [
-            {"channel_type": "email", "channel_id": f"a{one}@drill.test"} for one in range(CHANNELS)
+            {"channel_type": "email", "channel_id": f"a{one}@example.test"}
+            for one in range(CHANNELS)
         ]
         made = await client.request("POST", "/v2/contact", {"contact_channels": channels})
-        yield Stage(server, key, made.json()["uuid"])
+        yield PreparedServer(server, key, made.json()["uuid"])
 
 
 @pytest.fixture(scope="module")
-async def stage(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stage]:
-    async with staged(tmp_path_factory.mktemp("slow")) as one:
+async def prepared(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[PreparedServer]:
+    async with prepare(tmp_path_factory.mktemp("slow")) as one:
         yield one
 
 
-async def does_not_listen(stage: Stage) -> float:
+async def does_not_listen(prepared: PreparedServer) -> float:
     """Asks for more than the buffers between us hold and reads none of it; the seconds it may."""
     began = time.monotonic()
     deaf = socket.socket()
     deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     deaf.setblocking(False)
     loop = asyncio.get_running_loop()
-    await loop.sock_connect(deaf, (HOST, stage.server.port))
-    asked = encode_request("GET", f"/v2/contact/{stage.uuid}/channels", stage.key)
+    await loop.sock_connect(deaf, (HOST, prepared.server.port))
+    asked = encode_request("GET", f"/v2/contact/{prepared.uuid}/channels", prepared.key)
     watch = select.poll()
     watch.register(deaf, select.POLLHUP | select.POLLERR)
     with deaf:
@@ -103,9 +104,11 @@ async def does_not_listen(stage: Stage) -> float:
     return time.monotonic() - began
 
 
-async def send_without_end(stage: Stage, head: bytes, piece: bytes, megabytes: int) -> int:
+async def send_without_end(
+    prepared: PreparedServer, head: bytes, piece: bytes, megabytes: int
+) -> int:
     """Send until the server has enough; the status of its answer, 0 when there was none."""
-    reader, writer = await asyncio.open_connection(HOST, stage.server.port)
+    reader, writer = await asyncio.open_connection(HOST, prepared.server.port)
     answer = asyncio.create_task(read_response(reader))
     pieces = piece * max(1, 65536 // len(piece))
     with suppress(ConnectionError):
@@ -120,43 +123,43 @@ async def send_without_end(stage: Stage, head: bytes, piece: bytes, megabytes: i
     return status
 
 
-async def one_round(stage: Stage) -> tuple[float, float, float]:
+async def one_round(prepared: PreparedServer) -> tuple[float, float, float]:
     """The good client's p99 in quiet and among bad ones, and the seconds of the last bad one."""
-    port, path = stage.server.port, f"/v2/contact/{stage.uuid}/channel/email"
-    body = stage.head + b"content-length: 1000\r\n\r\n{"
-    deaf = [asyncio.create_task(does_not_listen(stage)) for _ in range(5)]
+    port, path = prepared.server.port, f"/v2/contact/{prepared.uuid}/channel/email"
+    body = prepared.head + b"content-length: 1000\r\n\r\n{"
+    deaf = [asyncio.create_task(does_not_listen(prepared)) for _ in range(5)]
     await asyncio.sleep(1)  # what they ask for is as dear as what anybody asks for, and comes first
-    calm = await p99(port, stage.key, path, scaled(200, 1000))
+    calm = await p99(port, prepared.key, path, scaled(200, 1000))
     slow = [
         (HEAD + b"x-slow: ", b"a"),
         (body, b"a"),
-        (stage.chunked, b"1\r\na\r\n"),
+        (prepared.chunked, b"1\r\na\r\n"),
         (b"", b""),
     ]
     bad = [asyncio.create_task(send_slowly(port, *slow[one % 4])) for one in range(scaled(60, 300))]
-    huge = asyncio.create_task(send_without_end(stage, stage.chunked, CHUNK, scaled(20, 600)))
-    hurried = await p99(port, stage.key, path, scaled(200, 1000))
+    huge = asyncio.create_task(send_without_end(prepared, prepared.chunked, CHUNK, scaled(20, 600)))
+    hurried = await p99(port, prepared.key, path, scaled(200, 1000))
     assert await huge == 413
     return calm, hurried, max(await asyncio.gather(*bad, *deaf))
 
 
-async def test_it_works(stage: Stage, note: Note) -> None:
+async def test_it_works(prepared: PreparedServer, note: Note) -> None:
     """Every kind of bad client at once: they are gone within 15 s, and the good ones are served."""
-    before = stage.server.memory()
+    before = prepared.server.memory()
     times: list[float] = []
     for attempt in range(ROUNDS):
         # Another program may take the processor for the few milliseconds of a p99, so one good
         # round is enough; at full size every round counts.
         if attempt and not LONG and min(times) < 2 * NOISE:
             break
-        calm, hurried, most = await one_round(stage)
+        calm, hurried, most = await one_round(prepared)
         assert most < GONE_SECONDS
         times.append(hurried / calm)
         note(
             f"the last bad client gone after {most:.1f} s, "
             f"p99 {1000 * hurried:.1f} ms, in quiet {1000 * calm:.1f} ms"
         )
-    grown = stage.server.memory() - before
+    grown = prepared.server.memory() - before
     note(f"{grown / MIB:.1f} MiB more")
     assert grown < GROWTH_BYTES
     assert (median(times) if LONG else min(times)) < 2 * NOISE
@@ -190,31 +193,33 @@ async def test_it_works(stage: Stage, note: Note) -> None:
     ],
 )
 async def test_what_has_no_end_is_cut_off(
-    stage: Stage, head: str, piece: bytes, status: int
+    prepared: PreparedServer, head: str, piece: bytes, status: int
 ) -> None:
     """As soon as it is known to be too much, and it is not kept; the answer says so."""
     heads = {
-        "chunked": stage.chunked,
-        "trailers": stage.chunked + b"0\r\n",
-        "headers": stage.head,
+        "chunked": prepared.chunked,
+        "trailers": prepared.chunked + b"0\r\n",
+        "headers": prepared.head,
         "address": b"GET /",
         "stranger": HEAD + b"transfer-encoding: chunked\r\n\r\n",
         "nothing": b"",
     }
-    before = stage.server.memory()
+    before = prepared.server.memory()
     began = time.monotonic()
 
-    assert await send_without_end(stage, heads[head], piece, scaled(4, 600)) == status
+    assert await send_without_end(prepared, heads[head], piece, scaled(4, 600)) == status
 
     assert time.monotonic() - began < GONE_SECONDS
-    assert stage.server.memory() - before < GROWTH_BYTES
+    assert prepared.server.memory() - before < GROWTH_BYTES
 
 
-async def test_a_body_that_is_long_under_way_does_not_count_against_the_store(stage: Stage) -> None:
+async def test_a_body_that_is_long_under_way_does_not_count_against_the_store(
+    prepared: PreparedServer,
+) -> None:
     """Whoever sends for longer than the store may take is served: its deadline stands still."""
-    body = b'{"channel_type": "email", "channel_id": "slow@drill.test"}'
-    head = stage.head.replace(b"/v2/contact", f"/v2/contact/{stage.uuid}/channel".encode())
-    async with connected(stage.server.port) as (reader, writer):
+    body = b'{"channel_type": "email", "channel_id": "slow@example.test"}'
+    head = prepared.head.replace(b"/v2/contact", f"/v2/contact/{prepared.uuid}/channel".encode())
+    async with connected(prepared.server.port) as (reader, writer):
         writer.write(head + f"content-length: {len(body)}\r\n\r\n".encode())
         for half in (body[:20], body[20:]):
             await asyncio.sleep(1.2)
@@ -229,27 +234,29 @@ async def read_all(reader: asyncio.StreamReader) -> None:
             pass
 
 
-async def test_thousands_of_requests_sent_at_once_cost_little(stage: Stage, note: Note) -> None:
+async def test_thousands_of_requests_sent_at_once_cost_little(
+    prepared: PreparedServer, note: Note
+) -> None:
     """They delay no other client, and do not use much memory. Half of the clients read.
 
     The attack needs no credential.
     """
     tiny = b"GET / HTTP/1.1\r\nHost:\r\n\r\n"
     many = tiny * (FLOOD_BYTES // len(tiny))
-    before = most = stage.server.memory()
+    before = most = prepared.server.memory()
     async with AsyncExitStack() as stack:
         ends = [
-            await stack.enter_async_context(connected(stage.server.port)) for _ in range(FLOODS)
+            await stack.enter_async_context(connected(prepared.server.port)) for _ in range(FLOODS)
         ]
         for number, (reader, writer) in enumerate(ends):
             writer.write(many)
             if number % 2:
                 reading = asyncio.create_task(read_all(reader))
                 stack.callback(reading.cancel)
-        waiting = asyncio.create_task(p99(stage.server.port, stage.key, "/healthz", 200))
+        waiting = asyncio.create_task(p99(prepared.server.port, prepared.key, "/healthz", 200))
         while not waiting.done():
             await asyncio.wait([waiting], timeout=0.1)
-            most = max(most, stage.server.memory())
+            most = max(most, prepared.server.memory())
     grown, seconds = most - before, await waiting
     note(f"p99 {1000 * seconds:.1f} ms, {grown / MIB:.1f} MiB more")
     assert grown < 32 * MIB

@@ -45,7 +45,7 @@ FAULTS = [
 
 
 @dataclass(frozen=True)
-class Stage:
+class PreparedServer:
     """A server whose road to PostgreSQL can be changed."""
 
     server: Server
@@ -56,19 +56,21 @@ class Stage:
 
 
 @asynccontextmanager
-async def staged(cluster: Cluster, directory: Path, *arguments: str) -> AsyncIterator[Stage]:
+async def prepare(
+    cluster: Cluster, directory: Path, *arguments: str
+) -> AsyncIterator[PreparedServer]:
     name = await cluster.database()
     key = await create_api_key(cluster.url(name))
     proxy = Proxy(cluster.socket_path)
     async with proxy.running():
         by_proxy = cluster.url_by(proxy.port, name)
         async with serving_async(directory, by_proxy, *arguments) as server:
-            yield Stage(server, proxy, key, cluster, name)
+            yield PreparedServer(server, proxy, key, cluster, name)
 
 
 @pytest.fixture
-async def stage(cluster: Cluster, tmp_path: Path) -> AsyncIterator[Stage]:
-    async with staged(cluster, tmp_path) as one:
+async def prepared(cluster: Cluster, tmp_path: Path) -> AsyncIterator[PreparedServer]:
+    async with prepare(cluster, tmp_path) as one:
         yield one
 
 
@@ -83,7 +85,7 @@ async def heals(load: Load) -> float:
     return healed - back
 
 
-async def nothing_was_lost(stage: Stage, load: Load, note: Note) -> None:
+async def nothing_was_lost(prepared: PreparedServer, load: Load, note: Note) -> None:
     slowest = max(load.refused_after, default=0.0)
     note(
         f"{load.ledger.acknowledged} acknowledged, {len(load.refused_after)} refused, "
@@ -92,54 +94,54 @@ async def nothing_was_lost(stage: Stage, load: Load, note: Note) -> None:
     assert load.wrong == []
     assert load.cuts == 0
     assert 0 < slowest <= ANSWER_SECONDS + NOISE_SECONDS
-    assert (await truth(stage.cluster.url(stage.name))).faults(load.ledger) == []
-    await nothing_leaks(stage)
+    assert (await truth(prepared.cluster.url(prepared.name))).faults(load.ledger) == []
+    await nothing_leaks(prepared)
 
 
-async def nothing_leaks(stage: Stage) -> None:
+async def nothing_leaks(prepared: PreparedServer) -> None:
     """The pool gives out all it has, and PostgreSQL has no more of us than the pool."""
-    await stage.proxy.forget_the_lost()
-    async with open_clients(3 * POOL_SIZE, stage.server.port, stage.key) as clients:
+    await prepared.proxy.forget_the_lost()
+    async with open_clients(3 * POOL_SIZE, prepared.server.port, prepared.key) as clients:
         async with asyncio.timeout(10):
             for _ in range(5):
                 answers = await asyncio.gather(*[one.request("GET", "/v1/team") for one in clients])
                 assert {answer.status for answer in answers} == {200}
         await asyncio.sleep(0.5)
-        assert await stage.cluster.connections(stage.name) <= POOL_SIZE
+        assert await prepared.cluster.connections(prepared.name) <= POOL_SIZE
 
 
-async def test_it_works(stage: Stage, note: Note) -> None:
+async def test_it_works(prepared: PreparedServer, note: Note) -> None:
     """Every fault of the road, under load, one after the other and then at random."""
-    load = Load([Client(stage.server.port, stage.key) for _ in range(CLIENTS)])
+    load = Load([Client(prepared.server.port, prepared.key) for _ in range(CLIENTS)])
     chosen = random.Random(3)
     faults = [FAULTS[i] if i < len(FAULTS) else chosen.choice(FAULTS) for i in range(scaled(6, 50))]
     slowest = 0.0
     async with load.running():
         await asyncio.sleep(0.5)
         for road, delay in faults:
-            await stage.proxy.make(road, delay)
+            await prepared.proxy.make(road, delay)
             await asyncio.sleep(chosen.uniform(0.5, 2.5) if LONG else 1)
-            await stage.proxy.make(Road.OPEN)
+            await prepared.proxy.make(Road.OPEN)
             slowest = max(slowest, await heals(load))
     note(f"{len(faults)} faults, healed after {slowest:.2f} s at most")
-    await nothing_was_lost(stage, load, note)
+    await nothing_was_lost(prepared, load, note)
 
 
 @pytest.mark.parametrize("mode", ["fast", "immediate"])
 async def test_postgresql_itself_is_stopped_and_started(
-    stage: Stage, mode: str, note: Note
+    prepared: PreparedServer, mode: str, note: Note
 ) -> None:
-    load = Load([Client(stage.server.port, stage.key) for _ in range(CLIENTS)])
+    load = Load([Client(prepared.server.port, prepared.key) for _ in range(CLIENTS)])
     stops, slowest = scaled(1, 5), 0.0
     async with load.running():
         for _ in range(stops):
             await asyncio.sleep(0.3)
-            await stage.cluster.stop(mode)
+            await prepared.cluster.stop(mode)
             await asyncio.sleep(0.5)
-            await stage.cluster.start()
+            await prepared.cluster.start()
             slowest = max(slowest, await heals(load))
     note(f"stopped {stops} times, healed after {slowest:.2f} s at most")
-    await nothing_was_lost(stage, load, note)
+    await nothing_was_lost(prepared, load, note)
 
 
 LONG_ONES: list[tuple[str, str, object]] = [
@@ -156,10 +158,10 @@ LONG_ONES: list[tuple[str, str, object]] = [
 
 
 @pytest.mark.parametrize("road", [Road.CUTTING, Road.SWALLOWING, Road.DEAF])
-async def test_what_may_take_long_is_refused_as_soon(stage: Stage, road: Road) -> None:
-    async with open_clients(len(LONG_ONES), stage.server.port, stage.key) as clients:
+async def test_what_may_take_long_is_refused_as_soon(prepared: PreparedServer, road: Road) -> None:
+    async with open_clients(len(LONG_ONES), prepared.server.port, prepared.key) as clients:
         await asyncio.gather(*[one.request("GET", "/v1/team") for one in clients])
-        await stage.proxy.make(road)
+        await prepared.proxy.make(road)
         began = time.monotonic()
         answers = await asyncio.gather(
             *[one.request(*asked) for one, asked in zip(clients, LONG_ONES, strict=True)]
@@ -171,18 +173,20 @@ async def test_what_may_take_long_is_refused_as_soon(stage: Stage, road: Road) -
     assert took <= ANSWER_SECONDS + NOISE_SECONDS
 
 
-async def test_the_rows_that_are_left_fail_when_the_store_goes_away(stage: Stage) -> None:
+async def test_the_rows_that_are_left_fail_when_the_store_goes_away(
+    prepared: PreparedServer,
+) -> None:
     """What was done before is told; what is told as done is there."""
     rows = [{"first": f"Number {number}"} for number in range(1000)]
-    async with open_clients(1, stage.server.port, stage.key) as [client]:
-        onlooker = await asyncpg.connect(stage.cluster.url(stage.name))
+    async with open_clients(1, prepared.server.port, prepared.key) as [client]:
+        onlooker = await asyncpg.connect(prepared.cluster.url(prepared.name))
         writing = asyncio.create_task(client.request("POST", "/v2/contacts", {"contacts": rows}))
         async with asyncio.timeout(ANSWER_SECONDS):
             while not await onlooker.fetchval("SELECT count(*) FROM contact"):
                 pass
         await onlooker.close()
         cut = time.monotonic()
-        await stage.proxy.make(Road.DEAF)
+        await prepared.proxy.make(Road.DEAF)
         answer = await writing
         took = time.monotonic() - cut
 
@@ -192,25 +196,25 @@ async def test_the_rows_that_are_left_fail_when_the_store_goes_away(stage: Stage
     assert 0 < len(told["contacts"]) < len(rows)
     assert len(told["contacts"]) + len(told["failed_contacts"]) == len(rows)
     assert {one["error_code"] for one in told["failed_contacts"]} == {"store_unavailable"}
-    kept = {uuid for _, uuid, _ in (await truth(stage.cluster.url(stage.name))).contacts}
+    kept = {uuid for _, uuid, _ in (await truth(prepared.cluster.url(prepared.name))).contacts}
     assert {one["uuid"] for one in told["contacts"]} <= kept
 
 
 @pytest.mark.parametrize("road", [Road.SWALLOWING, Road.DEAF])
 async def test_an_unhurried_client_is_served_soon_after_the_road_is_back(
-    stage: Stage, road: Road
+    prepared: PreparedServer, road: Road
 ) -> None:
     """Each connection of the pool may be dead without knowing; they must not be tried in turn."""
-    async with open_clients(2 * POOL_SIZE, stage.server.port, stage.key) as clients:
+    async with open_clients(2 * POOL_SIZE, prepared.server.port, prepared.key) as clients:
         await asyncio.gather(*[one.request("GET", "/v1/team") for one in clients])
-        await stage.proxy.make(road)
+        await prepared.proxy.make(road)
         await asyncio.sleep(1)
         assert untyped(await clients[0].request("GET", "/v1/team")) == ""
-        await stage.proxy.make(Road.OPEN)
+        await prepared.proxy.make(Road.OPEN)
         back = time.monotonic()
 
         while (answer := await clients[0].request("GET", "/v1/team")).status != 200:
             assert untyped(answer) == ""
             assert time.monotonic() - back < HEAL_SECONDS + NOISE_SECONDS
             await asyncio.sleep(0.1)
-    await nothing_leaks(stage)
+    await nothing_leaks(prepared)

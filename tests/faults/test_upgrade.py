@@ -32,7 +32,7 @@ pytestmark = pytest.mark.anyio
 PROGRAM_SECONDS = 60
 ANSWER_SECONDS = 5
 PAUSE_SECONDS = 0.01
-ADDRESS = "alice@drill.test"
+ADDRESS = "alice@example.test"
 BODY = json.dumps({"contact_channels": [{"channel_ids": [ADDRESS]}]}).encode()
 H2C = (
     b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\n"
@@ -93,7 +93,7 @@ public class Post {
 
 
 @dataclass(frozen=True)
-class Stage:
+class PreparedServer:
     """A server with a contact of a team, and an API key of the team."""
 
     server: Server
@@ -115,7 +115,7 @@ class Stage:
 
 
 @pytest.fixture(scope="module")
-async def stage(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stage]:
+async def prepared(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[PreparedServer]:
     directory = tmp_path_factory.mktemp("upgrade")
     database = f"sqlite:///{directory}/reachbook.db"
     key = await create_api_key(database)
@@ -124,7 +124,7 @@ async def stage(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stage
         open_clients(1, server.port, key) as [client],
     ):
         assert (await client.request("POST", "/v2/contact", {"email": ADDRESS})).status == 200
-        yield Stage(server, key)
+        yield PreparedServer(server, key)
 
 
 def finds_one(answer: Response) -> None:
@@ -135,9 +135,11 @@ def finds_one(answer: Response) -> None:
 @pytest.mark.parametrize("offer", OFFERS.values(), ids=OFFERS.keys())
 @pytest.mark.parametrize("body", BODIES.values(), ids=BODIES.keys())
 @pytest.mark.parametrize("cut", ["nowhere", "before the body", "in the head and the body"])
-async def test_the_body_is_read(stage: Stage, offer: bytes, body: bytes, cut: str) -> None:
+async def test_the_body_is_read(
+    prepared: PreparedServer, offer: bytes, body: bytes, cut: str
+) -> None:
     """The connection also serves the next request, which was pipelined."""
-    content = stage.post(offer, body) + encode_request("GET", "/v1/team", stage.key)
+    content = prepared.post(offer, body) + encode_request("GET", "/v1/team", prepared.key)
     end_of_head = content.index(b"\r\n\r\n") + 4
     cuts = {
         "nowhere": [],
@@ -147,7 +149,7 @@ async def test_the_body_is_read(stage: Stage, offer: bytes, body: bytes, cut: st
     borders = [0, *cuts[cut], len(content)]
     pieces = [content[start:end] for start, end in pairwise(borders)]
 
-    found, team = await stage.answers(pieces, 2)
+    found, team = await prepared.answers(pieces, 2)
 
     finds_one(found)
     assert team.json()["name"] == "Bob's team"
@@ -155,13 +157,13 @@ async def test_the_body_is_read(stage: Stage, offer: bytes, body: bytes, cut: st
 
 @pytest.mark.parametrize("offer", OFFERS.values(), ids=OFFERS.keys())
 async def test_a_request_without_a_body_is_served_and_the_next_too(
-    stage: Stage, offer: bytes
+    prepared: PreparedServer, offer: bytes
 ) -> None:
-    get = encode_request("GET", "/v1/team", stage.key).replace(
+    get = encode_request("GET", "/v1/team", prepared.key).replace(
         b"\r\n\r\n", b"\r\n" + offer + b"\r\n"
     )
 
-    answers = await stage.answers([get + stage.post(offer, LENGTH) + get + get], 4)
+    answers = await prepared.answers([get + prepared.post(offer, LENGTH) + get + get], 4)
 
     assert [one.status for one in answers] == [200] * 4
     finds_one(answers[1])
@@ -171,18 +173,18 @@ async def test_a_request_without_a_body_is_served_and_the_next_too(
 @pytest.mark.parametrize("in_chunks", [False, True])
 @pytest.mark.parametrize("apart", [False, True])
 async def test_a_body_is_never_the_next_request(
-    stage: Stage, offer: bytes, in_chunks: bool, apart: bool
+    prepared: PreparedServer, offer: bytes, in_chunks: bool, apart: bool
 ) -> None:
-    hidden = encode_request("DELETE", "/v1/team", stage.key)
+    hidden = encode_request("DELETE", "/v1/team", prepared.key)
     framed = b"Content-Length: %d\r\n\r\n" % len(hidden), hidden
     if in_chunks:
         size = b"%x\r\n" % len(hidden)
         framed = b"Transfer-Encoding: chunked\r\n\r\n", size + hidden + b"\r\n0\r\n\r\n"
-    head, body = stage.post(offer, framed[0]), framed[1]
-    after = encode_request("GET", "/v1/team", stage.key)
+    head, body = prepared.post(offer, framed[0]), framed[1]
+    after = encode_request("GET", "/v1/team", prepared.key)
     pieces = [head, body + after] if apart else [head + body + after]
 
-    refused, team = await stage.answers(pieces, 2)
+    refused, team = await prepared.answers(pieces, 2)
 
     assert (refused.status, refused.json()["error_code"]) == (400, "malformed_json")
     assert team.status == 200
@@ -191,11 +193,11 @@ async def test_a_body_is_never_the_next_request(
 @pytest.mark.parametrize("offer", OFFERS.values(), ids=OFFERS.keys())
 @pytest.mark.parametrize("body", BODIES.values(), ids=BODIES.keys())
 async def test_a_client_that_waits_for_100_is_told_to_go_on(
-    stage: Stage, offer: bytes, body: bytes
+    prepared: PreparedServer, offer: bytes, body: bytes
 ) -> None:
-    content = stage.post(offer, body, b"Expect: 100-continue\r\n")
+    content = prepared.post(offer, body, b"Expect: 100-continue\r\n")
     end_of_head = content.index(b"\r\n\r\n") + 4
-    async with connected(stage.server.port, ANSWER_SECONDS) as (reader, writer):
+    async with connected(prepared.server.port, ANSWER_SECONDS) as (reader, writer):
         writer.write(content[:end_of_head])
         assert (await read_response(reader)).status == 100
         writer.write(content[end_of_head:])
@@ -203,11 +205,13 @@ async def test_a_client_that_waits_for_100_is_told_to_go_on(
 
 
 @pytest.mark.parametrize("offer", OFFERS.values(), ids=OFFERS.keys())
-async def test_http_1_0_is_answered_once(stage: Stage, offer: bytes) -> None:
+async def test_http_1_0_is_answered_once(prepared: PreparedServer, offer: bytes) -> None:
     old = (
-        stage.post(offer, LENGTH).replace(b"HTTP/1.1", b"HTTP/1.0").replace(b"Host: book\r\n", b"")
+        prepared.post(offer, LENGTH)
+        .replace(b"HTTP/1.1", b"HTTP/1.0")
+        .replace(b"Host: book\r\n", b"")
     )
-    [found] = await stage.answers([old], 1)
+    [found] = await prepared.answers([old], 1)
 
     finds_one(found)
     assert found.headers["connection"] == "close"
@@ -224,9 +228,9 @@ async def test_http_1_0_is_answered_once(stage: Stage, offer: bytes) -> None:
 )
 @pytest.mark.parametrize("offer", OFFERS.values(), ids=OFFERS.keys())
 async def test_a_body_without_a_certain_end_is_refused(
-    stage: Stage, offer: bytes, fields: bytes
+    prepared: PreparedServer, offer: bytes, fields: bytes
 ) -> None:
-    [refused] = await stage.answers([stage.post(offer, fields + b"\r\n" + BODY)], 1)
+    [refused] = await prepared.answers([prepared.post(offer, fields + b"\r\n" + BODY)], 1)
 
     assert (refused.status, refused.json()["error_code"]) == (400, "malformed_request")
 
@@ -243,13 +247,13 @@ def run(*command: str) -> str:
 
 
 @pytest.mark.skipif(shutil.which("java") is None, reason="not on this machine: java")
-async def test_java_is_served(stage: Stage, tmp_path: Path) -> None:
+async def test_java_is_served(prepared: PreparedServer, tmp_path: Path) -> None:
     """Uses the default client, twice, with a body of a known length and with chunks."""
     source = tmp_path / "Post.java"
     source.write_text(JAVA)
-    url = f"http://{HOST}:{stage.server.port}/v2/contacts/search"
+    url = f"http://{HOST}:{prepared.server.port}/v2/contacts/search"
 
-    printed = await asyncio.to_thread(run, "java", str(source), url, stage.key, BODY.decode())
+    printed = await asyncio.to_thread(run, "java", str(source), url, prepared.key, BODY.decode())
 
     for line in printed.splitlines():
         status, _, found = line.partition(" ")
@@ -259,9 +263,9 @@ async def test_java_is_served(stage: Stage, tmp_path: Path) -> None:
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="not on this machine: curl")
 @pytest.mark.parametrize("extra", [(), ("-H", "Transfer-Encoding: chunked")])
-async def test_curl_is_served(stage: Stage, extra: tuple[str, ...]) -> None:
-    url = f"http://{HOST}:{stage.server.port}/v2/contacts/search"
-    key = f"Authorization: Bearer {stage.key}"
+async def test_curl_is_served(prepared: PreparedServer, extra: tuple[str, ...]) -> None:
+    url = f"http://{HOST}:{prepared.server.port}/v2/contacts/search"
+    key = f"Authorization: Bearer {prepared.key}"
     command = ("curl", "-s", "-m", "10", "--http2", url, "-H", key, *extra, "-d", BODY.decode())
 
     assert len(json.loads(await asyncio.to_thread(run, *command))) == 1

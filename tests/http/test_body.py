@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.support.http import refusal
-from tests.support.personas import NOBODY, Book
+from tests.support.personas import NOBODY, Api
 
 pytestmark = pytest.mark.anyio
 
@@ -21,10 +21,10 @@ PHONE = {"channel_type": "phone", "channel_id": "15105553344"}
 @pytest.mark.parametrize("stray", [b"", b"[]", b"{}", b"null", b'{"channel_id": "x"}'])
 @pytest.mark.parametrize("kind", [None, "application/json", "text/plain", "nonsense"])
 async def test_a_read_or_a_delete_is_served_with_a_stray_body(
-    book: Book, stray: bytes, kind: str | None
+    api: Api, stray: bytes, kind: str | None
 ) -> None:
-    uuid = await book.contact(("phone", "15105553344"))
-    by = book.bob.by_key() | ({"content-type": kind} if kind else {})
+    uuid = await api.contact(("phone", "15105553344"))
+    by = api.bob.by_key() | ({"content-type": kind} if kind else {})
     for method, tail in [
         ("GET", "/channels"),
         ("HEAD", "/channels"),
@@ -32,7 +32,7 @@ async def test_a_read_or_a_delete_is_served_with_a_stray_body(
         ("GET", ""),
         ("DELETE", "/channel/phone"),
     ]:
-        answer = await book.ask(method, f"/v2/contact/{uuid}{tail}", stray, by=by)
+        answer = await api.request(method, f"/v2/contact/{uuid}{tail}", stray, by=by)
         assert answer.status_code == 200, (method, tail)
 
 
@@ -50,11 +50,11 @@ async def test_a_read_or_a_delete_is_served_with_a_stray_body(
     ],
 )
 async def test_a_body_that_nobody_asked_for_is_judged(
-    book: Book, stray: bytes, expected: str | None
+    api: Api, stray: bytes, expected: str | None
 ) -> None:
     """Under /v2 keys are ignored, as everywhere there; under /x what is not known is refused."""
-    uuid = await book.contact(("phone", "15105553344"))
-    [channel] = (await book.ask("GET", f"/x/contact/{uuid}/channels")).json()
+    uuid = await api.contact(("phone", "15105553344"))
+    [channel] = (await api.request("GET", f"/x/contact/{uuid}/channels")).json()
     own = f"/x/contact/{uuid}/channel/{channel['id']}"
     for method, path in [
         ("GET", f"/v2/contact/{uuid}"),
@@ -63,7 +63,7 @@ async def test_a_body_that_nobody_asked_for_is_judged(
         ("GET", f"/x/contact/{uuid}/history"),
         ("DELETE", f"/v2/contact/{uuid}/channel/phone"),
     ]:
-        answer = await book.ask(method, path, stray)
+        answer = await api.request(method, path, stray)
 
         vendors = path.startswith("/v2/") and expected != "malformed_json"
         served = expected is None or vendors
@@ -74,12 +74,12 @@ async def test_a_body_that_nobody_asked_for_is_judged(
 @pytest.mark.parametrize("kind", [None, "", "text/plain", "application/json; charset=latin-1"])
 @pytest.mark.parametrize("method", ["POST", "PUT"])
 async def test_a_missing_or_odd_content_type_is_served(
-    book: Book, method: str, kind: str | None
+    api: Api, method: str, kind: str | None
 ) -> None:
-    uuid = await book.contact(("phone", "14155551234"))
-    by = book.bob.by_key() | ({} if kind is None else {"content-type": kind})
+    uuid = await api.contact(("phone", "14155551234"))
+    by = api.bob.by_key() | ({} if kind is None else {"content-type": kind})
 
-    answer = await book.ask(method, f"/v2/contact/{uuid}/channel", PHONE, by=by)
+    answer = await api.request(method, f"/v2/contact/{uuid}/channel", PHONE, by=by)
 
     assert answer.status_code == 200, answer.text
 
@@ -88,9 +88,9 @@ async def test_a_missing_or_odd_content_type_is_served(
     "encoding",
     ["gzip", "GZIP", "deflate", "br", "zstd", "identity, gzip", "gzip, identity", "x", "*"],
 )
-async def test_a_body_in_a_content_coding_is_not_read(book: Book, encoding: str) -> None:
+async def test_a_body_in_a_content_coding_is_not_read(api: Api, encoding: str) -> None:
     """It is refused whatever the body holds, and before the contact is looked up."""
-    by = {**book.bob.by_key(), "content-encoding": encoding}
+    by = {**api.bob.by_key(), "content-encoding": encoding}
     for method, path in [
         ("POST", f"/v2/contact/{NOBODY}/channel"),
         ("PUT", f"/v2/contact/{NOBODY}"),
@@ -101,7 +101,7 @@ async def test_a_body_in_a_content_coding_is_not_read(book: Book, encoding: str)
         ("POST", "/x/resolve"),
     ]:
         for body in (gzip.compress(json.dumps(PHONE).encode()), b"{}", b"{"):
-            answer = await book.ask(method, path, body, by=by)
+            answer = await api.request(method, path, body, by=by)
 
             assert refusal(answer) == (415, "unsupported_encoding"), path
             assert answer.json()["error"] == "bad_data"
@@ -110,25 +110,25 @@ async def test_a_body_in_a_content_coding_is_not_read(book: Book, encoding: str)
 
 
 @pytest.mark.parametrize("encoding", ["identity", "Identity", "", " ", ",", "identity, IDENTITY"])
-async def test_a_body_in_no_content_coding_is_read(book: Book, encoding: str) -> None:
-    uuid = await book.contact()
-    by = {**book.bob.by_key(), "content-encoding": encoding}
+async def test_a_body_in_no_content_coding_is_read(api: Api, encoding: str) -> None:
+    uuid = await api.contact()
+    by = {**api.bob.by_key(), "content-encoding": encoding}
 
-    answer = await book.ask("POST", f"/v2/contact/{uuid}/channel", PHONE, by=by)
+    answer = await api.request("POST", f"/v2/contact/{uuid}/channel", PHONE, by=by)
 
     assert answer.status_code == 200, answer.text
 
 
-async def test_the_content_coding_is_looked_at_with_the_form(book: Book) -> None:
+async def test_the_content_coding_is_looked_at_with_the_form(api: Api) -> None:
     """Route, method and credential are checked first; a request without a body is not refused."""
     gzipped = {"content-encoding": "gzip"}
-    by, path = {**book.bob.by_key(), **gzipped}, f"/v2/contact/{NOBODY}/channel"
+    by, path = {**api.bob.by_key(), **gzipped}, f"/v2/contact/{NOBODY}/channel"
 
     answers = [
-        await book.ask("POST", "/v2/nowhere", b"{}", by=by),
-        await book.ask("PATCH", path, b"{}", by=by),
-        await book.ask("POST", path, b"{}", by=gzipped),
-        await book.ask("GET", "/v1/team", by=by),
+        await api.request("POST", "/v2/nowhere", b"{}", by=by),
+        await api.request("PATCH", path, b"{}", by=by),
+        await api.request("POST", path, b"{}", by=gzipped),
+        await api.request("GET", "/v1/team", by=by),
     ]
 
     assert [one.status_code for one in answers] == [404, 405, 401, 200]
@@ -173,10 +173,10 @@ def filled(text: bytes) -> bytes:
     ],
     ids=range(27),
 )
-async def test_what_is_not_json_in_utf_8_is_refused(book: Book, method: str, body: bytes) -> None:
-    uuid = await book.contact(("phone", "14155551234"))
+async def test_what_is_not_json_in_utf_8_is_refused(api: Api, method: str, body: bytes) -> None:
+    uuid = await api.contact(("phone", "14155551234"))
 
-    answer = await book.ask(method, f"/v2/contact/{uuid}/channel", body)
+    answer = await api.request(method, f"/v2/contact/{uuid}/channel", body)
 
     assert refusal(answer) == (400, "malformed_json")
     assert answer.json()["error"] == "bad_data"
@@ -185,32 +185,35 @@ async def test_what_is_not_json_in_utf_8_is_refused(book: Book, method: str, bod
 @pytest.mark.parametrize(
     "body", [b"[]", b"null", b"true", b"1", b'"text"', b"[{}]", b"[" * LIMIT], ids=range(7)
 )
-async def test_json_that_is_no_object_is_refused(book: Book, body: bytes) -> None:
-    answer = await book.ask("POST", f"/v2/contact/{NOBODY}/channel", body)
+async def test_json_that_is_no_object_is_refused(api: Api, body: bytes) -> None:
+    answer = await api.request("POST", f"/v2/contact/{NOBODY}/channel", body)
 
     assert refusal(answer) == (400, "wrong_type")
 
 
 @pytest.mark.parametrize("depth", [10, 100])
-async def test_an_ignored_key_may_hold_anything(book: Book, depth: int) -> None:
-    uuid = await book.contact()
+async def test_an_ignored_key_may_hold_anything(api: Api, depth: int) -> None:
+    uuid = await api.contact()
     body = filled(b"[" * depth + b"]" * depth)
 
-    answer = await book.ask("POST", f"/v2/contact/{uuid}/channel", body)
+    answer = await api.request("POST", f"/v2/contact/{uuid}/channel", body)
 
     assert answer.status_code == 200, answer.text
 
 
-async def test_a_body_of_exactly_the_limit_is_read(book: Book) -> None:
+async def test_a_body_of_exactly_the_limit_is_read(api: Api) -> None:
     body = json.dumps(PHONE).encode()
-    path = f"/v2/contact/{await book.contact()}/channel"
+    path = f"/v2/contact/{await api.contact()}/channel"
 
-    assert (await book.ask("POST", path, body.ljust(LIMIT))).status_code == 200
-    assert refusal(await book.ask("POST", path, body.ljust(LIMIT + 1))) == (413, "body_too_large")
+    assert (await api.request("POST", path, body.ljust(LIMIT))).status_code == 200
+    assert refusal(await api.request("POST", path, body.ljust(LIMIT + 1))) == (
+        413,
+        "body_too_large",
+    )
 
 
 @pytest.mark.parametrize("declared", [True, False])
-async def test_a_huge_body_is_read_no_further(book: Book, declared: bool) -> None:
+async def test_a_huge_body_is_read_no_further(api: Api, declared: bool) -> None:
     """A declared length is refused unread; a chunked body as soon as it has grown over."""
     piece, sent = b" " * 65536, 0
 
@@ -221,10 +224,10 @@ async def test_a_huge_body_is_read_no_further(book: Book, declared: bool) -> Non
             yield piece
 
     length = {"content-length": str(1024 * len(piece))} if declared else {}
-    answer = await book.client.post(
+    answer = await api.client.post(
         f"/v2/contact/{NOBODY}/channel",
         content=endless(),
-        headers={**book.bob.by_key(), **length},
+        headers={**api.bob.by_key(), **length},
     )
 
     assert refusal(answer) == (413, "body_too_large")
@@ -232,14 +235,14 @@ async def test_a_huge_body_is_read_no_further(book: Book, declared: bool) -> Non
     assert sent <= (0 if declared else LIMIT + len(piece))
 
 
-async def test_a_body_that_stops_short_changes_nothing(book: Book) -> None:
+async def test_a_body_that_stops_short_changes_nothing(api: Api) -> None:
     """The connection ends in the middle of what would have been a whole body."""
-    uuid = await book.contact()
+    uuid = await api.contact()
     whole = json.dumps(PHONE).encode()
     incoming: Iterator[dict[str, Any]] = iter(
         [{"type": "http.request", "body": whole, "more_body": True}, {"type": "http.disconnect"}]
     )
-    headers = [(b"authorization", book.bob.by_key()["authorization"].encode())]
+    headers = [(b"authorization", api.bob.by_key()["authorization"].encode())]
     path = f"/v2/contact/{uuid}/channel"
     scope = {"type": "http", "method": "POST", "path": path, "headers": headers}
     sent: list[Any] = []
@@ -250,7 +253,7 @@ async def test_a_body_that_stops_short_changes_nothing(book: Book) -> None:
     async def send(message: Any) -> None:
         sent.append(message)
 
-    await book.app({**scope, "query_string": b""}, receive, send)
+    await api.app({**scope, "query_string": b""}, receive, send)
 
     assert [one["status"] for one in sent if "status" in one] in ([], [400])
-    assert (await book.ask("GET", f"/v2/contact/{uuid}/channels")).json() == []
+    assert (await api.request("GET", f"/v2/contact/{uuid}/channels")).json() == []

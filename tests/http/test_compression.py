@@ -14,7 +14,7 @@ from reachbook.http import app
 from reachbook.http.compression import MAX_INLINE_BYTES, MIN_BYTES, accepts_gzip
 from reachbook.http.operation import Endpoint
 from reachbook.service import IdempotencyKey
-from tests.support.personas import Book
+from tests.support.personas import Api
 
 pytestmark = pytest.mark.anyio
 
@@ -40,14 +40,14 @@ class Received:
 
 
 async def receive(
-    book: Book, method: str, path: str, body: object = None, **headers: str
+    api: Api, method: str, path: str, body: object = None, **headers: str
 ) -> Received:
-    by = {**book.bob.by_key(), **{name.replace("_", "-"): value for name, value in headers.items()}}
+    by = {**api.bob.by_key(), **{name.replace("_", "-"): value for name, value in headers.items()}}
     content = None if body is None else json.dumps(body)
-    request = book.client.build_request(method, path, content=content, headers=by)
+    request = api.client.build_request(method, path, content=content, headers=by)
     if "accept-encoding" not in by:
         del request.headers["accept-encoding"]
-    answer = await book.client.send(request, stream=True)
+    answer = await api.client.send(request, stream=True)
     raw = b"".join([piece async for piece in answer.aiter_raw()])
     return Received(answer.status_code, dict(answer.headers), raw)
 
@@ -56,10 +56,10 @@ def channels(count: int) -> list[dict[str, str]]:
     return [{"channel_type": "facebook", "channel_id": f"{number:08}"} for number in range(count)]
 
 
-async def contact(book: Book, count: int = 20) -> str:
+async def contact(api: Api, count: int = 20) -> str:
     """The UUID of a contact with long lists."""
     body = {"custom": {"1": "x" * 2000}, "contact_channels": channels(count)}
-    answer = await book.ask("POST", "/v2/contact", body)
+    answer = await api.request("POST", "/v2/contact", body)
     assert answer.status_code == 200, answer.text
     return str(answer.json()["uuid"])
 
@@ -85,10 +85,10 @@ def lists(uuid: str) -> list[tuple[str, str, object]]:
     ]
 
 
-async def test_it_works(book: Book) -> None:
-    uuid = await contact(book)
+async def test_it_works(api: Api) -> None:
+    uuid = await contact(api)
     for method, path, body in lists(uuid):
-        zipped = await receive(book, method, path, body, accept_encoding="gzip")
+        zipped = await receive(api, method, path, body, accept_encoding="gzip")
 
         assert zipped.status == 200, (path, zipped.decoded())
         assert zipped.is_compressed, path
@@ -99,7 +99,7 @@ async def test_it_works(book: Book) -> None:
         assert zipped.body[8] == 4  # the fastest level, as the format tells (RFC 1952, 2.3.1)
 
 
-async def test_the_lists_are_the_operations_that_are_declared(book: Book) -> None:
+async def test_the_lists_are_the_operations_that_are_declared(api: Api) -> None:
     """DELETE of a channel by its id is added: it answers like the DELETE by type."""
     tried = {(method, path.partition("?")[0]) for method, path, _ in lists("{contactID}")}
     tried = {(method, path.replace("/facebook", "/{channelType}")) for method, path in tried}
@@ -115,11 +115,11 @@ async def test_the_lists_are_the_operations_that_are_declared(book: Book) -> Non
     assert tried <= declared
 
 
-async def test_what_does_not_ask_for_gzip_gets_the_same_bytes_plain(book: Book) -> None:
-    path = f"/v2/contact/{await contact(book)}/channels"
-    zipped = await receive(book, "GET", path, accept_encoding="gzip")
+async def test_what_does_not_ask_for_gzip_gets_the_same_bytes_plain(api: Api) -> None:
+    path = f"/v2/contact/{await contact(api)}/channels"
+    zipped = await receive(api, "GET", path, accept_encoding="gzip")
     for asked in ({}, {"accept_encoding": "identity"}, {"accept_encoding": "br"}):
-        plain = await receive(book, "GET", path, **asked)
+        plain = await receive(api, "GET", path, **asked)
 
         assert not plain.is_compressed
         assert plain.body == zipped.decoded()
@@ -127,10 +127,10 @@ async def test_what_does_not_ask_for_gzip_gets_the_same_bytes_plain(book: Book) 
         assert plain.headers["vary"] == BOTH  # a cache must tell the two apart
 
 
-async def test_nothing_else_is_compressed(book: Book) -> None:
+async def test_nothing_else_is_compressed(api: Api) -> None:
     """A single contact, export, description, refusal or probe is not, nor is a short list."""
-    uuid = await contact(book)
-    short = await book.contact(("phone", "15105553344"))
+    uuid = await contact(api)
+    short = await api.contact(("phone", "15105553344"))
     several = f"/v2/contact/{uuid}/channel/facebook"
     for method, path, body, status in [
         ("GET", f"/v2/contact/{uuid}", None, 200),
@@ -147,43 +147,43 @@ async def test_nothing_else_is_compressed(book: Book) -> None:
         ("GET", f"/v2/contact/{short}/channels", None, 200),
         ("GET", f"/v2/contact/{short}/channels?representation=x", None, 400),
     ]:
-        answer = await receive(book, method, path, body, accept_encoding="gzip")
+        answer = await receive(api, method, path, body, accept_encoding="gzip")
 
         assert (answer.status, answer.is_compressed) == (status, False), path
         assert answer.headers["vary"] == "Authorization", path
 
 
-async def test_the_bound_is_1_kib(book: Book) -> None:
-    uuid = await book.contact()
+async def test_the_bound_is_1_kib(api: Api) -> None:
+    uuid = await api.contact()
     path = f"/v2/contact/{uuid}/channels"
     for channel in channels(12):
-        await book.ask("POST", f"/v2/contact/{uuid}/channel", channel)
-        plain = await receive(book, "GET", path)
-        zipped = await receive(book, "GET", path, accept_encoding="gzip")
+        await api.request("POST", f"/v2/contact/{uuid}/channel", channel)
+        plain = await receive(api, "GET", path)
+        zipped = await receive(api, "GET", path, accept_encoding="gzip")
 
         assert zipped.is_compressed is (len(plain.body) > MIN_BYTES)
 
 
-async def test_head_tells_what_get_would_send(book: Book) -> None:
-    path = f"/v2/contact/{await contact(book)}/channels"
+async def test_head_tells_what_get_would_send(api: Api) -> None:
+    path = f"/v2/contact/{await contact(api)}/channels"
     for asked in ("gzip", "identity"):
-        got = await receive(book, "GET", path, accept_encoding=asked)
-        head = await receive(book, "HEAD", path, accept_encoding=asked)
+        got = await receive(api, "GET", path, accept_encoding=asked)
+        head = await receive(api, "HEAD", path, accept_encoding=asked)
 
         assert head.body == b""
         same = {name: value for name, value in got.headers.items() if name != "x-request-id"}
         assert {**head.headers, **same} == head.headers
 
 
-async def test_the_tag_of_a_compressed_list_still_counts(book: Book) -> None:
+async def test_the_tag_of_a_compressed_list_still_counts(api: Api) -> None:
     """It is sent unchanged and as a proxy would mark it, on a read and on a write."""
-    uuid = await contact(book)
+    uuid = await contact(api)
     path = f"/v2/contact/{uuid}/channels"
-    tag = (await receive(book, "GET", path, accept_encoding="gzip")).headers["etag"]
+    tag = (await receive(api, "GET", path, accept_encoding="gzip")).headers["etag"]
     text = tag.strip('"')
     for sent in (tag, f"W/{tag}", f'"{text}-gzip"', f'"{text}--gzip"', f'"{text}-br"'):
-        known = await receive(book, "GET", path, accept_encoding="gzip", if_none_match=sent)
-        written = await receive(book, "PUT", f"/v2/contact/{uuid}", {}, if_match=sent)
+        known = await receive(api, "GET", path, accept_encoding="gzip", if_none_match=sent)
+        written = await receive(api, "PUT", f"/v2/contact/{uuid}", {}, if_match=sent)
 
         assert (known.status, known.body, known.headers["etag"]) == (304, b"", tag)
         assert known.headers["vary"] == BOTH
@@ -191,9 +191,9 @@ async def test_the_tag_of_a_compressed_list_still_counts(book: Book) -> None:
         assert written.status == 200
 
 
-async def test_the_stored_response_is_the_plain_one(book: Book) -> None:
+async def test_the_stored_response_is_the_plain_one(api: Api) -> None:
     """A replay is compressed if that request asks for it, whatever the first one asked for."""
-    uuid = await contact(book)
+    uuid = await contact(api)
     for key, first, again in (("1", "gzip", "identity"), ("2", "identity", "gzip")):
         for number, (method, path, body) in enumerate(
             [
@@ -202,10 +202,10 @@ async def test_the_stored_response_is_the_plain_one(book: Book) -> None:
             ]
         ):
             keyed = {"idempotency_key": f"{key}-{number}"}
-            one = await receive(book, method, path, body, accept_encoding=first, **keyed)
-            two = await receive(book, method, path, body, accept_encoding=again, **keyed)
-            stored = await book.store.stored_response(
-                book.bob.team.team_id, IdempotencyKey(f"{key}-{number}", b"", 0, 0)
+            one = await receive(api, method, path, body, accept_encoding=first, **keyed)
+            two = await receive(api, method, path, body, accept_encoding=again, **keyed)
+            stored = await api.store.stored_response(
+                api.bob.team.team_id, IdempotencyKey(f"{key}-{number}", b"", 0, 0)
             )
 
             assert stored is not None
@@ -216,7 +216,7 @@ async def test_the_stored_response_is_the_plain_one(book: Book) -> None:
 
 
 async def test_a_large_list_is_compressed_in_a_thread(
-    book: Book, monkeypatch: pytest.MonkeyPatch
+    api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     here, seen = threading.get_ident(), []
     original = gzip.compress
@@ -226,13 +226,13 @@ async def test_a_large_list_is_compressed_in_a_thread(
         return original(*args, **more)
 
     monkeypatch.setattr(gzip, "compress", noting)
-    uuid = await contact(book)
+    uuid = await contact(api)
     rows = [{"custom": {"1": str(number) * 10_000}} for number in range(30)]
-    assert (await book.ask("POST", "/v2/contacts", {"contacts": rows})).status_code == 200
+    assert (await api.request("POST", "/v2/contacts", {"contacts": rows})).status_code == 200
     seen.clear()
 
-    small = await receive(book, "GET", f"/v2/contact/{uuid}/channels", accept_encoding="gzip")
-    large = await receive(book, "POST", "/v2/contacts/list", {"limit": 500}, accept_encoding="gzip")
+    small = await receive(api, "GET", f"/v2/contact/{uuid}/channels", accept_encoding="gzip")
+    large = await receive(api, "POST", "/v2/contacts/list", {"limit": 500}, accept_encoding="gzip")
 
     assert small.is_compressed
     assert len(json.loads(large.decoded())) == 31

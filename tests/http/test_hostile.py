@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from reachbook.storage import open_store
-from tests.support.personas import Book, open_book
+from tests.support.personas import Api, open_api
 
 CASES = 5000
 
@@ -95,22 +95,22 @@ REQUESTS = st.one_of(
 
 
 class Victim:
-    """A book with a contact to be hostile to, made anew when a case has changed it."""
+    """The API with a contact, which is created again after a case has changed it."""
 
-    def __init__(self, book: Book) -> None:
-        self.book = book
+    def __init__(self, api: Api) -> None:
+        self.api = api
         self.uuid = ""
 
     async def renew(self) -> None:
         if self.uuid:
-            await self.book.ask("DELETE", f"/v2/contact/{self.uuid}")
+            await self.api.request("DELETE", f"/v2/contact/{self.uuid}")
         channels = [("phone", "15105553344"), ("email", "alice@example.com"), ("facebook", "100")]
-        self.uuid = await self.book.contact(*channels)
+        self.uuid = await self.api.contact(*channels)
 
     async def verdict(self, case: Case) -> object:
         """What a case is told, apart from what differs from store to store."""
         path = case.path.replace("{uuid}", self.uuid)
-        answer = await self.book.ask(case.method, path, case.body)
+        answer = await self.api.request(case.method, path, case.body)
         assert answer.status_code < 500, (case, answer.text)
         told = self._told(case, answer)
         if answer.status_code == 200 and case.method != "GET":
@@ -134,7 +134,7 @@ class Victim:
         for one in answer.json():
             query = f"?channel_id={quote(one['channel_id'], safe='')}"
             path = f"/v2/contact/{self.uuid}/channel/{one['channel_type']}{query}"
-            assert (await self.book.ask("GET", path)).json() == one
+            assert (await self.api.request("GET", path)).json() == one
 
 
 def _texts(shown: dict[str, Any]) -> dict[str, Any]:
@@ -154,14 +154,14 @@ class Both(NamedTuple):
 
 @pytest.fixture
 def both(empty_postgres: str, tmp_path: Path) -> Iterator[Both]:
-    """One book on each store, open as long as the test runs."""
+    """Open one API on each store for the whole test."""
 
     async def open_all(stack: AsyncExitStack) -> list[Victim]:
         store = await open_store(empty_postgres)
         await store.migrate()
         await store.close()
         urls = [f"sqlite:///{tmp_path}/reachbook.db", empty_postgres]
-        victims = [Victim(await stack.enter_async_context(open_book(url))) for url in urls]
+        victims = [Victim(await stack.enter_async_context(open_api(url))) for url in urls]
         for one in victims:
             await one.renew()
         return victims

@@ -16,14 +16,14 @@ from tests.support.http import (
     PHONE,
     TWO,
     WITHOUT_CHANGE,
-    Ask,
+    Call,
     alice,
-    ask,
     count,
     refusal,
     rev,
+    send,
 )
-from tests.support.personas import ALICE, Book
+from tests.support.personas import ALICE, Api
 from tests.support.raw_sql import beside
 
 pytestmark = pytest.mark.anyio
@@ -35,66 +35,66 @@ UUID = re.compile("[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 @pytest.mark.parametrize(
     "what", [*ONE_CONTACT, *MANY, *WITHOUT_CHANGE], ids=lambda one: f"{one[0]} {one[1]}"
 )
-async def test_a_retry_is_answered_byte_for_byte(book: Book, what: Ask) -> None:
+async def test_a_retry_is_answered_byte_for_byte(api: Api, what: Call) -> None:
     """Every write, one that changes nothing too; and the retry changes nothing."""
-    names, key = await alice(book), {"idempotency-key": "k"}
-    first = await ask(book, what, names, key)
+    names, key = await alice(api), {"idempotency-key": "k"}
+    first = await send(api, what, names, key)
     assert first.status_code == 200, first.text
-    feed = (await book.ask("GET", "/x/events")).content
-    book.clock.forward(DAY - 1)
+    feed = (await api.request("GET", "/x/events")).content
+    api.clock.forward(DAY - 1)
 
-    again = await ask(book, what, names, key)
+    again = await send(api, what, names, key)
 
     assert (again.status_code, again.content) == (200, first.content)
     assert again.headers["idempotent-replayed"] == "true"
     assert "idempotent-replayed" not in first.headers
     for name in ("etag", "x-contact-reachable", "x-representation", "content-type"):
         assert again.headers.get(name) == first.headers.get(name)
-    assert (await book.ask("GET", "/x/events")).content == feed
+    assert (await api.request("GET", "/x/events")).content == feed
 
 
 @pytest.mark.parametrize("representation", ["string_ids", "integer_ids"])
 async def test_a_stored_response_names_every_contact_that_it_speaks_of(
-    book: Book, representation: str
+    api: Api, representation: str
 ) -> None:
     """An erasure finds the response by these names; a text such as "contact deleted" has none."""
     for method, path, body in [*ONE_CONTACT, *MANY, *WITHOUT_CHANGE]:
-        names, key = await alice(book), {"idempotency-key": uuid4().hex}
+        names, key = await alice(api), {"idempotency-key": uuid4().hex}
         query = "" if path.startswith("/x/") else f"?representation={representation}"
-        answer = await ask(book, (method, path + query, body), names, key)
+        answer = await send(api, (method, path + query, body), names, key)
         assert answer.status_code == 200, answer.text
 
         spoken_of = set(UUID.findall(answer.text)) - {ALICE}  # the example in a message
         if "{uuid}" in path and not isinstance(answer.json(), str):
             spoken_of.add(names["uuid"])
-        named = await beside(book.database)(
+        named = await beside(api.database)(
             f"SELECT contact_uuid FROM idempotency_contact WHERE key = '{key['idempotency-key']}'"
         )
         assert {row[0] for row in named} == spoken_of, (method, path)
-        await ask(book, ("DELETE", "/v2/contact/{uuid}", None), names)
+        await send(api, ("DELETE", "/v2/contact/{uuid}", None), names)
 
 
-async def test_a_key_that_is_used_again_names_the_contacts_of_its_new_response(book: Book) -> None:
+async def test_a_key_that_is_used_again_names_the_contacts_of_its_new_response(api: Api) -> None:
     """A day later the same key belongs to another request."""
-    key, first, other = {"idempotency-key": "k"}, await book.contact(), await book.contact()
+    key, first, other = {"idempotency-key": "k"}, await api.contact(), await api.contact()
     uuids = []
     for uuid in (first, other, other):
-        await ask(book, ("PUT", f"/v2/contact/{uuid}", {"first": "A"}), {}, key)
-        rows = await beside(book.database)(
+        await send(api, ("PUT", f"/v2/contact/{uuid}", {"first": "A"}), {}, key)
+        rows = await beside(api.database)(
             "SELECT contact_uuid FROM idempotency_contact "
-            f"WHERE team_id = {book.bob.team.team_id} AND key = 'k'"
+            f"WHERE team_id = {api.bob.team.team_id} AND key = 'k'"
         )
         uuids.append([row[0] for row in rows])
-        book.clock.forward(DAY + 1)
+        api.clock.forward(DAY + 1)
 
     assert uuids == [[first], [other], [other]]
 
 
-async def test_another_request_under_the_key_is_refused(book: Book) -> None:
-    names, key = await alice(book), {"idempotency-key": "k"}
+async def test_another_request_under_the_key_is_refused(api: Api) -> None:
+    names, key = await alice(api), {"idempotency-key": "k"}
     path, body = "/v2/contact/{uuid}/channel", {**PHONE, "channel_id": TWO}
-    await ask(book, ("POST", path, body), names, key)
-    other = await book.contact()
+    await send(api, ("POST", path, body), names, key)
+    other = await api.contact()
     for what, meant in [
         (("POST", path, {**body, "channel_handle": "x"}), names),
         (("PUT", path, body), names),
@@ -104,79 +104,79 @@ async def test_another_request_under_the_key_is_refused(book: Book) -> None:
         (("POST", "/v2/contacts", {"contacts": []}), names),
         (("DELETE", "/x/contact/{uuid}/erase", None), names),
     ]:
-        assert refusal(await ask(book, what, meant, key)) == (422, "key_reused"), what
-    by = {**book.bob.by_jwt(), **key}
-    answer = await book.ask("POST", path.replace("{uuid}", names["uuid"]), body, by=by)
+        assert refusal(await send(api, what, meant, key)) == (422, "key_reused"), what
+    by = {**api.bob.by_jwt(), **key}
+    answer = await api.request("POST", path.replace("{uuid}", names["uuid"]), body, by=by)
     assert refusal(answer) == (422, "key_reused")
-    assert await rev(book, names["uuid"]) == 2
+    assert await rev(api, names["uuid"]) == 2
 
 
-async def test_a_refusal_is_judged_afresh(book: Book) -> None:
-    owner, key = await alice(book), {"idempotency-key": "k"}
+async def test_a_refusal_is_judged_afresh(api: Api) -> None:
+    owner, key = await alice(api), {"idempotency-key": "k"}
     taken = ("POST", "/v2/contact", {"phone": ONE})
-    assert refusal(await ask(book, taken, {}, key)) == (409, "address_taken")
-    await ask(book, ("DELETE", "/v2/contact/{uuid}", None), owner)
+    assert refusal(await send(api, taken, {}, key)) == (409, "address_taken")
+    await send(api, ("DELETE", "/v2/contact/{uuid}", None), owner)
 
-    answer = await ask(book, taken, {}, key)
+    answer = await send(api, taken, {}, key)
 
     assert answer.status_code == 200
     assert "idempotent-replayed" not in answer.headers
-    assert (await ask(book, taken, {}, key)).content == answer.content
+    assert (await send(api, taken, {}, key)).content == answer.content
 
 
-async def test_a_key_is_free_after_a_day(book: Book) -> None:
+async def test_a_key_is_free_after_a_day(api: Api) -> None:
     key, what = {"idempotency-key": "k"}, ("POST", "/v2/contact", {"first": "A"})
-    first = await ask(book, what, {}, key)
-    book.clock.forward(DAY + 1)
+    first = await send(api, what, {}, key)
+    api.clock.forward(DAY + 1)
 
-    second = await ask(book, ("POST", "/v2/contact", {"first": "B"}), {}, key)
+    second = await send(api, ("POST", "/v2/contact", {"first": "B"}), {}, key)
 
     assert second.status_code == 200
     assert second.json()["uuid"] != first.json()["uuid"]
-    assert refusal(await ask(book, what, {}, key)) == (422, "key_reused")
+    assert refusal(await send(api, what, {}, key)) == (422, "key_reused")
 
 
-async def test_a_key_belongs_to_the_team(book: Book) -> None:
+async def test_a_key_belongs_to_the_team(api: Api) -> None:
     """Any credential of the team may retry; another team's key is another key."""
     key, what = {"idempotency-key": "k"}, ("POST", "/v2/contact", {"first": "A"})
-    first = await ask(book, what, {}, key)
-    by = {**book.bob.by_jwt(), **key}
-    again = await book.ask("POST", "/v2/contact", what[2], by=by)
+    first = await send(api, what, {}, key)
+    by = {**api.bob.by_jwt(), **key}
+    again = await api.request("POST", "/v2/contact", what[2], by=by)
     assert refusal(again) == (422, "key_reused")  # it would be answered in integers
 
-    own = await book.ask("POST", "/v2/contact", what[2], by={**book.charlie.by_key(), **key})
+    own = await api.request("POST", "/v2/contact", what[2], by={**api.charlie.by_key(), **key})
 
     assert own.status_code == 200
     assert "idempotent-replayed" not in own.headers
     assert own.json()["uuid"] != first.json()["uuid"]
 
 
-async def test_simultaneous_retries_have_one_effect(book: Book) -> None:
+async def test_simultaneous_retries_have_one_effect(api: Api) -> None:
     key = {"idempotency-key": "k"}
     for what in MANY[:2]:
-        before = await count(book)
+        before = await count(api)
         key = {"idempotency-key": what[1].replace("/", "-")}
-        names = {"uuid": await book.contact()}
-        answers = await asyncio.gather(*(ask(book, what, names, key) for _ in range(8)))
+        names = {"uuid": await api.contact()}
+        answers = await asyncio.gather(*(send(api, what, names, key) for _ in range(8)))
         assert len({answer.content for answer in answers}) == 1, what
         made = 1 if what is MANY[0] else 2
-        assert await count(book) == before + 1 + made
+        assert await count(api) == before + 1 + made
 
 
 @pytest.mark.parametrize("key", ["", " ", "a b", "é".encode(), "x" * 256, "\x7f"])
-async def test_a_wrong_key_is_refused(book: Book, key: Any) -> None:
-    headers: Any = {**book.bob.by_key(), "idempotency-key": key}
-    answer = await book.ask("POST", "/v2/contact", {}, by=headers)
+async def test_a_wrong_key_is_refused(api: Api, key: Any) -> None:
+    headers: Any = {**api.bob.by_key(), "idempotency-key": key}
+    answer = await api.request("POST", "/v2/contact", {}, by=headers)
 
     assert refusal(answer) == (400, "bad_value")
     assert list(answer.json()["fields"]) == ["Idempotency-Key"]
-    assert await count(book) == 0
+    assert await count(api) == 0
 
 
-async def test_the_longest_key_is_taken_and_reads_ignore_one(book: Book) -> None:
+async def test_the_longest_key_is_taken_and_reads_ignore_one(api: Api) -> None:
     key = {"idempotency-key": "~" * 255}
-    assert (await ask(book, ("POST", "/v2/contact", {}), {}, key)).status_code == 200
-    reads: list[Ask] = [
+    assert (await send(api, ("POST", "/v2/contact", {}), {}, key)).status_code == 200
+    reads: list[Call] = [
         ("GET", "/v1/team", None),
         ("POST", "/v2/contacts/list", None),
         ("POST", "/v2/contacts/search", {"contact_channels": []}),
@@ -184,6 +184,6 @@ async def test_the_longest_key_is_taken_and_reads_ignore_one(book: Book) -> None
     ]
     for what in reads:
         for headers in (key, {"idempotency-key": "a b"}):
-            answer = await ask(book, what, {}, headers)
+            answer = await send(api, what, {}, headers)
             assert answer.status_code == 200
             assert "idempotent-replayed" not in answer.headers

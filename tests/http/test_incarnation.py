@@ -6,8 +6,8 @@ import re
 
 import pytest
 
-from tests.support.http import alice, ask, ok, refusal
-from tests.support.personas import Book
+from tests.support.http import alice, ok, refusal, send
+from tests.support.personas import Api
 
 pytestmark = pytest.mark.anyio
 
@@ -15,95 +15,95 @@ GET = ("GET", "/v2/contact/{uuid}", None)
 PUT = ("PUT", "/v2/contact/{uuid}", {"last": "B"})
 
 
-async def restart_restored(book: Book) -> str:
+async def restart_restored(api: Api) -> str:
     """Mark the store as restored, and let the application read that, as when it starts."""
-    token = await book.store.renew_incarnation()
-    state = book.app.state.state
-    book.app.state.state = type(state)(
+    token = await api.store.renew_incarnation()
+    state = api.app.state.state
+    api.app.state.state = type(state)(
         state.service,
         state.access,
         state.rate_limiter,
         state.metrics,
-        await book.store.incarnation(),
+        await api.store.incarnation(),
     )
     return token
 
 
-async def test_the_feed_tells_the_incarnation(fresh_book: Book) -> None:
+async def test_the_feed_tells_the_incarnation(fresh_api: Api) -> None:
     """A follower of this incarnation gets a page, and one of another gets 410."""
-    book = fresh_book
-    await alice(book)
-    page = await ok(book, "GET", "/x/events")
+    api = fresh_api
+    await alice(api)
+    page = await ok(api, "GET", "/x/events")
     assert re.fullmatch("[0-9a-f]{16}", page["incarnation"])
-    same = await ok(book, "GET", f"/x/events?after=1&incarnation={page['incarnation']}")
+    same = await ok(api, "GET", f"/x/events?after=1&incarnation={page['incarnation']}")
     assert same == {"events": [], "next": 1, "incarnation": page["incarnation"]}
 
-    token = await restart_restored(book)
+    token = await restart_restored(api)
 
     for old in (page["incarnation"], "", "nonsense"):
-        answer = await book.ask("GET", f"/x/events?after=0&incarnation={old}")
+        answer = await api.request("GET", f"/x/events?after=0&incarnation={old}")
         assert refusal(answer) == (410, "feed_restarted"), old
         assert answer.json()["error"] == "gone"
         assert list(answer.json()["fields"]) == ["incarnation"]
     assert token != page["incarnation"]
-    anew = await ok(book, "GET", f"/x/events?after=0&incarnation={token}")
+    anew = await ok(api, "GET", f"/x/events?after=0&incarnation={token}")
     assert (anew["incarnation"], len(anew["events"])) == (token, 1)
 
 
-async def test_a_position_beyond_the_newest_event_is_gone(fresh_book: Book) -> None:
-    book = fresh_book
+async def test_a_position_beyond_the_newest_event_is_gone(fresh_api: Api) -> None:
+    api = fresh_api
     for after in (1, 2**53 - 1):
-        answer = await book.ask("GET", f"/x/events?after={after}")
+        answer = await api.request("GET", f"/x/events?after={after}")
         assert refusal(answer) == (410, "feed_restarted")
         assert list(answer.json()["fields"]) == ["after"]
-    await alice(book)  # its event has no number yet
+    await alice(api)  # its event has no number yet
 
-    assert (await ok(book, "GET", "/x/events?after=1"))["events"] == []
-    assert refusal(await book.ask("GET", "/x/events?after=2")) == (410, "feed_restarted")
-    by = book.charlie.by_key()
-    assert refusal(await book.ask("GET", "/x/events?after=1", by=by)) == (410, "feed_restarted")
+    assert (await ok(api, "GET", "/x/events?after=1"))["events"] == []
+    assert refusal(await api.request("GET", "/x/events?after=2")) == (410, "feed_restarted")
+    by = api.charlie.by_key()
+    assert refusal(await api.request("GET", "/x/events?after=1", by=by)) == (410, "feed_restarted")
 
 
-async def test_a_tag_without_an_incarnation_is_one_of_the_first(fresh_book: Book) -> None:
+async def test_a_tag_without_an_incarnation_is_one_of_the_first(fresh_api: Api) -> None:
     """Releases before this one sent such tags; after a restore nothing is known about them."""
-    book, old = fresh_book, '"1-string_ids"'
-    names = await alice(book)
-    assert (await ask(book, GET, names, {"if-none-match": old})).status_code == 304
+    api, old = fresh_api, '"1-string_ids"'
+    names = await alice(api)
+    assert (await send(api, GET, names, {"if-none-match": old})).status_code == 304
 
-    await restart_restored(book)
+    await restart_restored(api)
 
-    assert (await ask(book, GET, names, {"if-none-match": old})).status_code == 200
-    assert refusal(await ask(book, PUT, names, {"if-match": old})) == (412, "stale_revision")
+    assert (await send(api, GET, names, {"if-none-match": old})).status_code == 200
+    assert refusal(await send(api, PUT, names, {"if-match": old})) == (412, "stale_revision")
 
 
-async def test_a_tag_of_another_incarnation_matches_nothing(fresh_book: Book) -> None:
+async def test_a_tag_of_another_incarnation_matches_nothing(fresh_api: Api) -> None:
     """The contact has the same revision, but it need not be the same content."""
-    book = fresh_book
-    names = await alice(book)
-    old = (await ask(book, GET, names)).headers["etag"]
+    api = fresh_api
+    names = await alice(api)
+    old = (await send(api, GET, names)).headers["etag"]
     assert re.fullmatch('"1-string_ids-[0-9a-f]{16}"', old)
 
-    token = await restart_restored(book)
+    token = await restart_restored(api)
 
-    seen = await ask(book, GET, names, {"if-none-match": old})
+    seen = await send(api, GET, names, {"if-none-match": old})
     assert (seen.status_code, seen.headers["etag"]) == (200, f'"1-string_ids-{token}"')
     text = old.strip('"')
     for changed in (old, f"W/{old}", f'"{text}-gzip"', f'"{text}--gzip"'):
-        no = await ask(book, PUT, names, {"if-match": changed})
+        no = await send(api, PUT, names, {"if-match": changed})
         assert refusal(no) == (412, "stale_revision")
     both = f"{old}, {seen.headers['etag']}"
-    assert (await ask(book, GET, names, {"if-none-match": both})).status_code == 304
-    assert (await ask(book, PUT, names, {"if-match": both})).status_code == 200
+    assert (await send(api, GET, names, {"if-none-match": both})).status_code == 304
+    assert (await send(api, PUT, names, {"if-match": both})).status_code == 200
 
 
-async def test_a_stored_response_is_replayed_with_its_own_tag(fresh_book: Book) -> None:
-    book = fresh_book
-    names = await alice(book)
+async def test_a_stored_response_is_replayed_with_its_own_tag(fresh_api: Api) -> None:
+    api = fresh_api
+    names = await alice(api)
     key = {"idempotency-key": "k"}
-    first = await ask(book, PUT, names, key)
+    first = await send(api, PUT, names, key)
 
-    await restart_restored(book)
+    await restart_restored(api)
 
-    again = await ask(book, PUT, names, key)
+    again = await send(api, PUT, names, key)
     assert again.headers["idempotent-replayed"] == "true"
     assert (again.content, again.headers["etag"]) == (first.content, first.headers["etag"])

@@ -11,7 +11,7 @@ import pytest
 from reachbook.domain.errors import MAX_MESSAGE_CHARACTERS, Reason, Refusal
 from reachbook.wire import query
 from tests.support.http import alice, refusal
-from tests.support.personas import Book
+from tests.support.personas import Api
 
 pytestmark = pytest.mark.anyio
 
@@ -48,11 +48,11 @@ BODIES: list[tuple[str, str, str]] = [
 
 
 @pytest.mark.parametrize(("method", "path", "body"), BODIES)
-@pytest.mark.parametrize("book_database", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("api_database", ["sqlite"], indirect=True)
 async def test_a_long_name_in_a_body_is_shortened(
-    book: Book, monkeypatch: pytest.MonkeyPatch, method: str, path: str, body: str
+    api: Api, monkeypatch: pytest.MonkeyPatch, method: str, path: str, body: str
 ) -> None:
-    names = await alice(book)
+    names = await alice(api)
     compared: list[int] = []
 
     def compare(name: str, known: list[str], *, n: int, cutoff: float) -> list[str]:
@@ -61,7 +61,7 @@ async def test_a_long_name_in_a_body_is_shortened(
 
     monkeypatch.setattr(query, "get_close_matches", compare)
     for text in hostile(MEGABYTE):
-        answer = await book.ask(
+        answer = await api.request(
             method, path.format(**names), (body % json.dumps(text, ensure_ascii=False)).encode()
         )
 
@@ -74,37 +74,37 @@ PLACES = ["/x/events?{0}=1", "/x/events?after={0}", "/v2/contact/{0}", "/v2/cont
 
 
 @pytest.mark.parametrize("place", PLACES)
-@pytest.mark.parametrize("book_database", ["sqlite"], indirect=True)
-async def test_a_long_name_in_a_query_is_shortened(book: Book, place: str) -> None:
-    answer = await book.ask("GET", place.format("x" * AGE))
+@pytest.mark.parametrize("api_database", ["sqlite"], indirect=True)
+async def test_a_long_name_in_a_query_is_shortened(api: Api, place: str) -> None:
+    answer = await api.request("GET", place.format("x" * AGE))
 
     assert answer.status_code in (400, 404, 405)
     assert len(answer.text) < LONGEST_REFUSAL
 
 
-@pytest.mark.parametrize("book_database", ["sqlite"], indirect=True)
-async def test_headers_are_not_echoed(book: Book) -> None:
+@pytest.mark.parametrize("api_database", ["sqlite"], indirect=True)
+async def test_headers_are_not_echoed(api: Api) -> None:
     for name in ("if-match", "if-none-match", "idempotency-key", "x-request-id"):
-        by = {**book.bob.by_key(), name: "x" * AGE}
-        answer = await book.ask("POST", "/v2/contact", {"first": 1}, by=by)
+        by = {**api.bob.by_key(), name: "x" * AGE}
+        answer = await api.request("POST", "/v2/contact", {"first": 1}, by=by)
         assert len(answer.text) < LONGEST_REFUSAL
         assert max(len(value) for value in answer.headers.values()) < LONGEST_REFUSAL
 
 
-@pytest.mark.parametrize("book_database", ["sqlite"], indirect=True)
-async def test_every_row_of_a_batch_is_shortened(book: Book) -> None:
+@pytest.mark.parametrize("api_database", ["sqlite"], indirect=True)
+async def test_every_row_of_a_batch_is_shortened(api: Api) -> None:
     """The response to many long names in one body is not longer than the body."""
     rows = [{"channel_id": "15105553344", f"{number:03d}" + "e" * 900: 1} for number in range(900)]
 
-    answer = await book.ask("POST", "/x/resolve/batch", {"addresses": rows})
+    answer = await api.request("POST", "/x/resolve/batch", {"addresses": rows})
 
     results = answer.json()["results"]
     assert {one["error_code"] for one in results} == {"unknown_name"}
     assert max(len(one["message"]) for one in results) < 200
 
 
-async def test_the_nearest_name_is_still_named(book: Book) -> None:
-    answer = await book.ask("POST", "/x/resolve", {"chanel_id": "15105553344"})
+async def test_the_nearest_name_is_still_named(api: Api) -> None:
+    answer = await api.request("POST", "/x/resolve", {"chanel_id": "15105553344"})
 
     assert refusal(answer) == (400, "unknown_name")
     assert "the nearest is channel_id" in answer.json()["message"]

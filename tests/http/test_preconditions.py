@@ -13,14 +13,14 @@ from tests.support.http import (
     PHONE,
     TWO,
     WITHOUT_CHANGE,
-    Ask,
+    Call,
     alice,
-    ask,
     count,
     refusal,
     rev,
+    send,
 )
-from tests.support.personas import NOBODY, Book
+from tests.support.personas import NOBODY, Api
 
 pytestmark = pytest.mark.anyio
 
@@ -56,63 +56,63 @@ NO_TAGS = [
 
 
 @pytest.mark.parametrize("path", TAGGED)
-async def test_it_works(book: Book, path: str) -> None:
+async def test_it_works(api: Api, path: str) -> None:
     """One tag per revision; a read of what the caller has is 304, with the tag and no body."""
-    names = await alice(book)
-    first = await ask(book, ("GET", path, None), names)
+    names = await alice(api)
+    first = await send(api, ("GET", path, None), names)
     tag = first.headers["etag"]
     for known in (*changed_by_proxies(tag), f'"x", {tag}', "*"):
         for method in ("GET", "HEAD"):
-            answer = await ask(book, (method, path, None), names, {"if-none-match": known})
+            answer = await send(api, (method, path, None), names, {"if-none-match": known})
             assert (answer.status_code, answer.content) == (304, b""), known
             assert answer.headers["etag"] == tag
-    await ask(book, ("PUT", "/v2/contact/{uuid}", {"first": "A"}), names)
+    await send(api, ("PUT", "/v2/contact/{uuid}", {"first": "A"}), names)
 
-    answer = await ask(book, ("GET", path, None), names, {"if-none-match": tag})
+    answer = await send(api, ("GET", path, None), names, {"if-none-match": tag})
 
     assert answer.status_code == 200
     assert answer.headers["etag"] != tag
     assert answer.headers["vary"] == "Authorization"
     for other in ('"nonsense"', '"1-string_ids-x"', '"*"'):
-        plain = await ask(book, ("GET", path, None), names, {"if-none-match": other})
+        plain = await send(api, ("GET", path, None), names, {"if-none-match": other})
         assert plain.status_code == 200, other
 
 
-async def test_what_is_no_tag_is_refused_on_a_read(book: Book) -> None:
+async def test_what_is_no_tag_is_refused_on_a_read(api: Api) -> None:
     """It is refused before the contact is looked up."""
-    names = {**await alice(book), "uuid": NOBODY}
+    names = {**await alice(api), "uuid": NOBODY}
     for path, bad in itertools.product(TAGGED, NO_TAGS):
-        answer = await ask(book, ("GET", path, None), names, {"if-none-match": bad})
+        answer = await send(api, ("GET", path, None), names, {"if-none-match": bad})
 
         assert refusal(answer) == (400, "bad_value"), bad
         assert list(answer.json()["fields"]) == ["If-None-Match"]
 
 
-async def test_each_representation_has_its_tag(book: Book) -> None:
-    names = await alice(book)
+async def test_each_representation_has_its_tag(api: Api) -> None:
+    names = await alice(api)
     path = "/v2/contact/{uuid}/channels"
-    strings = (await ask(book, ("GET", path, None), names)).headers["etag"]
+    strings = (await send(api, ("GET", path, None), names)).headers["etag"]
     known = {"if-none-match": strings}
 
-    answer = await ask(book, ("GET", f"{path}?representation=integer_ids", None), names, known)
+    answer = await send(api, ("GET", f"{path}?representation=integer_ids", None), names, known)
 
     assert answer.status_code == 200
     assert answer.headers["etag"] != strings
 
 
-async def test_a_write_tells_the_new_tag(book: Book) -> None:
-    names = await alice(book)
+async def test_a_write_tells_the_new_tag(api: Api) -> None:
+    names = await alice(api)
     for what in (ONE_CONTACT[0], ONE_CONTACT[2], ONE_CONTACT[5], ONE_CONTACT[4]):
         query = f"?channel_id={ONE}" if what[0] == "DELETE" else ""
-        written = await ask(book, (what[0], what[1] + query, what[2]), names)
-        read = await ask(book, ("GET", "/v2/contact/{uuid}", None), names)
+        written = await send(api, (what[0], what[1] + query, what[2]), names)
+        read = await send(api, ("GET", "/v2/contact/{uuid}", None), names)
         assert written.headers["etag"] == read.headers["etag"], what
 
 
-async def test_a_304_says_that_it_varies(book: Book) -> None:
-    names = await alice(book)
+async def test_a_304_says_that_it_varies(api: Api) -> None:
+    names = await alice(api)
     get = ("GET", "/v2/contact/{uuid}", None)
-    answer = await ask(book, get, names, {"if-none-match": "*"})
+    answer = await send(api, get, names, {"if-none-match": "*"})
     assert answer.headers["vary"] == "Authorization"
 
 
@@ -120,81 +120,81 @@ async def test_a_304_says_that_it_varies(book: Book) -> None:
 
 
 @pytest.mark.parametrize("what", ONE_CONTACT, ids=lambda one: f"{one[0]} {one[1]}")
-async def test_a_write_holds_only_at_the_revision_it_names(book: Book, what: Ask) -> None:
-    names = await alice(book)
-    tag = (await ask(book, ("GET", "/v2/contact/{uuid}", None), names)).headers["etag"]
-    await ask(book, ("PUT", "/v2/contact/{uuid}", {"last": "B"}), names)
+async def test_a_write_holds_only_at_the_revision_it_names(api: Api, what: Call) -> None:
+    names = await alice(api)
+    tag = (await send(api, ("GET", "/v2/contact/{uuid}", None), names)).headers["etag"]
+    await send(api, ("PUT", "/v2/contact/{uuid}", {"last": "B"}), names)
     for old in (*changed_by_proxies(tag), '"1-integer_ids"', '"2"', '"nonsense"', '"2-x-y"', '"*"'):
-        answer = await ask(book, what, names, {"if-match": old})
+        answer = await send(api, what, names, {"if-match": old})
         assert refusal(answer) == (412, "stale_revision"), old
-    assert await rev(book, names["uuid"]) == 2
+    assert await rev(api, names["uuid"]) == 2
 
-    answer = await ask(book, what, names, {"if-match": f'{tag}, "2-string_ids"'})
+    answer = await send(api, what, names, {"if-match": f'{tag}, "2-string_ids"'})
 
     assert answer.status_code == 200, answer.text
 
 
-async def test_any_revision_and_any_representation_match(book: Book) -> None:
-    names = await alice(book)
+async def test_any_revision_and_any_representation_match(api: Api) -> None:
+    names = await alice(api)
     tags = ("*", '"2-integer_ids"', '"3-string_ids"', ' W/"4-string_ids" ')
     for number, tag in enumerate(tags):
         put = ("PUT", "/v2/contact/{uuid}", {"first": str(number)})
-        assert (await ask(book, put, names, {"if-match": tag})).status_code == 200
+        assert (await send(api, put, names, {"if-match": tag})).status_code == 200
 
 
-async def test_a_tag_that_a_proxy_changed_is_still_ours(book: Book) -> None:
-    names = await alice(book)
+async def test_a_tag_that_a_proxy_changed_is_still_ours(api: Api) -> None:
+    names = await alice(api)
     for changed in changed_by_proxies('"1-string_ids"'):
         put = ("PUT", "/v2/contact/{uuid}", {"phone": ONE})
-        answer = await ask(book, put, names, {"if-match": f'"x",, {changed} ,'})
+        answer = await send(api, put, names, {"if-match": f'"x",, {changed} ,'})
 
         assert answer.status_code == 200, changed
 
 
-async def test_what_is_no_tag_is_refused_on_a_write(book: Book) -> None:
+async def test_what_is_no_tag_is_refused_on_a_write(api: Api) -> None:
     """It is refused before the contact is looked up, with a message that shows a tag."""
-    names = {**await alice(book), "uuid": NOBODY}
+    names = {**await alice(api), "uuid": NOBODY}
     for operation, bad in itertools.product(ONE_CONTACT, NO_TAGS):
-        answer = await ask(book, operation, names, {"if-match": bad})
+        answer = await send(api, operation, names, {"if-match": bad})
 
         assert refusal(answer) == (400, "bad_value"), (operation, bad)
         assert list(answer.json()["fields"]) == ["If-Match"]
         assert '"3-string_ids"' in answer.json()["message"]
 
 
-async def test_a_list_may_come_on_several_lines(book: Book) -> None:
+async def test_a_list_may_come_on_several_lines(api: Api) -> None:
     """As RFC 9110 (5.3) has it, and as some proxies write it."""
-    names = await alice(book)
+    names = await alice(api)
     path = f"/v2/contact/{names['uuid']}"
-    key = ("authorization", book.bob.by_key()["authorization"])
+    key = ("authorization", api.bob.by_key()["authorization"])
 
     async def two_lines(method: str, name: str) -> int:
         tags = [(name, '"9-string_ids"'), (name, '"1-string_ids"')]
-        answer = await book.client.request(method, path, headers=[key, *tags], json={"first": "x"})
+        answer = await api.client.request(method, path, headers=[key, *tags], json={"first": "x"})
         return answer.status_code
 
     assert await two_lines("GET", "if-none-match") == 304
     assert await two_lines("PUT", "if-match") == 200
 
 
-async def test_what_is_not_there_is_404_first(book: Book) -> None:
-    names, stale = await alice(book), {"if-match": '"9-string_ids"'}
+async def test_what_is_not_there_is_404_first(api: Api) -> None:
+    names, stale = await alice(api), {"if-match": '"9-string_ids"'}
     for what in ONE_CONTACT:
-        answer = await ask(book, what, {**names, "uuid": NOBODY}, stale)
+        answer = await send(api, what, {**names, "uuid": NOBODY}, stale)
         assert refusal(answer) == (404, "no_contact"), what
     for what in [
         ("PUT", "/v2/contact/{uuid}/channel", {"channel_type": "email", "channel_id": "a@b.test"}),
         ("DELETE", "/v2/contact/{uuid}/channel/email", None),
         ("PATCH", "/x/contact/{uuid}/channel/ch_999999999", {"label": "x"}),
     ]:
-        assert refusal(await ask(book, what, names, stale)) == (404, "no_channel"), what
+        assert refusal(await send(api, what, names, stale)) == (404, "no_channel"), what
 
 
-async def test_an_old_revision_is_told_before_a_conflict(book: Book) -> None:
+async def test_an_old_revision_is_told_before_a_conflict(api: Api) -> None:
     """What conflicts may be different at the revision that is there."""
-    names = await alice(book)
-    await book.contact(("phone", TWO))
-    await book.ask(
+    names = await alice(api)
+    await api.contact(("phone", TWO))
+    await api.request(
         "POST", f"/v2/contact/{names['uuid']}/channel", {**PHONE, "channel_id": "12125550199"}
     )
     stale = {"if-match": '"1-string_ids"'}
@@ -203,23 +203,23 @@ async def test_an_old_revision_is_told_before_a_conflict(book: Book) -> None:
         ("PUT", "/v2/contact/{uuid}/channel?channel_id=12125550199", PHONE),
         ("DELETE", "/v2/contact/{uuid}/channel/phone", None),
     ]:
-        assert refusal(await ask(book, what, names, stale)) == (412, "stale_revision"), what
-        assert (await ask(book, what, names)).status_code == 409, what
+        assert refusal(await send(api, what, names, stale)) == (412, "stale_revision"), what
+        assert (await send(api, what, names)).status_code == 409, what
 
 
 @pytest.mark.parametrize("what", WITHOUT_CHANGE[:5], ids=lambda one: f"{one[0]} {one[1]}")
-async def test_a_write_that_changes_nothing_is_conditional_too(book: Book, what: Ask) -> None:
-    names = await alice(book)
-    assert (await ask(book, what, names, {"if-match": '"1-string_ids"'})).status_code == 200
-    answer = await ask(book, what, names, {"if-match": '"2-string_ids"'})
+async def test_a_write_that_changes_nothing_is_conditional_too(api: Api, what: Call) -> None:
+    names = await alice(api)
+    assert (await send(api, what, names, {"if-match": '"1-string_ids"'})).status_code == 200
+    answer = await send(api, what, names, {"if-match": '"2-string_ids"'})
     assert refusal(answer) == (412, "stale_revision")
 
 
-async def test_a_bulk_write_takes_no_if_match(book: Book) -> None:
-    names = await alice(book)
+async def test_a_bulk_write_takes_no_if_match(api: Api) -> None:
+    names = await alice(api)
     for what in MANY[1:3]:
         for tag in ("*", '"1-string_ids"'):
-            answer = await ask(book, what, names, {"if-match": tag})
+            answer = await send(api, what, names, {"if-match": tag})
             assert refusal(answer) == (400, "bad_value")
             assert list(answer.json()["fields"]) == ["If-Match"]
-    assert (await count(book), await rev(book, names["uuid"])) == (1, 1)
+    assert (await count(api), await rev(api, names["uuid"])) == (1, 1)

@@ -9,7 +9,7 @@ import pytest
 
 from reachbook.domain.credential import Representation
 from reachbook.service.administration import CredentialOptions
-from tests.support.personas import MASTER_KEY, NOBODY, Book, sign
+from tests.support.personas import MASTER_KEY, NOBODY, Api, sign
 
 pytestmark = pytest.mark.anyio
 
@@ -43,20 +43,20 @@ def verdict(answer: httpx.Response) -> tuple[int, str]:
     return answer.status_code, answer.json()["error_code"]
 
 
-async def read_only(book: Book) -> dict[str, str]:
+async def read_only(api: Api) -> dict[str, str]:
     terms = CredentialOptions(Representation.STRING_IDS, read_only=True)
-    _, api_key = await book.administration.create_key(book.bob.team.team_id, terms)
+    _, api_key = await api.administration.create_key(api.bob.team.team_id, terms)
     return {"authorization": f"Bearer {api_key}"}
 
 
-async def raw(book: Book, method: str, path: str) -> tuple[int, dict[str, str], bytes]:
+async def raw(api: Api, method: str, path: str) -> tuple[int, dict[str, str], bytes]:
     """A request below httpx, which hides a body that should not have been sent."""
     scope: dict[str, Any] = {
         "type": "http",
         "method": method,
         "path": path,
         "query_string": b"",
-        "headers": [(b"authorization", book.bob.by_key()["authorization"].encode())],
+        "headers": [(b"authorization", api.bob.by_key()["authorization"].encode())],
     }
     sent: list[dict[str, Any]] = []
 
@@ -66,7 +66,7 @@ async def raw(book: Book, method: str, path: str) -> tuple[int, dict[str, str], 
     async def send(message: Any) -> None:
         sent.append(message)
 
-    await book.app(scope, receive, send)
+    await api.app(scope, receive, send)
     headers = {key.decode(): value.decode() for key, value in sent[0]["headers"]}
     return sent[0]["status"], headers, b"".join(one.get("body", b"") for one in sent[1:])
 
@@ -85,9 +85,9 @@ async def raw(book: Book, method: str, path: str) -> tuple[int, dict[str, str], 
     ],
 )
 async def test_route_and_method_come_before_the_credential_and_that_before_the_form(
-    book: Book, method: str, path: str, body: bytes | None, judged: tuple[int, str]
+    api: Api, method: str, path: str, body: bytes | None, judged: tuple[int, str]
 ) -> None:
-    assert verdict(await book.ask(method, path, body, by=NO_ONE)) == judged
+    assert verdict(await api.request(method, path, body, by=NO_ONE)) == judged
 
 
 @pytest.mark.parametrize(
@@ -100,9 +100,9 @@ async def test_route_and_method_come_before_the_credential_and_that_before_the_f
     ],
 )
 async def test_the_right_to_write_comes_before_the_form(
-    book: Book, method: str, path: str, body: bytes | None, judged: tuple[int, str]
+    api: Api, method: str, path: str, body: bytes | None, judged: tuple[int, str]
 ) -> None:
-    assert verdict(await book.ask(method, path, body, by=await read_only(book))) == judged
+    assert verdict(await api.request(method, path, body, by=await read_only(api))) == judged
 
 
 @pytest.mark.parametrize(
@@ -122,25 +122,25 @@ async def test_the_right_to_write_comes_before_the_form(
     ],
 )
 async def test_the_form_comes_before_existence(
-    book: Book, method: str, path: str, body: object, judged: tuple[int, str]
+    api: Api, method: str, path: str, body: object, judged: tuple[int, str]
 ) -> None:
-    assert verdict(await book.ask(method, path, body)) == judged
+    assert verdict(await api.request(method, path, body)) == judged
 
 
 @pytest.mark.parametrize(("method", "path"), [("POST", CHANNEL), ("PUT", CHANNEL)])
-async def test_existence_comes_before_the_rules(book: Book, method: str, path: str) -> None:
-    await book.contact(("phone", "15105553344"))
+async def test_existence_comes_before_the_rules(api: Api, method: str, path: str) -> None:
+    await api.contact(("phone", "15105553344"))
 
-    assert verdict(await book.ask(method, path, PHONE)) == (404, "no_contact")
+    assert verdict(await api.request(method, path, PHONE)) == (404, "no_contact")
 
 
 async def test_a_channel_that_is_not_there_comes_before_an_address_that_is_taken(
-    book: Book,
+    api: Api,
 ) -> None:
-    await book.contact(("phone", "15105553344"))
-    uuid = await book.contact(("email", "bob@example.com"))
+    await api.contact(("phone", "15105553344"))
+    uuid = await api.contact(("email", "bob@example.com"))
 
-    answer = await book.ask("PUT", f"/v2/contact/{uuid}/channel", PHONE)
+    answer = await api.request("PUT", f"/v2/contact/{uuid}/channel", PHONE)
 
     assert verdict(answer) == (404, "no_channel")
 
@@ -170,11 +170,11 @@ async def test_a_channel_that_is_not_there_comes_before_an_address_that_is_taken
         *(f"{path}//" for path in METHODS),
     ],
 )
-async def test_any_other_path_is_not_found(book: Book, path: str) -> None:
+async def test_any_other_path_is_not_found(api: Api, path: str) -> None:
     """A trailing slash makes another path, and nothing redirects."""
     for method in ("GET", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"):
-        for credential in (NO_ONE, book.bob.by_key()):
-            answer = await book.ask(method, path, by=credential)
+        for credential in (NO_ONE, api.bob.by_key()):
+            answer = await api.request(method, path, by=credential)
 
             assert verdict(answer) == (404, "no_route"), method
             assert answer.json()["error"] == "not_found"
@@ -182,11 +182,11 @@ async def test_any_other_path_is_not_found(book: Book, path: str) -> None:
 
 
 @pytest.mark.parametrize(("path", "known"), METHODS.items())
-async def test_a_path_says_which_methods_it_has(book: Book, path: str, known: list[str]) -> None:
+async def test_a_path_says_which_methods_it_has(api: Api, path: str, known: list[str]) -> None:
     """The vendor also has a PUT of a whole contact, so that one is not judged here."""
     later = ["PUT"] if path == CONTACT else []
     for method in [one for one in EVERY if one not in [*known, *later]]:
-        answer = await book.ask(method, path, by=NO_ONE)
+        answer = await api.request(method, path, by=NO_ONE)
 
         allowed = answer.headers["allow"].split(", ")
         assert answer.status_code == 405
@@ -197,72 +197,72 @@ async def test_a_path_says_which_methods_it_has(book: Book, path: str, known: li
 
 
 @pytest.mark.parametrize(("path", "known"), METHODS.items())
-async def test_options_needs_no_credential(book: Book, path: str, known: list[str]) -> None:
-    for credential in (NO_ONE, {"authorization": "Bearer wrong"}, book.bob.by_key()):
+async def test_options_needs_no_credential(api: Api, path: str, known: list[str]) -> None:
+    for credential in (NO_ONE, {"authorization": "Bearer wrong"}, api.bob.by_key()):
         origin = {"origin": "https://example.com", "access-control-request-method": "POST"}
 
-        answer = await book.ask("OPTIONS", path, by={**credential, **origin})
+        answer = await api.request("OPTIONS", path, by={**credential, **origin})
 
         assert (answer.status_code, answer.content) == (204, b"")
         assert set(answer.headers["allow"].split(", ")) >= {*known, "OPTIONS"}
         assert not [name for name in answer.headers if name.startswith("access-control")]
 
 
-async def test_no_answer_lets_a_browser_in(book: Book) -> None:
-    by = {**book.bob.by_key(), "origin": "https://example.com"}
+async def test_no_answer_lets_a_browser_in(api: Api) -> None:
+    by = {**api.bob.by_key(), "origin": "https://example.com"}
 
-    answer = await book.ask("GET", "/v1/team", by=by)
+    answer = await api.request("GET", "/v1/team", by=by)
 
     assert not [name for name in answer.headers if name.startswith("access-control")]
 
 
-async def test_head_answers_as_get_without_a_body(book: Book) -> None:
-    uuid = await book.contact(("phone", "15105553344"))
+async def test_head_answers_as_get_without_a_body(api: Api) -> None:
+    uuid = await api.contact(("phone", "15105553344"))
     contact = f"/v2/contact/{uuid}"
     found = [contact, f"{contact}/channels", f"{contact}/channel/phone", "/v1/team"]
     not_found = [f"{contact}/channel/email", CHANNELS, "/v2/contact/1/channels"]
     for path in [*found, *not_found, "/nowhere"]:
-        got, (status, headers, body) = await book.ask("GET", path), await raw(book, "HEAD", path)
+        got, (status, headers, body) = await api.request("GET", path), await raw(api, "HEAD", path)
 
         assert (status, body) == (got.status_code, b""), path
         same = {name: value for name, value in got.headers.items() if name != "x-request-id"}
         assert {**headers, **same} == headers, path
 
 
-async def test_a_head_that_is_no_method_of_the_path_has_no_body(book: Book) -> None:
-    assert (await raw(book, "HEAD", CHANNEL))[::2] == (405, b"")
+async def test_a_head_that_is_no_method_of_the_path_has_no_body(api: Api) -> None:
+    assert (await raw(api, "HEAD", CHANNEL))[::2] == (405, b"")
 
 
 # ── the right to write ───────────────────────────────────────────────────────────────────────
 
 
 @pytest.mark.parametrize("seeded", [False, True])
-async def test_a_read_only_credential_is_denied_what_writes(book: Book, seeded: bool) -> None:
-    by = await read_only(book)
-    uuid = await book.contact(("phone", "15105553344")) if seeded else NOBODY
+async def test_a_read_only_credential_is_denied_what_writes(api: Api, seeded: bool) -> None:
+    by = await read_only(api)
+    uuid = await api.contact(("phone", "15105553344")) if seeded else NOBODY
     for method, path in WRITES:
-        answer = await book.ask(method, path.replace(NOBODY, uuid), PHONE, by=by)
+        answer = await api.request(method, path.replace(NOBODY, uuid), PHONE, by=by)
 
         assert verdict(answer) == (403, "read_only"), (method, path)
         assert answer.json()["error"] == "denied"
         assert "www-authenticate" not in answer.headers
 
 
-async def test_a_read_only_credential_may_read(book: Book) -> None:
-    by = await read_only(book)
-    uuid = await book.contact(("phone", "15105553344"))
+async def test_a_read_only_credential_may_read(api: Api) -> None:
+    by = await read_only(api)
+    uuid = await api.contact(("phone", "15105553344"))
     for method, path in READS:
-        answer = await book.ask(method, path.replace(NOBODY, uuid), by=by)
+        answer = await api.request(method, path.replace(NOBODY, uuid), by=by)
 
         assert answer.status_code == 200, (method, path)
 
 
-async def test_a_jwt_can_be_read_only(book: Book) -> None:
+async def test_a_jwt_can_be_read_only(api: Api) -> None:
     terms = CredentialOptions(Representation.INTEGER_IDS, read_only=True)
-    team = book.bob.team.team_id
-    secret, secret_key = await book.administration.create_secret(team, terms, MASTER_KEY)
-    claims = {"iss": secret.id, "iat": book.clock() / 1_000_000}
+    team = api.bob.team.team_id
+    secret, secret_key = await api.administration.create_secret(team, terms, MASTER_KEY)
+    claims = {"iss": secret.id, "iat": api.clock() / 1_000_000}
     by = {"authorization": f"Bearer {sign(claims, secret.id, secret_key)}"}
 
-    assert verdict(await book.ask("POST", "/v2/contact", {}, by=by)) == (403, "read_only")
-    assert (await book.ask("GET", "/v1/team", by=by)).status_code == 200
+    assert verdict(await api.request("POST", "/v2/contact", {}, by=by)) == (403, "read_only")
+    assert (await api.request("GET", "/v1/team", by=by)).status_code == 200

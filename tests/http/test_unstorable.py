@@ -14,33 +14,33 @@ import pytest
 from reachbook.domain.errors import Refusal
 from reachbook.storage.sqlite.engine import Sqlite
 from tests.support.http import refusal
-from tests.support.personas import Book
+from tests.support.personas import Api
 from tests.support.raw_sql import beside
 
 pytestmark = pytest.mark.anyio
 
-Stricter = Callable[[Book], Awaitable[None]]
+Stricter = Callable[[Api], Awaitable[None]]
 LONG = "".join(chr(0x4E00 + number * 7919 % 20000) for number in range(8000))
 TOO_LONG = {"custom": {"note": LONG}}
 
 
-async def short_rows(book: Book) -> None:
-    engine = book.store.engine
+async def short_rows(api: Api) -> None:
+    engine = api.store.engine
     assert isinstance(engine, Sqlite)
     await engine._writer.run(lambda one: one.limit(apsw.SQLITE_LIMIT_LENGTH, 20_000))
 
 
-async def index_of_custom(book: Book) -> None:
+async def index_of_custom(api: Api) -> None:
     """An entry of an index is at most a third of a page."""
-    await beside(book.database)("CREATE INDEX strict ON contact (team_id, custom)")
+    await beside(api.database)("CREATE INDEX strict ON contact (team_id, custom)")
 
 
-async def narrow_custom(book: Book) -> None:
-    await beside(book.database)("ALTER TABLE contact ALTER COLUMN custom TYPE varchar(100)")
+async def narrow_custom(api: Api) -> None:
+    await beside(api.database)("ALTER TABLE contact ALTER COLUMN custom TYPE varchar(100)")
 
 
-async def narrow_number(book: Book) -> None:
-    await beside(book.database)("ALTER TABLE contact ALTER COLUMN assigned_user_id TYPE smallint")
+async def narrow_number(api: Api) -> None:
+    await beside(api.database)("ALTER TABLE contact ALTER COLUMN assigned_user_id TYPE smallint")
 
 
 SQLITE: list[tuple[Stricter, object]] = [(short_rows, TOO_LONG)]
@@ -57,21 +57,21 @@ CASES = [
 
 @pytest.mark.parametrize(("database", "stricter", "body"), CASES, indirect=["database"])
 async def test_it_is_refused(
-    fresh_book: Book, caplog: pytest.LogCaptureFixture, stricter: Stricter, body: object
+    fresh_api: Api, caplog: pytest.LogCaptureFixture, stricter: Stricter, body: object
 ) -> None:
     """Tests a single write, a bulk write and a write with a key; other writes succeed."""
-    book = fresh_book
-    uuid = await book.contact()
-    await stricter(book)
-    keyed = {**book.bob.by_key(), "idempotency-key": "one"}
+    api = fresh_api
+    uuid = await api.contact()
+    await stricter(api)
+    keyed = {**api.bob.by_key(), "idempotency-key": "one"}
 
     refused = [
-        await book.ask("POST", "/v2/contact", body),
-        await book.ask("PUT", f"/v2/contact/{uuid}", body),
-        await book.ask("PUT", f"/v2/contact/{uuid}", body, by=keyed),
+        await api.request("POST", "/v2/contact", body),
+        await api.request("PUT", f"/v2/contact/{uuid}", body),
+        await api.request("PUT", f"/v2/contact/{uuid}", body, by=keyed),
     ]
-    bulk = await book.ask("POST", "/v2/contacts", {"contacts": [body, {"first": "Bob"}]})
-    after = await book.ask("PUT", f"/v2/contact/{uuid}", {"first": "Alice"}, by=keyed)
+    bulk = await api.request("POST", "/v2/contacts", {"contacts": [body, {"first": "Bob"}]})
+    after = await api.request("PUT", f"/v2/contact/{uuid}", {"first": "Alice"}, by=keyed)
 
     assert [refusal(one) for one in refused] == [(400, "bad_value")] * 3
     assert [one["error_code"] for one in bulk.json()["failed_contacts"]] == ["bad_value"]
@@ -85,11 +85,11 @@ NUMBERS_AND_TEXTS = [2**63, -(2**63) - 1, 2**200, "\ud800", "a\udfffb"]
 
 
 @pytest.mark.parametrize("value", NUMBERS_AND_TEXTS)
-async def test_what_no_driver_can_send_is_refused(book: Book, value: object) -> None:
+async def test_what_no_driver_can_send_is_refused(api: Api, value: object) -> None:
     """A bug could pass such a value to a statement."""
     statement = "use_api_key"  # team, id, now, unless_since
     given = (1, value, 1, 1) if isinstance(value, str) else (value, "rbk_1", 1, 1)
 
-    for ask in (book.store.engine.write, book.store.engine.read):
+    for send in (api.store.engine.write, api.store.engine.read):
         with pytest.raises(Refusal, match="cannot store a value"):
-            await ask(statement, *given)
+            await send(statement, *given)

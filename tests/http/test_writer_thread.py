@@ -14,7 +14,7 @@ from types import FrameType
 import pytest
 
 from reachbook.storage.commit import STALE, Commit
-from tests.support.personas import Book
+from tests.support.personas import Api
 
 pytestmark = pytest.mark.anyio
 
@@ -22,26 +22,26 @@ FORBIDDEN = ("reachbook.http", "reachbook.wire", "reachbook.service")
 
 
 @asynccontextmanager
-async def modules_on_writer_thread(book: Book) -> AsyncIterator[set[str]]:
+async def modules_on_writer_thread(api: Api) -> AsyncIterator[set[str]]:
     """Collect the modules of the functions that are called on the writer's thread."""
     called: set[str] = set()
 
     def note(frame: FrameType, _event: str, _value: object) -> None:
         called.add(frame.f_globals["__name__"])
 
-    writer = book.store.engine._writer  # type: ignore[attr-defined]
+    writer = api.store.engine._writer  # type: ignore[attr-defined]
     await writer.run(lambda _: sys.setprofile(note))
     yield called
     await writer.run(lambda _: sys.setprofile(None))
 
 
-async def write_each_way(book: Book) -> None:
+async def write_each_way(api: Api) -> None:
     """Each kind of write, with an Idempotency-Key of its own."""
     keys = iter(range(100))
 
     async def write(method: str, path: str, body: object = None) -> dict[str, str]:
-        by = {**book.bob.by_key(), "idempotency-key": f"key-{next(keys)}"}
-        response = await book.ask(method, path, body, by=by)
+        by = {**api.bob.by_key(), "idempotency-key": f"key-{next(keys)}"}
+        response = await api.request(method, path, body, by=by)
         assert response.status_code == 200, response.text
         return response.json()  # type: ignore[no-any-return]
 
@@ -59,32 +59,32 @@ async def write_each_way(book: Book) -> None:
     await write("DELETE", f"/x/contact/{alice}/erase")
 
 
-@pytest.mark.parametrize("book_database", ["sqlite"], indirect=True)
-async def test_only_storage_and_domain_run_there(book: Book) -> None:
-    async with modules_on_writer_thread(book) as called:
-        await write_each_way(book)
+@pytest.mark.parametrize("api_database", ["sqlite"], indirect=True)
+async def test_only_storage_and_domain_run_there(api: Api) -> None:
+    async with modules_on_writer_thread(api) as called:
+        await write_each_way(api)
 
     assert "reachbook.storage.sqlite.engine" in called
     assert not [name for name in called if name.startswith(FORBIDDEN)]
 
 
-@pytest.mark.parametrize("book_database", ["sqlite"], indirect=True)
-async def test_nor_when_contacts_are_locked(book: Book, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("api_database", ["sqlite"], indirect=True)
+async def test_nor_when_contacts_are_locked(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every commit without locks is stale, as it is under contention."""
 
     async def stale(_commit: Commit, _complete: object) -> object:
         return STALE
 
-    uuid = await book.contact()
-    monkeypatch.setattr(book.store, "commit", stale)
-    async with modules_on_writer_thread(book) as called:
+    uuid = await api.contact()
+    monkeypatch.setattr(api.store, "commit", stale)
+    async with modules_on_writer_thread(api) as called:
         responses = await asyncio.gather(
             *(
-                book.ask(
+                api.request(
                     "POST",
                     f"/v2/contact/{uuid}/channel",
                     {"channel_type": "phone", "channel_id": f"1510555{number:04d}"},
-                    by={**book.bob.by_key(), "idempotency-key": f"key-{number}"},
+                    by={**api.bob.by_key(), "idempotency-key": f"key-{number}"},
                 )
                 for number in range(20)
             )

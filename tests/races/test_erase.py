@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from tests.support.http import refusal
-from tests.support.personas import Book
+from tests.support.personas import Api
 from tests.support.raw_sql import beside, locked
 
 pytestmark = pytest.mark.anyio
@@ -83,57 +83,57 @@ ECHOES = {
 }
 
 
-async def person(book: Book) -> dict[str, str]:
+async def person(api: Api) -> dict[str, str]:
     """A contact with a phone: its UUID in several spellings, and the id of the channel."""
     body = {"first": "zz-first", "phone": PHONE}
-    uuid = str((await book.ask("POST", "/v2/contact", body)).json()["uuid"])
-    [phone] = (await book.ask("GET", f"/x/contact/{uuid}/channels")).json()
+    uuid = str((await api.request("POST", "/v2/contact", body)).json()["uuid"])
+    [phone] = (await api.request("GET", f"/x/contact/{uuid}/channels")).json()
     patch = {"label": "zz-label"}
-    await book.ask("PATCH", f"/x/contact/{uuid}/channel/{phone['id']}", patch)
+    await api.request("PATCH", f"/x/contact/{uuid}/channel/{phone['id']}", patch)
     escaped = "".join(f"\\u{ord(char):04x}" if char.isalnum() else char for char in uuid)
     return {"uuid": uuid, "upper": uuid.upper(), "escaped": escaped, "id": phone["id"]}
 
 
-async def send(book: Book, write: Write, names: dict[str, str]) -> httpx.Response:
+async def send(api: Api, write: Write, names: dict[str, str]) -> httpx.Response:
     path, body = write.path, write.body
     for name, value in names.items():
         path, body = path.replace(f"{{{name}}}", value), body.replace(f"{{{name}}}", value)
-    by = {**book.bob.by_key(), "idempotency-key": "k"}
-    return await book.ask(write.method, path, body.encode() or None, by=by)
+    by = {**api.bob.by_key(), "idempotency-key": "k"}
+    return await api.request(write.method, path, body.encode() or None, by=by)
 
 
-async def erase(book: Book, names: dict[str, str]) -> None:
-    answer = await book.ask("DELETE", f"/x/contact/{names['uuid']}/erase")
+async def erase(api: Api, names: dict[str, str]) -> None:
+    answer = await api.request("DELETE", f"/x/contact/{names['uuid']}/erase")
     assert answer.status_code == 200, answer.text
 
 
-async def stored(book: Book) -> list[str]:
+async def stored(api: Api) -> list[str]:
     """The keys of the team's stored responses."""
-    statement = f"SELECT key FROM idempotency WHERE team_id = {book.bob.team.team_id}"
-    return [str(row[0]) for row in await beside(book.database)(statement)]
+    statement = f"SELECT key FROM idempotency WHERE team_id = {api.bob.team.team_id}"
+    return [str(row[0]) for row in await beside(api.database)(statement)]
 
 
-async def assert_forgotten(book: Book, write: Write, names: dict[str, str]) -> None:
+async def assert_forgotten(api: Api, write: Write, names: dict[str, str]) -> None:
     """No response that speaks of the contact is stored; a retry is a new request."""
-    assert set(await stored(book)) <= {"k 1"}  # the response of another row
-    again = await send(book, write, names)
+    assert set(await stored(api)) <= {"k 1"}  # the response of another row
+    again = await send(api, write, names)
     assert "idempotent-replayed" not in again.headers
     uuid = names["uuid"]
     assert uuid not in json.dumps(again.json().get("contacts", "")), again.text
-    assert refusal(await book.ask("GET", f"/v2/contact/{uuid}")) == (404, "no_contact")
+    assert refusal(await api.request("GET", f"/v2/contact/{uuid}")) == (404, "no_contact")
 
 
 def before(
-    book: Book, patch: pytest.MonkeyPatch, step: str, run: Callable[[Store], Awaitable[Any]]
+    api: Api, patch: pytest.MonkeyPatch, step: str, run: Callable[[Store], Awaitable[Any]]
 ) -> None:
     """The next time the store takes a step, `run` takes its place and is handed the step."""
-    original = getattr(book.store, step)
+    original = getattr(api.store, step)
 
     async def replacement(*values: Any) -> Any:
         patch.undo()
         return await run(lambda: original(*values))
 
-    patch.setattr(book.store, step, replacement)
+    patch.setattr(api.store, step, replacement)
 
 
 def expected(write: Write) -> int:
@@ -141,14 +141,14 @@ def expected(write: Write) -> int:
     return 404 if write.step == "commit" and write.path != "/v2/contacts" else 200
 
 
-async def waiting(book: Book, count: int) -> None:
+async def waiting(api: Api, count: int) -> None:
     """Wait until so many statements wait for a lock."""
     statement = (
         "SELECT count(*) FROM pg_stat_activity "
         "WHERE datname = current_database() AND wait_event_type = 'Lock'"
     )
     for _ in range(WAIT_TRIES):
-        if await beside(book.database)(statement) == [(count,)]:
+        if await beside(api.database)(statement) == [(count,)]:
             return
         await asyncio.sleep(0.005)
     raise AssertionError(f"there were never {count} statements that waited for a lock")
@@ -156,34 +156,34 @@ async def waiting(book: Book, count: int) -> None:
 
 @pytest.mark.parametrize("name", MORE_WRITES)
 async def test_erased_before_the_response_is_stored(
-    book: Book, monkeypatch: pytest.MonkeyPatch, name: str
+    api: Api, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     """The request is answered as usual; its response is not stored."""
-    write, names = MORE_WRITES[name], await person(book)
+    write, names = MORE_WRITES[name], await person(api)
 
     async def erase_first(store: Store) -> Any:
-        await erase(book, names)
+        await erase(api, names)
         return await store()
 
-    before(book, monkeypatch, write.step, erase_first)
+    before(api, monkeypatch, write.step, erase_first)
 
-    assert (await send(book, write, names)).status_code == expected(write)
-    await assert_forgotten(book, write, names)
+    assert (await send(api, write, names)).status_code == expected(write)
+    await assert_forgotten(api, write, names)
 
 
 @pytest.mark.parametrize("name", [*MORE_WRITES, *ECHOES])
-async def test_erased_after_the_response_was_stored(book: Book, name: str) -> None:
-    write, names = {**MORE_WRITES, **ECHOES}[name], await person(book)
-    first = await send(book, write, names)
-    again = await send(book, write, names)
+async def test_erased_after_the_response_was_stored(api: Api, name: str) -> None:
+    write, names = {**MORE_WRITES, **ECHOES}[name], await person(api)
+    first = await send(api, write, names)
+    again = await send(api, write, names)
     assert (again.content, again.headers["idempotent-replayed"]) == (first.content, "true")
 
-    await erase(book, names)
+    await erase(api, names)
 
-    await assert_forgotten(book, write, names)
+    await assert_forgotten(api, write, names)
 
 
-async def test_a_contact_that_the_request_created(book: Book) -> None:
+async def test_a_contact_that_the_request_created(api: Api) -> None:
     """Tests a resolve, a single write, and a row of a bulk write."""
     create = f'{{"first": "zz-first", "phone": "{PHONE}"}}'
     for write in (
@@ -191,66 +191,66 @@ async def test_a_contact_that_the_request_created(book: Book) -> None:
         Write("POST", "/v2/contact", create, ""),
         bulk(create),
     ):
-        assert (await send(book, write, {})).status_code == 200
-        found = await book.ask("POST", "/x/resolve", {"channel_id": PHONE})
+        assert (await send(api, write, {})).status_code == 200
+        found = await api.request("POST", "/x/resolve", {"channel_id": PHONE})
         names = {"uuid": str(found.json()["contact"]["uuid"])}
-        await erase(book, names)
-        assert await stored(book) == []
-        again = await send(book, write, {})
+        await erase(api, names)
+        assert await stored(api) == []
+        again = await send(api, write, {})
         assert "idempotent-replayed" not in again.headers
         assert names["uuid"] not in again.text
-        found = await book.ask("POST", "/x/resolve", {"channel_id": PHONE})
-        await erase(book, {"uuid": str(found.json()["contact"]["uuid"])})
+        found = await api.request("POST", "/x/resolve", {"channel_id": PHONE})
+        await erase(api, {"uuid": str(found.json()["contact"]["uuid"])})
 
 
 # ── PostgreSQL: both at once ─────────────────────────────────────────────────────────────────
 
 
-@pytest.mark.parametrize("book_database", ["postgres"], indirect=True)
+@pytest.mark.parametrize("api_database", ["postgres"], indirect=True)
 @pytest.mark.parametrize("name", WRITES)
 async def test_the_request_waits_for_an_erasure_that_is_under_way(
-    book: Book, monkeypatch: pytest.MonkeyPatch, name: str
+    api: Api, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     """The erasure has locked the contact and waits for one of its events, which we hold."""
-    write, names = WRITES[name], await person(book)
+    write, names = WRITES[name], await person(api)
     uuid = names["uuid"]
     event = f"(SELECT id FROM contact WHERE uuid = '{uuid}') FOR UPDATE"
 
     async def erase_meanwhile(store: Store) -> Any:
-        async with locked(book.database, f"SELECT id FROM event WHERE contact_id = {event}"):
-            erasing = asyncio.create_task(erase(book, names))
-            await waiting(book, 1)
+        async with locked(api.database, f"SELECT id FROM event WHERE contact_id = {event}"):
+            erasing = asyncio.create_task(erase(api, names))
+            await waiting(api, 1)
             storing = asyncio.ensure_future(store())
-            await waiting(book, 2)
+            await waiting(api, 2)
         await erasing
         return await storing
 
-    before(book, monkeypatch, write.step, erase_meanwhile)
+    before(api, monkeypatch, write.step, erase_meanwhile)
 
-    assert (await send(book, write, names)).status_code == expected(write)
-    await assert_forgotten(book, write, names)
+    assert (await send(api, write, names)).status_code == expected(write)
+    await assert_forgotten(api, write, names)
 
 
-@pytest.mark.parametrize("book_database", ["postgres"], indirect=True)
+@pytest.mark.parametrize("api_database", ["postgres"], indirect=True)
 @pytest.mark.parametrize("name", WRITES)
 async def test_an_erasure_waits_for_a_response_that_is_being_stored(
-    book: Book, monkeypatch: pytest.MonkeyPatch, name: str
+    api: Api, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     """The request has stored its response and waits for the contact, which we hold."""
-    write, names = WRITES[name], await person(book)
+    write, names = WRITES[name], await person(api)
     contact = f"SELECT id FROM contact WHERE uuid = '{names['uuid']}' FOR UPDATE"
 
     async def erase_meanwhile(store: Store) -> Any:
-        async with locked(book.database, contact):
+        async with locked(api.database, contact):
             storing = asyncio.ensure_future(store())
-            await waiting(book, 1)
-            erasing = asyncio.create_task(erase(book, names))
-            await waiting(book, 2)
+            await waiting(api, 1)
+            erasing = asyncio.create_task(erase(api, names))
+            await waiting(api, 2)
         outcome = await storing
         await erasing
         return outcome
 
-    before(book, monkeypatch, write.step, erase_meanwhile)
+    before(api, monkeypatch, write.step, erase_meanwhile)
 
-    assert (await send(book, write, names)).status_code == 200
-    await assert_forgotten(book, write, names)
+    assert (await send(api, write, names)).status_code == 200
+    await assert_forgotten(api, write, names)

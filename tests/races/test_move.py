@@ -18,7 +18,7 @@ from reachbook.domain.credential import TeamId
 from reachbook.storage import Conflict, Outcome
 from tests.support.clients import Client, open_clients
 from tests.support.full_size import scaled
-from tests.support.personas import Book
+from tests.support.personas import Api
 from tests.support.raw_sql import beside
 from tests.support.server_process import serving_async, worker_arguments
 from tests.support.teams import create_api_key
@@ -164,41 +164,41 @@ def _both_tell(events: Sequence[dict[str, Any]]) -> None:
     assert len(moments) == len(requests), "the two sides of a move happened at two moments"
 
 
-async def test_a_contact_made_with_moved_addresses_takes_them_from_each_owner(book: Book) -> None:
-    owners = [await book.contact(("phone", number)) for number in ADDRESSES]
+async def test_a_contact_made_with_moved_addresses_takes_them_from_each_owner(api: Api) -> None:
+    owners = [await api.contact(("phone", number)) for number in ADDRESSES]
     body = {"contact_channels": phones(ADDRESSES)}
     answers = await asyncio.gather(
-        *(book.ask("POST", "/v2/contact?on_conflict=move", body) for _ in range(3))
+        *(api.request("POST", "/v2/contact?on_conflict=move", body) for _ in range(3))
     )
 
     assert {one.status_code for one in answers} == {200}
     made = [one.json()["uuid"] for one in answers]
     kept = []
     for uuid in [*owners, *made]:
-        channels = (await book.ask("GET", f"/v2/contact/{uuid}/channels")).json()
+        channels = (await api.request("GET", f"/v2/contact/{uuid}/channels")).json()
         kept.append(sorted(one["channel_id"] for one in channels))
     assert sorted(kept) == [[]] * (len(owners) + len(made) - 1) + [ADDRESSES]
 
 
 async def test_an_address_that_goes_away_and_comes_back_is_taken_once(
-    book: Book, monkeypatch: pytest.MonkeyPatch
+    api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its owner is in the way a second time, although they are held by then."""
-    owner, taker = await book.contact(("phone", ADDRESSES[0])), await book.contact()
-    seen = require_contact(await book.store.read(ChannelList, TeamId(book.bob.team.team_id), owner))
+    owner, taker = await api.contact(("phone", ADDRESSES[0])), await api.contact()
+    seen = require_contact(await api.store.read(ChannelList, TeamId(api.bob.team.team_id), owner))
     answers: list[Outcome] = [Conflict(owner, "address", seen.channels[0])]
-    commit_locked = book.store.commit_locked
+    commit_locked = api.store.commit_locked
 
     async def overtaken(*asked: Any) -> Outcome:
         return answers.pop() if answers else await commit_locked(*asked)
 
-    monkeypatch.setattr(book.store, "commit_locked", overtaken)
+    monkeypatch.setattr(api.store, "commit_locked", overtaken)
     path = f"/v2/contact/{taker}/channel?on_conflict=move"
-    answer = await book.ask("POST", path, phones(ADDRESSES)[0])
+    answer = await api.request("POST", path, phones(ADDRESSES)[0])
 
     assert answer.status_code == 200, answer.text
     assert [one["channel_id"] for one in answer.json()] == ADDRESSES[:1]
-    assert (await book.ask("GET", f"/v2/contact/{owner}/channels")).json() == []
+    assert (await api.request("GET", f"/v2/contact/{owner}/channels")).json() == []
 
 
 def random_move(chosen: random.Random, owners: Sequence[str]) -> tuple[str, str, object]:
@@ -217,17 +217,17 @@ def random_move(chosen: random.Random, owners: Sequence[str]) -> tuple[str, str,
 
 
 @pytest.mark.parametrize("database", ["postgres"], indirect=True)
-async def test_moves_do_not_deadlock(fresh_book: Book) -> None:
+async def test_moves_do_not_deadlock(fresh_api: Api) -> None:
     """Clients take the same few addresses from one another in every possible way."""
-    book, end = fresh_book, time.monotonic() + DEADLOCK_SECONDS
-    owners = [await book.contact(*(("phone", number) for number in CONTESTED))]
-    owners += [await book.contact() for _ in range(OWNERS - 1)]
+    api, end = fresh_api, time.monotonic() + DEADLOCK_SECONDS
+    owners = [await api.contact(*(("phone", number) for number in CONTESTED))]
+    owners += [await api.contact() for _ in range(OWNERS - 1)]
     statuses: Counter[int] = Counter()
 
     async def move(turn: int) -> None:
         chosen = random.Random(turn)
         while time.monotonic() < end:
-            answer = await book.ask(*random_move(chosen, owners))
+            answer = await api.request(*random_move(chosen, owners))
             statuses[answer.status_code] += 1
 
     await asyncio.gather(*(move(turn) for turn in range(MOVERS)))
@@ -236,20 +236,20 @@ async def test_moves_do_not_deadlock(fresh_book: Book) -> None:
     # 404: the contact has no phone to replace or to delete; 409: it has the address already.
     assert set(statuses) <= {200, 404, 409}, statuses
     counted = "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()"
-    assert await beside(book.database)(counted) == [(0,)]
+    assert await beside(api.database)(counted) == [(0,)]
 
 
-@pytest.mark.parametrize("book_database", ["postgres"], indirect=True)
-async def test_a_deadlock_is_retried(book: Book) -> None:
+@pytest.mark.parametrize("api_database", ["postgres"], indirect=True)
+async def test_a_deadlock_is_retried(api: Api) -> None:
     """Somebody beside us locks the two contacts the other way round, and we are the victim."""
-    uuids = [await book.contact(), await book.contact(("phone", ADDRESSES[0]))]
+    uuids = [await api.contact(), await api.contact(("phone", ADDRESSES[0]))]
     hold = "SELECT id FROM contact WHERE uuid = $1 FOR UPDATE"
-    beside = await asyncpg.connect(book.database)
+    beside = await asyncpg.connect(api.database)
     await beside.execute("SET deadlock_timeout = '20s'")
     async with beside.transaction():
         await beside.fetch(hold, uuids[1])
         moving = asyncio.create_task(
-            book.ask(
+            api.request(
                 "POST", f"/v2/contact/{uuids[0]}/channel?on_conflict=move", phones(ADDRESSES)[0]
             )
         )
@@ -261,14 +261,14 @@ async def test_a_deadlock_is_retried(book: Book) -> None:
 
     assert answer.status_code == 200, answer.text
     assert [one["channel_id"] for one in answer.json()] == [ADDRESSES[0]]
-    assert (await book.ask("GET", f"/v2/contact/{uuids[1]}/channels")).json() == []
+    assert (await api.request("GET", f"/v2/contact/{uuids[1]}/channels")).json() == []
 
 
-async def test_an_update_may_pass_its_own_address_on(book: Book) -> None:
+async def test_an_update_may_pass_its_own_address_on(api: Api) -> None:
     """One update replaces the primary phone and keeps the old number as a second one."""
-    uuid = await book.contact(("phone", ADDRESSES[0]))
+    uuid = await api.contact(("phone", ADDRESSES[0]))
     body = {"phone": ADDRESSES[1], "contact_channels": phones(ADDRESSES[:1])}
-    answer = await book.ask("PUT", f"/v2/contact/{uuid}", body)
+    answer = await api.request("PUT", f"/v2/contact/{uuid}", body)
 
     assert answer.status_code == 200, answer.text
     assert answer.json()["phone"] == ADDRESSES[1]

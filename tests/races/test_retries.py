@@ -12,7 +12,7 @@ import pytest
 
 from tests.support.clients import Client, ConnectionLostError, Response
 from tests.support.full_size import scaled
-from tests.support.personas import Book
+from tests.support.personas import Api
 from tests.support.raw_sql import beside, locked
 from tests.support.server_process import serving_async, worker_arguments
 from tests.support.teams import create_api_key
@@ -100,10 +100,10 @@ async def _until_killed(
             one.close()
 
 
-async def test_a_concurrent_duplicate_waits_and_replays(book: Book) -> None:
-    headers = {**book.bob.by_key(), "idempotency-key": "one"}
+async def test_a_concurrent_duplicate_waits_and_replays(api: Api) -> None:
+    headers = {**api.bob.by_key(), "idempotency-key": "one"}
     answers = await asyncio.gather(
-        *(book.ask("POST", "/v2/contact", {"first": "Alice"}, by=headers) for _ in range(8))
+        *(api.request("POST", "/v2/contact", {"first": "Alice"}, by=headers) for _ in range(8))
     )
 
     assert {one.status_code for one in answers} == {200}
@@ -112,46 +112,46 @@ async def test_a_concurrent_duplicate_waits_and_replays(book: Book) -> None:
     assert sum("idempotent-replayed" not in one.headers for one in answers) == 1
 
 
-async def test_concurrent_requests_that_differ_share_no_key(book: Book) -> None:
+async def test_concurrent_requests_that_differ_share_no_key(api: Api) -> None:
     """One of two different requests has its effect; the other is told that the key is used."""
-    headers = {**book.bob.by_key(), "idempotency-key": "two"}
+    headers = {**api.bob.by_key(), "idempotency-key": "two"}
     answers = await asyncio.gather(
-        *(book.ask("POST", "/v2/contact", {"first": name}, by=headers) for name in ("A", "B"))
+        *(api.request("POST", "/v2/contact", {"first": name}, by=headers) for name in ("A", "B"))
     )
 
     assert sorted(one.status_code for one in answers) == [200, 422]
 
 
-@pytest.mark.parametrize("book_database", ["postgres"], indirect=True)
-async def test_a_duplicate_that_does_not_end_in_time_is_in_progress(book: Book) -> None:
+@pytest.mark.parametrize("api_database", ["postgres"], indirect=True)
+async def test_a_duplicate_that_does_not_end_in_time_is_in_progress(api: Api) -> None:
     """On SQLite every write waits in one queue, so that a duplicate is never beside the first."""
-    headers = {**book.bob.by_key(), "idempotency-key": "slow"}
+    headers = {**api.bob.by_key(), "idempotency-key": "slow"}
     first = (
         "INSERT INTO idempotency (team_id, key, request_hash, status, headers, body, created) "
-        f"VALUES ({book.bob.team.team_id}, 'slow', '', 200, '[]', '', {book.clock()})"
+        f"VALUES ({api.bob.team.team_id}, 'slow', '', 200, '[]', '', {api.clock()})"
     )
-    async with locked(book.database, first):
-        waited = await book.ask("POST", "/v2/contact", {"first": "Alice"}, by=headers)
-    again = await book.ask("POST", "/v2/contact", {"first": "Alice"}, by=headers)
+    async with locked(api.database, first):
+        waited = await api.request("POST", "/v2/contact", {"first": "Alice"}, by=headers)
+    again = await api.request("POST", "/v2/contact", {"first": "Alice"}, by=headers)
 
     assert (waited.status_code, waited.json()["error_code"]) == (409, "in_progress")
     assert again.status_code == 200
     assert "idempotent-replayed" not in again.headers
 
 
-@pytest.mark.parametrize("book_database", ["postgres"], indirect=True)
+@pytest.mark.parametrize("api_database", ["postgres"], indirect=True)
 @pytest.mark.parametrize("key", [{}, {"idempotency-key": "held"}], ids=["no key", "key"])
 async def test_a_contact_that_somebody_holds_too_long_is_contended(
-    book: Book, key: dict[str, str]
+    api: Api, key: dict[str, str]
 ) -> None:
-    uuid = await book.contact()
+    uuid = await api.contact()
     hold = f"SELECT id FROM contact WHERE uuid = '{uuid}' FOR UPDATE"
     body = {"channel_type": "phone", "channel_id": "15105553344"}
-    headers = {**book.bob.by_key(), **key}
+    headers = {**api.bob.by_key(), **key}
 
-    async with locked(book.database, hold):
-        refused = await book.ask("POST", f"/v2/contact/{uuid}/channel", body, by=headers)
-    again = await book.ask("POST", f"/v2/contact/{uuid}/channel", body, by=headers)
+    async with locked(api.database, hold):
+        refused = await api.request("POST", f"/v2/contact/{uuid}/channel", body, by=headers)
+    again = await api.request("POST", f"/v2/contact/{uuid}/channel", body, by=headers)
 
     assert (refused.status_code, refused.json()["error_code"]) == (503, "contended")
     assert again.status_code == 200

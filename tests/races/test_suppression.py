@@ -10,7 +10,7 @@ import asyncpg
 import pytest
 
 from reachbook.storage import Outcome
-from tests.support.personas import Book
+from tests.support.personas import Api
 from tests.support.raw_sql import beside
 from tests.support.suppressions import PHONE, channel, ok, opted_out, patch
 
@@ -20,9 +20,9 @@ Between = Callable[[], Awaitable[object]]
 POST = {"channel_type": "phone", "channel_id": PHONE}
 
 
-def before_the_first_commit(book: Book, monkeypatch: pytest.MonkeyPatch, between: Between) -> None:
+def before_the_first_commit(api: Api, monkeypatch: pytest.MonkeyPatch, between: Between) -> None:
     """Run something after the next write has read, and before it commits."""
-    store, commit = book.store, book.store.commit
+    store, commit = api.store, api.store.commit
 
     async def interrupted(*wanted: Any) -> Outcome:
         monkeypatch.setattr(store, "commit", commit)
@@ -32,27 +32,27 @@ def before_the_first_commit(book: Book, monkeypatch: pytest.MonkeyPatch, between
     monkeypatch.setattr(store, "commit", interrupted)
 
 
-async def consent(book: Book, uuid: str) -> tuple[str, str]:
-    shown = await channel(book, uuid)
+async def consent(api: Api, uuid: str) -> tuple[str, str]:
+    shown = await channel(api, uuid)
     return shown["consent"], shown["consent_source"]
 
 
-def losses(book: Book, uuid: str, other: str) -> dict[str, Callable[[], Awaitable[Any]]]:
+def losses(api: Api, uuid: str, other: str) -> dict[str, Callable[[], Awaitable[Any]]]:
     """Ways in which the address leaves the contact that opted it out; all end with no owner."""
 
     async def removal() -> None:
-        await ok(book, "DELETE", f"/v2/contact/{uuid}/channel/phone")
+        await ok(api, "DELETE", f"/v2/contact/{uuid}/channel/phone")
 
     async def move() -> None:
-        await ok(book, "POST", f"/v2/contact/{other}/channel?on_conflict=move", POST)
-        await ok(book, "DELETE", f"/v2/contact/{other}/channel/phone")
+        await ok(api, "POST", f"/v2/contact/{other}/channel?on_conflict=move", POST)
+        await ok(api, "DELETE", f"/v2/contact/{other}/channel/phone")
 
     async def erasure() -> None:
-        await ok(book, "DELETE", f"/x/contact/{uuid}/erase")
+        await ok(api, "DELETE", f"/x/contact/{uuid}/erase")
 
     async def opt_out_and_removal() -> None:
-        await patch(book, uuid, {"consent": "opted_in"})
-        await patch(book, uuid, {"consent": "opted_out"})
+        await patch(api, uuid, {"consent": "opted_in"})
+        await patch(api, uuid, {"consent": "opted_out"})
         await removal()
 
     return {
@@ -66,57 +66,57 @@ def losses(book: Book, uuid: str, other: str) -> dict[str, Callable[[], Awaitabl
 @pytest.mark.parametrize("way", ["removal", "move", "erasure", "opt-out and removal"])
 @pytest.mark.parametrize("gain", ["POST", "PUT", "create"])
 async def test_an_add_meets_a_loss(
-    book: Book, monkeypatch: pytest.MonkeyPatch, way: str, gain: str
+    api: Api, monkeypatch: pytest.MonkeyPatch, way: str, gain: str
 ) -> None:
     """The loss is committed between the read of the add and its commit."""
-    uuid, _ = await opted_out(book)
-    other, taker = await book.contact(), await book.contact(("phone", "14155550000"))
-    before_the_first_commit(book, monkeypatch, losses(book, uuid, other)[way])
+    uuid, _ = await opted_out(api)
+    other, taker = await api.contact(), await api.contact(("phone", "14155550000"))
+    before_the_first_commit(api, monkeypatch, losses(api, uuid, other)[way])
 
     if gain == "create":
-        taker = (await ok(book, "POST", "/v2/contact", {"phone": PHONE}))["uuid"]
+        taker = (await ok(api, "POST", "/v2/contact", {"phone": PHONE}))["uuid"]
     else:
-        await ok(book, gain, f"/v2/contact/{taker}/channel", POST)
+        await ok(api, gain, f"/v2/contact/{taker}/channel", POST)
 
-    assert await consent(book, taker) == ("opted_out", "suppression")
+    assert await consent(api, taker) == ("opted_out", "suppression")
 
 
 async def test_an_add_meets_the_end_of_a_suppression(
-    book: Book, monkeypatch: pytest.MonkeyPatch
+    api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The suppression is ended and set again between the read of the add and its commit."""
-    uuid, _ = await opted_out(book)
-    await ok(book, "DELETE", f"/v2/contact/{uuid}/channel/phone")
-    taker = await book.contact()
+    uuid, _ = await opted_out(api)
+    await ok(api, "DELETE", f"/v2/contact/{uuid}/channel/phone")
+    taker = await api.contact()
 
     async def ends() -> None:
-        await ok(book, "DELETE", "/x/suppression", {**POST, "reason": "opted_out"})
+        await ok(api, "DELETE", "/x/suppression", {**POST, "reason": "opted_out"})
 
-    before_the_first_commit(book, monkeypatch, ends)
-    await ok(book, "POST", f"/v2/contact/{taker}/channel", POST)
+    before_the_first_commit(api, monkeypatch, ends)
+    await ok(api, "POST", f"/v2/contact/{taker}/channel", POST)
 
-    assert await consent(book, taker) == ("unknown", "")
+    assert await consent(api, taker) == ("unknown", "")
 
 
-@pytest.mark.parametrize("book_database", ["postgres"], indirect=True)
-async def test_an_add_does_not_wait_for_a_loss_that_is_not_committed(book: Book) -> None:
+@pytest.mark.parametrize("api_database", ["postgres"], indirect=True)
+async def test_an_add_does_not_wait_for_a_loss_that_is_not_committed(api: Api) -> None:
     """Its statement began before the loss was committed, and would not see what that stored.
 
     The opt-out is one of an older release: it is stored by the very transaction that removes it.
     """
-    uuid, _ = await opted_out(book)
-    taker, team = await book.contact(), book.bob.team.team_id
-    sent = beside(book.database)
+    uuid, _ = await opted_out(api)
+    taker, team = await api.contact(), api.bob.team.team_id
+    sent = beside(api.database)
     [row] = await sent(f"SELECT digest, reason, at FROM suppression WHERE team_id = {team}")
     await sent(f"DELETE FROM suppression WHERE team_id = {team}")
-    connection = await asyncpg.connect(book.database)
+    connection = await asyncpg.connect(api.database)
     transaction = connection.transaction()
     await transaction.start()
     await connection.execute("INSERT INTO suppression VALUES ($1, $2, $3, 1, $4)", team, *row)
     await connection.execute(
         "DELETE FROM contact_channel WHERE team_id = $1 AND channel_type = 'phone'", team
     )
-    adding = asyncio.create_task(book.ask("POST", f"/v2/contact/{taker}/channel", POST))
+    adding = asyncio.create_task(api.request("POST", f"/v2/contact/{taker}/channel", POST))
     await asyncio.wait({adding}, timeout=0.3)
     await transaction.commit()
     await connection.close()
@@ -124,22 +124,22 @@ async def test_an_add_does_not_wait_for_a_loss_that_is_not_committed(book: Book)
     answer = await adding
     if answer.status_code != 200:
         assert answer.json()["conflicting_contact_id"] == uuid
-        await ok(book, "POST", f"/v2/contact/{taker}/channel", POST)
+        await ok(api, "POST", f"/v2/contact/{taker}/channel", POST)
 
-    assert await consent(book, taker) == ("opted_out", "suppression")
+    assert await consent(api, taker) == ("opted_out", "suppression")
 
 
-async def test_concurrent_adds_and_removals(book: Book) -> None:
+async def test_concurrent_adds_and_removals(api: Api) -> None:
     """Clients add and remove the address at once; each contact that has it has it opted out."""
-    uuid, _ = await opted_out(book)
-    takers = [uuid, *[await book.contact() for _ in range(3)]]
+    uuid, _ = await opted_out(api)
+    takers = [uuid, *[await api.contact() for _ in range(3)]]
 
     async def turn(number: int) -> None:
         taker = takers[number % len(takers)]
         query = "?on_conflict=move" if number % 3 else ""
-        await book.ask("POST", f"/v2/contact/{taker}/channel{query}", POST)
-        listed = (await book.ask("GET", f"/x/contact/{taker}/channels")).json()
+        await api.request("POST", f"/v2/contact/{taker}/channel{query}", POST)
+        listed = (await api.request("GET", f"/x/contact/{taker}/channels")).json()
         assert {one["consent"] for one in listed} <= {"opted_out"}
-        await book.ask("DELETE", f"/v2/contact/{taker}/channel/phone")
+        await api.request("DELETE", f"/v2/contact/{taker}/channel/phone")
 
     await asyncio.gather(*(turn(number) for number in range(24)))

@@ -27,7 +27,7 @@ from reachbook.service.authentication import Authenticator
 from reachbook.settings import Settings
 from tests.support.authentication import by_key, worker
 from tests.support.metrics import samples
-from tests.support.personas import Book
+from tests.support.personas import Api
 from tests.support.server_process import free_port
 from tests.support.waiting import wait_until_async
 
@@ -107,16 +107,16 @@ def settings(tmp_path: Path) -> Settings:
 
 
 async def test_a_note_of_use_that_fails_is_told(
-    book: Book, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    api: Api, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     work = Failing(TypeError())
-    monkeypatch.setattr(book.store, "record_use", work)
-    access = worker(book)
+    monkeypatch.setattr(api.store, "record_use", work)
+    access = worker(api)
 
-    await access.caller(by_key(book.bob))
+    await access.caller(by_key(api.bob))
     await access.close()
-    book.clock.forward(61)
-    await access.caller(by_key(book.bob))
+    api.clock.forward(61)
+    await access.caller(by_key(api.bob))
     await access.close()
 
     assert work.calls == 2
@@ -124,10 +124,10 @@ async def test_a_note_of_use_that_fails_is_told(
     assert logged(caplog) == [("credential_use", "TypeError")]
 
 
-@pytest.mark.parametrize("book_database", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("api_database", ["sqlite"], indirect=True)
 @pytest.mark.parametrize("error", [ValueError(), SystemExit()])
 async def test_the_writer_of_sqlite_goes_on(
-    book: Book,
+    api: Api,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
     error: BaseException,
@@ -137,11 +137,11 @@ async def test_the_writer_of_sqlite_goes_on(
     def fail() -> None:
         raise error
 
-    metrics = book.app.state.state.metrics
+    metrics = api.app.state.state.metrics
     monkeypatch.setattr(metrics.transactions, "inc", fail)
-    failed = await book.ask("POST", "/v2/contact", {})
+    failed = await api.request("POST", "/v2/contact", {})
     monkeypatch.undo()
-    written = await asyncio.wait_for(book.ask("POST", "/v2/contact", {}), 5)
+    written = await asyncio.wait_for(api.request("POST", "/v2/contact", {}), 5)
 
     assert (failed.status_code, failed.json()["error_code"]) == (503, "store_unavailable")
     assert written.status_code == 200
@@ -250,7 +250,7 @@ class Unreadable(CollectorRegistry):
         yield from super().collect()
 
 
-async def ask(port: int) -> httpx.Response:
+async def send(port: int) -> httpx.Response:
     async with httpx.AsyncClient() as client:
         return await client.get(f"http://127.0.0.1:{port}/metrics")
 
@@ -260,7 +260,7 @@ async def test_metrics_that_cannot_be_read_are_told(caplog: pytest.LogCaptureFix
     Gauge("something", "Something.", registry=registry)
 
     with metrics_server.serving(("127.0.0.1", port), registry, metrics):
-        answers = [await ask(port), await ask(port)]
+        answers = [await send(port), await send(port)]
 
     assert [one.status_code for one in answers] == [500, 200]
     assert SECRET not in answers[0].text
@@ -281,7 +281,7 @@ async def test_the_server_of_metrics_goes_on(
     metrics, port = Metrics(), free_port()
 
     with metrics_server.serving(("127.0.0.1", port), CollectorRegistry(), metrics):
-        answers = [await ask(port) for _ in range(3)]
+        answers = [await send(port) for _ in range(3)]
 
     assert [one.status_code for one in answers] == [200] * 3
     assert logged(caplog) == [("metrics_server", "ValueError")]

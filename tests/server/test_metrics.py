@@ -22,7 +22,7 @@ from reachbook.domain.channel_rules import ChannelInput
 from reachbook.domain.suppression import KnownSuppressions
 from reachbook.storage import Commit, LockSet, Saved
 from tests.support.metrics import samples
-from tests.support.personas import Book
+from tests.support.personas import Api
 from tests.support.server_process import Server, free_port, serving
 from tests.support.teams import create_team
 from tests.support.waiting import wait_until
@@ -32,22 +32,22 @@ CHANNEL = "/v2/contact/{contactID}/channel"
 WORKERS = f'reachbook_workers{{version="{reachbook.__version__}"}}'
 
 
-def counted(book: Book) -> dict[str, float]:
-    return samples(book.app.state.state.metrics.text().decode())
+def counted(api: Api) -> dict[str, float]:
+    return samples(api.app.state.state.metrics.text().decode())
 
 
-async def add_email(book: Book, uuid: str, email: str) -> httpx.Response:
+async def add_email(api: Api, uuid: str, email: str) -> httpx.Response:
     body = {"channel_type": "email", "channel_id": email}
-    return await book.ask("POST", f"/v2/contact/{uuid}/channel", body)
+    return await api.request("POST", f"/v2/contact/{uuid}/channel", body)
 
 
 @pytest.mark.anyio
-async def test_it_works(book: Book) -> None:
-    uuid = await book.contact(("phone", "15105553344"))
+async def test_it_works(api: Api) -> None:
+    uuid = await api.contact(("phone", "15105553344"))
     for _ in range(3):
-        await book.ask("GET", f"/v2/contact/{uuid}/channels")
+        await api.request("GET", f"/v2/contact/{uuid}/channels")
 
-    answer = await book.ask("GET", "/metrics", by={})
+    answer = await api.request("GET", "/metrics", by={})
 
     found = samples(answer.text)
     labels = f'{{method="GET",route="{CHANNELS}",status="200"}}'
@@ -59,11 +59,11 @@ async def test_it_works(book: Book) -> None:
 
 
 @pytest.mark.anyio
-async def test_each_measure_says_what_it_is(book: Book) -> None:
-    await book.ask("GET", "/v1/team", by=book.bob.by_jwt())
-    await book.ask("GET", "/v1/team", by={})
+async def test_each_measure_says_what_it_is(api: Api) -> None:
+    await api.request("GET", "/v1/team", by=api.bob.by_jwt())
+    await api.request("GET", "/v1/team", by={})
 
-    text = (await book.ask("GET", "/metrics", by={})).text
+    text = (await api.request("GET", "/metrics", by={})).text
 
     families = {one.name: one for one in text_string_to_metric_families(text)}
     assert {name: one.type for name, one in families.items()} == {
@@ -86,9 +86,9 @@ async def test_each_measure_says_what_it_is(book: Book) -> None:
 
 
 @pytest.mark.anyio
-async def test_a_path_is_never_a_label(book: Book) -> None:
+async def test_a_path_is_never_a_label(api: Api) -> None:
     """Whatever clients send, the time series stay few: templates, and methods of a short list."""
-    uuid = await book.contact(("phone", "15105553344"))
+    uuid = await api.contact(("phone", "15105553344"))
     for method, path in [
         ("GET", f"/v2/contact/{uuid}/channels"),
         ("GET", f"/v2/contact/{uuid}/channel/phone?channel_id=15105553344"),
@@ -96,9 +96,9 @@ async def test_a_path_is_never_a_label(book: Book) -> None:
         ("BREW", "/v1/team"),
         ("PURGE", "/nothing/4712"),
     ]:
-        await book.ask(method, path)
+        await api.request(method, path)
 
-    text = (await book.ask("GET", "/metrics", by={})).text
+    text = (await api.request("GET", "/metrics", by={})).text
 
     for personal in (uuid, "15105553344", "4711", "4712", "BREW", "PURGE"):
         assert personal not in text
@@ -109,13 +109,13 @@ async def test_a_path_is_never_a_label(book: Book) -> None:
 
 
 @pytest.mark.anyio
-async def test_refusals_are_counted_by_reason(book: Book) -> None:
-    await book.ask("GET", "/v1/team", by={})
-    await book.ask("GET", "/v1/team", by={})
-    await book.ask("GET", "/v2/contact/7/channels")
-    await book.ask("GET", "/v1/team")
+async def test_refusals_are_counted_by_reason(api: Api) -> None:
+    await api.request("GET", "/v1/team", by={})
+    await api.request("GET", "/v1/team", by={})
+    await api.request("GET", "/v2/contact/7/channels")
+    await api.request("GET", "/v1/team")
 
-    refusals = {name: value for name, value in counted(book).items() if "refusals" in name}
+    refusals = {name: value for name, value in counted(api).items() if "refusals" in name}
 
     assert refusals == {
         'reachbook_refusals_total{error_code="missing_credential"}': 2,
@@ -124,78 +124,78 @@ async def test_refusals_are_counted_by_reason(book: Book) -> None:
 
 
 @pytest.mark.anyio
-async def test_tokens_tell_the_known_from_the_new(book: Book) -> None:
-    headers = book.bob.by_jwt()
+async def test_tokens_tell_the_known_from_the_new(api: Api) -> None:
+    headers = api.bob.by_jwt()
     for _ in range(4):
-        await book.ask("GET", "/v1/team", by=headers)
+        await api.request("GET", "/v1/team", by=headers)
 
-    found = counted(book)
+    found = counted(api)
 
     assert found['reachbook_tokens_total{known="no"}'] == 1
     assert found['reachbook_tokens_total{known="yes"}'] == 3
 
 
 @pytest.mark.anyio
-async def test_commits_are_the_changes_made(book: Book) -> None:
+async def test_commits_are_the_changes_made(api: Api) -> None:
     """A repeated POST changes nothing and is not a commit; contention makes retries, not more."""
-    uuid = await book.contact(("phone", "15105553344"))
+    uuid = await api.contact(("phone", "15105553344"))
     emails = [f"a{number}@example.com" for number in range(8)]
-    await asyncio.gather(*(add_email(book, uuid, one) for one in emails))
-    await add_email(book, uuid, emails[0])
+    await asyncio.gather(*(add_email(api, uuid, one) for one in emails))
+    await add_email(api, uuid, emails[0])
 
-    found = counted(book)
+    found = counted(api)
 
     assert found["reachbook_commits_total"] == 9
     assert found["reachbook_stale_retries_total"] > 0
 
 
 @pytest.mark.anyio
-async def test_a_commit_made_while_the_contact_is_held_counts(book: Book) -> None:
-    uuid = await book.contact(("phone", "15105553344"))
+async def test_a_commit_made_while_the_contact_is_held_counts(api: Api) -> None:
+    uuid = await api.contact(("phone", "15105553344"))
     wanted = ChannelInput(address.parse(address.channel_type("email"), "alice@example.com"))
 
     def attempt(
         seen: ChannelList | None, _owners: list[ChannelList], _known: KnownSuppressions
     ) -> Commit:
-        after = channel_rules.add_channel(seen, wanted, book.clock())
+        after = channel_rules.add_channel(seen, wanted, api.clock())
         return Commit(event.change(seen, after), "actor", "request")
 
-    hold = LockSet(book.bob.team.team_id, ChannelList, uuid)
-    saved = await book.store.commit_locked(hold, attempt)
+    hold = LockSet(api.bob.team.team_id, ChannelList, uuid)
+    saved = await api.store.commit_locked(hold, attempt)
 
     assert isinstance(saved, Saved)
-    assert counted(book)["reachbook_commits_total"] == 2
+    assert counted(api)["reachbook_commits_total"] == 2
 
 
 @pytest.mark.anyio
-@pytest.mark.parametrize("book_database", ["sqlite"], indirect=True)
-async def test_commits_that_wait_together_share_an_fsync(book: Book) -> None:
-    uuids = [await book.contact() for _ in range(30)]
-    before = counted(book)
+@pytest.mark.parametrize("api_database", ["sqlite"], indirect=True)
+async def test_commits_that_wait_together_share_an_fsync(api: Api) -> None:
+    uuids = [await api.contact() for _ in range(30)]
+    before = counted(api)
 
-    await asyncio.gather(*(add_email(book, uuid, f"{uuid}@example.com") for uuid in uuids))
+    await asyncio.gather(*(add_email(api, uuid, f"{uuid}@example.com") for uuid in uuids))
 
-    grown = {name: value - before[name] for name, value in counted(book).items() if name in before}
+    grown = {name: value - before[name] for name, value in counted(api).items() if name in before}
     assert grown["reachbook_commits_total"] == 30
     assert grown["reachbook_transactions_total"] < 30
 
 
 @pytest.mark.anyio
-async def test_a_transaction_without_a_commit_is_not_counted(book: Book) -> None:
+async def test_a_transaction_without_a_commit_is_not_counted(api: Api) -> None:
     """Or commits over transactions would not be how many shared an fsync."""
-    before = counted(book)["reachbook_transactions_total"]
+    before = counted(api)["reachbook_transactions_total"]
 
-    await book.administration.create_team("Another", None)
+    await api.administration.create_team("Another", None)
 
-    assert counted(book)["reachbook_transactions_total"] == before
+    assert counted(api)["reachbook_transactions_total"] == before
 
 
 @pytest.mark.anyio
-async def test_nothing_waits_when_nothing_is_under_way(book: Book) -> None:
-    uuids = [await book.contact() for _ in range(3)]
-    await asyncio.gather(*(add_email(book, uuid, f"{uuid}@example.com") for uuid in uuids))
+async def test_nothing_waits_when_nothing_is_under_way(api: Api) -> None:
+    uuids = [await api.contact() for _ in range(3)]
+    await asyncio.gather(*(add_email(api, uuid, f"{uuid}@example.com") for uuid in uuids))
 
-    found = counted(book)
+    found = counted(api)
 
     assert found["reachbook_writers_waiting"] == 0
     assert found["reachbook_connections_busy"] == 0

@@ -22,7 +22,7 @@ from reachbook.http import request
 from reachbook.server import protocol
 from reachbook.server.run import DRAIN_SECONDS
 from tests.conftest import TEMPLATE, _create
-from tests.support.personas import Asker
+from tests.support.personas import TeamClient
 from tests.support.server_process import STOP_SECONDS, Server, free_port, serving
 from tests.support.teams import create_team
 from tests.support.waiting import wait_until
@@ -115,7 +115,7 @@ class Front:
     folder: Path
     trust: ssl.SSLContext
 
-    def ask(
+    def request(
         self, path: str, method: str = "GET", *, come_from: str = "127.0.0.1", **options: Any
     ) -> httpx.Response:
         transport = httpx.HTTPTransport(verify=self.trust, local_address=come_from)
@@ -191,7 +191,7 @@ def nginx(folder: Path, upstream: str, replaced: Mapping[str, str] = NOTHING) ->
 
 def _accepts(front: Front) -> bool:
     try:
-        front.ask("/healthz")
+        front.request("/healthz")
     except httpx.ConnectError:
         return False
     return True
@@ -203,7 +203,7 @@ class House:
 
     front: Front
     served: Server
-    bob: Asker
+    bob: TeamClient
 
 
 @pytest.fixture(scope="module")
@@ -223,12 +223,12 @@ def house(postgres: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[H
 @pytest.mark.parametrize("below", ["", "/reachbook"])
 def test_it_works(house: House, below: str) -> None:
     headers = house.bob.by_key()
-    contact = house.front.ask(f"{below}/v2/contact", "POST", json={}, headers=headers).json()
+    contact = house.front.request(f"{below}/v2/contact", "POST", json={}, headers=headers).json()
     channel = {"channel_type": "email", "channel_id": f"a{contact['id']}@example.com"}
     path = f"{below}/v2/contact/{contact['uuid']}/channel"
 
-    added = house.front.ask(path, "POST", json=channel, headers=headers)
-    listed = house.front.ask(f"{path}s", headers=headers)
+    added = house.front.request(path, "POST", json=channel, headers=headers)
+    listed = house.front.request(f"{path}s", headers=headers)
 
     assert added.status_code == listed.status_code == 200
     assert [one["channel_id"] for one in listed.json()] == [channel["channel_id"]]
@@ -237,7 +237,7 @@ def test_it_works(house: House, below: str) -> None:
 
 @with_nginx
 def test_the_base_path_is_taken_off_once(house: House) -> None:
-    answer = house.front.ask("/reachbook/reachbook/v1/team", headers=house.bob.by_key())
+    answer = house.front.request("/reachbook/reachbook/v1/team", headers=house.bob.by_key())
 
     assert answer.json()["error_code"] == "no_route"
 
@@ -246,7 +246,7 @@ def test_the_base_path_is_taken_off_once(house: House) -> None:
 def test_the_log_has_the_address_of_the_client(house: House) -> None:
     """And not one that the client made up."""
     mark = {"x-request-id": "from-afar", "x-forwarded-for": "10.1.2.3"}
-    house.front.ask("/v1/team", come_from="127.0.0.7", headers=mark | house.bob.by_key())
+    house.front.request("/v1/team", come_from="127.0.0.7", headers=mark | house.bob.by_key())
 
     def clients() -> list[str]:
         lines = house.served.log_lines()
@@ -264,7 +264,7 @@ def test_nginx_takes_the_bodies_that_we_take(
 ) -> None:
     """One byte beyond is refused in our words."""
     body = b"x" * (request.MAX_BODY_BYTES + more)
-    answer = house.front.ask("/v2/contact", "POST", content=body, headers=house.bob.by_key())
+    answer = house.front.request("/v2/contact", "POST", content=body, headers=house.bob.by_key())
 
     assert answer.status_code == status
     assert answer.json()["error_code"] == code
@@ -274,7 +274,7 @@ def test_nginx_takes_the_bodies_that_we_take(
 @with_nginx
 @pytest.mark.parametrize("path", ["/metrics", "/readyz", "/reachbook/metrics", "/reachbook/readyz"])
 def test_what_is_for_the_operator_is_not_for_the_world(house: House, path: str) -> None:
-    answer = house.front.ask(path)
+    answer = house.front.request(path)
 
     assert answer.status_code == 404
     assert answer.json()["error_code"] == "no_route"
@@ -283,7 +283,7 @@ def test_what_is_for_the_operator_is_not_for_the_world(house: House, path: str) 
 @with_nginx
 def test_a_query_is_not_in_the_access_log(house: House) -> None:
     path = "/v2/contact/00000000-0000-4000-8000-000000000000/channel/phone"
-    house.front.ask(f"{path}?channel_id=15105553344", headers=house.bob.by_key())
+    house.front.request(f"{path}?channel_id=15105553344", headers=house.bob.by_key())
     log = house.front.folder / "reachbook.log"
 
     wait_until(lambda: path in log.read_text())
@@ -303,11 +303,11 @@ def test_a_body_is_no_request_when_nginx_passes_upgrades_on(
     content = iter([search]) if in_chunks else search
     headers = house.bob.by_key() | {"connection": "upgrade", "upgrade": offer}
     upstream = house.served.url.removeprefix("http://")
-    house.front.ask("/v2/contact", "POST", json={"email": address}, headers=house.bob.by_key())
+    house.front.request("/v2/contact", "POST", json={"email": address}, headers=house.bob.by_key())
     with nginx(tmp_path, upstream, PASSING_UPGRADES_ON) as front:
-        found = front.ask("/v2/contacts/search", "POST", content=content, headers=headers)
-        smuggled = front.ask("/v2/contacts/search", "POST", content=hidden, headers=headers)
-        after = front.ask("/v1/team", headers=house.bob.by_key())
+        found = front.request("/v2/contacts/search", "POST", content=content, headers=headers)
+        smuggled = front.request("/v2/contacts/search", "POST", content=hidden, headers=headers)
+        after = front.request("/v1/team", headers=house.bob.by_key())
 
     assert (found.status_code, len(found.json())) == (200, 1)
     assert smuggled.json()["error_code"] == "malformed_json"
@@ -317,7 +317,7 @@ def test_a_body_is_no_request_when_nginx_passes_upgrades_on(
 @with_nginx
 def test_when_we_are_not_there_nginx_says_so_in_our_words(tmp_path: Path) -> None:
     with nginx(tmp_path, f"127.0.0.1:{free_port()}") as front:
-        answer = front.ask("/v1/team")
+        answer = front.request("/v1/team")
 
     assert answer.status_code == 503
     assert answer.json()["error"] == "unavailable"

@@ -5,16 +5,16 @@ from __future__ import annotations
 import pytest
 
 from reachbook.service import WriteContext
-from tests.support.personas import Book
+from tests.support.personas import Api
 
 
 @pytest.fixture
-def bob(book: Book) -> WriteContext:
+def bob(api: Api) -> WriteContext:
     """The context of a write by Bob, without an Idempotency-Key."""
-    return WriteContext(book.bob.secret.team_id, book.bob.key.id, "request-1")
+    return WriteContext(api.bob.secret.team_id, api.bob.key.id, "request-1")
 
 
 @pytest.fixture
-def charlie(book: Book) -> WriteContext:
+def charlie(api: Api) -> WriteContext:
     """The context of a write by Charlie, who is in another team."""
-    return WriteContext(book.charlie.secret.team_id, book.charlie.key.id, "request-2")
+    return WriteContext(api.charlie.secret.team_id, api.charlie.key.id, "request-2")

@@ -7,46 +7,46 @@ import pytest
 from reachbook.domain.credential import Representation
 from reachbook.domain.errors import Reason, Refusal
 from reachbook.service.administration import CredentialOptions
-from tests.support.personas import MASTER_KEY, Book
+from tests.support.personas import MASTER_KEY, Api
 
 pytestmark = pytest.mark.anyio
 
 OPTIONS = CredentialOptions(Representation.STRING_IDS, label="test")
 
 
-async def test_a_team(book: Book) -> None:
-    team = await book.administration.create_team("Support", "DE")
+async def test_a_team(api: Api) -> None:
+    team = await api.administration.create_team("Support", "DE")
 
-    renamed = await book.administration.set_team(team.team_id, "Sales", None)
-    cleared = await book.administration.set_team(team.team_id, None, "")
+    renamed = await api.administration.set_team(team.team_id, "Sales", None)
+    cleared = await api.administration.set_team(team.team_id, None, "")
 
     assert (renamed.name, renamed.default_region) == ("Sales", "DE")
     assert (cleared.name, cleared.default_region) == ("Sales", None)
-    assert await book.administration.team(team.team_id) == cleared
-    assert cleared in await book.administration.teams()
+    assert await api.administration.team(team.team_id) == cleared
+    assert cleared in await api.administration.teams()
 
 
 @pytest.mark.parametrize(("name", "region"), [("", None), ("Support", "XX"), ("a\0b", None)])
-async def test_a_team_that_cannot_be(book: Book, name: str, region: str | None) -> None:
+async def test_a_team_that_cannot_be(api: Api, name: str, region: str | None) -> None:
     with pytest.raises(Refusal) as refused:
-        await book.administration.create_team(name, region)
+        await api.administration.create_team(name, region)
 
     assert refused.value.reason is Reason.BAD_VALUE
 
 
-async def test_a_team_that_does_not_exist(book: Book) -> None:
+async def test_a_team_that_does_not_exist(api: Api) -> None:
     for attempt in (
-        book.administration.team(10**6),
-        book.administration.set_team(10**6, "Sales", None),
-        book.administration.create_key(10**6, OPTIONS),
+        api.administration.team(10**6),
+        api.administration.set_team(10**6, "Sales", None),
+        api.administration.create_key(10**6, OPTIONS),
     ):
         with pytest.raises(Refusal) as refused:
             await attempt
         assert refused.value.reason is Reason.NO_TEAM
 
 
-async def test_a_team_has_two_live_secrets(book: Book) -> None:
-    administration = book.administration
+async def test_a_team_has_two_live_secrets(api: Api) -> None:
+    administration = api.administration
     team = (await administration.create_team("Support", None)).team_id
     first, key = await administration.create_secret(team, OPTIONS, MASTER_KEY)
     second, other = await administration.create_secret(team, OPTIONS, MASTER_KEY)
@@ -61,8 +61,8 @@ async def test_a_team_has_two_live_secrets(book: Book) -> None:
     assert key != other
 
 
-async def test_a_credential_is_revoked_once(book: Book) -> None:
-    administration = book.administration
+async def test_a_credential_is_revoked_once(api: Api) -> None:
+    administration = api.administration
     team = (await administration.create_team("Support", None)).team_id
     key, _ = await administration.create_key(team, OPTIONS)
 

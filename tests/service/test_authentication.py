@@ -12,13 +12,13 @@ from reachbook.domain.credential import Caller, Representation
 from reachbook.domain.errors import Kind, Reason
 from reachbook.service.administration import CredentialOptions
 from tests.support.authentication import by_jwt, by_key, refusal, signed, worker
-from tests.support.personas import MASTER_KEY, Book
+from tests.support.personas import MASTER_KEY, Api
 
 pytestmark = pytest.mark.anyio
 
 
-async def test_it_works(book: Book) -> None:
-    access, bob = worker(book), book.bob
+async def test_it_works(api: Api) -> None:
+    access, bob = worker(api), api.bob
 
     assert await access.caller(by_jwt(bob)) == Caller(
         bob.secret.team_id, bob.secret.id, Representation.INTEGER_IDS, False, None
@@ -29,20 +29,20 @@ async def test_it_works(book: Book) -> None:
     await access.close()
 
 
-async def test_a_token_can_be_used_again_while_it_lives(book: Book) -> None:
-    access, authorization = worker(book), by_jwt(book.bob)
+async def test_a_token_can_be_used_again_while_it_lives(api: Api) -> None:
+    access, authorization = worker(api), by_jwt(api.bob)
 
     first = await access.caller(authorization)
-    book.clock.forward(299)
+    api.clock.forward(299)
 
     assert await access.caller(authorization) == first
-    book.clock.forward(2)
+    api.clock.forward(2)
     assert (await refusal(access, authorization)).reason is Reason.EXPIRED
     await access.close()
 
 
-async def test_what_is_no_token_of_ours_is_unauthorized(book: Book) -> None:
-    access = worker(book)
+async def test_what_is_no_token_of_ours_is_unauthorized(api: Api) -> None:
+    access = worker(api)
     headers = [
         *(
             None,
@@ -56,29 +56,29 @@ async def test_what_is_no_token_of_ours_is_unauthorized(book: Book) -> None:
         ),
         *("Bearer a.b.c.d", "Bearer rbk_1", "Bearer é", "Bearer " + "x" * 10_000, "Bearer ...."),
         f"Bearer rbk_{'9' * 18}_0123456789abcdef_{'0' * 40}",
-        signed(book, f"rbs_{'9' * 18}_0123456789abcdef", "key"),
+        signed(api, f"rbs_{'9' * 18}_0123456789abcdef", "key"),
     ]
 
     for authorization in headers:
         assert (await refusal(access, authorization)).reason.kind is Kind.UNAUTHORIZED
 
 
-async def test_every_credential_that_is_not_live_reads_the_same(book: Book) -> None:
-    bob, charlie, access = book.bob, book.charlie, worker(book)
+async def test_every_credential_that_is_not_live_reads_the_same(api: Api) -> None:
+    bob, charlie, access = api.bob, api.charlie, worker(api)
     team = bob.team.team_id
-    old, old_key = await book.administration.create_secret(
+    old, old_key = await api.administration.create_secret(
         team, CredentialOptions(Representation.INTEGER_IDS), MASTER_KEY
     )
-    await book.administration.revoke("api_secret", old.id)
+    await api.administration.revoke("api_secret", old.id)
     unknown = f"rbs_{team}_{'0' * 16}"
     moved = bob.api_key.replace(f"_{team}_", f"_{charlie.team.team_id}_", 1)
     asked = {
-        "an unknown id": signed(book, unknown, bob.secret_key),
-        "an id of no team": signed(book, "nobody", bob.secret_key),
-        "a wrong signature": signed(book, bob.secret.id, "0" * 64),
-        "the key of another team": signed(book, bob.secret.id, charlie.secret_key),
-        "a revoked secret": signed(book, old.id, old_key),
-        "an id of the other kind": signed(book, bob.key.id, bob.api_key),
+        "an unknown id": signed(api, unknown, bob.secret_key),
+        "an id of no team": signed(api, "nobody", bob.secret_key),
+        "a wrong signature": signed(api, bob.secret.id, "0" * 64),
+        "the key of another team": signed(api, bob.secret.id, charlie.secret_key),
+        "a revoked secret": signed(api, old.id, old_key),
+        "an id of the other kind": signed(api, bob.key.id, bob.api_key),
         "a wrong key": f"Bearer {bob.api_key[:-1]}{'1' if bob.api_key[-1] == '0' else '0'}",
         "a cut key": f"Bearer {bob.api_key[:-1]}",
         "a key without its secret": f"Bearer {bob.key.id}",
@@ -93,13 +93,13 @@ async def test_every_credential_that_is_not_live_reads_the_same(book: Book) -> N
     assert {no.message for no in said.values()} == {credential.bad_credential().message}
 
 
-async def test_over_http_an_unknown_id_and_a_wrong_signature_read_the_same(book: Book) -> None:
-    bob = book.bob
-    unknown = signed(book, f"rbs_{bob.team.team_id}_{'0' * 16}", bob.secret_key)
-    unsigned = signed(book, bob.secret.id, "0" * 64)
+async def test_over_http_an_unknown_id_and_a_wrong_signature_read_the_same(api: Api) -> None:
+    bob = api.bob
+    unknown = signed(api, f"rbs_{bob.team.team_id}_{'0' * 16}", bob.secret_key)
+    unsigned = signed(api, bob.secret.id, "0" * 64)
 
     answers = [
-        await book.ask("GET", "/v1/team", by={"authorization": header, "x-request-id": "1"})
+        await api.request("GET", "/v1/team", by={"authorization": header, "x-request-id": "1"})
         for header in (unknown, unsigned)
     ]
 
@@ -108,40 +108,40 @@ async def test_over_http_an_unknown_id_and_a_wrong_signature_read_the_same(book:
     assert answers[0].headers == answers[1].headers
 
 
-async def test_a_secret_sealed_under_another_master_key_lets_nobody_in(book: Book) -> None:
-    access = worker(book, b"x" * 32)
+async def test_a_secret_sealed_under_another_master_key_lets_nobody_in(api: Api) -> None:
+    access = worker(api, b"x" * 32)
 
-    assert (await refusal(access, by_jwt(book.bob))).reason is Reason.BAD_CREDENTIAL
+    assert (await refusal(access, by_jwt(api.bob))).reason is Reason.BAD_CREDENTIAL
 
 
-async def test_a_token_that_names_an_api_key_does_not_lock_the_key_out(book: Book) -> None:
+async def test_a_token_that_names_an_api_key_does_not_lock_the_key_out(api: Api) -> None:
     """An id is no secret: whoever knows it must not be able to shut its owner out."""
-    access, bob = worker(book), book.bob
+    access, bob = worker(api), api.bob
 
-    await refusal(access, signed(book, bob.key.id, "whatever"))
+    await refusal(access, signed(api, bob.key.id, "whatever"))
 
     assert (await access.caller(by_key(bob))).credential_id == bob.key.id
     await access.close()
 
 
-async def test_a_read_only_credential_reads_and_does_not_write(book: Book) -> None:
+async def test_a_read_only_credential_reads_and_does_not_write(api: Api) -> None:
     terms = CredentialOptions(Representation.STRING_IDS, read_only=True)
-    _, api_key = await book.administration.create_key(book.bob.team.team_id, terms)
+    _, api_key = await api.administration.create_key(api.bob.team.team_id, terms)
     by = {"authorization": f"Bearer {api_key}"}
-    uuid = await book.contact(("phone", "15105553344"))
+    uuid = await api.contact(("phone", "15105553344"))
     body = {"channel_type": "email", "channel_id": "alice@example.com"}
 
     refused = [
-        await book.ask("POST", f"/v2/contact/{uuid}/channel", body, by=by),
-        await book.ask("PUT", f"/v2/contact/{uuid}/channel", body, by=by),
-        await book.ask("DELETE", f"/v2/contact/{uuid}/channel/phone", by=by),
-        await book.ask("POST", "/v2/contact", {}, by=by),
-        await book.ask("DELETE", f"/v2/contact/{uuid}", by=by),
+        await api.request("POST", f"/v2/contact/{uuid}/channel", body, by=by),
+        await api.request("PUT", f"/v2/contact/{uuid}/channel", body, by=by),
+        await api.request("DELETE", f"/v2/contact/{uuid}/channel/phone", by=by),
+        await api.request("POST", "/v2/contact", {}, by=by),
+        await api.request("DELETE", f"/v2/contact/{uuid}", by=by),
     ]
     read = [
-        await book.ask("GET", f"/v2/contact/{uuid}/channels", by=by),
-        await book.ask("GET", f"/v2/contact/{uuid}/channel/phone", by=by),
-        await book.ask("GET", "/v1/team", by=by),
+        await api.request("GET", f"/v2/contact/{uuid}/channels", by=by),
+        await api.request("GET", f"/v2/contact/{uuid}/channel/phone", by=by),
+        await api.request("GET", "/v1/team", by=by),
     ]
 
     assert [(one.status_code, one.json()["error"]) for one in refused] == [(403, "denied")] * 5

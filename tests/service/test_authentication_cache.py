@@ -18,7 +18,7 @@ from reachbook.service import authentication as access_module
 from reachbook.service.authentication import TRUSTED_SECONDS
 from reachbook.storage.store import CredentialKind
 from tests.support.authentication import by_jwt, by_key, refusal, signed, worker
-from tests.support.personas import Book
+from tests.support.personas import Api
 
 pytestmark = pytest.mark.anyio
 
@@ -37,21 +37,21 @@ def uptime(monkeypatch: pytest.MonkeyPatch) -> Uptime:
     return forward
 
 
-async def kept(book: Book, kind: CredentialKind, one: Credential) -> Credential:
-    found = await book.store.credential(kind, one.team_id, one.id)
+async def kept(api: Api, kind: CredentialKind, one: Credential) -> Credential:
+    found = await api.store.credential(kind, one.team_id, one.id)
     assert found is not None
     return found
 
 
-async def test_revoking_is_felt_within_a_second_in_every_worker(book: Book, uptime: Uptime) -> None:
-    workers, bob = [worker(book), worker(book)], book.bob
+async def test_revoking_is_felt_within_a_second_in_every_worker(api: Api, uptime: Uptime) -> None:
+    workers, bob = [worker(api), worker(api)], api.bob
     headers = [by_jwt(bob), by_key(bob)]
     for access in workers:
         for header in headers:
             await access.caller(header)
 
-    await book.administration.revoke("api_secret", bob.secret.id)
-    await book.administration.revoke("api_key", bob.key.id)
+    await api.administration.revoke("api_secret", bob.secret.id)
+    await api.administration.revoke("api_key", bob.key.id)
     uptime(0.99)
 
     for access in workers:
@@ -60,10 +60,10 @@ async def test_revoking_is_felt_within_a_second_in_every_worker(book: Book, upti
         await access.close()
 
 
-async def test_use_does_not_prolong_trust(book: Book, uptime: Uptime) -> None:
-    access, header = worker(book), by_key(book.bob)
+async def test_use_does_not_prolong_trust(api: Api, uptime: Uptime) -> None:
+    access, header = worker(api), by_key(api.bob)
     await access.caller(header)
-    await book.administration.revoke("api_key", book.bob.key.id)
+    await api.administration.revoke("api_key", api.bob.key.id)
 
     uptime(0.5)
     await access.caller(header)
@@ -73,15 +73,15 @@ async def test_use_does_not_prolong_trust(book: Book, uptime: Uptime) -> None:
     await access.close()
 
 
-async def test_a_new_credential_is_known_within_a_second(book: Book, uptime: Uptime) -> None:
+async def test_a_new_credential_is_known_within_a_second(api: Api, uptime: Uptime) -> None:
     """Not even a token that came too early can keep it out for longer."""
-    access, bob = worker(book), book.bob
+    access, bob = worker(api), api.bob
     key_id = credential.new_key_id(bob.team.team_id)
     api_key = credential.new_api_key(key_id)
     early = await refusal(access, f"Bearer {api_key}")
 
     proof = hashlib.sha256(api_key.encode()).digest()
-    await book.store.insert_api_key(with_fields(bob.key, id=key_id, proof=proof))
+    await api.store.insert_api_key(with_fields(bob.key, id=key_id, proof=proof))
     uptime(0.99)
 
     assert early.reason is Reason.BAD_CREDENTIAL
@@ -89,27 +89,27 @@ async def test_a_new_credential_is_known_within_a_second(book: Book, uptime: Upt
     await access.close()
 
 
-async def test_the_region_of_the_team_comes_with_the_caller(book: Book, uptime: Uptime) -> None:
-    access = worker(book)
-    assert (await access.caller(by_key(book.bob))).default_region is None
+async def test_the_region_of_the_team_comes_with_the_caller(api: Api, uptime: Uptime) -> None:
+    access = worker(api)
+    assert (await access.caller(by_key(api.bob))).default_region is None
 
-    await book.administration.set_team(book.bob.team.team_id, None, "US")
+    await api.administration.set_team(api.bob.team.team_id, None, "US")
     uptime(TRUSTED_SECONDS + 0.01)
 
-    assert (await access.caller(by_key(book.bob))).default_region == "US"
+    assert (await access.caller(by_key(api.bob))).default_region == "US"
     await access.close()
 
 
 # ── what is remembered, and what is written ──────────────────────────────────────────────────
 
 
-async def test_what_is_remembered_is_bounded(book: Book, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_what_is_remembered_is_bounded(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(access_module, "MAX_CREDENTIALS", 5)
     monkeypatch.setattr(access_module, "MAX_TOKENS", 5)
-    access, bob = worker(book), book.bob
+    access, bob = worker(api), api.bob
 
     for number in range(20):
-        await refusal(access, signed(book, f"stranger {number}", "key"))
+        await refusal(access, signed(api, f"stranger {number}", "key"))
         await access.caller(f"Bearer {bob.token(number=number)}")
 
     assert len(access._known) <= 5
@@ -117,34 +117,32 @@ async def test_what_is_remembered_is_bounded(book: Book, monkeypatch: pytest.Mon
     await access.close()
 
 
-async def test_a_token_that_was_refused_is_not_remembered(book: Book) -> None:
-    access, bob = worker(book), book.bob
+async def test_a_token_that_was_refused_is_not_remembered(api: Api) -> None:
+    access, bob = worker(api), api.bob
 
-    await refusal(access, signed(book, bob.secret.id, "0" * 64))
+    await refusal(access, signed(api, bob.secret.id, "0" * 64))
     await refusal(access, f"Bearer {bob.token(age=301)}")
 
     assert access._verified == {}
 
 
-async def test_every_wrong_token_costs_the_same(
-    book: Book, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_every_wrong_token_costs_the_same(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     """One look into the store, whether the id is known, unknown, or asked for before."""
-    access, bob = worker(book), book.bob
+    access, bob = worker(api), api.bob
     looked: list[str] = []
-    look = book.store.credential
+    look = api.store.credential
 
     async def counted(kind: CredentialKind, team_id: int, ident: str) -> Credential | None:
         looked.append(ident)
         return await look(kind, team_id, ident)
 
-    monkeypatch.setattr(book.store, "credential", counted)
+    monkeypatch.setattr(api.store, "credential", counted)
     await access.caller(by_jwt(bob))
     await access.caller(by_key(bob))
     stranger, key_id = f"rbs_{bob.team.team_id}_{'0' * 16}", f"rbk_{bob.team.team_id}_{'0' * 16}"
     wrong = [
-        signed(book, bob.secret.id, "0" * 64),
-        signed(book, stranger, "0" * 64),
+        signed(api, bob.secret.id, "0" * 64),
+        signed(api, stranger, "0" * 64),
         by_key(bob)[:-1] + ("0" if by_key(bob)[-1] != "0" else "1"),
         f"Bearer {credential.new_api_key(key_id)}",
     ]
@@ -156,33 +154,33 @@ async def test_every_wrong_token_costs_the_same(
 
 
 @pytest.mark.parametrize("kind", ["api_secret", "api_key"])
-async def test_use_is_noted_at_most_once_a_minute(book: Book, kind: CredentialKind) -> None:
-    bob, access, began = book.bob, worker(book), book.clock()
+async def test_use_is_noted_at_most_once_a_minute(api: Api, kind: CredentialKind) -> None:
+    bob, access, began = api.bob, worker(api), api.clock()
     one = bob.secret if kind == "api_secret" else bob.key
     noted = []
     for seconds in (0, 1, 58, 2, 59, 2):
-        book.clock.forward(seconds)
+        api.clock.forward(seconds)
         await access.caller(by_jwt(bob) if kind == "api_secret" else by_key(bob))
         await access.close()
-        noted.append(((await kept(book, kind, one)).last_used or 0) - began)
+        noted.append(((await kept(api, kind, one)).last_used or 0) - began)
 
     assert noted == [0, 0, 0, 61 * SECOND, 61 * SECOND, 122 * SECOND]
 
 
-async def test_use_is_noted_once_for_all_workers(book: Book) -> None:
-    workers, bob = [worker(book) for _ in range(3)], book.bob
-    began = book.clock()
+async def test_use_is_noted_once_for_all_workers(api: Api) -> None:
+    workers, bob = [worker(api) for _ in range(3)], api.bob
+    began = api.clock()
 
     for access in workers:
         await access.caller(by_key(bob))
         await access.close()
-        book.clock.forward(10)
+        api.clock.forward(10)
 
-    assert (await kept(book, "api_key", bob.key)).last_used == began
+    assert (await kept(api, "api_key", bob.key)).last_used == began
 
 
-async def test_many_requests_at_once_are_noted_once(book: Book) -> None:
-    access, bob = worker(book), book.bob
+async def test_many_requests_at_once_are_noted_once(api: Api) -> None:
+    access, bob = worker(api), api.bob
     await access.caller(by_key(bob))
 
     await asyncio.gather(*(access.caller(by_key(bob)) for _ in range(50)))
@@ -191,10 +189,10 @@ async def test_many_requests_at_once_are_noted_once(book: Book) -> None:
     await access.close()
 
 
-async def test_a_refused_request_is_no_use(book: Book) -> None:
-    access, bob = worker(book), book.bob
+async def test_a_refused_request_is_no_use(api: Api) -> None:
+    access, bob = worker(api), api.bob
 
-    await refusal(access, signed(book, bob.secret.id, "0" * 64))
+    await refusal(access, signed(api, bob.secret.id, "0" * 64))
     await access.close()
 
-    assert (await kept(book, "api_secret", bob.secret)).last_used is None
+    assert (await kept(api, "api_secret", bob.secret)).last_used is None

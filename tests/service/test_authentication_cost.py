@@ -22,7 +22,7 @@ from reachbook.service.administration import CredentialOptions
 from reachbook.service.authentication import Authenticator
 from reachbook.settings import Settings
 from tests.support.authentication import by_jwt, by_key, signed
-from tests.support.personas import MASTER_KEY, Book
+from tests.support.personas import MASTER_KEY, Api
 
 pytestmark = pytest.mark.anyio
 
@@ -38,7 +38,7 @@ TURNS = {
 
 
 @pytest.fixture
-def work(book: Book, monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
+def work(api: Api, monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
     """Counts the calls that cost time."""
     done: Counter[str] = Counter()
 
@@ -51,7 +51,7 @@ def work(book: Book, monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
 
         monkeypatch.setattr(owner, name, counted)
 
-    count(book.store, "credential")
+    count(api.store, "credential")
     count(sealing, "unseal")
     count(credential, "hash_api_key")
     count(master_key, "_mark")
@@ -60,26 +60,26 @@ def work(book: Book, monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
     return done
 
 
-async def bad_tokens(book: Book) -> dict[str, str]:
+async def bad_tokens(api: Api) -> dict[str, str]:
     """A header for each way in which a JWT can be wrong that an attacker must not tell apart."""
-    bob, team = book.bob, book.bob.team.team_id
-    old, old_key = await book.administration.create_secret(team, TERMS, MASTER_KEY)
-    await book.administration.revoke("api_secret", old.id)
-    lost, lost_key = await book.administration.create_secret(team, TERMS, b"?" * 32)
+    bob, team = api.bob, api.bob.team.team_id
+    old, old_key = await api.administration.create_secret(team, TERMS, MASTER_KEY)
+    await api.administration.revoke("api_secret", old.id)
+    lost, lost_key = await api.administration.create_secret(team, TERMS, b"?" * 32)
     return {
-        "a wrong signature": signed(book, bob.secret.id, "0" * 64),
-        "an unknown id": signed(book, f"rbs_{team}_{'0' * 16}", bob.secret_key),
-        "an unknown id of no team": signed(book, f"rbs_{'9' * 18}_{'0' * 16}", bob.secret_key),
-        "a revoked secret": signed(book, old.id, old_key),
-        "a revoked secret and a wrong signature": signed(book, old.id, "0" * 64),
-        "a secret that no master key opens": signed(book, lost.id, lost_key),
+        "a wrong signature": signed(api, bob.secret.id, "0" * 64),
+        "an unknown id": signed(api, f"rbs_{team}_{'0' * 16}", bob.secret_key),
+        "an unknown id of no team": signed(api, f"rbs_{'9' * 18}_{'0' * 16}", bob.secret_key),
+        "a revoked secret": signed(api, old.id, old_key),
+        "a revoked secret and a wrong signature": signed(api, old.id, "0" * 64),
+        "a secret that no master key opens": signed(api, lost.id, lost_key),
     }
 
 
-async def bad_keys(book: Book) -> dict[str, str]:
-    team, api_key = book.bob.team.team_id, book.bob.api_key
-    old, old_key = await book.administration.create_key(team, TERMS)
-    await book.administration.revoke("api_key", old.id)
+async def bad_keys(api: Api) -> dict[str, str]:
+    team, api_key = api.bob.team.team_id, api.bob.api_key
+    old, old_key = await api.administration.create_key(team, TERMS)
+    await api.administration.revoke("api_key", old.id)
     other = "1" if api_key[-1] == "0" else "0"
     return {
         "a wrong key": f"Bearer {api_key[:-1]}{other}",
@@ -111,17 +111,17 @@ def same(found: dict[str, dict[str, int]]) -> dict[str, int]:
 
 @pytest.mark.parametrize("turn", TURNS)
 async def test_every_bad_jwt_costs_the_same(
-    book: Book, work: Counter[str], tmp_path: Path, turn: str
+    api: Api, work: Counter[str], tmp_path: Path, turn: str
 ) -> None:
     """The first time and later, when the worker has seen the id, and Bob's in particular."""
     settings = Settings(data_dir=str(tmp_path))
     access = Authenticator(
-        book.store, TURNS[turn], book.clock, Metrics(), master_key.ChangedKeys(settings)
+        api.store, TURNS[turn], api.clock, Metrics(), master_key.ChangedKeys(settings)
     )
-    headers = await bad_tokens(book)
+    headers = await bad_tokens(api)
     first = same(await costs(access, headers, work))
     if turn != "none of them":
-        await access.caller(by_jwt(book.bob))
+        await access.caller(by_jwt(api.bob))
 
     again = same(await costs(access, headers, work))
 
@@ -131,11 +131,11 @@ async def test_every_bad_jwt_costs_the_same(
     await access.close()
 
 
-async def test_every_bad_api_key_costs_the_same(book: Book, work: Counter[str]) -> None:
-    access = Authenticator(book.store, (MASTER_KEY,), book.clock, Metrics())
-    headers = await bad_keys(book)
+async def test_every_bad_api_key_costs_the_same(api: Api, work: Counter[str]) -> None:
+    access = Authenticator(api.store, (MASTER_KEY,), api.clock, Metrics())
+    headers = await bad_keys(api)
     first = same(await costs(access, headers, work))
-    await access.caller(by_key(book.bob))
+    await access.caller(by_key(api.bob))
 
     assert same(await costs(access, headers, work)) == first
     assert first == {"credential": 1, "hash_api_key": 1, "compare_digest": 2}
@@ -143,17 +143,17 @@ async def test_every_bad_api_key_costs_the_same(book: Book, work: Counter[str]) 
 
 
 async def test_a_token_that_was_good_costs_the_same_once_its_secret_is_revoked(
-    book: Book, work: Counter[str]
+    api: Api, work: Counter[str]
 ) -> None:
     access, header = (
-        Authenticator(book.store, (MASTER_KEY,), book.clock, Metrics()),
-        by_jwt(book.bob),
+        Authenticator(api.store, (MASTER_KEY,), api.clock, Metrics()),
+        by_jwt(api.bob),
     )
-    unknown = {"an unknown id": signed(book, "rbs_1_0000000000000000", "key")}
+    unknown = {"an unknown id": signed(api, "rbs_1_0000000000000000", "key")}
     expected = same(await costs(access, unknown, work))
     await access.caller(header)
     await access.close()
-    await book.administration.revoke("api_secret", book.bob.secret.id)
+    await api.administration.revoke("api_secret", api.bob.secret.id)
     access._known.clear()  # as after the 0.9 s that a credential is trusted
     await costs(access, {"revoked": header}, work)
 

@@ -12,7 +12,7 @@ from reachbook.domain.channel_rules import ChannelInput, Patch
 from reachbook.domain.contact import ContactInput
 from reachbook.domain.errors import Reason, Refusal
 from reachbook.service import WriteContext
-from tests.support.personas import Book
+from tests.support.personas import Api
 
 pytestmark = pytest.mark.anyio
 
@@ -23,23 +23,23 @@ def phone(digits: str) -> ChannelInput:
     return ChannelInput(addresses.parse(PHONE, digits))
 
 
-async def stored(book: Book, context: WriteContext, uuid: str) -> ChannelList | None:
-    return await book.store.read(ChannelList, context.team_id, uuid)
+async def stored(api: Api, context: WriteContext, uuid: str) -> ChannelList | None:
+    return await api.store.read(ChannelList, context.team_id, uuid)
 
 
-async def test_each_write_returns_what_is_stored(book: Book, bob: WriteContext) -> None:
-    channels = book.service.channels
-    uuid = (await book.service.contacts.create(bob, ContactInput())).uuid
+async def test_each_write_returns_what_is_stored(api: Api, bob: WriteContext) -> None:
+    channels = api.service.channels
+    uuid = (await api.service.contacts.create(bob, ContactInput())).uuid
 
     after = await channels.add(bob, uuid, phone("15105553344"))
-    assert after == await stored(book, bob, uuid)
+    assert after == await stored(api, bob, uuid)
     [first] = after.channels
     assert first.id > 0
 
     after = await channels.add(bob, uuid, phone("15105553345"))
     second = after.channels[1]
     after = await channels.make_primary(bob, uuid, second.id)
-    assert after == await stored(book, bob, uuid)
+    assert after == await stored(api, bob, uuid)
     assert (await channels.get(bob, uuid, ChannelSelector(PHONE)))[1].id == second.id
 
     after = await channels.patch(bob, uuid, first.id, Patch(label="office"))
@@ -48,46 +48,46 @@ async def test_each_write_returns_what_is_stored(book: Book, bob: WriteContext) 
     assert [channel.channel_id for channel in after.channels] == ["15105553344", "15105553346"]
     after = await channels.remove_exactly(bob, uuid, first.id)
     after = await channels.remove(bob, uuid, ChannelSelector(PHONE))
-    assert after == await stored(book, bob, uuid)
+    assert after == await stored(api, bob, uuid)
     assert (after.channels, after.rev) == ((), 8)
 
 
-async def test_what_the_contact_has_is_not_written_again(book: Book, bob: WriteContext) -> None:
-    uuid = (await book.service.contacts.create(bob, ContactInput((phone("15105553344"),)))).uuid
+async def test_what_the_contact_has_is_not_written_again(api: Api, bob: WriteContext) -> None:
+    uuid = (await api.service.contacts.create(bob, ContactInput((phone("15105553344"),)))).uuid
 
-    after = await book.service.channels.add(bob, uuid, phone("15105553344"))
+    after = await api.service.channels.add(bob, uuid, phone("15105553344"))
 
     assert after.rev == 1
 
 
-async def test_an_address_has_one_owner(book: Book, bob: WriteContext) -> None:
-    contacts = book.service.contacts
+async def test_an_address_has_one_owner(api: Api, bob: WriteContext) -> None:
+    contacts = api.service.contacts
     owner = await contacts.create(bob, ContactInput((phone("15105553344"),)))
     uuid = (await contacts.create(bob, ContactInput())).uuid
 
     with pytest.raises(Refusal) as refused:
-        await book.service.channels.add(bob, uuid, phone("15105553344"))
+        await api.service.channels.add(bob, uuid, phone("15105553344"))
 
     assert refused.value.reason is Reason.ADDRESS_TAKEN
     assert refused.value.facts["conflicting_contact_id"] == owner.uuid
 
 
-async def test_if_match_is_compared_with_the_stored_revision(book: Book, bob: WriteContext) -> None:
-    uuid = (await book.service.contacts.create(bob, ContactInput())).uuid
+async def test_if_match_is_compared_with_the_stored_revision(api: Api, bob: WriteContext) -> None:
+    uuid = (await api.service.contacts.create(bob, ContactInput())).uuid
     at_first = replace(bob, if_match=frozenset({1}))
 
-    await book.service.channels.add(at_first, uuid, phone("15105553344"))
+    await api.service.channels.add(at_first, uuid, phone("15105553344"))
     with pytest.raises(Refusal) as refused:
-        await book.service.channels.add(at_first, uuid, phone("15105553345"))
+        await api.service.channels.add(at_first, uuid, phone("15105553345"))
 
     assert refused.value.reason is Reason.STALE_REVISION
 
 
 async def test_another_team_sees_nothing(
-    book: Book, bob: WriteContext, charlie: WriteContext
+    api: Api, bob: WriteContext, charlie: WriteContext
 ) -> None:
-    contact = await book.service.contacts.create(bob, ContactInput((phone("15105553344"),)))
-    channels = book.service.channels
+    contact = await api.service.contacts.create(bob, ContactInput((phone("15105553344"),)))
+    channels = api.service.channels
 
     for attempt in (
         channels.all(charlie, contact.uuid),
@@ -101,10 +101,10 @@ async def test_another_team_sees_nothing(
         assert refused.value.reason is Reason.NO_CONTACT
 
 
-async def test_a_channel_that_the_contact_lacks(book: Book, bob: WriteContext) -> None:
-    uuid = (await book.service.contacts.create(bob, ContactInput())).uuid
+async def test_a_channel_that_the_contact_lacks(api: Api, bob: WriteContext) -> None:
+    uuid = (await api.service.contacts.create(bob, ContactInput())).uuid
 
     with pytest.raises(Refusal) as refused:
-        await book.service.channels.with_channel(bob, uuid, 99)
+        await api.service.channels.with_channel(bob, uuid, 99)
 
     assert refused.value.reason is Reason.NO_CHANNEL

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from reachbook.domain.contact import ContactInput
 from reachbook.domain.list_cursor import ListCursor, ListQuery, Precision
 from reachbook.service import WriteContext
-from tests.support.personas import Book
+from tests.support.personas import Api
 
 pytestmark = pytest.mark.anyio
 
@@ -16,32 +16,32 @@ CONTACTS = 7
 
 
 @pytest.fixture
-async def uuids(book: Book, bob: WriteContext) -> list[str]:
+async def uuids(api: Api, bob: WriteContext) -> list[str]:
     """Contacts in the order of their last change; a second lies between two."""
     made = []
     for _ in range(CONTACTS):
-        made.append((await book.service.contacts.create(bob, ContactInput())).uuid)
-        book.clock.forward(1)
+        made.append((await api.service.contacts.create(bob, ContactInput())).uuid)
+        api.clock.forward(1)
     return made
 
 
 @pytest.mark.parametrize("precision", Precision)
 @pytest.mark.parametrize("limit", [1, 3, 10])
 async def test_the_pages_have_every_contact_once(
-    book: Book, bob: WriteContext, uuids: list[str], precision: Precision, limit: int
+    api: Api, bob: WriteContext, uuids: list[str], precision: Precision, limit: int
 ) -> None:
     """In both directions, with dates that are cut to a precision."""
-    assert await read_all(book, bob, ListQuery(limit, ascending=True), precision) == uuids
-    assert await read_all(book, bob, ListQuery(limit), precision) == uuids[::-1]
+    assert await read_all(api, bob, ListQuery(limit, ascending=True), precision) == uuids
+    assert await read_all(api, bob, ListQuery(limit), precision) == uuids[::-1]
 
 
 async def read_all(
-    book: Book, bob: WriteContext, query: ListQuery, precision: Precision
+    api: Api, bob: WriteContext, query: ListQuery, precision: Precision
 ) -> list[str]:
     """The UUIDs of all pages; those that a page repeats are left out."""
     seen: list[str] = []
     for _ in range(3 * CONTACTS):
-        page = await book.service.contacts.page(bob.team_id, query)
+        page = await api.service.contacts.page(bob.team_id, query)
         if not page:
             break
         seen += [contact.uuid for contact in page if contact.uuid not in seen]
@@ -50,9 +50,9 @@ async def read_all(
     return seen
 
 
-async def test_pages_can_be_skipped(book: Book, bob: WriteContext, uuids: list[str]) -> None:
+async def test_pages_can_be_skipped(api: Api, bob: WriteContext, uuids: list[str]) -> None:
     pages = [
-        await book.service.contacts.page(bob.team_id, ListQuery(3, ascending=True, page=number))
+        await api.service.contacts.page(bob.team_id, ListQuery(3, ascending=True, page=number))
         for number in range(4)
     ]
 
@@ -60,8 +60,6 @@ async def test_pages_can_be_skipped(book: Book, bob: WriteContext, uuids: list[s
     assert pages[3] == []
 
 
-async def test_another_team_has_no_page(
-    book: Book, charlie: WriteContext, uuids: list[str]
-) -> None:
+async def test_another_team_has_no_page(api: Api, charlie: WriteContext, uuids: list[str]) -> None:
     assert uuids
-    assert await book.service.contacts.page(charlie.team_id, ListQuery(10)) == []
+    assert await api.service.contacts.page(charlie.team_id, ListQuery(10)) == []

@@ -18,7 +18,7 @@ from reachbook.domain.on_conflict import OnConflict
 from reachbook.service import AlreadyAnsweredError, StoredResponse, WriteContext
 from reachbook.service.contact_writer import OPTIMISTIC_ATTEMPTS, no_response
 from reachbook.storage import STALE
-from tests.support.personas import Book
+from tests.support.personas import Api
 
 pytestmark = pytest.mark.anyio
 
@@ -29,58 +29,58 @@ def phone(digits: str) -> ChannelInput:
     return ChannelInput(addresses.parse(PHONE, digits))
 
 
-def with_key(book: Book, context: WriteContext, key: str, digest: bytes = b"1") -> WriteContext:
+def with_key(api: Api, context: WriteContext, key: str, digest: bytes = b"1") -> WriteContext:
     """A context whose response is the ids of the channels."""
 
     def respond(after: Any) -> StoredResponse:
         ids = [channel.id for channel in after.channels]
         return StoredResponse(200, [("etag", "1")], repr(ids).encode(), (after.uuid,))
 
-    return replace(context, key=book.service.idempotency_key(key, digest), respond=respond)
+    return replace(context, key=api.service.idempotency_key(key, digest), respond=respond)
 
 
 async def test_the_response_is_stored_with_the_ids_of_the_commit(
-    book: Book, bob: WriteContext
+    api: Api, bob: WriteContext
 ) -> None:
-    keyed = with_key(book, bob, "key")
+    keyed = with_key(api, bob, "key")
 
-    saved = await book.service.contacts.create(keyed, ContactInput((phone("15105553344"),)))
-    stored = await book.service.stored_response(keyed)
+    saved = await api.service.contacts.create(keyed, ContactInput((phone("15105553344"),)))
+    stored = await api.service.stored_response(keyed)
 
     assert stored is not None
     assert stored.body == repr([saved.channels[0].id]).encode()
     assert saved.channels[0].id > 0
 
 
-async def test_a_key_has_one_effect(book: Book, bob: WriteContext) -> None:
-    keyed = with_key(book, bob, "key")
-    await book.service.contacts.create(keyed, ContactInput((phone("15105553344"),)))
+async def test_a_key_has_one_effect(api: Api, bob: WriteContext) -> None:
+    keyed = with_key(api, bob, "key")
+    await api.service.contacts.create(keyed, ContactInput((phone("15105553344"),)))
 
     with pytest.raises(AlreadyAnsweredError) as answered:
-        await book.service.contacts.create(keyed, ContactInput((phone("15105553345"),)))
+        await api.service.contacts.create(keyed, ContactInput((phone("15105553345"),)))
     with pytest.raises(Refusal) as refused:
-        await book.service.contacts.create(with_key(book, bob, "key", b"2"), ContactInput())
+        await api.service.contacts.create(with_key(api, bob, "key", b"2"), ContactInput())
 
     assert answered.value.response == replace(
-        (await book.service.stored_response(keyed)) or answered.value.response
+        (await api.service.stored_response(keyed)) or answered.value.response
     )
     assert refused.value.reason is Reason.KEY_REUSED
 
 
-async def test_a_response_of_its_own_is_stored_once(book: Book, bob: WriteContext) -> None:
-    keyed = with_key(book, bob, "key")
+async def test_a_response_of_its_own_is_stored_once(api: Api, bob: WriteContext) -> None:
+    keyed = with_key(api, bob, "key")
     first, second = (StoredResponse(200, [], body) for body in (b"1", b"2"))
 
-    assert await book.service.store_response(bob, first) is None
-    assert await book.service.store_response(keyed, first) is None
-    assert await book.service.store_response(keyed, second) == first
-    assert await book.service.stored_response(keyed) == first
+    assert await api.service.store_response(bob, first) is None
+    assert await api.service.store_response(keyed, first) is None
+    assert await api.service.store_response(keyed, second) == first
+    assert await api.service.stored_response(keyed) == first
 
 
 async def test_what_is_stale_again_and_again_is_locked(
-    book: Book, bob: WriteContext, monkeypatch: pytest.MonkeyPatch
+    api: Api, bob: WriteContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    uuid = (await book.service.contacts.create(bob, ContactInput())).uuid
+    uuid = (await api.service.contacts.create(bob, ContactInput())).uuid
     attempts = 0
 
     async def stale(*_commit: object) -> object:
@@ -88,50 +88,50 @@ async def test_what_is_stale_again_and_again_is_locked(
         attempts += 1
         return STALE
 
-    monkeypatch.setattr(book.store, "commit", stale)
-    after = await book.service.channels.add(bob, uuid, phone("15105553344"))
+    monkeypatch.setattr(api.store, "commit", stale)
+    after = await api.service.channels.add(bob, uuid, phone("15105553344"))
 
     assert attempts == OPTIMISTIC_ATTEMPTS
-    assert after == await book.store.read(ChannelList, bob.team_id, uuid)
+    assert after == await api.store.read(ChannelList, bob.team_id, uuid)
 
 
 async def test_what_stays_stale_is_contended(
-    book: Book, bob: WriteContext, monkeypatch: pytest.MonkeyPatch
+    api: Api, bob: WriteContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    uuid = (await book.service.contacts.create(bob, ContactInput())).uuid
+    uuid = (await api.service.contacts.create(bob, ContactInput())).uuid
 
     async def stale(*_commit: object) -> object:
         return STALE
 
-    monkeypatch.setattr(book.store, "commit", stale)
-    monkeypatch.setattr(book.store, "commit_locked", stale)
+    monkeypatch.setattr(api.store, "commit", stale)
+    monkeypatch.setattr(api.store, "commit_locked", stale)
     with pytest.raises(Refusal) as refused:
-        await book.service.channels.add(bob, uuid, phone("15105553344"))
+        await api.service.channels.add(bob, uuid, phone("15105553344"))
 
     assert refused.value.reason is Reason.CONTENDED
 
 
-async def test_a_move_takes_an_address_in_one_commit(book: Book, bob: WriteContext) -> None:
-    contacts = book.service.contacts
+async def test_a_move_takes_an_address_in_one_commit(api: Api, bob: WriteContext) -> None:
+    contacts = api.service.contacts
     owner = await contacts.create(bob, ContactInput((phone("15105553344"),)))
     uuid = (await contacts.create(bob, ContactInput())).uuid
     moving = replace(bob, on_conflict=OnConflict.MOVE)
 
-    after = await book.service.channels.add(moving, uuid, phone("15105553344"))
-    before = await book.store.read(ChannelList, bob.team_id, owner.uuid)
+    after = await api.service.channels.add(moving, uuid, phone("15105553344"))
+    before = await api.store.read(ChannelList, bob.team_id, owner.uuid)
 
     assert before is not None
     assert (before.channels, before.updated) == ((), after.updated)
 
 
-async def test_many_writers_of_one_contact_lose_nothing(book: Book, bob: WriteContext) -> None:
-    uuid = (await book.service.contacts.create(bob, ContactInput())).uuid
+async def test_many_writers_of_one_contact_lose_nothing(api: Api, bob: WriteContext) -> None:
+    uuid = (await api.service.contacts.create(bob, ContactInput())).uuid
     numbers = [f"1510555{number:04d}" for number in range(20)]
 
     await asyncio.gather(
-        *(book.service.channels.add(bob, uuid, phone(number)) for number in numbers)
+        *(api.service.channels.add(bob, uuid, phone(number)) for number in numbers)
     )
-    after = await book.service.channels.all(bob, uuid)
+    after = await api.service.channels.all(bob, uuid)
 
     assert sorted(channel.channel_id for channel in after.channels) == numbers
     assert after.rev == 21

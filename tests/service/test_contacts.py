@@ -11,7 +11,7 @@ from reachbook.domain.channel_rules import ChannelInput
 from reachbook.domain.contact import Contact, ContactInput
 from reachbook.domain.errors import Reason, Refusal
 from reachbook.service import WriteContext
-from tests.support.personas import Book
+from tests.support.personas import Api
 
 pytestmark = pytest.mark.anyio
 
@@ -22,14 +22,14 @@ def sought(digits: str, region: str | None = None) -> AddressQuery:
     return AddressQuery(addresses.parse(PHONE, digits, region))
 
 
-async def alice(book: Book, context: WriteContext, *digits: str) -> Contact:
+async def alice(api: Api, context: WriteContext, *digits: str) -> Contact:
     channels = tuple(ChannelInput(sought(each).address) for each in digits)
-    return await book.service.contacts.create(context, ContactInput(channels, first="Alice"))
+    return await api.service.contacts.create(context, ContactInput(channels, first="Alice"))
 
 
-async def test_each_write_returns_what_is_stored(book: Book, bob: WriteContext) -> None:
-    contacts = book.service.contacts
-    created = await alice(book, bob, "15105553344")
+async def test_each_write_returns_what_is_stored(api: Api, bob: WriteContext) -> None:
+    contacts = api.service.contacts
+    created = await alice(api, bob, "15105553344")
     assert created == await contacts.get(bob, created.uuid)
 
     updated = await contacts.update(
@@ -51,33 +51,33 @@ async def test_each_write_returns_what_is_stored(book: Book, bob: WriteContext) 
     assert refused.value.reason is Reason.NO_CONTACT
 
 
-async def test_a_deleted_contact_frees_its_addresses(book: Book, bob: WriteContext) -> None:
-    first = await alice(book, bob, "15105553344")
-    await book.service.contacts.delete(bob, first.uuid)
+async def test_a_deleted_contact_frees_its_addresses(api: Api, bob: WriteContext) -> None:
+    first = await alice(api, bob, "15105553344")
+    await api.service.contacts.delete(bob, first.uuid)
 
-    second = await alice(book, bob, "15105553344")
+    second = await alice(api, bob, "15105553344")
 
-    assert await book.service.contacts.search(bob.team_id, [sought("15105553344")]) == [second]
+    assert await api.service.contacts.search(bob.team_id, [sought("15105553344")]) == [second]
 
 
-async def test_a_uuid_is_given_once(book: Book, bob: WriteContext) -> None:
-    first = await alice(book, bob)
-    await book.service.contacts.delete(bob, first.uuid)
+async def test_a_uuid_is_given_once(api: Api, bob: WriteContext) -> None:
+    first = await alice(api, bob)
+    await api.service.contacts.delete(bob, first.uuid)
 
     with pytest.raises(Refusal) as refused:
-        await book.service.contacts.create(bob, ContactInput(), first.uuid)
+        await api.service.contacts.create(bob, ContactInput(), first.uuid)
 
     assert refused.value.reason is Reason.UUID_TAKEN
 
 
 async def test_a_search_has_each_contact_once_in_the_order_of_the_addresses(
-    book: Book, bob: WriteContext, charlie: WriteContext
+    api: Api, bob: WriteContext, charlie: WriteContext
 ) -> None:
-    first = await alice(book, bob, "15105553344", "15105553346")
-    second = await alice(book, bob, "15105553345")
-    await alice(book, charlie, "15105553347")
+    first = await alice(api, bob, "15105553344", "15105553346")
+    second = await alice(api, bob, "15105553345")
+    await alice(api, charlie, "15105553347")
     numbers = ["15105553345", "15105553346", "15105553344", "15105553347", "15105553348"]
 
-    found = await book.service.contacts.search(bob.team_id, [sought(each) for each in numbers])
+    found = await api.service.contacts.search(bob.team_id, [sought(each) for each in numbers])
 
     assert found == [second, first]

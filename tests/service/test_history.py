@@ -12,7 +12,7 @@ from reachbook.domain.contact import ContactInput
 from reachbook.domain.errors import Reason, Refusal
 from reachbook.domain.event_kind import Kind
 from reachbook.service import WriteContext
-from tests.support.personas import Book
+from tests.support.personas import Api
 
 pytestmark = pytest.mark.anyio
 
@@ -20,21 +20,19 @@ PHONE = ChannelType("phone")
 
 
 @pytest.fixture
-async def uuid(book: Book, bob: WriteContext) -> str:
+async def uuid(api: Api, bob: WriteContext) -> str:
     """A contact with three revisions, a second apart: created, a phone added, and removed."""
     wanted = ChannelInput(addresses.parse(PHONE, "15105553344"))
-    made = await book.service.contacts.create(bob, ContactInput(first="Alice"))
-    book.clock.forward(1)
-    await book.service.channels.add(bob, made.uuid, wanted)
-    book.clock.forward(1)
-    await book.service.channels.remove(bob, made.uuid, ChannelSelector(PHONE))
+    made = await api.service.contacts.create(bob, ContactInput(first="Alice"))
+    api.clock.forward(1)
+    await api.service.channels.add(bob, made.uuid, wanted)
+    api.clock.forward(1)
+    await api.service.channels.remove(bob, made.uuid, ChannelSelector(PHONE))
     return made.uuid
 
 
-async def test_the_events_of_a_contact_newest_first(
-    book: Book, bob: WriteContext, uuid: str
-) -> None:
-    history = book.service.history
+async def test_the_events_of_a_contact_newest_first(api: Api, bob: WriteContext, uuid: str) -> None:
+    history = api.service.history
     first = await history.of_contact(bob.team_id, uuid, before_rev=None, limit=2)
     second = await history.of_contact(bob.team_id, uuid, before_rev=first.next, limit=2)
 
@@ -44,19 +42,19 @@ async def test_the_events_of_a_contact_newest_first(
     assert {event.actor for event in first.events} == {bob.actor}
 
 
-async def test_the_feed_is_numbered_without_gaps(book: Book, bob: WriteContext, uuid: str) -> None:
-    page = await book.service.history.feed(bob.team_id, 0, 10)
+async def test_the_feed_is_numbered_without_gaps(api: Api, bob: WriteContext, uuid: str) -> None:
+    page = await api.service.history.feed(bob.team_id, 0, 10)
 
     assert [event.seq for event in page.events] == [1, 2, 3]
     assert {event.contact_uuid for event in page.events} == {uuid}
-    assert (await book.service.history.feed(bob.team_id, 3, 10)).events == []
+    assert (await api.service.history.feed(bob.team_id, 3, 10)).events == []
     with pytest.raises(Refusal) as refused:
-        await book.service.history.feed(bob.team_id, 4, 10)
+        await api.service.history.feed(bob.team_id, 4, 10)
     assert refused.value.reason is Reason.FEED_RESTARTED
 
 
-async def test_the_channels_as_of_each_revision(book: Book, bob: WriteContext, uuid: str) -> None:
-    history = book.service.history
+async def test_the_channels_as_of_each_revision(api: Api, bob: WriteContext, uuid: str) -> None:
+    history = api.service.history
     events = (await history.of_contact(bob.team_id, uuid, before_rev=None, limit=9)).events
 
     past = [await history.channels_as_of(bob.team_id, uuid, event.at) for event in events]
@@ -64,8 +62,8 @@ async def test_the_channels_as_of_each_revision(book: Book, bob: WriteContext, u
     assert [(state.rev, len(state.channels)) for state in past] == [(3, 0), (2, 1), (1, 0)]
 
 
-async def test_an_export_has_every_event(book: Book, bob: WriteContext, uuid: str) -> None:
-    exported = await book.service.history.export(bob.team_id, uuid)
+async def test_an_export_has_every_event(api: Api, bob: WriteContext, uuid: str) -> None:
+    exported = await api.service.history.export(bob.team_id, uuid)
 
     revisions = [event.rev async for page in exported.pages for event in page]
 
@@ -73,16 +71,16 @@ async def test_an_export_has_every_event(book: Book, bob: WriteContext, uuid: st
     assert revisions == [1, 2, 3]
 
 
-async def test_nothing_is_left_after_an_erasure(book: Book, bob: WriteContext, uuid: str) -> None:
-    await book.service.history.erase(bob, uuid)
+async def test_nothing_is_left_after_an_erasure(api: Api, bob: WriteContext, uuid: str) -> None:
+    await api.service.history.erase(bob, uuid)
 
-    page = await book.service.history.feed(bob.team_id, 0, 10)
+    page = await api.service.history.feed(bob.team_id, 0, 10)
     assert [event.kind for event in page.events][-1] == Kind.ERASED
     assert {(event.before, event.after) for event in page.events} == {(None, None)}
     for attempt in (
-        book.service.history.erase(bob, uuid),
-        book.service.history.export(bob.team_id, uuid),
-        book.service.history.of_contact(bob.team_id, uuid, before_rev=None, limit=9),
+        api.service.history.erase(bob, uuid),
+        api.service.history.export(bob.team_id, uuid),
+        api.service.history.of_contact(bob.team_id, uuid, before_rev=None, limit=9),
     ):
         with pytest.raises(Refusal) as refused:
             await attempt

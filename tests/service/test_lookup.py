@@ -13,21 +13,21 @@ from reachbook.domain.errors import Refusal
 from reachbook.service import WriteContext
 from reachbook.service.lookup import look_up
 from reachbook.storage import Queries
-from tests.support.personas import Book
+from tests.support.personas import Api
 
 pytestmark = pytest.mark.anyio
 
 
-async def own(book: Book, context: WriteContext, kind: str, text: str, page: str = "") -> int:
+async def own(api: Api, context: WriteContext, kind: str, text: str, page: str = "") -> int:
     """Make a contact that owns an address; returns its id."""
     address = addresses.parse(ChannelType(kind), text)
     wanted = ContactInput((ChannelInput(address, info_channel=page),))
-    return (await book.service.contacts.create(context, wanted)).id
+    return (await api.service.contacts.create(context, wanted)).id
 
 
-async def owners(book: Book, context: WriteContext, *sought: AddressQuery) -> list[object]:
+async def owners(api: Api, context: WriteContext, *sought: AddressQuery) -> list[object]:
     """The ids of the owners of each address, or the refusal."""
-    found = await look_up(Queries(book.store.engine), context.team_id, list(sought))
+    found = await look_up(Queries(api.store.engine), context.team_id, list(sought))
     return [
         each if isinstance(each, Refusal) else [owner.contact_number for owner in each]
         for each in found
@@ -40,21 +40,21 @@ def query(
     return AddressQuery(addresses.parse(ChannelType(kind), text, region), scope)
 
 
-async def test_the_own_type_comes_before_the_family(book: Book, bob: WriteContext) -> None:
-    whatsapp = await own(book, bob, "whatsapp", "15105553344")
-    assert await owners(book, bob, query("phone", "+1 510 555 3344")) == [[whatsapp]]
+async def test_the_own_type_comes_before_the_family(api: Api, bob: WriteContext) -> None:
+    whatsapp = await own(api, bob, "whatsapp", "15105553344")
+    assert await owners(api, bob, query("phone", "+1 510 555 3344")) == [[whatsapp]]
 
-    phone = await own(book, bob, "phone", "15105553344")
-    assert await owners(book, bob, query("phone", "15105553344")) == [[phone]]
-    assert await owners(book, bob, query("whatsapp", "15105553344")) == [[whatsapp]]
+    phone = await own(api, bob, "phone", "15105553344")
+    assert await owners(api, bob, query("phone", "15105553344")) == [[phone]]
+    assert await owners(api, bob, query("whatsapp", "15105553344")) == [[whatsapp]]
 
 
-async def test_an_id_is_looked_for_in_its_scope_or_in_all(book: Book, bob: WriteContext) -> None:
-    first = await own(book, bob, "facebook", "24681357", "page-1")
-    second = await own(book, bob, "facebook", "24681357", "page-2")
+async def test_an_id_is_looked_for_in_its_scope_or_in_all(api: Api, bob: WriteContext) -> None:
+    first = await own(api, bob, "facebook", "24681357", "page-1")
+    second = await own(api, bob, "facebook", "24681357", "page-2")
 
     assert await owners(
-        book,
+        api,
         bob,
         query("facebook", "24681357", "page-2"),
         query("facebook", "24681357"),
@@ -62,21 +62,21 @@ async def test_an_id_is_looked_for_in_its_scope_or_in_all(book: Book, bob: Write
     ) == [[second], [first, second], []]
 
 
-async def test_two_readings_of_two_contacts_are_refused(book: Book, bob: WriteContext) -> None:
+async def test_two_readings_of_two_contacts_are_refused(api: Api, bob: WriteContext) -> None:
     ambiguous = query("phone", "(646) 555-0123", region="US")
     readings = addresses.readings(ambiguous.address)
     assert len(readings) == 2
-    ids = [await own(book, bob, "phone", f"+{reading.channel_id}") for reading in readings[:1]]
-    assert await owners(book, bob, ambiguous) == [ids]
+    ids = [await own(api, bob, "phone", f"+{reading.channel_id}") for reading in readings[:1]]
+    assert await owners(api, bob, ambiguous) == [ids]
 
-    await own(book, bob, "phone", f"+{readings[1].channel_id}")
-    [refused] = await owners(book, bob, ambiguous)
+    await own(api, bob, "phone", f"+{readings[1].channel_id}")
+    [refused] = await owners(api, bob, ambiguous)
     assert isinstance(refused, Refusal)
 
 
 async def test_another_team_owns_nothing(
-    book: Book, bob: WriteContext, charlie: WriteContext
+    api: Api, bob: WriteContext, charlie: WriteContext
 ) -> None:
-    await own(book, bob, "phone", "15105553344")
+    await own(api, bob, "phone", "15105553344")
 
-    assert await owners(book, charlie, query("phone", "15105553344")) == [[]]
+    assert await owners(api, charlie, query("phone", "15105553344")) == [[]]

@@ -23,7 +23,7 @@ from reachbook.service.authentication import Authenticator
 from reachbook.settings import BadSettingError, Settings
 from reachbook.storage.store import CredentialKind
 from tests.support.home import Home
-from tests.support.personas import MASTER_KEY, Book, sign
+from tests.support.personas import MASTER_KEY, Api, sign
 from tests.support.server_process import Server
 
 NEW_KEY, OTHER_KEY = b"n" * 32, b"o" * 32
@@ -32,11 +32,11 @@ SECRETS: CredentialKind = "api_secret"
 TERMS = CredentialOptions(Representation.INTEGER_IDS)
 
 
-async def lets_in(book: Book, *keys: bytes) -> bool:
+async def lets_in(api: Api, *keys: bytes) -> bool:
     """Whether a worker that has these master keys knows Bob."""
-    access = Authenticator(book.store, keys, book.clock, Metrics())
+    access = Authenticator(api.store, keys, api.clock, Metrics())
     try:
-        await access.caller(book.bob.by_jwt()["authorization"])
+        await access.caller(api.bob.by_jwt()["authorization"])
     except Refusal:
         return False
     finally:
@@ -45,69 +45,69 @@ async def lets_in(book: Book, *keys: bytes) -> bool:
 
 
 @pytest.fixture
-def book(fresh_book: Book) -> Book:
-    """A book on a database of its own: what is turned here is the whole store."""
-    return fresh_book
+def api(fresh_api: Api) -> Api:
+    """The API on a database of its own: the tests change the keys of the whole store."""
+    return fresh_api
 
 
 @pytest.mark.anyio
-async def test_it_works(book: Book) -> None:
+async def test_it_works(api: Api) -> None:
     """Both keys open before, between and after; then the previous one can go."""
-    assert await lets_in(book, NEW_KEY, MASTER_KEY)
-    assert not await lets_in(book, NEW_KEY)
+    assert await lets_in(api, NEW_KEY, MASTER_KEY)
+    assert not await lets_in(api, NEW_KEY)
 
-    assert await book.administration.rekey((NEW_KEY, MASTER_KEY)) == Rekeyed(2, [])
+    assert await api.administration.rekey((NEW_KEY, MASTER_KEY)) == Rekeyed(2, [])
 
-    assert await lets_in(book, NEW_KEY, MASTER_KEY)
-    assert await lets_in(book, NEW_KEY)
-    assert not await lets_in(book, MASTER_KEY)
-    assert [one async for one in examine(book.store, (NEW_KEY,))] == []
-
-
-@pytest.mark.anyio
-async def test_it_goes_on_where_it_was_stopped(book: Book) -> None:
-    keys, team = (NEW_KEY, MASTER_KEY), book.bob.team.team_id
-    await book.administration.rekey(keys)
-    await book.administration.create_secret(team, TERMS, MASTER_KEY)
-
-    assert await book.administration.rekey(keys) == Rekeyed(1, [])
-    assert await book.administration.rekey(keys) == Rekeyed(0, [])
+    assert await lets_in(api, NEW_KEY, MASTER_KEY)
+    assert await lets_in(api, NEW_KEY)
+    assert not await lets_in(api, MASTER_KEY)
+    assert [one async for one in examine(api.store, (NEW_KEY,))] == []
 
 
 @pytest.mark.anyio
-async def test_what_no_key_opens_is_named_while_it_is_live(book: Book) -> None:
-    team = book.bob.team.team_id
-    other, _ = await book.administration.create_secret(team, TERMS, OTHER_KEY)
+async def test_it_goes_on_where_it_was_stopped(api: Api) -> None:
+    keys, team = (NEW_KEY, MASTER_KEY), api.bob.team.team_id
+    await api.administration.rekey(keys)
+    await api.administration.create_secret(team, TERMS, MASTER_KEY)
 
-    assert await book.administration.rekey((NEW_KEY, MASTER_KEY)) == Rekeyed(2, [other.id])
-
-    await book.administration.revoke(SECRETS, other.id)
-    assert await book.administration.rekey((NEW_KEY, MASTER_KEY)) == Rekeyed(0, [])
+    assert await api.administration.rekey(keys) == Rekeyed(1, [])
+    assert await api.administration.rekey(keys) == Rekeyed(0, [])
 
 
 @pytest.mark.anyio
-async def test_what_was_sealed_anew_meanwhile_is_left_alone(book: Book) -> None:
+async def test_what_no_key_opens_is_named_while_it_is_live(api: Api) -> None:
+    team = api.bob.team.team_id
+    other, _ = await api.administration.create_secret(team, TERMS, OTHER_KEY)
+
+    assert await api.administration.rekey((NEW_KEY, MASTER_KEY)) == Rekeyed(2, [other.id])
+
+    await api.administration.revoke(SECRETS, other.id)
+    assert await api.administration.rekey((NEW_KEY, MASTER_KEY)) == Rekeyed(0, [])
+
+
+@pytest.mark.anyio
+async def test_what_was_sealed_anew_meanwhile_is_left_alone(api: Api) -> None:
     """Two runs at once: one wins each secret, and neither undoes the other's work."""
-    read = await book.store.credential(SECRETS, book.bob.team.team_id, book.bob.secret.id)
+    read = await api.store.credential(SECRETS, api.bob.team.team_id, api.bob.secret.id)
     assert read
-    await book.administration.rekey((NEW_KEY, MASTER_KEY))
+    await api.administration.rekey((NEW_KEY, MASTER_KEY))
 
-    assert not await book.store.reseal(read, b"late")
-    assert await lets_in(book, NEW_KEY)
+    assert not await api.store.reseal(read, b"late")
+    assert await lets_in(api, NEW_KEY)
 
 
 @pytest.mark.anyio
-async def test_a_worker_looks_for_the_new_key_when_the_old_one_opens_nothing(book: Book) -> None:
+async def test_a_worker_looks_for_the_new_key_when_the_old_one_opens_nothing(api: Api) -> None:
     found: list[tuple[bytes, ...]] = [(), (NEW_KEY, MASTER_KEY)]
-    access = Authenticator(book.store, (MASTER_KEY,), book.clock, Metrics(), lambda: found.pop(0))
-    await book.administration.rekey((NEW_KEY, MASTER_KEY))
+    access = Authenticator(api.store, (MASTER_KEY,), api.clock, Metrics(), lambda: found.pop(0))
+    await api.administration.rekey((NEW_KEY, MASTER_KEY))
 
     with pytest.raises(Refusal):
-        await access.caller(book.bob.by_jwt()["authorization"])
-    caller = await access.caller(book.charlie.by_jwt()["authorization"])
+        await access.caller(api.bob.by_jwt()["authorization"])
+    caller = await access.caller(api.charlie.by_jwt()["authorization"])
     await access.close()
 
-    assert caller.credential_id == book.charlie.secret.id
+    assert caller.credential_id == api.charlie.secret.id
 
 
 # ── the key file ─────────────────────────────────────────────────────────────────────────────
@@ -188,12 +188,12 @@ def context(server: Server, secret: dict[str, Any]) -> Iterator[list[int]]:
     statuses: list[int] = []
     done = threading.Event()
 
-    def ask() -> None:
+    def send() -> None:
         with httpx.Client(base_url=server.url, timeout=10) as client:
             while not done.is_set():
                 statuses.append(status(client, secret, len(statuses)))
 
-    thread = threading.Thread(target=ask)
+    thread = threading.Thread(target=send)
     thread.start()
     try:
         yield statuses

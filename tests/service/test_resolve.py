@@ -15,34 +15,32 @@ from reachbook.domain.consent import SuppressionReason
 from reachbook.domain.contact import ContactInput
 from reachbook.domain.errors import Reason, Refusal
 from reachbook.service import Resolved, StoredResponse, WriteContext
-from tests.support.personas import Book
+from tests.support.personas import Api
 
 pytestmark = pytest.mark.anyio
 
 QUERY = AddressQuery(addresses.parse(ChannelType("phone"), "15105553344"))
 
 
-async def test_nobody_is_a_result(book: Book, bob: WriteContext) -> None:
-    assert await book.service.resolving.one(bob, QUERY, None) == Resolved(QUERY)
+async def test_nobody_is_a_result(api: Api, bob: WriteContext) -> None:
+    assert await api.service.resolving.one(bob, QUERY, None) == Resolved(QUERY)
 
 
-async def test_many_requests_make_one_contact(book: Book, bob: WriteContext) -> None:
+async def test_many_requests_make_one_contact(api: Api, bob: WriteContext) -> None:
     results = await asyncio.gather(
-        *(book.service.resolving.one(bob, QUERY, ContactInput()) for _ in range(20))
+        *(api.service.resolving.one(bob, QUERY, ContactInput()) for _ in range(20))
     )
 
     assert sum(result.created for result in results) == 1
     assert len({result.contact.uuid for result in results if result.contact}) == 1
 
 
-async def test_the_address_is_added_once_with_its_info_channel(
-    book: Book, bob: WriteContext
-) -> None:
+async def test_the_address_is_added_once_with_its_info_channel(api: Api, bob: WriteContext) -> None:
     """Although the contact to make lists it as well."""
     query = replace(QUERY, info_channel="line-1")
     listed = ContactInput((ChannelInput(QUERY.address, channel_handle="Al"),))
 
-    result = await book.service.resolving.one(bob, query, listed)
+    result = await api.service.resolving.one(bob, query, listed)
 
     assert result.contact is not None
     [channel] = result.contact.channels
@@ -50,42 +48,42 @@ async def test_the_address_is_added_once_with_its_info_channel(
     assert result.channel == channel
 
 
-async def test_the_stored_response_is_that_of_the_result(book: Book, bob: WriteContext) -> None:
+async def test_the_stored_response_is_that_of_the_result(api: Api, bob: WriteContext) -> None:
     rendered: list[Resolved] = []
 
     def respond(result: Resolved) -> StoredResponse:
         rendered.append(result)
         return StoredResponse(200, [], b"1")
 
-    key = book.service.idempotency_key("key", b"1")
-    result = await book.service.resolving.one(
+    key = api.service.idempotency_key("key", b"1")
+    result = await api.service.resolving.one(
         replace(bob, key=key, respond=respond), QUERY, ContactInput()
     )
 
     assert rendered == [result]
 
 
-async def test_results_are_in_the_order_of_the_addresses(book: Book, bob: WriteContext) -> None:
+async def test_results_are_in_the_order_of_the_addresses(api: Api, bob: WriteContext) -> None:
     other = AddressQuery(addresses.parse(ChannelType("phone"), "15105553345"))
-    made = await book.service.resolving.one(bob, QUERY, ContactInput())
+    made = await api.service.resolving.one(bob, QUERY, ContactInput())
 
-    found = await book.service.resolving.many(bob.team_id, [other, QUERY, other])
+    found = await api.service.resolving.many(bob.team_id, [other, QUERY, other])
 
     assert found == [Resolved(other), replace(made, created=False), Resolved(other)]
 
 
-async def test_a_suppression_can_be_ended_once(book: Book, bob: WriteContext) -> None:
-    made = await book.service.resolving.one(bob, QUERY, ContactInput(is_opted_out=True))
+async def test_a_suppression_can_be_ended_once(api: Api, bob: WriteContext) -> None:
+    made = await api.service.resolving.one(bob, QUERY, ContactInput(is_opted_out=True))
     assert made.contact is not None
     reason = SuppressionReason.OPTED_OUT
     with pytest.raises(Refusal) as owned:
-        await book.service.resolving.end_suppression(bob, QUERY, reason)
-    await book.service.contacts.delete(bob, made.contact.uuid)
+        await api.service.resolving.end_suppression(bob, QUERY, reason)
+    await api.service.contacts.delete(bob, made.contact.uuid)
 
-    nobody = await book.service.resolving.one(bob, QUERY, None)
-    await book.service.resolving.end_suppression(bob, QUERY, reason)
+    nobody = await api.service.resolving.one(bob, QUERY, None)
+    await api.service.resolving.end_suppression(bob, QUERY, reason)
     with pytest.raises(Refusal) as none_left:
-        await book.service.resolving.end_suppression(bob, QUERY, reason)
+        await api.service.resolving.end_suppression(bob, QUERY, reason)
 
     assert nobody.suppressed is not None
     assert nobody.suppressed.reason is reason

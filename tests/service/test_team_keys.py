@@ -12,7 +12,7 @@ from reachbook.server.master_key import require_team_keys
 from reachbook.service import TeamKeys
 from reachbook.service.administration import Rekeyed
 from reachbook.settings import BadSettingError
-from tests.support.personas import MASTER_KEY, Book
+from tests.support.personas import MASTER_KEY, Api
 from tests.support.raw_sql import beside
 from tests.support.suppressions import PHONE, channel, ok, opted_out
 
@@ -22,76 +22,76 @@ NEW_KEY, OTHER_KEY = b"n" * 32, b"o" * 32
 
 
 @pytest.fixture
-def book(fresh_book: Book) -> Book:
-    """A book on a database of its own: what is changed here is the whole store."""
-    return fresh_book
+def api(fresh_api: Api) -> Api:
+    """The API on a database of its own: the tests change the whole store."""
+    return fresh_api
 
 
-async def test_it_is_made_once(book: Book) -> None:
+async def test_it_is_made_once(api: Api) -> None:
     """The first process that needs a key makes it; another team has another key."""
-    bob, charlie = book.bob.team.team_id, book.charlie.team.team_id
-    several = [TeamKeys(book.store, (MASTER_KEY,)) for _ in range(8)]
+    bob, charlie = api.bob.team.team_id, api.charlie.team.team_id
+    several = [TeamKeys(api.store, (MASTER_KEY,)) for _ in range(8)]
 
     opened = await asyncio.gather(*(one.of(bob) for one in several))
 
     assert len(set(opened)) == 1
     assert await several[0].of(charlie) != opened[0]
-    assert await TeamKeys(book.store, (NEW_KEY, MASTER_KEY)).of(bob) == opened[0]
-    rows = await beside(book.database)("SELECT sealed FROM suppression_key")
+    assert await TeamKeys(api.store, (NEW_KEY, MASTER_KEY)).of(bob) == opened[0]
+    rows = await beside(api.database)("SELECT sealed FROM suppression_key")
     assert all(opened[0] not in bytes(row[0]) for row in rows)
 
 
-async def test_a_request_that_reads_makes_none(book: Book) -> None:
-    await ok(book, "POST", "/x/resolve", {"channel_id": PHONE})
-    assert await beside(book.database)("SELECT team_id FROM suppression_key") == []
+async def test_a_request_that_reads_makes_none(api: Api) -> None:
+    await ok(api, "POST", "/x/resolve", {"channel_id": PHONE})
+    assert await beside(api.database)("SELECT team_id FROM suppression_key") == []
 
 
-async def test_the_master_keys_are_read_again_when_it_does_not_open(book: Book) -> None:
-    bob = book.bob.team.team_id
-    made = await TeamKeys(book.store, (NEW_KEY,)).of(bob)
+async def test_the_master_keys_are_read_again_when_it_does_not_open(api: Api) -> None:
+    bob = api.bob.team.team_id
+    made = await TeamKeys(api.store, (NEW_KEY,)).of(bob)
 
     async def reread() -> tuple[bytes, ...]:
         return NEW_KEY, MASTER_KEY
 
-    assert await TeamKeys(book.store, (MASTER_KEY,), reread).of(bob) == made
+    assert await TeamKeys(api.store, (MASTER_KEY,), reread).of(bob) == made
     with pytest.raises(Refusal, match=f"team {bob}") as no:
-        await TeamKeys(book.store, (MASTER_KEY,)).of(bob)
+        await TeamKeys(api.store, (MASTER_KEY,)).of(bob)
     assert no.value.reason is Reason.STORE_UNFIT
 
 
-async def test_rekey_seals_it_anew(book: Book) -> None:
-    uuid, at = await opted_out(book)
-    await ok(book, "DELETE", f"/v2/contact/{uuid}")
+async def test_rekey_seals_it_anew(api: Api) -> None:
+    uuid, at = await opted_out(api)
+    await ok(api, "DELETE", f"/v2/contact/{uuid}")
     keys = (NEW_KEY, MASTER_KEY)
-    found = {one.kind async for one in examine(book.store, keys)}
+    found = {one.kind async for one in examine(api.store, keys)}
     assert found == {"previous_key"}
 
-    done = await book.administration.rekey_teams(keys, discard=False)
-    await book.administration.rekey(keys)
+    done = await api.administration.rekey_teams(keys, discard=False)
+    await api.administration.rekey(keys)
 
     assert done == Rekeyed(0, [], team_keys=1)
-    assert (await book.administration.rekey_teams(keys, discard=False)).team_keys == 0
-    assert [one async for one in examine(book.store, (NEW_KEY,))] == []
-    await require_team_keys(book.store, (NEW_KEY,))
-    again = (await ok(book, "POST", "/v2/contact", {"phone": PHONE}))["uuid"]
-    assert (await channel(book, again))["consent_at"] == at
+    assert (await api.administration.rekey_teams(keys, discard=False)).team_keys == 0
+    assert [one async for one in examine(api.store, (NEW_KEY,))] == []
+    await require_team_keys(api.store, (NEW_KEY,))
+    again = (await ok(api, "POST", "/v2/contact", {"phone": PHONE}))["uuid"]
+    assert (await channel(api, again))["consent_at"] == at
 
 
-async def test_serve_refuses_a_key_that_does_not_open_until_it_is_given_up(book: Book) -> None:
-    bob = book.bob.team.team_id
-    uuid, _ = await opted_out(book)
-    await ok(book, "DELETE", f"/v2/contact/{uuid}")
+async def test_serve_refuses_a_key_that_does_not_open_until_it_is_given_up(api: Api) -> None:
+    bob = api.bob.team.team_id
+    uuid, _ = await opted_out(api)
+    await ok(api, "DELETE", f"/v2/contact/{uuid}")
     lost = (OTHER_KEY,)
 
     with pytest.raises(BadSettingError, match=f"team {bob}.*--discard-suppressions"):
-        await require_team_keys(book.store, lost)
-    found = [one async for one in examine(book.store, lost)]
+        await require_team_keys(api.store, lost)
+    found = [one async for one in examine(api.store, lost)]
     assert any("suppression key" in one.message and one.team_id == bob for one in found)
-    done = await book.administration.rekey_teams(lost, discard=False)
+    done = await api.administration.rekey_teams(lost, discard=False)
     assert done.unopened_teams == [bob]
 
-    done = await book.administration.rekey_teams(lost, discard=True)
+    done = await api.administration.rekey_teams(lost, discard=True)
 
     assert done.discarded_teams == [bob]
-    await require_team_keys(book.store, lost)
-    assert await beside(book.database)("SELECT digest FROM suppression") == []
+    await require_team_keys(api.store, lost)
+    assert await beside(api.database)("SELECT digest FROM suppression") == []

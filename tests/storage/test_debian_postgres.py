@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from reachbook.storage import open_store
-from tests.support.personas import open_book
+from tests.support.personas import open_api
 
 pytestmark = pytest.mark.anyio
 
@@ -14,14 +14,14 @@ async def test_it_works(debian_postgres: str) -> None:
     store = await open_store(debian_postgres)
     assert (await store.migrate())[0] == 0
     await store.close()
-    async with open_book(debian_postgres) as book:
-        uuid = await book.contact(("phone", "+1 510-555-3344"))
+    async with open_api(debian_postgres) as api:
+        uuid = await api.contact(("phone", "+1 510-555-3344"))
         channel = f"/v2/contact/{uuid}/channel"
 
-        added = await book.ask("POST", channel, {"channel_type": "line", "channel_id": "a"})
-        replaced = await book.ask("PUT", channel, {"channel_type": "line", "channel_id": "b"})
-        removed = await book.ask("DELETE", f"{channel}/phone")
-        taken = await book.ask(
+        added = await api.request("POST", channel, {"channel_type": "line", "channel_id": "a"})
+        replaced = await api.request("PUT", channel, {"channel_type": "line", "channel_id": "b"})
+        removed = await api.request("DELETE", f"{channel}/phone")
+        taken = await api.request(
             "POST",
             "/v2/contact",
             {"contact_channels": [{"channel_type": "line", "channel_id": "b"}]},

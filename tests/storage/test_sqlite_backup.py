@@ -21,7 +21,7 @@ from reachbook.storage.sqlite import backup
 from tests.support.corrupt import live, ruin
 from tests.support.home import Home
 from tests.support.inconsistencies import FAULTS
-from tests.support.personas import open_book
+from tests.support.personas import open_api
 from tests.support.server_process import Server
 
 WRITERS = 4
@@ -32,8 +32,8 @@ def store(tmp_path: Path) -> Path:
     """A database in which two teams have lived; nobody has it open."""
 
     async def fill() -> None:
-        async with open_book(f"sqlite:///{tmp_path}/reachbook.db") as book:
-            await live(book, 60)
+        async with open_api(f"sqlite:///{tmp_path}/reachbook.db") as api:
+            await live(api, 60)
 
     asyncio.run(fill())
     return tmp_path / "reachbook.db"

@@ -13,7 +13,7 @@ import pytest
 from reachbook.domain.errors import Reason, Refusal
 from reachbook.metrics import Metrics
 from reachbook.storage.sqlite.engine import Sqlite
-from tests.support.personas import Book
+from tests.support.personas import Api
 
 pytestmark = pytest.mark.anyio
 
@@ -62,13 +62,13 @@ async def test_a_scan_that_waits_for_its_turn_can_be_given_up(engine: Sqlite) ->
 async def test_many_that_give_up_at_once_harm_no_other(engine: Sqlite) -> None:
     """Only the scan whose caller left is interrupted."""
 
-    async def ask(number: int) -> int:
+    async def send(number: int) -> int:
         if number % 2:
             await given_up(engine, 0.01 * number)
             return 0
         return int((await engine.scan("count_to", 20_000 + number))[0][0])
 
-    answers = await asyncio.gather(*(ask(number) for number in range(10)))
+    answers = await asyncio.gather(*(send(number) for number in range(10)))
 
     assert answers == [0 if number % 2 else 20_000 + number for number in range(10)]
 
@@ -119,19 +119,21 @@ async def test_closing_after_a_scan_was_given_up_leaves_no_thread(tmp_path: Path
     loop.set_default_executor(ThreadPoolExecutor())
 
 
-@pytest.mark.parametrize("book_database", ["sqlite"], indirect=True)
-async def test_a_list_that_was_given_up_costs_another_team_nothing(book: Book) -> None:
-    engine = book.store.engine
+@pytest.mark.parametrize("api_database", ["sqlite"], indirect=True)
+async def test_a_list_that_was_given_up_costs_another_team_nothing(api: Api) -> None:
+    engine = api.store.engine
     assert isinstance(engine, Sqlite)
     statement = engine._sql["contacts_before"]
     # It has the same eight parameters.
     endless = FOREVER.replace("?1", str(AGES))
     engine._sql["contacts_before"] = f"{endless} WHERE ?1 + ?2 + ?3 + ?4 + ?5 + ?6 + ?7 + ?8 > 0"
     async with asyncio.timeout(0.1):
-        given_up = await book.ask("POST", "/v2/contacts/list", {})
+        given_up = await api.request("POST", "/v2/contacts/list", {})
     engine._sql["contacts_before"] = statement
 
-    asked = [book.ask("POST", "/v2/contacts/list", {}, by=book.charlie.by_key()) for _ in range(5)]
+    asked = [
+        api.request("POST", "/v2/contacts/list", {}, by=api.charlie.by_key()) for _ in range(5)
+    ]
     answers = await asyncio.gather(*asked)
 
     assert given_up.status_code == 503

@@ -114,11 +114,11 @@ async def test_a_transaction_is_not_without_end(bench: Bench) -> None:
 
 
 async def test_many_askers_at_once_share_transactions(bench: Bench) -> None:
-    async def ask(first: int) -> None:
+    async def send(first: int) -> None:
         for number in range(first, first + 20):
             await bench.writer.run(keep(number))
 
-    await asyncio.gather(*(ask(first) for first in range(0, 1000, 20)))
+    await asyncio.gather(*(send(first) for first in range(0, 1000, 20)))
 
     assert bench.numbers() == list(range(1000))
     assert bench.commits < 500

@@ -19,7 +19,7 @@ from reachbook.domain.credential import TeamId
 from reachbook.domain.errors import Reason, Refusal
 from reachbook.service import WriteContext
 from reachbook.storage import STALE, Commit, Conflict, Saved, open_store
-from tests.support.personas import ALICE, NOBODY, Book
+from tests.support.personas import ALICE, NOBODY, Api
 from tests.support.raw_sql import Raw
 
 pytestmark = pytest.mark.anyio
@@ -32,27 +32,27 @@ ORDER BY e.id"""
 
 
 @pytest.fixture
-def book(fresh_book: Book) -> Book:
+def api(fresh_api: Api) -> Api:
     """On a database of its own, whose tables are then read whole."""
-    return fresh_book
+    return fresh_api
 
 
 def phone(digits: str, **supplied: str) -> ChannelInput:
     return ChannelInput(addresses.parse(PHONE, digits), **supplied)
 
 
-def bob(book: Book) -> WriteContext:
-    return WriteContext(book.bob.secret.team_id, "rbk_actor", "request-1")
+def bob(api: Api) -> WriteContext:
+    return WriteContext(api.bob.secret.team_id, "rbk_actor", "request-1")
 
 
-async def alice(book: Book, *digits: str) -> Contact:
+async def alice(api: Api, *digits: str) -> Contact:
     """A contact of Bob's team with these phones."""
     wanted = ContactInput(tuple(phone(one) for one in digits), first="Alice")
-    return await book.service.contacts.create(bob(book), wanted, ALICE)
+    return await api.service.contacts.create(bob(api), wanted, ALICE)
 
 
-async def seen(book: Book, uuid: str = ALICE) -> ChannelList:
-    found = await book.store.read(ChannelList, bob(book).team_id, uuid)
+async def seen(api: Api, uuid: str = ALICE) -> ChannelList:
+    found = await api.store.read(ChannelList, bob(api).team_id, uuid)
     assert found is not None
     return found
 
@@ -70,18 +70,18 @@ async def everything(raw: Raw) -> list[Any]:
     ]
 
 
-async def test_it_works(book: Book, raw: Raw) -> None:
+async def test_it_works(api: Api, raw: Raw) -> None:
     """One event a revision, in the same commit, with the values before and after."""
-    made = await alice(book, "15105553344")
-    book.clock.forward(5)
-    added = await book.service.channels.add(bob(book), ALICE, phone("15105553345"))
-    book.clock.forward(5)
-    put = await book.service.channels.replace(
-        bob(book), ALICE, phone("15105553346"), ChannelSelector(PHONE)
+    made = await alice(api, "15105553344")
+    api.clock.forward(5)
+    added = await api.service.channels.add(bob(api), ALICE, phone("15105553345"))
+    api.clock.forward(5)
+    put = await api.service.channels.replace(
+        bob(api), ALICE, phone("15105553346"), ChannelSelector(PHONE)
     )
     second = ChannelSelector(PHONE, phone("15105553345").address)
-    left = await book.service.channels.remove(bob(book), ALICE, second)
-    await book.service.contacts.delete(bob(book), ALICE)
+    left = await api.service.channels.remove(bob(api), ALICE, second)
+    await api.service.contacts.delete(bob(api), ALICE)
 
     events = await raw(EVENTS)
     assert [(one[1], one[2]) for one in events] == [
@@ -97,13 +97,13 @@ async def test_it_works(book: Book, raw: Raw) -> None:
     assert {one[8] for one in events} == {None}
 
 
-async def test_an_event_holds_what_was_touched_before_and_after(book: Book, raw: Raw) -> None:
-    made = await alice(book, "15105553344", "15105553345")
+async def test_an_event_holds_what_was_touched_before_and_after(api: Api, raw: Raw) -> None:
+    made = await alice(api, "15105553344", "15105553345")
     before = made.channels[0]
-    changed = await book.service.channels.replace(
-        bob(book), ALICE, phone("15105553346"), ChannelSelector(PHONE)
+    changed = await api.service.channels.replace(
+        bob(api), ALICE, phone("15105553346"), ChannelSelector(PHONE)
     )
-    await book.service.contacts.delete(bob(book), ALICE)
+    await api.service.contacts.delete(bob(api), ALICE)
 
     created, updated, deleted = [
         (json.loads(one[3] or "null"), json.loads(one[4])) for one in await raw(EVENTS)
@@ -120,86 +120,86 @@ async def test_an_event_holds_what_was_touched_before_and_after(book: Book, raw:
     assert deleted[1]["deleted"]
 
 
-async def test_the_numbers_in_the_event_are_those_of_the_rows(book: Book, raw: Raw) -> None:
-    await alice(book, "15105553344")
+async def test_the_numbers_in_the_event_are_those_of_the_rows(api: Api, raw: Raw) -> None:
+    await alice(api, "15105553344")
 
     [[told]] = await raw("SELECT after FROM event_body")
     [[number]] = await raw("SELECT id FROM contact_channel")
     assert json.loads(told)["channels"][0]["id"] == number
 
 
-async def test_what_changes_nothing_writes_nothing(book: Book, raw: Raw) -> None:
-    await alice(book, "15105553344")
+async def test_what_changes_nothing_writes_nothing(api: Api, raw: Raw) -> None:
+    await alice(api, "15105553344")
     before = await everything(raw)
 
-    await book.service.channels.add(bob(book), ALICE, phone("+1 510 555 3344"))
-    await book.service.channels.replace(
-        bob(book), ALICE, phone("15105553344"), ChannelSelector(PHONE)
+    await api.service.channels.add(bob(api), ALICE, phone("+1 510 555 3344"))
+    await api.service.channels.replace(
+        bob(api), ALICE, phone("15105553344"), ChannelSelector(PHONE)
     )
 
     assert await everything(raw) == before
 
 
 @pytest.mark.parametrize("whole", [False, True])
-async def test_a_stale_commit_writes_nothing(book: Book, raw: Raw, whole: bool) -> None:
+async def test_a_stale_commit_writes_nothing(api: Api, raw: Raw, whole: bool) -> None:
     """Whether it carries the channels only or the whole contact."""
-    old: ChannelList = await alice(book, "15105553344")
+    old: ChannelList = await alice(api, "15105553344")
     if not whole:
-        old = await seen(book)
-    await book.service.channels.add(bob(book), ALICE, phone("15105553345"))
+        old = await seen(api)
+    await api.service.channels.add(bob(api), ALICE, phone("15105553345"))
     before = await everything(raw)
 
     added = adding(old, phone("15105553346"))
     removed = Commit(event.change(old, replace(old, rev=2, channels=())), "a", "r")
 
-    assert await book.store.commit(added) is STALE
-    assert await book.store.commit(removed) is STALE
+    assert await api.store.commit(added) is STALE
+    assert await api.store.commit(removed) is STALE
     assert await everything(raw) == before
 
 
-async def test_of_two_commits_on_one_revision_one_holds(book: Book, raw: Raw) -> None:
-    await alice(book)
-    old = await seen(book)
+async def test_of_two_commits_on_one_revision_one_holds(api: Api, raw: Raw) -> None:
+    await alice(api)
+    old = await seen(api)
     commits = [adding(old, phone(f"151055533{number}")) for number in range(40, 50)]
 
-    outcomes = await asyncio.gather(*(book.store.commit(one) for one in commits))
+    outcomes = await asyncio.gather(*(api.store.commit(one) for one in commits))
 
     [saved] = [one for one in outcomes if isinstance(one, Saved)]
     assert outcomes.count(STALE) == len(commits) - 1
-    assert await seen(book) == saved.after
+    assert await seen(api) == saved.after
     assert len(await raw(EVENTS)) == 2
 
 
-async def test_a_commit_without_its_contact_is_stale(book: Book, raw: Raw) -> None:
-    ghost = ChannelList(bob(book).team_id, 4711, NOBODY, 1, 0, ())
+async def test_a_commit_without_its_contact_is_stale(api: Api, raw: Raw) -> None:
+    ghost = ChannelList(bob(api).team_id, 4711, NOBODY, 1, 0, ())
 
-    assert await book.store.commit(adding(ghost, phone("15105553344"))) is STALE
+    assert await api.store.commit(adding(ghost, phone("15105553344"))) is STALE
     assert await everything(raw) == [[], [], [], []]
 
 
-async def test_a_commit_to_another_team_is_stale(book: Book, raw: Raw) -> None:
+async def test_a_commit_to_another_team_is_stale(api: Api, raw: Raw) -> None:
     """The number is Alice's, the team is not."""
-    made = await alice(book, "15105553344")
+    made = await alice(api, "15105553344")
     before = await everything(raw)
-    foreign = replace(await seen(book), team_id=book.charlie.team.team_id, channels=())
+    foreign = replace(await seen(api), team_id=api.charlie.team.team_id, channels=())
 
-    assert await book.store.commit(adding(foreign, phone("15105553399"))) is STALE
+    assert await api.store.commit(adding(foreign, phone("15105553399"))) is STALE
     assert await everything(raw) == before
     assert made.rev == 1
 
 
-async def test_an_address_that_is_taken_leaves_nothing_behind(book: Book, raw: Raw) -> None:
+async def test_an_address_that_is_taken_leaves_nothing_behind(api: Api, raw: Raw) -> None:
     """The second of two channels is the one that cannot be had; the first goes with it."""
-    owner = await alice(book, "15105553344")
-    other = await book.service.contacts.create(bob(book), ContactInput())
+    owner = await alice(api, "15105553344")
+    other = await api.service.contacts.create(bob(api), ContactInput())
     before = await everything(raw)
     both = ContactInput((phone("15105553300"), phone("15105553344"), phone("15105553399")))
-    now = book.clock()
+    now = api.clock()
 
-    new = contacts.create(bob(book).team_id, NOBODY, both, now)
+    new = contacts.create(bob(api).team_id, NOBODY, both, now)
     outcomes = [
-        await book.store.commit(adding(other, phone("15105553344"), now)),
-        await book.store.commit(Commit(event.change(None, new), "a", "r")),
+        await api.store.commit(adding(other, phone("15105553344"), now)),
+        await api.store.commit(Commit(event.change(None, new), "a", "r")),
     ]
 
     for outcome in outcomes:
@@ -209,15 +209,15 @@ async def test_an_address_that_is_taken_leaves_nothing_behind(book: Book, raw: R
 
 @pytest.mark.parametrize("uuid", [ALICE, NOBODY])
 async def test_a_uuid_or_external_id_in_use_leaves_nothing_behind(
-    book: Book, raw: Raw, uuid: str
+    api: Api, raw: Raw, uuid: str
 ) -> None:
     wanted = ContactInput(external_id="crm-1")
-    await book.service.contacts.create(bob(book), wanted, ALICE)
+    await api.service.contacts.create(bob(api), wanted, ALICE)
     before = await everything(raw)
 
     with pytest.raises(Refusal) as refused:
-        await book.service.contacts.create(
-            bob(book),
+        await api.service.contacts.create(
+            bob(api),
             ContactInput((phone("15105553344"),), external_id=None if uuid == ALICE else "crm-1"),
             uuid,
         )
@@ -228,27 +228,27 @@ async def test_a_uuid_or_external_id_in_use_leaves_nothing_behind(
     assert await everything(raw) == before
 
 
-async def test_the_uuid_of_a_deleted_contact_is_not_given_again(book: Book) -> None:
-    await alice(book, "15105553344")
-    await book.service.contacts.delete(bob(book), ALICE)
+async def test_the_uuid_of_a_deleted_contact_is_not_given_again(api: Api) -> None:
+    await alice(api, "15105553344")
+    await api.service.contacts.delete(bob(api), ALICE)
 
     with pytest.raises(Refusal) as refused:
-        await alice(book)
+        await alice(api)
 
     assert refused.value.reason is Reason.UUID_TAKEN
     other = ContactInput((phone("15105553344"),))
-    assert (await book.service.contacts.create(bob(book), other)).channels
+    assert (await api.service.contacts.create(bob(api), other)).channels
 
 
-async def test_teams_do_not_share_anything(book: Book) -> None:
-    await alice(book, "15105553344")
-    charlie = WriteContext(book.charlie.secret.team_id, "c", "r")
+async def test_teams_do_not_share_anything(api: Api) -> None:
+    await alice(api, "15105553344")
+    charlie = WriteContext(api.charlie.secret.team_id, "c", "r")
     wanted = ContactInput((phone("15105553344"),), external_id="crm-1")
 
-    made = await book.service.contacts.create(charlie, wanted, ALICE)
+    made = await api.service.contacts.create(charlie, wanted, ALICE)
 
     assert made.channels[0].channel_id == "15105553344"
-    assert (await seen(book)).channels[0].id != made.channels[0].id
+    assert (await seen(api)).channels[0].id != made.channels[0].id
 
 
 async def test_both_stores_answer_the_same_page(database: str) -> None:

@@ -17,7 +17,7 @@ from reachbook.domain.credential import TeamId
 from reachbook.domain.errors import Refusal
 from reachbook.service import Service, TeamKeys, WriteContext
 from reachbook.storage.opening import sqlite_path
-from tests.support.personas import MASTER_KEY, Book
+from tests.support.personas import MASTER_KEY, Api
 
 TYPES = ("phone", "sms", "whatsapp", "email", "facebook")
 PAGES = ("", "page-1", "page-2")
@@ -43,13 +43,13 @@ async def ruin(database: str, *statements: str) -> list[tuple[Any, ...]]:
     return [tuple(row) for row in rows]
 
 
-async def live(book: Book, steps: int, seed: int = 1) -> None:
+async def live(api: Api, steps: int, seed: int = 1) -> None:
     """Random operations in both teams, as clients and people would do them."""
     choose = random.Random(seed)
-    service = Service(book.store, TeamKeys(book.store, (MASTER_KEY,)))
+    service = Service(api.store, TeamKeys(api.store, (MASTER_KEY,)))
     lives = [
         (TeamId(one.team.team_id), await _contacts(service, one.team.team_id))
-        for one in (book.bob, book.charlie)
+        for one in (api.bob, api.charlie)
     ]
     for _ in range(steps):
         team_id, uuids = choose.choice(lives)

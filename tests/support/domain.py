@@ -1,4 +1,4 @@
-"""Alice's page of the book and what is asked of it, written short."""
+"""Short forms of contacts, channels and changes for the tests of the domain."""
 
 from __future__ import annotations
 

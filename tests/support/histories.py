@@ -9,7 +9,7 @@ from reachbook.domain.channel import ChannelList
 from reachbook.domain.contact import Contact
 from reachbook.domain.credential import TeamId
 from tests.support.http import ok
-from tests.support.personas import Book
+from tests.support.personas import Api
 from tests.support.raw_sql import beside
 
 ONE, TWO, EMAIL = "15105553344", "14155551234", "alice@example.com"
@@ -19,15 +19,15 @@ def phone(value: str) -> dict[str, str]:
     return {"channel_type": "phone", "channel_id": value}
 
 
-async def history(book: Book, uuid: str, query: str = "") -> Any:
+async def history(api: Api, uuid: str, query: str = "") -> Any:
     """A page of its events, newest first."""
-    return await ok(book, "GET", f"/x/contact/{uuid}/history{query}")
+    return await ok(api, "GET", f"/x/contact/{uuid}/history{query}")
 
 
-async def told_of_alice(book: Book) -> str:
+async def told_of_alice(api: Api) -> str:
     """A contact with a revision of every kind that one contact alone can have, a second apart."""
     body = {"first": "Alice", "contact_channels": [phone(ONE)], "tags": [{"tag_id": 3}]}
-    uuid = str((await ok(book, "POST", "/v2/contact", body))["uuid"])
+    uuid = str((await ok(api, "POST", "/v2/contact", body))["uuid"])
     for method, path, change in [
         ("POST", "/channel", phone(TWO)),
         ("PUT", f"/channel?channel_id={TWO}", phone("12125550199")),
@@ -35,16 +35,16 @@ async def told_of_alice(book: Book) -> str:
         ("PUT", "", {"last": "Liddell", "email": EMAIL}),
         ("DELETE", "", None),
     ]:
-        book.clock.forward(1)
-        await ok(book, method, f"/v2/contact/{uuid}{path}", change)
+        api.clock.forward(1)
+        await ok(api, method, f"/v2/contact/{uuid}{path}", change)
     return uuid
 
 
-async def plant_events(book: Book, uuid: str, count: int, *, custom_bytes: int = 0) -> None:
+async def plant_events(api: Api, uuid: str, count: int, *, custom_bytes: int = 0) -> None:
     """Give a contact more revisions; see `plant`."""
-    seen = await book.store.read(Contact, TeamId(book.bob.team.team_id), uuid)
+    seen = await api.store.read(Contact, TeamId(api.bob.team.team_id), uuid)
     assert seen
-    await plant(book.database, seen, count, custom_bytes)
+    await plant(api.database, seen, count, custom_bytes)
 
 
 async def plant(database: str, seen: ChannelList, count: int, custom_bytes: int) -> None:

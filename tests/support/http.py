@@ -1,4 +1,4 @@
-"""Asking over HTTP: every write there is, and what is made of an answer."""
+"""Requests of every operation that writes, and checks of their responses."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from typing import Any
 
 import httpx
 
-from tests.support.personas import Book
+from tests.support.personas import Api
 
 ONE, TWO = "15105553344", "14155551234"
 PHONE = {"channel_type": "phone", "channel_id": ONE}
-Ask = tuple[str, str, object]
+Call = tuple[str, str, object]
 
-ONE_CONTACT: list[Ask] = [
+ONE_CONTACT: list[Call] = [
     ("PUT", "/v2/contact/{uuid}", {"first": "A"}),
     ("DELETE", "/v2/contact/{uuid}", None),
     ("POST", "/v2/contact/{uuid}/channel", {**PHONE, "channel_id": TWO}),
@@ -23,7 +23,7 @@ ONE_CONTACT: list[Ask] = [
     ("POST", "/x/contact/{uuid}/channel/{id}/primary", None),
     ("DELETE", "/x/contact/{uuid}/erase", None),
 ]
-WITHOUT_CHANGE: list[Ask] = [
+WITHOUT_CHANGE: list[Call] = [
     ("PUT", "/v2/contact/{uuid}", {"phone": ONE}),
     ("POST", "/v2/contact/{uuid}/channel", PHONE),
     ("PUT", "/v2/contact/{uuid}/channel", PHONE),
@@ -34,7 +34,7 @@ WITHOUT_CHANGE: list[Ask] = [
     ("POST", "/v2/contacts", {"contacts": [{"contact_id": "7"}, {"phone": ONE}]}),
 ]
 ERASING = {"contact_channels": [{"channel_type": "id", "channel_ids": ["{uuid}"]}]}
-MANY: list[Ask] = [
+MANY: list[Call] = [
     ("POST", "/v2/contact", {"first": "A"}),
     ("POST", "/v2/contacts", {"contacts": [{"first": "A"}, {"contact_id": "{uuid}"}, {}]}),
     ("DELETE", "/v2/contacts", ERASING),
@@ -43,26 +43,26 @@ MANY: list[Ask] = [
 
 
 def refusal(answer: httpx.Response) -> tuple[int, str]:
-    """The status and the reason of a refusal."""
+    """Return the status and the reason of a refusal."""
     return answer.status_code, answer.json()["error_code"]
 
 
-async def ok(book: Book, method: str, path: str, body: object = None) -> Any:
-    """What is answered to a request that is granted."""
-    answer = await book.ask(method, path, body)
+async def ok(api: Api, method: str, path: str, body: object = None) -> Any:
+    """Send a request that must succeed, and return the value of its response."""
+    answer = await api.request(method, path, body)
     assert answer.status_code == 200, answer.text
     return answer.json()
 
 
-async def alice(book: Book) -> dict[str, str]:
-    """A contact's UUID, and the id of its phone."""
-    uuid = await book.contact(("phone", ONE))
-    [phone] = (await book.ask("GET", f"/v2/contact/{uuid}/channels")).json()
+async def alice(api: Api) -> dict[str, str]:
+    """Create a contact; return its UUID, and the id of its phone."""
+    uuid = await api.contact(("phone", ONE))
+    [phone] = (await api.request("GET", f"/v2/contact/{uuid}/channels")).json()
     return {"uuid": uuid, "id": phone["id"]}
 
 
-async def ask(
-    book: Book, what: Ask, names: dict[str, str], headers: dict[str, str] | None = None
+async def send(
+    api: Api, what: Call, names: dict[str, str], headers: dict[str, str] | None = None
 ) -> httpx.Response:
     method, path, body = what
     for name, value in names.items():
@@ -70,13 +70,13 @@ async def ask(
     if body == ERASING:
         entry = {"channel_type": "id", "channel_ids": [names["uuid"]]}
         body = {"contact_channels": [entry]}
-    by = {**book.bob.by_key(), **(headers or {})}
-    return await book.ask(method, path, body, by=by)
+    by = {**api.bob.by_key(), **(headers or {})}
+    return await api.request(method, path, body, by=by)
 
 
-async def rev(book: Book, uuid: str) -> int:
-    return int((await book.ask("GET", f"/v2/contact/{uuid}")).json()["rev"])
+async def rev(api: Api, uuid: str) -> int:
+    return int((await api.request("GET", f"/v2/contact/{uuid}")).json()["rev"])
 
 
-async def count(book: Book) -> int:
-    return len((await book.ask("POST", "/v2/contacts/list", {"limit": 500})).json())
+async def count(api: Api) -> int:
+    return len((await api.request("POST", "/v2/contacts/list", {"limit": 500})).json())

@@ -20,7 +20,7 @@ from starlette.routing import Route
 from reachbook.http import app
 from reachbook.http.openapi import document as openapi
 from reachbook.http.ops import docs
-from tests.support.personas import Book
+from tests.support.personas import Api
 
 Json = dict[str, Any]
 
@@ -32,7 +32,7 @@ Body = dict[str, Any]
 
 
 @dataclass(frozen=True)
-class Ask:
+class Call:
     """A request to an operation; `path` is its template, `uuid`, `kind` and `ident` its parts."""
 
     method: str
@@ -58,7 +58,7 @@ class Ask:
         """The names of what it reads beside its body."""
         return {one["name"] for one in self.operation["parameters"]}
 
-    def of(self, kind: str, value: str) -> Ask | None:
+    def of(self, kind: str, value: str) -> Call | None:
         """The same about another address, where it is about one."""
         if (self.method, self.path) in ABOUT:
             one = {"channel_type": kind, "channel_id": value}
@@ -67,26 +67,26 @@ class Ask:
             return replace(self, kind=kind, query=f"?channel_id={value}")
         return None
 
-    async def send(self, book: Book) -> httpx.Response:
+    async def send(self, api: Api) -> httpx.Response:
         asset = next(iter(docs._assets()))
         parts = {"contactID": self.uuid, "channelType": self.kind, "id": self.ident, "name": asset}
         path = self.path.format(**parts)
         if self.path == SUPPRESSION and isinstance(self.body, dict):
-            await _suppress(book, str(self.body.get("channel_id")))
-        return await book.ask(self.method, path + self.query, self.body, by=self.by)
+            await _suppress(api, str(self.body.get("channel_id")))
+        return await api.request(self.method, path + self.query, self.body, by=self.by)
 
 
-async def _suppress(book: Book, address: str) -> None:
+async def _suppress(api: Api, address: str) -> None:
     """Opt out an email that no contact owns, and delete its owner; does nothing otherwise."""
     if "@" not in address:
         return
-    made = await book.ask("POST", "/v2/contact", {"email": address})
+    made = await api.request("POST", "/v2/contact", {"email": address})
     if made.status_code == 200:
         uuid = made.json()["uuid"]
-        [one] = (await book.ask("GET", f"/x/contact/{uuid}/channels")).json()
+        [one] = (await api.request("GET", f"/x/contact/{uuid}/channels")).json()
         path = f"/x/contact/{uuid}/channel/{one['id']}"
-        await book.ask("PATCH", path, {"consent": "opted_out"})
-        await book.ask("DELETE", f"/v2/contact/{uuid}")
+        await api.request("PATCH", path, {"consent": "opted_out"})
+        await api.request("DELETE", f"/v2/contact/{uuid}")
 
 
 def _resolve(one: Body) -> Body:

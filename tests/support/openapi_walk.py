@@ -23,12 +23,12 @@ from tests.support.openapi import (
     ABOUT,
     BULK_DELETE,
     OTHERWISE,
-    Ask,
     Body,
+    Call,
     Description,
     about_contacts,
 )
-from tests.support.personas import NOBODY, Asker, Book, asker, sign
+from tests.support.personas import NOBODY, Api, TeamClient, create_team_client, sign
 
 DESCRIPTION = Description(json.loads(document.document([*app.ROUTES, app.METRICS])))
 OK, NOT_MODIFIED = 200, 304
@@ -36,33 +36,33 @@ USED_KEY = "used"
 
 
 @dataclass
-class Stage:
+class PreparedApi:
     """Alice, Carol who owns what others want, a contact to lose, one that is erased, and callers.
 
     Alice has an email, two phones and a Facebook id on another page than Carol's. `full` is a
     contact with as many channels as it may have.
     """
 
-    book: Book
+    api: Api
     alice: str
     reader: dict[str, str]
-    american: Asker
+    american: TeamClient
     idents: dict[str, str]
     spare: str = NOBODY
     erased: str = NOBODY
     full: str = NOBODY
 
-    def asks(self, uuid: str = "", by: dict[str, str] | None = None) -> Iterator[Ask]:
+    def calls(self, uuid: str = "", by: dict[str, str] | None = None) -> Iterator[Call]:
         """A request to each operation that is granted: an address is changed to a new one."""
         for method, path, operation in DESCRIPTION.operations():
-            caller, about = by or self.book.bob.by_key(), uuid or self.alice
-            ask = Ask(method, path, operation, about, caller)
-            ask = replace(ask, ident=self.idents.get("email", ask.ident))
+            caller, about = by or self.api.bob.by_key(), uuid or self.alice
+            call = Call(method, path, operation, about, caller)
+            call = replace(call, ident=self.idents.get("email", call.ident))
             if (method, path) == BULK_DELETE:
-                ask = replace(ask, body=about_contacts(about))
-            elif ask.request_body:
-                ask = replace(ask, body=OTHERWISE.get((method, path)))
-            yield (ask.of("email", fresh()) if (method, path) in ABOUT else None) or ask
+                call = replace(call, body=about_contacts(about))
+            elif call.request_body:
+                call = replace(call, body=OTHERWISE.get((method, path)))
+            yield (call.of("email", fresh()) if (method, path) in ABOUT else None) or call
 
 
 def fresh() -> str:
@@ -70,62 +70,62 @@ def fresh() -> str:
     return f"{uuid4().hex}@example.com"
 
 
-async def set_up(book: Book) -> Stage:
-    """The stage in a book."""
+async def set_up(api: Api) -> PreparedApi:
+    """Prepare an API with its contacts."""
     facebook = {"channel_type": "facebook", "channel_id": uuid4().hex}
     carol = {"external_id": "E1", "email": "carol@example.com"}
     carol_there = {**carol, "contact_channels": [{**facebook, "info_channel": "page-1"}]}
-    assert (await book.ask("POST", "/v2/contact", carol_there)).status_code == OK
-    team_id = book.bob.team.team_id
-    _, reader = await book.administration.create_key(
+    assert (await api.request("POST", "/v2/contact", carol_there)).status_code == OK
+    team_id = api.bob.team.team_id
+    _, reader = await api.administration.create_key(
         team_id, CredentialOptions(Representation.STRING_IDS, read_only=True)
     )
-    american = await asker(book.administration, "Americans", book.clock, region="US")
+    american = await create_team_client(api.administration, "Americans", api.clock, region="US")
     for reading in ("+6465550123", "+16465550123"):  # so that a look-up is ambiguous, too
-        await book.contact(("phone", reading), by=american.by_key())
+        await api.contact(("phone", reading), by=american.by_key())
     phones = ("phone", "15105553344"), ("phone", "14155551234")
-    alice = await book.contact(("email", "alice@example.com"), *phones)
+    alice = await api.contact(("email", "alice@example.com"), *phones)
     there = {**facebook, "info_channel": "page-2"}
-    assert (await book.ask("POST", f"/v2/contact/{alice}/channel", there)).status_code == OK
-    stage = Stage(book, alice, {"authorization": f"Bearer {reader}"}, american, {})
-    stage.idents = await idents(book, alice)
-    stage.spare, stage.erased = await book.contact(), await book.contact()
+    assert (await api.request("POST", f"/v2/contact/{alice}/channel", there)).status_code == OK
+    prepared = PreparedApi(api, alice, {"authorization": f"Bearer {reader}"}, american, {})
+    prepared.idents = await idents(api, alice)
+    prepared.spare, prepared.erased = await api.contact(), await api.contact()
     handles = ((f"{number}-{uuid4().hex}") for number in range(MAX_CHANNELS))
-    stage.full = await book.contact(*(("telegram", handle) for handle in handles))
-    gone = await book.ask("DELETE", f"/x/contact/{stage.erased}/erase")
+    prepared.full = await api.contact(*(("telegram", handle) for handle in handles))
+    gone = await api.request("DELETE", f"/x/contact/{prepared.erased}/erase")
     assert gone.status_code == OK
-    keyed = {**book.bob.by_key(), "idempotency-key": USED_KEY}
-    assert (await book.ask("POST", "/v2/contact", {}, by=keyed)).status_code == OK
-    return stage
+    keyed = {**api.bob.by_key(), "idempotency-key": USED_KEY}
+    assert (await api.request("POST", "/v2/contact", {}, by=keyed)).status_code == OK
+    return prepared
 
 
-async def idents(book: Book, uuid: str) -> dict[str, str]:
+async def idents(api: Api, uuid: str) -> dict[str, str]:
     """The ids of a contact's channels, by type."""
-    known = (await book.ask("GET", f"/x/contact/{uuid}/channels")).json()
+    known = (await api.request("GET", f"/x/contact/{uuid}/channels")).json()
     return {one["channel_type"]: one["id"] for one in known}
 
 
-async def on_new_contacts(stage: Stage, by: dict[str, str] | None = None) -> list[Ask]:
+async def on_new_contacts(prepared: PreparedApi, by: dict[str, str] | None = None) -> list[Call]:
     """A request to each operation, each about a contact of its own."""
-    asks = []
-    for ask in stage.asks(by=by):
-        uuid = await stage.book.contact(("email", f"{uuid4().hex}@example.com"))
-        ident = (await idents(stage.book, uuid))["email"]
-        body = about_contacts(uuid) if ask.name == "contacts_delete_many" else ask.body
-        asks.append(replace(ask, uuid=uuid, ident=ident, body=body))
-    return asks
+    calls = []
+    for call in prepared.calls(by=by):
+        uuid = await prepared.api.contact(("email", f"{uuid4().hex}@example.com"))
+        ident = (await idents(prepared.api, uuid))["email"]
+        body = about_contacts(uuid) if call.name == "contacts_delete_many" else call.body
+        calls.append(replace(call, uuid=uuid, ident=ident, body=body))
+    return calls
 
 
-async def said(stage: Stage, asks: Iterable[Ask]) -> set[tuple[str, str]]:
+async def said(prepared: PreparedApi, calls: Iterable[Call]) -> set[tuple[str, str]]:
     """Ask, hold each answer against the description, and return the refusals that were heard."""
     heard = set()
-    for ask in asks:
-        answer = await ask.send(stage.book)
-        faults = list(DESCRIPTION.faults_of_answer(ask.operation, answer))
-        told = f"{ask.method} {ask.path}{ask.query} {ask.body!r}"[:300]
+    for call in calls:
+        answer = await call.send(prepared.api)
+        faults = list(DESCRIPTION.faults_of_answer(call.operation, answer))
+        told = f"{call.method} {call.path}{call.query} {call.body!r}"[:300]
         assert faults == [], f"{faults} of {told}: {answer.status_code} {answer.text}"
         if answer.status_code not in (OK, NOT_MODIFIED):
-            heard.add((ask.name, answer.json()["error_code"]))
+            heard.add((call.name, answer.json()["error_code"]))
     return heard
 
 
@@ -137,66 +137,66 @@ def declared(*reasons: Reason) -> set[tuple[str, str]]:
 
 # ── how a client comes to be refused ─────────────────────────────────────────────────────────
 
-Provoke = Callable[[Stage, Ask], Ask | None]
+Provoke = Callable[[PreparedApi, Call], Call | None]
 
 
-def as_caller(make: Callable[[Stage], str]) -> Provoke:
+def as_caller(make: Callable[[PreparedApi], str]) -> Provoke:
     """Another Authorization, where one is asked for."""
-    return lambda stage, ask: replace(ask, by={"authorization": make(stage)})
+    return lambda prepared, call: replace(call, by={"authorization": make(prepared)})
 
 
-def wrong_type(_: Stage, ask: Ask) -> Ask | None:
+def wrong_type(_: PreparedApi, call: Call) -> Call | None:
     """A stray body is served: any JSON under /v2, and a [] everywhere."""
-    strict = ask.request_body or ask.path.startswith("/x/")
-    return replace(ask, body=b"[1]") if strict else None
+    strict = call.request_body or call.path.startswith("/x/")
+    return replace(call, body=b"[1]") if strict else None
 
 
-def compressed(_: Stage, ask: Ask) -> Ask:
+def compressed(_: PreparedApi, call: Call) -> Call:
     body = gzip.compress(b"{}")
-    return replace(ask, body=body, by={**ask.by, "content-encoding": "gzip"})
+    return replace(call, body=body, by={**call.by, "content-encoding": "gzip"})
 
 
 def with_header(name: str, value: str) -> Provoke:
-    return lambda _, ask: replace(ask, by={**ask.by, name: value})
+    return lambda _, call: replace(call, by={**call.by, name: value})
 
 
 def with_query(query: str) -> Provoke:
     """Of the contact that may be lost: what is not known under /v2 is let through."""
-    return lambda stage, ask: replace(_about(ask, stage.spare), query=query)
+    return lambda prepared, call: replace(_about(call, prepared.spare), query=query)
 
 
 def of(kind: str, value: str) -> Provoke:
-    return lambda _, ask: ask.of(kind, value)
+    return lambda _, call: call.of(kind, value)
 
 
 def for_contact(uuid: str) -> Provoke:
-    return lambda _, ask: _about(ask, uuid)
+    return lambda _, call: _about(call, uuid)
 
 
-def _about(ask: Ask, uuid: str) -> Ask:
-    body = about_contacts(uuid) if (ask.method, ask.path) == BULK_DELETE else ask.body
-    return replace(ask, uuid=uuid, body=body)
+def _about(call: Call, uuid: str) -> Call:
+    body = about_contacts(uuid) if (call.method, call.path) == BULK_DELETE else call.body
+    return replace(call, uuid=uuid, body=body)
 
 
-def bad_value(_: Stage, ask: Ask) -> Ask:
-    query = "?representation=strings" if "representation" in ask.parameters else "?a=%FF"
-    return replace(ask, query=query)
+def bad_value(_: PreparedApi, call: Call) -> Call:
+    query = "?representation=strings" if "representation" in call.parameters else "?a=%FF"
+    return replace(call, query=query)
 
 
-def too_large(_: Stage, ask: Ask) -> Ask:
-    return replace(ask, body=b" " * (MAX_BODY_BYTES + 1))
+def too_large(_: PreparedApi, call: Call) -> Call:
+    return replace(call, body=b" " * (MAX_BODY_BYTES + 1))
 
 
-def missing_field(_: Stage, ask: Ask) -> Ask | None:
-    one_contact = ask.path in ("/v2/contact", "/v2/contact/{contactID}")
+def missing_field(_: PreparedApi, call: Call) -> Call | None:
+    one_contact = call.path in ("/v2/contact", "/v2/contact/{contactID}")
     body: Body = {"contact_channels": [{}]} if one_contact else {}
-    return replace(ask, body=body) if ask.request_body else None
+    return replace(call, body=body) if call.request_body else None
 
 
-def too_many(stage: Stage, ask: Ask) -> Ask | None:
+def too_many(prepared: PreparedApi, call: Call) -> Call | None:
     custom: Body = {"custom": {"note": "x" * MAX_CUSTOM_BYTES}}
-    if ask.name == "contact_channel_add":
-        return replace(ask, uuid=stage.full)
+    if call.name == "contact_channel_add":
+        return replace(call, uuid=prepared.full)
     bodies: dict[str, Body] = {
         "contact_create": custom,
         "contact_update": custom,
@@ -209,71 +209,71 @@ def too_many(stage: Stage, ask: Ask) -> Ask | None:
         },
         "resolve_batch": {"addresses": [{}] * 1001},
     }
-    return replace(ask, body=bodies[ask.name]) if ask.name in bodies else None
+    return replace(call, body=bodies[call.name]) if call.name in bodies else None
 
 
-def ambiguous(stage: Stage, ask: Ask) -> Ask | None:
+def ambiguous(prepared: PreparedApi, call: Call) -> Call | None:
     return (
-        replace(ask, by=stage.american.by_key()).of("phone", "(646) 555-0123")
-        if ask.request_body
+        replace(call, by=prepared.american.by_key()).of("phone", "(646) 555-0123")
+        if call.request_body
         else None
     )
 
 
-def elsewhere(_: Stage, ask: Ask) -> Ask | None:
-    path = ask.path.replace("{contactID}", "a%2Fb").replace("{name}", "ghost.js")
-    return None if path == ask.path else replace(ask, path=path)
+def elsewhere(_: PreparedApi, call: Call) -> Call | None:
+    path = call.path.replace("{contactID}", "a%2Fb").replace("{name}", "ghost.js")
+    return None if path == call.path else replace(call, path=path)
 
 
-def wrong_method(_: Stage, ask: Ask) -> Ask | None:
+def wrong_method(_: PreparedApi, call: Call) -> Call | None:
     """An encoded slash makes another path."""
-    if "{id}" in ask.path:
-        return replace(ask, ident="ch_001%2Fprimary")
-    return _about(ask, "a%2Fchannels" if ask.name == "contact_update" else "a%2Fchannel")
+    if "{id}" in call.path:
+        return replace(call, ident="ch_001%2Fprimary")
+    return _about(call, "a%2Fchannels" if call.name == "contact_update" else "a%2Fchannel")
 
 
-def several(_: Stage, ask: Ask) -> Ask | None:
-    return replace(ask, kind="phone") if "{channelType}" in ask.path else None
+def several(_: PreparedApi, call: Call) -> Call | None:
+    return replace(call, kind="phone") if "{channelType}" in call.path else None
 
 
-def no_channel(_: Stage, ask: Ask) -> Ask | None:
-    if "{id}" in ask.path:
-        return replace(ask, ident="ch_999999999999")
-    return ask.of(f"t{uuid4().hex[:8]}", "1")
+def no_channel(_: PreparedApi, call: Call) -> Call | None:
+    if "{id}" in call.path:
+        return replace(call, ident="ch_999999999999")
+    return call.of(f"t{uuid4().hex[:8]}", "1")
 
 
-def not_suppressed(_: Stage, ask: Ask) -> Ask | None:
-    return ask.of("phone", "15105550199") if ask.path == "/x/suppression" else None
+def not_suppressed(_: PreparedApi, call: Call) -> Call | None:
+    return call.of("phone", "15105550199") if call.path == "/x/suppression" else None
 
 
-def address_taken(stage: Stage, ask: Ask) -> Ask | None:
-    if ask.method == "PATCH":
+def address_taken(prepared: PreparedApi, call: Call) -> Call | None:
+    if call.method == "PATCH":
         body = {"info_channel": "page-1"}
-        return replace(ask, ident=stage.idents["facebook"], body=body)
-    if ask.path == "/x/resolve":
-        return replace(ask, body=_to_make({"email": "carol@example.com"}))
-    return ask.of("email", "carol@example.com")
+        return replace(call, ident=prepared.idents["facebook"], body=body)
+    if call.path == "/x/resolve":
+        return replace(call, body=_to_make({"email": "carol@example.com"}))
+    return call.of("email", "carol@example.com")
 
 
-def external_id_taken(_: Stage, ask: Ask) -> Ask | None:
+def external_id_taken(_: PreparedApi, call: Call) -> Call | None:
     taken: Body = {"external_id": "E1"}
-    if ask.path == "/x/resolve":
-        return replace(ask, body=_to_make(taken))
-    return replace(ask, body=taken) if ask.name in ("contact_create", "contact_update") else None
+    if call.path == "/x/resolve":
+        return replace(call, body=_to_make(taken))
+    return replace(call, body=taken) if call.name in ("contact_create", "contact_update") else None
 
 
 def _to_make(new: Body) -> Body:
     return {"channel_id": fresh(), "create": new}
 
 
-def erased(stage: Stage, ask: Ask) -> Ask | None:
-    query = "?as_of=2024-01-15T10:00:00Z" if "as_of" in ask.parameters else ""
-    return replace(_about(ask, stage.erased), query=query)
+def erased(prepared: PreparedApi, call: Call) -> Call | None:
+    query = "?as_of=2024-01-15T10:00:00Z" if "as_of" in call.parameters else ""
+    return replace(_about(call, prepared.erased), query=query)
 
 
-def jwt(age: float = 0, **header: object) -> Callable[[Stage], str]:
-    def make(stage: Stage) -> str:
-        bob = stage.book.bob
+def jwt(age: float = 0, **header: object) -> Callable[[PreparedApi], str]:
+    def make(prepared: PreparedApi) -> str:
+        bob = prepared.api.bob
         claims = {"iss": bob.secret.id, "iat": bob.clock() // 10**6 - age}
         head = {"alg": "HS256", "typ": "JWT", **header}
         return f"Bearer {sign(claims, bob.secret.id, bob.secret_key, head)}"
@@ -282,18 +282,18 @@ def jwt(age: float = 0, **header: object) -> Callable[[Stage], str]:
 
 
 PROVOKE: dict[Reason, Provoke] = {
-    Reason.MISSING_CREDENTIAL: lambda _, ask: replace(ask, by={}),
+    Reason.MISSING_CREDENTIAL: lambda _, call: replace(call, by={}),
     Reason.MALFORMED_TOKEN: as_caller(lambda _: "Basic Ym9iOg=="),
     Reason.WRONG_ALGORITHM: as_caller(jwt(alg="HS512")),
     Reason.BAD_CREDENTIAL: as_caller(lambda _: "Bearer rbk_1_0123456789abcdef"),
     Reason.EXPIRED: as_caller(jwt(age=400)),
     Reason.NOT_YET_VALID: as_caller(jwt(age=-400)),
-    Reason.READ_ONLY: lambda stage, ask: replace(ask, by=stage.reader),
+    Reason.READ_ONLY: lambda prepared, call: replace(call, by=prepared.reader),
     Reason.BAD_VALUE: bad_value,
     Reason.UNKNOWN_NAME: with_query("?ghost=1"),
     Reason.BAD_CURSOR: with_query("?cursor=ghost"),
     Reason.TOO_MANY: too_many,
-    Reason.MALFORMED_JSON: lambda _, ask: replace(ask, body=b"{"),
+    Reason.MALFORMED_JSON: lambda _, call: replace(call, body=b"{"),
     Reason.UNSUPPORTED_ENCODING: compressed,
     Reason.WRONG_TYPE: wrong_type,
     Reason.MISSING_FIELD: missing_field,

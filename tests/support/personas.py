@@ -1,6 +1,7 @@
-"""The cast: Alice is a contact of the team that Bob asks for; Charlie must see nothing.
+"""The API in this process, and the people in the tests.
 
-`Book` is the real application on a real store, called in this process without a socket.
+Bob sends requests for his team, Alice is a contact of it, and Charlie is in another team. `Api`
+is the real application on a real store, called without a socket.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ MASTER_KEY = b"m" * 32
 
 
 class Clock:
-    """A clock that a test sets; microseconds since the epoch. It stands still until told."""
+    """A clock that changes only when a test sets it; in microseconds since the epoch."""
 
     def __init__(self) -> None:
         self.now = timestamps.now()
@@ -52,8 +53,8 @@ class Clock:
 
 
 @dataclass
-class Asker:
-    """A team with its credentials, and the ways it can ask."""
+class TeamClient:
+    """A team with its credentials."""
 
     team: Team
     secret: Credential
@@ -63,11 +64,11 @@ class Asker:
     clock: Clock
 
     def by_key(self) -> dict[str, str]:
-        """The headers of a client of seed 000, with an API key."""
+        """Return the headers of a client of seed 000, with an API key."""
         return {"authorization": f"Bearer {self.api_key}"}
 
     def by_jwt(self) -> dict[str, str]:
-        """The headers of a client of seeds 001 and 002, with a signed JWT."""
+        """Return the headers of a client of seeds 001 and 002, with a signed JWT."""
         return {"authorization": f"Bearer {self.token()}"}
 
     def token(self, *, age: float = 0, **claims: object) -> str:
@@ -78,7 +79,7 @@ class Asker:
 
 
 @dataclass
-class Book:
+class Api:
     """The application with its store, a clock, and two teams."""
 
     app: Starlette
@@ -87,34 +88,34 @@ class Book:
     service: Service
     administration: Administration
     clock: Clock
-    bob: Asker
-    charlie: Asker
+    bob: TeamClient
+    charlie: TeamClient
     database: str
     extra: dict[str, Any] = field(default_factory=dict)
 
-    async def ask(
+    async def request(
         self, method: str, path: str, body: object = None, *, by: dict[str, str] | None = None
     ) -> httpx.Response:
-        """One request; by Bob's API key unless said otherwise."""
+        """Send a request, with Bob's API key unless `by` has other headers."""
         content = body if isinstance(body, bytes) else None if body is None else json.dumps(body)
         headers = self.bob.by_key() if by is None else by
         return await self.client.request(method, path, content=content, headers=headers)
 
     async def contact(self, *channels: tuple[str, str], by: dict[str, str] | None = None) -> str:
-        """A new contact's UUID."""
+        """Create a contact and return its UUID."""
         body = {
             "contact_channels": [
                 {"channel_type": kind, "channel_id": value} for kind, value in channels
             ]
         }
-        answer = await self.ask("POST", "/v2/contact", body, by=by)
+        answer = await self.request("POST", "/v2/contact", body, by=by)
         assert answer.status_code == 200, answer.text
         return str(answer.json()["uuid"])
 
 
 @asynccontextmanager
-async def open_book(database: str, *, per_minute: int = 0) -> AsyncIterator[Book]:
-    """A book on a database, served in this process, for Bob's team and for Charlie's."""
+async def open_api(database: str, *, per_minute: int = 0) -> AsyncIterator[Api]:
+    """Open the API on a database, with Bob's team and Charlie's."""
     metrics = Metrics()
     store = await open_store(database, metrics)
     clock = Clock()
@@ -133,19 +134,19 @@ async def open_book(database: str, *, per_minute: int = 0) -> AsyncIterator[Book
         application.router.lifespan_context(application),
         httpx.AsyncClient(transport=transport, base_url="http://book") as client,
     ):
-        bob = await asker(administration, "Bob's team", clock)
-        charlie = await asker(administration, "Charlie's team", clock)
-        yield Book(
+        bob = await create_team_client(administration, "Bob's team", clock)
+        charlie = await create_team_client(administration, "Charlie's team", clock)
+        yield Api(
             application, client, store, service, administration, clock, bob, charlie, database
         )
     await access.close()
     await store.close()
 
 
-async def asker(
+async def create_team_client(
     administration: Administration, name: str, clock: Clock, *, region: str | None = None
-) -> Asker:
-    """A team with an API secret and an API key."""
+) -> TeamClient:
+    """Create a team with an API secret and an API key."""
     team = await administration.create_team(name, region)
     secret, secret_key = await administration.create_secret(
         team.team_id, CredentialOptions(Representation.INTEGER_IDS), MASTER_KEY
@@ -153,7 +154,7 @@ async def asker(
     key, api_key = await administration.create_key(
         team.team_id, CredentialOptions(Representation.STRING_IDS)
     )
-    return Asker(team, secret, secret_key, key, api_key, clock)
+    return TeamClient(team, secret, secret_key, key, api_key, clock)
 
 
 def sign(
@@ -162,7 +163,7 @@ def sign(
     secret_key: str,
     header: dict[str, object] | None = None,
 ) -> str:
-    """A JWT as seed 001 says to make it."""
+    """Return a JWT that is signed as seed 001 describes."""
     head = _encode(header or {"alg": "HS256", "typ": "JWT"})
     body = f"{head}.{_encode(claims)}"
     signature = hmac.digest(f"{secret_id}||{secret_key}".encode(), body.encode(), hashlib.sha256)

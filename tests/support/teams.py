@@ -8,16 +8,16 @@ from reachbook.domain import timestamps
 from reachbook.domain.credential import Representation
 from reachbook.service.administration import Administration, CredentialOptions
 from reachbook.storage import open_store
-from tests.support.personas import Asker, Clock, asker
+from tests.support.personas import Clock, TeamClient, create_team_client
 
 
-def create_team(database: str) -> Asker:
+def create_team(database: str) -> TeamClient:
     """Create a team with its credentials."""
 
-    async def create() -> Asker:
+    async def create() -> TeamClient:
         store = await open_store(database)
         try:
-            return await asker(Administration(store, clock), "Bob's team", clock)
+            return await create_team_client(Administration(store, clock), "Bob's team", clock)
         finally:
             await store.close()
 

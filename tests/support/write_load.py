@@ -139,7 +139,7 @@ class Load:
         return None
 
     def _address(self) -> str:
-        return f"w{next(self._numbers)}-{uuid4().hex[:6]}@drill.test"
+        return f"w{next(self._numbers)}-{uuid4().hex[:6]}@example.test"
 
 
 FOR_WANT_OF_A_STORE = ("store_unavailable", "contended")

@@ -49,7 +49,7 @@ EXPECTED = {
 
 
 @dataclass
-class Api:
+class DescribedServer:
     """A server, and the file that holds its description."""
 
     served: Server
@@ -66,14 +66,14 @@ class Api:
 
 
 @pytest.fixture(scope="module")
-def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
+def described(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DescribedServer]:
     folder = tmp_path_factory.mktemp("api")
     database = f"sqlite:///{folder}/reachbook.db"
     create_team(database)
     with serving(folder, database) as served:
         document = folder / "openapi.json"
         document.write_bytes(served.request("/openapi.json").content)
-        yield Api(served, database, document)
+        yield DescribedServer(served, database, document)
 
 
 @pytest.fixture(scope="module")
@@ -139,15 +139,15 @@ def result(printed: str) -> object:
     return json.loads(printed.strip().splitlines()[-1])
 
 
-def test_clients_in_typescript(api: Api, npm: Path, tmp_path: Path) -> None:
+def test_clients_in_typescript(described: DescribedServer, npm: Path, tmp_path: Path) -> None:
     """Tests openapi-typescript with openapi-fetch, and @hey-api/openapi-ts."""
     (tmp_path / "node_modules").symlink_to(npm / "node_modules")
     tools = tmp_path / "node_modules/.bin"
     for name in ("tsconfig.json", "openapi_typescript.ts", "hey_api.ts"):
         shutil.copy(HERE / name, tmp_path / name)
-    run(tools / "openapi-typescript", api.document, "-o", "schema.ts", folder=tmp_path)
+    run(tools / "openapi-typescript", described.document, "-o", "schema.ts", folder=tmp_path)
     run(
-        *(tools / "openapi-ts", "-i", api.document, "-o", "hey_api"),
+        *(tools / "openapi-ts", "-i", described.document, "-o", "hey_api"),
         *("-c", "@hey-api/client-fetch"),
         folder=tmp_path,
     )
@@ -155,17 +155,20 @@ def test_clients_in_typescript(api: Api, npm: Path, tmp_path: Path) -> None:
     run(tools / "tsc", "--project", ".", folder=tmp_path)
 
     for script in ("openapi_typescript.js", "hey_api.js"):
-        assert result(run("node", f"out/{script}", *api.arguments(), folder=tmp_path)) == EXPECTED
+        assert (
+            result(run("node", f"out/{script}", *described.arguments(), folder=tmp_path))
+            == EXPECTED
+        )
 
 
-def test_a_client_in_python(api: Api, tmp_path: Path) -> None:
+def test_a_client_in_python(described: DescribedServer, tmp_path: Path) -> None:
     """Tests openapi-python-client, which must not skip any part of the description."""
     tools = Path(sys.executable).parent
     (tmp_path / "settings.json").write_text('{"post_hooks": []}')
     shutil.copy(HERE / "openapi_python_client.py", tmp_path / "calls.py")
 
     generated = run(
-        *(tools / "openapi-python-client", "generate", "--path", api.document),
+        *(tools / "openapi-python-client", "generate", "--path", described.document),
         *("--meta", "none", "--output-path", "generated", "--config", "settings.json"),
         folder=tmp_path,
     )
@@ -176,4 +179,6 @@ def test_a_client_in_python(api: Api, tmp_path: Path) -> None:
     )
 
     assert generated.split() == ["Generating", "generated"]
-    assert result(run(sys.executable, "calls.py", *api.arguments(), folder=tmp_path)) == EXPECTED
+    assert (
+        result(run(sys.executable, "calls.py", *described.arguments(), folder=tmp_path)) == EXPECTED
+    )

@@ -20,13 +20,13 @@ from tests.support.openapi_walk import (
     NOT_MODIFIED,
     OK,
     PROVOKE,
-    Stage,
+    PreparedApi,
     declared,
     on_new_contacts,
     said,
     set_up,
 )
-from tests.support.personas import open_book
+from tests.support.personas import open_api
 
 pytestmark = pytest.mark.anyio
 
@@ -34,29 +34,30 @@ MORE_THAN_WE_ASK = 1_000_000
 
 
 @pytest.fixture
-async def stage(book_database: str) -> AsyncIterator[Stage]:
-    async with open_book(book_database, per_minute=MORE_THAN_WE_ASK) as book:
-        yield await set_up(book)
+async def prepared(api_database: str) -> AsyncIterator[PreparedApi]:
+    async with open_api(api_database, per_minute=MORE_THAN_WE_ASK) as api:
+        yield await set_up(api)
 
 
 @pytest.mark.parametrize("query", ["", "?representation=string_ids", "?representation=integer_ids"])
-async def test_every_success_is_as_described(stage: Stage, query: str) -> None:
+async def test_every_success_is_as_described(prepared: PreparedApi, query: str) -> None:
     """By API key and by JWT, in the credential's own representation and in either one asked for."""
-    for by in (stage.book.bob.by_key(), stage.book.bob.by_jwt()):
-        asks = await on_new_contacts(stage, by)
+    for by in (prepared.api.bob.by_key(), prepared.api.bob.by_jwt()):
+        calls = await on_new_contacts(prepared, by)
 
         spelled = (
-            replace(ask, query=query) if "representation" in ask.parameters else ask for ask in asks
+            replace(call, query=query) if "representation" in call.parameters else call
+            for call in calls
         )
 
-        assert await said(stage, spelled) == set()
+        assert await said(prepared, spelled) == set()
 
 
-def in_other_ways(stage: Stage) -> Iterator[tuple[str, str, Json]]:
+def in_other_ways(prepared: PreparedApi) -> Iterator[tuple[str, str, Json]]:
     """Successes of another form: the operation, its query, its body."""
     alice = {"channel_type": "email", "channel_id": "alice@example.com"}
     whole = {"first": "A", "custom": {"a": [1]}, "tags": [{"tag_id": 1}], "external_id": "E2"}
-    now = f"?as_of={timestamps.format_micros(stage.book.clock())}"
+    now = f"?as_of={timestamps.format_micros(prepared.api.clock())}"
     yield "resolve_one", "?explain=true", alice
     yield "resolve_one", "?explain=true", {"channel_id": "nobody@example.com"}
     yield "resolve_one", "", {"channel_id": "new@example.com", "create": whole}
@@ -88,77 +89,85 @@ def in_other_ways(stage: Stage) -> Iterator[tuple[str, str, Json]]:
     yield "history_feed", "?after=1&limit=1000", {}
 
 
-async def test_a_success_of_another_form_is_described(stage: Stage) -> None:
+async def test_a_success_of_another_form_is_described(prepared: PreparedApi) -> None:
     """All that can be known of one contact, then deleted, erased, and the feed that tells it."""
-    there = {ask.name: ask for ask in stage.asks()}
+    there = {call.name: call for call in prepared.calls()}
 
-    for name, query, body in in_other_ways(stage):
-        ask = replace(there[name], query=query, body=body or there[name].body)
-        assert await said(stage, [ask]) == set(), name
+    for name, query, body in in_other_ways(prepared):
+        call = replace(there[name], query=query, body=body or there[name].body)
+        assert await said(prepared, [call]) == set(), name
 
 
-async def test_what_a_client_can_be_refused_for_is_what_is_described(stage: Stage) -> None:
-    tries = (provoke(stage, ask) for provoke in PROVOKE.values() for ask in stage.asks())
+async def test_what_a_client_can_be_refused_for_is_what_is_described(prepared: PreparedApi) -> None:
+    tries = (provoke(prepared, call) for provoke in PROVOKE.values() for call in prepared.calls())
 
-    heard = await said(stage, [ask for ask in tries if ask])
+    heard = await said(prepared, [call for call in tries if call])
 
     assert heard == declared(*PROVOKE) - NEVER_ANOTHER_PATH
 
 
-async def test_a_channel_is_named_in_the_query_where_that_is_described(stage: Stage) -> None:
-    for ask in stage.asks():
-        answer = await replace(ask, query="?channel_id=no").send(stage.book)
-        strict = ask.path.startswith("/x/")
-        assert (answer.status_code == 400) is (strict or "channel_id" in ask.parameters), ask.name
+async def test_a_channel_is_named_in_the_query_where_that_is_described(
+    prepared: PreparedApi,
+) -> None:
+    for call in prepared.calls():
+        answer = await replace(call, query="?channel_id=no").send(prepared.api)
+        strict = call.path.startswith("/x/")
+        assert (answer.status_code == 400) is (strict or "channel_id" in call.parameters), call.name
 
 
-async def test_what_the_caller_has_is_not_sent_again_where_that_is_described(stage: Stage) -> None:
+async def test_what_the_caller_has_is_not_sent_again_where_that_is_described(
+    prepared: PreparedApi,
+) -> None:
     """`*` is whatever there is."""
-    for ask in await on_new_contacts(stage):
-        asked = replace(ask, by={**ask.by, "if-none-match": "*"})
-        answer = await asked.send(stage.book)
-        known = "If-None-Match" in ask.parameters
-        assert answer.status_code == (NOT_MODIFIED if known else OK), ask.name
-        assert list(DESCRIPTION.faults_of_answer(ask.operation, answer)) == [], ask.name
+    for call in await on_new_contacts(prepared):
+        asked = replace(call, by={**call.by, "if-none-match": "*"})
+        answer = await asked.send(prepared.api)
+        known = "If-None-Match" in call.parameters
+        assert answer.status_code == (NOT_MODIFIED if known else OK), call.name
+        assert list(DESCRIPTION.faults_of_answer(call.operation, answer)) == [], call.name
 
 
-async def test_a_retry_is_answered_as_before_where_a_key_is_described(stage: Stage) -> None:
+async def test_a_retry_is_answered_as_before_where_a_key_is_described(
+    prepared: PreparedApi,
+) -> None:
     """Byte for byte, with the header that says so; without a key it is another request."""
-    for ask in await on_new_contacts(stage):
-        keyed = replace(ask, by={**ask.by, "idempotency-key": uuid4().hex})
-        first, again = await keyed.send(stage.book), await keyed.send(stage.book)
-        takes_keys = "Idempotency-Key" in ask.parameters
-        assert first.status_code == OK, (ask.name, first.text)
+    for call in await on_new_contacts(prepared):
+        keyed = replace(call, by={**call.by, "idempotency-key": uuid4().hex})
+        first, again = await keyed.send(prepared.api), await keyed.send(prepared.api)
+        takes_keys = "Idempotency-Key" in call.parameters
+        assert first.status_code == OK, (call.name, first.text)
         assert "idempotent-replayed" not in first.headers
-        assert (again.headers.get("idempotent-replayed") == "true") is takes_keys, ask.name
-        assert list(DESCRIPTION.faults_of_answer(ask.operation, again)) == [], ask.name
+        assert (again.headers.get("idempotent-replayed") == "true") is takes_keys, call.name
+        assert list(DESCRIPTION.faults_of_answer(call.operation, again)) == [], call.name
         if takes_keys:
             assert again.content == first.content
             assert again.headers.get("etag") == first.headers.get("etag")
 
 
-async def test_a_condition_that_holds_lets_the_write_pass(stage: Stage) -> None:
+async def test_a_condition_that_holds_lets_the_write_pass(prepared: PreparedApi) -> None:
     """The ETag of the read just before."""
-    for ask in await on_new_contacts(stage):
-        if "If-Match" in ask.parameters:
-            seen = await stage.book.ask("GET", f"/v2/contact/{ask.uuid}")
-            by = {**ask.by, "if-match": seen.headers["etag"]}
-            assert await said(stage, [replace(ask, by=by)]) == set(), ask.name
+    for call in await on_new_contacts(prepared):
+        if "If-Match" in call.parameters:
+            seen = await prepared.api.request("GET", f"/v2/contact/{call.uuid}")
+            by = {**call.by, "if-match": seen.headers["etag"]}
+            assert await said(prepared, [replace(call, by=by)]) == set(), call.name
 
 
-async def test_what_is_not_an_operation_is_refused_in_the_same_form(stage: Stage) -> None:
+async def test_what_is_not_an_operation_is_refused_in_the_same_form(prepared: PreparedApi) -> None:
     refused = {"$ref": "#/components/schemas/ErrorBody"}
     for method, path in (("GET", "/v2/ghost"), ("PATCH", "/v1/team")):
-        answer = await stage.book.ask(method, path)
+        answer = await prepared.api.request(method, path)
         assert answer.status_code in (404, 405)
         assert DESCRIPTION.faults_of_value(refused, answer.json()) == []
 
 
-async def test_every_path_answers_options_and_head_where_it_answers_get(stage: Stage) -> None:
-    for ask in stage.asks():
-        answer = await replace(ask, method="OPTIONS", by={}).send(stage.book)
+async def test_every_path_answers_options_and_head_where_it_answers_get(
+    prepared: PreparedApi,
+) -> None:
+    for call in prepared.calls():
+        answer = await replace(call, method="OPTIONS", by={}).send(prepared.api)
         allowed = set(answer.headers["allow"].split(", "))
-        described = {one.upper() for one in DESCRIPTION.document["paths"][ask.path]}
+        described = {one.upper() for one in DESCRIPTION.document["paths"][call.path]}
         assert answer.status_code == 204
         assert allowed - {"HEAD", "OPTIONS"} == described
         assert ("HEAD" in allowed) is ("GET" in allowed)

@@ -32,7 +32,7 @@ from schemathesis.specs.openapi.checks import (
 
 from reachbook.http.ops import docs
 from tests.support.openapi import ABOUT
-from tests.support.personas import Book, open_book
+from tests.support.personas import Api, open_api
 
 CASES = int(os.environ.get("REACHBOOK_CASES", "150"))
 SEED = 2024
@@ -52,10 +52,10 @@ AnyOperation = APIOperation[Any, Any, Any, Any]
 
 
 class Asked:
-    """A book, asked case by case, and what it answered."""
+    """The API, and its responses to the cases that it was sent."""
 
-    def __init__(self, book: Book, portal: anyio.from_thread.BlockingPortal) -> None:
-        self.book = book
+    def __init__(self, api: Api, portal: anyio.from_thread.BlockingPortal) -> None:
+        self.api = api
         self.portal = portal
         self.heard: Counter[tuple[str, int]] = Counter()
         self._numbers = itertools.count()
@@ -64,13 +64,13 @@ class Asked:
         """A contact with channels that are only its own."""
         number = next(self._numbers)
         return self.portal.call(
-            self.book.contact,
+            self.api.contact,
             ("phone", f"1206555{number:04}"),
             ("email", f"{number}@example.com"),
             ("facebook", f"{number}"),
         )
 
-    def ask(self, case: AnyCase, by: dict[str, str]) -> httpx.Response:
+    def request(self, case: AnyCase, by: dict[str, str]) -> httpx.Response:
         """Send a case as requests would, to the application in this process."""
         kwargs = case.as_transport_kwargs(base_url="http://book", headers=by)
         kwargs.pop("cookies", None)
@@ -80,7 +80,7 @@ class Asked:
     async def _send(self, ready: requests.PreparedRequest) -> httpx.Response:
         body: Any = ready.body
         names: Any = dict(ready.headers)
-        return await self.book.client.request(
+        return await self.api.client.request(
             str(ready.method), str(ready.url), content=body, headers=names
         )
 
@@ -89,9 +89,9 @@ class Asked:
 def asked(database: str) -> Iterator[Asked]:
     with (
         anyio.from_thread.start_blocking_portal("asyncio") as portal,
-        portal.wrap_async_context_manager(open_book(database)) as book,
+        portal.wrap_async_context_manager(open_api(database)) as api,
     ):
-        yield Asked(book, portal)
+        yield Asked(api, portal)
 
 
 def cases(operation: AnyOperation) -> st.SearchStrategy[AnyCase]:
@@ -118,10 +118,10 @@ def share(operation: AnyOperation, of: int) -> int:
 
 
 def test_every_answer_is_in_the_description(asked: Asked) -> None:
-    document = asked.portal.call(asked.book.ask, "GET", "/openapi.json").json()
+    document = asked.portal.call(asked.api.request, "GET", "/openapi.json").json()
     schema = schemathesis.openapi.from_dict(document)
     operations = [one.ok() for one in schema.get_all_operations() if isinstance(one, Ok)]
-    bob, charlie = asked.book.bob, asked.book.charlie
+    bob, charlie = asked.api.bob, asked.api.charlie
     callers = [*(bob.by_key, bob.by_jwt) * 3, charlie.by_key, dict[str, str]]
 
     for operation in operations:
@@ -134,14 +134,14 @@ def test_every_answer_is_in_the_description(asked: Asked) -> None:
             suppress_health_check=list(HealthCheck),
         )
         @given(case=cases(operation), by=st.sampled_from(callers), draw=st.data())
-        def ask(case: AnyCase, by: Callable[[], dict[str, str]], draw: st.DataObject) -> None:
+        def send(case: AnyCase, by: Callable[[], dict[str, str]], draw: st.DataObject) -> None:
             if draw.draw(st.booleans()):
                 case = near(case, asked.contact(), draw)
-            answer = asked.ask(case, by())
+            answer = asked.request(case, by())
             asked.heard[case.operation.label, answer.status_code] += 1
             case.validate_response(answer, checks=HELD)
 
-        ask()
+        send()
 
     told = sorted(asked.heard.items())
     assert asked.heard.total() >= CASES * 0.8, told  # some operations have few forms

@@ -16,14 +16,14 @@ from reachbook.http.operation import BaseEndpoint, Endpoint
 from reachbook.http.v2 import contacts
 from reachbook.wire.query import AsOfQuery, FeedQuery, HistoryQuery, Options, ResolveQuery
 from tests.support.openapi import Description, Json, contents_of, document
-from tests.support.personas import Book
+from tests.support.personas import Api
 
 README = (Path(__file__).parents[3] / "README.md").read_text()
 
 
 @pytest.mark.anyio
-async def test_it_is_served_to_everyone(book: Book) -> None:
-    got = await book.ask("GET", "/openapi.json", by={})
+async def test_it_is_served_to_everyone(api: Api) -> None:
+    got = await api.request("GET", "/openapi.json", by={})
 
     assert got.status_code == 200
     assert got.headers["content-type"] == "application/json"
@@ -47,9 +47,9 @@ def test_both_kinds_of_credential_are_taken_where_one_is_needed() -> None:
     made = document()
 
     for _, path, operation in Description(made).operations():
-        asks = path.startswith(("/v1/", "/v2/", "/x/"))
-        assert operation["security"] == ([{"jwt": []}, {"api_key": []}] if asks else [])
-        assert ("401" in operation["responses"]) is asks
+        calls = path.startswith(("/v1/", "/v2/", "/x/"))
+        assert operation["security"] == ([{"jwt": []}, {"api_key": []}] if calls else [])
+        assert ("401" in operation["responses"]) is calls
     assert set(made["components"]["securitySchemes"]) == {"jwt", "api_key"}
 
 

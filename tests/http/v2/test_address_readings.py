@@ -9,7 +9,7 @@ import pytest
 
 from reachbook.domain.credential import Representation
 from reachbook.service.administration import CredentialOptions
-from tests.support.personas import Asker, Book, asker
+from tests.support.personas import Api, TeamClient, create_team_client
 
 pytestmark = pytest.mark.anyio
 
@@ -26,25 +26,27 @@ def refusal(answer: httpx.Response) -> tuple[int, str, str]:
     return answer.status_code, said["error"], said["error_code"]
 
 
-async def americans(book: Book) -> Asker:
-    return await asker(book.administration, "A team at home in the US", book.clock, region="US")
+async def americans(api: Api) -> TeamClient:
+    return await create_team_client(
+        api.administration, "A team at home in the US", api.clock, region="US"
+    )
 
 
-async def search(book: Book, by: dict[str, str], *values: str) -> Any:
+async def search(api: Api, by: dict[str, str], *values: str) -> Any:
     body = {"contact_channels": [{"channel_type": "phone", "channel_ids": list(values)}]}
-    answer = await book.ask("POST", "/v2/contacts/search", body, by=by)
+    answer = await api.request("POST", "/v2/contacts/search", body, by=by)
     assert answer.status_code == 200, answer.text
     return [each["uuid"] for each in answer.json()]
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT"])
 async def test_digits_that_could_be_two_numbers_are_refused_with_both(
-    book: Book, method: str
+    api: Api, method: str
 ) -> None:
-    us = (await americans(book)).by_key()
-    uuid = await book.contact(("phone", "15105553344"), by=us)
+    us = (await americans(api)).by_key()
+    uuid = await api.contact(("phone", "15105553344"), by=us)
 
-    answer = await book.ask(
+    answer = await api.request(
         method, f"/v2/contact/{uuid}/channel", channel("phone", NEW_ZEALAND_OR_US), by=us
     )
 
@@ -65,76 +67,74 @@ async def test_digits_that_could_be_two_numbers_are_refused_with_both(
         ("+6465550123", "6465550123"),
     ],
 )
-async def test_a_plus_or_a_single_valid_reading_is_certain(
-    book: Book, sent: str, kept: str
-) -> None:
-    us = (await americans(book)).by_key()
-    uuid = await book.contact(("phone", sent), by=us)
+async def test_a_plus_or_a_single_valid_reading_is_certain(api: Api, sent: str, kept: str) -> None:
+    us = (await americans(api)).by_key()
+    uuid = await api.contact(("phone", sent), by=us)
 
-    answer = await book.ask("GET", f"/v2/contact/{uuid}/channels", by=us)
+    answer = await api.request("GET", f"/v2/contact/{uuid}/channels", by=us)
 
     assert [one["channel_id"] for one in answer.json()] == [kept]
 
 
-async def test_a_team_without_a_region_takes_digits_as_they_stand(book: Book) -> None:
-    uuid = await book.contact(("phone", EGYPT_OR_US))
+async def test_a_team_without_a_region_takes_digits_as_they_stand(api: Api) -> None:
+    uuid = await api.contact(("phone", EGYPT_OR_US))
 
-    answer = await book.ask("GET", f"/v2/contact/{uuid}/channels")
+    answer = await api.request("GET", f"/v2/contact/{uuid}/channels")
 
     assert answer.json()[0]["channel_id"] == EGYPT_OR_US
 
 
 @pytest.mark.parametrize("digits", [EGYPT_OR_US, NEW_ZEALAND_OR_US])
 @pytest.mark.parametrize("code", ["", "1"])
-async def test_look_ups_find_either_reading(book: Book, digits: str, code: str) -> None:
-    us = (await americans(book)).by_key()
-    uuid = await book.contact(("phone", f"+{code}{digits}"), by=us)
+async def test_look_ups_find_either_reading(api: Api, digits: str, code: str) -> None:
+    us = (await americans(api)).by_key()
+    uuid = await api.contact(("phone", f"+{code}{digits}"), by=us)
     path = f"/v2/contact/{uuid}/channel/phone?channel_id={digits}"
 
-    assert await search(book, us, digits) == [uuid]
+    assert await search(api, us, digits) == [uuid]
     for body in ({"channel_id": digits}, {"channel_id": digits, "create": {}}):
-        found = (await book.ask("POST", "/x/resolve", body, by=us)).json()
+        found = (await api.request("POST", "/x/resolve", body, by=us)).json()
         assert (found["contact"]["uuid"], found["created"]) == (uuid, False)
-    assert (await book.ask("GET", path, by=us)).json()["channel_id"] == code + digits
-    other = await book.contact(by=us)
-    missing = await book.ask("GET", path.replace(uuid, other), by=us)
+    assert (await api.request("GET", path, by=us)).json()["channel_id"] == code + digits
+    other = await api.contact(by=us)
+    missing = await api.request("GET", path.replace(uuid, other), by=us)
     assert missing.json()["error_code"] == "no_channel"
-    assert (await book.ask("DELETE", path, by=us)).json() == []
+    assert (await api.request("DELETE", path, by=us)).json() == []
 
 
 @pytest.mark.parametrize("digits", [EGYPT_OR_US, NEW_ZEALAND_OR_US])
 async def test_a_look_up_is_refused_only_if_two_contacts_own_the_readings(
-    book: Book, digits: str
+    api: Api, digits: str
 ) -> None:
-    us = (await americans(book)).by_key()
+    us = (await americans(api)).by_key()
     for each in (f"+{digits}", f"+1{digits}"):
-        await book.contact(("phone", each), by=us)
-    third = await book.contact(("phone", "15105553344"), by=us)
+        await api.contact(("phone", each), by=us)
+    third = await api.contact(("phone", "15105553344"), by=us)
     entry = {"channel_type": "phone", "channel_ids": [digits]}
     address = {"channel_id": digits}
 
-    search_alone = await book.ask(
+    search_alone = await api.request(
         "POST", "/v2/contacts/search", {"contact_channels": [entry]}, by=us
     )
-    resolved = await book.ask("POST", "/x/resolve", address, by=us)
+    resolved = await api.request("POST", "/x/resolve", address, by=us)
     several = {"addresses": [address, {"channel_id": "15105553344"}]}
-    batch = (await book.ask("POST", "/x/resolve/batch", several, by=us)).json()["results"]
+    batch = (await api.request("POST", "/x/resolve/batch", several, by=us)).json()["results"]
 
     for answer in (search_alone, resolved):
         assert refusal(answer) == (400, "bad_data", "ambiguous")
         assert answer.json()["readings"] == [f"+{digits}", f"+1{digits}"]
     assert list(search_alone.json()["fields"]) == ["contact_channels[0].channel_ids[0]"]
-    assert await search(book, us, digits, "15105553344") == [third]
+    assert await search(api, us, digits, "15105553344") == [third]
     assert batch[0]["error_code"] == "ambiguous"
     assert batch[1]["contact"]["uuid"] == third
 
 
-async def test_explain_tells_which_reading_was_chosen_and_why(book: Book) -> None:
-    us = (await americans(book)).by_key()
-    await book.contact(("phone", f"+1{NEW_ZEALAND_OR_US}"), by=us)
+async def test_explain_tells_which_reading_was_chosen_and_why(api: Api) -> None:
+    us = (await americans(api)).by_key()
+    await api.contact(("phone", f"+1{NEW_ZEALAND_OR_US}"), by=us)
     explained = {}
     for typed in ("(510) 555-3344", NEW_ZEALAND_OR_US):
-        answer = await book.ask("POST", "/x/resolve?explain=true", {"channel_id": typed}, by=us)
+        answer = await api.request("POST", "/x/resolve?explain=true", {"channel_id": typed}, by=us)
         explained[typed] = answer.json()["explain"]
 
     by_region, by_owner = explained.values()
@@ -145,41 +145,41 @@ async def test_explain_tells_which_reading_was_chosen_and_why(book: Book) -> Non
     assert by_owner["rule"] == "the same address"
 
 
-async def test_nobody_owns_an_ambiguous_number_and_nobody_gets_it(book: Book) -> None:
-    us = (await americans(book)).by_key()
+async def test_nobody_owns_an_ambiguous_number_and_nobody_gets_it(api: Api) -> None:
+    us = (await americans(api)).by_key()
     body: dict[str, object] = {"channel_id": NEW_ZEALAND_OR_US}
 
-    assert await search(book, us, NEW_ZEALAND_OR_US) == []
-    looked_up = await book.ask("POST", "/x/resolve", body, by=us)
-    created = await book.ask("POST", "/x/resolve", {**body, "create": {}}, by=us)
+    assert await search(api, us, NEW_ZEALAND_OR_US) == []
+    looked_up = await api.request("POST", "/x/resolve", body, by=us)
+    created = await api.request("POST", "/x/resolve", {**body, "create": {}}, by=us)
 
     assert looked_up.json()["contact"] is None
     assert looked_up.json()["created"] is False
     assert refusal(created) == (400, "bad_data", "ambiguous")
 
 
-async def test_a_contact_with_both_readings_names_each_by_what_was_returned(book: Book) -> None:
-    us = (await americans(book)).by_key()
+async def test_a_contact_with_both_readings_names_each_by_what_was_returned(api: Api) -> None:
+    us = (await americans(api)).by_key()
     digits = NEW_ZEALAND_OR_US
-    uuid = await book.contact(("phone", f"+1{digits}"), ("phone", f"+{digits}"), by=us)
+    uuid = await api.contact(("phone", f"+1{digits}"), ("phone", f"+{digits}"), by=us)
     path = f"/v2/contact/{uuid}/channel/phone"
-    before = (await book.ask("GET", f"/v2/contact/{uuid}", by=us)).json()
+    before = (await api.request("GET", f"/v2/contact/{uuid}", by=us)).json()
 
-    assert await search(book, us, digits) == [uuid]
-    assert (await book.ask("PUT", f"/v2/contact/{uuid}", before, by=us)).json() == before
-    in_doubt = await book.ask("DELETE", f"{path}?channel_id=(646)+555-0123", by=us)
+    assert await search(api, us, digits) == [uuid]
+    assert (await api.request("PUT", f"/v2/contact/{uuid}", before, by=us)).json() == before
+    in_doubt = await api.request("DELETE", f"{path}?channel_id=(646)+555-0123", by=us)
     assert refusal(in_doubt) == (409, "conflict", "several")
-    left = (await book.ask("DELETE", f"{path}?channel_id={digits}", by=us)).json()
+    left = (await api.request("DELETE", f"{path}?channel_id={digits}", by=us)).json()
     assert [each["channel_id"] for each in left] == [f"1{digits}"]
 
 
 @pytest.mark.parametrize("digits", [EGYPT_OR_US, NEW_ZEALAND_OR_US])
-async def test_ambiguity_spares_look_ups_and_what_the_contact_has(book: Book, digits: str) -> None:
+async def test_ambiguity_spares_look_ups_and_what_the_contact_has(api: Api, digits: str) -> None:
     """The number was stored before the team had a region."""
-    team = book.bob.team.team_id
-    uuid = await book.contact(("phone", digits))
-    await book.administration.set_team(team, None, "US")
-    _, api_key = await book.administration.create_key(
+    team = api.bob.team.team_id
+    uuid = await api.contact(("phone", digits))
+    await api.administration.set_team(team, None, "US")
+    _, api_key = await api.administration.create_key(
         team, CredentialOptions(Representation.STRING_IDS)
     )
     us = {"authorization": f"Bearer {api_key}"}
@@ -187,10 +187,10 @@ async def test_ambiguity_spares_look_ups_and_what_the_contact_has(book: Book, di
 
     for method in ("POST", "PUT"):
         wanted = channel("phone", digits, channel_handle=method)
-        answer = await book.ask(method, path, wanted, by=us)
+        answer = await api.request(method, path, wanted, by=us)
         assert [one["channel_handle"] for one in answer.json()] == [method], answer.text
-    whole = (await book.ask("GET", f"/v2/contact/{uuid}", by=us)).json()
-    assert (await book.ask("PUT", f"/v2/contact/{uuid}", whole, by=us)).json() == whole
+    whole = (await api.request("GET", f"/v2/contact/{uuid}", by=us)).json()
+    assert (await api.request("PUT", f"/v2/contact/{uuid}", whole, by=us)).json() == whole
     for method in ("GET", "DELETE"):
-        answer = await book.ask(method, f"{path}/phone?channel_id={digits}", by=us)
+        answer = await api.request(method, f"{path}/phone?channel_id={digits}", by=us)
         assert answer.status_code == 200, answer.text

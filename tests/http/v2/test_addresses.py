@@ -12,7 +12,7 @@ import pytest
 
 from reachbook.domain.errors import Reason
 from tests.support.address_cases import FINDINGS
-from tests.support.personas import Book, asker
+from tests.support.personas import Api, create_team_client
 
 pytestmark = pytest.mark.anyio
 
@@ -26,9 +26,9 @@ def refusal(answer: httpx.Response) -> tuple[int, str, str]:
     return answer.status_code, said["error"], said["error_code"]
 
 
-async def stored(book: Book, kind: str, value: str) -> httpx.Response:
-    uuid = await book.contact()
-    return await book.ask("POST", f"/v2/contact/{uuid}/channel", channel(kind, value))
+async def stored(api: Api, kind: str, value: str) -> httpx.Response:
+    uuid = await api.contact()
+    return await api.request("POST", f"/v2/contact/{uuid}/channel", channel(kind, value))
 
 
 @pytest.mark.parametrize(
@@ -53,8 +53,8 @@ async def stored(book: Book, kind: str, value: str) -> httpx.Response:
         ("a_b-9", "\U0001f600" * 255, "\U0001f600" * 255),
     ],
 )
-async def test_it_is_stored_and_returned(book: Book, kind: str, sent: str, returned: str) -> None:
-    answer = await stored(book, kind, sent)
+async def test_it_is_stored_and_returned(api: Api, kind: str, sent: str, returned: str) -> None:
+    answer = await stored(api, kind, sent)
 
     assert answer.status_code == 200, answer.text
     assert [(one["channel_type"], one["channel_id"]) for one in answer.json()] == [(kind, returned)]
@@ -93,9 +93,9 @@ async def test_it_is_stored_and_returned(book: Book, kind: str, sent: str, retur
     ],
 )
 async def test_a_refusal_shows_an_example_of_what_would_be_taken(
-    book: Book, kind: str, sent: str, code: str, example: str
+    api: Api, kind: str, sent: str, code: str, example: str
 ) -> None:
-    answer = await stored(book, kind, sent)
+    answer = await stored(api, kind, sent)
 
     assert refusal(answer) == (400, "bad_data", code)
     assert example in answer.json()["message"]
@@ -105,8 +105,8 @@ async def test_a_refusal_shows_an_example_of_what_would_be_taken(
 @pytest.mark.parametrize(
     "kind", ["id", "", "Phone", "1a", "_a", "a" * 33, "a b", "phone\n", "télé", "a\u0000"]
 )
-async def test_a_channel_type_is_a_plain_name_and_never_id(book: Book, kind: str) -> None:
-    answer = await stored(book, kind, "15105553344")
+async def test_a_channel_type_is_a_plain_name_and_never_id(api: Api, kind: str) -> None:
+    answer = await stored(api, kind, "15105553344")
 
     assert refusal(answer) == (400, "bad_data", "bad_channel_type")
     assert list(answer.json()["fields"]) == ["channel_type"]
@@ -114,10 +114,10 @@ async def test_a_channel_type_is_a_plain_name_and_never_id(book: Book, kind: str
 
 @pytest.mark.parametrize("method", ["GET", "DELETE"])
 @pytest.mark.parametrize("kind", ["id", "Phone", "1a", "a" * 33, "a%20b", "phone%0A", "%00", "%FF"])
-async def test_so_in_the_path(book: Book, method: str, kind: str) -> None:
-    uuid = await book.contact(("phone", "15105553344"))
+async def test_so_in_the_path(api: Api, method: str, kind: str) -> None:
+    uuid = await api.contact(("phone", "15105553344"))
 
-    answer = await book.ask(method, f"/v2/contact/{uuid}/channel/{kind}")
+    answer = await api.request(method, f"/v2/contact/{uuid}/channel/{kind}")
 
     assert refusal(answer) == (400, "bad_data", "bad_channel_type")
 
@@ -125,12 +125,12 @@ async def test_so_in_the_path(book: Book, method: str, kind: str) -> None:
 @pytest.mark.parametrize("field", ["channel_handle", "info_channel"])
 @pytest.mark.parametrize("value", ["a\u0000", "\u007f", "a\u009f"])
 async def test_no_store_is_handed_what_the_other_would_treat_differently(
-    book: Book, field: str, value: str
+    api: Api, field: str, value: str
 ) -> None:
-    uuid = await book.contact()
+    uuid = await api.contact()
     wanted = channel("facebook", "1", **{field: value})
 
-    answer = await book.ask("POST", f"/v2/contact/{uuid}/channel", wanted)
+    answer = await api.request("POST", f"/v2/contact/{uuid}/channel", wanted)
 
     assert refusal(answer) == (400, "bad_data", "bad_value")
     assert list(answer.json()["fields"]) == [field]
@@ -140,28 +140,30 @@ async def test_no_store_is_handed_what_the_other_would_treat_differently(
     "field", ["channel_type", "channel_id", "channel_handle", "info_channel", "unheard"]
 )
 @pytest.mark.parametrize("half", ["\ud800", "a\udfff", "\udc00\ud800"])
-async def test_half_of_a_surrogate_pair_is_no_text(book: Book, field: str, half: str) -> None:
-    uuid = await book.contact()
+async def test_half_of_a_surrogate_pair_is_no_text(api: Api, field: str, half: str) -> None:
+    uuid = await api.contact()
     wanted = {**channel("facebook", "1"), field: half}
 
-    answer = await book.ask("POST", f"/v2/contact/{uuid}/channel", wanted)
+    answer = await api.request("POST", f"/v2/contact/{uuid}/channel", wanted)
 
     assert refusal(answer)[:2] == (400, "bad_data")
 
 
-async def test_every_reported_spelling_is_read_as_its_row_says(book: Book) -> None:
+async def test_every_reported_spelling_is_read_as_its_row_says(api: Api) -> None:
     """The cases of a region run in one team, one after another: many are the same number."""
     regions = {case.region for case in FINDINGS}
     teams = {
-        region: await asker(book.administration, f"Team {region}", book.clock, region=region)
+        region: await create_team_client(
+            api.administration, f"Team {region}", api.clock, region=region
+        )
         for region in regions
     }
     for case in FINDINGS:
         by = teams[case.region].by_key()
-        uuid = await book.contact(by=by)
+        uuid = await api.contact(by=by)
         path, body = f"/v2/contact/{uuid}/channel", channel(case.kind, case.sent)
 
-        answer = await book.ask("POST", path, body, by=by)
+        answer = await api.request("POST", path, body, by=by)
 
         if isinstance(case.expected, Reason):
             assert refusal(answer) == (400, "bad_data", case.expected.code), case
@@ -169,8 +171,8 @@ async def test_every_reported_spelling_is_read_as_its_row_says(book: Book) -> No
             assert [each["channel_id"] for each in answer.json()] == [case.expected], case
             for value in (case.sent, case.expected):
                 named = f"{path}/{case.kind}?{urlencode({'channel_id': value})}"
-                assert (await book.ask("GET", named, by=by)).status_code == 200, case
-        await book.ask("DELETE", f"/v2/contact/{uuid}", by=by)
+                assert (await api.request("GET", named, by=by)).status_code == 200, case
+        await api.request("DELETE", f"/v2/contact/{uuid}", by=by)
 
 
 # ── one owner ────────────────────────────────────────────────────────────────────────────────
@@ -191,15 +193,15 @@ async def test_every_reported_spelling_is_read_as_its_row_says(book: Book) -> No
 )
 @pytest.mark.parametrize("method", ["POST", "PUT"])
 async def test_an_identity_has_one_owner_and_the_refusal_names_it(
-    book: Book, method: str, owned: tuple[str, str], wanted: str
+    api: Api, method: str, owned: tuple[str, str], wanted: str
 ) -> None:
     kind, address = owned
-    owner = await book.contact(owned)
-    theirs = (await book.ask("GET", f"/v2/contact/{owner}/channels")).json()
+    owner = await api.contact(owned)
+    theirs = (await api.request("GET", f"/v2/contact/{owner}/channels")).json()
     mine = "bob@example.com" if kind == "email" else "14155551234"
-    uuid = await book.contact((kind, mine))
+    uuid = await api.contact((kind, mine))
 
-    answer = await book.ask(method, f"/v2/contact/{uuid}/channel", channel(kind, wanted))
+    answer = await api.request(method, f"/v2/contact/{uuid}/channel", channel(kind, wanted))
 
     assert refusal(answer) == (409, "conflict", "address_taken")
     said = answer.json()
@@ -207,50 +209,48 @@ async def test_an_identity_has_one_owner_and_the_refusal_names_it(
     assert said["conflicting_channel_id"] == theirs[0]["id"]
     assert said["channel_id"] == address
     assert list(said["fields"]) == ["channel_id"]
-    left = (await book.ask("GET", f"/v2/contact/{uuid}/channels")).json()
+    left = (await api.request("GET", f"/v2/contact/{uuid}/channels")).json()
     assert [one["channel_id"] for one in left] == [mine]
 
 
 @pytest.mark.parametrize("kind", ["facebook", "telegram"])
-async def test_the_ids_of_two_pages_are_two_identities(book: Book, kind: str) -> None:
-    one, two = await book.contact(), await book.contact()
+async def test_the_ids_of_two_pages_are_two_identities(api: Api, kind: str) -> None:
+    one, two = await api.contact(), await api.contact()
     for uuid, page in ((one, "page-1"), (two, "page-2")):
         wanted = channel(kind, "100", info_channel=page)
-        answer = await book.ask("POST", f"/v2/contact/{uuid}/channel", wanted)
+        answer = await api.request("POST", f"/v2/contact/{uuid}/channel", wanted)
         assert answer.status_code == 200, answer.text
     into_the_other = channel(kind, "100", info_channel="page-1")
 
-    answer = await book.ask("PUT", f"/v2/contact/{two}/channel", into_the_other)
+    answer = await api.request("PUT", f"/v2/contact/{two}/channel", into_the_other)
 
     assert refusal(answer) == (409, "conflict", "address_taken")
     assert answer.json()["conflicting_contact_id"] == one
 
 
 @pytest.mark.parametrize("kind", ["phone", "sms", "whatsapp", "viber", "rcs", "email"])
-async def test_no_page_makes_a_second_identity_of_a_phone_or_an_email(
-    book: Book, kind: str
-) -> None:
+async def test_no_page_makes_a_second_identity_of_a_phone_or_an_email(api: Api, kind: str) -> None:
     value = "alice@example.com" if kind == "email" else "15105553344"
-    one, two = await book.contact((kind, value)), await book.contact()
+    one, two = await api.contact((kind, value)), await api.contact()
     wanted = channel(kind, value, info_channel="page-2")
 
-    answer = await book.ask("POST", f"/v2/contact/{two}/channel", wanted)
+    answer = await api.request("POST", f"/v2/contact/{two}/channel", wanted)
 
     assert refusal(answer) == (409, "conflict", "address_taken")
     assert answer.json()["conflicting_contact_id"] == one
 
 
-async def test_one_number_under_two_types_is_two_identities(book: Book) -> None:
-    await book.contact(("phone", "15105553344"))
+async def test_one_number_under_two_types_is_two_identities(api: Api) -> None:
+    await api.contact(("phone", "15105553344"))
 
-    assert (await stored(book, "sms", "15105553344")).status_code == 200
+    assert (await stored(api, "sms", "15105553344")).status_code == 200
 
 
 # ── look-ups ─────────────────────────────────────────────────────────────────────────────────
 
 
-async def test_a_search_answers_for_the_addresses_that_can_be_read(book: Book) -> None:
-    uuid = await book.contact(("phone", "15105553344"), ("email", "alice@example.com"))
+async def test_a_search_answers_for_the_addresses_that_can_be_read(api: Api) -> None:
+    uuid = await api.contact(("phone", "15105553344"), ("email", "alice@example.com"))
     entries: list[dict[str, object]] = [
         {"channel_type": "phone", "channel_ids": ["12", "15105553344"]},
         {"channel_type": "email", "channel_ids": ["alice@"]},
@@ -258,10 +258,10 @@ async def test_a_search_answers_for_the_addresses_that_can_be_read(book: Book) -
     ]
     readable, unreadable = {"contact_channels": entries}, {"contact_channels": entries[1:]}
 
-    found = await book.ask("POST", "/v2/contacts/search", readable)
-    refused = await book.ask("POST", "/v2/contacts/search", unreadable)
+    found = await api.request("POST", "/v2/contacts/search", readable)
+    refused = await api.request("POST", "/v2/contacts/search", unreadable)
     wrong = {"contact_channels": [{**entries[0], "channel_type": "Phone"}, *entries[1:]]}
-    malformed = await book.ask("POST", "/v2/contacts/search", wrong)
+    malformed = await api.request("POST", "/v2/contacts/search", wrong)
 
     assert [each["uuid"] for each in found.json()] == [uuid]
     assert refusal(refused) == (400, "bad_data", "bad_email")
@@ -279,22 +279,22 @@ async def test_a_search_answers_for_the_addresses_that_can_be_read(book: Book) -
     ],
 )
 async def test_the_type_of_an_address_in_a_messengers_form_is_inferred(
-    book: Book, owned: tuple[str, str], value: str
+    api: Api, owned: tuple[str, str], value: str
 ) -> None:
-    uuid = await book.contact(owned)
+    uuid = await api.contact(owned)
     body = {"contact_channels": [{"channel_ids": [value]}]}
 
-    found = await book.ask("POST", "/v2/contacts/search", body)
-    resolved = await book.ask("POST", "/x/resolve", {"channel_id": value})
+    found = await api.request("POST", "/v2/contacts/search", body)
+    resolved = await api.request("POST", "/x/resolve", {"channel_id": value})
 
     assert [each["uuid"] for each in found.json()] == [uuid]
     assert resolved.json()["contact"]["uuid"] == uuid
 
 
-async def test_a_short_code_is_no_number_of_another_type(book: Book) -> None:
-    await book.contact(("sms", "68849"))
+async def test_a_short_code_is_no_number_of_another_type(api: Api) -> None:
+    await api.contact(("sms", "68849"))
     entry = {"channel_type": "rcs", "channel_ids": ["68849"]}
 
-    found = await book.ask("POST", "/v2/contacts/search", {"contact_channels": [entry]})
+    found = await api.request("POST", "/v2/contacts/search", {"contact_channels": [entry]})
 
     assert found.json() == []

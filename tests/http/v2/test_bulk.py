@@ -14,7 +14,7 @@ import pytest
 from reachbook.http.v2 import bulk as contacts
 from reachbook.storage.opening import sqlite_path
 from tests.support.http import refusal
-from tests.support.personas import NOBODY, Book, asker
+from tests.support.personas import NOBODY, Api, create_team_client
 from tests.support.raw_sql import beside
 
 pytestmark = pytest.mark.anyio
@@ -22,14 +22,14 @@ pytestmark = pytest.mark.anyio
 PHONE = {"channel_type": "phone", "channel_id": "15105553344"}
 
 
-async def bulk(book: Book, *rows: object, query: str = "") -> Any:
-    answer = await book.ask("POST", f"/v2/contacts{query}", {"contacts": rows})
+async def bulk(api: Api, *rows: object, query: str = "") -> Any:
+    answer = await api.request("POST", f"/v2/contacts{query}", {"contacts": rows})
     assert answer.status_code == 200, answer.text
     return answer.json()
 
 
-async def get(book: Book, uuid: str) -> Any:
-    return (await book.ask("GET", f"/v2/contact/{uuid}")).json()
+async def get(api: Api, uuid: str) -> Any:
+    return (await api.request("GET", f"/v2/contact/{uuid}")).json()
 
 
 def deletion(*uuids: str, kind: str = "id") -> dict[str, object]:
@@ -39,12 +39,12 @@ def deletion(*uuids: str, kind: str = "id") -> dict[str, object]:
 # ── create and update ────────────────────────────────────────────────────────────────────────
 
 
-async def test_it_works(book: Book) -> None:
+async def test_it_works(api: Api) -> None:
     """A row with a `contact_id` is an update, one without is made; both come back whole."""
-    uuid = await book.contact(("email", "alice@example.com"))
+    uuid = await api.contact(("email", "alice@example.com"))
 
     told = await bulk(
-        book,
+        api,
         {"first": "Bob", "contact_channels": [{**PHONE, "channel_handle": "b"}]},
         {"contact_id": uuid.upper(), "first": "Alice"},
         {"contact_id": None},
@@ -57,13 +57,13 @@ async def test_it_works(book: Book) -> None:
     assert (updated["uuid"], updated["first"], updated["rev"]) == (uuid, "Alice", 2)
     assert updated["email"] == "alice@example.com"
     for one in (made, updated, empty):
-        assert await get(book, one["uuid"]) == one
-    assert await bulk(book) == {"contacts": [], "failed_contacts": []}
+        assert await get(api, one["uuid"]) == one
+    assert await bulk(api) == {"contacts": [], "failed_contacts": []}
 
 
-async def test_one_bad_row_fails_alone_and_is_echoed_as_sent(book: Book) -> None:
+async def test_one_bad_row_fails_alone_and_is_echoed_as_sent(api: Api) -> None:
     """Byte for byte, whatever it holds, with the reason in three forms."""
-    owner = await book.contact(("phone", PHONE["channel_id"]))
+    owner = await api.contact(("phone", PHONE["channel_id"]))
     bad = [
         (b'{"phone":  "nope", "1.50": 1.50, "unknown": null}', "bad_data", "bad_phone"),
         (b'{"phone": "+1 (510) 555-3344", "first":"\\u0041"}', "conflict", "address_taken"),
@@ -77,7 +77,7 @@ async def test_one_bad_row_fails_alone_and_is_echoed_as_sent(book: Book) -> None
     ]
     rows = [b'{"first": "first"}', *(row for row, _, _ in bad), b'{"first": "last"}']
 
-    answer = await book.ask("POST", "/v2/contacts", b'{"contacts": [%s]}' % b", ".join(rows))
+    answer = await api.request("POST", "/v2/contacts", b'{"contacts": [%s]}' % b", ".join(rows))
 
     told = answer.json()
     assert [one["first"] for one in told["contacts"]] == ["first", "last"]
@@ -110,29 +110,29 @@ async def test_one_bad_row_fails_alone_and_is_echoed_as_sent(book: Book) -> None
     ],
 )  # fmt: skip
 async def test_a_failed_row_says_what_the_same_single_write_says(
-    book: Book, row: dict[str, Any], field: str, representation: str
+    api: Api, row: dict[str, Any], field: str, representation: str
 ) -> None:
     path = f"?representation={representation}"
-    by = {**book.bob.by_key(), "x-request-id": "1"}
+    by = {**api.bob.by_key(), "x-request-id": "1"}
     owner = {
         "external_id": "crm-1",
         "contact_channels": [PHONE, {"channel_type": "email", "channel_id": "alice@example.com"}],
     }
-    assert (await book.ask("POST", "/v2/contact", owner)).status_code == 200
+    assert (await api.request("POST", "/v2/contact", owner)).status_code == 200
 
-    single = (await book.ask("POST", f"/v2/contact{path}", row, by=by)).json()
-    [failed] = (await bulk(book, {}, row, query=path))["failed_contacts"]
+    single = (await api.request("POST", f"/v2/contact{path}", row, by=by)).json()
+    [failed] = (await bulk(api, {}, row, query=path))["failed_contacts"]
 
     assert single.pop("request_id") == "1"
     assert failed == {"contact": row, "index": 1, **single}
     assert set(failed["fields"]) == {field}
 
 
-async def test_a_failed_row_has_both_readings_of_an_ambiguous_number(book: Book) -> None:
-    asker_ = await asker(book.administration, "US team", book.clock, region="US")
+async def test_a_failed_row_has_both_readings_of_an_ambiguous_number(api: Api) -> None:
+    asker_ = await create_team_client(api.administration, "US team", api.clock, region="US")
     rows = {"contacts": [{"phone": "(646) 555-0123"}]}
 
-    answer = await book.ask("POST", "/v2/contacts", rows, by=asker_.by_key())
+    answer = await api.request("POST", "/v2/contacts", rows, by=asker_.by_key())
 
     [failed] = answer.json()["failed_contacts"]
     assert failed["error_code"] == "ambiguous"
@@ -140,35 +140,35 @@ async def test_a_failed_row_has_both_readings_of_an_ambiguous_number(book: Book)
     assert set(failed["fields"]) == {"phone"}
 
 
-async def test_rows_see_the_rows_before_them(book: Book) -> None:
-    told = await bulk(book, {"phone": PHONE["channel_id"]}, {"phone": PHONE["channel_id"]})
+async def test_rows_see_the_rows_before_them(api: Api) -> None:
+    told = await bulk(api, {"phone": PHONE["channel_id"]}, {"phone": PHONE["channel_id"]})
 
     assert len(told["contacts"]) == 1
     assert [one["error_code"] for one in told["failed_contacts"]] == ["address_taken"]
 
 
-async def test_the_options_are_for_every_row(book: Book) -> None:
-    owner = await book.contact(("phone", PHONE["channel_id"]))
-    uuid = (await bulk(book, {"custom": {"1": "x"}}))["contacts"][0]["uuid"]
+async def test_the_options_are_for_every_row(api: Api) -> None:
+    owner = await api.contact(("phone", PHONE["channel_id"]))
+    uuid = (await bulk(api, {"custom": {"1": "x"}}))["contacts"][0]["uuid"]
 
     told = await bulk(
-        book,
+        api,
         {"contact_id": uuid, "custom": {"2": "y"}, "contact_channels": [PHONE]},
         query="?on_conflict=move&overwrite=true&representation=integer_ids",
     )
 
     assert told["contacts"][0]["custom"] == {"2": "y"}
     assert isinstance(told["contacts"][0]["contact_channels"][0]["id"], int)
-    assert (await get(book, owner))["contact_channels"] == []
+    assert (await get(api, owner))["contact_channels"] == []
 
 
-@pytest.mark.parametrize("book_database", ["sqlite"], indirect=True)
-async def test_a_store_that_takes_no_write_is_a_503_soon(book: Book) -> None:
+@pytest.mark.parametrize("api_database", ["sqlite"], indirect=True)
+async def test_a_store_that_takes_no_write_is_a_503_soon(api: Api) -> None:
     """Another program holds the file: no row is tried after the first."""
-    other = apsw.Connection(str(sqlite_path(book.database)))
+    other = apsw.Connection(str(sqlite_path(api.database)))
     other.execute("BEGIN IMMEDIATE")
     began = time.monotonic()
-    answer = await book.ask("POST", "/v2/contacts", {"contacts": [{"first": "A"}] * 10})
+    answer = await api.request("POST", "/v2/contacts", {"contacts": [{"first": "A"}] * 10})
     took = time.monotonic() - began
     other.execute("ROLLBACK")
     other.close()
@@ -176,19 +176,19 @@ async def test_a_store_that_takes_no_write_is_a_503_soon(book: Book) -> None:
     assert refusal(answer) == (503, "store_unavailable")
     assert answer.headers["retry-after"] == "1"
     assert took < 3
-    assert (await book.ask("POST", "/v2/contact", {"first": "B"})).status_code == 200
-    told = (await book.ask("POST", "/v2/contacts/list", {})).json()
+    assert (await api.request("POST", "/v2/contact", {"first": "B"})).status_code == 200
+    told = (await api.request("POST", "/v2/contacts/list", {})).json()
     assert [one["first"] for one in told] == ["B"], "what was refused was done later"
 
 
-@pytest.mark.parametrize("book_database", ["postgres"], indirect=True)
-async def test_a_row_that_others_hold_fails_alone(book: Book) -> None:
-    uuid = await book.contact()
-    other = await asyncpg.connect(book.database)
+@pytest.mark.parametrize("api_database", ["postgres"], indirect=True)
+async def test_a_row_that_others_hold_fails_alone(api: Api) -> None:
+    uuid = await api.contact()
+    other = await asyncpg.connect(api.database)
     async with other.transaction():
         await other.fetch("SELECT id FROM contact WHERE uuid = $1 FOR UPDATE", uuid)
-        told = await bulk(book, {"contact_id": uuid, "first": "A"}, {"first": "B"})
-        alone = await book.ask("PUT", f"/v2/contact/{uuid}", {"first": "A"})
+        told = await bulk(api, {"contact_id": uuid, "first": "A"}, {"first": "B"})
+        alone = await api.request("PUT", f"/v2/contact/{uuid}", {"first": "A"})
     await other.close()
 
     assert [one["first"] for one in told["contacts"]] == ["B"]
@@ -197,29 +197,29 @@ async def test_a_row_that_others_hold_fails_alone(book: Book) -> None:
 
 
 async def test_the_rows_for_which_there_is_no_time_are_told(
-    book: Book, monkeypatch: pytest.MonkeyPatch
+    api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What was done is told, too: the answer does not become a refusal of the whole."""
     left = iter([60.0, 1.0, 1.0])
     monkeypatch.setattr(contacts, "_seconds_left", lambda _: next(left))
 
-    told = await bulk(book, {"first": "A"}, {"first": "B"}, {"first": "C"})
+    told = await bulk(api, {"first": "A"}, {"first": "B"}, {"first": "C"})
 
     assert [one["first"] for one in told["contacts"]] == ["A"]
     assert [one["contact"]["first"] for one in told["failed_contacts"]] == ["B", "C"]
 
 
-async def test_more_rows_than_a_thousand_are_refused_before_any_work(book: Book) -> None:
+async def test_more_rows_than_a_thousand_are_refused_before_any_work(api: Api) -> None:
     rows: list[object] = [{"first": "A"}] * 1001
 
-    answer = await book.ask("POST", "/v2/contacts", {"contacts": rows})
+    answer = await api.request("POST", "/v2/contacts", {"contacts": rows})
 
     assert refusal(answer) == (400, "too_many")
-    assert (await book.ask("POST", "/v2/contacts/list")).json() == []
+    assert (await api.request("POST", "/v2/contacts/list")).json() == []
 
 
-async def test_a_thousand_rows_are_taken(book: Book) -> None:
-    told = await bulk(book, *[{"first": "A"}] * 1000)
+async def test_a_thousand_rows_are_taken(api: Api) -> None:
+    told = await bulk(api, *[{"first": "A"}] * 1000)
     assert (len(told["contacts"]), told["failed_contacts"]) == (1000, [])
 
 
@@ -234,41 +234,41 @@ async def test_a_thousand_rows_are_taken(book: Book) -> None:
     ],
 )
 async def test_a_body_of_another_shape_is_refused(
-    book: Book, body: object, expected: tuple[int, str]
+    api: Api, body: object, expected: tuple[int, str]
 ) -> None:
-    assert refusal(await book.ask("POST", "/v2/contacts", body)) == expected
+    assert refusal(await api.request("POST", "/v2/contacts", body)) == expected
 
 
-async def test_charlie_updates_nothing_of_bobs(book: Book) -> None:
-    uuid = await book.contact()
+async def test_charlie_updates_nothing_of_bobs(api: Api) -> None:
+    uuid = await api.contact()
     rows = {"contacts": [{"contact_id": uuid, "first": "Mine"}, {"contact_id": NOBODY}]}
 
-    answer = await book.ask("POST", "/v2/contacts", rows, by=book.charlie.by_key())
+    answer = await api.request("POST", "/v2/contacts", rows, by=api.charlie.by_key())
 
     foreign, missing = answer.json()["failed_contacts"]
     assert {**foreign, "contact": None, "index": 1} == {**missing, "contact": None}
-    assert (await get(book, uuid))["first"] == ""
+    assert (await get(api, uuid))["first"] == ""
 
 
 # ── delete ───────────────────────────────────────────────────────────────────────────────────
 
 
-async def test_delete_takes_each_contact(book: Book) -> None:
+async def test_delete_takes_each_contact(api: Api) -> None:
     """One that is not there, foreign or not, is no reason to stop."""
-    gone = [await book.contact(), await book.contact(("phone", PHONE["channel_id"]))]
-    kept = await book.contact()
-    foreign = await book.contact(by=book.charlie.by_key())
+    gone = [await api.contact(), await api.contact(("phone", PHONE["channel_id"]))]
+    kept = await api.contact()
+    foreign = await api.contact(by=api.charlie.by_key())
     asked = deletion(gone[0], NOBODY, foreign, gone[1].upper(), gone[0])
 
-    answer = await book.ask("DELETE", "/v2/contacts", asked)
+    answer = await api.request("DELETE", "/v2/contacts", asked)
 
     assert (answer.status_code, answer.json()) == (200, "ok")
-    assert (await book.ask("DELETE", "/v2/contacts", asked)).json() == "ok"
-    rows = (await book.ask("POST", "/v2/contacts/list")).json()
+    assert (await api.request("DELETE", "/v2/contacts", asked)).json() == "ok"
+    rows = (await api.request("POST", "/v2/contacts/list")).json()
     assert [one["uuid"] for one in rows] == [kept]
-    by = book.charlie.by_key()
-    assert (await book.ask("GET", f"/v2/contact/{foreign}", by=by)).status_code == 200
-    assert await book.contact(("phone", PHONE["channel_id"]))
+    by = api.charlie.by_key()
+    assert (await api.request("GET", f"/v2/contact/{foreign}", by=by)).status_code == 200
+    assert await api.contact(("phone", PHONE["channel_id"]))
 
 
 @pytest.mark.parametrize(
@@ -283,78 +283,76 @@ async def test_delete_takes_each_contact(book: Book) -> None:
         (None, (400, "malformed_json")),
     ],
 )
-async def test_a_wrong_delete_is_refused(
-    book: Book, body: object, expected: tuple[int, str]
-) -> None:
-    assert refusal(await book.ask("DELETE", "/v2/contacts", body)) == expected
+async def test_a_wrong_delete_is_refused(api: Api, body: object, expected: tuple[int, str]) -> None:
+    assert refusal(await api.request("DELETE", "/v2/contacts", body)) == expected
 
 
-async def test_a_delete_is_judged_whole_before_any_work(book: Book) -> None:
-    uuid = await book.contact()
-    answer = await book.ask("DELETE", "/v2/contacts", deletion(uuid, "7"))
+async def test_a_delete_is_judged_whole_before_any_work(api: Api) -> None:
+    uuid = await api.contact()
+    answer = await api.request("DELETE", "/v2/contacts", deletion(uuid, "7"))
 
     assert refusal(answer) == (400, "bad_uuid")
-    assert (await get(book, uuid))["uuid"] == uuid
+    assert (await get(api, uuid))["uuid"] == uuid
 
 
 # ── a retry under the same key ───────────────────────────────────────────────────────────────
 
 
-async def test_a_retry_goes_on_where_the_first_ended(book: Book) -> None:
+async def test_a_retry_goes_on_where_the_first_ended(api: Api) -> None:
     """As after a crash: rows were written, and the whole answer was not kept."""
-    by = {**book.bob.by_key(), "idempotency-key": "k"}
+    by = {**api.bob.by_key(), "idempotency-key": "k"}
     rows = {"contacts": [{"first": "A"}, {"first": "B"}]}
-    first = await book.ask("POST", "/v2/contacts", rows, by=by)
-    team = book.bob.team.team_id
-    await beside(book.database)(
+    first = await api.request("POST", "/v2/contacts", rows, by=by)
+    team = api.bob.team.team_id
+    await beside(api.database)(
         f"DELETE FROM idempotency WHERE team_id = {team} AND key IN ('k', 'k 1')"
     )
 
-    again = await book.ask("POST", "/v2/contacts", rows, by=by)
+    again = await api.request("POST", "/v2/contacts", rows, by=by)
 
     made = [[one["uuid"] for one in answer.json()["contacts"]] for answer in (first, again)]
     assert made[0][0] == made[1][0]
     assert made[0][1] != made[1][1]
     assert "idempotent-replayed" not in again.headers
-    third = await book.ask("POST", "/v2/contacts", rows, by=by)
+    third = await api.request("POST", "/v2/contacts", rows, by=by)
     assert (third.content, third.headers["idempotent-replayed"]) == (again.content, "true")
 
 
 async def test_a_response_that_speaks_of_too_many_contacts_is_not_stored_whole(
-    book: Book,
+    api: Api,
 ) -> None:
     """A retry gets the same response, row by row."""
-    team = book.bob.team.team_id
+    team = api.bob.team.team_id
     for number, whole in (
         (contacts.MAX_NAMED_CONTACTS, True),
         (contacts.MAX_NAMED_CONTACTS, False),
     ):
         key = f"whole-{whole}"
-        by = {**book.bob.by_key(), "idempotency-key": key}
+        by = {**api.bob.by_key(), "idempotency-key": key}
         # The contact of the first row is one more.
         uuids = [str(UUID(int=value)) for value in range(number - whole)]
         rows = {"contacts": [{"first": "A"}, {"phone": "nope", "custom": {"of": uuids}}]}
 
-        first = await book.ask("POST", "/v2/contacts", rows, by=by)
-        again = await book.ask("POST", "/v2/contacts", rows, by=by)
+        first = await api.request("POST", "/v2/contacts", rows, by=by)
+        again = await api.request("POST", "/v2/contacts", rows, by=by)
 
         assert first.status_code == 200, first.text
         assert again.content == first.content
         assert ("idempotent-replayed" in again.headers) is whole
-        stored = await beside(book.database)(
+        stored = await beside(api.database)(
             f"SELECT key FROM idempotency WHERE team_id = {team} AND key LIKE '{key}%'"
         )
         assert {row[0] for row in stored} == {f"{key} 0", *([key] if whole else [])}
 
 
-async def test_another_request_under_the_key_is_refused_whole(book: Book) -> None:
+async def test_another_request_under_the_key_is_refused_whole(api: Api) -> None:
     """Also when the first one ended between its rows."""
-    by = {**book.bob.by_key(), "idempotency-key": "k"}
-    await book.ask("POST", "/v2/contacts", {"contacts": [{"first": "A"}]}, by=by)
-    team = book.bob.team.team_id
-    await beside(book.database)(f"DELETE FROM idempotency WHERE team_id = {team} AND key = 'k'")
+    by = {**api.bob.by_key(), "idempotency-key": "k"}
+    await api.request("POST", "/v2/contacts", {"contacts": [{"first": "A"}]}, by=by)
+    team = api.bob.team.team_id
+    await beside(api.database)(f"DELETE FROM idempotency WHERE team_id = {team} AND key = 'k'")
 
-    answer = await book.ask("POST", "/v2/contacts", {"contacts": [{"first": "B"}]}, by=by)
+    answer = await api.request("POST", "/v2/contacts", {"contacts": [{"first": "B"}]}, by=by)
 
     assert refusal(answer) == (422, "key_reused")
-    assert len((await book.ask("POST", "/v2/contacts/list")).json()) == 1
+    assert len((await api.request("POST", "/v2/contacts/list")).json()) == 1

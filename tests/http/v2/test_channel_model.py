@@ -21,7 +21,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from tests.support.personas import Book, open_book
+from tests.support.personas import Api, open_api
 
 MACHINES, STEPS = 50, 30
 LEFT_OUT = "(left out)"
@@ -108,26 +108,26 @@ class Model:
 
 
 class Contacts(RuleBasedStateMachine):
-    """Two fresh contacts on a book that stays open; each step is asked and compared."""
+    """Two new contacts of an open API; each step is sent and compared with the model."""
 
-    def __init__(self, book: Book, runner: asyncio.Runner) -> None:
+    def __init__(self, api: Api, runner: asyncio.Runner) -> None:
         super().__init__()
-        self.book, self.runner, self.model = book, runner, Model()
+        self.api, self.runner, self.model = api, runner, Model()
         self.uuids: list[str] = []
 
-    def ask(self, method: str, path: str, body: object = None) -> httpx.Response:
-        return self.runner.run(self.book.ask(method, path, body))
+    def request(self, method: str, path: str, body: object = None) -> httpx.Response:
+        return self.runner.run(self.api.request(method, path, body))
 
     @initialize()
     def meet(self) -> None:
-        self.uuids = [self.runner.run(self.book.contact()) for _ in range(2)]
+        self.uuids = [self.runner.run(self.api.contact()) for _ in range(2)]
 
     @rule(who=PEOPLE, spelling=st.sampled_from(SPELLINGS), handle=HANDLES, page=PAGES)
     def add(self, who: int, spelling: Spelling, handle: str | None, page: str | None) -> None:
         new = Known(spelling.kind, spelling.kept, spelling.identity).supplied(handle, page)
         held = next(iter(self.model.named(who, spelling.kind, spelling.identity)), None)
         after = held.supplied(handle, page) if held else new
-        answer = self.ask("POST", self._path(who), self._body(spelling, handle, page))
+        answer = self.request("POST", self._path(who), self._body(spelling, handle, page))
         self._changed(answer, who, held, after)
 
     @rule(
@@ -149,7 +149,7 @@ class Contacts(RuleBasedStateMachine):
             named = None
         found = self.model.named(who, spelling.kind, named.identity if named else None)
         path = self._path(who) + self._query(named)
-        answer = self.ask("PUT", path, self._body(spelling, handle, page))
+        answer = self.request("PUT", path, self._body(spelling, handle, page))
         if not found:
             self._refused(answer, 404, "no_channel", who)
             return
@@ -168,7 +168,7 @@ class Contacts(RuleBasedStateMachine):
     def get(self, who: int, named: Spelling, by_type: bool) -> None:
         found = self.model.named(who, named.kind, None if by_type else named.identity)
         query = self._query(None if by_type else named)
-        answer = self.ask("GET", f"{self._path(who)}/{named.kind}{query}")
+        answer = self.request("GET", f"{self._path(who)}/{named.kind}{query}")
         if found:
             assert self._shown([answer.json()]) == found[:1]
         else:
@@ -177,20 +177,20 @@ class Contacts(RuleBasedStateMachine):
     @rule(who=PEOPLE)
     @precondition(lambda self: any(self.model.held))
     def list_all(self, who: int) -> None:
-        answer = self.ask("GET", f"/v2/contact/{self.uuids[who]}/channels")
+        answer = self.request("GET", f"/v2/contact/{self.uuids[who]}/channels")
         assert self._shown(answer.json()) == self.model.held[who]
 
     def teardown(self) -> None:
         """The next two contacts find every address free."""
         for who, uuid in enumerate(self.uuids):
             self.list_all(who)
-            self.ask("DELETE", f"/v2/contact/{uuid}")
+            self.request("DELETE", f"/v2/contact/{uuid}")
 
     # ── how a step is judged ─────────────────────────────────────────────────────────────────
 
     def _remove(self, who: int, kind: str, named: Spelling | None) -> None:
         found = self.model.named(who, kind, named.identity if named else None)
-        answer = self.ask("DELETE", f"{self._path(who)}/{kind}{self._query(named)}")
+        answer = self.request("DELETE", f"{self._path(who)}/{kind}{self._query(named)}")
         if not found:
             self._refused(answer, 404, "no_channel", who)
         elif len(found) > 1:
@@ -240,15 +240,15 @@ class Contacts(RuleBasedStateMachine):
 
 
 @pytest.fixture
-def opened(database: str) -> Iterator[tuple[Book, asyncio.Runner]]:
-    """A book that stays open on one event loop while Hypothesis takes its steps."""
+def opened(database: str) -> Iterator[tuple[Api, asyncio.Runner]]:
+    """Open the API on one event loop for all steps of Hypothesis."""
     with asyncio.Runner() as runner:
         stack = AsyncExitStack()
-        yield runner.run(stack.enter_async_context(open_book(database))), runner
+        yield runner.run(stack.enter_async_context(open_api(database))), runner
         runner.run(stack.aclose())
 
 
-def test_the_book_and_the_model_agree_at_every_step(opened: tuple[Book, asyncio.Runner]) -> None:
+def test_the_book_and_the_model_agree_at_every_step(opened: tuple[Api, asyncio.Runner]) -> None:
     bound = settings(
         max_examples=MACHINES,
         stateful_step_count=STEPS,

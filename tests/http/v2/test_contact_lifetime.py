@@ -9,7 +9,7 @@ from uuid import UUID
 import pytest
 
 from tests.support.http import refusal
-from tests.support.personas import Book
+from tests.support.personas import Api
 
 pytestmark = pytest.mark.anyio
 
@@ -30,50 +30,50 @@ FULL: dict[str, object] = {
 }
 
 
-async def test_it_works(book: Book) -> None:
-    made = await book.ask("POST", "/v2/contact", {**FULL, "contact_channels": [PHONE, EMAIL]})
+async def test_it_works(api: Api) -> None:
+    made = await api.request("POST", "/v2/contact", {**FULL, "contact_channels": [PHONE, EMAIL]})
     contact = made.json()
 
     assert made.status_code == 200, made.text
     assert set(KEYS) <= set(contact)
     assert str(UUID(contact["uuid"])) == contact["uuid"]
     assert contact["rev"] == 1
-    assert contact["team_id"] == book.bob.team.team_id
+    assert contact["team_id"] == api.bob.team.team_id
     shown = {**FULL, "assigned_user_id": FULL["assignee_id"]}
     del shown["assignee_id"]
     assert {key: contact[key] for key in shown} == shown
     assert (contact["phone"], contact["email"]) == ("15105553344", "alice@example.com")
     assert contact["created"] == contact["updated"]
     assert MOMENT.fullmatch(contact["created"])
-    assert (await book.ask("GET", f"/v2/contact/{contact['uuid']}")).json() == contact
+    assert (await api.request("GET", f"/v2/contact/{contact['uuid']}")).json() == contact
 
 
 @pytest.mark.parametrize("body", [{}, {"contact_channels": []}, {"contact_channels": None}])
-async def test_channels_may_be_empty_or_absent(book: Book, body: dict[str, object]) -> None:
-    answer = await book.ask("POST", "/v2/contact", body)
+async def test_channels_may_be_empty_or_absent(api: Api, body: dict[str, object]) -> None:
+    answer = await api.request("POST", "/v2/contact", body)
 
     assert answer.status_code == 200, answer.text
     assert answer.json()["contact_channels"] == []
     assert (answer.json()["phone"], answer.json()["email"]) == ("", "")
 
 
-async def test_phone_and_email_are_its_channels(book: Book) -> None:
+async def test_phone_and_email_are_its_channels(api: Api) -> None:
     body = {"phone": "+1 510-555-3344", "email": "Alice@EXAMPLE.com", "contact_channels": [EMAIL]}
-    contact = (await book.ask("POST", "/v2/contact", body)).json()
+    contact = (await api.request("POST", "/v2/contact", body)).json()
     path = f"/v2/contact/{contact['uuid']}"
 
     assert [one["channel_type"] for one in contact["contact_channels"]] == ["phone", "email"]
     assert (contact["phone"], contact["email"]) == ("15105553344", "Alice@example.com")
-    await book.ask("PUT", f"{path}/channel", {**PHONE, "channel_id": "14155551234"})
-    await book.ask("DELETE", f"{path}/channel/email")
-    after = (await book.ask("GET", path)).json()
+    await api.request("PUT", f"{path}/channel", {**PHONE, "channel_id": "14155551234"})
+    await api.request("DELETE", f"{path}/channel/email")
+    after = (await api.request("GET", path)).json()
     assert (after["phone"], after["email"]) == ("14155551234", "")
 
 
-async def test_each_write_that_changes_something_moves_the_revision_by_one(book: Book) -> None:
-    uuid = await book.contact()
+async def test_each_write_that_changes_something_moves_the_revision_by_one(api: Api) -> None:
+    uuid = await api.contact()
     path = f"/v2/contact/{uuid}"
-    seen = [(await book.ask("GET", path)).json()]
+    seen = [(await api.request("GET", path)).json()]
     for method, tail, body in [
         ("POST", "/channel", PHONE),
         ("POST", "/channel", PHONE),
@@ -83,8 +83,8 @@ async def test_each_write_that_changes_something_moves_the_revision_by_one(book:
         ("DELETE", "/channel/phone", None),
         ("DELETE", "/channel/phone", None),
     ]:
-        await book.ask(method, path + tail, body)
-        seen.append((await book.ask("GET", path)).json())
+        await api.request(method, path + tail, body)
+        seen.append((await api.request("GET", path)).json())
 
     assert [one["rev"] for one in seen] == [1, 2, 2, 2, 3, 4, 5, 5]
     moved = [one["updated"] for one in seen]
@@ -93,39 +93,39 @@ async def test_each_write_that_changes_something_moves_the_revision_by_one(book:
     assert {one["created"] for one in seen} == {seen[0]["created"]}
 
 
-async def test_updated_moves_forward_when_the_clock_goes_back(book: Book) -> None:
-    uuid = await book.contact()
-    before = (await book.ask("GET", f"/v2/contact/{uuid}")).json()
-    book.clock.forward(-3600)
-    await book.ask("POST", f"/v2/contact/{uuid}/channel", PHONE)
+async def test_updated_moves_forward_when_the_clock_goes_back(api: Api) -> None:
+    uuid = await api.contact()
+    before = (await api.request("GET", f"/v2/contact/{uuid}")).json()
+    api.clock.forward(-3600)
+    await api.request("POST", f"/v2/contact/{uuid}/channel", PHONE)
 
-    after = (await book.ask("GET", f"/v2/contact/{uuid}")).json()
+    after = (await api.request("GET", f"/v2/contact/{uuid}")).json()
 
     assert after["updated"] > before["updated"]
 
 
-async def test_an_address_of_another_contact_makes_none(book: Book) -> None:
-    owner = await book.contact(("phone", "15105553344"))
+async def test_an_address_of_another_contact_makes_none(api: Api) -> None:
+    owner = await api.contact(("phone", "15105553344"))
 
-    answer = await book.ask(
+    answer = await api.request(
         "POST", "/v2/contact", {"phone": "+1 (510) 5553344", "email": "a@b.test"}
     )
 
     assert refusal(answer) == (409, "address_taken")
     assert answer.json()["conflicting_contact_id"] == owner
     assert answer.json()["channel_id"] == "15105553344"
-    assert (await book.ask("POST", "/v2/contact", {"email": "a@b.test"})).status_code == 200
+    assert (await api.request("POST", "/v2/contact", {"email": "a@b.test"})).status_code == 200
 
 
-async def test_an_external_id_is_given_once(book: Book) -> None:
-    first = (await book.ask("POST", "/v2/contact", {"external_id": "crm-1"})).json()
+async def test_an_external_id_is_given_once(api: Api) -> None:
+    first = (await api.request("POST", "/v2/contact", {"external_id": "crm-1"})).json()
 
-    answer = await book.ask("POST", "/v2/contact", {"external_id": "crm-1"})
+    answer = await api.request("POST", "/v2/contact", {"external_id": "crm-1"})
 
     assert refusal(answer) == (409, "external_id_taken")
     assert answer.json()["conflicting_contact_id"] == first["uuid"]
     for _ in range(2):
-        assert (await book.ask("POST", "/v2/contact", {"external_id": ""})).status_code == 200
+        assert (await api.request("POST", "/v2/contact", {"external_id": ""})).status_code == 200
 
 
 @pytest.mark.parametrize(
@@ -160,8 +160,8 @@ async def test_an_external_id_is_given_once(book: Book) -> None:
         ({"tags": [{"tag_id": 1}] * 6}, "tags"),
     ],
 )
-async def test_a_wrong_field_is_named(book: Book, body: object, field: str) -> None:
-    answer = await book.ask("POST", "/v2/contact", body)
+async def test_a_wrong_field_is_named(api: Api, body: object, field: str) -> None:
+    answer = await api.request("POST", "/v2/contact", body)
 
     assert answer.status_code == 400, answer.text
     assert list(answer.json()["fields"]) == [field]
@@ -185,13 +185,13 @@ async def test_a_wrong_field_is_named(book: Book, body: object, field: str) -> N
     ],
     ids=range(17),
 )
-async def test_custom_fields_come_back_as_sent_or_are_refused(book: Book, text: str) -> None:
+async def test_custom_fields_come_back_as_sent_or_are_refused(api: Api, text: str) -> None:
     """Whatever JSON can hold, neither store breaks on it."""
-    answer = await book.ask("POST", "/v2/contact", b'{"custom": ' + text.encode() + b"}")
+    answer = await api.request("POST", "/v2/contact", b'{"custom": ' + text.encode() + b"}")
 
     assert answer.status_code in (200, 400), answer.text
     if answer.status_code == 200:
-        again = await book.ask("GET", f"/v2/contact/{answer.json()['uuid']}")
+        again = await api.request("GET", f"/v2/contact/{answer.json()['uuid']}")
         assert again.status_code == 200, again.text
         assert again.json()["custom"] == json.loads(text)
 
@@ -199,11 +199,11 @@ async def test_custom_fields_come_back_as_sent_or_are_refused(book: Book, text: 
 # ── DELETE ───────────────────────────────────────────────────────────────────────────────────
 
 
-async def test_delete_hides_the_contact_and_frees_its_addresses(book: Book) -> None:
-    uuid = await book.contact(("phone", "15105553344"), ("email", "alice@example.com"))
+async def test_delete_hides_the_contact_and_frees_its_addresses(api: Api) -> None:
+    uuid = await api.contact(("phone", "15105553344"), ("email", "alice@example.com"))
     path = f"/v2/contact/{uuid}"
 
-    answer = await book.ask("DELETE", path)
+    answer = await api.request("DELETE", path)
 
     assert (answer.status_code, answer.json()) == (200, "contact deleted")
     for method, tail, body in [
@@ -215,11 +215,11 @@ async def test_delete_hides_the_contact_and_frees_its_addresses(book: Book) -> N
         ("POST", "/channel", PHONE),
         ("PUT", "/channel", PHONE),
     ]:
-        assert refusal(await book.ask(method, path + tail, body)) == (404, "no_contact"), method
-    assert await book.contact(("phone", "15105553344"), ("email", "ALICE@example.com"))
+        assert refusal(await api.request(method, path + tail, body)) == (404, "no_contact"), method
+    assert await api.contact(("phone", "15105553344"), ("email", "ALICE@example.com"))
 
 
 @pytest.mark.parametrize("method", ["GET", "DELETE"])
 @pytest.mark.parametrize("text", ["1", "alice", "%00"])
-async def test_a_contact_is_named_by_its_uuid(book: Book, method: str, text: str) -> None:
-    assert refusal(await book.ask(method, f"/v2/contact/{text}")) == (400, "bad_uuid")
+async def test_a_contact_is_named_by_its_uuid(api: Api, method: str, text: str) -> None:
+    assert refusal(await api.request(method, f"/v2/contact/{text}")) == (400, "bad_uuid")

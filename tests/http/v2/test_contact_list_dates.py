@@ -10,16 +10,16 @@ import pytest
 from reachbook.domain import timestamps
 from tests.support.dated_contacts import TEN, plant, plant_many
 from tests.support.http import ok, refusal
-from tests.support.personas import Book
+from tests.support.personas import Api
 
 pytestmark = pytest.mark.anyio
 
 MANY = 5000
 
 
-async def listed(book: Book, **body: object) -> list[int]:
+async def listed(api: Api, **body: object) -> list[int]:
     """The offsets of a page."""
-    return [offset(each) for each in await ok(book, "POST", "/v2/contacts/list", body)]
+    return [offset(each) for each in await ok(api, "POST", "/v2/contacts/list", body)]
 
 
 def offset(contact: Any) -> int:
@@ -27,8 +27,8 @@ def offset(contact: Any) -> int:
     return int(time.timestamp()) * timestamps.SECOND + time.microsecond - TEN
 
 
-async def refused(book: Book, **body: object) -> dict[str, Any]:
-    answer = await book.ask("POST", "/v2/contacts/list", body)
+async def refused(api: Api, **body: object) -> dict[str, Any]:
+    answer = await api.request("POST", "/v2/contacts/list", body)
     assert refusal(answer) == (400, "date_too_coarse")
     fields: dict[str, Any] = answer.json()["fields"]
     return fields
@@ -60,12 +60,12 @@ OFFSETS = (-1_500_000, 0, 1, 123_000, 123_456, 123_999, 124_000, 999_999, 1_000_
     ],
 )
 async def test_a_date_means_what_its_digits_leave_open(
-    book: Book, date: str, after: tuple[int, ...], before: tuple[int, ...]
+    api: Api, date: str, after: tuple[int, ...], before: tuple[int, ...]
 ) -> None:
-    await plant(book, *OFFSETS)
+    await plant(api, *OFFSETS)
     date = f"2026-01-02T{date}"
-    assert await listed(book, date=date, ascending=True, limit=500) == list(after)
-    assert await listed(book, date=date, limit=500) == list(reversed(before))
+    assert await listed(api, date=date, ascending=True, limit=500) == list(after)
+    assert await listed(api, date=date, limit=500) == list(reversed(before))
 
 
 @pytest.mark.parametrize(
@@ -85,76 +85,74 @@ async def test_a_date_means_what_its_digits_leave_open(
     ],
 )
 async def test_a_short_page_holds_a_whole_group(
-    book: Book, date: str, expected: tuple[int, ...], *, ascending: bool
+    api: Api, date: str, expected: tuple[int, ...], *, ascending: bool
 ) -> None:
-    await plant(book, *OFFSETS)
+    await plant(api, *OFFSETS)
     body = {"date": f"2026-01-02T{date}", "ascending": ascending, "limit": 1}
-    assert await listed(book, **body) == list(expected)
+    assert await listed(api, **body) == list(expected)
 
 
 @pytest.mark.parametrize("ascending", [True, False])
-async def test_a_first_page_leaves_no_part_of_the_last_second(
-    book: Book, *, ascending: bool
-) -> None:
+async def test_a_first_page_leaves_no_part_of_the_last_second(api: Api, *, ascending: bool) -> None:
     second = [0, 1, 1_000, 500_000, 999_999]
     side = 1_000_000 if ascending else -1
-    await plant(book, *second)
-    assert sorted(await listed(book, limit=1, ascending=ascending)) == second
-    await plant(book, side)
-    assert sorted(await listed(book, limit=1, ascending=ascending)) == second
-    await plant(book, side * 2, side * 3)
+    await plant(api, *second)
+    assert sorted(await listed(api, limit=1, ascending=ascending)) == second
+    await plant(api, side)
+    assert sorted(await listed(api, limit=1, ascending=ascending)) == second
+    await plant(api, side * 2, side * 3)
     millisecond = [0, 1] if ascending else [999_999]
-    assert await listed(book, limit=1, ascending=ascending) == millisecond
+    assert await listed(api, limit=1, ascending=ascending) == millisecond
 
 
 # ── too many in one group ────────────────────────────────────────────────────────────────────
 
 
 @pytest.mark.parametrize("ascending", [True, False])
-async def test_a_second_with_too_many_is_refused(book: Book, *, ascending: bool) -> None:
+async def test_a_second_with_too_many_is_refused(api: Api, *, ascending: bool) -> None:
     """A date with its fraction goes on."""
     date = "2026-01-02T10:00:00Z"
-    await plant(book, -1_000_000, 1_000_000)
-    await plant_many(book, MANY, start=0, step=150)
+    await plant(api, -1_000_000, 1_000_000)
+    await plant_many(api, MANY, start=0, step=150)
     before = {"date": f"2026-01-02T{'09:59:59' if ascending else '10:00:01'}Z"}
-    assert len(await listed(book, date=date, ascending=ascending)) == MANY + 1
-    assert len(await listed(book, **before, ascending=ascending)) == MANY + 1
+    assert len(await listed(api, date=date, ascending=ascending)) == MANY + 1
+    assert len(await listed(api, **before, ascending=ascending)) == MANY + 1
 
-    await plant(book, 999_999)
+    await plant(api, 999_999)
 
-    assert list(await refused(book, date=date, ascending=ascending)) == ["date"]
-    assert list(await refused(book, **before, ascending=ascending)) == ["date"]
+    assert list(await refused(api, date=date, ascending=ascending)) == ["date"]
+    assert list(await refused(api, **before, ascending=ascending)) == ["date"]
     for digits, first in (("000", 1_050), ("000000", 150)):
         exact = f"2026-01-02T10:00:00.{digits}Z"
-        page = await listed(book, date=exact, ascending=True, limit=30)
+        page = await listed(api, date=exact, ascending=True, limit=30)
         assert page[0] == first
         assert 30 <= len(page) <= 40
 
 
 @pytest.mark.parametrize("ascending", [True, False])
 async def test_a_first_page_may_end_in_a_last_second_with_too_many(
-    book: Book, *, ascending: bool
+    api: Api, *, ascending: bool
 ) -> None:
     """A date that is cut to that second is refused, although no contact lies beyond it."""
-    await plant_many(book, MANY + 1, start=0, step=150)
-    page = await listed(book, ascending=ascending, limit=30)
+    await plant_many(api, MANY + 1, start=0, step=150)
+    page = await listed(api, ascending=ascending, limit=30)
     assert 30 <= len(page) <= 40
-    assert await refused(book, date="2026-01-02T10:00:00Z", ascending=ascending)
+    assert await refused(api, date="2026-01-02T10:00:00Z", ascending=ascending)
 
 
-async def test_a_millisecond_with_too_many_is_refused(book: Book) -> None:
-    await plant_many(book, MANY + 1, start=500_300, step=0)
-    await plant(book, 500_001, 500_400, 2_000_000)
+async def test_a_millisecond_with_too_many_is_refused(api: Api) -> None:
+    await plant_many(api, MANY + 1, start=500_300, step=0)
+    await plant(api, 500_001, 500_400, 2_000_000)
     for ascending in (True, False):
         for digits in ("500", "5", "499", "501"):
             body = {"date": f"2026-01-02T10:00:00.{digits}Z", "ascending": ascending}
             if digits in ("500", "5") or (digits == "499") is ascending:
-                assert await refused(book, **body)
+                assert await refused(api, **body)
             else:
-                await listed(book, **body)
-    assert await listed(book, ascending=True, limit=1) == [500_001]
-    assert len(await listed(book, date="2026-01-02T10:00:00.500001Z", ascending=True)) == MANY + 1
-    assert await listed(book, date="2026-01-02T10:00:00.500300Z", ascending=True, limit=1) == [
+                await listed(api, **body)
+    assert await listed(api, ascending=True, limit=1) == [500_001]
+    assert len(await listed(api, date="2026-01-02T10:00:00.500001Z", ascending=True)) == MANY + 1
+    assert await listed(api, date="2026-01-02T10:00:00.500300Z", ascending=True, limit=1) == [
         500_400
     ]
 
@@ -163,21 +161,21 @@ async def test_a_millisecond_with_too_many_is_refused(book: Book) -> None:
 
 
 @pytest.mark.parametrize("ascending", [True, False])
-async def test_pages_are_counted_from_zero(book: Book, *, ascending: bool) -> None:
+async def test_pages_are_counted_from_zero(api: Api, *, ascending: bool) -> None:
     order = [number * timestamps.SECOND for number in range(8)]
-    await plant(book, *order)
+    await plant(api, *order)
     order = order if ascending else order[::-1]
-    pages = [await listed(book, limit=3, page=page, ascending=ascending) for page in range(4)]
+    pages = [await listed(api, limit=3, page=page, ascending=ascending) for page in range(4)]
     assert pages == [order[:3], order[3:6], order[6:], []]
     date = f"2026-01-02T10:00:0{1 if ascending else 6}.000000Z"
-    assert await listed(book, limit=3, page=1, ascending=ascending, date=date) == order[5:8]
-    assert await listed(book, limit=1, page=1000) == []
+    assert await listed(api, limit=3, page=1, ascending=ascending, date=date) == order[5:8]
+    assert await listed(api, limit=1, page=1000) == []
 
 
 @pytest.mark.parametrize(
     ("page", "expected"), [(1001, "too_many"), (-1, "wrong_type"), ("1", "wrong_type")]
 )
-async def test_a_wrong_page_is_refused(book: Book, page: object, expected: str) -> None:
-    answer = await book.ask("POST", "/v2/contacts/list", {"page": page})
+async def test_a_wrong_page_is_refused(api: Api, page: object, expected: str) -> None:
+    answer = await api.request("POST", "/v2/contacts/list", {"page": page})
     assert refusal(answer) == (400, expected)
     assert list(answer.json()["fields"]) == ["page"]

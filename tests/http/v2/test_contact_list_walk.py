@@ -18,7 +18,7 @@ import pytest
 
 from reachbook.domain import timestamps
 from tests.support.corrupt import ruin
-from tests.support.personas import Asker, Book, asker
+from tests.support.personas import Api, TeamClient, create_team_client
 
 pytestmark = pytest.mark.anyio
 
@@ -86,8 +86,8 @@ NEVER_REPEAT = {unchanged, javascript}
 class Team:
     """Contacts at planted times, and a record of what was done to them."""
 
-    book: Book
-    by: Asker
+    api: Api
+    by: TeamClient
     choose: random.Random
     uuids: list[str] = field(default_factory=list)
     changed: set[str] = field(default_factory=set)
@@ -97,16 +97,16 @@ class Team:
     async def plant(self) -> None:
         """Create contacts; many share a second, a millisecond or a microsecond."""
         rows = {"contacts": [{"first": f"Person {number}"} for number in range(CONTACTS)]}
-        made = (await self.ask("POST", "/v2/contacts", rows))["contacts"]
+        made = (await self.request("POST", "/v2/contacts", rows))["contacts"]
         self.uuids = [one["uuid"] for one in made]
         times = self._times()
         cases = " ".join(f"WHEN {one['id']} THEN {next(times)}" for one in made)
         await ruin(
-            self.book.database,
+            self.api.database,
             f"UPDATE contact SET updated = CASE id {cases} END "
             f"WHERE team_id = {self.by.team.team_id}",
         )
-        self.book.clock.now = START_MICROS + self.choose.choice([4, 5]) * timestamps.SECOND
+        self.api.clock.now = START_MICROS + self.choose.choice([4, 5]) * timestamps.SECOND
 
     def _times(self) -> Any:
         seconds = self.choose.choice([1, 2, 5])
@@ -122,7 +122,7 @@ class Team:
         """A few random changes; the clock stands still, or moves by a little or by more."""
         for _ in range(min(self.choose.choice([0, 0, 1, 2]), self.writes_left)):
             self.writes_left -= 1
-            self.book.clock.now += self.choose.choice([0, 1, 700, 300_000, 1_000_000])
+            self.api.clock.now += self.choose.choice([0, 1, 700, 300_000, 1_000_000])
             await self._write()
 
     async def _write(self) -> None:
@@ -131,16 +131,18 @@ class Team:
         match self.choose.randrange(10):
             case 0:
                 self.deleted.add(uuid)
-                await self.ask("DELETE", f"/v2/contact/{uuid}")
+                await self.request("DELETE", f"/v2/contact/{uuid}")
             case 1:
-                await self.ask("POST", "/v2/contact", {"first": "New"})
+                await self.request("POST", "/v2/contact", {"first": "New"})
             case _:
                 self.changed.add(uuid)
-                await self.ask("PUT", f"/v2/contact/{uuid}", {"last": f"turn {self.writes_left}"})
+                await self.request(
+                    "PUT", f"/v2/contact/{uuid}", {"last": f"turn {self.writes_left}"}
+                )
 
-    async def ask(self, method: str, path: str, body: object = None) -> Any:
+    async def request(self, method: str, path: str, body: object = None) -> Any:
         """The body of a successful response."""
-        answer = await self.book.ask(method, path, body, by=self.by.by_key())
+        answer = await self.api.request(method, path, body, by=self.by.by_key())
         assert answer.status_code == 200, (body, answer.text)
         return answer.json()
 
@@ -155,7 +157,7 @@ async def walk(team: Team, client: Client, limit: int, *, ascending: bool) -> li
     rows: list[dict[str, Any]] = []
     body: dict[str, Any] = {"limit": limit, "ascending": ascending, "page": 0}
     for _ in range(MAX_PAGES):
-        page = await team.ask("POST", "/v2/contacts/list", body)
+        page = await team.request("POST", "/v2/contacts/list", body)
         if not page:
             return [one["uuid"] for one in rows]
         times = [one["updated"] for one in page]
@@ -169,12 +171,12 @@ async def walk(team: Team, client: Client, limit: int, *, ascending: bool) -> li
 @pytest.mark.parametrize("ascending", [True, False], ids=["ascending", "descending"])
 @pytest.mark.parametrize("client", CLIENTS)
 async def test_a_walked_list_ends_and_contains_every_contact(
-    book: Book, client: Client, *, ascending: bool
+    api: Api, client: Client, *, ascending: bool
 ) -> None:
     for seed in range(3):
         choose = random.Random(f"{client.__name__} {ascending} {seed}")
-        by = await asker(book.administration, f"Team {seed}", book.clock)
-        team = Team(book, by, choose)
+        by = await create_team_client(api.administration, f"Team {seed}", api.clock)
+        team = Team(api, by, choose)
         await team.plant()
         limit = choose.choice(LIMITS)
 

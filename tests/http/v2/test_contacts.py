@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.support.http import refusal
-from tests.support.personas import NOBODY, Book
+from tests.support.personas import NOBODY, Api
 
 pytestmark = pytest.mark.anyio
 
@@ -18,14 +18,14 @@ def phone(value: str) -> dict[str, str]:
     return {"channel_type": "phone", "channel_id": value}
 
 
-async def put(book: Book, uuid: str, body: object, query: str = "") -> Any:
-    answer = await book.ask("PUT", f"/v2/contact/{uuid}{query}", body)
+async def put(api: Api, uuid: str, body: object, query: str = "") -> Any:
+    answer = await api.request("PUT", f"/v2/contact/{uuid}{query}", body)
     assert answer.status_code == 200, answer.text
     return answer.json()
 
 
-async def get(book: Book, uuid: str) -> Any:
-    answer = await book.ask("GET", f"/v2/contact/{uuid}")
+async def get(api: Api, uuid: str) -> Any:
+    answer = await api.request("GET", f"/v2/contact/{uuid}")
     assert answer.status_code == 200, answer.text
     return answer.json()
 
@@ -34,22 +34,22 @@ def held(contact: Any) -> list[str]:
     return [one["channel_id"] for one in contact["contact_channels"]]
 
 
-async def test_it_works(book: Book) -> None:
+async def test_it_works(api: Api) -> None:
     """The answer is the full Contact; what is left out stays."""
-    uuid = await book.contact(("phone", ONE))
-    before = await put(book, uuid, {"first": "Alice", "tags": [{"tag_id": 1}], "avatar": "a"})
-    book.clock.forward(1)
+    uuid = await api.contact(("phone", ONE))
+    before = await put(api, uuid, {"first": "Alice", "tags": [{"tag_id": 1}], "avatar": "a"})
+    api.clock.forward(1)
 
-    after = await put(book, uuid, {"last": "Liddell", "assignee_id": 7})
+    after = await put(api, uuid, {"last": "Liddell", "assignee_id": 7})
 
     changed = {"last": "Liddell", "assigned_user_id": 7}
     moved = {"rev": before["rev"] + 1, "updated": after["updated"]}
     assert after == {**before, **changed, **moved}
     assert after["updated"] > before["updated"]
-    assert await get(book, uuid) == after
+    assert await get(api, uuid) == after
 
 
-async def test_a_contact_sent_back_whole_changes_nothing(book: Book) -> None:
+async def test_a_contact_sent_back_whole_changes_nothing(api: Api) -> None:
     body = {
         "first": "Alice",
         "external_id": "crm-1",
@@ -61,20 +61,20 @@ async def test_a_contact_sent_back_whole_changes_nothing(book: Book) -> None:
             {"channel_type": "facebook", "channel_id": "100", "info_channel": "page"},
         ],
     }
-    made = (await book.ask("POST", "/v2/contact", body)).json()
-    book.clock.forward(5)
+    made = (await api.request("POST", "/v2/contact", body)).json()
+    api.clock.forward(5)
 
-    assert await put(book, made["uuid"], made) == made
-    assert await put(book, made["uuid"], made, "?overwrite=true") == made
-    assert await put(book, made["uuid"], {}) == made
+    assert await put(api, made["uuid"], made) == made
+    assert await put(api, made["uuid"], made, "?overwrite=true") == made
+    assert await put(api, made["uuid"], {}) == made
 
 
 @pytest.mark.parametrize("query", ["", "?overwrite=true"])
-async def test_names_are_always_overwritten(book: Book, query: str) -> None:
-    uuid = await book.contact()
-    await put(book, uuid, {"first": "Alice", "last": "Liddell", "display_name": "Al"})
+async def test_names_are_always_overwritten(api: Api, query: str) -> None:
+    uuid = await api.contact()
+    await put(api, uuid, {"first": "Alice", "last": "Liddell", "display_name": "Al"})
 
-    after = await put(book, uuid, {"first": "Bob", "last": "", "display_name": None}, query)
+    after = await put(api, uuid, {"first": "Bob", "last": "", "display_name": None}, query)
 
     assert (after["first"], after["last"], after["display_name"]) == ("Bob", "", "")
 
@@ -87,66 +87,66 @@ async def test_names_are_always_overwritten(book: Book, query: str) -> None:
         ("?overwrite=true", {"1": "new", "3": None}),
     ],
 )
-async def test_custom_is_merged_or_replaced(
-    book: Book, query: str, left: dict[str, object]
-) -> None:
-    uuid = await book.contact()
-    await put(book, uuid, {"custom": {"1": "old", "2": [2]}})
+async def test_custom_is_merged_or_replaced(api: Api, query: str, left: dict[str, object]) -> None:
+    uuid = await api.contact()
+    await put(api, uuid, {"custom": {"1": "old", "2": [2]}})
 
-    assert (await put(book, uuid, {"custom": {"1": "new", "3": None}}, query))["custom"] == left
-    assert (await put(book, uuid, {"first": "A"}, query))["custom"] == left
+    assert (await put(api, uuid, {"custom": {"1": "new", "3": None}}, query))["custom"] == left
+    assert (await put(api, uuid, {"first": "A"}, query))["custom"] == left
 
 
 @pytest.mark.parametrize(
     "custom", [{"a\0": 1}, {"a": "\0"}, {"a": [{"b": "c\0"}]}, {"a": {"\0": None}}]
 )
-async def test_custom_holds_no_nul(book: Book, custom: object) -> None:
-    answer = await book.ask("POST", "/v2/contact", {"custom": custom})
+async def test_custom_holds_no_nul(api: Api, custom: object) -> None:
+    answer = await api.request("POST", "/v2/contact", {"custom": custom})
 
     assert refusal(answer) == (400, "bad_value")
     assert list(answer.json()["fields"]) == ["custom"]
 
 
-async def test_a_contact_has_at_most_five_tags(book: Book) -> None:
-    uuid = await book.contact()
+async def test_a_contact_has_at_most_five_tags(api: Api) -> None:
+    uuid = await api.contact()
     five = [{"tag_id": number} for number in range(5)]
-    await put(book, uuid, {"tags": five})
+    await put(api, uuid, {"tags": five})
 
-    answer = await book.ask("PUT", f"/v2/contact/{uuid}", {"tags": [*five, {"tag_id": 5}]})
+    answer = await api.request("PUT", f"/v2/contact/{uuid}", {"tags": [*five, {"tag_id": 5}]})
 
     assert refusal(answer) == (400, "bad_value")
-    assert (await get(book, uuid))["tags"] == five
-    assert (await put(book, uuid, {"tags": []}))["tags"] == []
+    assert (await get(api, uuid))["tags"] == five
+    assert (await put(api, uuid, {"tags": []}))["tags"] == []
 
 
-async def test_minus_one_assigns_nobody(book: Book) -> None:
-    uuid = await book.contact()
-    assert (await put(book, uuid, {"assignee_id": 7}))["assigned_user_id"] == 7
-    assert (await put(book, uuid, {"assignee_id": -1}))["assigned_user_id"] is None
+async def test_minus_one_assigns_nobody(api: Api) -> None:
+    uuid = await api.contact()
+    assert (await put(api, uuid, {"assignee_id": 7}))["assigned_user_id"] == 7
+    assert (await put(api, uuid, {"assignee_id": -1}))["assigned_user_id"] is None
 
 
 # ── external_id ──────────────────────────────────────────────────────────────────────────────
 
 
-async def test_an_external_id_is_one_contacts_until_it_lets_go(book: Book) -> None:
-    first = await book.contact()
-    second = await book.contact()
-    await put(book, first, {"external_id": "crm-1"})
-    taken = await book.ask("PUT", f"/v2/contact/{second}", {"external_id": "crm-1", "first": "B"})
+async def test_an_external_id_is_one_contacts_until_it_lets_go(api: Api) -> None:
+    first = await api.contact()
+    second = await api.contact()
+    await put(api, first, {"external_id": "crm-1"})
+    taken = await api.request(
+        "PUT", f"/v2/contact/{second}", {"external_id": "crm-1", "first": "B"}
+    )
 
     assert refusal(taken) == (409, "external_id_taken")
     assert taken.json()["conflicting_contact_id"] == first
-    assert (await get(book, second))["first"] == ""
-    assert (await put(book, first, {"external_id": None}))["external_id"] is None
-    assert (await put(book, second, {"external_id": "crm-1"}))["external_id"] == "crm-1"
+    assert (await get(api, second))["first"] == ""
+    assert (await put(api, first, {"external_id": None}))["external_id"] is None
+    assert (await put(api, second, {"external_id": "crm-1"}))["external_id"] == "crm-1"
 
 
-async def test_deleting_a_contact_frees_its_external_id(book: Book) -> None:
-    first = await book.contact()
-    await put(book, first, {"external_id": "crm-1"})
-    await book.ask("DELETE", f"/v2/contact/{first}")
+async def test_deleting_a_contact_frees_its_external_id(api: Api) -> None:
+    first = await api.contact()
+    await put(api, first, {"external_id": "crm-1"})
+    await api.request("DELETE", f"/v2/contact/{first}")
 
-    answer = await book.ask("POST", "/v2/contact", {"external_id": "crm-1"})
+    answer = await api.request("POST", "/v2/contact", {"external_id": "crm-1"})
 
     assert answer.status_code == 200, answer.text
 
@@ -154,77 +154,75 @@ async def test_deleting_a_contact_frees_its_external_id(book: Book) -> None:
 # ── phone and email ──────────────────────────────────────────────────────────────────────────
 
 
-async def test_writing_phone_replaces_the_primary_channels_address(book: Book) -> None:
-    uuid = await book.contact(("phone", ONE), ("phone", TWO))
-    before = await get(book, uuid)
-    book.clock.forward(5)
+async def test_writing_phone_replaces_the_primary_channels_address(api: Api) -> None:
+    uuid = await api.contact(("phone", ONE), ("phone", TWO))
+    before = await get(api, uuid)
+    api.clock.forward(5)
 
-    after = await put(book, uuid, {"phone": "+1 (212) 555-0199"})
+    after = await put(api, uuid, {"phone": "+1 (212) 555-0199"})
 
     assert after["phone"] == THREE
     assert held(after) == [THREE, TWO]
     assert after["contact_channels"][0]["id"] == before["contact_channels"][0]["id"]
     assert after["contact_channels"][0]["created"] == before["contact_channels"][0]["created"]
     assert after["contact_channels"][1] == before["contact_channels"][1]
-    assert await book.contact(("phone", ONE))
+    assert await api.contact(("phone", ONE))
 
 
-async def test_writing_phone_adds_a_channel_where_there_is_none(book: Book) -> None:
-    uuid = await book.contact(("email", "alice@example.com"))
+async def test_writing_phone_adds_a_channel_where_there_is_none(api: Api) -> None:
+    uuid = await api.contact(("email", "alice@example.com"))
 
-    after = await put(book, uuid, {"phone": ONE})
+    after = await put(api, uuid, {"phone": ONE})
 
     assert (after["phone"], after["email"]) == (ONE, "alice@example.com")
     assert held(after) == ["alice@example.com", ONE]
 
 
 @pytest.mark.parametrize("nothing", ["", None])
-async def test_an_empty_phone_takes_the_primary_one_away(book: Book, nothing: str | None) -> None:
-    uuid = await book.contact(("phone", ONE), ("phone", TWO), ("email", "alice@example.com"))
+async def test_an_empty_phone_takes_the_primary_one_away(api: Api, nothing: str | None) -> None:
+    uuid = await api.contact(("phone", ONE), ("phone", TWO), ("email", "alice@example.com"))
 
-    after = await put(book, uuid, {"phone": nothing, "email": nothing})
+    after = await put(api, uuid, {"phone": nothing, "email": nothing})
 
     assert (after["phone"], after["email"]) == (TWO, "")
     assert held(after) == [TWO]
-    assert held(await put(book, uuid, {"phone": nothing})) == []
-    last = await put(book, uuid, {"phone": nothing})
+    assert held(await put(api, uuid, {"phone": nothing})) == []
+    last = await put(api, uuid, {"phone": nothing})
     assert last["rev"] == 3
 
 
-async def test_a_secondary_address_becomes_primary(book: Book) -> None:
+async def test_a_secondary_address_becomes_primary(api: Api) -> None:
     """The channel stays itself, and the one that was primary stays too."""
-    uuid = await book.contact(("phone", ONE), ("phone", TWO))
-    before = await get(book, uuid)
+    uuid = await api.contact(("phone", ONE), ("phone", TWO))
+    before = await get(api, uuid)
 
-    after = await put(book, uuid, {"phone": TWO})
+    after = await put(api, uuid, {"phone": TWO})
 
     assert after["phone"] == TWO
     assert held(after) == [ONE, TWO]
     ids = [[one["id"] for one in contact["contact_channels"]] for contact in (before, after)]
     assert ids[0] == ids[1]
-    assert (await put(book, uuid, {"phone": TWO}))["rev"] == after["rev"]
-    one = await book.ask("GET", f"/v2/contact/{uuid}/channel/phone")
+    assert (await put(api, uuid, {"phone": TWO}))["rev"] == after["rev"]
+    one = await api.request("GET", f"/v2/contact/{uuid}/channel/phone")
     assert one.json()["channel_id"] == TWO
 
 
 @pytest.mark.parametrize("others", [[], [("email", "first@example.com")]])
-async def test_a_new_spelling_is_shown_as_written(
-    book: Book, others: list[tuple[str, str]]
-) -> None:
+async def test_a_new_spelling_is_shown_as_written(api: Api, others: list[tuple[str, str]]) -> None:
     """Whether the address was the primary one before or became it."""
-    uuid = await book.contact(*others, ("email", "alice@example.com"))
+    uuid = await api.contact(*others, ("email", "alice@example.com"))
 
-    after = await put(book, uuid, {"email": "Alice@EXAMPLE.com"})
+    after = await put(api, uuid, {"email": "Alice@EXAMPLE.com"})
 
     assert after["email"] == "Alice@example.com"
     assert len(after["contact_channels"]) == len(others) + 1
 
 
-async def test_channels_and_views_are_one_change(book: Book) -> None:
-    uuid = await book.contact(("phone", ONE))
+async def test_channels_and_views_are_one_change(api: Api) -> None:
+    uuid = await api.contact(("phone", ONE))
 
     after = await put(
-        book, uuid, {"phone": TWO, "contact_channels": [phone(ONE)], "email": "a@b.test"}
+        api, uuid, {"phone": TWO, "contact_channels": [phone(ONE)], "email": "a@b.test"}
     )
 
     assert after["rev"] == 2
@@ -233,16 +231,16 @@ async def test_channels_and_views_are_one_change(book: Book) -> None:
     assert len({one["updated"] for one in after["contact_channels"]}) == 1
 
 
-async def test_an_address_of_another_contact_changes_nothing(book: Book) -> None:
-    owner = await book.contact(("phone", ONE))
-    uuid = await book.contact(("phone", TWO))
-    before = await get(book, uuid)
+async def test_an_address_of_another_contact_changes_nothing(api: Api) -> None:
+    owner = await api.contact(("phone", ONE))
+    uuid = await api.contact(("phone", TWO))
+    before = await get(api, uuid)
     for body in ({"phone": ONE}, {"contact_channels": [phone(ONE)]}):
-        answer = await book.ask("PUT", f"/v2/contact/{uuid}", {"first": "A", **body})
+        answer = await api.request("PUT", f"/v2/contact/{uuid}", {"first": "A", **body})
 
         assert refusal(answer) == (409, "address_taken")
         assert answer.json()["conflicting_contact_id"] == owner
-    assert await get(book, uuid) == before
+    assert await get(api, uuid) == before
 
 
 # ── refusals ─────────────────────────────────────────────────────────────────────────────────
@@ -259,18 +257,18 @@ async def test_an_address_of_another_contact_changes_nothing(book: Book) -> None
     ],
 )
 async def test_form_is_judged_before_existence(
-    book: Book, uuid: str, body: object, expected: tuple[int, str]
+    api: Api, uuid: str, body: object, expected: tuple[int, str]
 ) -> None:
-    assert refusal(await book.ask("PUT", f"/v2/contact/{uuid}", body)) == expected
+    assert refusal(await api.request("PUT", f"/v2/contact/{uuid}", body)) == expected
 
 
-async def test_charlie_changes_nothing_of_bobs(book: Book) -> None:
-    uuid = await book.contact(("phone", ONE))
-    before = await get(book, uuid)
+async def test_charlie_changes_nothing_of_bobs(api: Api) -> None:
+    uuid = await api.contact(("phone", ONE))
+    before = await get(api, uuid)
 
-    answer = await book.ask(
-        "PUT", f"/v2/contact/{uuid}", {"first": "Mine"}, by=book.charlie.by_key()
+    answer = await api.request(
+        "PUT", f"/v2/contact/{uuid}", {"first": "Mine"}, by=api.charlie.by_key()
     )
 
     assert refusal(answer) == (404, "no_contact")
-    assert await get(book, uuid) == before
+    assert await get(api, uuid) == before

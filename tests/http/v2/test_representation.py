@@ -7,7 +7,7 @@ import pytest
 
 from reachbook.domain.credential import Representation
 from reachbook.service.administration import CredentialOptions
-from tests.support.personas import MASTER_KEY, Book, sign
+from tests.support.personas import MASTER_KEY, Api, sign
 
 pytestmark = pytest.mark.anyio
 
@@ -44,10 +44,10 @@ def ids(answer: httpx.Response) -> str:
     raise AssertionError(answer.text)
 
 
-async def every_answer(book: Book, query: str, by: dict[str, str]) -> list[httpx.Response]:
+async def every_answer(api: Api, query: str, by: dict[str, str]) -> list[httpx.Response]:
     """Each operation that shows channels, once."""
     mark = "&" if query else "?"
-    made = await book.ask("POST", f"/v2/contact{query}", {"phone": PHONE[1]}, by=by)
+    made = await api.request("POST", f"/v2/contact{query}", {"phone": PHONE[1]}, by=by)
     path = f"/v2/contact/{made.json()['uuid']}"
     asked = [
         ("POST", f"{path}/channel{query}", body(EMAIL)),
@@ -58,7 +58,7 @@ async def every_answer(book: Book, query: str, by: dict[str, str]) -> list[httpx
         ("DELETE", f"{path}/channel/email{query}", None),
         ("GET", f"{path}{query}", None),
     ]
-    return [made, *[await book.ask(*one, by=by) for one in asked]]
+    return [made, *[await api.request(*one, by=by) for one in asked]]
 
 
 @pytest.mark.parametrize(
@@ -73,33 +73,33 @@ async def every_answer(book: Book, query: str, by: dict[str, str]) -> list[httpx
     ],
 )
 async def test_each_answer_is_in_it_and_says_so(
-    book: Book, credential: str, query: str, used: str
+    api: Api, credential: str, query: str, used: str
 ) -> None:
-    by = getattr(book.bob, credential)()
-    for answer in await every_answer(book, query, by):
+    by = getattr(api.bob, credential)()
+    for answer in await every_answer(api, query, by):
         assert ids(answer) == used, answer.request.url
         assert answer.headers["x-representation"] == used, answer.request.url
 
 
-async def test_it_is_chosen_when_a_credential_is_made(book: Book) -> None:
-    team = book.bob.team.team_id
-    uuid = await book.contact(PHONE)
-    _, api_key = await book.administration.create_key(
+async def test_it_is_chosen_when_a_credential_is_made(api: Api) -> None:
+    team = api.bob.team.team_id
+    uuid = await api.contact(PHONE)
+    _, api_key = await api.administration.create_key(
         team, CredentialOptions(Representation.INTEGER_IDS)
     )
     terms = CredentialOptions(Representation.STRING_IDS)
-    secret, secret_key = await book.administration.create_secret(team, terms, MASTER_KEY)
-    claims: dict[str, object] = {"iss": secret.id, "iat": book.clock() // 1_000_000}
+    secret, secret_key = await api.administration.create_secret(team, terms, MASTER_KEY)
+    claims: dict[str, object] = {"iss": secret.id, "iat": api.clock() // 1_000_000}
     jwt = sign(claims, secret.id, secret_key)
 
     for token, used in [(api_key, "integer_ids"), (jwt, "string_ids")]:
         by = {"authorization": f"Bearer {token}"}
-        assert ids(await book.ask("GET", f"/v2/contact/{uuid}/channels", by=by)) == used
+        assert ids(await api.request("GET", f"/v2/contact/{uuid}/channels", by=by)) == used
 
 
 @pytest.mark.parametrize("name", ["", "strings", "String_ids", "string_ids ", "%00", "1"])
-async def test_an_unknown_name_is_refused(book: Book, name: str) -> None:
-    uuid = await book.contact(PHONE)
+async def test_an_unknown_name_is_refused(api: Api, name: str) -> None:
+    uuid = await api.contact(PHONE)
     for method, path in [
         ("GET", f"/v2/contact/{uuid}/channels"),
         ("GET", f"/v2/contact/{uuid}/channel/phone"),
@@ -108,43 +108,43 @@ async def test_an_unknown_name_is_refused(book: Book, name: str) -> None:
         ("DELETE", f"/v2/contact/{uuid}/channel/phone"),
         ("GET", "/v1/team"),
     ]:
-        answer = await book.ask(method, f"{path}?representation={name}", body(EMAIL))
+        answer = await api.request(method, f"{path}?representation={name}", body(EMAIL))
 
         assert answer.status_code == 400, path
         assert (answer.json()["error"], answer.json()["error_code"]) == ("bad_data", "bad_value")
         assert list(answer.json()["fields"]) == ["representation"]
         assert "string_ids" in answer.json()["message"]
-    assert len((await book.ask("GET", f"/v2/contact/{uuid}/channels")).json()) == 1
+    assert len((await api.request("GET", f"/v2/contact/{uuid}/channels")).json()) == 1
 
 
-async def test_other_query_parameters_are_ignored(book: Book) -> None:
-    uuid = await book.contact(PHONE)
+async def test_other_query_parameters_are_ignored(api: Api) -> None:
+    uuid = await api.contact(PHONE)
     query = "?Representation=x&limit=none&representation[]=x&on_conflict=refuse&&=&a"
 
-    assert ids(await book.ask("GET", f"/v2/contact/{uuid}/channels{query}")) == "string_ids"
+    assert ids(await api.request("GET", f"/v2/contact/{uuid}/channels{query}")) == "string_ids"
 
 
-async def test_keys_that_apply_are_shown_in_the_order_of_the_seed(book: Book) -> None:
-    uuid = await book.contact()
+async def test_keys_that_apply_are_shown_in_the_order_of_the_seed(api: Api) -> None:
+    uuid = await api.contact()
     whole = body(("facebook", "9"), channel_handle="@a", info_channel="page")
     path = f"/v2/contact/{uuid}/channel"
 
-    [strings] = (await book.ask("POST", path, whole)).json()
-    [integers] = (await book.ask("POST", f"{path}?representation=integer_ids", whole)).json()
+    [strings] = (await api.request("POST", path, whole)).json()
+    [integers] = (await api.request("POST", f"{path}?representation=integer_ids", whole)).json()
 
     assert list(strings) == [*STRING_KEYS[:5], "channel_handle", "info_channel", *STRING_KEYS[5:]]
     assert list(integers) == INTEGER_KEYS
     assert strings["id"] == f"ch_{integers['id']:03d}"
     assert strings["contact_id"] == uuid
-    assert integers["contact_id"] == (await book.ask("GET", f"/v2/contact/{uuid}")).json()["id"]
+    assert integers["contact_id"] == (await api.request("GET", f"/v2/contact/{uuid}")).json()["id"]
 
 
 @pytest.mark.parametrize(("set_one", "other"), [(0, 1), (1, 0)])
-async def test_only_the_unset_one_is_left_out(book: Book, set_one: int, other: int) -> None:
+async def test_only_the_unset_one_is_left_out(api: Api, set_one: int, other: int) -> None:
     names = ("channel_handle", "info_channel")
-    uuid = await book.contact()
+    uuid = await api.contact()
 
-    answer = await book.ask(
+    answer = await api.request(
         "POST", f"/v2/contact/{uuid}/channel", body(EMAIL, **{names[set_one]: "x"})
     )
 
@@ -152,13 +152,13 @@ async def test_only_the_unset_one_is_left_out(book: Book, set_one: int, other: i
     assert names[other] not in answer.json()[0]
 
 
-async def test_numbers_grow_past_three_digits(book: Book) -> None:
+async def test_numbers_grow_past_three_digits(api: Api) -> None:
     """`"ch_%03d"` pads to three digits and never cuts."""
     shown = []
     for start in (0, 500, 1000):  # a contact has at most 500 channels
         ids = [str(number) for number in range(start, start + 500)]
-        uuid = await book.contact(*(("facebook", channel_id) for channel_id in ids))
-        shown += (await book.ask("GET", f"/v2/contact/{uuid}/channels")).json()
+        uuid = await api.contact(*(("facebook", channel_id) for channel_id in ids))
+        shown += (await api.request("GET", f"/v2/contact/{uuid}/channels")).json()
 
     numbers = {int(one["id"].removeprefix("ch_")) for one in shown}
     assert max(numbers) >= 1000
@@ -170,15 +170,15 @@ async def test_numbers_grow_past_three_digits(book: Book) -> None:
 
 @pytest.mark.parametrize("representation", ["string_ids", "integer_ids"])
 async def test_a_conflict_speaks_the_representation_of_the_request(
-    book: Book, representation: str
+    api: Api, representation: str
 ) -> None:
-    owner = await book.contact(PHONE, ("phone", "14155551234"))
-    uuid = await book.contact(EMAIL)
+    owner = await api.contact(PHONE, ("phone", "14155551234"))
+    uuid = await api.contact(EMAIL)
     query = f"?representation={representation}"
-    theirs = (await book.ask("GET", f"/v2/contact/{owner}/channels{query}")).json()
+    theirs = (await api.request("GET", f"/v2/contact/{owner}/channels{query}")).json()
 
-    taken = await book.ask("POST", f"/v2/contact/{uuid}/channel{query}", body(PHONE))
-    several = await book.ask("DELETE", f"/v2/contact/{owner}/channel/phone{query}")
+    taken = await api.request("POST", f"/v2/contact/{uuid}/channel{query}", body(PHONE))
+    several = await api.request("DELETE", f"/v2/contact/{owner}/channel/phone{query}")
 
     assert taken.json()["conflicting_contact_id"] == owner
     assert taken.json()["conflicting_channel_id"] == theirs[0]["id"]
@@ -188,11 +188,11 @@ async def test_a_conflict_speaks_the_representation_of_the_request(
 
 @pytest.mark.parametrize("representation", ["string_ids", "integer_ids"])
 async def test_a_conflict_says_which_representation_its_ids_are_in(
-    book: Book, representation: str
+    api: Api, representation: str
 ) -> None:
-    uuid = await book.contact(PHONE, ("phone", "14155551234"))
+    uuid = await api.contact(PHONE, ("phone", "14155551234"))
 
-    answer = await book.ask(
+    answer = await api.request(
         "DELETE", f"/v2/contact/{uuid}/channel/phone?representation={representation}"
     )
 
@@ -200,9 +200,9 @@ async def test_a_conflict_says_which_representation_its_ids_are_in(
     assert answer.headers.get("x-representation") == representation
 
 
-async def test_a_refusal_has_the_documented_keys(book: Book) -> None:
+async def test_a_refusal_has_the_documented_keys(api: Api) -> None:
     """`fields` when a field is to blame, and never a key without a value."""
-    uuid = await book.contact(EMAIL)
+    uuid = await api.contact(EMAIL)
     path = f"/v2/contact/{uuid}/channel"
     common = ["error", "error_code", "message", "request_id"]
     with_fields = ["error", "error_code", "message", "fields", "request_id"]
@@ -216,7 +216,7 @@ async def test_a_refusal_has_the_documented_keys(book: Book) -> None:
         ("PATCH", path, None, common),
         ("POST", path, b"{", common),
     ]:
-        answer = await book.ask(method, url, sent)
+        answer = await api.request(method, url, sent)
 
         said = answer.json()
         assert list(said) == keys, answer.text
@@ -241,11 +241,11 @@ async def test_a_refusal_has_the_documented_keys(book: Book) -> None:
 )
 @pytest.mark.parametrize("method", ["POST", "PUT"])
 async def test_a_missing_or_wrong_field_is_named(
-    book: Book, method: str, sent: dict[str, object], code: str, field: str
+    api: Api, method: str, sent: dict[str, object], code: str, field: str
 ) -> None:
-    uuid = await book.contact(PHONE)
+    uuid = await api.contact(PHONE)
 
-    answer = await book.ask(method, f"/v2/contact/{uuid}/channel", sent)
+    answer = await api.request(method, f"/v2/contact/{uuid}/channel", sent)
 
     said = answer.json()
     assert (answer.status_code, said["error"], said["error_code"]) == (400, "bad_data", code)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.personas import NOBODY, Book
+from tests.support.personas import NOBODY, Api
 
 pytestmark = pytest.mark.anyio
 
@@ -16,48 +16,48 @@ EMAIL, OTHER_EMAIL = "alice@example.com", "other@example.com"
 OPTED_OUT = {"consent": "opted_out", "held": True}
 
 
-async def read(book: Book) -> tuple[str, Any]:
+async def read(api: Api) -> tuple[str, Any]:
     """A contact none of whose channels may be used: the UUID, and what the vendor's clients see."""
-    uuid = await book.contact(("phone", PHONE), ("email", EMAIL))
-    for one in (await book.ask("GET", f"/x/contact/{uuid}/channels")).json():
-        await book.ask("PATCH", f"/x/contact/{uuid}/channel/{one['id']}", OPTED_OUT)
-    return uuid, (await book.ask("GET", f"/v2/contact/{uuid}")).json()
+    uuid = await api.contact(("phone", PHONE), ("email", EMAIL))
+    for one in (await api.request("GET", f"/x/contact/{uuid}/channels")).json():
+        await api.request("PATCH", f"/x/contact/{uuid}/channel/{one['id']}", OPTED_OUT)
+    return uuid, (await api.request("GET", f"/v2/contact/{uuid}")).json()
 
 
-async def sent_back(book: Book, uuid: str, whole: object) -> dict[str, tuple[str, bool, bool]]:
+async def sent_back(api: Api, uuid: str, whole: object) -> dict[str, tuple[str, bool, bool]]:
     """What is known of each address when the contact has been put as it is sent."""
-    answer = await book.ask("PUT", f"/v2/contact/{uuid}", whole)
+    answer = await api.request("PUT", f"/v2/contact/{uuid}", whole)
     assert answer.status_code == 200, answer.text
-    known = (await book.ask("GET", f"/x/contact/{uuid}/channels")).json()
+    known = (await api.request("GET", f"/x/contact/{uuid}/channels")).json()
     return {one["channel_id"]: (one["consent"], one["held"], one["primary"]) for one in known}
 
 
-async def test_it_works(book: Book) -> None:
-    uuid, whole = await read(book)
+async def test_it_works(api: Api) -> None:
+    uuid, whole = await read(api)
 
-    told = await sent_back(book, uuid, {**whole, "first": "Alice"})
+    told = await sent_back(api, uuid, {**whole, "first": "Alice"})
 
     assert told == {PHONE: ("opted_out", True, True), EMAIL: ("opted_out", True, True)}
 
 
-async def test_another_phone_comes_beside_the_old_one(book: Book) -> None:
-    uuid, whole = await read(book)
+async def test_another_phone_comes_beside_the_old_one(api: Api) -> None:
+    uuid, whole = await read(api)
     changed = {**whole, "phone": OTHER_PHONE, "email": OTHER_EMAIL}
 
-    told = await sent_back(book, uuid, changed)
+    told = await sent_back(api, uuid, changed)
 
     assert told == {
         **dict.fromkeys((PHONE, EMAIL), ("opted_out", True, False)),
         **dict.fromkeys((OTHER_PHONE, OTHER_EMAIL), ("unknown", False, True)),
     }
-    assert await sent_back(book, uuid, changed) == told
+    assert await sent_back(api, uuid, changed) == told
 
 
 @pytest.mark.parametrize("nothing", ["", None])
-async def test_an_email_of_null_is_gone(book: Book, nothing: str | None) -> None:
-    uuid, whole = await read(book)
+async def test_an_email_of_null_is_gone(api: Api, nothing: str | None) -> None:
+    uuid, whole = await read(api)
 
-    told = await sent_back(book, uuid, {**whole, "email": nothing})
+    told = await sent_back(api, uuid, {**whole, "email": nothing})
 
     assert told == {PHONE: ("opted_out", True, True)}
 
@@ -82,37 +82,37 @@ def as_it_is(whole: Any) -> Any:
     return whole
 
 
-async def read_as(book: Book, representation: str, fields: dict[str, object]) -> Any:
+async def read_as(api: Api, representation: str, fields: dict[str, object]) -> Any:
     """A contact as a client reads it."""
     body = {**fields, "phone": PHONE, "email": EMAIL}
-    uuid = (await book.ask("POST", "/v2/contact", body)).json()["uuid"]
+    uuid = (await api.request("POST", "/v2/contact", body)).json()["uuid"]
     query = f"?representation={representation}"
-    return (await book.ask("GET", f"/v2/contact/{uuid}{query}")).json()
+    return (await api.request("GET", f"/v2/contact/{uuid}{query}")).json()
 
 
 @pytest.mark.parametrize("client", [as_it_is, as_php])
 @pytest.mark.parametrize("fields", [FIELDS, {}])
 @pytest.mark.parametrize("representation", ["string_ids", "integer_ids"])
 async def test_a_contact_is_accepted_whole_on_put_and_in_bulk(
-    book: Book, representation: str, fields: dict[str, object], client: Any
+    api: Api, representation: str, fields: dict[str, object], client: Any
 ) -> None:
     """Nothing is written, so the revision stays."""
-    whole = await read_as(book, representation, fields)
+    whole = await read_as(api, representation, fields)
     query = f"?representation={representation}"
 
-    put = await book.ask("PUT", f"/v2/contact/{whole['uuid']}{query}", client(whole))
-    bulk = await book.ask("POST", f"/v2/contacts{query}", {"contacts": [client(whole)]})
+    put = await api.request("PUT", f"/v2/contact/{whole['uuid']}{query}", client(whole))
+    bulk = await api.request("POST", f"/v2/contacts{query}", {"contacts": [client(whole)]})
 
     assert (put.status_code, put.json()) == (200, whole)
     assert bulk.json() == {"contacts": [whole], "failed_contacts": []}
 
 
-async def test_the_user_is_set_under_the_key_of_the_response_too(book: Book) -> None:
-    whole = await read_as(book, "string_ids", FIELDS)
+async def test_the_user_is_set_under_the_key_of_the_response_too(api: Api) -> None:
+    whole = await read_as(api, "string_ids", FIELDS)
     path = f"/v2/contact/{whole['uuid']}"
 
     async def assigned(**keys: object) -> object:
-        answer = await book.ask("PUT", path, {**whole, **keys})
+        answer = await api.request("PUT", path, {**whole, **keys})
         assert answer.status_code == 200, answer.text
         return answer.json()["assigned_user_id"]
 
@@ -124,9 +124,9 @@ async def test_the_user_is_set_under_the_key_of_the_response_too(book: Book) -> 
     assert await assigned(assigned_user_id=None) is None
 
 
-async def test_the_uuid_of_a_row_makes_it_an_update(book: Book) -> None:
-    uuid = await book.contact()
-    other = await book.contact()
+async def test_the_uuid_of_a_row_makes_it_an_update(api: Api) -> None:
+    uuid = await api.contact()
+    other = await api.contact()
     rows: list[dict[str, object]] = [
         {"uuid": uuid.upper(), "first": "A"},
         {"uuid": uuid, "contact_id": uuid.upper(), "last": "B"},
@@ -136,7 +136,7 @@ async def test_the_uuid_of_a_row_makes_it_an_update(book: Book) -> None:
         {"uuid": "7"},
     ]
 
-    answered = (await book.ask("POST", "/v2/contacts", {"contacts": rows})).json()
+    answered = (await api.request("POST", "/v2/contacts", {"contacts": rows})).json()
 
     assert [(one["uuid"] == uuid, one["rev"]) for one in answered["contacts"]] == [
         (True, 2),
@@ -150,15 +150,15 @@ async def test_the_uuid_of_a_row_makes_it_an_update(book: Book) -> None:
 # ── empty arrays and null ────────────────────────────────────────────────────────────────────
 
 
-async def test_an_empty_custom_of_php_is_an_empty_object(book: Book) -> None:
+async def test_an_empty_custom_of_php_is_an_empty_object(api: Api) -> None:
     body: dict[str, object] = {"custom": []}
-    made = await book.ask("POST", "/v2/contact", body)
-    resolved = await book.ask("POST", "/x/resolve", {"channel_id": PHONE, "create": body})
-    bulk = await book.ask("POST", "/v2/contacts", {"contacts": [body, []]})
+    made = await api.request("POST", "/v2/contact", body)
+    resolved = await api.request("POST", "/x/resolve", {"channel_id": PHONE, "create": body})
+    bulk = await api.request("POST", "/v2/contacts", {"contacts": [body, []]})
     uuid = made.json()["uuid"]
-    await book.ask("PUT", f"/v2/contact/{uuid}", {"custom": {"1": "x"}})
-    merged = await book.ask("PUT", f"/v2/contact/{uuid}", body)
-    cleared = await book.ask("PUT", f"/v2/contact/{uuid}?overwrite=true", body)
+    await api.request("PUT", f"/v2/contact/{uuid}", {"custom": {"1": "x"}})
+    merged = await api.request("PUT", f"/v2/contact/{uuid}", body)
+    cleared = await api.request("PUT", f"/v2/contact/{uuid}?overwrite=true", body)
 
     assert made.json()["custom"] == {}
     assert resolved.json()["contact"]["custom"] == {}
@@ -167,18 +167,18 @@ async def test_an_empty_custom_of_php_is_an_empty_object(book: Book) -> None:
     assert cleared.json()["custom"] == {}
 
 
-async def test_a_custom_that_is_an_array_of_something_is_refused(book: Book) -> None:
-    answer = await book.ask("POST", "/v2/contact", {"custom": [1]})
+async def test_a_custom_that_is_an_array_of_something_is_refused(api: Api) -> None:
+    answer = await api.request("POST", "/v2/contact", {"custom": [1]})
 
     assert (answer.status_code, answer.json()["error_code"]) == (400, "wrong_type")
     assert list(answer.json()["fields"]) == ["custom"]
 
 
 @pytest.mark.parametrize("empty", [b"[]", b" [\n] ", b"{}"])
-async def test_an_empty_array_is_an_empty_body(book: Book, empty: bytes) -> None:
+async def test_an_empty_array_is_an_empty_body(api: Api, empty: bytes) -> None:
     """It is accepted wherever a body needs no key."""
-    uuid = await book.contact(("phone", PHONE))
-    [phone] = (await book.ask("GET", f"/x/contact/{uuid}/channels")).json()
+    uuid = await api.contact(("phone", PHONE))
+    [phone] = (await api.request("GET", f"/x/contact/{uuid}/channels")).json()
     channel = f"/x/contact/{uuid}/channel/{phone['id']}"
     for method, path in [
         ("POST", "/v2/contacts/list"),
@@ -199,13 +199,13 @@ async def test_an_empty_array_is_an_empty_body(book: Book, empty: bytes) -> None
         ("DELETE", f"/v2/contact/{uuid}"),
         ("DELETE", f"/x/contact/{uuid}/erase"),
     ]:
-        answer = await book.ask(method, path, empty)
+        answer = await api.request(method, path, empty)
 
         assert answer.status_code == 200, (method, path, answer.text)
 
 
-async def test_an_empty_array_is_no_body_that_needs_a_key(book: Book) -> None:
-    uuid = await book.contact()
+async def test_an_empty_array_is_no_body_that_needs_a_key(api: Api) -> None:
+    uuid = await api.contact()
     for method, path in [
         ("POST", f"/v2/contact/{uuid}/channel"),
         ("POST", "/v2/contacts"),
@@ -214,21 +214,21 @@ async def test_an_empty_array_is_no_body_that_needs_a_key(book: Book) -> None:
         ("POST", "/x/resolve"),
         ("POST", "/x/resolve/batch"),
     ]:
-        answer = await book.ask(method, path, b"[]")
+        answer = await api.request(method, path, b"[]")
 
         assert (answer.status_code, answer.json()["error_code"]) == (400, "wrong_type"), path
 
 
-async def test_null_is_accepted_for_every_optional_field(book: Book) -> None:
+async def test_null_is_accepted_for_every_optional_field(api: Api) -> None:
     """Null clears a field; a filter or an option takes its default."""
-    whole = await read_as(book, "string_ids", {**FIELDS, "custom": {"1": "x"}})
+    whole = await read_as(api, "string_ids", {**FIELDS, "custom": {"1": "x"}})
     optional = [*FIELDS, *("assigned_user_id", "last", "display_name", "avatar", "custom")]
     optional += ["phone", "email", "contact_channels"]
     nulls = dict.fromkeys(optional)
 
     for body in (nulls, {**nulls, "contact_id": None, "uuid": None}):
-        assert (await book.ask("POST", "/v2/contact", body)).status_code == 200
-    cleared = (await book.ask("PUT", f"/v2/contact/{whole['uuid']}", nulls)).json()
+        assert (await api.request("POST", "/v2/contact", body)).status_code == 200
+    cleared = (await api.request("PUT", f"/v2/contact/{whole['uuid']}", nulls)).json()
     listed = {"limit": None, "date": None, "ascending": None}
     sought = {"contact_channels": [{"channel_type": None, "channel_ids": [PHONE]}]}
     new = {"channel_id": PHONE, "channel_type": None, "info_channel": None, "create": None}
@@ -243,18 +243,18 @@ async def test_null_is_accepted_for_every_optional_field(book: Book) -> None:
         "contact_channels": [],
     }
     assert cleared == {**whole, **emptied, "rev": 2, "updated": cleared["updated"]}
-    assert (await book.ask("POST", "/v2/contacts/list", listed)).status_code == 200
-    assert (await book.ask("POST", "/v2/contacts/search", sought)).status_code == 200
-    assert (await book.ask("POST", "/x/resolve", new)).status_code == 200
+    assert (await api.request("POST", "/v2/contacts/list", listed)).status_code == 200
+    assert (await api.request("POST", "/v2/contacts/search", sought)).status_code == 200
+    assert (await api.request("POST", "/x/resolve", new)).status_code == 200
 
 
-async def test_a_null_ends_no_opt_out_and_no_hold(book: Book) -> None:
+async def test_a_null_ends_no_opt_out_and_no_hold(api: Api) -> None:
     """A client that writes each field of a model, set or not, changes only the label."""
-    uuid, _ = await read(book)
+    uuid, _ = await read(api)
     channels = f"/x/contact/{uuid}/channels"
-    [phone, _] = (await book.ask("GET", channels)).json()
+    [phone, _] = (await api.request("GET", channels)).json()
     body = {"label": "work", "held": None, "consent": None}
 
-    patched = await book.ask("PATCH", f"/x/contact/{uuid}/channel/{phone['id']}", body)
+    patched = await api.request("PATCH", f"/x/contact/{uuid}/channel/{phone['id']}", body)
 
     assert patched.json() == {**phone, "label": "work", "updated": patched.json()["updated"]}

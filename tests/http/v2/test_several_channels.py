@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from tests.support.http import refusal
-from tests.support.personas import Book
+from tests.support.personas import Api
 
 pytestmark = pytest.mark.anyio
 
@@ -20,55 +20,57 @@ def values(answer: httpx.Response) -> list[str]:
     return [one["channel_id"] for one in answer.json()]
 
 
-async def with_phones(book: Book, *numbers: str) -> str:
+async def with_phones(api: Api, *numbers: str) -> str:
     """The path of a contact that was given these phones one after the other."""
-    path = f"/v2/contact/{await book.contact()}"
+    path = f"/v2/contact/{await api.contact()}"
     for number in numbers:
-        book.clock.forward(1)
-        await book.ask("POST", f"{path}/channel", {"channel_type": "phone", "channel_id": number})
+        api.clock.forward(1)
+        await api.request(
+            "POST", f"{path}/channel", {"channel_type": "phone", "channel_id": number}
+        )
     return path
 
 
-async def test_get_by_type_means_the_oldest(book: Book) -> None:
-    path = await with_phones(book, SECOND, FIRST, THIRD)
+async def test_get_by_type_means_the_oldest(api: Api) -> None:
+    path = await with_phones(api, SECOND, FIRST, THIRD)
 
-    assert (await book.ask("GET", f"{path}/channel/phone")).json()["channel_id"] == SECOND
-
-
-async def test_the_next_oldest_follows_when_the_primary_goes(book: Book) -> None:
-    path = await with_phones(book, SECOND, FIRST, THIRD)
-    await book.ask("DELETE", f"{path}/channel/phone?channel_id={SECOND}")
-
-    assert (await book.ask("GET", f"{path}/channel/phone")).json()["channel_id"] == FIRST
+    assert (await api.request("GET", f"{path}/channel/phone")).json()["channel_id"] == SECOND
 
 
-async def test_put_by_type_means_the_oldest(book: Book) -> None:
-    path = await with_phones(book, FIRST, SECOND)
+async def test_the_next_oldest_follows_when_the_primary_goes(api: Api) -> None:
+    path = await with_phones(api, SECOND, FIRST, THIRD)
+    await api.request("DELETE", f"{path}/channel/phone?channel_id={SECOND}")
+
+    assert (await api.request("GET", f"{path}/channel/phone")).json()["channel_id"] == FIRST
+
+
+async def test_put_by_type_means_the_oldest(api: Api) -> None:
+    path = await with_phones(api, FIRST, SECOND)
     wanted = {"channel_type": "phone", "channel_id": THIRD}
 
-    assert values(await book.ask("PUT", f"{path}/channel", wanted)) == [THIRD, SECOND]
+    assert values(await api.request("PUT", f"{path}/channel", wanted)) == [THIRD, SECOND]
 
 
-async def test_delete_by_type_removes_none_of_several(book: Book) -> None:
-    path = await with_phones(book, FIRST, SECOND)
-    await book.ask("POST", f"{path}/channel", {"channel_type": "facebook", "channel_id": "1"})
-    before = (await book.ask("GET", f"{path}/channels")).json()
+async def test_delete_by_type_removes_none_of_several(api: Api) -> None:
+    path = await with_phones(api, FIRST, SECOND)
+    await api.request("POST", f"{path}/channel", {"channel_type": "facebook", "channel_id": "1"})
+    before = (await api.request("GET", f"{path}/channels")).json()
 
-    answer = await book.ask("DELETE", f"{path}/channel/phone")
+    answer = await api.request("DELETE", f"{path}/channel/phone")
 
     assert refusal(answer) == (409, "several")
     assert answer.json()["error"] == "conflict"
     assert answer.json()["channels"] == before[:2]
-    assert (await book.ask("GET", f"{path}/channels")).json() == before
+    assert (await api.request("GET", f"{path}/channels")).json() == before
 
 
-async def test_a_repeated_delete_takes_no_other_number(book: Book) -> None:
-    path = await with_phones(book, FIRST, SECOND)
+async def test_a_repeated_delete_takes_no_other_number(api: Api) -> None:
+    path = await with_phones(api, FIRST, SECOND)
     named = f"{path}/channel/phone?channel_id={FIRST}"
 
-    assert values(await book.ask("DELETE", named)) == [SECOND]
-    assert refusal(await book.ask("DELETE", named)) == (404, "no_channel")
-    assert values(await book.ask("GET", f"{path}/channels")) == [SECOND]
+    assert values(await api.request("DELETE", named)) == [SECOND]
+    assert refusal(await api.request("DELETE", named)) == (404, "no_channel")
+    assert values(await api.request("GET", f"{path}/channels")) == [SECOND]
 
 
 @pytest.mark.parametrize(
@@ -90,20 +92,20 @@ async def test_a_repeated_delete_takes_no_other_number(book: Book) -> None:
     ],
 )
 async def test_channel_id_names_one_in_any_spelling(
-    book: Book, kind: str, stored: str, spelling: str
+    api: Api, kind: str, stored: str, spelling: str
 ) -> None:
     other = "other@example.com" if kind == "email" else THIRD
-    uuid = await book.contact((kind, other), (kind, stored))
+    uuid = await api.contact((kind, other), (kind, stored))
     path = f"/v2/contact/{uuid}/channel"
     query = f"?channel_id={quote(spelling, safe='')}"
 
-    got = await book.ask("GET", f"{path}/{kind}{query}")
-    put = await book.ask(
+    got = await api.request("GET", f"{path}/{kind}{query}")
+    put = await api.request(
         "PUT",
         f"{path}{query}",
         {"channel_type": kind, "channel_id": stored, "channel_handle": "named"},
     )
-    left = await book.ask("DELETE", f"{path}/{kind}{query}")
+    left = await api.request("DELETE", f"{path}/{kind}{query}")
 
     assert got.json()["channel_id"] == stored
     assert [one.get("channel_handle") for one in put.json()] == [None, "named"]
@@ -111,74 +113,72 @@ async def test_channel_id_names_one_in_any_spelling(
 
 
 @pytest.mark.parametrize("method", ["GET", "PUT", "DELETE"])
-async def test_a_plus_in_the_query_is_explained(book: Book, method: str) -> None:
+async def test_a_plus_in_the_query_is_explained(api: Api, method: str) -> None:
     """A + means a blank in a query, so a plus-tagged address is read as another text."""
     tagged = {"email": "a+b@example.com", "facebook": "a+b", "phone": FIRST}
     for kind, value in tagged.items():
-        uuid = await book.contact((kind, value))
+        uuid = await api.contact((kind, value))
         path = f"/v2/contact/{uuid}/channel" + ("" if method == "PUT" else f"/{kind}")
         body = {"channel_type": kind, "channel_id": value}
 
-        async def ask(
+        async def send(
             query: str, path: str = path, body: dict[str, str] = body
         ) -> tuple[int, bool]:
-            answer = await book.ask(method, f"{path}?channel_id={query}", body)
+            answer = await api.request(method, f"{path}?channel_id={query}", body)
             return answer.status_code, "write %2B for a +" in answer.text
 
         refused = 404 if kind == "facebook" else 400
-        assert await ask("x+b@" if kind == "email" else "+x+b") == (refused, True)
-        assert await ask("x%20b@" if kind == "email" else "%20x%20b") == (refused, False)
-        assert await ask(value.replace("+", "%2B")) == (200, False)
+        assert await send("x+b@" if kind == "email" else "+x+b") == (refused, True)
+        assert await send("x%20b@" if kind == "email" else "%20x%20b") == (refused, False)
+        assert await send(value.replace("+", "%2B")) == (200, False)
 
 
-async def test_put_gives_the_named_one_another_address(book: Book) -> None:
-    path = await with_phones(book, FIRST, SECOND)
+async def test_put_gives_the_named_one_another_address(api: Api) -> None:
+    path = await with_phones(api, FIRST, SECOND)
     wanted = {"channel_type": "phone", "channel_id": THIRD}
 
-    answer = await book.ask("PUT", f"{path}/channel?channel_id=%2B{SECOND}", wanted)
+    answer = await api.request("PUT", f"{path}/channel?channel_id=%2B{SECOND}", wanted)
 
     assert values(answer) == [FIRST, THIRD]
 
 
 @pytest.mark.parametrize("method", ["GET", "PUT", "DELETE"])
-async def test_naming_what_the_contact_lacks_finds_nothing(book: Book, method: str) -> None:
+async def test_naming_what_the_contact_lacks_finds_nothing(api: Api, method: str) -> None:
     """Not even when another contact has it, or the contact has it under another type."""
-    await book.contact(("phone", THIRD))
-    uuid = await book.contact(("phone", FIRST), ("sms", SECOND))
+    await api.contact(("phone", THIRD))
+    uuid = await api.contact(("phone", FIRST), ("sms", SECOND))
     path = f"/v2/contact/{uuid}/channel" + ("" if method == "PUT" else "/phone")
     wanted = {"channel_type": "phone", "channel_id": "14155550000"}
 
     for value in (SECOND, THIRD):
-        answer = await book.ask(method, f"{path}?channel_id={value}", wanted)
+        answer = await api.request(method, f"{path}?channel_id={value}", wanted)
         assert refusal(answer) == (404, "no_channel")
-    assert values(await book.ask("GET", f"/v2/contact/{uuid}/channels")) == [FIRST, SECOND]
+    assert values(await api.request("GET", f"/v2/contact/{uuid}/channels")) == [FIRST, SECOND]
 
 
 @pytest.mark.parametrize("method", ["GET", "PUT", "DELETE"])
 @pytest.mark.parametrize("value", ["", "alice", "001510555334", "%FF", "%ED%A0%80"])
-async def test_naming_with_what_is_no_address_is_refused(
-    book: Book, method: str, value: str
-) -> None:
-    uuid = await book.contact(("phone", FIRST))
+async def test_naming_with_what_is_no_address_is_refused(api: Api, method: str, value: str) -> None:
+    uuid = await api.contact(("phone", FIRST))
     path = f"/v2/contact/{uuid}/channel" + ("" if method == "PUT" else "/phone")
     wanted = {"channel_type": "phone", "channel_id": SECOND}
 
-    answer = await book.ask(method, f"{path}?channel_id={value}", wanted)
+    answer = await api.request(method, f"{path}?channel_id={value}", wanted)
 
     assert answer.status_code == 400, answer.text
-    assert values(await book.ask("GET", f"/v2/contact/{uuid}/channels")) == [FIRST]
+    assert values(await api.request("GET", f"/v2/contact/{uuid}/channels")) == [FIRST]
 
 
-async def test_a_contact_has_an_id_once_whatever_the_page(book: Book) -> None:
+async def test_a_contact_has_an_id_once_whatever_the_page(api: Api) -> None:
     """So that `?channel_id=` names one exactly."""
-    path = f"/v2/contact/{await book.contact()}/channel"
+    path = f"/v2/contact/{await api.contact()}/channel"
     for value, page in (("100", "page-1"), ("200", "page-2")):
         wanted = {"channel_type": "facebook", "channel_id": value, "info_channel": page}
-        await book.ask("POST", path, wanted)
+        await api.request("POST", path, wanted)
     same = {"channel_type": "facebook", "channel_id": "100", "info_channel": "page-2"}
 
-    replaced = await book.ask("PUT", f"{path}?channel_id=200", same)
-    added = await book.ask("POST", path, same)
+    replaced = await api.request("PUT", f"{path}?channel_id=200", same)
+    added = await api.request("POST", path, same)
 
     assert refusal(replaced) == (409, "address_taken")
     assert [(one["channel_id"], one["info_channel"]) for one in added.json()] == [

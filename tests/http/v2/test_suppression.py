@@ -9,7 +9,7 @@ import pytest
 
 from reachbook.domain.address.parsing import IDENTITY_VERSION
 from tests.support.http import refusal
-from tests.support.personas import Book
+from tests.support.personas import Api
 from tests.support.raw_sql import beside
 from tests.support.suppressions import PHONE, channel, ok, opted_out, patch
 
@@ -18,63 +18,63 @@ pytestmark = pytest.mark.anyio
 OTHER, EMAIL = "14155551234", "alice@example.com"
 PAGE = {"channel_type": "facebook", "channel_id": "24681357", "info_channel": "page-1"}
 
-Lose = Callable[[Book, str], Awaitable[None]]
-Gain = Callable[[Book], Awaitable[str]]
+Lose = Callable[[Api, str], Awaitable[None]]
+Gain = Callable[[Api], Awaitable[str]]
 
 
-async def by_delete(book: Book, uuid: str) -> None:
-    await ok(book, "DELETE", f"/v2/contact/{uuid}/channel/phone")
+async def by_delete(api: Api, uuid: str) -> None:
+    await ok(api, "DELETE", f"/v2/contact/{uuid}/channel/phone")
 
 
-async def by_id(book: Book, uuid: str) -> None:
-    shown = await channel(book, uuid)
-    await ok(book, "DELETE", f"/x/contact/{uuid}/channel/{shown['id']}")
+async def by_id(api: Api, uuid: str) -> None:
+    shown = await channel(api, uuid)
+    await ok(api, "DELETE", f"/x/contact/{uuid}/channel/{shown['id']}")
 
 
-async def by_another_address(book: Book, uuid: str) -> None:
+async def by_another_address(api: Api, uuid: str) -> None:
     body = {"channel_type": "phone", "channel_id": OTHER}
-    await ok(book, "PUT", f"/v2/contact/{uuid}/channel", body)
+    await ok(api, "PUT", f"/v2/contact/{uuid}/channel", body)
 
 
-async def by_the_view(book: Book, uuid: str) -> None:
-    await ok(book, "PUT", f"/v2/contact/{uuid}", {"phone": OTHER})
+async def by_the_view(api: Api, uuid: str) -> None:
+    await ok(api, "PUT", f"/v2/contact/{uuid}", {"phone": OTHER})
 
 
-async def by_null(book: Book, uuid: str) -> None:
-    await ok(book, "PUT", f"/v2/contact/{uuid}", {"phone": None})
+async def by_null(api: Api, uuid: str) -> None:
+    await ok(api, "PUT", f"/v2/contact/{uuid}", {"phone": None})
 
 
-async def by_deletion(book: Book, uuid: str) -> None:
-    await ok(book, "DELETE", f"/v2/contact/{uuid}")
+async def by_deletion(api: Api, uuid: str) -> None:
+    await ok(api, "DELETE", f"/v2/contact/{uuid}")
 
 
-async def by_bulk_deletion(book: Book, uuid: str) -> None:
+async def by_bulk_deletion(api: Api, uuid: str) -> None:
     body = {"contact_channels": [{"channel_type": "id", "channel_ids": [uuid]}]}
-    await ok(book, "DELETE", "/v2/contacts", body)
+    await ok(api, "DELETE", "/v2/contacts", body)
 
 
-async def by_a_row(book: Book, uuid: str) -> None:
+async def by_a_row(api: Api, uuid: str) -> None:
     row = {"contact_id": uuid, "phone": None}
-    assert not (await ok(book, "POST", "/v2/contacts", {"contacts": [row]}))["failed_contacts"]
+    assert not (await ok(api, "POST", "/v2/contacts", {"contacts": [row]}))["failed_contacts"]
 
 
-async def by_a_move(book: Book, uuid: str) -> None:
+async def by_a_move(api: Api, uuid: str) -> None:
     """Moves the opted-out address to another contact, which then loses it."""
-    taker = await book.contact()
+    taker = await api.contact()
     body = {"channel_type": "phone", "channel_id": PHONE}
-    await ok(book, "POST", f"/v2/contact/{taker}/channel?on_conflict=move", body)
-    assert (await channel(book, taker))["consent"] == "opted_out"
-    assert await ok(book, "GET", f"/x/contact/{uuid}/channels") == []
-    await by_delete(book, taker)
+    await ok(api, "POST", f"/v2/contact/{taker}/channel?on_conflict=move", body)
+    assert (await channel(api, taker))["consent"] == "opted_out"
+    assert await ok(api, "GET", f"/x/contact/{uuid}/channels") == []
+    await by_delete(api, taker)
 
 
-async def by_erasure(book: Book, uuid: str) -> None:
-    await ok(book, "DELETE", f"/x/contact/{uuid}/erase")
+async def by_erasure(api: Api, uuid: str) -> None:
+    await ok(api, "DELETE", f"/x/contact/{uuid}/erase")
 
 
-async def by_deletion_and_erasure(book: Book, uuid: str) -> None:
-    await by_deletion(book, uuid)
-    await by_erasure(book, uuid)
+async def by_deletion_and_erasure(api: Api, uuid: str) -> None:
+    await by_deletion(api, uuid)
+    await by_erasure(api, uuid)
 
 
 LOSSES: list[Lose] = [
@@ -84,10 +84,10 @@ LOSSES: list[Lose] = [
 ERASURES: list[Lose] = [by_erasure, by_deletion_and_erasure]
 
 
-async def gained_by_post(book: Book) -> str:
-    uuid = await book.contact()
+async def gained_by_post(api: Api) -> str:
+    uuid = await api.contact()
     await ok(
-        book,
+        api,
         "POST",
         f"/v2/contact/{uuid}/channel",
         {"channel_type": "phone", "channel_id": PHONE},
@@ -95,43 +95,43 @@ async def gained_by_post(book: Book) -> str:
     return uuid
 
 
-async def gained_by_put(book: Book) -> str:
-    uuid = await book.contact(("phone", "14155550000"))
+async def gained_by_put(api: Api) -> str:
+    uuid = await api.contact(("phone", "14155550000"))
     body = {"channel_type": "phone", "channel_id": PHONE}
-    await ok(book, "PUT", f"/v2/contact/{uuid}/channel", body)
+    await ok(api, "PUT", f"/v2/contact/{uuid}/channel", body)
     return uuid
 
 
-async def gained_by_the_view(book: Book) -> str:
-    uuid = await book.contact(("phone", "14155550000"))
-    await ok(book, "PUT", f"/v2/contact/{uuid}", {"phone": PHONE})
+async def gained_by_the_view(api: Api) -> str:
+    uuid = await api.contact(("phone", "14155550000"))
+    await ok(api, "PUT", f"/v2/contact/{uuid}", {"phone": PHONE})
     return uuid
 
 
-async def gained_by_creation(book: Book) -> str:
-    return str((await ok(book, "POST", "/v2/contact", {"phone": PHONE}))["uuid"])
+async def gained_by_creation(api: Api) -> str:
+    return str((await ok(api, "POST", "/v2/contact", {"phone": PHONE}))["uuid"])
 
 
-async def gained_by_a_new_row(book: Book) -> str:
+async def gained_by_a_new_row(api: Api) -> str:
     rows = [{"contact_channels": [{"channel_type": "phone", "channel_id": PHONE}]}]
-    return str((await ok(book, "POST", "/v2/contacts", {"contacts": rows}))["contacts"][0]["uuid"])
+    return str((await ok(api, "POST", "/v2/contacts", {"contacts": rows}))["contacts"][0]["uuid"])
 
 
-async def gained_by_a_moving_row(book: Book) -> str:
+async def gained_by_a_moving_row(api: Api) -> str:
     body = {"contacts": [{"phone": PHONE}]}
-    done = await ok(book, "POST", "/v2/contacts?on_conflict=move", body)
+    done = await ok(api, "POST", "/v2/contacts?on_conflict=move", body)
     return str(done["contacts"][0]["uuid"])
 
 
-async def gained_by_a_row_of_a_contact(book: Book) -> str:
-    uuid = await book.contact()
+async def gained_by_a_row_of_a_contact(api: Api) -> str:
+    uuid = await api.contact()
     body = {"contacts": [{"contact_id": uuid, "phone": PHONE}]}
-    done = await ok(book, "POST", "/v2/contacts", body)
+    done = await ok(api, "POST", "/v2/contacts", body)
     return str(done["contacts"][0]["uuid"])
 
 
-async def gained_by_resolve(book: Book) -> str:
-    made = await ok(book, "POST", "/x/resolve", {"channel_id": PHONE, "create": {}})
+async def gained_by_resolve(api: Api) -> str:
+    made = await ok(api, "POST", "/x/resolve", {"channel_id": PHONE, "create": {}})
     assert made["created"]
     assert made["channel"]["consent"] == "opted_out"
     return str(made["contact"]["uuid"])
@@ -144,24 +144,24 @@ GAINS: list[Gain] = [
 
 
 @pytest.mark.parametrize("lose", LOSSES, ids=lambda lose: lose.__name__)
-async def test_an_opt_out_survives_every_loss(book: Book, lose: Lose) -> None:
+async def test_an_opt_out_survives_every_loss(api: Api, lose: Lose) -> None:
     """The opt-out has its old time, and `suppression` as its source."""
-    uuid, at = await opted_out(book)
-    await lose(book, uuid)
+    uuid, at = await opted_out(api)
+    await lose(api, uuid)
 
-    shown = await channel(book, await gained_by_post(book))
+    shown = await channel(api, await gained_by_post(api))
 
     assert (shown["consent"], shown["consent_source"]) == ("opted_out", "suppression")
     assert shown["consent_at"] == at
 
 
 @pytest.mark.parametrize("lose", ERASURES, ids=lambda lose: lose.__name__)
-async def test_an_opt_out_survives_an_erasure_with_its_day(book: Book, lose: Lose) -> None:
-    uuid, at = await opted_out(book)
-    await patch(book, uuid, {"held": True, "held_reason": "bounced"})
-    await lose(book, uuid)
+async def test_an_opt_out_survives_an_erasure_with_its_day(api: Api, lose: Lose) -> None:
+    uuid, at = await opted_out(api)
+    await patch(api, uuid, {"held": True, "held_reason": "bounced"})
+    await lose(api, uuid)
 
-    shown = await channel(book, await gained_by_post(book))
+    shown = await channel(api, await gained_by_post(api))
 
     assert (shown["consent"], shown["consent_source"]) == ("opted_out", "suppression")
     assert shown["consent_at"] == f"{at[:10]}T00:00:00.000000Z"
@@ -169,208 +169,208 @@ async def test_an_opt_out_survives_an_erasure_with_its_day(book: Book, lose: Los
 
 
 @pytest.mark.parametrize("gain", GAINS, ids=lambda gain: gain.__name__)
-async def test_an_opt_out_is_there_however_the_address_comes(book: Book, gain: Gain) -> None:
-    uuid, at = await opted_out(book)
-    await by_delete(book, uuid)
+async def test_an_opt_out_is_there_however_the_address_comes(api: Api, gain: Gain) -> None:
+    uuid, at = await opted_out(api)
+    await by_delete(api, uuid)
 
-    shown = await channel(book, await gain(book))
+    shown = await channel(api, await gain(api))
 
     assert (shown["consent"], shown["consent_source"]) == ("opted_out", "suppression")
     assert shown["consent_at"] == at
 
 
-async def test_a_put_there_and_back(book: Book) -> None:
-    uuid, at = await opted_out(book)
-    await by_another_address(book, uuid)
-    assert (await channel(book, uuid, OTHER))["consent"] == "unknown"
+async def test_a_put_there_and_back(api: Api) -> None:
+    uuid, at = await opted_out(api)
+    await by_another_address(api, uuid)
+    assert (await channel(api, uuid, OTHER))["consent"] == "unknown"
 
-    await ok(book, "PUT", f"/v2/contact/{uuid}", {"phone": PHONE})
+    await ok(api, "PUT", f"/v2/contact/{uuid}", {"phone": PHONE})
 
-    shown = await channel(book, uuid)
+    shown = await channel(api, uuid)
     assert (shown["consent"], shown["consent_source"]) == ("opted_out", "suppression")
     assert shown["consent_at"] == at
 
 
-async def test_a_move_while_it_is_owned(book: Book) -> None:
+async def test_a_move_while_it_is_owned(api: Api) -> None:
     """The new owner has it opted out in the same commit, also for several addresses."""
-    uuid, at = await opted_out(book)
+    uuid, at = await opted_out(api)
     await ok(
-        book,
+        api,
         "POST",
         f"/v2/contact/{uuid}/channel",
         {"channel_type": "email", "channel_id": EMAIL},
     )
-    await patch(book, uuid, {"consent": "opted_in"}, EMAIL)
+    await patch(api, uuid, {"consent": "opted_in"}, EMAIL)
 
     row = {"phone": PHONE, "email": EMAIL}
-    done = await ok(book, "POST", "/v2/contacts?on_conflict=move", {"contacts": [row]})
+    done = await ok(api, "POST", "/v2/contacts?on_conflict=move", {"contacts": [row]})
 
     taker = done["contacts"][0]["uuid"]
-    shown, other = await channel(book, taker), await channel(book, taker, EMAIL)
+    shown, other = await channel(api, taker), await channel(api, taker, EMAIL)
     assert (shown["consent"], shown["consent_at"]) == ("opted_out", at)
     assert (other["consent"], other["consent_at"]) == ("unknown", None)
 
 
 @pytest.mark.parametrize("consent", ["opted_in", "unknown"])
-async def test_an_explicit_consent_ends_it(book: Book, consent: str) -> None:
-    uuid, _ = await opted_out(book)
-    await by_delete(book, uuid)
-    again = await gained_by_post(book)
-    assert (await patch(book, again, {"consent": consent}))["consent"] == consent
-    await by_delete(book, again)
+async def test_an_explicit_consent_ends_it(api: Api, consent: str) -> None:
+    uuid, _ = await opted_out(api)
+    await by_delete(api, uuid)
+    again = await gained_by_post(api)
+    assert (await patch(api, again, {"consent": consent}))["consent"] == consent
+    await by_delete(api, again)
 
-    shown = await channel(book, await gained_by_post(book))
+    shown = await channel(api, await gained_by_post(api))
 
     assert (shown["consent"], shown["consent_source"], shown["consent_at"]) == ("unknown", "", None)
 
 
-async def test_what_does_not_end_it(book: Book) -> None:
+async def test_what_does_not_end_it(api: Api) -> None:
     """Tests an equal value, `is_opted_out: false`, another PATCH, and a contact sent back whole."""
-    uuid, at = await opted_out(book)
-    await by_delete(book, uuid)
-    again = await gained_by_creation(book)
-    whole = await ok(book, "GET", f"/v2/contact/{again}")
-    before = await channel(book, again)
+    uuid, at = await opted_out(api)
+    await by_delete(api, uuid)
+    again = await gained_by_creation(api)
+    whole = await ok(api, "GET", f"/v2/contact/{again}")
+    before = await channel(api, again)
 
-    await patch(book, again, {"consent": "opted_out"})
-    await ok(book, "PUT", f"/v2/contact/{again}", whole)
-    await ok(book, "POST", "/v2/contacts", {"contacts": [whole]})
-    assert await channel(book, again) == before
-    await ok(book, "PUT", f"/v2/contact/{again}", {"is_opted_out": False})
-    await patch(book, again, {"label": "home", "held": True})
-    await by_delete(book, again)
+    await patch(api, again, {"consent": "opted_out"})
+    await ok(api, "PUT", f"/v2/contact/{again}", whole)
+    await ok(api, "POST", "/v2/contacts", {"contacts": [whole]})
+    assert await channel(api, again) == before
+    await ok(api, "PUT", f"/v2/contact/{again}", {"is_opted_out": False})
+    await patch(api, again, {"label": "home", "held": True})
+    await by_delete(api, again)
 
-    shown = await channel(book, await gained_by_post(book))
+    shown = await channel(api, await gained_by_post(api))
     assert (shown["consent"], shown["consent_at"]) == ("opted_out", at)
     assert shown["held"] is False
 
 
 @pytest.mark.parametrize("reason", ["wrong_person", "recycled", "other"])
-async def test_an_opt_in_and_other_holds_end_with_the_channel(book: Book, reason: str) -> None:
-    uuid = await book.contact(("phone", PHONE))
-    await patch(book, uuid, {"consent": "opted_in", "held": True, "held_reason": reason})
-    await by_delete(book, uuid)
+async def test_an_opt_in_and_other_holds_end_with_the_channel(api: Api, reason: str) -> None:
+    uuid = await api.contact(("phone", PHONE))
+    await patch(api, uuid, {"consent": "opted_in", "held": True, "held_reason": reason})
+    await by_delete(api, uuid)
 
-    shown = await channel(book, await gained_by_post(book))
+    shown = await channel(api, await gained_by_post(api))
 
     assert (shown["consent"], shown["held"]) == ("unknown", False)
 
 
 @pytest.mark.parametrize("lose", LOSSES[:-1], ids=lambda lose: lose.__name__)
-async def test_a_bounce_survives(book: Book, lose: Lose) -> None:
-    uuid = await book.contact(("phone", PHONE))
-    await patch(book, uuid, {"held": True, "held_reason": "bounced"})
-    await lose(book, uuid)
-    again = await gained_by_post(book)
-    shown = await channel(book, again)
+async def test_a_bounce_survives(api: Api, lose: Lose) -> None:
+    uuid = await api.contact(("phone", PHONE))
+    await patch(api, uuid, {"held": True, "held_reason": "bounced"})
+    await lose(api, uuid)
+    again = await gained_by_post(api)
+    shown = await channel(api, again)
     assert (shown["held"], shown["held_reason"], shown["consent"]) == (True, "bounced", "unknown")
 
-    await patch(book, again, {"held": False})
-    await by_delete(book, again)
+    await patch(api, again, {"held": False})
+    await by_delete(api, again)
 
-    assert not (await channel(book, await gained_by_post(book)))["held"]
+    assert not (await channel(api, await gained_by_post(api)))["held"]
 
 
-async def test_another_team_and_another_type_are_not_concerned(book: Book) -> None:
-    uuid, _ = await opted_out(book)
-    await by_delete(book, uuid)
+async def test_another_team_and_another_type_are_not_concerned(api: Api) -> None:
+    uuid, _ = await opted_out(api)
+    await by_delete(api, uuid)
     body = {"channel_type": "whatsapp", "channel_id": PHONE}
 
-    ours = await ok(book, "POST", "/v2/contact", {"contact_channels": [body]})
-    theirs = await book.contact(("phone", PHONE), by=book.charlie.by_key())
+    ours = await ok(api, "POST", "/v2/contact", {"contact_channels": [body]})
+    theirs = await api.contact(("phone", PHONE), by=api.charlie.by_key())
 
-    assert (await channel(book, ours["uuid"]))["consent"] == "unknown"
+    assert (await channel(api, ours["uuid"]))["consent"] == "unknown"
     path = f"/x/contact/{theirs}/channels"
-    [shown] = (await book.ask("GET", path, by=book.charlie.by_key())).json()
+    [shown] = (await api.request("GET", path, by=api.charlie.by_key())).json()
     assert shown["consent"] == "unknown"
 
 
-async def test_an_id_of_a_page_within_its_page(book: Book) -> None:
+async def test_an_id_of_a_page_within_its_page(api: Api) -> None:
     """This also holds if a PATCH sets the page, or a PUT keeps it."""
-    made = await ok(book, "POST", "/v2/contact", {"contact_channels": [PAGE]})
-    await patch(book, made["uuid"], {"consent": "opted_out"}, PAGE["channel_id"])
-    await ok(book, "DELETE", f"/v2/contact/{made['uuid']}")
+    made = await ok(api, "POST", "/v2/contact", {"contact_channels": [PAGE]})
+    await patch(api, made["uuid"], {"consent": "opted_out"}, PAGE["channel_id"])
+    await ok(api, "DELETE", f"/v2/contact/{made['uuid']}")
 
     elsewhere = {**PAGE, "info_channel": "page-2"}
-    uuid = (await ok(book, "POST", "/v2/contact", {"contact_channels": [elsewhere]}))["uuid"]
-    assert (await channel(book, uuid, PAGE["channel_id"]))["consent"] == "unknown"
-    shown = await patch(book, uuid, {"info_channel": "page-1"}, PAGE["channel_id"])
+    uuid = (await ok(api, "POST", "/v2/contact", {"contact_channels": [elsewhere]}))["uuid"]
+    assert (await channel(api, uuid, PAGE["channel_id"]))["consent"] == "unknown"
+    shown = await patch(api, uuid, {"info_channel": "page-1"}, PAGE["channel_id"])
     assert (shown["consent"], shown["consent_source"]) == ("opted_out", "suppression")
     other = {"channel_type": "facebook", "channel_id": "999"}
-    await ok(book, "PUT", f"/v2/contact/{uuid}/channel", other)
-    assert (await channel(book, uuid, "999"))["consent"] == "unknown"
+    await ok(api, "PUT", f"/v2/contact/{uuid}/channel", other)
+    assert (await channel(api, uuid, "999"))["consent"] == "unknown"
     back = {"channel_type": "facebook", "channel_id": PAGE["channel_id"]}
-    await ok(book, "PUT", f"/v2/contact/{uuid}/channel", back)
-    assert (await channel(book, uuid, PAGE["channel_id"]))["consent"] == "opted_out"
+    await ok(api, "PUT", f"/v2/contact/{uuid}/channel", back)
+    assert (await channel(api, uuid, PAGE["channel_id"]))["consent"] == "opted_out"
 
 
 # ── a contact that is opted out ──────────────────────────────────────────────────────────────
 
 
-async def test_an_opted_out_contact_opts_its_phone_family_out(book: Book) -> None:
+async def test_an_opted_out_contact_opts_its_phone_family_out(api: Api) -> None:
     channels = [
         {"channel_type": kind, "channel_id": PHONE} for kind in ("phone", "sms", "whatsapp")
     ] + [{"channel_type": "email", "channel_id": EMAIL}]
-    uuid = (await ok(book, "POST", "/v2/contact", {"contact_channels": channels}))["uuid"]
+    uuid = (await ok(api, "POST", "/v2/contact", {"contact_channels": channels}))["uuid"]
 
-    await ok(book, "PUT", f"/v2/contact/{uuid}", {"is_opted_out": True})
+    await ok(api, "PUT", f"/v2/contact/{uuid}", {"is_opted_out": True})
 
-    listed = await ok(book, "GET", f"/x/contact/{uuid}/channels")
+    listed = await ok(api, "GET", f"/x/contact/{uuid}/channels")
     consents = {one["channel_type"]: one["consent"] for one in listed}
     out = "opted_out"
     assert consents == {"phone": out, "sms": out, "whatsapp": out, "email": "unknown"}
     assert {one["consent_source"] for one in listed} == {"is_opted_out", ""}
-    await ok(book, "DELETE", f"/v2/contact/{uuid}")
-    assert (await channel(book, await gained_by_post(book)))["consent"] == "opted_out"
+    await ok(api, "DELETE", f"/v2/contact/{uuid}")
+    assert (await channel(api, await gained_by_post(api)))["consent"] == "opted_out"
 
 
-async def test_a_contact_is_shown_as_opted_out_when_all_of_it_is(book: Book) -> None:
-    uuid, _ = await opted_out(book)
-    await by_deletion(book, uuid)
+async def test_a_contact_is_shown_as_opted_out_when_all_of_it_is(api: Api) -> None:
+    uuid, _ = await opted_out(api)
+    await by_deletion(api, uuid)
 
-    alone = await ok(book, "POST", "/v2/contact", {"phone": PHONE, "is_opted_out": False})
+    alone = await ok(api, "POST", "/v2/contact", {"phone": PHONE, "is_opted_out": False})
     assert alone["is_opted_out"] is True
-    await by_deletion(book, alone["uuid"])
-    beside_mail = await ok(book, "POST", "/v2/contact", {"phone": PHONE, "email": EMAIL})
+    await by_deletion(api, alone["uuid"])
+    beside_mail = await ok(api, "POST", "/v2/contact", {"phone": PHONE, "email": EMAIL})
     assert beside_mail["is_opted_out"] is False
-    assert (await channel(book, beside_mail["uuid"]))["consent"] == "opted_out"
+    assert (await channel(api, beside_mail["uuid"]))["consent"] == "opted_out"
 
 
-async def test_an_opt_out_of_an_older_release_survives(book: Book) -> None:
+async def test_an_opt_out_of_an_older_release_survives(api: Api) -> None:
     """Such a release set the consent, or the contact's `is_opted_out`, and stored nothing else."""
-    uuid, at = await opted_out(book)
-    other = await book.contact(("phone", OTHER))
-    sent = beside(book.database)
-    await sent(f"DELETE FROM suppression WHERE team_id = {book.bob.team.team_id}")
-    true = "true" if book.database.startswith("postgres") else "1"
+    uuid, at = await opted_out(api)
+    other = await api.contact(("phone", OTHER))
+    sent = beside(api.database)
+    await sent(f"DELETE FROM suppression WHERE team_id = {api.bob.team.team_id}")
+    true = "true" if api.database.startswith("postgres") else "1"
     await sent(f"UPDATE contact SET is_opted_out = {true} WHERE uuid = '{other}'")
-    await by_delete(book, uuid)
-    await by_deletion(book, other)
+    await by_delete(api, uuid)
+    await by_deletion(api, other)
 
-    assert (await channel(book, await gained_by_post(book)))["consent_at"] == at
-    made = await ok(book, "POST", "/v2/contact", {"phone": OTHER})
-    assert (await channel(book, made["uuid"], OTHER))["consent"] == "opted_out"
+    assert (await channel(api, await gained_by_post(api)))["consent_at"] == at
+    made = await ok(api, "POST", "/v2/contact", {"phone": OTHER})
+    assert (await channel(api, made["uuid"], OTHER))["consent"] == "opted_out"
 
 
-async def test_history_and_export_show_the_source(book: Book) -> None:
-    uuid, _ = await opted_out(book)
-    await by_delete(book, uuid)
-    again = await gained_by_post(book)
+async def test_history_and_export_show_the_source(api: Api) -> None:
+    uuid, _ = await opted_out(api)
+    await by_delete(api, uuid)
+    again = await gained_by_post(api)
 
-    past = await ok(book, "GET", f"/x/contact/{again}/history")
-    export = await ok(book, "GET", f"/x/contact/{again}/export")
+    past = await ok(api, "GET", f"/x/contact/{again}/history")
+    export = await ok(api, "GET", f"/x/contact/{again}/export")
 
     [added] = past["events"][0]["after"]["channels"]
     assert (added["consent"], added["consent_source"]) == ("opted_out", "suppression")
     assert export["channels"][0]["consent_source"] == "suppression"
 
 
-async def test_nothing_readable_is_stored(book: Book) -> None:
-    uuid, _ = await opted_out(book)
-    await by_erasure(book, uuid)
+async def test_nothing_readable_is_stored(api: Api) -> None:
+    uuid, _ = await opted_out(api)
+    await by_erasure(api, uuid)
 
-    rows = await beside(book.database)(
-        f"SELECT * FROM suppression WHERE team_id = {book.bob.team.team_id}"
+    rows = await beside(api.database)(
+        f"SELECT * FROM suppression WHERE team_id = {api.bob.team.team_id}"
     )
 
     [[_, digest, reason, version, at]] = rows
@@ -384,58 +384,57 @@ async def test_nothing_readable_is_stored(book: Book) -> None:
 SUPPRESSED = {"channel_type": "phone", "channel_id": PHONE, "reason": "opted_out"}
 
 
-async def test_resolve_tells_of_a_suppression(book: Book) -> None:
-    uuid, at = await opted_out(book)
+async def test_resolve_tells_of_a_suppression(api: Api) -> None:
+    uuid, at = await opted_out(api)
     look = {"channel_id": PHONE}
-    assert (await ok(book, "POST", "/x/resolve", look))["suppressed"] is None
-    await patch(book, uuid, {"held": True, "held_reason": "bounced"})
-    await by_delete(book, uuid)
+    assert (await ok(api, "POST", "/x/resolve", look))["suppressed"] is None
+    await patch(api, uuid, {"held": True, "held_reason": "bounced"})
+    await by_delete(api, uuid)
 
-    found = await ok(book, "POST", "/x/resolve", look)
+    found = await ok(api, "POST", "/x/resolve", look)
     batch = {"addresses": [look, {"channel_id": OTHER}]}
-    several = (await ok(book, "POST", "/x/resolve/batch", batch))["results"]
+    several = (await ok(api, "POST", "/x/resolve/batch", batch))["results"]
 
     assert found["contact"] is None
     assert found["suppressed"] == {"reason": "opted_out", "at": at}
     assert [one["suppressed"] for one in several] == [found["suppressed"], None]
 
 
-async def test_delete_ends_a_suppression_and_records_it(book: Book) -> None:
-    uuid, _ = await opted_out(book)
-    await patch(book, uuid, {"held": True, "held_reason": "bounced"})
-    await by_delete(book, uuid)
+async def test_delete_ends_a_suppression_and_records_it(api: Api) -> None:
+    uuid, _ = await opted_out(api)
+    await patch(api, uuid, {"held": True, "held_reason": "bounced"})
+    await by_delete(api, uuid)
 
-    assert await ok(book, "DELETE", "/x/suppression", SUPPRESSED) == "suppression ended"
+    assert await ok(api, "DELETE", "/x/suppression", SUPPRESSED) == "suppression ended"
 
-    found = await ok(book, "POST", "/x/resolve", {"channel_id": PHONE})
+    found = await ok(api, "POST", "/x/resolve", {"channel_id": PHONE})
     assert found["suppressed"]["reason"] == "bounced"
-    again = await book.ask("DELETE", "/x/suppression", SUPPRESSED)
+    again = await api.request("DELETE", "/x/suppression", SUPPRESSED)
     assert refusal(again) == (404, "no_suppression")
-    shown = await channel(book, await gained_by_post(book))
+    shown = await channel(api, await gained_by_post(api))
     assert (shown["consent"], shown["held_reason"]) == ("unknown", "bounced")
-    rows = await beside(book.database)(
-        "SELECT reason, ended, actor FROM ended_suppression "
-        f"WHERE team_id = {book.bob.team.team_id}"
+    rows = await beside(api.database)(
+        f"SELECT reason, ended, actor FROM ended_suppression WHERE team_id = {api.bob.team.team_id}"
     )
-    assert rows == [("opted_out", book.clock(), book.bob.key.id)]
+    assert rows == [("opted_out", api.clock(), api.bob.key.id)]
 
 
-async def test_delete_is_for_addresses_that_nobody_owns(book: Book) -> None:
-    uuid, _ = await opted_out(book)
+async def test_delete_is_for_addresses_that_nobody_owns(api: Api) -> None:
+    uuid, _ = await opted_out(api)
 
-    answer = await book.ask("DELETE", "/x/suppression", SUPPRESSED)
+    answer = await api.request("DELETE", "/x/suppression", SUPPRESSED)
 
     assert answer.status_code == 409
     assert answer.json()["error_code"] == "address_taken"
     assert answer.json()["conflicting_contact_id"] == uuid
-    assert (await channel(book, uuid))["consent"] == "opted_out"
-    path, by = "/x/suppression", book.charlie.by_key()
-    assert (await book.ask("DELETE", path, SUPPRESSED, by=by)).status_code == 404
+    assert (await channel(api, uuid))["consent"] == "opted_out"
+    path, by = "/x/suppression", api.charlie.by_key()
+    assert (await api.request("DELETE", path, SUPPRESSED, by=by)).status_code == 404
 
 
 @pytest.mark.parametrize(
     "change", [{"reason": "wrong_person"}, {"reason": None}, {"channel_id": "x"}, {"more": 1}]
 )
-async def test_a_bad_delete_is_refused(book: Book, change: dict[str, Any]) -> None:
-    answer = await book.ask("DELETE", "/x/suppression", {**SUPPRESSED, **change})
+async def test_a_bad_delete_is_refused(api: Api, change: dict[str, Any]) -> None:
+    answer = await api.request("DELETE", "/x/suppression", {**SUPPRESSED, **change})
     assert answer.status_code == 400

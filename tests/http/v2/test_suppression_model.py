@@ -20,7 +20,7 @@ from hypothesis.stateful import (
 )
 
 from tests.support.full_size import scaled
-from tests.support.personas import Book, open_book
+from tests.support.personas import Api, open_api
 
 MACHINES, STEPS = scaled(12, 200), 20
 PEOPLE = st.integers(0, 1)
@@ -32,9 +32,9 @@ NUMBERS = count(1)
 class Suppressions(RuleBasedStateMachine):
     """Two contacts, two phones and an email, and which of the addresses are suppressed."""
 
-    def __init__(self, book: Book, runner: asyncio.Runner) -> None:
+    def __init__(self, api: Api, runner: asyncio.Runner) -> None:
         super().__init__()
-        self.book = book
+        self.api = api
         self.runner = runner
         number = next(NUMBERS)
         self.addresses = [
@@ -47,14 +47,14 @@ class Suppressions(RuleBasedStateMachine):
         self.bounced: set[str] = set()
         self.ever: dict[str, set[str]] = {}
 
-    def ask(self, method: str, path: str, body: object = None) -> Any:
+    def request(self, method: str, path: str, body: object = None) -> Any:
         """The JSON of a granted request, or None."""
-        answer = self.runner.run(self.book.ask(method, path, body))
+        answer = self.runner.run(self.api.request(method, path, body))
         assert answer.status_code in (200, 404, 409), answer.text
         return answer.json() if answer.status_code == 200 else None
 
     def channels(self, who: int) -> list[dict[str, Any]]:
-        return self.ask("GET", f"/x/contact/{self.uuids[who]}/channels") or []
+        return self.request("GET", f"/x/contact/{self.uuids[who]}/channels") or []
 
     def body(self, which: int) -> dict[str, str]:
         kind, value = self.addresses[which]
@@ -69,7 +69,7 @@ class Suppressions(RuleBasedStateMachine):
 
         An older release did not opt them out, so the loss does.
         """
-        if (self.ask("GET", f"/v2/contact/{self.uuids[who]}") or {}).get("is_opted_out"):
+        if (self.request("GET", f"/v2/contact/{self.uuids[who]}") or {}).get("is_opted_out"):
             self.out |= {
                 one["channel_id"]
                 for one in self.channels(who)
@@ -79,22 +79,22 @@ class Suppressions(RuleBasedStateMachine):
     @initialize()
     def begin(self) -> None:
         for who in (0, 1):
-            self.start_anew(who, self.ask("POST", "/v2/contact", {}))
+            self.start_anew(who, self.request("POST", "/v2/contact", {}))
 
     @rule(who=PEOPLE, which=ADDRESSES, move=MOVES)
     def add(self, who: int, which: int, move: str) -> None:
-        self.ask("POST", f"/v2/contact/{self.uuids[who]}/channel{move}", self.body(which))
+        self.request("POST", f"/v2/contact/{self.uuids[who]}/channel{move}", self.body(which))
 
     @rule(who=PEOPLE, which=ADDRESSES, move=MOVES)
     def replace(self, who: int, which: int, move: str) -> None:
-        self.ask("PUT", f"/v2/contact/{self.uuids[who]}/channel{move}", self.body(which))
+        self.request("PUT", f"/v2/contact/{self.uuids[who]}/channel{move}", self.body(which))
 
     @rule(who=PEOPLE, which=ADDRESSES, move=MOVES, value=st.sampled_from([None, True, False]))
     def update_in_bulk(self, who: int, which: int, move: str, value: bool | None) -> None:
         """A row with an address and `is_opted_out`."""
-        before = self.ask("GET", f"/v2/contact/{self.uuids[who]}")
+        before = self.request("GET", f"/v2/contact/{self.uuids[who]}")
         row = {"contact_id": self.uuids[who], "contact_channels": [self.body(which)]}
-        done = self.ask(
+        done = self.request(
             "POST", f"/v2/contacts{move}", {"contacts": [{**row, "is_opted_out": value or False}]}
         )
         if done["contacts"] and value and before and not before["is_opted_out"]:
@@ -105,19 +105,21 @@ class Suppressions(RuleBasedStateMachine):
     @rule(who=PEOPLE, which=ADDRESSES)
     def remove(self, who: int, which: int) -> None:
         kind, value = self.addresses[which]
-        self.ask("DELETE", f"/v2/contact/{self.uuids[who]}/channel/{kind}?channel_id={value}")
+        self.request("DELETE", f"/v2/contact/{self.uuids[who]}/channel/{kind}?channel_id={value}")
 
     @rule(who=PEOPLE, which=ADDRESSES, move=MOVES, resolve=st.booleans())
     def delete_and_create(self, who: int, which: int, move: str, *, resolve: bool) -> None:
         self.lose(who)
-        self.ask("DELETE", f"/v2/contact/{self.uuids[who]}")
+        self.request("DELETE", f"/v2/contact/{self.uuids[who]}")
         if resolve:
-            found = self.ask("POST", "/x/resolve", {**self.body(which), "create": {}})
+            found = self.request("POST", "/x/resolve", {**self.body(which), "create": {}})
             if found["created"]:
                 self.start_anew(who, found["contact"])
                 return
         body = {"contact_channels": [self.body(which)]}
-        made = self.ask("POST", f"/v2/contact{move}", body) or self.ask("POST", "/v2/contact", {})
+        made = self.request("POST", f"/v2/contact{move}", body) or self.request(
+            "POST", "/v2/contact", {}
+        )
         self.start_anew(who, made)
 
     @rule(who=PEOPLE, deleted=st.booleans())
@@ -125,11 +127,11 @@ class Suppressions(RuleBasedStateMachine):
         uuid = self.uuids[who]
         self.lose(who)
         if deleted:
-            self.ask("DELETE", f"/v2/contact/{uuid}")
-        assert self.ask("DELETE", f"/x/contact/{uuid}/erase") == "contact erased"
+            self.request("DELETE", f"/v2/contact/{uuid}")
+        assert self.request("DELETE", f"/x/contact/{uuid}/erase") == "contact erased"
         others = {one["channel_id"] for one in self.channels(1 - who)}
         self.bounced -= self.ever.get(uuid, set()) - others
-        self.start_anew(who, self.ask("POST", "/v2/contact", {}))
+        self.start_anew(who, self.request("POST", "/v2/contact", {}))
 
     @rule(
         who=PEOPLE,
@@ -146,7 +148,7 @@ class Suppressions(RuleBasedStateMachine):
             if held is not None:
                 body |= {"held": True, "held_reason": held} if held else {"held": False}
             path = f"/x/contact/{self.uuids[who]}/channel/{one['id']}"
-            assert self.ask("PATCH", path, body) is not None
+            assert self.request("PATCH", path, body) is not None
             if consent is not None:
                 (self.out.add if consent == "opted_out" else self.out.discard)(value)
             if held == "bounced":
@@ -156,7 +158,7 @@ class Suppressions(RuleBasedStateMachine):
 
     @rule(which=ADDRESSES, reason=st.sampled_from(["opted_out", "bounced"]))
     def end(self, which: int, reason: str) -> None:
-        if self.ask("DELETE", "/x/suppression", {**self.body(which), "reason": reason}):
+        if self.request("DELETE", "/x/suppression", {**self.body(which), "reason": reason}):
             (self.out if reason == "opted_out" else self.bounced).remove(self.addresses[which][1])
 
     @invariant()
@@ -172,22 +174,22 @@ class Suppressions(RuleBasedStateMachine):
                 if one["held_reason"] in (None, "bounced"):
                     assert one["held"] is (value in self.bounced), one
         for which, (_, value) in enumerate(self.addresses):
-            found = self.ask("POST", "/x/resolve", self.body(which))
+            found = self.request("POST", "/x/resolve", self.body(which))
             reason = "opted_out" if value in self.out else "bounced"
             suppressed = value not in owned and value in self.out | self.bounced
             assert (found["suppressed"] or {}).get("reason") == (reason if suppressed else None)
 
 
 @pytest.fixture
-def opened(database: str) -> Iterator[tuple[Book, asyncio.Runner]]:
-    """A book that stays open on one event loop while Hypothesis takes its steps."""
+def opened(database: str) -> Iterator[tuple[Api, asyncio.Runner]]:
+    """Open the API on one event loop for all steps of Hypothesis."""
     with asyncio.Runner() as runner:
         stack = AsyncExitStack()
-        yield runner.run(stack.enter_async_context(open_book(database))), runner
+        yield runner.run(stack.enter_async_context(open_api(database))), runner
         runner.run(stack.aclose())
 
 
-def test_no_path_loses_a_suppression(opened: tuple[Book, asyncio.Runner]) -> None:
+def test_no_path_loses_a_suppression(opened: tuple[Api, asyncio.Runner]) -> None:
     bound = settings(
         max_examples=MACHINES,
         stateful_step_count=STEPS,

@@ -11,24 +11,24 @@ import pytest
 
 from reachbook.domain.credential import Representation
 from reachbook.service.administration import CredentialOptions
-from tests.support.personas import MASTER_KEY, Book, sign
+from tests.support.personas import MASTER_KEY, Api, sign
 
 pytestmark = pytest.mark.anyio
 
 
 @pytest.fixture(autouse=True)
-def whole_second(book: Book) -> None:
+def whole_second(api: Api) -> None:
     """A JWT's `iat` is in seconds, so the clock stands on one."""
-    book.clock.set("2026-01-15T10:00:00Z")
+    api.clock.set("2026-01-15T10:00:00Z")
 
 
-async def ask(book: Book, authorization: str | None) -> httpx.Response:
+async def send(api: Api, authorization: str | None) -> httpx.Response:
     by = {} if authorization is None else {"authorization": authorization}
-    return await book.ask("GET", "/v1/team", by={**by, "x-request-id": "same"})
+    return await api.request("GET", "/v1/team", by={**by, "x-request-id": "same"})
 
 
-def bearer(book: Book, **claims: object) -> str:
-    return f"Bearer {book.bob.token(**claims)}"  # type: ignore[arg-type]
+def bearer(api: Api, **claims: object) -> str:
+    return f"Bearer {api.bob.token(**claims)}"  # type: ignore[arg-type]
 
 
 def refusal(answer: httpx.Response) -> tuple[int, str, str]:
@@ -40,25 +40,25 @@ def encoded(text: str) -> str:
     return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
 
 
-async def test_it_works(book: Book) -> None:
-    answer = await book.ask("GET", "/v1/team")
+async def test_it_works(api: Api) -> None:
+    answer = await api.request("GET", "/v1/team")
 
     assert answer.status_code == 200
     assert list(answer.json()) == ["id", "name", "members"]
-    assert answer.json()["id"] == book.bob.team.team_id
+    assert answer.json()["id"] == api.bob.team.team_id
     assert answer.json()["name"] == "Bob's team"
 
 
-async def test_a_team_has_no_inboxes(book: Book) -> None:
+async def test_a_team_has_no_inboxes(api: Api) -> None:
     """Integrations test a credential with them, in either representation."""
     terms = CredentialOptions(Representation.STRING_IDS, read_only=True)
-    _, reader = await book.administration.create_key(book.bob.team.team_id, terms)
-    for authorization in (f"Bearer {reader}", bearer(book), "Bearer wrong", None):
+    _, reader = await api.administration.create_key(api.bob.team.team_id, terms)
+    for authorization in (f"Bearer {reader}", bearer(api), "Bearer wrong", None):
         by = {} if authorization is None else {"authorization": authorization}
 
-        answer = await book.ask("GET", "/v1/inboxes", by=by)
+        answer = await api.request("GET", "/v1/inboxes", by=by)
 
-        known = authorization in (f"Bearer {reader}", bearer(book))
+        known = authorization in (f"Bearer {reader}", bearer(api))
         assert answer.status_code == (200 if known else 401)
         if known:
             assert answer.json() == []
@@ -70,61 +70,61 @@ async def test_a_team_has_no_inboxes(book: Book) -> None:
 
 
 @pytest.mark.parametrize("scheme", ["Bearer ", "bearer ", "BEARER ", "Bearer  "])
-async def test_the_scheme_may_be_in_any_letter_case(book: Book, scheme: str) -> None:
-    for token in (book.bob.api_key, book.bob.token()):
-        assert (await ask(book, scheme + token)).status_code == 200
+async def test_the_scheme_may_be_in_any_letter_case(api: Api, scheme: str) -> None:
+    for token in (api.bob.api_key, api.bob.token()):
+        assert (await send(api, scheme + token)).status_code == 200
 
 
 @pytest.mark.parametrize("age", [0, 0.5, 299, 300, -59, -60])
-async def test_a_jwt_is_good_for_five_minutes_and_a_minute_of_skew(book: Book, age: float) -> None:
-    assert (await ask(book, bearer(book, age=age))).status_code == 200
+async def test_a_jwt_is_good_for_five_minutes_and_a_minute_of_skew(api: Api, age: float) -> None:
+    assert (await send(api, bearer(api, age=age))).status_code == 200
 
 
-async def test_a_jwt_is_reusable_inside_its_window_and_not_after(book: Book) -> None:
-    token = bearer(book)
+async def test_a_jwt_is_reusable_inside_its_window_and_not_after(api: Api) -> None:
+    token = bearer(api)
     for _ in range(3):
-        assert (await ask(book, token)).status_code == 200
-        book.clock.forward(100)
-    assert (await ask(book, token)).status_code == 200
-    book.clock.forward(1)
+        assert (await send(api, token)).status_code == 200
+        api.clock.forward(100)
+    assert (await send(api, token)).status_code == 200
+    api.clock.forward(1)
 
-    answer = await ask(book, token)
+    answer = await send(api, token)
 
     assert refusal(answer) == (401, "unauthorized", "expired")
     assert "1 s ago" in answer.json()["message"]
     assert answer.json()["message"].endswith("Sign a new one.")  # its clock was right before
 
 
-async def test_both_live_secrets_of_a_team_are_good(book: Book) -> None:
+async def test_both_live_secrets_of_a_team_are_good(api: Api) -> None:
     """So that one can be rotated."""
     terms = CredentialOptions(Representation.INTEGER_IDS)
-    team = book.bob.team.team_id
-    secret, secret_key = await book.administration.create_secret(team, terms, MASTER_KEY)
-    second = sign({"iss": secret.id, "iat": book.clock() // 1_000_000}, secret.id, secret_key)
+    team = api.bob.team.team_id
+    secret, secret_key = await api.administration.create_secret(team, terms, MASTER_KEY)
+    second = sign({"iss": secret.id, "iat": api.clock() // 1_000_000}, secret.id, secret_key)
 
-    assert (await ask(book, f"Bearer {second}")).status_code == 200
-    assert (await ask(book, bearer(book))).status_code == 200
+    assert (await send(api, f"Bearer {second}")).status_code == 200
+    assert (await send(api, bearer(api))).status_code == 200
 
 
-async def test_exp_and_nbf_may_be_there(book: Book) -> None:
-    now = book.clock() // 1_000_000
+async def test_exp_and_nbf_may_be_there(api: Api) -> None:
+    now = api.clock() // 1_000_000
 
-    assert (await ask(book, bearer(book, exp=now + 300, nbf=now - 1))).status_code == 200
+    assert (await send(api, bearer(api, exp=now + 300, nbf=now - 1))).status_code == 200
 
 
 # ── what is refused ──────────────────────────────────────────────────────────────────────────
 
 
 @pytest.mark.parametrize("age", [301, 3600, 10**9])
-async def test_an_old_jwt_is_told_by_how_long(book: Book, age: int) -> None:
-    answer = await ask(book, bearer(book, age=age))
+async def test_an_old_jwt_is_told_by_how_long(api: Api, age: int) -> None:
+    answer = await send(api, bearer(api, age=age))
 
     assert refusal(answer) == (401, "unauthorized", "expired")
     assert f"{age - 300} s ago" in answer.json()["message"]
 
 
-async def test_times_that_do_not_hold_are_refused(book: Book) -> None:
-    now = book.clock() // 1_000_000
+async def test_times_that_do_not_hold_are_refused(api: Api) -> None:
+    now = api.clock() // 1_000_000
     cases: list[tuple[dict[str, object], str, str]] = [
         ({"iat": now + 61}, "not_yet_valid", "ahead"),
         ({"iat": now * 1000}, "not_yet_valid", "milliseconds"),
@@ -137,7 +137,7 @@ async def test_times_that_do_not_hold_are_refused(book: Book) -> None:
         ({"iss": 1}, "malformed_token", "iss"),
     ]
     for claims, code, told in cases:
-        answer = await ask(book, bearer(book, **claims))
+        answer = await send(api, bearer(api, **claims))
 
         assert refusal(answer) == (401, "unauthorized", code), claims
         assert told in answer.json()["message"], claims
@@ -164,18 +164,18 @@ async def test_times_that_do_not_hold_are_refused(book: Book) -> None:
     ],
 )
 async def test_what_is_no_token_is_refused_with_a_sentence(
-    book: Book, authorization: str | None, code: str
+    api: Api, authorization: str | None, code: str
 ) -> None:
     headers = {} if authorization is None else {"authorization": authorization.encode()}
-    answer = await book.client.get("/v1/team", headers=headers)  # type: ignore[arg-type]
+    answer = await api.client.get("/v1/team", headers=headers)  # type: ignore[arg-type]
 
     assert refusal(answer) == (401, "unauthorized", code)
     assert answer.headers["www-authenticate"] == "Bearer"
     assert len(answer.json()["message"]) > 20
 
 
-async def test_a_forged_header_is_refused(book: Book) -> None:
-    claims: dict[str, object] = {"iss": book.bob.secret.id, "iat": book.clock() // 1_000_000}
+async def test_a_forged_header_is_refused(api: Api) -> None:
+    claims: dict[str, object] = {"iss": api.bob.secret.id, "iat": api.clock() // 1_000_000}
     headers: list[tuple[dict[str, object], str]] = [
         ({"alg": "none"}, "wrong_algorithm"),
         ({"alg": "HS512"}, "wrong_algorithm"),
@@ -184,29 +184,29 @@ async def test_a_forged_header_is_refused(book: Book) -> None:
         ({"alg": "HS256", "crit": ["exp"]}, "malformed_token"),
     ]
     for header, code in headers:
-        token = sign(claims, book.bob.secret.id, book.bob.secret_key, header)
-        assert refusal(await ask(book, f"Bearer {token}")) == (401, "unauthorized", code), header
+        token = sign(claims, api.bob.secret.id, api.bob.secret_key, header)
+        assert refusal(await send(api, f"Bearer {token}")) == (401, "unauthorized", code), header
     unsigned = f"{encoded(json.dumps({'alg': 'none'}))}.{encoded(json.dumps(claims))}."
-    assert refusal(await ask(book, f"Bearer {unsigned}"))[2] == "wrong_algorithm"
+    assert refusal(await send(api, f"Bearer {unsigned}"))[2] == "wrong_algorithm"
 
 
-async def test_a_wrong_id_and_a_wrong_signature_read_the_same(book: Book) -> None:
+async def test_a_wrong_id_and_a_wrong_signature_read_the_same(api: Api) -> None:
     """As do the key of another team, an id with another team's number, and a cut signature."""
-    now, secret = book.clock() // 1_000_000, book.bob.secret
-    own, other = (f"_{one.team.team_id}_" for one in (book.bob, book.charlie))
+    now, secret = api.clock() // 1_000_000, api.bob.secret
+    own, other = (f"_{one.team.team_id}_" for one in (api.bob, api.charlie))
     foreign = secret.id.replace(own, other)
     tokens = [
         sign({"iss": secret.id, "iat": now}, secret.id, "wrong"),
-        sign({"iss": secret.id, "iat": now}, secret.id, book.charlie.secret_key),
-        sign({"iss": foreign, "iat": now}, foreign, book.bob.secret_key),
-        sign({"iss": "unheard", "iat": now}, "unheard", book.bob.secret_key),
-        sign({"iss": "\ud800", "iat": now}, "x", book.bob.secret_key),
-        sign({"iss": secret.id, "iat": now}, "", book.bob.secret_key),
-        book.bob.api_key[:-1] + ("0" if book.bob.api_key[-1] != "0" else "1"),
-        book.bob.api_key.replace(own, other),
-        book.bob.secret_key,
+        sign({"iss": secret.id, "iat": now}, secret.id, api.charlie.secret_key),
+        sign({"iss": foreign, "iat": now}, foreign, api.bob.secret_key),
+        sign({"iss": "unheard", "iat": now}, "unheard", api.bob.secret_key),
+        sign({"iss": "\ud800", "iat": now}, "x", api.bob.secret_key),
+        sign({"iss": secret.id, "iat": now}, "", api.bob.secret_key),
+        api.bob.api_key[:-1] + ("0" if api.bob.api_key[-1] != "0" else "1"),
+        api.bob.api_key.replace(own, other),
+        api.bob.secret_key,
     ]
-    answers = [await ask(book, f"Bearer {token}") for token in tokens]
+    answers = [await send(api, f"Bearer {token}") for token in tokens]
 
     assert [refusal(one) for one in answers] == [(401, "unauthorized", "bad_credential")] * 9
     assert len({one.content for one in answers}) == 1
@@ -216,15 +216,15 @@ async def test_a_wrong_id_and_a_wrong_signature_read_the_same(book: Book) -> Non
 # ── the life of a credential ─────────────────────────────────────────────────────────────────
 
 
-async def test_revoking_is_felt_within_a_second(book: Book) -> None:
-    assert (await ask(book, bearer(book))).status_code == 200
-    assert (await ask(book, f"Bearer {book.bob.api_key}")).status_code == 200
-    await book.administration.revoke("api_secret", book.bob.secret.id)
-    await book.administration.revoke("api_key", book.bob.key.id)
+async def test_revoking_is_felt_within_a_second(api: Api) -> None:
+    assert (await send(api, bearer(api))).status_code == 200
+    assert (await send(api, f"Bearer {api.bob.api_key}")).status_code == 200
+    await api.administration.revoke("api_secret", api.bob.secret.id)
+    await api.administration.revoke("api_key", api.bob.key.id)
     await asyncio.sleep(1)
 
-    revoked = [await ask(book, bearer(book)), await ask(book, f"Bearer {book.bob.api_key}")]
-    unknown = await ask(book, "Bearer wrong")
+    revoked = [await send(api, bearer(api)), await send(api, f"Bearer {api.bob.api_key}")]
+    unknown = await send(api, "Bearer wrong")
 
     assert [one.content for one in revoked] == [unknown.content] * 2
-    assert (await ask(book, f"Bearer {book.charlie.api_key}")).status_code == 200
+    assert (await send(api, f"Bearer {api.charlie.api_key}")).status_code == 200

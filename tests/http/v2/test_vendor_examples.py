@@ -13,7 +13,7 @@ from reachbook.domain.channel_rules import ChannelInput
 from reachbook.domain.contact import ContactInput
 from reachbook.domain.credential import TeamId
 from reachbook.service import WriteContext
-from tests.support.personas import ALICE, Book
+from tests.support.personas import ALICE, Api
 
 pytestmark = pytest.mark.anyio
 
@@ -22,12 +22,12 @@ FILES = sorted(path.name for path in GOLDEN.glob("*.json"))
 OTHER_WITH_A_SHAPE = ["seed_001.json", "seed_002.json"]
 
 
-async def meet_alice(fresh_book: Book) -> None:
+async def meet_alice(fresh_api: Api) -> None:
     """Alice as the seeds know her: her UUID, and the phone that was added at ten o'clock."""
-    fresh_book.clock.set("2024-01-15T10:00:00Z")
+    fresh_api.clock.set("2024-01-15T10:00:00Z")
     phone = ChannelInput(parsing.parse(parsing.channel_type("phone"), "15105553344"))
-    context = WriteContext(TeamId(fresh_book.bob.team.team_id), "golden", "golden")
-    await fresh_book.service.contacts.create(context, ContactInput((phone,)), ALICE)
+    context = WriteContext(TeamId(fresh_api.bob.team.team_id), "golden", "golden")
+    await fresh_api.service.contacts.create(context, ContactInput((phone,)), ALICE)
 
 
 def in_order(text: str) -> Any:
@@ -49,17 +49,17 @@ def test_there_is_a_golden_file_for_each_seed() -> None:
 
 
 @pytest.mark.parametrize("name", FILES)
-async def test_it_answers_as_the_seed_shows(fresh_book: Book, name: str) -> None:
+async def test_it_answers_as_the_seed_shows(fresh_api: Api, name: str) -> None:
     golden = json.loads((GOLDEN / name).read_text())
-    await meet_alice(fresh_book)
+    await meet_alice(fresh_api)
 
     for exchange in golden["exchanges"]:
-        fresh_book.clock.set(exchange["at"])
+        fresh_api.clock.set(exchange["at"])
         jwt = golden["credential"] == "jwt"
-        credential = fresh_book.bob.by_jwt() if jwt else fresh_book.bob.by_key()
+        credential = fresh_api.bob.by_jwt() if jwt else fresh_api.bob.by_key()
         method, path, body = exchange["request"]
 
-        answer = await fresh_book.ask(method, path, body, by=credential)
+        answer = await fresh_api.request(method, path, body, by=credential)
 
         assert answer.status_code == 200, answer.text
         assert in_order(answer.text) == in_order(json.dumps(exchange["answer"])), answer.text
@@ -68,13 +68,13 @@ async def test_it_answers_as_the_seed_shows(fresh_book: Book, name: str) -> None
 
 
 @pytest.mark.parametrize("name", OTHER_WITH_A_SHAPE)
-async def test_it_has_the_keys_and_types_of_the_placeholders(fresh_book: Book, name: str) -> None:
+async def test_it_has_the_keys_and_types_of_the_placeholders(fresh_api: Api, name: str) -> None:
     """Seeds 001 and 002 show no values, so their literal example is compared key by key."""
     golden = json.loads((GOLDEN / name).read_text())
-    await meet_alice(fresh_book)
+    await meet_alice(fresh_api)
     [exchange] = golden["exchanges"]
-    fresh_book.clock.set(exchange["at"])
+    fresh_api.clock.set(exchange["at"])
 
-    answer = await fresh_book.ask(*exchange["request"], by=fresh_book.bob.by_jwt())
+    answer = await fresh_api.request(*exchange["request"], by=fresh_api.bob.by_jwt())
 
     assert with_types(answer.json()) == with_types(golden["shape"])

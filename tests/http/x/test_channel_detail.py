@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.support.http import refusal
-from tests.support.personas import NOBODY, Book
+from tests.support.personas import NOBODY, Api
 
 pytestmark = pytest.mark.anyio
 
@@ -29,55 +29,55 @@ EVERY_WAY: list[tuple[str, str, object]] = [
 ]
 
 
-async def known(book: Book, uuid: str) -> list[Any]:
-    answer = await book.ask("GET", f"/x/contact/{uuid}/channels")
+async def known(api: Api, uuid: str) -> list[Any]:
+    answer = await api.request("GET", f"/x/contact/{uuid}/channels")
     assert answer.status_code == 200, answer.text
     return list(answer.json())
 
 
-async def paths(book: Book, uuid: str) -> list[str]:
-    return [f"/x/contact/{uuid}/channel/{one['id']}" for one in await known(book, uuid)]
+async def paths(api: Api, uuid: str) -> list[str]:
+    return [f"/x/contact/{uuid}/channel/{one['id']}" for one in await known(api, uuid)]
 
 
-async def patched(book: Book, path: str, body: object) -> Any:
-    answer = await book.ask("PATCH", path, body)
+async def patched(api: Api, path: str, body: object) -> Any:
+    answer = await api.request("PATCH", path, body)
     assert answer.status_code == 200, answer.text
     return answer.json()
 
 
-async def rev(book: Book, uuid: str) -> int:
-    return int((await book.ask("GET", f"/v2/contact/{uuid}")).json()["rev"])
+async def rev(api: Api, uuid: str) -> int:
+    return int((await api.request("GET", f"/v2/contact/{uuid}")).json()["rev"])
 
 
-async def test_it_works(book: Book) -> None:
+async def test_it_works(api: Api) -> None:
     """The nine keys as `string_ids` spells them, whatever the credential's representation."""
-    uuid = await book.contact(("phone", ONE), ("email", EMAIL))
-    nine = (await book.ask("GET", f"/v2/contact/{uuid}/channels")).json()
+    uuid = await api.contact(("phone", ONE), ("email", EMAIL))
+    nine = (await api.request("GET", f"/v2/contact/{uuid}/channels")).json()
 
-    for by in (book.bob.by_key(), book.bob.by_jwt()):
-        answer = await book.ask("GET", f"/x/contact/{uuid}/channels", by=by)
+    for by in (api.bob.by_key(), api.bob.by_jwt()):
+        answer = await api.request("GET", f"/x/contact/{uuid}/channels", by=by)
 
         assert answer.json() == [{**one, **KNOWN} for one in nine]
         for one in answer.json():
-            exactly = await book.ask("GET", f"/x/contact/{uuid}/channel/{one['id']}", by=by)
+            exactly = await api.request("GET", f"/x/contact/{uuid}/channel/{one['id']}", by=by)
             assert exactly.json() == one
-    assert await known(book, await book.contact()) == []
+    assert await known(api, await api.contact()) == []
 
 
-async def test_an_id_may_be_the_integer(book: Book) -> None:
-    [path] = await paths(book, await book.contact(("phone", ONE)))
+async def test_an_id_may_be_the_integer(api: Api) -> None:
+    [path] = await paths(api, await api.contact(("phone", ONE)))
     number = path.replace("ch_", "")
-    assert (await book.ask("GET", number)).json() == (await book.ask("GET", path)).json()
+    assert (await api.request("GET", number)).json() == (await api.request("GET", path)).json()
 
 
 # ── PATCH ────────────────────────────────────────────────────────────────────────────────────
 
 
-async def test_patch_sets_what_is_supplied(book: Book) -> None:
-    uuid = await book.contact(("phone", ONE))
-    [path] = await paths(book, uuid)
-    before = (await book.ask("GET", path)).json()
-    book.clock.forward(1)
+async def test_patch_sets_what_is_supplied(api: Api) -> None:
+    uuid = await api.contact(("phone", ONE))
+    [path] = await paths(api, uuid)
+    before = (await api.request("GET", path)).json()
+    api.clock.forward(1)
     wanted = {
         "channel_handle": "al",
         "info_channel": "inbox",
@@ -88,34 +88,34 @@ async def test_patch_sets_what_is_supplied(book: Book) -> None:
         "consent_source": "form",
     }
 
-    after = await patched(book, path, wanted)
+    after = await patched(api, path, wanted)
 
     assert after["consent_at"]
     moved = {"updated": after["updated"], "consent_at": after["consent_at"]}
     assert after == {**before, **wanted, **moved}
     assert after["updated"] > before["updated"]
-    assert (await book.ask("GET", path)).json() == after
-    assert await rev(book, uuid) == 2
-    assert await patched(book, path, wanted) == after
-    assert await patched(book, path, {}) == after
-    assert await rev(book, uuid) == 2
+    assert (await api.request("GET", path)).json() == after
+    assert await rev(api, uuid) == 2
+    assert await patched(api, path, wanted) == after
+    assert await patched(api, path, {}) == after
+    assert await rev(api, uuid) == 2
 
 
 @pytest.mark.parametrize("empty", ["", None])
-async def test_an_empty_text_clears(book: Book, empty: str | None) -> None:
-    [path] = await paths(book, await book.contact(("phone", ONE)))
+async def test_an_empty_text_clears(api: Api, empty: str | None) -> None:
+    [path] = await paths(api, await api.contact(("phone", ONE)))
     texts = ("channel_handle", "info_channel", "label", "consent_source")
-    await patched(book, path, dict.fromkeys(texts, "x"))
+    await patched(api, path, dict.fromkeys(texts, "x"))
 
-    after = await patched(book, path, dict.fromkeys(texts, empty))
+    after = await patched(api, path, dict.fromkeys(texts, empty))
 
     assert (after["label"], after["consent_source"]) == ("", "")
     assert "channel_handle" not in after
     assert "info_channel" not in after
 
 
-async def test_a_hold_has_a_reason(book: Book) -> None:
-    [path] = await paths(book, await book.contact(("phone", ONE)))
+async def test_a_hold_has_a_reason(api: Api) -> None:
+    [path] = await paths(api, await api.contact(("phone", ONE)))
     steps: list[tuple[dict[str, object], tuple[bool, str | None]]] = [
         ({"held": True}, (True, "other")),
         ({"held_reason": "recycled"}, (True, "recycled")),
@@ -129,39 +129,39 @@ async def test_a_hold_has_a_reason(book: Book) -> None:
         ({"held": True, "held_reason": None}, (True, "other")),
     ]
     for body, expected in steps:
-        after = await patched(book, path, body)
+        after = await patched(api, path, body)
         assert (after["held"], after["held_reason"]) == expected, body
 
 
-async def test_consent_at_is_when_the_consent_changed(book: Book) -> None:
-    [path] = await paths(book, await book.contact(("phone", ONE)))
-    book.clock.set("2026-01-02T10:00:00+00:00")
-    book.clock.forward(86400 * 365 * 2)
-    first = await patched(book, path, {"consent": "opted_in"})
+async def test_consent_at_is_when_the_consent_changed(api: Api) -> None:
+    [path] = await paths(api, await api.contact(("phone", ONE)))
+    api.clock.set("2026-01-02T10:00:00+00:00")
+    api.clock.forward(86400 * 365 * 2)
+    first = await patched(api, path, {"consent": "opted_in"})
     assert first["consent_at"] == "2028-01-02T10:00:00.000000Z"
-    book.clock.forward(60)
+    api.clock.forward(60)
 
-    later = await patched(book, path, {"label": "x", "consent": "opted_in"})
-    out = await patched(book, path, {"consent": "opted_out"})
+    later = await patched(api, path, {"label": "x", "consent": "opted_in"})
+    out = await patched(api, path, {"consent": "opted_out"})
 
     assert later["consent_at"] == first["consent_at"]
     assert out["consent_at"] > first["consent_at"]
 
 
-async def test_an_info_channel_that_makes_a_twin_is_a_conflict(book: Book) -> None:
+async def test_an_info_channel_that_makes_a_twin_is_a_conflict(api: Api) -> None:
     """The page is a part of an integration's id: another contact may have the one under it."""
     owners = []
     for page in ("a", "b"):
         one = {"channel_type": "facebook", "channel_id": "100", "info_channel": page}
-        made = await book.ask("POST", "/v2/contact", {"contact_channels": [one]})
+        made = await api.request("POST", "/v2/contact", {"contact_channels": [one]})
         owners.append(made.json()["uuid"])
-    [path] = await paths(book, owners[0])
+    [path] = await paths(api, owners[0])
 
-    answer = await book.ask("PATCH", path, {"info_channel": "b"})
+    answer = await api.request("PATCH", path, {"info_channel": "b"})
 
     assert refusal(answer) == (409, "address_taken")
     assert answer.json()["conflicting_contact_id"] == owners[1]
-    assert (await patched(book, path, {"info_channel": "c"}))["info_channel"] == "c"
+    assert (await patched(api, path, {"info_channel": "c"}))["info_channel"] == "c"
 
 
 @pytest.mark.parametrize(
@@ -180,69 +180,69 @@ async def test_an_info_channel_that_makes_a_twin_is_a_conflict(book: Book) -> No
         ([1], "wrong_type", "body"),
     ],
 )
-async def test_a_wrong_patch_is_refused(book: Book, body: object, code: str, field: str) -> None:
-    uuid = await book.contact(("phone", ONE))
-    [path] = await paths(book, uuid)
+async def test_a_wrong_patch_is_refused(api: Api, body: object, code: str, field: str) -> None:
+    uuid = await api.contact(("phone", ONE))
+    [path] = await paths(api, uuid)
 
-    answer = await book.ask("PATCH", path, body)
+    answer = await api.request("PATCH", path, body)
 
     assert refusal(answer) == (400, code)
     assert list(answer.json()["fields"]) == [field]
-    assert await rev(book, uuid) == 1
+    assert await rev(api, uuid) == 1
 
 
-async def test_an_unknown_key_is_told_the_nearest(book: Book) -> None:
-    [path] = await paths(book, await book.contact(("phone", ONE)))
-    assert "nearest is label" in (await book.ask("PATCH", path, {"lable": 1})).json()["message"]
-    answer = await book.ask("GET", f"{path}?as_off=2026-01-01T00:00:00Z")
+async def test_an_unknown_key_is_told_the_nearest(api: Api) -> None:
+    [path] = await paths(api, await api.contact(("phone", ONE)))
+    assert "nearest is label" in (await api.request("PATCH", path, {"lable": 1})).json()["message"]
+    answer = await api.request("GET", f"{path}?as_off=2026-01-01T00:00:00Z")
     assert refusal(answer) == (400, "unknown_name")
     assert "nearest is as_of" in answer.json()["message"]
-    assert refusal(await book.ask("DELETE", f"{path}?channel_id=1")) == (400, "unknown_name")
+    assert refusal(await api.request("DELETE", f"{path}?channel_id=1")) == (400, "unknown_name")
 
 
 # ── primary and DELETE ───────────────────────────────────────────────────────────────────────
 
 
-async def test_primary_is_the_last_one_made_so(book: Book) -> None:
-    uuid = await book.contact(("phone", ONE), ("phone", TWO), ("email", EMAIL))
-    first, second, email = await paths(book, uuid)
+async def test_primary_is_the_last_one_made_so(api: Api) -> None:
+    uuid = await api.contact(("phone", ONE), ("phone", TWO), ("email", EMAIL))
+    first, second, email = await paths(api, uuid)
 
-    made = await book.ask("POST", f"{second}/primary")
+    made = await api.request("POST", f"{second}/primary")
 
     assert (made.status_code, made.json()["primary"]) == (200, True)
-    assert [one["primary"] for one in await known(book, uuid)] == [False, True, True]
-    contact = (await book.ask("GET", f"/v2/contact/{uuid}")).json()
+    assert [one["primary"] for one in await known(api, uuid)] == [False, True, True]
+    contact = (await api.request("GET", f"/v2/contact/{uuid}")).json()
     assert (contact["phone"], contact["rev"]) == (TWO, 2)
     for path in (second, email):
-        assert (await book.ask("POST", f"{path}/primary")).json()["primary"] is True
-    assert await rev(book, uuid) == 2
-    await book.ask("POST", f"{first}/primary")
-    assert [one["primary"] for one in await known(book, uuid)] == [True, False, True]
+        assert (await api.request("POST", f"{path}/primary")).json()["primary"] is True
+    assert await rev(api, uuid) == 2
+    await api.request("POST", f"{first}/primary")
+    assert [one["primary"] for one in await known(api, uuid)] == [True, False, True]
 
 
-async def test_when_the_primary_goes_the_rule_names_the_next(book: Book) -> None:
-    uuid = await book.contact(("phone", ONE), ("phone", TWO), ("phone", "12125550199"))
-    _, second, third = await paths(book, uuid)
-    await book.ask("POST", f"{second}/primary")
-    await book.ask("POST", f"{third}/primary")
+async def test_when_the_primary_goes_the_rule_names_the_next(api: Api) -> None:
+    uuid = await api.contact(("phone", ONE), ("phone", TWO), ("phone", "12125550199"))
+    _, second, third = await paths(api, uuid)
+    await api.request("POST", f"{second}/primary")
+    await api.request("POST", f"{third}/primary")
     seen = []
     for path in (third, second):
-        left = (await book.ask("DELETE", path)).json()
+        left = (await api.request("DELETE", path)).json()
         seen.append([one["channel_id"] for one in left if one["primary"]])
     assert seen == [[TWO], [ONE]]
 
 
-async def test_delete_answers_with_what_is_left(book: Book) -> None:
-    uuid = await book.contact(("phone", ONE), ("phone", TWO))
-    first, second = await paths(book, uuid)
-    _, kept = await known(book, uuid)
+async def test_delete_answers_with_what_is_left(api: Api) -> None:
+    uuid = await api.contact(("phone", ONE), ("phone", TWO))
+    first, second = await paths(api, uuid)
+    _, kept = await known(api, uuid)
 
-    answer = await book.ask("DELETE", first)
+    answer = await api.request("DELETE", first)
 
     assert (answer.status_code, answer.json()) == (200, [{**kept, "primary": True}])
     assert "x-contact-reachable" not in answer.headers
-    assert refusal(await book.ask("DELETE", first)) == (404, "no_channel")
-    last = await book.ask("DELETE", second)
+    assert refusal(await api.request("DELETE", first)) == (404, "no_channel")
+    last = await api.request("DELETE", second)
     assert (last.json(), last.headers["x-contact-reachable"]) == ([], "false")
 
 
@@ -251,10 +251,10 @@ async def test_delete_answers_with_what_is_left(book: Book) -> None:
 
 @pytest.mark.parametrize(("method", "tail", "body"), EVERY_WAY)
 async def test_another_contacts_channel_is_not_found(
-    book: Book, method: str, tail: str, body: object
+    api: Api, method: str, tail: str, body: object
 ) -> None:
-    uuid = await book.contact(("phone", ONE))
-    [path] = await paths(book, await book.contact(("phone", TWO)))
+    uuid = await api.contact(("phone", ONE))
+    [path] = await paths(api, await api.contact(("phone", TWO)))
     number = path.rsplit("/", maxsplit=1)[1]
     for contact, channel, expected in [
         (uuid, number, (404, "no_channel")),
@@ -265,24 +265,24 @@ async def test_another_contacts_channel_is_not_found(
         ("7", number, (400, "bad_uuid")),
     ]:
         asked = f"/x/contact/{contact}/channel/{channel}{tail}"
-        assert refusal(await book.ask(method, asked, body)) == expected, asked
-    assert await rev(book, uuid) == 1
+        assert refusal(await api.request(method, asked, body)) == expected, asked
+    assert await rev(api, uuid) == 1
 
 
 @pytest.mark.parametrize(("method", "tail", "body"), [*EVERY_WAY, ("HEAD", "", None)])
 async def test_a_foreign_channel_reads_as_one_that_does_not_exist(
-    book: Book, method: str, tail: str, body: object
+    api: Api, method: str, tail: str, body: object
 ) -> None:
-    uuid = await book.contact(("phone", ONE))
-    [path] = await paths(book, uuid)
-    by = {**book.charlie.by_key(), "x-request-id": "same"}
+    uuid = await api.contact(("phone", ONE))
+    [path] = await paths(api, uuid)
+    by = {**api.charlie.by_key(), "x-request-id": "same"}
 
-    foreign = await book.ask(method, path + tail, body, by=by)
-    missing = await book.ask(method, path.replace(uuid, NOBODY) + tail, body, by=by)
+    foreign = await api.request(method, path + tail, body, by=by)
+    missing = await api.request(method, path.replace(uuid, NOBODY) + tail, body, by=by)
 
     assert foreign.status_code == 404
     assert foreign.content == missing.content
     assert foreign.headers.multi_items() == missing.headers.multi_items()
-    assert await rev(book, uuid) == 1
-    listed = await book.ask("GET", f"/x/contact/{uuid}/channels", by=by)
+    assert await rev(api, uuid) == 1
+    listed = await api.request("GET", f"/x/contact/{uuid}/channels", by=by)
     assert refusal(listed) == (404, "no_contact")

@@ -9,7 +9,7 @@ import pytest
 from reachbook.storage.opening import sqlite_path
 from tests.support import catalogs as catalogue
 from tests.support.http import refusal
-from tests.support.personas import NOBODY, Book
+from tests.support.personas import NOBODY, Api
 from tests.support.raw_sql import beside
 
 pytestmark = pytest.mark.anyio
@@ -55,36 +55,36 @@ PERSON = {
 }
 
 
-async def ok(book: Book, method: str, path: str, body: object = None, key: str = "") -> Any:
-    by = {**book.bob.by_key(), "x-request-id": "zz-request"}
+async def ok(api: Api, method: str, path: str, body: object = None, key: str = "") -> Any:
+    by = {**api.bob.by_key(), "x-request-id": "zz-request"}
     if key:
         by["idempotency-key"] = key
-    answer = await book.ask(method, path, body, by=by)
+    answer = await api.request(method, path, body, by=by)
     assert answer.status_code == 200, answer.text
     return answer.json()
 
 
-async def person(book: Book) -> str:
+async def person(api: Api) -> str:
     """A contact whose traces stand in every table, kept answers of every shape included."""
-    uuid = str((await ok(book, "POST", "/v2/contact", PERSON, "create"))["uuid"])
+    uuid = str((await ok(api, "POST", "/v2/contact", PERSON, "create"))["uuid"])
     path = f"/v2/contact/{uuid}"
-    [phone, _, page] = await ok(book, "GET", f"/x/contact/{uuid}/channels")
+    [phone, _, page] = await ok(api, "GET", f"/x/contact/{uuid}/channels")
     patch = {"label": "zz-label", "consent": "opted_in", "consent_source": "zz-source"}
-    await ok(book, "PATCH", f"/x/contact/{uuid}/channel/{phone['id']}", patch, "patch")
-    await ok(book, "DELETE", f"/x/contact/{uuid}/channel/{page['id']}", None, "remove")
+    await ok(api, "PATCH", f"/x/contact/{uuid}/channel/{phone['id']}", patch, "patch")
+    await ok(api, "DELETE", f"/x/contact/{uuid}/channel/{page['id']}", None, "remove")
     second = {"channel_type": "phone", "channel_id": "14155551234"}
-    await ok(book, "POST", f"{path}/channel?representation=integer_ids", second, "add")
-    await ok(book, "PUT", path, {"first": "zz-first", "last": "zz-last"}, "update")
-    await ok(book, "POST", "/x/resolve", {"channel_id": "14155551234", "create": {}}, "found")
+    await ok(api, "POST", f"{path}/channel?representation=integer_ids", second, "add")
+    await ok(api, "PUT", path, {"first": "zz-first", "last": "zz-last"}, "update")
+    await ok(api, "POST", "/x/resolve", {"channel_id": "14155551234", "create": {}}, "found")
     rows = [{"contact_id": uuid}, {"first": "zz-first", "phone": "15105553344"}]
-    told = await ok(book, "POST", "/v2/contacts", {"contacts": rows}, "bulk")
+    told = await ok(api, "POST", "/v2/contacts", {"contacts": rows}, "bulk")
     assert len(told["failed_contacts"]) == 1
     return uuid
 
 
-async def everything(book: Book) -> str:
+async def everything(api: Api) -> str:
     """Every row of every table of Bob's team, as text; bytes as the text they hold."""
-    sent, team = beside(book.database), book.bob.team.team_id
+    sent, team = beside(api.database), api.bob.team.team_id
     cells = []
     for table in TABLES:
         for row in await sent(f"SELECT * FROM {table} WHERE team_id = {team}"):
@@ -95,77 +95,77 @@ async def everything(book: Book) -> str:
     return "\n".join(cells)
 
 
-async def count(book: Book, table: str) -> int:
-    team = book.bob.team.team_id
-    [[number]] = await beside(book.database)(f"SELECT count(*) FROM {table} WHERE team_id = {team}")
+async def count(api: Api, table: str) -> int:
+    team = api.bob.team.team_id
+    [[number]] = await beside(api.database)(f"SELECT count(*) FROM {table} WHERE team_id = {team}")
     return int(number)
 
 
 @pytest.mark.parametrize("deleted_before", [False, True])
-async def test_it_works(book: Book, *, deleted_before: bool) -> None:
+async def test_it_works(api: Api, *, deleted_before: bool) -> None:
     """Nothing of the person stands in any table's rows, whether or not they were deleted before."""
-    uuid = await person(book)
-    before = await everything(book)
+    uuid = await person(api)
+    before = await everything(api)
     assert [mark for mark in MARKS if mark not in before] == []
     if deleted_before:
-        await ok(book, "DELETE", f"/v2/contact/{uuid}")
-    events = await count(book, "event")
+        await ok(api, "DELETE", f"/v2/contact/{uuid}")
+    events = await count(api, "event")
 
-    assert await ok(book, "DELETE", f"/x/contact/{uuid}/erase") == "contact erased"
+    assert await ok(api, "DELETE", f"/x/contact/{uuid}/erase") == "contact erased"
 
-    after = await everything(book)
+    after = await everything(api)
     assert [mark for mark in MARKS if mark in after] == []
-    assert await count(book, "idempotency_contact") == 0
-    assert await count(book, "event") == events + 1
-    assert (await count(book, "contact"), await count(book, "contact_channel")) == (1, 0)
-    assert await count(book, "event_body") == 0
+    assert await count(api, "idempotency_contact") == 0
+    assert await count(api, "event") == events + 1
+    assert (await count(api, "contact"), await count(api, "contact_channel")) == (1, 0)
+    assert await count(api, "event_body") == 0
 
 
-async def test_every_table_of_a_team_is_searched(book: Book) -> None:
+async def test_every_table_of_a_team_is_searched(api: Api) -> None:
     """A new table that holds contacts must be among those that these tests read."""
-    raw = beside(book.database)
-    of = catalogue.of_sqlite if book.database.startswith("sqlite") else catalogue.of_postgres
+    raw = beside(api.database)
+    of = catalogue.of_sqlite if api.database.startswith("sqlite") else catalogue.of_postgres
     assert (await of(raw)).keys() == {*TABLES, *WITHOUT_CONTACTS}
 
 
-async def test_what_stays_of_an_event(book: Book) -> None:
+async def test_what_stays_of_an_event(api: Api) -> None:
     """Kind, revision, time, actor and place in the feed stay; the request id does not."""
-    uuid = await person(book)
-    before = (await ok(book, "GET", "/x/events"))["events"]
+    uuid = await person(api)
+    before = (await ok(api, "GET", "/x/events"))["events"]
 
-    await ok(book, "DELETE", f"/x/contact/{uuid}/erase")
+    await ok(api, "DELETE", f"/x/contact/{uuid}/erase")
 
-    *after, erased = (await ok(book, "GET", "/x/events"))["events"]
+    *after, erased = (await ok(api, "GET", "/x/events"))["events"]
     gone = {"before": None, "after": None, "request_id": ""}
     assert after == [{**event, **gone} for event in before]
     assert {name: erased[name] for name in gone} == gone
 
 
-@pytest.mark.parametrize("book_database", ["sqlite"], indirect=True)
-async def test_nothing_of_the_person_stands_in_the_file(book: Book) -> None:
+@pytest.mark.parametrize("api_database", ["sqlite"], indirect=True)
+async def test_nothing_of_the_person_stands_in_the_file(api: Api) -> None:
     """Not in what SQLite has freed either, once its log is written back."""
     for _ in range(5):
-        uuid = await person(book)
-        await ok(book, "DELETE", f"/x/contact/{uuid}/erase")
-    [[busy, *_]] = await beside(book.database)("PRAGMA wal_checkpoint(TRUNCATE)")
+        uuid = await person(api)
+        await ok(api, "DELETE", f"/x/contact/{uuid}/erase")
+    [[busy, *_]] = await beside(api.database)("PRAGMA wal_checkpoint(TRUNCATE)")
     assert not busy
 
-    file = sqlite_path(book.database)
+    file = sqlite_path(api.database)
     text = file.read_bytes().lower() + file.with_name(f"{file.name}-wal").read_bytes().lower()
     assert [mark for mark in MARKS if mark.encode() in text] == []
 
 
-async def test_no_answer_tells_of_the_person(book: Book) -> None:
+async def test_no_answer_tells_of_the_person(api: Api) -> None:
     """The past is gone, /v2 knows nobody, retries are new requests; the feed says `erased`."""
-    uuid = await person(book)
-    at = (await ok(book, "GET", f"/v2/contact/{uuid}"))["updated"]
-    await ok(book, "DELETE", f"/x/contact/{uuid}/erase")
+    uuid = await person(api)
+    at = (await ok(api, "GET", f"/v2/contact/{uuid}"))["updated"]
+    await ok(api, "DELETE", f"/x/contact/{uuid}/erase")
 
     for tail in ("history", "export", f"channels?as_of={at}", f"channel/1?as_of={at}"):
-        answer = await book.ask("GET", f"/x/contact/{uuid}/{tail}")
+        answer = await api.request("GET", f"/x/contact/{uuid}/{tail}")
         assert refusal(answer) == (410, "erased"), tail
         assert answer.json()["error"] == "gone"
-    again = await book.ask("DELETE", f"/x/contact/{uuid}/erase")
+    again = await api.request("DELETE", f"/x/contact/{uuid}/erase")
     assert refusal(again) == (410, "erased")
     for method, path, body in [
         ("GET", f"/v2/contact/{uuid}", None),
@@ -177,119 +177,119 @@ async def test_no_answer_tells_of_the_person(book: Book) -> None:
         ("GET", f"/x/contact/{uuid}/channels", None),
         ("GET", f"/x/contact/{uuid}/channel/1", None),
     ]:
-        assert refusal(await book.ask(method, path, body)) == (404, "no_contact"), (method, path)
-    assert await ok(book, "POST", "/v2/contacts/list") == []
-    feed = await book.ask("GET", "/x/events")
+        assert refusal(await api.request(method, path, body)) == (404, "no_contact"), (method, path)
+    assert await ok(api, "POST", "/v2/contacts/list") == []
+    feed = await api.request("GET", "/x/events")
     assert [mark for mark in MARKS if mark in feed.text] == []
     events = feed.json()["events"]
     assert {(one["before"], one["after"]) for one in events} == {(None, None)}
     assert [one["seq"] for one in events] == list(range(1, len(events) + 1))
     assert (events[-1]["kind"], events[-1]["contact_id"]) == ("erased", uuid)
-    assert events[-1]["actor"]["credential_id"] == book.bob.key.id
+    assert events[-1]["actor"]["credential_id"] == api.bob.key.id
 
 
-async def test_what_was_theirs_is_free(book: Book) -> None:
+async def test_what_was_theirs_is_free(api: Api) -> None:
     """Addresses, external id and keys; not the UUID."""
-    uuid = await person(book)
-    await ok(book, "DELETE", f"/x/contact/{uuid}/erase")
+    uuid = await person(api)
+    await ok(api, "DELETE", f"/x/contact/{uuid}/erase")
 
-    again = await ok(book, "POST", "/v2/contact", PERSON, "create")
+    again = await ok(api, "POST", "/v2/contact", PERSON, "create")
 
     assert again["uuid"] != uuid
     assert again["external_id"] == "zz-crm"
     assert len(again["contact_channels"]) == 3
 
 
-async def test_an_address_that_moved_on_stays_where_it_is(book: Book) -> None:
-    uuid = await person(book)
-    taker = await book.contact(("email", "taker@example.com"))
+async def test_an_address_that_moved_on_stays_where_it_is(api: Api) -> None:
+    uuid = await person(api)
+    taker = await api.contact(("email", "taker@example.com"))
     phone = {"channel_type": "phone", "channel_id": "15105553344"}
-    await ok(book, "POST", f"/v2/contact/{taker}/channel?on_conflict=move", phone, "move")
-    kept = await ok(book, "GET", f"/x/contact/{taker}/export")
+    await ok(api, "POST", f"/v2/contact/{taker}/channel?on_conflict=move", phone, "move")
+    kept = await ok(api, "GET", f"/x/contact/{taker}/export")
 
-    await ok(book, "DELETE", f"/x/contact/{uuid}/erase")
+    await ok(api, "DELETE", f"/x/contact/{uuid}/erase")
 
-    assert await ok(book, "GET", f"/x/contact/{taker}/export") == kept
+    assert await ok(api, "GET", f"/x/contact/{taker}/export") == kept
     assert kept["contact"]["phone"] == "15105553344"
-    left = [mark for mark in MARKS if mark in await everything(book)]
+    left = [mark for mark in MARKS if mark in await everything(api)]
     assert left == ["15105553344", "zz-request"]  # of the event by which the taker got it
-    found = await ok(book, "POST", "/x/resolve", {"channel_id": "15105553344"})
+    found = await ok(api, "POST", "/x/resolve", {"channel_id": "15105553344"})
     assert found["contact"]["uuid"] == taker
 
 
-async def test_others_are_untouched(book: Book) -> None:
+async def test_others_are_untouched(api: Api) -> None:
     """Contacts, their events and the answers kept for them; another team's above all."""
-    uuid = await person(book)
+    uuid = await person(api)
     body = {"first": "Other", "contact_channels": [{"channel_type": "sms", "channel_id": "1"}]}
     body = {"first": "Other", "email": "other@example.com"}
-    other = await ok(book, "POST", "/v2/contact", body, "other")
-    theirs = (await book.ask("POST", "/v2/contact", PERSON, by=book.charlie.by_key())).json()
-    export = await ok(book, "GET", f"/x/contact/{other['uuid']}/export")
+    other = await ok(api, "POST", "/v2/contact", body, "other")
+    theirs = (await api.request("POST", "/v2/contact", PERSON, by=api.charlie.by_key())).json()
+    export = await ok(api, "GET", f"/x/contact/{other['uuid']}/export")
     assert {event["request_id"] for event in export["events"]} == {"zz-request"}
 
-    await ok(book, "DELETE", f"/x/contact/{uuid}/erase")
+    await ok(api, "DELETE", f"/x/contact/{uuid}/erase")
 
-    assert await ok(book, "GET", f"/x/contact/{other['uuid']}/export") == export
-    assert await ok(book, "POST", "/v2/contact", body, "other") == other
-    by = book.charlie.by_key()
-    assert (await book.ask("GET", f"/v2/contact/{theirs['uuid']}", by=by)).json() == theirs
+    assert await ok(api, "GET", f"/x/contact/{other['uuid']}/export") == export
+    assert await ok(api, "POST", "/v2/contact", body, "other") == other
+    by = api.charlie.by_key()
+    assert (await api.request("GET", f"/v2/contact/{theirs['uuid']}", by=by)).json() == theirs
 
 
-async def test_a_row_that_names_them_in_capitals_is_forgotten_too(book: Book) -> None:
+async def test_a_row_that_names_them_in_capitals_is_forgotten_too(api: Api) -> None:
     """A failed row is echoed as sent, and kept with the answer."""
-    uuid = str((await ok(book, "POST", "/v2/contact", {}))["uuid"])
+    uuid = str((await ok(api, "POST", "/v2/contact", {}))["uuid"])
     row = {"contact_id": uuid.upper(), "first": "zz-first", "phone": "nope"}
-    await ok(book, "POST", "/v2/contacts", {"contacts": [row]}, "bulk")
-    assert "zz-first" in await everything(book)
+    await ok(api, "POST", "/v2/contacts", {"contacts": [row]}, "bulk")
+    assert "zz-first" in await everything(api)
 
-    await ok(book, "DELETE", f"/x/contact/{uuid}/erase")
+    await ok(api, "DELETE", f"/x/contact/{uuid}/erase")
 
-    assert "zz-first" not in await everything(book)
-
-
-async def test_a_retry_of_the_erasure_is_answered(book: Book) -> None:
-    uuid = await person(book)
-    first = await ok(book, "DELETE", f"/x/contact/{uuid}/erase", None, "erase")
-    assert await ok(book, "DELETE", f"/x/contact/{uuid}/erase", None, "erase") == first
+    assert "zz-first" not in await everything(api)
 
 
-async def test_who_may_not_erases_nothing(book: Book) -> None:
-    uuid = await person(book)
+async def test_a_retry_of_the_erasure_is_answered(api: Api) -> None:
+    uuid = await person(api)
+    first = await ok(api, "DELETE", f"/x/contact/{uuid}/erase", None, "erase")
+    assert await ok(api, "DELETE", f"/x/contact/{uuid}/erase", None, "erase") == first
+
+
+async def test_who_may_not_erases_nothing(api: Api) -> None:
+    uuid = await person(api)
     path = f"/x/contact/{uuid}/erase"
-    by = {**book.charlie.by_key(), "x-request-id": "same"}
-    foreign = await book.ask("DELETE", path, by=by)
-    missing = await book.ask("DELETE", path.replace(uuid, NOBODY), by=by)
+    by = {**api.charlie.by_key(), "x-request-id": "same"}
+    foreign = await api.request("DELETE", path, by=by)
+    missing = await api.request("DELETE", path.replace(uuid, NOBODY), by=by)
 
     assert refusal(foreign) == (404, "no_contact")
     assert foreign.content == missing.content
-    assert refusal(await book.ask("DELETE", "/x/contact/7/erase")) == (400, "bad_uuid")
-    assert refusal(await book.ask("DELETE", f"{path}?yes=1")) == (400, "unknown_name")
-    assert refusal(await book.ask("POST", path)) == (405, "method_not_allowed")
-    assert (await ok(book, "GET", f"/v2/contact/{uuid}"))["first"] == "zz-first"
+    assert refusal(await api.request("DELETE", "/x/contact/7/erase")) == (400, "bad_uuid")
+    assert refusal(await api.request("DELETE", f"{path}?yes=1")) == (400, "unknown_name")
+    assert refusal(await api.request("POST", path)) == (405, "method_not_allowed")
+    assert (await ok(api, "GET", f"/v2/contact/{uuid}"))["first"] == "zz-first"
 
 
 # ── export ───────────────────────────────────────────────────────────────────────────────────
 
 
-async def test_export_is_all_that_is_held(book: Book) -> None:
-    uuid = await person(book)
+async def test_export_is_all_that_is_held(api: Api) -> None:
+    uuid = await person(api)
 
-    told = await ok(book, "GET", f"/x/contact/{uuid}/export")
+    told = await ok(api, "GET", f"/x/contact/{uuid}/export")
 
-    assert told["contact"] == await ok(book, "GET", f"/v2/contact/{uuid}")
-    assert told["channels"] == await ok(book, "GET", f"/x/contact/{uuid}/channels")
-    history = (await ok(book, "GET", f"/x/contact/{uuid}/history"))["events"]
+    assert told["contact"] == await ok(api, "GET", f"/v2/contact/{uuid}")
+    assert told["channels"] == await ok(api, "GET", f"/x/contact/{uuid}/channels")
+    history = (await ok(api, "GET", f"/x/contact/{uuid}/history"))["events"]
     assert [one["rev"] for one in told["events"]] == list(range(1, len(history) + 1))
     assert sorted(told["events"], key=lambda one: -int(one["rev"])) == history
     assert told["deleted"] is None
     assert [mark for mark in MARKS if mark not in str(told)] == []
 
 
-async def test_a_deleted_contact_is_exported_with_its_past(book: Book) -> None:
-    uuid = await person(book)
-    await ok(book, "DELETE", f"/v2/contact/{uuid}")
+async def test_a_deleted_contact_is_exported_with_its_past(api: Api) -> None:
+    uuid = await person(api)
+    await ok(api, "DELETE", f"/v2/contact/{uuid}")
 
-    told = await ok(book, "GET", f"/x/contact/{uuid}/export")
+    told = await ok(api, "GET", f"/x/contact/{uuid}/export")
 
     assert told["deleted"] == told["events"][-1]["at"]
     assert told["channels"] == []

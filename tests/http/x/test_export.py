@@ -20,7 +20,7 @@ from reachbook.storage import queries as directory
 from tests.support.clients import connected_socket
 from tests.support.histories import ONE, plant_events
 from tests.support.http import ok
-from tests.support.personas import Book, open_book
+from tests.support.personas import Api, open_api
 from tests.support.raw_sql import beside
 from tests.support.server_process import REQUEST_SECONDS, Server, serving
 from tests.support.waiting import wait_until
@@ -54,11 +54,11 @@ def long(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Long]:
     database = f"sqlite:///{directory}/reachbook.db"
 
     async def fill() -> tuple[dict[str, str], list[str], str]:
-        async with open_book(database) as book:
-            uuids = [await book.contact(("phone", f"1510555334{number}")) for number in range(3)]
+        async with open_api(database) as api:
+            uuids = [await api.contact(("phone", f"1510555334{number}")) for number in range(3)]
             for uuid in uuids:
-                await plant_events(book, uuid, EVENTS, custom_bytes=CUSTOM_BYTES)
-            return book.bob.by_key(), uuids, await book.contact(("email", "a@example.com"))
+                await plant_events(api, uuid, EVENTS, custom_bytes=CUSTOM_BYTES)
+            return api.bob.by_key(), uuids, await api.contact(("email", "a@example.com"))
 
     by, uuids, small = asyncio.run(fill())
     with serving(directory, database) as served:
@@ -165,10 +165,10 @@ def test_losing_the_store_during_an_export_ends_it_early(
     """The client gets an error, and the log line has the reason."""
 
     async def fill() -> tuple[dict[str, str], str]:
-        async with open_book(database) as book:
-            uuid = await book.contact(("phone", ONE))
-            await plant_events(book, uuid, EVENTS, custom_bytes=CUSTOM_BYTES)
-            return book.bob.by_key(), uuid
+        async with open_api(database) as api:
+            uuid = await api.contact(("phone", ONE))
+            await plant_events(api, uuid, EVENTS, custom_bytes=CUSTOM_BYTES)
+            return api.bob.by_key(), uuid
 
     by, uuid = asyncio.run(fill())
     with serving(tmp_path, database) as served:
@@ -190,18 +190,18 @@ async def drop(postgres: str, name: str) -> None:
 
 @pytest.mark.anyio
 async def test_the_document_does_not_depend_on_page_sizes(
-    book: Book, monkeypatch: pytest.MonkeyPatch
+    api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    uuid = await book.contact(("phone", ONE))
-    await plant_events(book, uuid, 11, custom_bytes=100)
+    uuid = await api.contact(("phone", ONE))
+    await plant_events(api, uuid, 11, custom_bytes=100)
     path = f"/x/contact/{uuid}/export"
-    whole = await ok(book, "GET", path)
+    whole = await ok(api, "GET", path)
 
     for events, page_bytes, buffered in [(1000, 300, MIB), (3, MIB, 1), (1, 1, 1), (12, MIB, 2000)]:
         monkeypatch.setattr(histories, "PAGE_EVENTS", events)
         monkeypatch.setattr(directory, "PAGE_BYTES", page_bytes)
         monkeypatch.setattr(response, "BUFFER_BYTES", buffered)
-        answer = await book.ask("GET", path)
+        answer = await api.request("GET", path)
         assert ("content-length" in answer.headers) is (len(answer.content) <= buffered)
         assert answer.json() == whole
     assert len(whole["events"]) == 12

@@ -10,13 +10,13 @@ import pytest
 
 from tests.support.histories import EMAIL, ONE, TWO, history, told_of_alice
 from tests.support.http import ok, refusal
-from tests.support.personas import NOBODY, Asker, Book
+from tests.support.personas import NOBODY, Api, TeamClient
 
 pytestmark = pytest.mark.anyio
 
 
-async def feed(book: Book, query: str = "", by: Asker | None = None) -> Any:
-    answer = await book.ask("GET", f"/x/events{query}", by=(by or book.bob).by_key())
+async def feed(api: Api, query: str = "", by: TeamClient | None = None) -> Any:
+    answer = await api.request("GET", f"/x/events{query}", by=(by or api.bob).by_key())
     assert answer.status_code == 200, answer.text
     return answer.json()
 
@@ -34,11 +34,11 @@ KINDS = [
 # ── one contact ──────────────────────────────────────────────────────────────────────────────
 
 
-async def test_it_works(book: Book) -> None:
+async def test_it_works(api: Api) -> None:
     """Newest first, a deleted contact's too; each event with what it touched, before and after."""
-    uuid = await told_of_alice(book)
+    uuid = await told_of_alice(api)
 
-    told = await history(book, uuid)
+    told = await history(api, uuid)
 
     assert told["next"] is None
     events = told["events"]
@@ -63,64 +63,64 @@ async def test_it_works(book: Book) -> None:
 BOTH = ("before", "after")
 
 
-async def test_a_history_is_the_same_before_and_after_the_feed_was_read(book: Book) -> None:
+async def test_a_history_is_the_same_before_and_after_the_feed_was_read(api: Api) -> None:
     """`seq` is the feed's."""
-    uuid = await told_of_alice(book)
-    before = await history(book, uuid)
-    await feed(book)
+    uuid = await told_of_alice(api)
+    before = await history(api, uuid)
+    await feed(api)
 
-    assert await history(book, uuid) == before
+    assert await history(api, uuid) == before
     keys = {"kind", "contact_id", "rev", "before", "after", "actor", "request_id", "at"}
     assert {frozenset(one) for one in before["events"]} == {frozenset(keys)}
 
 
-async def test_a_cursor_is_for_the_history_that_gave_it(book: Book) -> None:
-    alice, other = await told_of_alice(book), await book.contact()
-    cursor = (await history(book, alice, "?limit=1"))["next"]
+async def test_a_cursor_is_for_the_history_that_gave_it(api: Api) -> None:
+    alice, other = await told_of_alice(api), await api.contact()
+    cursor = (await history(api, alice, "?limit=1"))["next"]
 
-    answer = await book.ask("GET", f"/x/contact/{other}/history?cursor={cursor}")
+    answer = await api.request("GET", f"/x/contact/{other}/history?cursor={cursor}")
 
     assert refusal(answer) == (400, "bad_cursor")
 
 
-async def test_the_channels_that_events_tell_of_add_up_to_the_present(book: Book) -> None:
+async def test_the_channels_that_events_tell_of_add_up_to_the_present(api: Api) -> None:
     """Which of them are primary included, whether a channel was made so or became so."""
-    uuid = await book.contact(("phone", ONE), ("phone", TWO), ("email", EMAIL))
-    first, second, _ = await ok(book, "GET", f"/x/contact/{uuid}/channels")
+    uuid = await api.contact(("phone", ONE), ("phone", TWO), ("email", EMAIL))
+    first, second, _ = await ok(api, "GET", f"/x/contact/{uuid}/channels")
     steps = [
         ("POST", f"/channel/{second['id']}/primary", None),
         ("PATCH", f"/channel/{first['id']}", {"held": True, "consent": "opted_in"}),
         ("DELETE", f"/channel/{second['id']}", None),
     ]
     for method, path, body in steps:
-        await ok(book, method, f"/x/contact/{uuid}{path}", body)
+        await ok(api, method, f"/x/contact/{uuid}{path}", body)
 
         told: dict[str, Any] = {}
-        for event in (await history(book, uuid))["events"][::-1]:
+        for event in (await history(api, uuid))["events"][::-1]:
             for one in (event["before"] or {}).get("channels", []):
                 assert told.pop(one["id"]) == one
             told |= {one["id"]: one for one in event["after"]["channels"]}
-        present = await ok(book, "GET", f"/x/contact/{uuid}/channels")
+        present = await ok(api, "GET", f"/x/contact/{uuid}/channels")
         assert [told[key] for key in sorted(told, key=lambda id_: int(id_[3:]))] == present
 
 
-async def test_an_event_names_who_did_it_and_in_which_request(book: Book) -> None:
-    by = {**book.bob.by_jwt(), "x-request-id": "asked-for"}
-    made = (await book.ask("POST", "/v2/contact", {}, by=by)).json()
+async def test_an_event_names_who_did_it_and_in_which_request(api: Api) -> None:
+    by = {**api.bob.by_jwt(), "x-request-id": "asked-for"}
+    made = (await api.request("POST", "/v2/contact", {}, by=by)).json()
 
-    [event] = (await history(book, made["uuid"]))["events"]
+    [event] = (await history(api, made["uuid"]))["events"]
 
-    assert event["actor"] == {"credential_id": book.bob.secret.id, "label": book.bob.secret.label}
+    assert event["actor"] == {"credential_id": api.bob.secret.id, "label": api.bob.secret.label}
     assert event["request_id"] == "asked-for"
     assert event["at"] == made["created"]
 
 
-async def test_pages_are_joined_by_the_cursor(book: Book) -> None:
-    uuid = await told_of_alice(book)
+async def test_pages_are_joined_by_the_cursor(api: Api) -> None:
+    uuid = await told_of_alice(api)
     for limit, sizes in [(1, [1] * 6), (4, [4, 2]), (6, [6]), (3, [3, 3])]:
         pages, query = [], f"?limit={limit}"
         for _ in range(7):
-            page = await history(book, uuid, query)
+            page = await history(api, uuid, query)
             pages.append([one["rev"] for one in page["events"]])
             if page["next"] is None:
                 break
@@ -129,13 +129,13 @@ async def test_pages_are_joined_by_the_cursor(book: Book) -> None:
         assert [rev for page in pages for rev in page] == [6, 5, 4, 3, 2, 1]
 
 
-async def test_a_page_is_not_moved_by_what_happens_meanwhile(book: Book) -> None:
-    uuid = await book.contact()
-    await ok(book, "PUT", f"/v2/contact/{uuid}", {"first": "A"})
-    page = await history(book, uuid, "?limit=1")
-    await ok(book, "PUT", f"/v2/contact/{uuid}", {"first": "B"})
+async def test_a_page_is_not_moved_by_what_happens_meanwhile(api: Api) -> None:
+    uuid = await api.contact()
+    await ok(api, "PUT", f"/v2/contact/{uuid}", {"first": "A"})
+    page = await history(api, uuid, "?limit=1")
+    await ok(api, "PUT", f"/v2/contact/{uuid}", {"first": "B"})
 
-    rest = await history(book, uuid, f"?limit=1&cursor={page['next']}")
+    rest = await history(api, uuid, f"?limit=1&cursor={page['next']}")
 
     assert ([one["rev"] for one in rest["events"]], rest["next"]) == ([1], None)
 
@@ -144,12 +144,12 @@ NOT_OURS = ["", "x", "1", "*", "é", *("{}", "{}:", "{}:-1", "{}:x", "{}:²", "{
 
 
 @pytest.mark.parametrize("text", NOT_OURS)
-async def test_a_cursor_that_is_not_ours_is_refused(book: Book, text: str) -> None:
+async def test_a_cursor_that_is_not_ours_is_refused(api: Api, text: str) -> None:
     """As it stands, and dressed as ours are."""
-    uuid = await book.contact()
+    uuid = await api.contact()
     dressed = base64.urlsafe_b64encode(text.format(uuid).encode()).decode().rstrip("=")
     for cursor in {text.format(uuid), dressed}:
-        answer = await book.ask("GET", f"/x/contact/{uuid}/history?cursor={cursor}")
+        answer = await api.request("GET", f"/x/contact/{uuid}/history?cursor={cursor}")
         assert refusal(answer) == (400, "bad_cursor"), cursor
 
 
@@ -172,9 +172,9 @@ async def test_a_cursor_that_is_not_ours_is_refused(book: Book, text: str) -> No
         ("/x/contact/{uuid}/export?limit=1", "unknown_name", "limit"),
     ],
 )
-async def test_a_wrong_question_is_refused(book: Book, path: str, code: str, said: str) -> None:
-    uuid = await book.contact()
-    answer = await book.ask("GET", path.replace("{uuid}", uuid))
+async def test_a_wrong_question_is_refused(api: Api, path: str, code: str, said: str) -> None:
+    uuid = await api.contact()
+    answer = await api.request("GET", path.replace("{uuid}", uuid))
 
     assert refusal(answer) == (400, code)
     assert said in answer.json()["message"]
@@ -183,28 +183,28 @@ async def test_a_wrong_question_is_refused(book: Book, path: str, code: str, sai
 # ── the feed ─────────────────────────────────────────────────────────────────────────────────
 
 
-async def test_the_feed_is_in_order_and_gapless_from_one(book: Book) -> None:
-    incarnation = (await book.store.incarnation()).current
-    assert await feed(book) == {"events": [], "next": 0, "incarnation": incarnation}
-    uuid = await told_of_alice(book)
+async def test_the_feed_is_in_order_and_gapless_from_one(api: Api) -> None:
+    incarnation = (await api.store.incarnation()).current
+    assert await feed(api) == {"events": [], "next": 0, "incarnation": incarnation}
+    uuid = await told_of_alice(api)
 
-    told = await feed(book)
+    told = await feed(api)
 
     assert [one["kind"] for one in told["events"]] == KINDS
     assert told["next"] == 6
     assert [one.pop("seq") for one in told["events"]] == [1, 2, 3, 4, 5, 6]
-    assert told["events"][::-1] == (await history(book, uuid))["events"]
+    assert told["events"][::-1] == (await history(api, uuid))["events"]
     at_the_end = {"events": [], "next": 6, "incarnation": incarnation}
-    assert await feed(book, f"?after=6&incarnation={incarnation}") == at_the_end
+    assert await feed(api, f"?after=6&incarnation={incarnation}") == at_the_end
 
 
-async def test_a_follower_misses_nothing_while_others_write(book: Book) -> None:
+async def test_a_follower_misses_nothing_while_others_write(api: Api) -> None:
     """Each team counts for itself."""
 
     async def follow(limit: int) -> list[tuple[int, str]]:
         seen: list[tuple[int, str]] = []
         for _ in range(200):
-            page = await feed(book, f"?after={len(seen)}&limit={limit}")
+            page = await feed(api, f"?after={len(seen)}&limit={limit}")
             seen += [(one["seq"], one["contact_id"]) for one in page["events"]]
             assert page["next"] == len(seen)
             if len(seen) == 30:
@@ -212,9 +212,9 @@ async def test_a_follower_misses_nothing_while_others_write(book: Book) -> None:
         return seen
 
     async def write(by: dict[str, str]) -> list[str]:
-        return [await book.contact(by=by) for _ in range(10)]
+        return [await api.contact(by=by) for _ in range(10)]
 
-    by_bob, by_charlie = book.bob.by_key(), book.charlie.by_key()
+    by_bob, by_charlie = api.bob.by_key(), api.charlie.by_key()
     followers, made, foreign = await asyncio.gather(
         asyncio.gather(*(follow(limit) for limit in (3, 7, 1000))),
         asyncio.gather(*(write(by_bob) for _ in range(3))),
@@ -225,7 +225,7 @@ async def test_a_follower_misses_nothing_while_others_write(book: Book) -> None:
     assert followers[0] == followers[1] == followers[2]
     expected = sorted(uuid for some in made for uuid in some)
     assert sorted(uuid for _, uuid in followers[0]) == expected
-    own = (await feed(book, by=book.charlie))["events"]
+    own = (await feed(api, by=api.charlie))["events"]
     assert [one["seq"] for one in own] == list(range(1, 11))
     assert [one["contact_id"] for one in own] == foreign
 
@@ -236,15 +236,15 @@ async def test_a_follower_misses_nothing_while_others_write(book: Book) -> None:
 @pytest.mark.parametrize(
     "tail", ["/history", "/export", "/channels?as_of=2001-01-01T00:00:00Z", "/channels"]
 )
-async def test_a_foreign_past_reads_as_one_that_never_was(book: Book, tail: str) -> None:
-    uuid = await book.contact(("phone", ONE))
-    by = {**book.charlie.by_key(), "x-request-id": "same"}
+async def test_a_foreign_past_reads_as_one_that_never_was(api: Api, tail: str) -> None:
+    uuid = await api.contact(("phone", ONE))
+    by = {**api.charlie.by_key(), "x-request-id": "same"}
 
-    foreign = await book.ask("GET", f"/x/contact/{uuid}{tail}", by=by)
-    missing = await book.ask("GET", f"/x/contact/{NOBODY}{tail}", by=by)
+    foreign = await api.request("GET", f"/x/contact/{uuid}{tail}", by=by)
+    missing = await api.request("GET", f"/x/contact/{NOBODY}{tail}", by=by)
 
     assert refusal(foreign) == (404, "no_contact")
     assert foreign.content == missing.content
     assert foreign.headers.multi_items() == missing.headers.multi_items()
-    page = await feed(book, by=book.charlie)
+    page = await feed(api, by=api.charlie)
     assert (page["events"], page["next"]) == ([], 0)

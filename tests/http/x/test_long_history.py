@@ -13,7 +13,7 @@ from reachbook.storage import queries
 from reachbook.storage.engine import EVENTS_NUMBERED_AT_ONCE
 from tests.support.histories import ONE, TWO, history, phone, plant_events
 from tests.support.http import ok, refusal
-from tests.support.personas import Book
+from tests.support.personas import Api
 from tests.support.raw_sql import beside
 
 pytestmark = pytest.mark.anyio
@@ -23,9 +23,9 @@ SEVERAL_KB = 4_000
 
 
 @pytest.fixture
-async def pages(book: Book, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+async def pages(api: Api, monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """The bytes of event bodies that each statement returned."""
-    scan, held = book.store.engine.scan, list[int]()
+    scan, held = api.store.engine.scan, list[int]()
 
     async def measured(statement: str, *values: object) -> list[Sequence[Any]]:
         rows = await scan(statement, *values)
@@ -33,26 +33,26 @@ async def pages(book: Book, monkeypatch: pytest.MonkeyPatch) -> list[int]:
             held.append(sum(len(body) for row in rows for body in row[3:5] if body))
         return rows
 
-    monkeypatch.setattr(book.store.engine, "scan", measured)
+    monkeypatch.setattr(api.store.engine, "scan", measured)
     return held
 
 
-async def whole_history(book: Book, uuid: str, limit: int) -> list[list[int]]:
+async def whole_history(api: Api, uuid: str, limit: int) -> list[list[int]]:
     """Returns the revisions in each page of a history."""
     found, query = [], f"?limit={limit}"
     while True:
-        page = await history(book, uuid, query)
+        page = await history(api, uuid, query)
         found.append([event["rev"] for event in page["events"]])
         if page["next"] is None:
             return found
         query = f"?limit={limit}&cursor={page['next']}"
 
 
-async def whole_feed(book: Book, limit: int) -> list[list[int]]:
+async def whole_feed(api: Api, limit: int) -> list[list[int]]:
     """Returns the numbers in each page of the feed; the last page is empty."""
     found, after = [], 0
     while True:
-        page = await ok(book, "GET", f"/x/events?after={after}&limit={limit}")
+        page = await ok(api, "GET", f"/x/events?after={after}&limit={limit}")
         found.append([event["seq"] for event in page["events"]])
         if not page["events"]:
             assert page["next"] == after
@@ -64,55 +64,55 @@ async def whole_feed(book: Book, limit: int) -> list[list[int]]:
 # ── pages are bounded in bytes ───────────────────────────────────────────────────────────────
 
 
-async def test_it_works(book: Book, pages: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_it_works(api: Api, pages: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
     """A client that follows `next` gets each event once."""
     monkeypatch.setattr(queries, "PAGE_BYTES", 5 * SEVERAL_KB)
-    uuid = await book.contact(("phone", ONE))
-    await plant_events(book, uuid, 20, custom_bytes=SEVERAL_KB)
+    uuid = await api.contact(("phone", ONE))
+    await plant_events(api, uuid, 20, custom_bytes=SEVERAL_KB)
 
-    pages_read, followed = await whole_history(book, uuid, 500), await whole_feed(book, 1000)
+    pages_read, followed = await whole_history(api, uuid, 500), await whole_feed(api, 1000)
 
     assert [rev for page in pages_read for rev in page] == list(range(21, 0, -1))
     assert [seq for page in followed for seq in page] == list(range(1, 22))
     assert {len(page) for page in (*pages_read[:-1], *followed[1:-2])} == {2}
     assert max(pages) <= 5 * SEVERAL_KB
-    assert await whole_history(book, uuid, 1) == [[rev] for rev in range(21, 0, -1)]
+    assert await whole_history(api, uuid, 1) == [[rev] for rev in range(21, 0, -1)]
 
 
 async def test_an_event_that_is_larger_than_a_page_is_a_page(
-    book: Book, pages: list[int], monkeypatch: pytest.MonkeyPatch
+    api: Api, pages: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(queries, "PAGE_BYTES", SEVERAL_KB)
-    uuid = await book.contact()
-    await plant_events(book, uuid, 3, custom_bytes=SEVERAL_KB)
+    uuid = await api.contact()
+    await plant_events(api, uuid, 3, custom_bytes=SEVERAL_KB)
 
-    assert await whole_history(book, uuid, 500) == [[4], [3], [2], [1]]
-    assert await whole_feed(book, 1000) == [[1], [2], [3], [4], []]
+    assert await whole_history(api, uuid, 500) == [[4], [3], [2], [1]]
+    assert await whole_feed(api, 1000) == [[1], [2], [3], [4], []]
     assert max(pages) < 3 * SEVERAL_KB
 
 
-async def test_a_page_of_the_largest_values_is_a_mebibyte(book: Book, pages: list[int]) -> None:
+async def test_a_page_of_the_largest_values_is_a_mebibyte(api: Api, pages: list[int]) -> None:
     """A page of small events is bounded by their number."""
-    uuid = await book.contact()
-    await plant_events(book, uuid, 40, custom_bytes=64 * 1024 - 8)
-    small = await book.contact()
-    await plant_events(book, small, 998)
+    uuid = await api.contact()
+    await plant_events(api, uuid, 40, custom_bytes=64 * 1024 - 8)
+    small = await api.contact()
+    await plant_events(api, small, 998)
 
-    assert [len(page) for page in await whole_history(book, uuid, 500)] == [7] * 5 + [6]
-    sizes = [len(page) for page in await whole_feed(book, 1000)]
+    assert [len(page) for page in await whole_history(api, uuid, 500)] == [7] * 5 + [6]
+    sizes = [len(page) for page in await whole_feed(api, 1000)]
     assert (sum(sizes), max(sizes) > 900) == (1040, True)
     assert MIB * 0.8 < max(pages) <= MIB
 
 
 async def test_an_erased_event_does_not_count_towards_the_size(
-    book: Book, monkeypatch: pytest.MonkeyPatch
+    api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(queries, "PAGE_BYTES", SEVERAL_KB)
-    uuid = await book.contact(("phone", ONE))
-    await plant_events(book, uuid, 8, custom_bytes=SEVERAL_KB)
-    await ok(book, "DELETE", f"/x/contact/{uuid}/erase")
+    uuid = await api.contact(("phone", ONE))
+    await plant_events(api, uuid, 8, custom_bytes=SEVERAL_KB)
+    await ok(api, "DELETE", f"/x/contact/{uuid}/erase")
 
-    [events, end] = await whole_feed(book, 1000)
+    [events, end] = await whole_feed(api, 1000)
 
     assert (events, end) == (list(range(1, 11)), [])
 
@@ -120,30 +120,30 @@ async def test_an_erased_event_does_not_count_towards_the_size(
 # ── numbering ────────────────────────────────────────────────────────────────────────────────
 
 
-async def test_a_reader_numbers_at_most_1000_events(book: Book) -> None:
+async def test_a_reader_numbers_at_most_1000_events(api: Api) -> None:
     """The next reader numbers the following events."""
-    uuid = await book.contact()
-    await plant_events(book, uuid, 2 * EVENTS_NUMBERED_AT_ONCE)
-    raw, team = beside(book.database), book.bob.team.team_id
+    uuid = await api.contact()
+    await plant_events(api, uuid, 2 * EVENTS_NUMBERED_AT_ONCE)
+    raw, team = beside(api.database), api.bob.team.team_id
     counting = f"SELECT count(*) FROM event WHERE team_id = {team} AND seq IS NOT NULL"
 
-    first = await ok(book, "GET", "/x/events?limit=10")
+    first = await ok(api, "GET", "/x/events?limit=10")
 
     assert [event["seq"] for event in first["events"]] == list(range(1, 11))
     assert await raw(counting) == [(EVENTS_NUMBERED_AT_ONCE,)]
-    sizes = [len(page) for page in await whole_feed(book, 1000)]
+    sizes = [len(page) for page in await whole_feed(api, 1000)]
     assert sizes == [1000, 1000, 1, 0]
 
 
-@pytest.mark.parametrize("book_database", ["sqlite"], indirect=True)
-async def test_numbering_does_not_rewrite_what_the_events_hold(book: Book) -> None:
+@pytest.mark.parametrize("api_database", ["sqlite"], indirect=True)
+async def test_numbering_does_not_rewrite_what_the_events_hold(api: Api) -> None:
     """A pass writes less than the bodies of the events that it numbers."""
-    uuid = await book.contact()
-    await plant_events(book, uuid, EVENTS_NUMBERED_AT_ONCE, custom_bytes=16_000)
-    raw = beside(book.database)
+    uuid = await api.contact()
+    await plant_events(api, uuid, EVENTS_NUMBERED_AT_ONCE, custom_bytes=16_000)
+    raw = beside(api.database)
     await raw("PRAGMA wal_checkpoint(TRUNCATE)")
 
-    await ok(book, "GET", "/x/events?limit=1")
+    await ok(api, "GET", "/x/events?limit=1")
 
     [[_, pages, _]] = await raw("PRAGMA wal_checkpoint(PASSIVE)")
     [[page_bytes]] = await raw("PRAGMA page_size")
@@ -155,34 +155,34 @@ async def test_numbering_does_not_rewrite_what_the_events_hold(book: Book) -> No
 
 @pytest.mark.parametrize("count", [3, 4, 5, 6])
 async def test_as_of_and_export_read_every_page(
-    book: Book, monkeypatch: pytest.MonkeyPatch, count: int
+    api: Api, monkeypatch: pytest.MonkeyPatch, count: int
 ) -> None:
     """Whether or not the last page is full."""
     monkeypatch.setattr(histories, "PAGE_EVENTS", 3)
-    uuid = await book.contact(("phone", ONE))
-    await plant_events(book, uuid, count)
-    await ok(book, "POST", f"/v2/contact/{uuid}/channel", phone(TWO))
-    events = (await history(book, uuid, "?limit=500"))["events"]
+    uuid = await api.contact(("phone", ONE))
+    await plant_events(api, uuid, count)
+    await ok(api, "POST", f"/v2/contact/{uuid}/channel", phone(TWO))
+    events = (await history(api, uuid, "?limit=500"))["events"]
     path = f"/x/contact/{uuid}/channels?as_of="
 
-    exported = await ok(book, "GET", f"/x/contact/{uuid}/export")
+    exported = await ok(api, "GET", f"/x/contact/{uuid}/export")
 
     assert exported["events"] == events[::-1]
     for event in events:
-        stood = await ok(book, "GET", path + event["at"])
+        stood = await ok(api, "GET", path + event["at"])
         assert [channel["channel_id"] for channel in stood] == [ONE, TWO][
             : 1 + (event is events[0])
         ]
-    assert await ok(book, "GET", path + "2001-01-01T00:00:00Z") == []
+    assert await ok(api, "GET", path + "2001-01-01T00:00:00Z") == []
 
 
-@pytest.mark.parametrize("book_database", ["sqlite"], indirect=True)
-async def test_a_history_of_more_than_100000_events_is_read_to_the_first(book: Book) -> None:
+@pytest.mark.parametrize("api_database", ["sqlite"], indirect=True)
+async def test_a_history_of_more_than_100000_events_is_read_to_the_first(api: Api) -> None:
     """Other requests are served while it is read."""
-    uuid = await book.contact(("phone", ONE))
-    at = (await history(book, uuid))["events"][0]["at"]
-    await plant_events(book, uuid, 100_001)
-    updated = (await ok(book, "GET", f"/v2/contact/{uuid}"))["updated"]
+    uuid = await api.contact(("phone", ONE))
+    at = (await history(api, uuid))["events"][0]["at"]
+    await plant_events(api, uuid, 100_001)
+    updated = (await ok(api, "GET", f"/v2/contact/{uuid}"))["updated"]
     path, longest = f"/x/contact/{uuid}/channels", [0.0]
 
     async def measure() -> None:
@@ -193,32 +193,32 @@ async def test_a_history_of_more_than_100000_events_is_read_to_the_first(book: B
             longest[0] = max(longest[0], loop.time() - began)
 
     measuring = asyncio.create_task(measure())
-    stood = [await ok(book, "GET", f"{path}?as_of={time}") for time in (at, updated)]
+    stood = [await ok(api, "GET", f"{path}?as_of={time}") for time in (at, updated)]
     measuring.cancel()
 
-    assert stood == [await ok(book, "GET", path)] * 2
+    assert stood == [await ok(api, "GET", path)] * 2
     assert longest[0] < 0.5
-    pages = (await book.service.history.export(book.bob.secret.team_id, uuid)).pages
+    pages = (await api.service.history.export(api.bob.secret.team_id, uuid)).pages
     revisions = [event.rev async for page in pages for event in page]
     assert revisions == list(range(1, 100_003))
 
 
 async def test_as_of_a_contact_that_is_erased_meanwhile_is_410(
-    book: Book, monkeypatch: pytest.MonkeyPatch
+    api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(histories, "PAGE_EVENTS", 2)
-    uuid = await book.contact(("phone", ONE))
-    await plant_events(book, uuid, 5)
-    updated = (await ok(book, "GET", f"/v2/contact/{uuid}"))["updated"]
-    scan, reads = book.store.engine.scan, list[str]()
+    uuid = await api.contact(("phone", ONE))
+    await plant_events(api, uuid, 5)
+    updated = (await ok(api, "GET", f"/v2/contact/{uuid}"))["updated"]
+    scan, reads = api.store.engine.scan, list[str]()
 
     async def erasing(statement: str, *values: object) -> list[Sequence[Any]]:
         reads.append(statement)
         if len(reads) == 2:
-            await ok(book, "DELETE", f"/x/contact/{uuid}/erase")
+            await ok(api, "DELETE", f"/x/contact/{uuid}/erase")
         return await scan(statement, *values)
 
-    monkeypatch.setattr(book.store.engine, "scan", erasing)
-    answer = await book.ask("GET", f"/x/contact/{uuid}/channels?as_of={updated}")
+    monkeypatch.setattr(api.store.engine, "scan", erasing)
+    answer = await api.request("GET", f"/x/contact/{uuid}/channels?as_of={updated}")
 
     assert refusal(answer) == (410, "erased")

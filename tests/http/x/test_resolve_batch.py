@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.support.http import refusal
-from tests.support.personas import Book
+from tests.support.personas import Api
 
 pytestmark = pytest.mark.anyio
 
@@ -15,20 +15,20 @@ PHONE, EMAIL = "15105553344", "alice@example.com"
 NOBODY_OWNS_IT = {"contact": None, "channel": None, "created": False, "suppressed": None}
 
 
-async def batch(book: Book, *addresses: object, **options: Any) -> list[Any]:
+async def batch(api: Api, *addresses: object, **options: Any) -> list[Any]:
     body = {"addresses": addresses}
-    answer = await book.ask("POST", "/x/resolve/batch", body, **options)
+    answer = await api.request("POST", "/x/resolve/batch", body, **options)
     assert answer.status_code == 200, answer.text
     return list(answer.json()["results"])
 
 
-async def test_it_works(book: Book) -> None:
+async def test_it_works(api: Api) -> None:
     """A bad address is an error in its place; batches only look up."""
-    alice = await book.contact(("phone", PHONE), ("email", EMAIL))
-    bobby = await book.contact(("facebook", "100"))
+    alice = await api.contact(("phone", PHONE), ("email", EMAIL))
+    bobby = await api.contact(("facebook", "100"))
 
     told = await batch(
-        book,
+        api,
         {"channel_type": "facebook", "channel_id": "100"},
         {"channel_id": "nope"},
         {"channel_id": "alice@"},
@@ -50,17 +50,17 @@ async def test_it_works(book: Book) -> None:
     assert [set(told[place]["fields"]) for place in (1, 2, 6, 7)] == [
         {"channel_type"}, {"channel_id"}, {"create"}, {"body"}
     ]  # fmt: skip
-    assert told[5] == (await book.ask("POST", "/x/resolve", {"channel_id": EMAIL})).json()
-    assert await batch(book) == []
+    assert told[5] == (await api.request("POST", "/x/resolve", {"channel_id": EMAIL})).json()
+    assert await batch(api) == []
 
 
-async def test_a_batch_of_a_thousand_is_taken_and_no_more(book: Book) -> None:
-    uuid = await book.contact(("phone", PHONE))
+async def test_a_batch_of_a_thousand_is_taken_and_no_more(api: Api) -> None:
+    uuid = await api.contact(("phone", PHONE))
     one = {"channel_id": PHONE}
 
-    told = await batch(book, *[one] * 1000)
+    told = await batch(api, *[one] * 1000)
 
     assert {row["contact"]["uuid"] for row in told} == {uuid}
     assert len(told) == 1000
-    answer = await book.ask("POST", "/x/resolve/batch", {"addresses": [one] * 1001})
+    answer = await api.request("POST", "/x/resolve/batch", {"addresses": [one] * 1001})
     assert refusal(answer) == (400, "too_many")
