@@ -1,4 +1,7 @@
-"""Where the commands of a test run: a data directory of its own, on either store."""
+"""Data directories in which the commands of a test run, on either store.
+
+Commands run in the process of the test, unless it takes `home.as_process()`.
+"""
 
 from __future__ import annotations
 
@@ -15,8 +18,8 @@ from tests.support.home import Home
 
 @pytest.fixture
 def home(tmp_path: Path) -> Home:
-    """Nothing is there yet; the store will be SQLite in the data directory."""
-    return Home(tmp_path / "data")
+    """An empty data directory; the store will be SQLite in it."""
+    return Home(tmp_path / "data").in_process()
 
 
 @pytest.fixture
@@ -30,7 +33,7 @@ def bobs(home: Home) -> Home:
 def housed(database: str, tmp_path: Path) -> Home:
     """A migrated database with one team, Bob's; once on each store."""
     asyncio.run(_make_team(database))
-    return Home(tmp_path / "data").having(database=database)
+    return Home(tmp_path / "data").in_process().having(database=database)
 
 
 async def _make_team(database: str) -> None:

@@ -1,4 +1,4 @@
-"""`reachbook channel`, as real processes."""
+"""`reachbook channel`."""
 
 from __future__ import annotations
 
@@ -31,6 +31,7 @@ def with_alice(home: Home) -> Home:
 
 
 def test_it_works(alices: Home) -> None:
+    alices = alices.as_process()
     alices.run("channel", "add", ALICE, "alice@Example.com").succeeded()
 
     shown = alices.run("channel", "list", ALICE).succeeded()

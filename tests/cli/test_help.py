@@ -53,6 +53,7 @@ COMMANDS = dict(leaves(main))
 
 
 def test_it_works(home: Home) -> None:
+    home = home.as_process()
     said = home.run("--help").succeeded()
 
     for noun in main.commands:

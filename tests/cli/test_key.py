@@ -1,4 +1,4 @@
-"""`reachbook key`, as real processes."""
+"""`reachbook key`."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ API_KEY = re.compile(r"(rbk_1_[0-9a-f]{16})_[0-9a-f]{40}")
 
 
 def test_it_works(housed: Home) -> None:
+    housed = housed.as_process()
     made = housed.run("key", "create", "--team", "1", "--label", "shop").succeeded()
     listed = housed.run("key", "list").succeeded()
 

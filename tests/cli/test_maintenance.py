@@ -1,4 +1,4 @@
-"""`reachbook doctor`, `backup`, `restore` and `rekey`, as real processes."""
+"""`reachbook doctor`, `backup`, `restore` and `rekey`."""
 
 from __future__ import annotations
 
@@ -61,6 +61,7 @@ def reported(done: Done) -> Any:
 
 
 def test_it_works(alices: Home) -> None:
+    alices = alices.as_process()
     assert alices.run("doctor").succeeded() == "Nothing is wrong.\n"
     assert alices.json("doctor", "--repair", "--yes") == []
 
@@ -135,7 +136,7 @@ def file(embedded: Home, tmp_path: Path) -> Path:
 
 
 def test_a_backup_says_where_it_is_and_what_it_lacks(embedded: Home, tmp_path: Path) -> None:
-    said = embedded.run("backup", str(tmp_path / "a.db")).succeeded()
+    said = embedded.as_process().run("backup", str(tmp_path / "a.db")).succeeded()
     made = embedded.json("backup", str(tmp_path / "b.db"))
 
     assert "The master key is not in it" in said
@@ -164,7 +165,10 @@ def test_the_database_itself_is_no_place_for_its_backup(embedded: Home) -> None:
 
 
 def test_a_backup_needs_a_folder_that_is_there(embedded: Home, tmp_path: Path) -> None:
-    assert "No such file" in embedded.run("backup", str(tmp_path / "no" / "a.db")).refusal()
+    assert (
+        "No such file"
+        in embedded.as_process().run("backup", str(tmp_path / "no" / "a.db")).refusal()
+    )
 
 
 def test_a_store_with_a_fault_is_backed_up_only_as_it_is(embedded: Home, tmp_path: Path) -> None:
@@ -183,7 +187,7 @@ def test_a_store_with_a_fault_is_backed_up_only_as_it_is(embedded: Home, tmp_pat
 def test_a_restore_keeps_what_was_there(embedded: Home, file: Path) -> None:
     embedded.json("contact", "create", "--team", "1", "--first", "Later")
 
-    made = embedded.json("restore", str(file))
+    made = embedded.as_process().json("restore", str(file))
 
     here = embedded.directory / "reachbook.db"
     assert made["database"] == str(here)
@@ -249,7 +253,12 @@ def test_postgresql_brings_its_own(home: Home, command: str, told: str) -> None:
 
 
 def test_rekey_says_how_many(alices: Home) -> None:
-    assert alices.run("rekey").succeeded().startswith("API secrets sealed anew under the current")
+    assert (
+        alices.as_process()
+        .run("rekey")
+        .succeeded()
+        .startswith("API secrets sealed anew under the current")
+    )
     assert alices.json("rekey") == {"resealed": 0, "previous_key_file": None}
 
 

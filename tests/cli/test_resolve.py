@@ -1,4 +1,4 @@
-"""`reachbook resolve`, as real processes."""
+"""`reachbook resolve`."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ def alice(home: Home, *channels: str) -> None:
 
 
 def test_it_works(housed: Home) -> None:
+    housed = housed.as_process()
     alice(housed, "phone=15105553344")
 
     shown = housed.run("resolve", "+15105553344").succeeded()

@@ -1,4 +1,4 @@
-"""`reachbook secret`, as real processes."""
+"""`reachbook secret`."""
 
 from __future__ import annotations
 
@@ -30,6 +30,7 @@ def create(home: Home, *arguments: str) -> Done:
 
 
 def test_it_works(housed: Home) -> None:
+    housed = housed.as_process()
     made = create(housed, "--label", "importer").succeeded()
     listed = housed.run("secret", "list").succeeded()
 
@@ -90,7 +91,7 @@ def test_a_third_live_secret_is_refused_until_one_is_revoked(housed: Home) -> No
 
 def test_of_four_made_at_once_two_live(housed: Home) -> None:
     with ThreadPoolExecutor(4) as pool:
-        done = list(pool.map(lambda _: create(housed), range(4)))
+        done = list(pool.map(lambda _: create(housed.as_process()), range(4)))
 
     assert sorted(one.code for one in done) == [0, 0, 1, 1], done
     assert all("2 live API secrets" in one.refusal() for one in done if one.code)

@@ -1,4 +1,4 @@
-"""`reachbook settings`, as real processes."""
+"""`reachbook settings`."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ MASTER_KEY = base64.b64encode(b"k" * 32).decode()
 
 
 def test_it_works(home: Home) -> None:
+    home = home.as_process()
     shown = home.having(port="8123").run("settings").succeeded()
 
     assert re.search(r"^port +8123 +environment", shown, re.MULTILINE)

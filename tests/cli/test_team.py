@@ -1,4 +1,4 @@
-"""`reachbook team`, as real processes."""
+"""`reachbook team`."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ EXACT_TIME = re.compile(r"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z")
 
 
 def test_it_works(housed: Home) -> None:
+    housed = housed.as_process()
     made = housed.run("team", "create", "Charlie's team", "--region", "BR").succeeded()
     changed = housed.run("team", "set", "1", "--name", "Bob's").succeeded()
     listed = housed.run("team", "list").succeeded()

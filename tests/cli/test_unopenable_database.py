@@ -83,7 +83,7 @@ def test_a_file_where_the_data_directory_should_be_is_refused(
 ) -> None:
     home.directory.write_text("")
 
-    assert str(home.directory) in home.run(*command).refusal()
+    assert str(home.directory) in home.as_process().run(*command).refusal()
 
 
 def test_a_new_file_is_for_its_owner_alone(home: Home, tmp_path: Path) -> None:
@@ -118,7 +118,7 @@ def test_output_that_cannot_be_written_is_a_refusal(home: Home, command: list[st
 def test_a_directory_that_cannot_be_written_is_refused(home: Home, command: list[str]) -> None:
     home.directory.mkdir(mode=0o500)
 
-    assert str(home.directory) in home.run(*command).refusal()
+    assert str(home.directory) in home.as_process().run(*command).refusal()
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -9,11 +9,15 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
 import httpx
+from click.testing import CliRunner
+
+from reachbook.cli import main
 
 PROGRAM = Path(sys.executable).with_name("reachbook")
 COMMAND_SECONDS = 40
@@ -78,6 +82,21 @@ def run_command(
         timeout=COMMAND_SECONDS,
     )
     return Done(done.returncode, done.stdout or "", done.stderr)
+
+
+def run_in_process(*arguments: str, env: Mapping[str, str]) -> Done:
+    """Run a command in this process, in a thread because the test may have an event loop.
+
+    Standard output is not a file, so a command that fails with an OSError needs `run_command`.
+    """
+    removed = dict.fromkeys(os.environ.keys() - env.keys())
+    runner = CliRunner(env={**removed, **env})
+    with ThreadPoolExecutor(1) as pool:
+        running = pool.submit(runner.invoke, main, arguments, prog_name="reachbook")
+        result = running.result(COMMAND_SECONDS)
+    if result.exception and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return Done(result.exit_code, result.stdout, result.stderr)
 
 
 def run_curl(line: str) -> tuple[int, Any]:

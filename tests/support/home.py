@@ -8,9 +8,9 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Self
 
-from tests.support.commands import Done, environment, run_command
+from tests.support.commands import Done, environment, run_command, run_in_process
 from tests.support.server_process import Server, running
 
 
@@ -21,9 +21,9 @@ class Home:
     directory: Path
     settings: Mapping[str, str] = field(default_factory=dict)
 
-    def having(self, **settings: str) -> Home:
+    def having(self, **settings: str) -> Self:
         """Return the same home with further settings."""
-        return Home(self.directory, {**self.settings, **settings})
+        return type(self)(self.directory, {**self.settings, **settings})
 
     @property
     def environment(self) -> dict[str, str]:
@@ -53,9 +53,35 @@ class Home:
         team = str(self.json("team", "create", "Bob's team")["team_id"])
         return team, self.json("key", "create", "--team", team)["api_key"]
 
+    def in_process(self) -> InProcessHome:
+        """Return the same home, whose commands run in this process."""
+        return InProcessHome(self.directory, self.settings)
+
+    def as_process(self) -> Home:
+        """Return the same home, whose commands run in processes of their own."""
+        return Home(self.directory, self.settings)
+
     @contextmanager
     def serve(self, *arguments: str, errors: Path | None = None) -> Iterator[Server]:
         """Run a server until the block ends; its output is stored beside the data directory."""
         directory = self.directory.parent
         with running(directory, *arguments, env=self.environment, errors=errors) as server:
             yield server
+
+
+class InProcessHome(Home):
+    """A home whose commands run in this process, which is faster.
+
+    A command that serves, is asked a question or writes to a file still has a process of its own.
+    """
+
+    def run(
+        self,
+        *arguments: str,
+        typed: str | None = None,
+        output: IO[str] | int = subprocess.PIPE,
+    ) -> Done:
+        """Run a command to its end."""
+        if arguments[:1] == ("serve",) or typed is not None or output != subprocess.PIPE:
+            return run_command(*arguments, env=self.environment, typed=typed, output=output)
+        return run_in_process(*arguments, env=self.environment)
