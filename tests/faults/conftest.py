@@ -1,4 +1,4 @@
-"""What the drills share: a PostgreSQL that they may stop, and a place for their figures."""
+"""A PostgreSQL server that the fault tests may stop, and notes of measured values."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tests.support.postgres_cluster import Cluster, running
 
 Note = Callable[[str], None]
 
-_FIGURES = pytest.StashKey[list[str]]()
+_NOTES = pytest.StashKey[list[str]]()
 
 
 @pytest.fixture(scope="session")
@@ -21,13 +21,13 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
 
 @pytest.fixture
 def note(request: pytest.FixtureRequest) -> Note:
-    """Keeps a drill's figures for the end of the run."""
-    figures = request.config.stash.setdefault(_FIGURES, [])
-    return lambda said: figures.append(f"{request.node.nodeid}: {said}")
+    """Return a function that prints a note at the end of the run."""
+    notes = request.config.stash.setdefault(_NOTES, [])
+    return lambda said: notes.append(f"{request.node.nodeid}: {said}")
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    if figures := terminalreporter.config.stash.get(_FIGURES, []):
-        terminalreporter.section("figures of the drills")
-        for line in figures:
+    if notes := terminalreporter.config.stash.get(_NOTES, []):
+        terminalreporter.section("measured by the fault tests")
+        for line in notes:
             terminalreporter.write_line(line)

@@ -111,7 +111,7 @@ async def server(directory: Path, key: str) -> AsyncIterator[Server]:
 
 @contextmanager
 def may_open(files: int) -> Iterator[None]:
-    """How many files this process may open, and what it starts as well."""
+    """Set the number of files that this process, and processes that it starts, may open."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(files, hard), hard))
     try:
@@ -224,7 +224,7 @@ async def test_what_is_refused_at_the_door_bears_the_callers_own_id(server: Serv
 
 
 async def refusals(port: int) -> float:
-    """How many requests were refused at the door, as `/metrics` has it."""
+    """Return the number of malformed requests in `/metrics`."""
     return await count(port, 'reachbook_refusals_total{error_code="malformed_request"}')
 
 
@@ -360,8 +360,8 @@ async def test_a_wish_for_another_protocol_is_passed_over(server: Server) -> Non
 
 
 @dataclass
-class Crowd:
-    """A server that may be sent more connections than it takes, and connections to it."""
+class Connections:
+    """A server, and connections to it, which may be more than it accepts."""
 
     server: Server
     key: str
@@ -384,7 +384,7 @@ class Crowd:
 
 
 @pytest.fixture
-async def crowd(tmp_path: Path) -> AsyncIterator[Crowd]:
+async def connections(tmp_path: Path) -> AsyncIterator[Connections]:
     """Its server starts with a limit of open files that is too low."""
     database = f"sqlite:///{tmp_path}/reachbook.db"
     key = await create_api_key(database)
@@ -392,46 +392,48 @@ async def crowd(tmp_path: Path) -> AsyncIterator[Crowd]:
         with may_open(MAX_CONNECTIONS // 2):
             server = await stack.enter_async_context(serving_async(tmp_path, database))
         stack.enter_context(may_open(4 * MAX_CONNECTIONS))
-        found = Crowd(server, key)
+        found = Connections(server, key)
         yield found
         for _, writer in found.opened:
             writer.transport.abort()
         await asyncio.sleep(0)
 
 
-async def test_the_connection_that_is_idle_longest_makes_room(crowd: Crowd) -> None:
+async def test_the_connection_that_is_idle_longest_makes_room(connections: Connections) -> None:
     """It may have sent nothing or a part of a head, or have been served before.
 
     A request that is under way keeps its connection, however long it has been open.
     """
-    [(reader, writer)] = await crowd.open(1, crowd.write[:-1])
-    idle = await crowd.open(MAX_CONNECTIONS - 1, b"", GET, SERVED, SERVED + GET)
+    [(reader, writer)] = await connections.open(1, connections.write[:-1])
+    idle = await connections.open(MAX_CONNECTIONS - 1, b"", GET, SERVED, SERVED + GET)
     for _ in range(10):
-        await crowd.open(1, b"")
-        answer = await send_raw(crowd.server.port, GET + CLOSE[2:])
+        await connections.open(1, b"")
+        answer = await send_raw(connections.server.port, GET + CLOSE[2:])
         assert answer.status == 200
         assert answer.seconds < 1
 
     ended = [one.at_eof() for one, _ in idle]
     assert ended == sorted(ended, reverse=True)
     assert 10 < ended.count(True) < 20
-    writer.write(crowd.write[-1:])
+    writer.write(connections.write[-1:])
     assert (await read_response(reader)).status == 200
-    port, closed = crowd.server.port, "reachbook_idle_connections_closed_total"
+    port, closed = connections.server.port, "reachbook_idle_connections_closed_total"
     assert await count(port, closed) >= ended.count(True)
 
 
-async def test_when_no_connection_is_idle_one_more_is_refused(crowd: Crowd) -> None:
+async def test_when_no_connection_is_idle_one_more_is_refused(connections: Connections) -> None:
     """The requests under way are served; when one is complete, a new connection is accepted."""
-    reader, writer = (await crowd.open(MAX_CONNECTIONS, crowd.write[:-1]))[-1]
+    reader, writer = (await connections.open(MAX_CONNECTIONS, connections.write[:-1]))[-1]
     await asyncio.sleep(0.2)
-    refused = await send_raw(crowd.server.port, encode_request("GET", "/v1/team", crowd.key))
+    refused = await send_raw(
+        connections.server.port, encode_request("GET", "/v1/team", connections.key)
+    )
     spec(refused, 503, "too_many_connections")
     assert refused.headers["retry-after"] == "1"
 
-    writer.write(crowd.write[-1:])
+    writer.write(connections.write[-1:])
     assert (await read_response(reader)).status == 200
-    answer = await send_raw(crowd.server.port, GET + CLOSE[2:])
+    answer = await send_raw(connections.server.port, GET + CLOSE[2:])
     assert answer.status == 200
     assert await reader.read() == b""
 

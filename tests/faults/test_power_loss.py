@@ -1,4 +1,4 @@
-"""The power goes while SQLite writes: at FULL, what was acknowledged is there when it is back."""
+"""Power loss while SQLite writes: at FULL no acknowledged write is lost."""
 
 from __future__ import annotations
 
@@ -48,13 +48,13 @@ class InProcess:
 
 
 def answer_of(got: httpx.Response, began: float | None = None) -> Response:
-    """What the helpers of the drills read."""
+    """Convert a response of httpx."""
     seconds = 0.0 if began is None else time.monotonic() - began
     return Response(got.status_code, got.headers, got.content, seconds)
 
 
 def writer(api: Api) -> Any:
-    """The connection that writes, which nobody else must use just now."""
+    """Return the connection that writes; the writer must be idle."""
     return cast("Sqlite", api.store.engine)._writer._connection
 
 
@@ -89,12 +89,12 @@ async def after_a_loss(directory: Path, seed: int, synchronous: str) -> list[str
 
 @pytest.mark.parametrize("seed", range(scaled(5, 40)))
 async def test_it_works(tmp_path: Path, seed: int) -> None:
-    """At FULL nothing that was acknowledged is lost, and nothing is half done."""
+    """At FULL no acknowledged write is lost, and no change is incomplete."""
     assert await after_a_loss(tmp_path, seed, "FULL") == []
 
 
-async def test_the_drill_can_fail(tmp_path: Path, note: Note) -> None:
-    """At NORMAL, where a commit does not wait for the disk, the same power losses lose."""
+async def test_a_lost_write_is_detected(tmp_path: Path, note: Note) -> None:
+    """At NORMAL, where a commit does not wait for the disk, writes are lost."""
     runs = scaled(10, 40)
     lost = 0
     for seed in range(runs):

@@ -1,4 +1,4 @@
-"""Clients that dribble, idle, do not listen or send without end: gone soon, and felt by nobody."""
+"""Clients that send slowly, idle, do not read or send without end are closed soon."""
 
 from __future__ import annotations
 
@@ -53,12 +53,12 @@ class PreparedServer:
 
     @property
     def head(self) -> bytes:
-        """The beginning of a POST by somebody who may."""
+        """The beginning of a POST with a credential."""
         return HEAD + f"authorization: Bearer {self.key}\r\n".encode()
 
     @property
     def chunked(self) -> bytes:
-        """The head of a body that comes in chunks."""
+        """The head of a chunked request."""
         return self.head + b"transfer-encoding: chunked\r\n\r\n"
 
 
@@ -85,7 +85,7 @@ async def prepared(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Pr
 
 
 async def does_not_listen(prepared: PreparedServer) -> float:
-    """Asks for more than the buffers between us hold and reads none of it; the seconds it may."""
+    """Request more than the buffers hold, read nothing, and return the seconds until closed."""
     began = time.monotonic()
     deaf = socket.socket()
     deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
@@ -107,7 +107,7 @@ async def does_not_listen(prepared: PreparedServer) -> float:
 async def send_without_end(
     prepared: PreparedServer, head: bytes, piece: bytes, megabytes: int
 ) -> int:
-    """Send until the server has enough; the status of its answer, 0 when there was none."""
+    """Send until the server closes; return the status of its response, or 0 without one."""
     reader, writer = await asyncio.open_connection(HOST, prepared.server.port)
     answer = asyncio.create_task(read_response(reader))
     pieces = piece * max(1, 65536 // len(piece))
@@ -124,11 +124,11 @@ async def send_without_end(
 
 
 async def one_round(prepared: PreparedServer) -> tuple[float, float, float]:
-    """The good client's p99 in quiet and among bad ones, and the seconds of the last bad one."""
+    """Return the p99 without and with bad clients, and the seconds until the last one is closed."""
     port, path = prepared.server.port, f"/v2/contact/{prepared.uuid}/channel/email"
     body = prepared.head + b"content-length: 1000\r\n\r\n{"
     deaf = [asyncio.create_task(does_not_listen(prepared)) for _ in range(5)]
-    await asyncio.sleep(1)  # what they ask for is as dear as what anybody asks for, and comes first
+    await asyncio.sleep(1)  # their own requests are served first, and cost as much as others
     calm = await p99(port, prepared.key, path, scaled(200, 1000))
     slow = [
         (HEAD + b"x-slow: ", b"a"),
@@ -144,7 +144,7 @@ async def one_round(prepared: PreparedServer) -> tuple[float, float, float]:
 
 
 async def test_it_works(prepared: PreparedServer, note: Note) -> None:
-    """Every kind of bad client at once: they are gone within 15 s, and the good ones are served."""
+    """Every kind of bad client at once: they are closed within 15 s, and the others are served."""
     before = prepared.server.memory()
     times: list[float] = []
     for attempt in range(ROUNDS):
@@ -195,7 +195,7 @@ async def test_it_works(prepared: PreparedServer, note: Note) -> None:
 async def test_what_has_no_end_is_cut_off(
     prepared: PreparedServer, head: str, piece: bytes, status: int
 ) -> None:
-    """As soon as it is known to be too much, and it is not kept; the answer says so."""
+    """It is refused when the limit is reached, and is not stored."""
     heads = {
         "chunked": prepared.chunked,
         "trailers": prepared.chunked + b"0\r\n",
@@ -216,7 +216,7 @@ async def test_what_has_no_end_is_cut_off(
 async def test_a_body_that_is_long_under_way_does_not_count_against_the_store(
     prepared: PreparedServer,
 ) -> None:
-    """Whoever sends for longer than the store may take is served: its deadline stands still."""
+    """A body that takes longer than the deadline of the store is served."""
     body = b'{"channel_type": "email", "channel_id": "slow@example.test"}'
     head = prepared.head.replace(b"/v2/contact", f"/v2/contact/{prepared.uuid}/channel".encode())
     async with connected(prepared.server.port) as (reader, writer):

@@ -1,4 +1,4 @@
-"""PostgreSQL goes away under load: only typed refusals, soon; then all is as it was promised."""
+"""PostgreSQL fails under load: typed refusals within a time, and no acknowledged write is lost."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.support.full_size import LONG, scaled
 from tests.support.personas import ALICE
 from tests.support.postgres_cluster import Cluster
 from tests.support.server_process import Server, serving_async
-from tests.support.tcp_proxy import Proxy, Road
+from tests.support.tcp_proxy import Network, Proxy
 from tests.support.teams import create_api_key
 from tests.support.verify import truth
 from tests.support.waiting import wait_until_async
@@ -35,18 +35,18 @@ WATCHED_SECONDS = 0.6
 NOISE_SECONDS = 0.0 if LONG else 0.5  # what other programs of a machine under test may cost
 
 FAULTS = [
-    (Road.CLOSED, 0.0),
-    (Road.CUTTING, 0.0),
-    (Road.SWALLOWING, 0.0),
-    (Road.DEAF, 0.0),
-    (Road.SLOW, 0.4),
-    (Road.SLOW, 3.0),
+    (Network.CLOSED, 0.0),
+    (Network.CUTTING, 0.0),
+    (Network.SWALLOWING, 0.0),
+    (Network.DEAF, 0.0),
+    (Network.SLOW, 0.4),
+    (Network.SLOW, 3.0),
 ]
 
 
 @dataclass(frozen=True)
 class PreparedServer:
-    """A server whose road to PostgreSQL can be changed."""
+    """A server that reaches PostgreSQL through a proxy."""
 
     server: Server
     proxy: Proxy
@@ -75,7 +75,7 @@ async def prepared(cluster: Cluster, tmp_path: Path) -> AsyncIterator[PreparedSe
 
 
 async def heals(load: Load) -> float:
-    """The seconds after which every client is served again, now that the store is back."""
+    """Wait until every client is served again, and return the seconds."""
     back = time.monotonic()
     seconds = HEAL_SECONDS + NOISE_SECONDS
     await wait_until_async(lambda: load.all_served_since(back), seconds, "every client is served")
@@ -99,8 +99,8 @@ async def nothing_was_lost(prepared: PreparedServer, load: Load, note: Note) -> 
 
 
 async def nothing_leaks(prepared: PreparedServer) -> None:
-    """The pool gives out all it has, and PostgreSQL has no more of us than the pool."""
-    await prepared.proxy.forget_the_lost()
+    """Check that all connections of the pool work, and that PostgreSQL has no others."""
+    await prepared.proxy.close_silent()
     async with open_clients(3 * POOL_SIZE, prepared.server.port, prepared.key) as clients:
         async with asyncio.timeout(10):
             for _ in range(5):
@@ -111,17 +111,17 @@ async def nothing_leaks(prepared: PreparedServer) -> None:
 
 
 async def test_it_works(prepared: PreparedServer, note: Note) -> None:
-    """Every fault of the road, under load, one after the other and then at random."""
+    """Every fault of the network under load, one after the other and then at random."""
     load = Load([Client(prepared.server.port, prepared.key) for _ in range(CLIENTS)])
     chosen = random.Random(3)
     faults = [FAULTS[i] if i < len(FAULTS) else chosen.choice(FAULTS) for i in range(scaled(6, 50))]
     slowest = 0.0
     async with load.running():
         await asyncio.sleep(0.5)
-        for road, delay in faults:
-            await prepared.proxy.make(road, delay)
+        for network, delay in faults:
+            await prepared.proxy.set_network(network, delay)
             await asyncio.sleep(chosen.uniform(0.5, 2.5) if LONG else 1)
-            await prepared.proxy.make(Road.OPEN)
+            await prepared.proxy.set_network(Network.OPEN)
             slowest = max(slowest, await heals(load))
     note(f"{len(faults)} faults, healed after {slowest:.2f} s at most")
     await nothing_was_lost(prepared, load, note)
@@ -154,14 +154,16 @@ LONG_ONES: list[tuple[str, str, object]] = [
     ("GET", f"/x/contact/{ALICE}/export", None),
     ("DELETE", f"/x/contact/{ALICE}/erase", None),
 ]
-"""Operations that may take long, but not to find out that nobody is there."""
+"""Operations with a long deadline, which are refused as soon as the others without a store."""
 
 
-@pytest.mark.parametrize("road", [Road.CUTTING, Road.SWALLOWING, Road.DEAF])
-async def test_what_may_take_long_is_refused_as_soon(prepared: PreparedServer, road: Road) -> None:
+@pytest.mark.parametrize("network", [Network.CUTTING, Network.SWALLOWING, Network.DEAF])
+async def test_what_may_take_long_is_refused_as_soon(
+    prepared: PreparedServer, network: Network
+) -> None:
     async with open_clients(len(LONG_ONES), prepared.server.port, prepared.key) as clients:
         await asyncio.gather(*[one.request("GET", "/v1/team") for one in clients])
-        await prepared.proxy.make(road)
+        await prepared.proxy.set_network(network)
         began = time.monotonic()
         answers = await asyncio.gather(
             *[one.request(*asked) for one, asked in zip(clients, LONG_ONES, strict=True)]
@@ -186,7 +188,7 @@ async def test_the_rows_that_are_left_fail_when_the_store_goes_away(
                 pass
         await onlooker.close()
         cut = time.monotonic()
-        await prepared.proxy.make(Road.DEAF)
+        await prepared.proxy.set_network(Network.DEAF)
         answer = await writing
         took = time.monotonic() - cut
 
@@ -200,17 +202,17 @@ async def test_the_rows_that_are_left_fail_when_the_store_goes_away(
     assert {one["uuid"] for one in told["contacts"]} <= kept
 
 
-@pytest.mark.parametrize("road", [Road.SWALLOWING, Road.DEAF])
+@pytest.mark.parametrize("network", [Network.SWALLOWING, Network.DEAF])
 async def test_an_unhurried_client_is_served_soon_after_the_road_is_back(
-    prepared: PreparedServer, road: Road
+    prepared: PreparedServer, network: Network
 ) -> None:
     """Each connection of the pool may be dead without knowing; they must not be tried in turn."""
     async with open_clients(2 * POOL_SIZE, prepared.server.port, prepared.key) as clients:
         await asyncio.gather(*[one.request("GET", "/v1/team") for one in clients])
-        await prepared.proxy.make(road)
+        await prepared.proxy.set_network(network)
         await asyncio.sleep(1)
         assert untyped(await clients[0].request("GET", "/v1/team")) == ""
-        await prepared.proxy.make(Road.OPEN)
+        await prepared.proxy.set_network(Network.OPEN)
         back = time.monotonic()
 
         while (answer := await clients[0].request("GET", "/v1/team")).status != 200:

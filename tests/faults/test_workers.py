@@ -15,7 +15,7 @@ from tests.support.clients import Client
 from tests.support.full_size import scaled
 from tests.support.postgres_cluster import Cluster
 from tests.support.server_process import STOP_SECONDS, Server, serving_async
-from tests.support.tcp_proxy import Proxy, Road
+from tests.support.tcp_proxy import Network, Proxy
 from tests.support.teams import create_api_key
 from tests.support.verify import truth
 from tests.support.waiting import wait_until_async
@@ -71,11 +71,11 @@ async def test_a_worker_that_dies_while_the_store_is_away_is_replaced_when_it_is
         by_proxy = cluster.url_by(proxy.port, name)
         async with serving_async(tmp_path, by_proxy, "--workers", "2") as server:
             dead = server.workers()[0]
-            await proxy.make(Road.CLOSED)
+            await proxy.set_network(Network.CLOSED)
             dead.kill()
             await asyncio.sleep(3)
             assert server.process.poll() is None
-            await proxy.make(Road.OPEN)
+            await proxy.set_network(Network.OPEN)
             await wait_until_async(lambda: replaced(server, dead), REPLACED_SECONDS, "a new worker")
             load = Load([Client(server.port, key) for _ in range(CLIENTS)])
             async with load.running():
@@ -115,7 +115,7 @@ async def test_a_store_that_hangs_does_not_hold_up_the_end(
             load = Load([Client(server.port, key) for _ in range(CLIENTS)])
             async with load.running():
                 await everyone_is_served(load)
-                await proxy.make(Road.SWALLOWING)
+                await proxy.set_network(Network.SWALLOWING)
                 await asyncio.sleep(0.2)
                 code = await asyncio.to_thread(server.stop)
         assert (code, load.wrong) == (0, [])

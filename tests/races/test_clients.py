@@ -104,7 +104,7 @@ async def test_fifty_addresses_for_one_contact_all_land(client: httpx.AsyncClien
 async def test_two_contacts_that_swap_addresses_end_with_an_owner_each(
     client: httpx.AsyncClient,
 ) -> None:
-    """Each wants what the other has and lets go of its own: nobody may wait for ever, or fail."""
+    """Each takes the address of the other and releases its own; no request hangs or fails."""
     first, second = await contacts(client, 2)
     await add(client, first, "15105551001")
     await add(client, second, "15105551002")

@@ -47,7 +47,7 @@ def phones(numbers: Sequence[str]) -> list[dict[str, str]]:
 
 
 async def move_about(client: Client, turn: int, owners: list[str]) -> None:
-    """Take addresses from whoever has them: one by a POST, or two at once by a PUT."""
+    """Take addresses from other contacts: one by a POST, or two at once by a PUT."""
     chosen = random.Random(turn)
     for _ in range(MOVES):
         uuid, wanted = chosen.choice(owners), phones(chosen.sample(ADDRESSES, 2))
@@ -61,7 +61,7 @@ async def move_about(client: Client, turn: int, owners: list[str]) -> None:
 
 
 async def watch(client: Client, moving: asyncio.Event) -> int:
-    """Ask who owns the addresses until nobody moves them; how many times somebody did."""
+    """Resolve the addresses until `moving` is set; return the number of requests."""
     asked = 0
     batch = {"addresses": [{"channel_id": one} for one in ADDRESSES]}
     while not moving.is_set():
@@ -202,7 +202,7 @@ async def test_an_address_that_goes_away_and_comes_back_is_taken_once(
 
 
 def random_move(chosen: random.Random, owners: Sequence[str]) -> tuple[str, str, object]:
-    """A request that takes addresses from whoever has them, or releases one."""
+    """Return a request that takes addresses from other contacts, or deletes one."""
     uuid, wanted = chosen.choice(owners), phones(chosen.sample(CONTESTED, 3))
     contact = f"/v2/contact/{uuid}"
     moves: list[tuple[str, str, object]] = [

@@ -1,4 +1,4 @@
-"""Who is this? However many ask at once, one address gives one contact, made exactly once."""
+"""Many clients resolve an address at once: its contact is created exactly once."""
 
 from __future__ import annotations
 

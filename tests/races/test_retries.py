@@ -29,14 +29,14 @@ PATIENCE_SECONDS = scaled(60, 900)
 
 @dataclass
 class Retries:
-    """What is to be asked still, and what was answered under each key."""
+    """The requests that wait, and the responses of each key."""
 
     waiting: deque[int]
     answers: defaultdict[int, list[Response]] = field(default_factory=lambda: defaultdict(list))
     cut: int = 0
 
     async def work(self, client: Client) -> None:
-        """Ask until nothing waits, or the server is gone; what was cut off is asked again."""
+        """Send until no request waits or the server is killed; lost requests are sent again."""
         while self.waiting:
             number = self.waiting.popleft()
             method, path, body = _request(number)

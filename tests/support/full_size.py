@@ -8,5 +8,5 @@ LONG = os.environ.get("REACHBOOK_TEST_FULL_SIZE") == "1"
 
 
 def scaled(short: int, long: int) -> int:
-    """A number of runs, connections or bytes for the form that was asked for."""
+    """Return a number of runs, connections or bytes for the chosen size."""
     return long if LONG else short

@@ -1,4 +1,4 @@
-"""The life of a contact that its history, its past and the feed are asked about."""
+"""Contacts with long histories."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ def phone(value: str) -> dict[str, str]:
 
 
 async def history(api: Api, uuid: str, query: str = "") -> Any:
-    """A page of its events, newest first."""
+    """Return a page of the events of a contact, newest first."""
     return await ok(api, "GET", f"/x/contact/{uuid}/history{query}")
 
 
 async def told_of_alice(api: Api) -> str:
-    """A contact with a revision of every kind that one contact alone can have, a second apart."""
+    """Create a contact with each kind of revision that needs no other contact, a second apart."""
     body = {"first": "Alice", "contact_channels": [phone(ONE)], "tags": [{"tag_id": 3}]}
     uuid = str((await ok(api, "POST", "/v2/contact", body))["uuid"])
     for method, path, change in [
@@ -41,14 +41,14 @@ async def told_of_alice(api: Api) -> str:
 
 
 async def plant_events(api: Api, uuid: str, count: int, *, custom_bytes: int = 0) -> None:
-    """Give a contact more revisions; see `plant`."""
+    """Add revisions to a contact; see `plant`."""
     seen = await api.store.read(Contact, TeamId(api.bob.team.team_id), uuid)
     assert seen
     await plant(api.database, seen, count, custom_bytes)
 
 
 async def plant(database: str, seen: ChannelList, count: int, custom_bytes: int) -> None:
-    """Give a contact more revisions, a microsecond apart, written by SQL.
+    """Add revisions to a contact, a microsecond apart, by SQL.
 
     Each of them replaces `custom` by an object of about `custom_bytes`, before and after.
     """

@@ -1,4 +1,4 @@
-"""A good client in a process of its own, so that it waits for the server and for nothing else.
+"""Measures latency in a process of its own, which waits for the server alone.
 
 `python -m tests.support.latency PORT API_KEY PATH NUMBER` prints the seconds of its 99th
 percentile.
@@ -19,7 +19,7 @@ START_SECONDS = 60
 
 
 async def p99(port: int, api_key: str, path: str, number: int) -> float:
-    """The 99th percentile of some requests, asked from another process."""
+    """Return the 99th percentile of a number of requests, in seconds."""
     root = str(Path(__file__).parents[2])
     paths = os.pathsep.join([root, os.environ.get("PYTHONPATH", "")])
     process = await asyncio.create_subprocess_exec(

@@ -1,4 +1,4 @@
-"""The tour of every operation, and of every way to be refused.
+"""Sends a request to each operation, and requests for each reason of a refusal.
 
 Each provocation is tried on each operation that it can be tried on, so a reason that is given and
 not described is noticed, and one that is described and cannot be given is noticed too.
@@ -37,7 +37,7 @@ USED_KEY = "used"
 
 @dataclass
 class PreparedApi:
-    """Alice, Carol who owns what others want, a contact to lose, one that is erased, and callers.
+    """An API with contacts and credentials: Alice, Carol, a spare contact and an erased one.
 
     Alice has an email, two phones and a Facebook id on another page than Carol's. `full` is a
     contact with as many channels as it may have.
@@ -53,7 +53,7 @@ class PreparedApi:
     full: str = NOBODY
 
     def calls(self, uuid: str = "", by: dict[str, str] | None = None) -> Iterator[Call]:
-        """A request to each operation that is granted: an address is changed to a new one."""
+        """Yield a request to each operation that succeeds; it changes an address to a new one."""
         for method, path, operation in DESCRIPTION.operations():
             caller, about = by or self.api.bob.by_key(), uuid or self.alice
             call = Call(method, path, operation, about, caller)
@@ -66,7 +66,7 @@ class PreparedApi:
 
 
 def fresh() -> str:
-    """An address that nobody has."""
+    """Return an address that no contact has."""
     return f"{uuid4().hex}@example.com"
 
 
@@ -100,13 +100,13 @@ async def set_up(api: Api) -> PreparedApi:
 
 
 async def idents(api: Api, uuid: str) -> dict[str, str]:
-    """The ids of a contact's channels, by type."""
+    """Return the ids of a contact's channels, by type."""
     known = (await api.request("GET", f"/x/contact/{uuid}/channels")).json()
     return {one["channel_type"]: one["id"] for one in known}
 
 
 async def on_new_contacts(prepared: PreparedApi, by: dict[str, str] | None = None) -> list[Call]:
-    """A request to each operation, each about a contact of its own."""
+    """Return a request to each operation, each for a new contact."""
     calls = []
     for call in prepared.calls(by=by):
         uuid = await prepared.api.contact(("email", f"{uuid4().hex}@example.com"))
@@ -117,7 +117,7 @@ async def on_new_contacts(prepared: PreparedApi, by: dict[str, str] | None = Non
 
 
 async def said(prepared: PreparedApi, calls: Iterable[Call]) -> set[tuple[str, str]]:
-    """Ask, hold each answer against the description, and return the refusals that were heard."""
+    """Send requests, check each response against the description, and return the refusals."""
     heard = set()
     for call in calls:
         answer = await call.send(prepared.api)
@@ -130,18 +130,18 @@ async def said(prepared: PreparedApi, calls: Iterable[Call]) -> set[tuple[str, s
 
 
 def declared(*reasons: Reason) -> set[tuple[str, str]]:
-    """Every operation with those of some reasons that it says it can refuse for."""
+    """Return each operation with those of the reasons that its description has."""
     codes = {one.code for one in reasons}
     return {(name, code) for name, code in DESCRIPTION.reasons() if code in codes}
 
 
-# ── how a client comes to be refused ─────────────────────────────────────────────────────────
+# ── causes of refusals ─────────────────────────────────────────────────────────────────────
 
 Provoke = Callable[[PreparedApi, Call], Call | None]
 
 
 def as_caller(make: Callable[[PreparedApi], str]) -> Provoke:
-    """Another Authorization, where one is asked for."""
+    """Replace the Authorization header."""
     return lambda prepared, call: replace(call, by={"authorization": make(prepared)})
 
 
@@ -317,7 +317,7 @@ PROVOKE: dict[Reason, Provoke] = {
     Reason.STALE_REVISION: with_header("if-match", '"999999-string_ids"'),
     Reason.KEY_REUSED: with_header("idempotency-key", USED_KEY),
 }
-"""How a client comes to be refused."""
+"""The change of a request that causes each refusal."""
 
 NEVER_ANOTHER_PATH = {
     (name, Reason.WRONG_METHOD.code)

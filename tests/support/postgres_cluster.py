@@ -1,4 +1,4 @@
-"""A PostgreSQL server of the drills' own, that may be stopped and started."""
+"""A PostgreSQL server that the fault tests stop and start."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ WAIT_SECONDS = 30
 
 
 class Cluster:
-    """A running PostgreSQL, its databases, and its switch."""
+    """A running PostgreSQL server and its databases."""
 
     def __init__(self, server: PostgresServer) -> None:
         self._server = server
@@ -30,23 +30,23 @@ class Cluster:
         return f"{self._directory}/.s.PGSQL.5432"
 
     def url(self, name: str = "postgres") -> str:
-        """A database by the socket."""
+        """Return the URL of a database by the socket."""
         return f"postgresql://postgres@/{name}?host={self._directory}"
 
     def url_by(self, port: int, name: str) -> str:
-        """A database by a port of loopback that leads to the socket."""
+        """Return the URL of a database by a port of a proxy."""
         return f"postgresql://postgres@127.0.0.1:{port}/{name}?sslmode=disable"
 
     async def database(self) -> str:
-        """The name of a new, empty database."""
-        name = f"drill_{uuid4().hex}"
+        """Create an empty database and return its name."""
+        name = f"fault_{uuid4().hex}"
         connection = await asyncpg.connect(self.url())
         await connection.execute(f"CREATE DATABASE {name}")
         await connection.close()
         return name
 
     async def connections(self, name: str) -> int:
-        """How many connections of the program a database has."""
+        """Return the number of connections of the program to a database."""
         connection = await asyncpg.connect(self.url())
         try:
             counted = await connection.fetchval(
@@ -59,11 +59,11 @@ class Cluster:
         return int(counted)
 
     async def stop(self, mode: str) -> None:
-        """Stop it: `fast` ends every session, `immediate` is a crash."""
+        """Stop the server: `fast` ends every session, `immediate` is a crash."""
         await self._control("stop", "-m", mode)
 
     async def start(self) -> None:
-        """Start it again on the same socket."""
+        """Start the server again on the same socket."""
         options = f"-h '' -k {self._directory}"
         await self._control("-o", options, "-l", str(self._server.log), "start")
 
@@ -84,7 +84,7 @@ class Cluster:
 
 @contextmanager
 def running(directory: Path) -> Iterator[Cluster]:
-    """A cluster until the block ends."""
+    """Run a server until the block ends."""
     server = get_server(directory, cleanup_mode="delete")
     cluster = Cluster(server)
     try:

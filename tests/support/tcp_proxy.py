@@ -1,4 +1,4 @@
-"""A road to PostgreSQL that can be closed, cut, slowed, and made to swallow what it is given."""
+"""A TCP proxy before PostgreSQL that simulates faults of a network."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ HOST = "127.0.0.1"
 PIECE = 65536
 
 
-class Road(Enum):
-    """How the road is."""
+class Network(Enum):
+    """The state of the network."""
 
     OPEN = "open"
-    CLOSED = "nobody listens, and whoever was on the road is thrown off it"
-    CUTTING = "each connection is cut in the middle of the next statement, or of its answer"
-    SLOW = "everything arrives late"
-    SWALLOWING = "connections are taken and stay; nothing arrives, neither way"
-    DEAF = "statements arrive, their answers do not"
+    CLOSED = "the port is closed, and every connection is aborted"
+    CUTTING = "each connection is aborted in the middle of the next statement, or of its response"
+    SLOW = "all data is delayed"
+    SWALLOWING = "connections are accepted, and no data is forwarded in either direction"
+    DEAF = "statements are forwarded, and their responses are not"
 
 
 class Proxy:
@@ -27,36 +27,38 @@ class Proxy:
 
     def __init__(self, socket_path: str) -> None:
         self._socket_path = socket_path
-        self._road = Road.OPEN
+        self._network = Network.OPEN
         self._delay = 0.0
         self._server: asyncio.Server | None = None
-        self._travellers: set[asyncio.Task[None]] = set()
-        self._lost: list[asyncio.StreamWriter] = []
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._silent: list[asyncio.StreamWriter] = []
         self.port = 0
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[Proxy]:
-        """Open until the block ends."""
+        """Accept connections until the block ends."""
         await self._listen()
         try:
             yield self
         finally:
             await self._close()
-            await self.forget_the_lost()
+            await self.close_silent()
 
-    async def make(self, road: Road, delay: float = 0.0) -> None:
-        """Change the road. Who was swallowed stays so until the next fault, as behind a router
-        that died: healing the road does not bring them back.
+    async def set_network(self, network: Network, delay: float = 0.0) -> None:
+        """Change the state of the network.
+
+        Connections that were accepted in the state SWALLOWING stay open and silent until the next
+        fault, as behind a router that failed.
         """
-        self._road, self._delay = road, delay
-        if road is not Road.OPEN:
-            await self.forget_the_lost()
-        if road is Road.CLOSED:
+        self._network, self._delay = network, delay
+        if network is not Network.OPEN:
+            await self.close_silent()
+        if network is Network.CLOSED:
             await self._close()
         elif self._server is None:
             await self._listen()
-        if road is Road.SWALLOWING:
-            await self._throw_off()
+        if network is Network.SWALLOWING:
+            await self._abort_all()
 
     async def _listen(self) -> None:
         self._server = await asyncio.start_server(self._serve, HOST, self.port)
@@ -66,35 +68,35 @@ class Proxy:
         if self._server:
             self._server.close()
             self._server = None
-        await self._throw_off()
+        await self._abort_all()
 
-    async def _throw_off(self) -> None:
-        for one in self._travellers:
+    async def _abort_all(self) -> None:
+        for one in self._tasks:
             one.cancel()
-        await asyncio.gather(*self._travellers, return_exceptions=True)
+        await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    async def forget_the_lost(self) -> None:
-        """Let go of who was swallowed: their ends find out at last."""
-        _abort(self._lost)
+    async def close_silent(self) -> None:
+        """Close the connections that stay open and silent."""
+        _abort(self._silent)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         assert task
-        self._travellers.add(task)
+        self._tasks.add(task)
         ends = [writer]
         try:
             await self._travel(reader, ends)
         except (OSError, asyncio.CancelledError):
-            pass  # the road changed under it, or one end let go
+            pass  # the state changed, or one end closed the connection
         finally:
-            self._travellers.discard(task)
-            if self._road in (Road.SWALLOWING, Road.DEAF):
-                self._lost += ends
+            self._tasks.discard(task)
+            if self._network in (Network.SWALLOWING, Network.DEAF):
+                self._silent += ends
             else:
                 _abort(ends)
 
     async def _travel(self, reader: asyncio.StreamReader, ends: list[asyncio.StreamWriter]) -> None:
-        if self._road is Road.SWALLOWING:
+        if self._network is Network.SWALLOWING:
             return
         far_reader, far_writer = await asyncio.open_unix_connection(self._socket_path)
         ends.append(far_writer)
@@ -113,14 +115,14 @@ class Proxy:
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, answers: bool
     ) -> None:
         while piece := await reader.read(PIECE):
-            if self._road is Road.CUTTING:
+            if self._network is Network.CUTTING:
                 writer.write(piece[: len(piece) // 2])
                 with suppress(OSError):
                     await writer.drain()
                 return
-            if self._road is Road.DEAF and answers:
+            if self._network is Network.DEAF and answers:
                 return
-            if self._road is Road.SLOW:
+            if self._network is Network.SLOW:
                 await asyncio.sleep(self._delay)
             writer.write(piece)
             await writer.drain()

@@ -1,4 +1,4 @@
-"""What is in a database, read past the program, and held against what was acknowledged."""
+"""Compares the rows of a database with the writes that were acknowledged."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Truth:
     events: Sequence[Row]
 
     def faults(self, ledger: Ledger) -> list[str]:
-        """What was acknowledged and is not so, and what was half done."""
+        """Return the acknowledged writes that are lost, and the changes that are incomplete."""
         return [*self._broken(ledger), *self._half_done()]
 
     def _broken(self, ledger: Ledger) -> Iterator[str]:
@@ -50,7 +50,7 @@ class Truth:
             yield from _broken_promises(uuid, told, addresses[uuid])
 
     def _half_done(self) -> Iterator[str]:
-        """Every contact has one event a revision, and they replay to what it has now."""
+        """Yield the contacts whose events are missing, or do not replay to their channels."""
         now: defaultdict[int, dict[int, str]] = defaultdict(dict)
         for contact_id, number, address in self.channels:
             now[contact_id][number] = address
@@ -69,11 +69,11 @@ def _broken_promises(uuid: str, known: Knowledge, there: set[str]) -> Iterator[s
         if promised is not None and promised is not (address in there):
             yield f"{address} of contact {uuid} is {'not there' if promised else 'still there'}"
     for address in there - known.keys():
-        yield f"{address} of contact {uuid} was never asked for"
+        yield f"{address} of contact {uuid} was never sent"
 
 
 def replay(events: Iterable[Row]) -> dict[int, str] | None:
-    """The channels that a contact's events add up to; None when one does not follow the last."""
+    """Return the channels after a contact's events; None if an event does not follow the last."""
     channels: dict[int, str] = {}
     for _, _, before, after in events:
         for one in json.loads(before)["channels"] if before else []:
@@ -84,7 +84,7 @@ def replay(events: Iterable[Row]) -> dict[int, str] | None:
 
 
 async def truth(database: str) -> Truth:
-    """What a database holds."""
+    """Read the rows of a database."""
     if opening.is_sqlite(database):
         connection = apsw.Connection(str(opening.sqlite_path(database)))
         try:

@@ -1,4 +1,4 @@
-"""Clients that write without pause, and remember what they were promised."""
+"""Clients that write all the time and record what was acknowledged."""
 
 from __future__ import annotations
 
@@ -16,27 +16,27 @@ PAUSE_SECONDS = 0.01
 ADDS = 5
 
 Knowledge = dict[str, bool | None]
-"""Addresses of one contact: there, not there, or (asked for and not yet answered) either."""
+"""Addresses of a contact: present, absent, or None while a write of it has no response."""
 
 
 @dataclass
 class Ledger:
-    """What was asked for and what was acknowledged, in order."""
+    """The writes that were sent and that were acknowledged, in order."""
 
     lines: list[tuple[str, Knowledge]] = field(default_factory=list)
     acknowledged: int = 0
 
-    def asked(self, uuid: str, then: dict[str, bool]) -> None:
-        """A write is on its way: until it is answered, both its before and its after may be."""
+    def record_sent(self, uuid: str, then: dict[str, bool]) -> None:
+        """Record a write that was sent: until it is acknowledged, either state is possible."""
         self.lines.append((uuid, dict.fromkeys(then)))
 
-    def promised(self, uuid: str, then: dict[str, bool]) -> None:
-        """A write was acknowledged."""
+    def record_acknowledged(self, uuid: str, then: dict[str, bool]) -> None:
+        """Record a write that was acknowledged."""
         self.acknowledged += 1
         self.lines.append((uuid, dict(then)))
 
     def contacts(self) -> dict[str, Knowledge]:
-        """What is known of each contact."""
+        """Return the addresses of each contact."""
         known: dict[str, Knowledge] = {}
         for uuid, said in self.lines:
             known.setdefault(uuid, {}).update(said)
@@ -44,7 +44,7 @@ class Ledger:
 
 
 class Load:
-    """Several clients at work; `pause` is what each rests before a request."""
+    """Several clients that write; each waits `pause` seconds before a request."""
 
     def __init__(self, clients: Sequence[Requester], pause: float = PAUSE_SECONDS) -> None:
         self.ledger = Ledger()
@@ -60,7 +60,7 @@ class Load:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[Load]:
-        """At work until the block ends, and through with the last request then."""
+        """Write until the block ends, and complete the last requests."""
         tasks = [asyncio.create_task(self._work(one)) for one in range(len(self._clients))]
         try:
             yield self
@@ -69,24 +69,24 @@ class Load:
             await asyncio.gather(*tasks)
 
     def all_served_since(self, moment: float) -> bool:
-        """Whether every client has been served since then, and nobody was refused after that."""
+        """Return whether each client was served since a time, and not refused after that."""
         last = zip(self.served_at, self.refused_at, strict=True)
         return all(served > max(moment, refused) for served, refused in last)
 
     async def _work(self, number: int) -> None:
         while not self._stopping:
-            await self._tell_a_story(number)
+            await self._change_contact(number)
         self._clients[number].close()
 
-    async def _tell_a_story(self, number: int) -> None:
-        """A contact is made, gets addresses, changes one and loses one."""
+    async def _change_contact(self, number: int) -> None:
+        """Create a contact, add addresses, replace one and delete one."""
         uuid = await self._create(number)
         held: list[str] = []
         for _ in range(ADDS if uuid else 0):
             address = self._address()
             body = {"channel_type": "email", "channel_id": address}
-            asked = ("POST", f"/v2/contact/{uuid}/channel", body)
-            if await self._write(number, asked, {address: True}):
+            sent = ("POST", f"/v2/contact/{uuid}/channel", body)
+            if await self._write(number, sent, {address: True}):
                 held.append(address)
         if len(held) < 2:
             return
@@ -100,32 +100,32 @@ class Load:
     async def _create(self, number: int) -> str:
         address = self._address()
         body = {"contact_channels": [{"channel_type": "email", "channel_id": address}]}
-        answer = await self._ask(number, ("POST", "/v2/contact", body))
+        answer = await self._request(number, ("POST", "/v2/contact", body))
         if answer is None:
             return ""
         uuid = str(answer.json()["uuid"])
-        self.ledger.promised(uuid, {address: True})
+        self.ledger.record_acknowledged(uuid, {address: True})
         return uuid
 
     async def _write(
-        self, number: int, asked: tuple[str, str, object], then: dict[str, bool]
+        self, number: int, sent: tuple[str, str, object], then: dict[str, bool]
     ) -> bool:
-        uuid = asked[1].split("/")[3]
-        self.ledger.asked(uuid, then)
-        answer = await self._ask(number, asked)
+        uuid = sent[1].split("/")[3]
+        self.ledger.record_sent(uuid, then)
+        answer = await self._request(number, sent)
         if answer is None:
             return False
         shown = {one["channel_id"] for one in answer.json()}
         if {address for address, there in then.items() if there} - shown:
-            self.wrong.append(f"{asked[0]} was answered without what it wrote")
-        self.ledger.promised(uuid, then)
+            self.wrong.append(f"{sent[0]} was answered without what it wrote")
+        self.ledger.record_acknowledged(uuid, then)
         return True
 
-    async def _ask(self, number: int, asked: tuple[str, str, object]) -> Response | None:
-        """The answer of a request that was served; None when nobody can say what it did."""
+    async def _request(self, number: int, sent: tuple[str, str, object]) -> Response | None:
+        """Send a request; return the response if it was served, or None."""
         await asyncio.sleep(self._pause)
         try:
-            answer = await self._clients[number].request(*asked)
+            answer = await self._clients[number].request(*sent)
         except ConnectionLostError:
             self.cuts += 1
             return None
@@ -133,7 +133,7 @@ class Load:
             self.served_at[number] = time.monotonic()
             return answer
         if fault := untyped(answer):
-            self.wrong.append(f"{asked[0]} {asked[1]}: {answer.status} {fault} {answer.body!r}")
+            self.wrong.append(f"{sent[0]} {sent[1]}: {answer.status} {fault} {answer.body!r}")
         self.refused_at[number] = time.monotonic()
         self.refused_after.append(answer.seconds)
         return None
@@ -146,7 +146,7 @@ FOR_WANT_OF_A_STORE = ("store_unavailable", "contended")
 
 
 def untyped(answer: Response) -> str:
-    """What a refusal for want of a store lacks; empty when it is as the contract says."""
+    """Return what a refusal without a store lacks; empty if it is as documented."""
     if answer.status != 503:
         return "is no 503"
     told = answer.json()
