@@ -5,11 +5,17 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 
+import asyncpg
 import pytest
 
 from reachbook.domain.errors import Reason, Refusal
 from reachbook.metrics import Metrics
+from reachbook.storage import open_store, sql
+from reachbook.storage.postgres import connection as connection_module
+from reachbook.storage.postgres import pool as pool_module
+from reachbook.storage.postgres.connection import Connection
 from reachbook.storage.postgres.pool import POOL_SIZE, Pool
+from tests.support import bulk_rows
 
 pytestmark = pytest.mark.anyio
 
@@ -109,3 +115,118 @@ async def test_a_server_that_ends_a_connection_is_asked_on_another(
     await other.close()
 
     await asyncio.wait_for(asyncio.gather(*(_use(pool) for _ in range(2 * POOL_SIZE))), 5)
+
+
+async def test_a_caller_that_is_cancelled_passes_its_connection_on(pool: Pool) -> None:
+    """It is cancelled in the moment in which the connection was assigned and it has not run."""
+    held = [await pool.acquire() for _ in range(POOL_SIZE)]
+    first, second = asyncio.create_task(pool.acquire()), asyncio.create_task(pool.acquire())
+    await asyncio.sleep(0)
+
+    pool.release(held[0])
+    first.cancel()
+
+    assert await asyncio.wait_for(second, 1) is held[0]
+    assert first.cancelled()
+    for connection in held:
+        pool.release(connection)
+    assert len(await process_ids(pool)) == POOL_SIZE
+
+
+async def test_a_caller_in_line_may_connect_when_a_connection_has_ended(pool: Pool) -> None:
+    held = [await pool.acquire() for _ in range(POOL_SIZE)]
+    first, second = asyncio.create_task(pool.acquire()), asyncio.create_task(pool.acquire())
+    await asyncio.sleep(0)
+
+    held[0].raw.terminate()
+    pool.release(held[0])
+    first.cancel()
+
+    connection = await asyncio.wait_for(second, 5)
+    assert connection not in held
+    for each in (connection, *held[1:]):
+        pool.release(each)
+    assert len(await process_ids(pool)) == POOL_SIZE
+
+
+async def test_a_caller_in_line_is_refused_in_time(
+    pool: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pool_module, "CONNECT_SECONDS", 0.1)
+    held = [await pool.acquire() for _ in range(POOL_SIZE)]
+
+    with pytest.raises(Refusal) as caught:
+        await _use(pool)
+
+    assert caught.value.reason is Reason.STORE_UNAVAILABLE
+    for connection in held:
+        pool.release(connection)
+    assert len(await process_ids(pool)) == POOL_SIZE
+
+
+async def test_callers_are_served_in_the_order_of_their_arrival(pool: Pool) -> None:
+    held = [await pool.acquire() for _ in range(POOL_SIZE)]
+    served: list[int] = []
+
+    async def caller(number: int) -> None:
+        async with pool.connection():
+            served.append(number)
+
+    callers = [asyncio.create_task(caller(number)) for number in range(3 * POOL_SIZE)]
+    await asyncio.sleep(0)
+    for connection in held:
+        pool.release(connection)
+    await asyncio.wait_for(asyncio.gather(*callers), 5)
+
+    assert served == list(range(3 * POOL_SIZE))
+
+
+async def rows_read(connection: Connection) -> int:
+    """Returns how many contacts statements have read by an index."""
+    await connection.execute("SELECT pg_stat_force_next_flush()")
+    counted = "SELECT idx_tup_fetch FROM pg_stat_user_tables WHERE relname = 'contact'"
+    return int(await connection.fetchval(counted))
+
+
+async def test_statements_are_planned_again_when_a_table_has_grown(
+    empty_postgres: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """PostgreSQL keeps the plan that it made while the table was empty."""
+    monkeypatch.setattr(connection_module, "PLAN_SECONDS", 0.0)
+    store = await open_store(empty_postgres)
+    await store.migrate()
+    opened = await Pool.open(empty_postgres, Metrics())
+    look_up = sql.statements("postgres")["channel_list"]
+    async with opened.connection() as connection:
+        await connection.fetch(look_up, 1, bulk_rows.uuid(1))
+    await bulk_rows.copy_postgres(empty_postgres, range(1, 3001))
+
+    async with opened.connection() as connection:
+        before = await rows_read(connection)
+        assert len(await connection.fetch(look_up, 1, bulk_rows.uuid(1))) == 1
+        assert await rows_read(connection) - before < 10
+
+    await opened.close()
+    await store.close()
+
+
+async def test_a_statement_is_prepared_again_after_a_migration(pool: Pool) -> None:
+    async with pool.connection() as connection:
+        await connection.execute("CREATE TABLE changing (value int)")
+        await connection.fetch("SELECT * FROM changing")
+        await connection.execute("ALTER TABLE changing ALTER COLUMN value TYPE text")
+        with pytest.raises(asyncpg.InvalidCachedStatementError):
+            await connection.fetch("SELECT * FROM changing")
+
+        assert await connection.fetch("SELECT * FROM changing") == []
+
+
+async def test_closing_ends_connections_that_are_in_use(shared_postgres: str) -> None:
+    opened = await Pool.open(shared_postgres, Metrics())
+    used = await opened.acquire()
+
+    await asyncio.wait_for(opened.close(), 3)
+
+    assert used.raw.is_closed()
+    with pytest.raises(Refusal):
+        await _use(opened)
