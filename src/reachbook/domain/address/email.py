@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from functools import lru_cache
 
 import email_validator
 import idna
@@ -22,6 +23,8 @@ MAX_OCTETS = 254
 MAX_LOCAL_OCTETS = 64
 MAILTO = "mailto:"
 
+# A part before the @ that every library accepts, and that fits beside any domain.
+_PLAIN_LOCAL = re.compile(r"[A-Za-z0-9_+-]{1,32}(?:\.[A-Za-z0-9_+-]{1,30})?")
 _DOTS = re.compile(r"\.\.+")
 _FULL_STOPS = re.compile("[\u3002\uff0e\uff61]")  # IDNA accepts these as the dot between labels
 _AT_SIGNS = "\uff20\ufe6b"  # full-width and small form
@@ -50,7 +53,7 @@ def read(text: str) -> tuple[str, str]:
     local, _, domain = cleaned.rpartition("@")
     local = unicodedata.normalize("NFC", without_invisible(local))
     domain, ascii_domain = _domain(domain)
-    _validate(f"{_without_carrier_dots(local, domain)}@{_without_special_use(ascii_domain)}")
+    _validate_parts(_without_carrier_dots(local, domain), _without_special_use(ascii_domain))
     if len(local.encode()) > MAX_LOCAL_OCTETS:
         raise bad_email(f"the part before the @ is longer than {MAX_LOCAL_OCTETS} octets")
     written = f"{local}@{domain}"
@@ -92,6 +95,23 @@ def _reject_characters(text: str) -> None:
             raise bad_email(f"write @ in place of {character_name(char)}")
     if "@" not in text:
         raise bad_email("it has no @")
+
+
+def _validate_parts(local: str, domain: str) -> None:
+    """Raises `bad_email` if the parts are no email address.
+
+    Most addresses have a plain part before the @ and one of a few domains: the library, which takes
+    40 us, is asked about such a domain only once.
+    """
+    if _PLAIN_LOCAL.fullmatch(local):
+        _validate_domain(domain)
+    else:
+        _validate(f"{local}@{domain}")
+
+
+@lru_cache(maxsize=4096)
+def _validate_domain(domain: str) -> None:
+    _validate(f"a@{domain}")
 
 
 def _validate(text: str) -> None:

@@ -7,6 +7,7 @@ Writes queue for one thread (`sqlite_writer`) and are durable when they are answ
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import cast
@@ -109,7 +110,9 @@ class Sqlite:
         self._scanning = asyncio.Lock()
         self._scan_thread: asyncio.Future[list[Row]] | None = None
         self._interrupting: set[asyncio.Task[None]] = set()
-        self._writer = Writer(writer, metrics)
+        self._jobs = 0
+        self._event_ids: deque[int] = deque()
+        self._writer = Writer(writer, metrics, self._begin)
 
     @classmethod
     async def open(cls, path: Path, metrics: Metrics) -> Sqlite:
@@ -289,7 +292,15 @@ class Sqlite:
         self._scanner.close()
 
     def _apply(self, connection: apsw.Connection, commit: Commit) -> None:
-        """The steps of a commit, on the writer's connection and inside its savepoint."""
+        """Write a commit on the writer's connection, inside the savepoint of its job."""
+        try:
+            self._take_all_steps(connection, commit)
+        except BaseException:
+            # The savepoint is rolled back, and with it a reservation that was made in it.
+            self._event_ids.clear()
+            raise
+
+    def _take_all_steps(self, connection: apsw.Connection, commit: Commit) -> None:
         team_id, record = commit.change.after.team_id, commit.idempotency
         if record and not self._store_response(connection, team_id, record):
             raise UniqueViolationError
@@ -371,7 +382,7 @@ class Sqlite:
         for channel in rows.inserted:
             _rows(connection, self._sql["insert_channel"], *key, *channel_values(channel))
         # Inside the transaction: a follower of the feed relies on the order of these ids.
-        [event_id] = self._reserve_ids(connection, "event", 1)
+        event_id = self._next_event_id(connection)
         _rows(
             connection,
             self._sql["insert_event"],
@@ -393,6 +404,20 @@ class Sqlite:
         _rows(connection, self._sql["erase_events"], gone.team_id, gone.id)
         _rows(connection, self._sql["clear_request_ids"], gone.team_id, gone.id)
         _rows(connection, self._sql["purge_responses"], gone.team_id, gone.uuid)
+
+    def _begin(self, jobs: int) -> None:
+        """Forget the ids that an earlier transaction reserved: they must not be used any more.
+
+        Another process may have written events with higher ids since then.
+        """
+        self._jobs = jobs
+        self._event_ids.clear()
+
+    def _next_event_id(self, connection: apsw.Connection) -> int:
+        """Returns an id for an event; the first call of a transaction reserves one for each job."""
+        if not self._event_ids:
+            self._event_ids.extend(self._reserve_ids(connection, "event", max(self._jobs, 1)))
+        return self._event_ids.popleft()
 
     def _reserve_ids(self, connection: apsw.Connection, table: str, count: int) -> list[int]:
         [[last]] = _rows(connection, self._sql["reserve_ids"], table, count)

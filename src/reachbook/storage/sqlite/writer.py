@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from queue import Empty, SimpleQueue
 from typing import Any, TypeVar
 
 import apsw
@@ -56,11 +56,19 @@ class Writer:
     several jobs fails to commit, every one of them is refused.
     """
 
-    def __init__(self, connection: apsw.Connection, metrics: Metrics) -> None:
+    def __init__(
+        self,
+        connection: apsw.Connection,
+        metrics: Metrics,
+        on_begin: Callable[[int], None] = lambda _jobs: None,
+    ) -> None:
+        """`on_begin` is called at the begin of each transaction, with the number of its jobs."""
         self._connection = connection
         self._metrics = metrics
-        self._waiting: deque[Waiting] = deque()
-        self._wake = threading.Condition()
+        self._on_begin = on_begin
+        # None is the last entry: it ends the thread.
+        self._queue: SimpleQueue[Waiting | None] = SimpleQueue()
+        metrics.writers_waiting.set_function(self._queue.qsize)
         self._closing = False
         self._thread = threading.Thread(target=self._run, name="reachbook-writer", daemon=True)
         self._thread.start()
@@ -69,14 +77,11 @@ class Writer:
         """Returns the result of the job, once it is durable."""
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Result] = loop.create_future()
-        with self._wake:
-            if self._closing:
-                raise unavailable("it is being closed")
-            if len(self._waiting) >= MAX_QUEUED:
-                raise unavailable(f"{MAX_QUEUED} writes are waiting already")
-            self._waiting.append((job, loop, future))
-            self._metrics.writers_waiting.set(len(self._waiting))
-            self._wake.notify()
+        if self._closing:
+            raise unavailable("it is being closed")
+        if self._queue.qsize() >= MAX_QUEUED:
+            raise unavailable(f"{MAX_QUEUED} writes are waiting already")
+        self._queue.put((job, loop, future))
         return await future
 
     def close(self) -> None:
@@ -85,44 +90,47 @@ class Writer:
         A thread that hangs on a lock or a disk is left to end with the process: whoever waits for
         it has been refused by then, or is refused by a process that ends.
         """
-        with self._wake:
-            self._closing = True
-            self._wake.notify()
+        self._closing = True
+        self._queue.put(None)
         self._thread.join(CLOSE_SECONDS)
         if not self._thread.is_alive():
             self._connection.close()
 
     def _run(self) -> None:
-        while (batch := self._next_batch()) is not None:
+        is_last = False
+        while not is_last:
+            batch, is_last = self._next_batch()
             if batch:
                 self._work(batch)
-            else:
+            elif not is_last:
                 self._shrink_wal()
 
-    def _next_batch(self) -> list[Waiting] | None:
-        """Returns the next jobs: [] if none came for a while, None if the writer is closing."""
-        with self._wake:
-            while not self._waiting:
-                if self._closing:
-                    return None
-                idle = not self._wake.wait(CHECKPOINT_SECONDS)
-                if idle and not self._waiting:
-                    return []
-            together = min(len(self._waiting), MAX_GROUPED_WRITES)
-            return [self._waiting.popleft() for _ in range(together)]
+    def _next_batch(self) -> tuple[list[Waiting], bool]:
+        """Returns the next jobs, none if none came for a while, and whether they are the last."""
+        batch: list[Waiting] = []
+        with suppress(Empty):
+            waiting = self._queue.get(timeout=CHECKPOINT_SECONDS)
+            while waiting is not None:
+                batch.append(waiting)
+                if len(batch) == MAX_GROUPED_WRITES:
+                    return batch, False
+                waiting = self._queue.get_nowait()
+            return batch, True
+        return batch, False
 
     def _work(self, batch: list[Waiting]) -> None:
         """Run jobs and report each outcome to its caller, also after an unexpected error."""
         try:
-            self._metrics.writers_waiting.set(len(self._waiting))
             outcomes = self._commit(batch)
         except BaseException as error:  # noqa: BLE001 - no write is possible without this thread
             background.report(self._metrics, "sqlite_writer", error)
             self._roll_back()
             outcomes = [(each, unavailable("an unexpected error ended it")) for each in batch]
-        for (_, loop, future), outcome in outcomes:
+        # One call for all callers of a loop: each call wakes the loop by a system call.
+        for loop in {loop for (_, loop, _), _ in outcomes}:
+            settled = [(future, what) for (_, its, future), what in outcomes if its is loop]
             with suppress(RuntimeError):  # the caller's event loop is closed
-                loop.call_soon_threadsafe(_settle, future, outcome)
+                loop.call_soon_threadsafe(_settle, settled)
 
     def _shrink_wal(self) -> None:
         """Empty the write-ahead log if it is large.
@@ -152,8 +160,10 @@ class Writer:
             self._connection.execute("BEGIN IMMEDIATE")
             # After BEGIN, which may wait for another program for seconds.
             wanted = [job for job in batch if not job[2].cancelled()]
-            outcomes = [(job, self._try(job[0])) for job in wanted]
-            self._connection.execute("COMMIT")
+            self._on_begin(len(wanted))
+            outcomes = [(job, self._try(job[0], is_alone=len(wanted) == 1)) for job in wanted]
+            if self._connection.in_transaction:
+                self._connection.execute("COMMIT")
             if any(isinstance(outcome, Commit) for _, outcome in outcomes):
                 self._metrics.transactions.inc()
         except apsw.Error as error:
@@ -167,9 +177,14 @@ class Writer:
             if self._connection.in_transaction:
                 self._connection.execute("ROLLBACK")
 
-    def _try(self, job: Job) -> object:
-        """One job inside a savepoint; an error that ends the whole transaction goes on up."""
-        self._connection.execute("SAVEPOINT job")
+    def _try(self, job: Job, *, is_alone: bool) -> object:
+        """Returns the result of a job, or its exception, after which nothing of it remains.
+
+        A job that is alone in its transaction needs no savepoint. An error that ends the whole
+        transaction is raised.
+        """
+        if not is_alone:
+            self._connection.execute("SAVEPOINT job")
         try:
             outcome = job(self._connection)
         except apsw.ConstraintError as error:
@@ -179,6 +194,10 @@ class Writer:
             raise
         except Exception as error:  # noqa: BLE001 - it belongs to the caller that waits for it
             outcome = error
+        if is_alone:
+            if isinstance(outcome, Exception):
+                self._connection.execute("ROLLBACK")
+            return outcome
         if isinstance(outcome, Exception):
             self._connection.execute("ROLLBACK TO job")
         self._connection.execute("RELEASE job")
@@ -201,13 +220,14 @@ def _is_unique(error: apsw.ConstraintError) -> bool:
     )
 
 
-def _settle(future: asyncio.Future[Any], outcome: object) -> None:
-    if future.done():
-        return
-    if isinstance(outcome, Exception):
-        future.set_exception(_own(outcome))
-    else:
-        future.set_result(outcome)
+def _settle(outcomes: list[tuple[asyncio.Future[Any], object]]) -> None:
+    for future, outcome in outcomes:
+        if future.done():
+            continue
+        if isinstance(outcome, Exception):
+            future.set_exception(_own(outcome))
+        else:
+            future.set_result(outcome)
 
 
 def _own(error: Exception) -> Exception:
