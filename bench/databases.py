@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import shutil
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import urlsplit
 from uuid import uuid4
 
 import apsw
@@ -70,12 +72,13 @@ class Cluster:
         finally:
             await connection.close()
 
-    async def new_database(self) -> str:
-        """Returns the URL of a new, empty database."""
+    async def new_database(self, template: str = "template1") -> str:
+        """Returns the URL of a new database, empty or a copy of one that nobody uses."""
         name = f"bench_{uuid4().hex[:12]}"
+        statement = f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY file_copy"
         connection = await asyncpg.connect(self.url)
         try:
-            await connection.execute(f"CREATE DATABASE {name}")
+            await connection.execute(statement, timeout=FILL_SECONDS)
         finally:
             await connection.close()
         return self.url.replace("/postgres?", f"/{name}?", 1)
@@ -100,6 +103,12 @@ async def new_postgres(cluster: Cluster, folder: Path, channels: int) -> Databas
     return database
 
 
+async def copy_of(cluster: Cluster, database: Database) -> Database:
+    """Returns a copy of a PostgreSQL database that nobody uses, statistics included."""
+    url = await cluster.new_database(urlsplit(database.url).path.lstrip("/"))
+    return msgspec.structs.replace(database, url=url)
+
+
 async def new_sqlite(folder: Path, channels: int) -> Database:
     """Returns a SQLite database with contacts."""
     path = folder / f"{uuid4().hex[:12]}.db"
@@ -108,6 +117,14 @@ async def new_sqlite(folder: Path, channels: int) -> Database:
     await _create_teams(database)
     fill_sqlite(path, database.teams)
     return database
+
+
+def copy_of_file(database: Database) -> Database:
+    """Returns a copy of a SQLite database that nobody uses."""
+    path = Path(database.url.removeprefix("sqlite://"))
+    copied = path.with_name(f"{uuid4().hex[:12]}.db")
+    shutil.copyfile(path, copied)
+    return msgspec.structs.replace(database, url=f"sqlite://{copied}")
 
 
 async def analyze(database: Database) -> None:
@@ -159,7 +176,7 @@ def fill_sqlite(path: Path, teams: Sequence[Team]) -> float:
         for team in teams:
             _insert(connection, team)
         for table in ("contact", "contact_channel", "event"):
-            last = f"(SELECT max(id) FROM {table})"
+            last = f"(SELECT coalesce(max(id), 0) FROM {table})"
             connection.execute(f"UPDATE sequence SET last = {last} WHERE name = ?", (table,))
         connection.execute("COMMIT")
         seconds = time.perf_counter() - started
@@ -183,7 +200,7 @@ async def _create_teams(database: Database) -> None:
         key = await open_master_key(Settings(data_dir=database.data_dir), store)
         administration = Administration(store, timestamps.now)
         first = 1
-        for number in range(_TEAMS):
+        for number in range(_TEAMS if database.channels else 1):
             contacts = SMALL_TEAM_CONTACTS if number else database.channels // rows.CHANNELS_EACH
             team = await administration.create_team(f"team {number}", None)
             secret, secret_key = await administration.create_secret(

@@ -140,14 +140,16 @@ def _sample(team: Team, remainder: int) -> list[int]:
 
 _PLANS: dict[str, Callable[[Database], Plan]] = {
     GET: _get,
-    LIST: _list,
-    ADD: _add,
-    REPLACE: _replace,
+    NEW_TOKENS: _new_tokens,
     RESOLVE_HIT: _resolve_hit,
     RESOLVE_MISS: _resolve_miss,
+    LIST: _list,
     MIX: _mix,
-    NEW_TOKENS: _new_tokens,
+    ADD: _add,
+    MANY_TEAMS: _many_teams,
+    REPLACE: _replace,
     CONTENDED: _contended,
     MOVING: _moving,
-    MANY_TEAMS: _many_teams,
 }
+NAMES = tuple(_PLANS)
+"""All workloads; those that are compared with each other are neighbours."""

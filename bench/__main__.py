@@ -1,0 +1,69 @@
+"""Run the benchmark: print its tables and write bench/results/<name>.json."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import shlex
+import sys
+import tempfile
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+from bench import databases, generator, machine, phases, tables
+from bench.results import Results
+from bench.runner import Options, Run
+
+SMALL, MEDIUM, LARGE = 10_000, 1_000_000, 10_000_000
+FULL_SECONDS, QUICK_SECONDS, LARGE_SECONDS = 14.5 * 60, 110.0, 2 * 3600.0
+
+
+def main() -> None:
+    """Parse the command line, measure, print and save."""
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="the main figures, in two minutes")
+    parser.add_argument("--large", action="store_true", help="add 10 million channels (hours)")
+    parser.add_argument("--store", choices=["sqlite", "postgres"], action="append")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--name", help="of the file in bench/results")
+    given = parser.parse_args()
+    options = _options(given)
+    name = given.name or ("quick" if given.quick else "full")
+    _measure(options, name, given.store or ["postgres", "sqlite"])
+
+
+def _options(given: argparse.Namespace) -> Options:
+    if given.quick:
+        return Options(given.rounds, 1, 1, [SMALL], QUICK_SECONDS, 3, warm=False, quick=True)
+    channels = [SMALL, MEDIUM, *([LARGE] if given.large else [])]
+    limit = LARGE_SECONDS if given.large else FULL_SECONDS
+    return Options(given.rounds, 3, 2, channels, limit, 5, warm=True, quick=False)
+
+
+def _measure(options: Options, name: str, stores: list[str]) -> None:
+    machine.pin_this_process()
+    started = time.monotonic()
+    command = shlex.join(["python", "-m", "bench", *sys.argv[1:]])
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    facts = machine.describe()
+    with tempfile.TemporaryDirectory(prefix="reachbook-bench-") as made:
+        folder = Path(made)
+        folder.chmod(0o755)  # PostgreSQL runs as another user if this is root
+        with databases.postgres(folder) as cluster:
+            asyncio.run(cluster.open())
+            versions = machine.versions(cluster.version, generator.name())
+            results = Results(name, command, machine.commit(), now, facts, versions)
+            run = Run(options, results, folder, cluster)
+            measure = {"postgres": phases.postgres, "sqlite": phases.sqlite}
+            try:
+                for store in stores:
+                    measure[store](run)
+            finally:  # what was measured before an error is worth keeping
+                results.seconds = time.monotonic() - started
+                saved = results.save().relative_to(machine.ROOT)
+    print(f"\n{tables.everything(results)}\n\nwritten: {saved}")
+
+
+if __name__ == "__main__":
+    main()

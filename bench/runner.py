@@ -1,0 +1,176 @@
+"""Alternating rounds: each workload on each server in turn, several times."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+import msgspec
+
+from bench import generator, rows, servers, workloads
+from bench.databases import Cluster, Database
+from bench.generator import LoadError
+from bench.plans import Plan
+from bench.results import PRODUCT, Case, Measurement, Results, Round, Value
+from bench.servers import Launch, Server, StartError
+from bench.tokens import sign
+
+WARM_SECONDS = 1
+OVERHEAD_SECONDS = 0.4
+
+
+class Options(msgspec.Struct, frozen=True):
+    """How much is measured. `seconds` are those of a round beside other servers, `alone` others."""
+
+    rounds: int
+    seconds: int
+    alone: int
+    channels: list[int]
+    limit: float
+    samples: int
+    warm: bool
+    quick: bool
+
+
+class Contestant:
+    """A server that takes part, the workloads that it gets, and how their plans are made."""
+
+    def __init__(
+        self,
+        server: Server,
+        case: Case,
+        durability: str,
+        wanted: Sequence[str],
+        plan: Callable[[str], Plan],
+    ) -> None:
+        self.server = server
+        self.case = case
+        self.durability = durability
+        self.wanted = list(wanted)
+        self.plan = plan
+
+
+class Run:
+    """One run of the benchmark: its options, its results so far, and its time limit."""
+
+    def __init__(self, options: Options, results: Results, folder: Path, cluster: Cluster) -> None:
+        self.options = options
+        self.results = results
+        self.folder = folder
+        self.cluster = cluster
+        self._deadline = time.monotonic() + options.limit
+        self._generator = generator.name()
+
+    def note_absent(self, what: str, why: object) -> None:
+        """Say that something is not measured, and why."""
+        self.results.absent.setdefault(what, str(why))
+        print(f"  absent: {what}: {why}", flush=True)
+
+    def has_time(self, what: str, seconds: float = 0.0) -> bool:
+        """Returns whether the time limit allows something; notes it as absent if not."""
+        if time.monotonic() + seconds <= self._deadline:
+            return True
+        self.note_absent(what, "the time limit was reached")
+        return False
+
+    def add_value(self, value: Value) -> None:
+        """Keep a figure that is not a rate of requests."""
+        self.results.values.append(value)
+        print(f"  {value.name}, {value.store}: {value.median():,.2f} {value.unit}", flush=True)
+
+    def add_round(self, case: Case, durability: str, measured: Round, tool: str = "") -> None:
+        """Keep a round of a case; `tool` made the load if the load generator did not."""
+        found = self.results.measurement(case)
+        if found is None:
+            found = Measurement(case, durability, tool or self._generator)
+            self.results.measurements.append(found)
+        found.rounds.append(measured)
+
+    def start(self, stack: ExitStack, what: str, launch: Launch) -> Server | None:
+        """Start a server until the stack is closed; returns None if it does not start."""
+        try:
+            return stack.enter_context(servers.running(launch, self.folder))
+        except (StartError, OSError) as error:
+            self.note_absent(what, error)
+            return None
+
+
+def contestant(server: Server, name: str, database: Database, wanted: Sequence[str]) -> Contestant:
+    """Returns a contestant that speaks the API of Reachbook."""
+    case = Case(name, database.store, "", database.channels, database.state)
+    return Contestant(
+        server, case, database.durability, wanted, lambda name: workloads.plan(name, database)
+    )
+
+
+def compare(run: Run, contestants: Sequence[Contestant]) -> None:
+    """Measure all contestants: in each round each workload, and for each workload each server.
+
+    The order of the servers is reversed in every other round, so that none is always first on
+    lists that grow.
+    """
+    names = [name for name in workloads.NAMES if any(name in each.wanted for each in contestants)]
+    if run.options.warm:
+        for each in contestants:
+            for workload in each.wanted.copy():
+                _try(run, each, workload, WARM_SECONDS)
+    for number in range(run.options.rounds):
+        for workload in names:
+            taking_part = [each for each in contestants if workload in each.wanted]
+            for each in taking_part if number % 2 == 0 else reversed(taking_part):
+                seconds = run.options.seconds if len(taking_part) > 1 else run.options.alone
+                what = f"{each.case.server}, {each.case.store}, {workload}, round {number + 1}"
+                if run.has_time(what, seconds + OVERHEAD_SECONDS):
+                    measured = _try(run, each, workload, seconds)
+                    if measured is not None:
+                        case = msgspec.structs.replace(each.case, workload=workload)
+                        run.add_round(case, each.durability, measured)
+        print(f"  round {number + 1} of {run.options.rounds} is done", flush=True)
+
+
+def require_same_responses(contestants: Sequence[Contestant], database: Database) -> None:
+    """Raise `LoadError` if a server responds to a get or a list with other JSON than the product.
+
+    A ceiling that sent less would be none.
+    """
+    team = database.large_team
+    path = f"/v2/contact/{rows.uuid(team.first_contact)}/"
+    for end in ("channel/phone", "channels"):
+        responses = {}
+        for each in contestants:
+            status, body = servers.ask(each.server.port, "GET", path + end, sign(team))
+            responses[each.case.server] = (status, json.loads(body))
+        expected = responses[PRODUCT]
+        for name, response in responses.items():
+            if response != expected:
+                raise LoadError(f"{name} responds to {end} with {response}, not {expected}")
+
+
+def measure(server: Server, plan: Plan, seconds: int) -> Round:
+    """Returns one round of a plan on a server."""
+    before = server.cpu_seconds()
+    load = generator.send(plan, server.port, seconds)
+    spent = server.cpu_seconds() - before
+    return Round(
+        load.requests / load.seconds,
+        load.p50,
+        load.p99,
+        spent / load.requests * 1e6,
+        load.refused,
+        load.failed,
+    )
+
+
+def _try(run: Run, each: Contestant, workload: str, seconds: int) -> Round | None:
+    """One round; a workload that fails on a server is noted, and not tried again."""
+    try:
+        return measure(each.server, each.plan(workload), seconds)
+    except LoadError as error:
+        case = each.case
+        what = f"{case.server}, {case.store}, {case.channels:,} channels {case.state}, {workload}"
+        run.note_absent(what, error)
+        each.wanted.remove(workload)
+        return None
