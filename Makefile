@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PARALLEL := --numprocesses logical --maxprocesses 4 --dist loadfile
 export REACHBOOK_DATA_DIR ?= .reachbook
 
-.PHONY: help setup serve test test-fast test-slow coverage check bench release-check lock
+.PHONY: help setup serve test test-fast test-slow coverage check bench bench-quick release-check lock
 
 help: ## Show these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -46,8 +46,16 @@ check: $(VENV)/tools ## Lint, check types, import contracts and spelling
 	$(BIN)/lint-imports
 	$(BIN)/codespell
 
-bench: $(VENV)/tools ## Measure speed beside a bare ASGI function
-	$(BIN)/python bench/first_look.py $(ARGS)
+$(VENV)/bench: $(VENV)/tools requirements/bench.txt
+	@$(BIN)/python -m pip install --quiet --require-hashes --requirement requirements/bench.txt \
+		|| echo "The programs to compare with cannot be installed; they are reported as absent." >&2
+	@touch $@
+
+bench: $(VENV)/bench ## Measure speed beside a ceiling and other servers, in 15 minutes
+	$(BIN)/python -m bench $(ARGS)
+
+bench-quick: $(VENV)/bench ## Measure the main figures in 2 minutes
+	$(BIN)/python -m bench --quick $(ARGS)
 
 release-check: $(VENV)/run ## Check that TAG, the version and CHANGELOG.md agree
 	@$(BIN)/python scripts/release_check.py "$(TAG)"
@@ -57,3 +65,5 @@ lock: $(VENV)/tools ## Pin the newest allowed versions, with hashes
 		pyproject.toml --extra redis --group build --output-file requirements/run.txt
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
 		pyproject.toml --extra redis --group build --group test --group check --output-file requirements/tools.txt
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
+		pyproject.toml --group bench --constraint requirements/tools.txt --output-file requirements/bench.txt

@@ -26,6 +26,7 @@ def main() -> None:
     parser.add_argument("--large", action="store_true", help="add 10 million channels (hours)")
     parser.add_argument("--store", choices=["sqlite", "postgres"], action="append")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--seconds", type=int, help="of each round")
     parser.add_argument("--name", help="of the file in bench/results")
     given = parser.parse_args()
     options = _options(given)
@@ -35,10 +36,14 @@ def main() -> None:
 
 def _options(given: argparse.Namespace) -> Options:
     if given.quick:
-        return Options(given.rounds, 1, 1, [SMALL], QUICK_SECONDS, 3, warm=False, quick=True)
+        seconds = given.seconds or 1
+        return Options(
+            given.rounds, seconds, seconds, [SMALL], QUICK_SECONDS, 3, warm=False, quick=True
+        )
     channels = [SMALL, MEDIUM, *([LARGE] if given.large else [])]
     limit = LARGE_SECONDS if given.large else FULL_SECONDS
-    return Options(given.rounds, 3, 2, channels, limit, 5, warm=True, quick=False)
+    compared, alone = given.seconds or 3, given.seconds or 2
+    return Options(given.rounds, compared, alone, channels, limit, 5, warm=True, quick=False)
 
 
 def _measure(options: Options, name: str, stores: list[str]) -> None:

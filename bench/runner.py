@@ -114,11 +114,13 @@ def compare(run: Run, contestants: Sequence[Contestant]) -> None:
     """
     names = [name for name in workloads.NAMES if any(name in each.wanted for each in contestants)]
     if run.options.warm:
+        print("  warming up", flush=True)
         for each in contestants:
             for workload in each.wanted.copy():
                 _try(run, each, workload, WARM_SECONDS)
     for number in range(run.options.rounds):
         for workload in names:
+            print(f"  round {number + 1} of {run.options.rounds}: {workload}", flush=True)
             taking_part = [each for each in contestants if workload in each.wanted]
             for each in taking_part if number % 2 == 0 else reversed(taking_part):
                 seconds = run.options.seconds if len(taking_part) > 1 else run.options.alone
@@ -128,7 +130,6 @@ def compare(run: Run, contestants: Sequence[Contestant]) -> None:
                     if measured is not None:
                         case = msgspec.structs.replace(each.case, workload=workload)
                         run.add_round(case, each.durability, measured)
-        print(f"  round {number + 1} of {run.options.rounds} is done", flush=True)
 
 
 def require_same_responses(contestants: Sequence[Contestant], database: Database) -> None:
