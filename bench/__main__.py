@@ -16,6 +16,7 @@ from bench.results import Results
 from bench.runner import Options, Run
 
 SMALL, MEDIUM, LARGE = 10_000, 1_000_000, 10_000_000
+PHASES = {"postgres": phases.postgres, "sqlite": phases.sqlite}
 FULL_SECONDS, QUICK_SECONDS, LARGE_SECONDS = 14.5 * 60, 110.0, 2 * 3600.0
 
 
@@ -24,14 +25,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="the main figures, in two minutes")
     parser.add_argument("--large", action="store_true", help="add 10 million channels (hours)")
-    parser.add_argument("--store", choices=["sqlite", "postgres"], action="append")
+    parser.add_argument("--store", choices=list(PHASES), action="append")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=int, help="of each round")
     parser.add_argument("--name", help="of the file in bench/results")
     given = parser.parse_args()
     options = _options(given)
     name = given.name or ("quick" if given.quick else "full")
-    _measure(options, name, given.store or ["postgres", "sqlite"])
+    _measure(options, name, given.store or list(PHASES))
 
 
 def _options(given: argparse.Namespace) -> Options:
@@ -52,21 +53,20 @@ def _measure(options: Options, name: str, stores: list[str]) -> None:
     command = shlex.join(["python", "-m", "bench", *sys.argv[1:]])
     now = datetime.now(UTC).isoformat(timespec="seconds")
     facts = machine.describe()
-    with tempfile.TemporaryDirectory(prefix="reachbook-bench-") as made:
-        folder = Path(made)
-        folder.chmod(0o755)  # PostgreSQL runs as another user if this is root
-        with databases.postgres(folder) as cluster:
-            asyncio.run(cluster.open())
-            versions = machine.versions(cluster.version, generator.name())
-            results = Results(name, command, machine.commit(), now, facts, versions)
-            run = Run(options, results, folder, cluster)
-            measure = {"postgres": phases.postgres, "sqlite": phases.sqlite}
-            try:
-                for store in stores:
-                    measure[store](run)
-            finally:  # what was measured before an error is worth keeping
-                results.seconds = time.monotonic() - started
-                saved = results.save().relative_to(machine.ROOT)
+    with (
+        tempfile.TemporaryDirectory(prefix="reachbook-bench-") as made,
+        databases.postgres(Path(made)) as cluster,
+    ):
+        asyncio.run(cluster.open())
+        versions = machine.versions(cluster.version, generator.name())
+        results = Results(name, command, machine.commit(), now, facts, versions)
+        run = Run(options, results, Path(made), cluster)
+        try:
+            for store in stores:
+                PHASES[store](run)
+        finally:  # what was measured before an error is worth keeping
+            results.seconds = time.monotonic() - started
+            saved = results.save().relative_to(machine.ROOT)
     print(f"\n{tables.everything(results)}\n\nwritten: {saved}")
 
 

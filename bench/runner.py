@@ -9,6 +9,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import msgspec
+import psutil  # type: ignore[import-untyped]
 
 from bench import generator, rows, servers, workloads
 from bench.databases import Cluster, Database
@@ -114,22 +115,12 @@ def compare(run: Run, contestants: Sequence[Contestant]) -> None:
     """
     names = [name for name in workloads.NAMES if any(name in each.wanted for each in contestants)]
     if run.options.warm:
-        print("  warming up", flush=True)
-        for each in contestants:
-            for workload in each.wanted.copy():
-                _try(run, each, workload, WARM_SECONDS)
+        _warm_up(run, contestants)
     for number in range(run.options.rounds):
         for workload in names:
             print(f"  round {number + 1} of {run.options.rounds}: {workload}", flush=True)
             taking_part = [each for each in contestants if workload in each.wanted]
-            for each in taking_part if number % 2 == 0 else reversed(taking_part):
-                seconds = run.options.seconds if len(taking_part) > 1 else run.options.alone
-                what = f"{each.case.server}, {each.case.store}, {workload}, round {number + 1}"
-                if run.has_time(what, seconds + OVERHEAD_SECONDS):
-                    measured = _try(run, each, workload, seconds)
-                    if measured is not None:
-                        case = msgspec.structs.replace(each.case, workload=workload)
-                        run.add_round(case, each.durability, measured)
+            _measure_each(run, taking_part if number % 2 == 0 else taking_part[::-1], workload)
 
 
 def require_same_responses(contestants: Sequence[Contestant], database: Database) -> None:
@@ -165,11 +156,32 @@ def measure(server: Server, plan: Plan, seconds: int) -> Round:
     )
 
 
+def _warm_up(run: Run, contestants: Sequence[Contestant]) -> None:
+    print("  warming up", flush=True)
+    for each in contestants:
+        for workload in each.wanted.copy():
+            _try(run, each, workload, WARM_SECONDS)
+
+
+def _measure_each(run: Run, contestants: Sequence[Contestant], workload: str) -> None:
+    """One round of a workload on each server in turn."""
+    options = run.options
+    seconds = options.seconds if len(contestants) > 1 else options.alone
+    for each in contestants:
+        what = f"{each.case.server}, {each.case.store}, {workload}, some rounds"
+        if not run.has_time(what, seconds + OVERHEAD_SECONDS):
+            continue
+        measured = _try(run, each, workload, seconds)
+        if measured is not None:
+            case = msgspec.structs.replace(each.case, workload=workload)
+            run.add_round(case, each.durability, measured)
+
+
 def _try(run: Run, each: Contestant, workload: str, seconds: int) -> Round | None:
     """One round; a workload that fails on a server is noted, and not tried again."""
     try:
         return measure(each.server, each.plan(workload), seconds)
-    except LoadError as error:
+    except (LoadError, psutil.Error) as error:
         case = each.case
         what = f"{case.server}, {case.store}, {case.channels:,} channels {case.state}, {workload}"
         run.note_absent(what, error)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from xml.etree import ElementTree
+from xml.etree import ElementTree as ET
 
 from bench import chart, plans, report, tables, targets
 from bench.peers.launches import FASTAPI
@@ -62,7 +62,7 @@ def test_the_tables_have_every_case() -> None:
 
 
 def test_the_chart_is_svg_with_a_bar_for_each_server() -> None:
-    root = ElementTree.fromstring(chart.svg(results()))
+    root = ET.fromstring(chart.svg(results()))
 
     assert len(root.findall("{http://www.w3.org/2000/svg}rect")) == len(RATES)
 
