@@ -61,9 +61,10 @@ def _measure(options: Options, name: str, stores: list[str]) -> None:
         versions = machine.versions(cluster.version, generator.name())
         results = Results(name, command, machine.commit(), now, facts, versions)
         run = Run(options, results, Path(made), cluster)
+        run.deadline = started + options.limit
         try:
-            for store in stores:
-                PHASES[store](run)
+            for rest in [PHASES[store](run) for store in stores]:
+                rest()
         finally:  # what was measured before an error is worth keeping
             results.seconds = time.monotonic() - started
             saved = results.save().relative_to(machine.ROOT)

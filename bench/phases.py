@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from functools import partial
 
@@ -27,16 +27,19 @@ from bench.workloads import ADD, GET, LIST, NAMES, RESOLVE_HIT
 
 COMPARED = (GET, LIST, ADD)
 BY_SIZE = (GET, LIST, RESOLVE_HIT, ADD)
+QUICK = (GET, ADD)
 WORKERS = 2
 
+Rest = Callable[[], None]
+"""Measures what comes last, so that the time limit cuts it first."""
 
-def postgres(run: Run) -> None:
-    """Everything on PostgreSQL."""
+
+def postgres(run: Run) -> Rest:
+    """Measure the workloads on PostgreSQL; returns what measures the rest."""
     small, *larger = run.options.channels
     print("PostgreSQL: filling", flush=True)
     create = partial(databases.new_postgres, run.cluster, run.folder)
-    never = asyncio.run(create(small))
-    main = asyncio.run(create(small))
+    main, never = asyncio.run(create(small)), asyncio.run(create(small))
     asyncio.run(databases.analyze(main))
     sized: list[Database] = []
     for channels in larger:
@@ -55,13 +58,18 @@ def postgres(run: Run) -> None:
             compared += _workers(run, stack, main)
         compare(run, compared)
         singles.memory_under_load(run, "postgres", compared[0].server)
-    _pgbench(run, main)
-    singles.starts(run, main)
-    singles.bulk(run, asyncio.run(create(0)), [main, never, *sized])
+
+    def rest() -> None:
+        _pgbench(run, main)
+        singles.starts(run, main)
+        filled = [main] if run.options.quick else [main, never, *sized]
+        singles.bulk(run, asyncio.run(create(0)), filled)
+
+    return rest
 
 
-def sqlite(run: Run) -> None:
-    """Everything on SQLite."""
+def sqlite(run: Run) -> Rest:
+    """Measure the workloads on SQLite; returns what measures the rest."""
     small, *larger = run.options.channels
     print("SQLite: filling", flush=True)
     main = asyncio.run(databases.new_sqlite(run.folder, small))
@@ -77,25 +85,34 @@ def sqlite(run: Run) -> None:
             compared += _product(run, stack, database, PRODUCT, BY_SIZE)
         compare(run, compared)
         singles.memory_under_load(run, "sqlite", compared[0].server)
-    singles.starts(run, main)
-    empty = asyncio.run(databases.new_sqlite(run.folder, 0))
-    singles.bulk(run, empty, sized or [main])
+
+    def rest() -> None:
+        singles.starts(run, main)
+        empty = asyncio.run(databases.new_sqlite(run.folder, 0))
+        singles.bulk(run, empty, [main, *sized])
+
+    return rest
 
 
 def _product_and_ceiling(run: Run, stack: ExitStack, equal: Sequence[Database]) -> list[Contestant]:
     """Reachbook with and without its log line, and the ceiling; the first one must start."""
     database, for_quiet, for_ceiling = equal
-    every = (*COMPARED, RESOLVE_HIT) if run.options.quick else NAMES
+    every = (*QUICK, RESOLVE_HIT) if run.options.quick else NAMES
+    both = _compared(run)
     made = _product(run, stack, database, PRODUCT, every)
     if not made:
         raise SystemExit("Reachbook did not start; there is nothing to compare with.")
     quiet = run.start(stack, QUIET, servers.product(for_quiet, log_line=False))
     if quiet:
-        made.append(contestant(quiet, QUIET, for_quiet, COMPARED))
+        made.append(contestant(quiet, QUIET, for_quiet, both))
     bare = run.start(stack, f"{CEILING}, {database.store}", servers.ceiling(for_ceiling))
     if bare:
-        made.append(contestant(bare, CEILING, for_ceiling, COMPARED))
+        made.append(contestant(bare, CEILING, for_ceiling, both))
     return made
+
+
+def _compared(run: Run) -> tuple[str, ...]:
+    return QUICK if run.options.quick else COMPARED
 
 
 def _product(
@@ -128,7 +145,7 @@ def _peers(run: Run, stack: ExitStack, database: Database) -> list[Contestant]:
             continue
         server = run.start(stack, name, launch(database))
         if server:
-            made.append(contestant(server, name, database, COMPARED))
+            made.append(contestant(server, name, database, _compared(run)))
     return made
 
 
@@ -173,7 +190,7 @@ def _pgbench(run: Run, database: Database) -> None:
         return
     case = Case(pgbench.NAME, "postgres", "", database.channels, database.state)
     seconds = run.options.alone
-    for workload in COMPARED * run.options.rounds:
+    for workload in _compared(run) * run.options.rounds:
         what = f"{pgbench.NAME}, {workload}"
         if not run.has_time(what, seconds + OVERHEAD_SECONDS):
             return

@@ -47,7 +47,7 @@ def summary(results: Results) -> str:
     )
     head = (
         *("store", "request", "a second", "p99 ms", "CPU µs each", "of the ceiling"),
-        *("the same without the log line", *(f"{name}, a second" for name in _PEERS)),
+        *("without the log line", *(f"{name}, a second" for name in _PEERS)),
     )
     rows = [_row(results, store, name) for store in _NAMES for name in (GET, LIST, ADD)]
     image = f"![{chart.description(results)}](docs/{CHART.name})"

@@ -62,7 +62,7 @@ class Run:
         self.results = results
         self.folder = folder
         self.cluster = cluster
-        self._deadline = time.monotonic() + options.limit
+        self.deadline = time.monotonic() + options.limit
         self._generator = generator.name()
 
     def note_absent(self, what: str, why: object) -> None:
@@ -72,7 +72,7 @@ class Run:
 
     def has_time(self, what: str, seconds: float = 0.0) -> bool:
         """Returns whether the time limit allows something; notes it as absent if not."""
-        if time.monotonic() + seconds <= self._deadline:
+        if time.monotonic() + seconds <= self.deadline:
             return True
         self.note_absent(what, "the time limit was reached")
         return False
