@@ -97,17 +97,16 @@ def sqlite(run: Run) -> Rest:
 def _product_and_ceiling(run: Run, stack: ExitStack, equal: Sequence[Database]) -> list[Contestant]:
     """Reachbook with and without its log line, and the ceiling; the first one must start."""
     database, for_quiet, for_ceiling = equal
-    every = (*QUICK, RESOLVE_HIT) if run.options.quick else NAMES
-    both = _compared(run)
+    every = BY_SIZE if run.options.quick else NAMES
     made = _product(run, stack, database, PRODUCT, every)
     if not made:
         raise SystemExit("Reachbook did not start; there is nothing to compare with.")
     quiet = run.start(stack, QUIET, servers.product(for_quiet, log_line=False))
     if quiet:
-        made.append(contestant(quiet, QUIET, for_quiet, both))
+        made.append(contestant(quiet, QUIET, for_quiet, _compared(run)))
     bare = run.start(stack, f"{CEILING}, {database.store}", servers.ceiling(for_ceiling))
     if bare:
-        made.append(contestant(bare, CEILING, for_ceiling, both))
+        made.append(contestant(bare, CEILING, for_ceiling, COMPARED))
     return made
 
 

@@ -92,7 +92,7 @@ def _copy(database: Database, contacts: int) -> Value:
         rate = asyncio.run(databases.timed_copy(database.url, team))
         name = copy_name(database)
         return Value(name, database.store, "contacts/s", [rate], database.durability)
-    rate = databases.fill_sqlite(Path(database.url.removeprefix("sqlite://")), [team])
+    rate = databases.fill_sqlite(Path(database.url.removeprefix("sqlite://")), [team], durable=True)
     note = "one transaction of prepared INSERTs, as SQLite has no COPY"
     return Value(
         copy_name(database), database.store, "contacts/s", [rate], database.durability, note
