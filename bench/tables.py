@@ -62,11 +62,12 @@ def outcomes(results: Results) -> str:
             ("at most " if each.at_most else "at least ") + f"{each.wanted:g} {each.unit}".strip(),
             "" if each.stretch is None else f"{each.stretch:g}",
             "" if each.measured is None else number(each.measured),
+            "" if each.by_cpu is None else number(each.by_cpu),
             each.verdict,
         )
         for each in targets.outcomes(results)
     ]
-    return table(("figure", "target", "stretch", "measured", "verdict"), rows)
+    return table(("figure", "target", "stretch", "measured", "by CPU", "verdict"), rows)
 
 
 def absent(results: Results) -> str:

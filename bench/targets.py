@@ -18,7 +18,11 @@ MET, STRETCH, NOT_MET, NOT_RUN = "met", "met, stretch too", "not met", "not run"
 
 
 class Outcome(msgspec.Struct, frozen=True):
-    """A target and the figure that was measured, or None."""
+    """A target and the figure that was measured, or None.
+
+    `by_cpu` is the same ratio of the CPU times, upside down, so that more is better as well. Other
+    programs on the machine change it less, and it decides nothing.
+    """
 
     figure: str
     wanted: float
@@ -26,6 +30,7 @@ class Outcome(msgspec.Struct, frozen=True):
     unit: str = ""
     stretch: float | None = None
     at_most: bool = False
+    by_cpu: float | None = None
 
     @property
     def verdict(self) -> str:
@@ -70,31 +75,26 @@ def _against_ceiling(results: Results) -> Iterator[Outcome]:
     for server, wanted, stretch in ((QUIET, 0.65, 0.75), (PRODUCT, 0.60, None)):
         for store in STORES:
             for workload in (GET, LIST, ADD):
-                ratio = results.ratio(
-                    case(results, server, store, workload), case(results, CEILING, store, workload)
-                )
+                own = case(results, server, store, workload)
+                ceiling = case(results, CEILING, store, workload)
                 figure = f"{store}, {workload}: {server} / ceiling"
-                yield Outcome(figure, wanted, ratio, stretch=stretch)
+                yield _compared(results, figure, (own, ceiling), (wanted, stretch))
 
 
 def _against_peers(results: Results) -> Iterator[Outcome]:
     for workload, wanted, stretch in ((GET, 9.0, 12.0), (ADD, 6.0, 8.0)):
-        ratio = results.ratio(
-            case(results, PRODUCT, "postgres", workload),
-            case(results, FASTAPI, "postgres", workload),
-        )
+        own = case(results, PRODUCT, "postgres", workload)
+        peer = case(results, FASTAPI, "postgres", workload)
         figure = f"postgres, {workload}: {PRODUCT} / {FASTAPI}"
-        yield Outcome(figure, wanted, ratio, stretch=stretch)
+        yield _compared(results, figure, (own, peer), (wanted, stretch))
 
 
 def _within(results: Results) -> Iterator[Outcome]:
     pairs = ((RESOLVE_HIT, GET, 0.7), (NEW_TOKENS, GET, 0.7), (ADD, MANY_TEAMS, 0.8))
     for store in STORES:
         for workload, other, wanted in pairs:
-            ratio = results.ratio(
-                case(results, PRODUCT, store, workload), case(results, PRODUCT, store, other)
-            )
-            yield Outcome(f"{store}: {workload} / {other}", wanted, ratio)
+            cases = case(results, PRODUCT, store, workload), case(results, PRODUCT, store, other)
+            yield _compared(results, f"{store}: {workload} / {other}", cases, (wanted, None))
     measured = results.measurement(case(results, PRODUCT, "postgres", GET))
     tail = None
     if measured is not None:
@@ -121,7 +121,7 @@ def _by_statistics(results: Results) -> Iterator[Outcome]:
             above = Case(PRODUCT, "postgres", workload, size, NEVER_ANALYZED)
             below = msgspec.structs.replace(above, state=ANALYZED)
             figure = f"postgres, {workload}, {size:,} channels: never analyzed / analyzed"
-            yield Outcome(figure, 0.9, results.ratio(above, below))
+            yield _compared(results, figure, (above, below), (0.9, None))
         name = f"bulk create, into {size:,} channels, "
         ratio = _quotient(
             results.value(name + NEVER_ANALYZED, "postgres"),
@@ -148,6 +148,16 @@ def _process(results: Results) -> Iterator[Outcome]:
             yield Outcome(f"{store}, {name}", wanted, _median(value), "MiB", at_most=True)
     start = _median(results.value(COLD_START, "sqlite"))
     yield Outcome(f"sqlite, {COLD_START}", 0.7, start, "s", 0.4, at_most=True)
+
+
+def _compared(
+    results: Results, figure: str, cases: tuple[Case, Case], bounds: tuple[float, float | None]
+) -> Outcome:
+    """Returns the outcome for the requests a second of one case divided by those of another."""
+    wanted, stretch = bounds
+    ratio = results.ratio(*cases)
+    by_cpu = results.ratio(cases[1], cases[0], "cpu")
+    return Outcome(figure, wanted, ratio, stretch=stretch, by_cpu=by_cpu)
 
 
 def _median(value: Value | None) -> float | None:
