@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import subprocess
+import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from functools import partial
@@ -29,6 +30,8 @@ COMPARED = (GET, LIST, ADD)
 BY_SIZE = (GET, LIST, RESOLVE_HIT, ADD)
 QUICK = (GET, ADD)
 WORKERS = 2
+LOGGED_SECONDS = 0.3
+"""Lines are in the log file after this time."""
 
 Rest = Callable[[], None]
 """Measures what comes last, so that the time limit cuts it first."""
@@ -157,11 +160,19 @@ def _with_same_responses(
     for each in others:
         try:
             require_same_responses([product, each], database)
+            _require_silence(each)
         except (LoadError, OSError, ValueError) as error:
-            run.note_absent(each.case.server, error)
+            run.note_absent(f"{each.case.server}, {database.store}", error)
         else:
             same.append(each)
     return same
+
+
+def _require_silence(each: Contestant) -> None:
+    """Raise `LoadError` if the server without log lines has logged the requests so far."""
+    time.sleep(LOGGED_SECONDS if each.case.server == QUIET else 0)
+    if each.case.server == QUIET and b'"request"' in each.server.log.read_bytes():
+        raise LoadError("it logs requests; bench/quiet.py does not know the logger any more")
 
 
 def _pocketbase(run: Run, stack: ExitStack, database: Database) -> list[Contestant]:

@@ -41,8 +41,9 @@ class StartError(Exception):
 class Server:
     """A running server."""
 
-    def __init__(self, process: subprocess.Popen[bytes], port: int) -> None:
+    def __init__(self, process: subprocess.Popen[bytes], port: int, log: Path) -> None:
         self.port = port
+        self.log = log
         self._process = psutil.Process(process.pid)
 
     def cpu_seconds(self) -> float:
@@ -75,7 +76,7 @@ def running(launch: Launch, folder: Path) -> Iterator[Server]:
         )
     try:
         _wait_for(process, port, log)
-        yield Server(process, port)
+        yield Server(process, port, log)
     finally:
         stop(process)
 
