@@ -36,6 +36,10 @@ class LoadError(Exception):
     """The generator failed, or a response was not what the plan expects."""
 
 
+class NoResponseError(LoadError):
+    """The whole time passed without a response, as when other programs take both cores."""
+
+
 def name() -> str:
     """Returns the name and version of the generator."""
     if _WRK is None:
@@ -63,7 +67,7 @@ def send(plan: Plan, port: int, seconds: int, connections: int = CONNECTIONS) ->
     if load.failed or (load.refused and not plan.may_refuse):
         raise LoadError(f"{load.refused} responses were errors, {load.failed} connections failed")
     if not load.requests:
-        raise LoadError("there was no response")
+        raise NoResponseError("there was no response")
     return load
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import msgspec
@@ -13,13 +13,14 @@ import psutil  # type: ignore[import-untyped]
 
 from bench import generator, rows, servers, workloads
 from bench.databases import Cluster, Database
-from bench.generator import LoadError
+from bench.generator import LoadError, NoResponseError
 from bench.plans import Plan
 from bench.results import PRODUCT, Case, Measurement, Results, Round, Value
 from bench.servers import Launch, Server, StartError
 from bench.tokens import sign
 
 WARM_SECONDS = 1
+TRIES = 3
 OVERHEAD_SECONDS = 0.4
 
 
@@ -178,8 +179,11 @@ def _measure_each(run: Run, contestants: Sequence[Contestant], workload: str) ->
 
 
 def _try(run: Run, each: Contestant, workload: str, seconds: int) -> Round | None:
-    """One round; a workload that fails on a server is noted, and not tried again."""
+    """One round; a workload that fails on a server is noted, and left out from then on."""
     try:
+        for _ in range(TRIES - 1):
+            with suppress(NoResponseError):
+                return measure(each.server, each.plan(workload), seconds)
         return measure(each.server, each.plan(workload), seconds)
     except (LoadError, psutil.Error) as error:
         case = each.case
