@@ -21,7 +21,7 @@ from tests.support.waiting import wait_until_async
 pytestmark = pytest.mark.anyio
 
 CLIENTS = 16
-KEYS = scaled(30, 1000)
+KEYS = scaled(100, 1000)
 RETRIES = 10
 KILLS = scaled(1, 5)
 PATIENCE_SECONDS = scaled(60, 900)

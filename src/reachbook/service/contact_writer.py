@@ -133,7 +133,7 @@ class ContactWriter:
         commit = _suppressed(_commit(context, seen, allowed), key, NONE_KNOWN)
         writes = erase(commit.suppression, key, past)
         commit = replace(commit, suppression=writes)
-        return await self.store.commit(commit, partial(_with_response, context))
+        return await self.store.commit(commit, partial(with_response, context))
 
     async def stored_response(self, context: WriteContext) -> StoredResponse | None:
         """Returns the response that is stored under the key of the request, if any.
@@ -206,7 +206,7 @@ class Decision(Struct):
         if _needs_locks(self.context, commit):
             self.is_locked = True
             return None
-        outcome = await store.commit(commit, partial(_with_response, self.context))
+        outcome = await store.commit(commit, partial(with_response, self.context))
         # The contact has changed, or an address that it gains has a suppression after all.
         if outcome is STALE:
             self.known = await store.suppressions(team_id, self.hold.digests)
@@ -228,7 +228,7 @@ class Decision(Struct):
             return self._decide(seen, owners, known, now)
 
         return await self.writer.store.commit_locked(
-            self.hold, attempt, partial(_with_response, self.context)
+            self.hold, attempt, partial(with_response, self.context)
         )
 
     def _decide(
@@ -269,11 +269,16 @@ def unwrap(context: WriteContext, outcome: Outcome) -> Any:
     raise contended()
 
 
+def new_contact(context: WriteContext, contact: Contact, suppression_key: bytes) -> Commit:
+    """Returns the commit that creates a contact, if its addresses have no suppressions."""
+    return _suppressed(_commit(context, None, contact), suppression_key, NONE_KNOWN)
+
+
 def _commit(context: WriteContext, before: ChannelList | None, after: ChannelList) -> Commit:
     return Commit(event.change(before, after), context.actor, context.request_id)
 
 
-def _with_response(context: WriteContext, commit: Commit) -> Commit:
+def with_response(context: WriteContext, commit: Commit) -> Commit:
     """Returns the commit with the response to store, if the request has a key."""
     if context.key is None:
         return commit

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from uuid import uuid4
 
@@ -12,6 +13,7 @@ from reachbook.domain.contact import Contact, ContactInput
 from reachbook.domain.credential import TeamId
 from reachbook.domain.errors import Refusal
 from reachbook.domain.list_cursor import ListQuery
+from reachbook.service.bulk import BulkCreator, NewContact
 from reachbook.service.contact_list import ContactList
 from reachbook.service.contact_writer import ContactWriter, WriteContext, unwrap
 from reachbook.service.lookup import look_up
@@ -25,6 +27,7 @@ class Contacts:
         self._writer = writer
         self._queries = queries
         self._list = ContactList(queries)
+        self._bulk = BulkCreator(writer, queries)
 
     async def get(self, context: WriteContext, uuid: str) -> Contact:
         """A contact and all that is known of it."""
@@ -40,6 +43,12 @@ class Contacts:
         )
         saved: Contact = unwrap(context, outcome)
         return saved
+
+    async def create_many(
+        self, team_id: TeamId, rows: Sequence[NewContact]
+    ) -> list[Contact | None]:
+        """Create contacts in one transaction; None for each that must be written by itself."""
+        return await self._bulk.create(team_id, rows)
 
     async def update(
         self, context: WriteContext, uuid: str, wanted: ContactInput, *, overwrite: bool

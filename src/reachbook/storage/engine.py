@@ -70,6 +70,13 @@ class Engine(Protocol):
         May raise `RevisionConflictError` or `UniqueViolationError`; then nothing was written.
         """
 
+    async def create_contacts(self, commits: Sequence[Commit]) -> None:
+        """Write commits that each create a contact of one team, all of them or none.
+
+        Each new row has its id, and no address may have a suppression. May raise
+        `RevisionConflictError` or `UniqueViolationError`; then nothing was written.
+        """
+
     async def commit_locked(self, team_id: int, reads: Sequence[Read], rule: LockedRule) -> Commit:
         """Read contacts, let `rule` decide and write its commit, while nobody else may.
 

@@ -102,6 +102,14 @@ class Queries:
             found[number].append(AddressOwner(*owned))
         return found
 
+    async def known_external_ids(self, team_id: TeamId, external_ids: set[str]) -> set[str]:
+        """Returns those of some external ids that contacts of the team have."""
+        if not external_ids:
+            return set()
+        text = msgspec.json.encode(sorted(external_ids)).decode()
+        rows = await self._engine.read("known_external_ids", team_id, text)
+        return {external_id for [external_id] in rows}
+
     async def contacts(self, team_id: TeamId, numbers: set[int]) -> dict[int, Contact]:
         """Contacts by their numbers; those that have gone meanwhile are left out."""
         if not numbers:

@@ -118,6 +118,27 @@ class Store:
             return Saved(commit.change.after)
         return await self._outcome(self.engine.commit(commit), [commit])
 
+    async def create_contacts(self, new: Sequence[tuple[Commit, Complete]]) -> list[Any]:
+        """Create contacts in one transaction; returns them, or none if one cannot be created.
+
+        Each is given as its commit and what completes it, as for `commit`.
+        """
+        if not new:
+            return []
+        ids = iter(await self._ids.take("contact", len(new)))
+        wanted = sum(commits.ids_wanted(commit) for commit, _ in new)
+        channel_ids = iter(await self._ids.take("contact_channel", wanted))
+        completed = [
+            complete(commits.with_ids(commit, contact_id, channel_ids))
+            for (commit, complete), contact_id in zip(new, ids, strict=True)
+        ]
+        try:
+            await self.engine.create_contacts(completed)
+        except (RevisionConflictError, UniqueViolationError):
+            return []
+        self._metrics.commits.inc(len(completed))
+        return [commit.change.after for commit in completed]
+
     async def commit_locked(
         self, hold: LockSet, attempt: LockedAttempt, complete: Complete = unchanged
     ) -> Outcome:

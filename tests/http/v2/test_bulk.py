@@ -12,6 +12,7 @@ import asyncpg
 import pytest
 
 from reachbook.http.v2 import bulk as contacts
+from reachbook.storage.engine import unavailable
 from reachbook.storage.opening import sqlite_path
 from tests.support.http import refusal
 from tests.support.personas import NOBODY, Api, create_team_client
@@ -201,12 +202,100 @@ async def test_the_rows_for_which_there_is_no_time_are_told(
 ) -> None:
     """What was done is told, too: the answer does not become a refusal of the whole."""
     left = iter([60.0, 1.0, 1.0])
+    monkeypatch.setattr(contacts, "CHUNK_ROWS", 1)
     monkeypatch.setattr(contacts, "_seconds_left", lambda _: next(left))
 
     told = await bulk(api, {"first": "A"}, {"first": "B"}, {"first": "C"})
 
     assert [one["first"] for one in told["contacts"]] == ["A"]
     assert [one["contact"]["first"] for one in told["failed_contacts"]] == ["B", "C"]
+
+
+async def test_one_bad_row_of_a_thousand_fails_alone(api: Api) -> None:
+    """It stands among rows that are written in one transaction."""
+    owner = await api.contact(("phone", "15105550500"))
+    rows = [{"first": f"Person {n}", "phone": f"1510555{n:04d}"} for n in range(1000)]
+    rows[7] = {"first": 7}  # type: ignore[dict-item]
+    rows[8] = {"first": "Bad", "phone": "12"}
+
+    told = await bulk(api, *rows)
+
+    failed = told["failed_contacts"]
+    assert [one["index"] for one in failed] == [7, 8, 500]
+    assert failed[2]["conflicting_contact_id"] == owner
+    firsts = [one["first"] for one in told["contacts"]]
+    assert firsts == [f"Person {n}" for n in range(1000) if n not in (7, 8, 500)]
+
+
+async def test_rows_that_claim_the_same_are_written_in_their_order(api: Api) -> None:
+    """The first row frees an address that a later one takes, which another one wants as well."""
+    alice = await api.contact(("phone", "15105553344"))
+
+    told = await bulk(
+        api,
+        {"first": "Early", "phone": "15105550001"},
+        {"contact_id": alice, "phone": "15105550002"},
+        {"first": "Heir", "phone": "15105553344"},
+        {"first": "Late", "phone": "15105553344"},
+        {"first": "Too late", "phone": "15105550002"},
+    )
+
+    assert [one["first"] for one in told["contacts"]] == ["Early", "", "Heir"]
+    heir = told["contacts"][2]["uuid"]
+    assert [one["index"] for one in told["failed_contacts"]] == [3, 4]
+    owners = [one["conflicting_contact_id"] for one in told["failed_contacts"]]
+    assert owners == [heir, alice]
+
+
+async def test_a_move_takes_an_address_within_many_rows(api: Api) -> None:
+    owner = await api.contact(("phone", "15105553344"))
+
+    told = await bulk(
+        api,
+        {"first": "A", "phone": "15105550001"},
+        {"first": "B", "phone": "15105553344"},
+        query="?on_conflict=move",
+    )
+
+    assert told["failed_contacts"] == []
+    assert (await get(api, owner))["contact_channels"] == []
+    assert [one["phone"] for one in told["contacts"]] == ["15105550001", "15105553344"]
+
+
+async def test_rows_of_an_unknown_outcome_are_not_tried_again(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The transaction may have been committed, so trying again could create contacts twice."""
+    create = api.store.create_contacts
+
+    async def lost(*arguments: Any) -> list[Any]:
+        await create(*arguments)
+        raise unavailable("the connection was lost")
+
+    monkeypatch.setattr(api.store, "create_contacts", lost)
+    rows = [{"first": f"Person {n}"} for n in range(3)]
+    answer = await api.request("POST", "/v2/contacts", {"contacts": rows})
+    monkeypatch.undo()
+
+    assert refusal(answer) == (503, "store_unavailable")
+    assert len((await api.request("POST", "/v2/contacts/list")).json()) == 3
+
+
+async def test_a_retry_replays_every_row(api: Api) -> None:
+    """The rows of the first request were written together; the whole response was not stored."""
+    headers = {**api.bob.by_key(), "idempotency-key": "import"}
+    rows = [{"first": f"Person {n}", "phone": f"1510555{n:04d}"} for n in range(20)]
+    first = await api.request("POST", "/v2/contacts", {"contacts": rows}, by=headers)
+    await beside(api.database)("DELETE FROM idempotency WHERE key = 'import'")
+
+    again = await api.request("POST", "/v2/contacts", {"contacts": rows}, by=headers)
+
+    assert again.json() == first.json()
+    assert len(first.json()["contacts"]) == 20
+    for table in ("contact", "idempotency_contact"):
+        counted = f"SELECT count(*) FROM {table} WHERE team_id = {api.bob.team.team_id}"
+        more = " AND key <> 'import'" if table == "idempotency_contact" else ""
+        assert await beside(api.database)(counted + more) == [(20,)]
 
 
 async def test_more_rows_than_a_thousand_are_refused_before_any_work(api: Api) -> None:

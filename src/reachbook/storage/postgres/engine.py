@@ -33,8 +33,9 @@ from reachbook.storage.engine import (
     unfit,
 )
 from reachbook.storage.identities import Script
-from reachbook.storage.postgres import schema
+from reachbook.storage.postgres import new_contacts, schema
 from reachbook.storage.postgres.connection import Connection, transaction
+from reachbook.storage.postgres.new_contacts import NewContactRows
 from reachbook.storage.postgres.pool import APPLICATION, Pool
 from reachbook.storage.retry import Attempts
 
@@ -94,6 +95,15 @@ class Postgres:
 
     async def commit(self, commit: Commit) -> None:
         await self._contended(lambda connection: self._apply(connection, commit))
+
+    async def create_contacts(self, commits: Sequence[Commit]) -> None:
+        async def once(connection: Connection) -> None:
+            async with transaction(connection):
+                await self._create(connection, rows)
+
+        rows = new_contacts.rows_of(commits)
+        await self._contended(once)
+        self._metrics.transactions.inc()
 
     async def commit_locked(self, team_id: int, reads: Sequence[Read], rule: LockedRule) -> Commit:
         async def once(connection: Connection) -> Commit:
@@ -233,6 +243,23 @@ class Postgres:
         if erased:
             await self._forget(connection, erased)
             await self._erase_suppressions(connection, commit)
+
+    async def _create(self, connection: Connection, rows: NewContactRows) -> None:
+        """Insert contacts with all that belongs to them, from JSON arrays."""
+        if rows.keys:
+            stored = await connection.fetch(
+                self._sql["store_responses"], rows.team_id, rows.responses, rows.expired_before
+            )
+            if len(stored) < rows.keys:
+                raise UniqueViolationError
+        await connection.fetch(self._sql["insert_contacts"], rows.team_id, rows.contacts)
+        await connection.fetch(self._sql["insert_channels"], rows.team_id, rows.channels)
+        # After the channels: the insert of an address waits for a commit that releases it, which
+        # may have stored a suppression.
+        if await connection.fetch(self._sql[SUPPRESSIONS], rows.team_id, rows.digests):
+            raise RevisionConflictError
+        named = (rows.team_id, rows.events, rows.actor, rows.request_id)
+        await connection.fetch(self._sql["insert_events"], *named)
 
     async def _require_revision(self, connection: Connection, seen: ChannelList) -> None:
         """Raises if the contact has changed or was erased: its response must not be stored."""

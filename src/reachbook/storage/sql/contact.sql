@@ -144,6 +144,30 @@ SELECT uuid FROM contact WHERE team_id = $1 AND uuid = $2;
 -- Which contact has an external id.
 SELECT uuid FROM contact WHERE team_id = $1 AND external_id = $2;
 
+-- name: known_external_ids [postgres]
+-- Those of a JSON array of external ids that contacts have. OFFSET 0 makes each one look-up.
+SELECT c.external_id
+FROM jsonb_array_elements_text($2::text::jsonb) AS wanted (external_id)
+CROSS JOIN LATERAL (
+    SELECT one.external_id FROM contact AS one
+    WHERE one.team_id = $1 AND one.external_id = wanted.external_id
+    OFFSET 0
+) AS c;
+
+-- name: known_external_ids [sqlite]
+-- Those of a JSON array of external ids that contacts have.
+SELECT c.external_id
+FROM json_each($2) AS wanted
+CROSS JOIN contact AS c ON c.team_id = $1 AND c.external_id = wanted.value;
+
+-- name: insert_contacts [postgres]
+-- New contacts from a JSON array, at their first revision.
+INSERT INTO contact (team_id, id, uuid, rev, updated, created, {columns of contact_fields})
+SELECT $1, new.id, new.uuid, new.rev, new.updated, new.created, {columns of contact_fields in new}
+FROM jsonb_to_recordset($2::text::jsonb) AS new (
+    id bigint, uuid text, rev bigint, updated bigint, created bigint, {types of contact_fields}
+);
+
 -- name: insert_contact
 -- A new contact, at revision 0; the commit that follows in the same transaction makes it 1.
 INSERT INTO contact (

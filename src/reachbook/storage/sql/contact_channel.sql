@@ -126,6 +126,28 @@ WITH owned AS (
 )
 SELECT recorded.id FROM recorded UNION ALL SELECT 0 FROM owned;
 
+-- name: insert_channels [postgres]
+-- The channels of new contacts, from a JSON array. The order is that of every commit, so that two
+-- transactions with the same addresses wait for each other in the same order.
+INSERT INTO contact_channel (team_id, contact_id, {columns of channel})
+SELECT $1, new.contact_id, {columns of channel in new}
+FROM jsonb_to_recordset($2::text::jsonb) AS new (contact_id bigint, {types of channel})
+ORDER BY new.channel_type, new.identity COLLATE "C", new.scope;
+
+-- name: insert_events [postgres]
+-- The events that create contacts, from a JSON array {contact_id, rev, kind, at, after}.
+WITH new AS MATERIALIZED (
+    SELECT * FROM jsonb_to_recordset($2::text::jsonb) AS row (
+        contact_id bigint, rev bigint, kind text, at bigint, after text
+    )
+), recorded AS (
+    INSERT INTO event (team_id, contact_id, contact_rev, kind, actor, request_id, at)
+    SELECT $1, new.contact_id, new.rev, new.kind, $3, $4, new.at FROM new ORDER BY new.contact_id
+    RETURNING id, contact_id
+)
+INSERT INTO event_body (team_id, event_id, after)
+SELECT $1, recorded.id, new.after FROM recorded JOIN new ON new.contact_id = recorded.contact_id;
+
 -- name: move_revision [sqlite]
 -- The first step of a commit: the revision moves by one, if it is still the one seen.
 UPDATE contact SET rev = $3 + 1, updated = $4 WHERE team_id = $1 AND id = $2 AND rev = $3;

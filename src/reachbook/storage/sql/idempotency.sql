@@ -28,6 +28,33 @@ WITH stored AS (
 )
 SELECT key FROM stored;
 
+-- name: store_responses [postgres]
+-- Store the responses of new contacts, from a JSON array of rows with the contact that each names.
+-- Keys that were used before $3 may be used again. Returns the keys that were stored.
+WITH new AS MATERIALIZED (
+    SELECT * FROM jsonb_to_recordset($2::text::jsonb) AS row (
+        key text, request_hash text, status smallint, headers text, body text, created bigint,
+        contact_uuid text
+    )
+), stored AS (
+    INSERT INTO idempotency (team_id, key, request_hash, status, headers, body, created)
+    SELECT $1, new.key, decode(new.request_hash, 'base64'), new.status, new.headers,
+           decode(new.body, 'base64'), new.created
+    FROM new ORDER BY new.key COLLATE "C"
+    ON CONFLICT (team_id, key) DO UPDATE
+    SET request_hash = excluded.request_hash, status = excluded.status,
+        headers = excluded.headers, body = excluded.body, created = excluded.created
+    WHERE idempotency.created < $3
+    RETURNING key
+), forgotten AS (
+    DELETE FROM idempotency_contact AS old USING stored
+    WHERE old.team_id = $1 AND old.key = stored.key
+), named AS (
+    INSERT INTO idempotency_contact (team_id, contact_uuid, key)
+    SELECT $1, new.contact_uuid, stored.key FROM stored JOIN new ON new.key = stored.key
+)
+SELECT key FROM stored;
+
 -- name: store_response [sqlite]
 -- Store a response in the transaction of its effect. A key that was used before $8 may be used
 -- again. No row comes back if the key is in use.

@@ -207,6 +207,14 @@ class Sqlite:
 
         await self._writer.run(job)
 
+    async def create_contacts(self, commits: Sequence[Commit]) -> None:
+        def job(connection: apsw.Connection) -> Commit:
+            for commit in commits:
+                self._apply(connection, commit)
+            return commits[0]
+
+        await self._writer.run(job)
+
     async def commit_locked(self, team_id: int, reads: Sequence[Read], rule: LockedRule) -> Commit:
         def job(connection: apsw.Connection) -> Commit:
             found = [

@@ -1,0 +1,166 @@
+"""Many contacts in one transaction, and the rows that are left to be written by themselves."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from reachbook.domain.address import parsing as addresses
+from reachbook.domain.address.parsing import ChannelType
+from reachbook.domain.address.query import AddressQuery
+from reachbook.domain.channel_rules import ChannelInput
+from reachbook.domain.contact import Contact, ContactInput
+from reachbook.domain.event import EventRecord
+from reachbook.service import WriteContext
+from reachbook.service.bulk import NewContact, claims, claims_of_many
+from reachbook.storage import Queries
+from reachbook.storage.queries import AddressOwner
+from tests.support.personas import Api
+
+pytestmark = pytest.mark.anyio
+
+PHONE = ChannelType("phone")
+AMBIGUOUS = "4930123456"
+
+
+def person(name: str, *digits: str, region: str | None = None, **fields: object) -> ContactInput:
+    channels = tuple(ChannelInput(addresses.parse(PHONE, each, region)) for each in digits)
+    return ContactInput(channels, first=name, **fields)  # type: ignore[arg-type]
+
+
+async def create(api: Api, context: WriteContext, *wanted: ContactInput) -> list[Contact | None]:
+    rows = [NewContact(context, each) for each in wanted]
+    return await api.service.contacts.create_many(context.team_id, rows)
+
+
+async def test_contacts_are_as_if_each_had_been_created_alone(api: Api, bob: WriteContext) -> None:
+    wanted = [
+        person("Alice", "15105553344", custom={"a": [1, "é"]}, tags=(3,), external_id="a-1"),
+        person("Bob", "15105550000", "15105550001", assigned_user_id=7),
+        person("Carol"),
+    ]
+
+    created = await create(api, bob, *wanted)
+
+    for each, values in zip(created, wanted, strict=True):
+        assert each is not None
+        assert await api.service.contacts.get(bob, each.uuid) == each
+        [event] = await events(api, bob, each)
+        assert (event.rev, event.kind, event.actor) == (1, "contact_created", bob.actor)
+        await api.service.contacts.delete(bob, each.uuid)
+        alone = await api.service.contacts.create(bob, values)
+        [other] = await events(api, bob, alone)
+        assert unlike(event.after) == unlike(other.after)
+        assert event.before is None
+
+
+async def events(api: Api, context: WriteContext, contact: Contact) -> list[EventRecord]:
+    history = api.service.history
+    page = await history.of_contact(context.team_id, contact.uuid, before_rev=None, limit=10)
+    return page.events
+
+
+def unlike(text: str | None) -> Any:
+    """The values of an event without those that differ between two contacts."""
+    values = json.loads(text or "")
+    del values["uuid"]
+    for channel in values["channels"]:
+        for field in ("id", "created", "updated"):
+            del channel[field]
+    return values
+
+
+async def test_they_share_a_transaction(api: Api, bob: WriteContext) -> None:
+    before = api.app.state.state.metrics.registry.get_sample_value("reachbook_transactions_total")
+
+    await create(api, bob, *(person(f"Person {n}", f"1510555{n:04d}") for n in range(100)))
+
+    metrics = api.app.state.state.metrics.registry
+    assert metrics.get_sample_value("reachbook_transactions_total") == before + 1
+    assert metrics.get_sample_value("reachbook_commits_total") >= 100
+
+
+async def test_what_is_taken_is_left_out(api: Api, bob: WriteContext) -> None:
+    await api.service.contacts.create(bob, person("Owner", "15105553344", external_id="taken"))
+
+    created = await create(
+        api,
+        bob,
+        person("Alice", "15105553344"),
+        person("Bob", "15105550000"),
+        person("Carol", external_id="taken"),
+    )
+
+    assert [each and each.first for each in created] == [None, "Bob", None]
+
+
+async def test_another_team_is_not_in_the_way(
+    api: Api, bob: WriteContext, charlie: WriteContext
+) -> None:
+    await api.service.contacts.create(charlie, person("Owner", "15105553344", external_id="a"))
+
+    created = await create(api, bob, person("Alice", "15105553344", external_id="a"))
+
+    assert created[0] is not None
+
+
+async def test_a_row_that_is_refused_or_opts_out_is_left_out(api: Api, bob: WriteContext) -> None:
+    ambiguous = person("Ambiguous", AMBIGUOUS, region="MX")
+    assert ambiguous.channels[0].address.is_ambiguous
+    created = await create(
+        api,
+        bob,
+        ambiguous,
+        person("Opted out", "15105550001", is_opted_out=True),
+        person("Fine", "15105550002"),
+    )
+
+    assert [each and each.first for each in created] == [None, None, "Fine"]
+
+
+async def test_a_suppressed_address_is_not_created_without_its_suppression(
+    api: Api, bob: WriteContext
+) -> None:
+    owner = await api.service.contacts.create(
+        bob, person("Owner", "15105553344", is_opted_out=True)
+    )
+    await api.service.contacts.delete(bob, owner.uuid)
+
+    assert await create(api, bob, person("New", "15105553344"), person("Other")) == [None, None]
+    alone = await api.service.contacts.create(bob, person("New", "15105553344"))
+    assert alone.channels[0].consent.value == "opted_out"
+
+
+async def test_an_owner_that_appears_meanwhile_undoes_the_whole(
+    api: Api, bob: WriteContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await api.service.contacts.create(bob, person("Owner", "15105553344"))
+
+    async def nobody(
+        _self: Queries, _team_id: int, sought: list[AddressQuery]
+    ) -> list[list[AddressOwner]]:
+        return [[] for _ in sought]
+
+    monkeypatch.setattr(Queries, "owners", nobody)
+    created = await create(api, bob, person("Bob", "15105550000"), person("A", "15105553344"))
+    monkeypatch.undo()
+
+    assert created == [None, None]
+    assert (await create(api, bob, person("Bob", "15105550000")))[0] is not None
+
+
+def test_an_address_claims_each_of_its_readings() -> None:
+    ambiguous = person("A", AMBIGUOUS, region="MX")
+    assert len(set(claims(ambiguous))) == 2
+    assert set(claims(person("B", "15105553344", external_id="x"))) == {
+        ("phone", "15105553344"),
+        ("external_id", "x"),
+    }
+
+
+def test_what_one_row_claims_twice_is_claimed_once() -> None:
+    twice = person("A", "15105553344", "15105553344")
+    assert claims_of_many([twice, person("B", "15105550000")]) == set()
+    assert claims_of_many([twice, person("B", "15105553344")]) == {("phone", "15105553344")}
