@@ -83,6 +83,7 @@ INDEXES = {
         "contact_pkey",
         "suppression_pkey",
     },
+    "commit_new_channel": {"contact_channel_owner", "contact_pkey", "suppression_pkey"},
     "doctor_next_team": {
         "contact_channel_contact",
         "contact_pkey",
@@ -151,6 +152,7 @@ VALUES: dict[str, dict[int, object]] = {
         7: 5000,
         8: 10_500,
     },
+    "commit_new_channel": {3: 99},  # not the revision, so that nothing is inserted
     "reserve_ids": {1: "contact", 3: "id"},
     "other_sessions": {1: "reachbook"},
     "lock_store_info": {1: "incarnation"},

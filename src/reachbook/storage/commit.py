@@ -165,6 +165,20 @@ def writes(commit: Commit, change: Change) -> Writes:
     )
 
 
+def is_new_channel(commit: Commit, writes: Writes) -> bool:
+    """Returns whether a commit adds one channel to one contact and does nothing else.
+
+    Its address must have no suppression.
+    """
+    return (
+        not (commit.others or writes.removed or writes.updated)
+        and len(writes.inserted) == 1
+        and writes.after is not None
+        and commit.suppression == SuppressionWrites(commit.suppression.digests)
+        and len(commit.suppression.digests) == 1
+    )
+
+
 def wanted_identities(change: Change) -> list[ContactChannel]:
     """Returns the channels of a change whose address the contact did not have before."""
     return _beyond(change.after, change.before)

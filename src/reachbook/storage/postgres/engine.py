@@ -38,6 +38,7 @@ from reachbook.storage.postgres.connection import Connection, transaction
 from reachbook.storage.postgres.new_contacts import NewContactRows
 from reachbook.storage.postgres.pool import APPLICATION, Pool
 from reachbook.storage.retry import Attempts
+from reachbook.storage.rows import channel_values
 
 WRITE_SECONDS = 2.0  # longer than lock_timeout, so that PostgreSQL gives up first and says why
 
@@ -278,23 +279,23 @@ class Postgres:
             await connection.fetch(self._sql["set_contact"], *seen, *details)
 
     async def _write(self, connection: Connection, commit: Commit, change: Change) -> None:
-        writes = commits.writes(commit, change)
-        rows = await connection.fetch(
-            self._sql["commit"],
-            change.after.team_id,
-            change.after.id,
-            change.after.rev - 1,
-            change.after.updated,
-            commits.array_text(writes.removed),
-            msgspec.json.encode(writes.updated).decode(),
-            change.kind,
-            writes.before,
-            writes.after,
-            commit.actor,
-            commit.request_id,
-            msgspec.json.encode(writes.inserted).decode(),
-            *commits.suppression_values(commit, change),
-        )
+        writes, after = commits.writes(commit, change), change.after
+        revision = (after.team_id, after.id, after.rev - 1, after.updated)
+        event = (change.kind, writes.before, writes.after, commit.actor, commit.request_id)
+        if commits.is_new_channel(commit, writes):
+            [digest], [channel] = commit.suppression.digests, writes.inserted
+            values = (*revision, *event, digest, *channel_values(channel))
+            rows = await connection.fetch(self._sql["commit_new_channel"], *values)
+        else:
+            rows = await connection.fetch(
+                self._sql["commit"],
+                *revision,
+                *event,
+                commits.array_text(writes.removed),
+                commits.json_text(writes.updated),
+                commits.json_text(writes.inserted),
+                *commits.suppression_values(commit, change),
+            )
         if not rows:
             raise RevisionConflictError
         if rows[0][0] == _OWNED:

@@ -45,8 +45,8 @@ CROSS JOIN contact_channel AS ch
 
 -- name: commit [postgres]
 -- The whole commit in one round trip. If the revision is still $3, it is increased by one, the
--- channels $5 are deleted, those of the JSON array $6 updated and those of $12 inserted, and the
--- event is inserted; the event of an erasure has no body ($9 is null). If the revision is another,
+-- channels $10 are deleted, those of the JSON array $11 updated and those of $12 inserted, and the
+-- event is inserted; the event of an erasure has no body ($7 is null). If the revision is another,
 -- nothing is written and no row is returned.
 -- If another contact owned an address of $13 when the statement began, nothing is written and the
 -- row 0 is returned. Waiting for the address would be wrong: if its owner loses it meanwhile, a
@@ -85,12 +85,12 @@ WITH owned AS (
     DELETE FROM contact_channel USING held
     WHERE contact_channel.team_id = $1
       AND contact_channel.contact_id = held.id
-      AND contact_channel.id = ANY ($5::text::bigint[])
+      AND contact_channel.id = ANY ($10::text::bigint[])
     RETURNING contact_channel.id
 ), updated AS (
     UPDATE contact_channel
     SET {assignments of channel_changes in new}
-    FROM held, jsonb_to_recordset($6::text::jsonb) AS new (id bigint, {types of channel_changes})
+    FROM held, jsonb_to_recordset($11::text::jsonb) AS new (id bigint, {types of channel_changes})
     WHERE contact_channel.team_id = $1
       AND contact_channel.contact_id = held.id
       AND contact_channel.id = new.id
@@ -118,11 +118,38 @@ WITH owned AS (
       AND suppression.reason = 'bounced'
 ), recorded AS (
     INSERT INTO event (team_id, contact_id, contact_rev, kind, actor, request_id, at)
-    SELECT $1, held.id, $3 + 1, $7, $10, $11, $4 FROM held
+    SELECT $1, held.id, $3 + 1, $5, $8, $9, $4 FROM held
     RETURNING event.id
 ), stored AS (
     INSERT INTO event_body (team_id, event_id, before, after)
-    SELECT $1, recorded.id, $8, $9 FROM recorded WHERE $9::text IS NOT NULL
+    SELECT $1, recorded.id, $6, $7 FROM recorded WHERE $7::text IS NOT NULL
+)
+SELECT recorded.id FROM recorded UNION ALL SELECT 0 FROM owned;
+
+-- name: commit_new_channel [postgres]
+-- The commit of one new channel, which is what most commits are: the same as `commit`, with plain
+-- parameters in place of JSON arrays, in half the time. $10 is the digest of its address, which must
+-- have no suppression.
+WITH owned AS (
+    SELECT one.contact_id FROM contact_channel AS one
+    WHERE one.team_id = $1 AND one.channel_type = $12 AND one.identity = $15 AND one.scope = $14
+      AND one.contact_id <> $2
+), held AS (
+    UPDATE contact SET rev = $3 + 1, updated = $4
+    WHERE team_id = $1 AND id = $2 AND rev = $3
+      AND NOT EXISTS (SELECT 1 FROM owned)
+      AND NOT EXISTS (SELECT 1 FROM suppression WHERE team_id = $1 AND digest = $10)
+    RETURNING id
+), inserted AS (
+    INSERT INTO contact_channel (team_id, contact_id, {columns of channel})
+    SELECT $1, held.id, {parameters of channel from 11} FROM held
+), recorded AS (
+    INSERT INTO event (team_id, contact_id, contact_rev, kind, actor, request_id, at)
+    SELECT $1, held.id, $3 + 1, $5, $8, $9, $4 FROM held
+    RETURNING event.id
+), stored AS (
+    INSERT INTO event_body (team_id, event_id, before, after)
+    SELECT $1, recorded.id, $6, $7 FROM recorded
 )
 SELECT recorded.id FROM recorded UNION ALL SELECT 0 FROM owned;
 
