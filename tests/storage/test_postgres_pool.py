@@ -221,6 +221,18 @@ async def test_a_statement_is_prepared_again_after_a_migration(pool: Pool) -> No
         assert await connection.fetch("SELECT * FROM changing") == []
 
 
+async def test_an_internal_error_of_the_server_is_no_bug_of_ours(pool: Pool) -> None:
+    """Citus reports a lost worker as XX000."""
+    with pytest.raises(Refusal) as caught:
+        async with pool.connection() as connection:
+            await connection.execute(
+                "DO $$ BEGIN RAISE EXCEPTION 'failure on connection marked as essential' "
+                "USING ERRCODE = 'XX000'; END $$"
+            )
+
+    assert caught.value.reason is Reason.STORE_UNAVAILABLE
+
+
 async def test_closing_ends_connections_that_are_in_use(shared_postgres: str) -> None:
     opened = await Pool.open(shared_postgres, Metrics())
     used = await opened.acquire()

@@ -110,10 +110,10 @@ def show_settings(as_json: bool, **flags: object) -> None:
 def _say(url: str, made: Bootstrap | None) -> None:
     common.say(f"Reachbook is listening on {url}")
     if made is None:
-        common.say("To ask it something, make a key: reachbook key create --team ID")
+        common.say("To send requests, create an API key: reachbook key create --team ID")
         return
     common.say()
-    common.say("This is the first start, so there is a team to try things with, and Alice.")
+    common.say("This is the first start: a team and the contact Alice were created.")
     common.say("The keys are shown only now:")
     common.say()
     common.print_facts(

@@ -34,6 +34,7 @@ class ExactRoute(Route):
         self.path_regex = re.compile(self.path_regex.pattern.removesuffix("$") + r"\Z")
 
 
+# Starlette tries the routes in this order, so the most frequent come first.
 ROUTES: list[Route] = [
     ExactRoute(
         "/v2/contact/{contactID}/channel/{channelType}",
@@ -44,6 +45,7 @@ ROUTES: list[Route] = [
         Endpoint(POST=channels.add, PUT=channels.replace),
     ),
     ExactRoute("/v2/contact/{contactID}/channels", Endpoint(GET=channels.list_all)),
+    ExactRoute("/x/resolve", Endpoint(POST=resolve.one)),
     ExactRoute(
         "/v2/contact/{contactID}",
         Endpoint(GET=contacts.get, PUT=contacts.update, DELETE=contacts.delete),
@@ -54,7 +56,6 @@ ROUTES: list[Route] = [
     ExactRoute("/v2/contacts", Endpoint(POST=bulk.write_many, DELETE=bulk.delete_many)),
     ExactRoute("/v1/team", Endpoint(GET=contacts.team)),
     ExactRoute("/v1/inboxes", Endpoint(GET=contacts.inboxes)),
-    ExactRoute("/x/resolve", Endpoint(POST=resolve.one)),
     ExactRoute("/x/resolve/batch", Endpoint(POST=resolve.batch)),
     ExactRoute("/x/suppression", Endpoint(DELETE=resolve.end_suppression)),
     ExactRoute("/x/events", Endpoint(GET=history.feed)),
@@ -119,6 +120,6 @@ async def _no_route(scope: Scope, receive: Receive, send: Send) -> None:
     refusal = Refusal(
         Reason.NO_ROUTE,
         "There is nothing at this path; the README lists the routes. "
-        "A trailing slash makes another path.",
+        "A path with a trailing slash is another path.",
     )
     await error_response(refusal, scope, Representation.STRING_IDS)(scope, receive, send)

@@ -57,6 +57,8 @@ _OUT_OF_REACH = (
     asyncpg.InvalidCatalogNameError,
     asyncpg.IdleInTransactionSessionTimeoutError,
     asyncpg.PostgresSystemError,
+    # Citus says so when a worker is lost; PostgreSQL itself only if it is damaged.
+    asyncpg.InternalServerError,
     asyncpg.ReadOnlySQLTransactionError,
     asyncpg.InsufficientPrivilegeError,
     asyncpg.ObjectNotInPrerequisiteStateError,

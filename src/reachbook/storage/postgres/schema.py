@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
@@ -20,6 +21,7 @@ _MADE_MEANWHILE = (
     asyncpg.DuplicateTableError,
     asyncpg.DuplicateObjectError,
 )
+_COMMENT = re.compile(r"--.*$", re.MULTILINE)
 _VERSION_TABLE = """
 CREATE TABLE IF NOT EXISTS schema_version (
     version bigint NOT NULL PRIMARY KEY, name text NOT NULL, applied timestamptz NOT NULL
@@ -55,9 +57,17 @@ async def migrate(connection: Connection) -> tuple[int, int]:
 
 async def _take(connection: Connection, step: str) -> None:
     try:
-        await connection.execute(step, timeout=STEP_SECONDS)
+        # One at a time: Citus takes no more for a distributed table.
+        for statement in _statements(step):
+            await connection.execute(statement, timeout=STEP_SECONDS)
     except (asyncpg.DuplicateTableError, asyncpg.DuplicateObjectError) as error:
         raise migrations.not_a_reachbook_store(str(error)) from None
+
+
+def _statements(step: str) -> list[str]:
+    """Returns the statements of a step, without its comments, which may hold semicolons."""
+    text = _COMMENT.sub("", step)
+    return [statement for statement in text.split(";") if statement.strip()]
 
 
 @asynccontextmanager
