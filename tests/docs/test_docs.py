@@ -240,7 +240,7 @@ def parse(line: str) -> str:
     while isinstance(command, click.Group):
         path.append(words.pop(0))
         command = command.commands[path[-1]]
-    # With the settings of the program: click keeps the help option of a command that it makes first.
+    # With the settings of the program: click keeps the help option that it makes first.
     command.make_context(path[-1], words, **main.context_settings)
     return " ".join(path)
 
