@@ -42,7 +42,7 @@ def head_end(data: bytes, most: int) -> int:
 
 
 class Framing:
-    """Find how many of the received bytes of one request the parser may be given at once."""
+    """Finds how many of the received bytes of one request the parser may be given at once."""
 
     _line: bytes | None = b""
     _tail = b""

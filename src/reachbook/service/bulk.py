@@ -1,6 +1,7 @@
-"""Create many contacts: in one transaction those that nothing is in the way of.
+"""Create many contacts in one transaction.
 
-The caller writes the other contacts one by one, which finds out what is in the way.
+A contact that conflicts with another one, or is refused, is left out. The caller then writes it by
+itself, which raises the error.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ CHUNK_ROWS = 100
 """The rows of a transaction: few enough to keep SQLite's writer for less than 50 ms."""
 
 SLICE_ROWS = 16
-"""The rows that are prepared before other requests may run: about 2 ms."""
+"""The rows that are prepared before other requests may run: at most 2 ms."""
 
 Claim = tuple[str, str]
 """A value that only one contact may have: a type and an identity, or an external id."""

@@ -27,7 +27,7 @@ MAX_EXTENSIONS = 3
 
 
 class ContactList:
-    """Read pages so that a client that cuts times to milliseconds or seconds loses no contact."""
+    """Reads pages so that a client that cuts times to milliseconds or seconds loses no contact."""
 
     def __init__(self, queries: Queries) -> None:
         self._queries = queries

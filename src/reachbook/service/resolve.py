@@ -38,7 +38,7 @@ class Resolved(Struct, frozen=True):
 
 
 class Resolver:
-    """Find the owners of addresses, and makes one when asked."""
+    """Finds the owners of addresses, and creates a contact if asked."""
 
     def __init__(self, writer: ContactWriter, queries: Queries) -> None:
         self._writer = writer

@@ -1,4 +1,4 @@
-"""Read that span contacts: pages by time of change, owners of many addresses, events."""
+"""Reads that span contacts: pages by time of change, owners of many addresses, events."""
 
 from __future__ import annotations
 

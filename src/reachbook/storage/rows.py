@@ -54,7 +54,7 @@ CONVERSIONS: dict[str, Callable[[Any], Any]] = {
 
 
 class RowDecoder(Generic[StructT]):
-    """Make a struct of the columns of a row that have the names of its fields.
+    """Makes a struct of the columns of a row that have the names of its fields.
 
     `columns` are those of the whole row, and `begin` is where those of the struct begin: two tables
     of a join may have columns of the same name. `given` are fields that are not in the row, in
@@ -106,7 +106,7 @@ NO_CREDENTIAL: Row = (0, "", bytes(92), "", Representation.STRING_IDS.value, Fal
 
 
 class ContactDecoder(Generic[ContactT]):
-    """Make contacts of rows: the columns of the contact, then those of one of its channels.
+    """Makes contacts of rows: the columns of the contact, then those of one of its channels.
 
     A contact without channels has one row, whose columns of the channel are null.
     """

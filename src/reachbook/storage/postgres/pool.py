@@ -91,15 +91,15 @@ _WORDS: tuple[tuple[type[Exception], str], ...] = (
 )
 
 
-Turn = asyncio.Future[Connection | None]
-"""The place of a caller in the line: it gets a connection, or None if it may make a new one."""
+Waiter = asyncio.Future[Connection | None]
+"""A caller that waits: it gets a connection, or None if it may make a new one."""
 
 
 class Pool:
     """Up to `POOL_SIZE` connections to one database, each used by one caller at a time.
 
-    A caller that finds none waits in line; a connection that is released goes to the first. A
-    caller can be cancelled when its connection is assigned already, and then passes it on.
+    A caller that finds none waits; a connection that is released goes to the caller that has waited
+    longest. A caller that is cancelled after it was given a connection releases it.
     """
 
     def __init__(self, connect: Callable[[], Awaitable[Connection]], metrics: Metrics) -> None:
@@ -108,7 +108,7 @@ class Pool:
         self._idle: list[Connection] = []
         self._open: set[Connection] = set()
         self._connecting = 0
-        self._line: deque[Turn] = deque()
+        self._waiters: deque[Waiter] = deque()
         self._loop = asyncio.get_running_loop()
         # Set when a statement was given up, until every connection has answered again or all are
         # expired. `_answered` holds the connections that have answered.
@@ -143,9 +143,9 @@ class Pool:
             raise unavailable(" ".join(str(error).split()) or type(error).__name__) from None
         return pool
 
-    def connection(self) -> Lease:
+    def connection(self) -> AcquireContext:
         """Returns a context manager that acquires a connection, and releases it at the end."""
-        return Lease(self, self._metrics)
+        return AcquireContext(self, self._metrics)
 
     async def close(self) -> None:
         """Close every connection; those that are in use or hang are terminated after a while."""
@@ -172,8 +172,8 @@ class Pool:
             connection.raw.terminate()
         if connection.raw.is_closed():
             self._forget(connection)
-            self._call_next(None)
-        elif not self._call_next(connection):
+            self._wake_next(None)
+        elif not self._wake_next(connection):
             self._idle.append(connection)
         self._released.set()
 
@@ -206,31 +206,31 @@ class Pool:
             self._metrics.connections_waiting.dec()
 
     async def _next_released(self, deadline: float) -> Connection | None:
-        """Wait in line; returns a connection, or None if the caller may make a new one.
+        """Wait; returns a connection, or None if the caller may make a new one.
 
         Raises `TimeoutError` at the deadline.
         """
-        turn: Turn = self._loop.create_future()
-        self._line.append(turn)
+        waiter: Waiter = self._loop.create_future()
+        self._waiters.append(waiter)
         # Not asyncio.timeout, which takes longer than the rest of this function.
-        timer = self._loop.call_at(deadline, _end_turn, turn)
+        timer = self._loop.call_at(deadline, _expire_waiter, waiter)
         try:
-            return await turn
+            return await waiter
         except asyncio.CancelledError:
-            self._leave_line(turn)
+            self._withdraw(waiter)
             raise
         finally:
             timer.cancel()
 
-    def _leave_line(self, turn: Turn) -> None:
-        """Pass on what was assigned to a caller that has been cancelled meanwhile."""
-        if turn.cancelled():
+    def _withdraw(self, waiter: Waiter) -> None:
+        """Pass on the connection of a waiter that has been cancelled meanwhile."""
+        if waiter.cancelled():
             with suppress(ValueError):
-                self._line.remove(turn)
-        elif turn.exception() is None:
-            connection = turn.result()
+                self._waiters.remove(waiter)
+        elif waiter.exception() is None:
+            connection = waiter.result()
             if connection is None:
-                self._call_next(None)
+                self._wake_next(None)
             else:
                 self.release(connection)
 
@@ -244,14 +244,14 @@ class Pool:
         finally:
             self._connecting -= 1
             if connection is None:
-                self._call_next(None)
+                self._wake_next(None)
 
-    def _call_next(self, connection: Connection | None) -> bool:
-        """Assign a connection, or the right to make one, to the next in line, if there is one."""
-        while self._line:
-            turn = self._line.popleft()
-            if not turn.done():
-                turn.set_result(connection)
+    def _wake_next(self, connection: Connection | None) -> bool:
+        """Assign a connection, or the right to make one, to the first waiter, if there is one."""
+        while self._waiters:
+            waiter = self._waiters.popleft()
+            if not waiter.done():
+                waiter.set_result(connection)
                 return True
         return False
 
@@ -294,7 +294,7 @@ class Pool:
         self._suspicion = None
 
 
-class Lease:
+class AcquireContext:
     """A context manager for the use of one connection.
 
     Raises `store_unavailable` if PostgreSQL cannot respond, and other errors as refusals.
@@ -330,9 +330,9 @@ class Lease:
             raise refusal from error
 
 
-def _end_turn(turn: Turn) -> None:
-    if not turn.done():
-        turn.set_exception(TimeoutError())
+def _expire_waiter(waiter: Waiter) -> None:
+    if not waiter.done():
+        waiter.set_exception(TimeoutError())
 
 
 def _refusal(error: Exception) -> Exception:

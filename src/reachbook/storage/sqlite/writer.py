@@ -128,7 +128,7 @@ class Writer:
             outcomes = [(each, unavailable("an unexpected error ended it")) for each in batch]
         # One call for all callers of a loop: each call wakes the loop by a system call.
         for loop in {loop for (_, loop, _), _ in outcomes}:
-            settled = [(future, what) for (_, its, future), what in outcomes if its is loop]
+            settled = [(future, result) for (_, its, future), result in outcomes if its is loop]
             with suppress(RuntimeError):  # the caller's event loop is closed
                 loop.call_soon_threadsafe(_settle, settled)
 
@@ -161,9 +161,7 @@ class Writer:
             # After BEGIN, which may wait for another program for seconds.
             wanted = [job for job in batch if not job[2].cancelled()]
             self._on_begin(len(wanted))
-            outcomes = [(job, self._try(job[0], is_alone=len(wanted) == 1)) for job in wanted]
-            if self._connection.in_transaction:
-                self._connection.execute("COMMIT")
+            outcomes = self._try_alone(wanted[0]) if len(wanted) == 1 else self._try_each(wanted)
             if any(isinstance(outcome, Commit) for _, outcome in outcomes):
                 self._metrics.transactions.inc()
         except apsw.Error as error:
@@ -177,14 +175,30 @@ class Writer:
             if self._connection.in_transaction:
                 self._connection.execute("ROLLBACK")
 
-    def _try(self, job: Job, *, is_alone: bool) -> object:
-        """Returns the result of a job, or its exception, after which nothing of it remains.
+    def _try_alone(self, waiting: Waiting) -> list[tuple[Waiting, object]]:
+        """Run the only job of a transaction, and commit it or roll it back."""
+        outcome = self._try(waiting[0])
+        self._connection.execute("ROLLBACK" if isinstance(outcome, Exception) else "COMMIT")
+        return [(waiting, outcome)]
 
-        A job that is alone in its transaction needs no savepoint. An error that ends the whole
-        transaction is raised.
-        """
-        if not is_alone:
+    def _try_each(self, jobs: list[Waiting]) -> list[tuple[Waiting, object]]:
+        """Run each job inside a savepoint, and commit those that do not fail."""
+        outcomes: list[tuple[Waiting, object]] = []
+        for waiting in jobs:
             self._connection.execute("SAVEPOINT job")
+            outcome = self._try(waiting[0])
+            if isinstance(outcome, Exception):
+                self._connection.execute("ROLLBACK TO job")
+            self._connection.execute("RELEASE job")
+            outcomes.append((waiting, outcome))
+        self._connection.execute("COMMIT")
+        return outcomes
+
+    def _try(self, job: Job) -> object:
+        """Returns the result of a job, or its exception.
+
+        An error that ends the whole transaction is raised.
+        """
         try:
             outcome = job(self._connection)
         except apsw.ConstraintError as error:
@@ -194,13 +208,6 @@ class Writer:
             raise
         except Exception as error:  # noqa: BLE001 - it belongs to the caller that waits for it
             outcome = error
-        if is_alone:
-            if isinstance(outcome, Exception):
-                self._connection.execute("ROLLBACK")
-            return outcome
-        if isinstance(outcome, Exception):
-            self._connection.execute("ROLLBACK TO job")
-        self._connection.execute("RELEASE job")
         return outcome
 
 
