@@ -247,3 +247,31 @@ def test_closing_finishes_what_waits(tmp_path: Path) -> None:
     assert asyncio.run(ask_and_close()) == list(range(10))
     assert bench.numbers() == list(range(10))
     bench.onlooker.close()
+
+
+async def test_a_job_that_is_alone_and_fails_leaves_nothing(bench: Bench) -> None:
+    """It has no savepoint: its whole transaction is rolled back."""
+
+    def insert_and_fail(connection: apsw.Connection) -> None:
+        connection.execute("INSERT INTO number VALUES (1)")
+        raise LookupError
+
+    with pytest.raises(LookupError):
+        await bench.writer.run(insert_and_fail)
+    await bench.writer.run(keep(2))
+
+    assert bench.numbers() == [2]
+
+
+@pytest.mark.parametrize("others", [0, 1])
+async def test_jobs_whose_transaction_has_ended_are_not_saved(bench: Bench, others: int) -> None:
+    """SQLite may end a transaction by itself, after some errors."""
+
+    def end(connection: apsw.Connection) -> int:
+        connection.execute("ROLLBACK")
+        return 0
+
+    outcomes = await bench.together(*(keep(number) for number in range(others)), end)
+
+    assert all(isinstance(outcome, Refusal) for outcome in outcomes)
+    assert bench.numbers() == []
