@@ -29,7 +29,8 @@ PARAMETERS = 5
 ADVICE = "make it simpler, or say why not: # size exception: <reason>"
 
 DOMAIN_MAY_USE = {
-    *("msgspec", "phonenumbers", "email_validator", "idna", "cryptography", "reachbook"),
+    *("msgspec", "phonenumbers", "email_validator", "idna", "cryptography", "argon2"),
+    "reachbook",
 }
 WIRE_MAY_USE = {"msgspec", "reachbook"}
 

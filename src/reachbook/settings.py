@@ -30,6 +30,7 @@ LIMITS = {"port": (0, MAX_PORT), "workers": (1, 64), "rate_limit": (0, 10_000_00
 
 _BASE_PATH = re.compile(r"(/[A-Za-z0-9._~-]+)+")
 _PASSWORD_PARAMETER = re.compile(r"([?&](?:password|passfile|sslpassword)=)[^&]*", re.IGNORECASE)
+_HEADER_NAME = re.compile(r"[A-Za-z0-9-]{1,64}")
 _HOST_AND_PORT = re.compile(r"[^\s/]+:[0-9]{1,5}")
 
 
@@ -45,7 +46,9 @@ class Settings(Struct, frozen=True):
     seals none, `rate_limit` is requests a minute for each credential (0: off),
     counted per process unless `rate_limit_url` names a Redis or Valkey. `metrics` is HOST:PORT
     where /metrics is served instead (empty: beside the API). `base_path` is where a proxy shows
-    us, and `trusted_proxies` are the addresses whose X-Forwarded-For is believed.
+    us, and `trusted_proxies` are the addresses whose X-Forwarded-For is believed. `console` says
+    whether the web console is served, and `trusted_user_header` is the header in which a trusted
+    proxy names its user (empty: none).
     """
 
     database: str = ""
@@ -60,6 +63,8 @@ class Settings(Struct, frozen=True):
     metrics: str = ""
     base_path: str = ""
     trusted_proxies: str = ""
+    console: bool = True
+    trusted_user_header: str = ""
 
     @property
     def directory(self) -> Path:
@@ -138,6 +143,8 @@ def _check(settings: Settings) -> None:
         raise BadSettingError("REACHBOOK_BASE_PATH begins with a / and does not end with one.")
     if settings.metrics and not _is_address(settings.metrics):
         raise BadSettingError("REACHBOOK_METRICS is HOST:PORT, like 127.0.0.1:9100.")
+    if settings.trusted_user_header:
+        _check_trusted_user_header(settings)
     # Decoded here for the error alone: a wrong key is found before a database is opened.
     if settings.master_key:
         decode_master_key(settings.master_key)
@@ -148,6 +155,19 @@ def _check(settings: Settings) -> None:
     for name, (least, most) in LIMITS.items():
         if not least <= getattr(settings, name) <= most:
             raise BadSettingError(f"{PREFIX}{name.upper()} must be between {least} and {most}.")
+
+
+def _check_trusted_user_header(settings: Settings) -> None:
+    if not _HEADER_NAME.fullmatch(settings.trusted_user_header):
+        raise BadSettingError(
+            "REACHBOOK_TRUSTED_USER_HEADER must be the name of a header, like X-Forwarded-User; "
+            f"got {settings.trusted_user_header!r}."
+        )
+    if settings.trusted_proxies.strip() in ("", "*"):
+        raise BadSettingError(
+            "REACHBOOK_TRUSTED_USER_HEADER needs the addresses of the proxies in "
+            "REACHBOOK_TRUSTED_PROXIES: any other client could send the header, too."
+        )
 
 
 def _is_address(text: str) -> bool:

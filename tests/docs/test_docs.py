@@ -23,7 +23,7 @@ from reachbook.domain import timestamps
 from reachbook.http import app
 from reachbook.http.operation import BaseEndpoint
 from reachbook.service.administration import Administration
-from reachbook.service.bootstrap import ALICE, Bootstrap, bootstrap
+from reachbook.service.bootstrap import ADMIN, ALICE, Bootstrap, bootstrap
 from reachbook.settings import PREFIX, Settings
 from reachbook.storage import open_store
 from tests.support.personas import MASTER_KEY, Api, open_api
@@ -120,7 +120,7 @@ async def curl(api: Api, line: str) -> httpx.Response:
 def requests_shown() -> list[tuple[str, str]]:
     """Each curl line with the JSON that stands below it."""
     return [
-        (block[block.index("curl ") :], below)
+        (block[block.index("curl ") :].partition("\n\n")[0], below)
         for page in PAGES
         for (_, block), (language, below) in pairwise(FENCE.findall(page.read_text()))
         if "curl " in block and language == "json"
@@ -185,7 +185,8 @@ def test_the_snippet_needs_nothing_but_the_standard_library() -> None:
 
 
 def test_the_first_start_prints_what_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
-    _say(HOST, Bootstrap(1, "rbs_1_...", "...", "rbk_1", "rbk_1_...", ALICE))
+    made = Bootstrap(1, "rbs_1_...", "...", "rbk_1", "rbk_1_...", ALICE, ADMIN, "...")
+    _say(HOST, made, Settings())
 
     [shown] = blocks(read(README), "text")
     assert capsys.readouterr().out.strip() == shown.strip()

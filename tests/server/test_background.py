@@ -92,7 +92,7 @@ async def test_the_sweeper_of_a_server_goes_on(
 ) -> None:
     work = Failing(RuntimeError())
     monkeypatch.setattr(run, "SWEEP_SECONDS", 0.01)
-    monkeypatch.setattr(Service, "purge_expired_responses", work)
+    monkeypatch.setattr(Service, "purge_expired", work)
     metrics = Metrics()
 
     async with run._open_state(settings(tmp_path), metrics):

@@ -74,7 +74,8 @@ def test_json_is_one_document_with_credentials_that_work(home: Home) -> None:
             team, alice = by_jwt.get("/v1/team"), by_key.get(f"/v2/contact/{told['contact']}")
 
     assert list(told) == [
-        *("url", "team_id", "secret_id", "secret_key", "key_id", "api_key", "contact")
+        *("url", "team_id", "secret_id", "secret_key", "key_id", "api_key", "contact", "user"),
+        "sign_in_link",
     ]
     assert team.json()["id"] == told["team_id"] == 1
     assert alice.json()["uuid"] == told["contact"] == ALICE

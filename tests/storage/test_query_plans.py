@@ -257,7 +257,7 @@ async def scans(
 ) -> list[plans.Scan]:
     try:
         found = [await plans.of_postgres(connection, text, values, mode) for mode in MODES]
-    except asyncpg.UniqueViolationError:
+    except asyncpg.IntegrityConstraintViolationError:
         assert text.startswith("INSERT"), text
         return []
     return [scan for each in found for scan in each]

@@ -20,6 +20,7 @@ NOT_OF_ONE_TEAM = {
     "reserve_ids": "a sequence has no rows of a team",
     "skip_used_ids": "a sequence has no rows of a team, and teams are counted, too",
     "doctor_next_team": "how the doctor, who looks at every team, goes from one to the next",
+    "users_by_email": "whoever signs in with a password does not name a team",
     "store_info": "the facts of the store itself, in a local table",
     "set_store_info": "the facts of the store itself, in a local table",
     "lock_store_info": "the facts of the store itself, in a local table",

@@ -17,6 +17,7 @@ from reachbook.cli.maintenance import backup, doctor, rekey, restore
 from reachbook.cli.resolve import resolve
 from reachbook.cli.serve import migrate, serve, show_settings
 from reachbook.cli.team import team
+from reachbook.cli.user import user
 from reachbook.domain import escaping
 
 
@@ -59,7 +60,7 @@ def main() -> None:
     """
 
 
-for command in (serve, migrate, team, secret, key, show_settings):
+for command in (serve, migrate, team, user, secret, key, show_settings):
     main.add_command(command)
 for command in (resolve, contact, channel):
     main.add_command(command)

@@ -113,7 +113,7 @@ def with_team(chosen: Settings, team_id: int | None, use: Use[Result]) -> Result
     """Returns the result of a use case for a team; without an id, for the only team there is."""
 
     async def run(store: Store) -> Result:
-        team = await _team(Administration(store, timestamps.now), team_id)
+        team = await only_team(Administration(store, timestamps.now), team_id)
         # Most commands only read, so the master key is opened or made only when a change needs it.
         open_keys = partial(master_key.open_master_keys, chosen, store)
         return await use(Service(store, TeamKeys(store, (), open_keys)), team)
@@ -126,7 +126,8 @@ def context(team: Team) -> WriteContext:
     return WriteContext(TeamId(team.team_id), ACTOR, ACTOR)
 
 
-async def _team(administration: Administration, team_id: int | None) -> Team:
+async def only_team(administration: Administration, team_id: int | None) -> Team:
+    """Returns the team with an id; without an id, the only team there is."""
     if team_id is not None:
         return await administration.team(team_id)
     teams = await administration.teams()

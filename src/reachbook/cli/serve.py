@@ -13,6 +13,7 @@ import msgspec
 from reachbook import settings as all_settings
 from reachbook.cli import common, identity_report
 from reachbook.cli.identity_report import Report
+from reachbook.cli.user import link_address
 from reachbook.storage import open_store, opening
 
 if TYPE_CHECKING:
@@ -29,12 +30,13 @@ PORT, WORKERS = (click.IntRange(*all_settings.LIMITS[name]) for name in ("port",
 @click.option(
     "--workers", type=WORKERS, help="Processes; above 1 on PostgreSQL only.  [default: 1]"
 )
+@click.option("--console/--no-console", default=None, help="The web console.  [default: --console]")
 @common.options
 def serve(as_json: bool, **flags: object) -> None:
-    """Serve the API.
+    """Serve the API and the web console.
 
-    The first start on an empty data directory makes a team, its credentials and the contact of
-    the documentation, and prints a curl line that works when pasted.
+    The first start on an empty data directory makes a team, its credentials, an admin of the
+    console and the contact of the documentation, and prints a curl line that works when pasted.
     """
     from reachbook.http import rate_limit
     from reachbook.server import (
@@ -48,9 +50,8 @@ def serve(as_json: bool, **flags: object) -> None:
     # that serves, or forks workers.
     with server.sqlite_serve_lock(chosen):
         listener, made = asyncio.run(server.prepare(chosen))
-        server.run(
-            chosen, listener, lambda url: _say_json(url, made) if as_json else _say(url, made)
-        )
+        say = _say_json if as_json else _say
+        server.run(chosen, listener, lambda url: say(f"{url}{chosen.base_path}", made, chosen))
 
 
 @click.command()
@@ -107,7 +108,7 @@ def show_settings(as_json: bool, **flags: object) -> None:
         common.print_table(("setting", "value", "source"), rows)
 
 
-def _say(url: str, made: Bootstrap | None) -> None:
+def _say(url: str, made: Bootstrap | None, chosen: Settings) -> None:
     common.say(f"Reachbook is listening on {url}")
     if made is None:
         common.say("To send requests, create an API key: reachbook key create --team ID")
@@ -131,7 +132,18 @@ def _say(url: str, made: Bootstrap | None) -> None:
         f'curl {url}/v2/contact/{made.contact}/channels -H "Authorization: Bearer {made.api_key}"'
     )
     common.say()
+    if chosen.console:
+        common.say(f"Sign in to the console as {made.user}, once and within ten minutes:")
+        common.say()
+        common.say(link_address(url, made.sign_in_token))
+        common.say()
 
 
-def _say_json(url: str, made: Bootstrap | None) -> None:
-    common.print_json({"url": url, **(msgspec.to_builtins(made) if made else {})})
+def _say_json(url: str, made: Bootstrap | None, chosen: Settings) -> None:
+    facts: dict[str, object] = {"url": url}
+    if made is not None:
+        facts |= msgspec.to_builtins(made)
+        token = facts.pop("sign_in_token")
+        if chosen.console:
+            facts["sign_in_link"] = link_address(url, str(token))
+    common.print_json(facts)

@@ -71,6 +71,7 @@ class Reason(Enum):
         "no such suppression of the address",
     )
     NO_TEAM = "no_team", Kind.NOT_FOUND, "there is no such team"
+    NO_USER = "no_user", Kind.NOT_FOUND, "there is no such user of the web console"
     NO_CREDENTIAL = "no_credential", Kind.NOT_FOUND, "there is no such API secret or API key"
     WRONG_METHOD = "method_not_allowed", Kind.METHOD_NOT_ALLOWED, "the path has other methods"
     ADDRESS_TAKEN = "address_taken", Kind.CONFLICT, "another contact of the team owns the address"
@@ -78,6 +79,8 @@ class Reason(Enum):
     UUID_TAKEN = "uuid_taken", Kind.CONFLICT, "the team already has a contact with that UUID"
     EXTERNAL_ID_TAKEN = "external_id_taken", Kind.CONFLICT, "another contact has that external id"
     TWO_LIVE_SECRETS = "two_live_secrets", Kind.CONFLICT, "the team has two live API secrets"
+    USER_EXISTS = "user_exists", Kind.CONFLICT, "the team has a user with that email address"
+    LAST_ADMIN = "last_admin", Kind.CONFLICT, "the team would have no admin"
     ALREADY_REVOKED = "already_revoked", Kind.CONFLICT, "the credential was revoked before"
     IN_PROGRESS = "in_progress", Kind.CONFLICT, "a request with the same key has not ended"
     ERASED = "erased", Kind.GONE, "the contact was erased, and its past with it"

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import lru_cache
 
@@ -18,20 +17,13 @@ from reachbook.http.openapi import document
 from reachbook.http.operation import Endpoint, PublicEndpoint
 from reachbook.http.ops import docs, probes
 from reachbook.http.response import error_response
+from reachbook.http.routing import ExactRoute
 from reachbook.http.state import AppState
 from reachbook.http.v2 import bulk, channels, contacts
 from reachbook.http.x import channel_detail, history, resolve
 from reachbook.metrics import Metrics
 
 OpenState = Callable[[], AbstractAsyncContextManager[AppState]]
-
-
-class ExactRoute(Route):
-    """A route whose path ends where it ends: Starlette's `$` lets a final newline through."""
-
-    def __init__(self, path: str, endpoint: Endpoint | PublicEndpoint) -> None:
-        super().__init__(path, endpoint)
-        self.path_regex = re.compile(self.path_regex.pattern.removesuffix("$") + r"\Z")
 
 
 # Starlette tries the routes in this order, so the most frequent come first.
@@ -79,10 +71,17 @@ ROUTES: list[Route] = [
 METRICS = ExactRoute("/metrics", PublicEndpoint(GET=probes.metrics))
 
 
-def build(open_state: OpenState, *, shows_metrics: bool = True, base_path: str = "") -> Starlette:
+def build(
+    open_state: OpenState,
+    *,
+    shows_metrics: bool = True,
+    base_path: str = "",
+    pages: Sequence[Route] = (),
+) -> Starlette:
     """Returns the application; `open_state` opens the store for as long as the application lives.
 
-    `base_path` is the prefix under which a proxy serves it, for the description.
+    `base_path` is the prefix under which a proxy serves it, for the description. `pages` are routes
+    that are not part of the API, and are not described.
     """
 
     @asynccontextmanager
@@ -91,7 +90,7 @@ def build(open_state: OpenState, *, shows_metrics: bool = True, base_path: str =
             yield {"metrics": app.state.state.metrics}
 
     app = Starlette(
-        routes=_routes(shows_metrics=shows_metrics),
+        routes=[*_routes(shows_metrics=shows_metrics), *pages],
         lifespan=lifespan,
     )
     # Starlette's own middleware turns exceptions into responses, which the request log does here,

@@ -109,7 +109,7 @@ class RequestContext(Struct):
             # A slow upload is bounded by the protocol; it must not use up the time of the store.
             left = (self.deadline.when() or 0.0) - loop.time()
             self.deadline.reschedule(None)
-            self.sent = await _read_body(self.scope, self.receive)
+            self.sent = await read_body(self.scope, self.receive)
             self.deadline.reschedule(loop.time() + left)
         return self.sent
 
@@ -176,7 +176,8 @@ def _check_encoding(scope: Scope) -> None:
     )
 
 
-async def _read_body(scope: Scope, receive: Receive) -> bytes:
+async def read_body(scope: Scope, receive: Receive) -> bytes:
+    """Returns the body of a request; raises if it is encoded or over `MAX_BODY_BYTES`."""
     _check_encoding(scope)
     declared = header(scope, b"content-length")
     scope[BODY_BEGUN] = True

@@ -15,9 +15,12 @@ from pathlib import Path
 
 import uvicorn
 from prometheus_client import CollectorRegistry
-from starlette.applications import Starlette
+from starlette.types import ASGIApp
 
 from reachbook import background, logs
+from reachbook.console.attempts import SignInAttempts
+from reachbook.console.routes import ROUTES as PAGES
+from reachbook.console.state import ConsoleState
 from reachbook.domain import timestamps
 from reachbook.http import app
 from reachbook.http.rate_limit import RateLimiter
@@ -26,18 +29,20 @@ from reachbook.metrics import SHARED_DIR, Metrics, all_workers
 from reachbook.server import metrics_server
 from reachbook.server.master_key import (
     ChangedKeys,
+    open_master_key,
     open_master_keys,
     require_team_keys,
     reread_later,
 )
 from reachbook.server.protocol import IDLE_SECONDS, MAX_CONNECTIONS, BoundedProtocol
+from reachbook.server.proxy import TrustedProxies, trusts
 from reachbook.server.workers import OneProcess, Workers, exit_with_parent, raise_fd_limit
 from reachbook.service import Service, TeamKeys
 from reachbook.service.administration import Administration
 from reachbook.service.authentication import Authenticator
 from reachbook.service.bootstrap import Bootstrap, bootstrap
 from reachbook.settings import BadSettingError, Settings
-from reachbook.storage import open_store, opening
+from reachbook.storage import Store, open_store, opening
 
 DRAIN_SECONDS = 7  # less than the 10 s after which docker stop kills a process
 CLOSE_SECONDS = 0.5
@@ -138,9 +143,7 @@ def _config(settings: Settings, metrics: Metrics | None = None) -> uvicorn.Confi
         # The middleware logs each request once, as JSON.
         log_config=None,
         access_log=False,
-        # X-Forwarded-For is believed only if a proxy is named: any client can send it.
-        proxy_headers=bool(settings.trusted_proxies),
-        forwarded_allow_ips=settings.trusted_proxies or None,
+        proxy_headers=False,  # see `make_app`
         root_path=settings.base_path,
         server_header=False,
         backlog=BACKLOG,
@@ -150,15 +153,33 @@ def _config(settings: Settings, metrics: Metrics | None = None) -> uvicorn.Confi
     )
 
 
-def make_app(settings: Settings, metrics: Metrics | None = None) -> Starlette:
+def make_app(settings: Settings, metrics: Metrics | None = None) -> ASGIApp:
     """Returns the application of one process; each of several workers has its own."""
     metrics = metrics or Metrics()
     logs.configure(metrics.log_lines_dropped.inc)
     open_state = partial(_open_state, settings, metrics)
-    return app.build(
+    application = app.build(
         open_state,
         shows_metrics=settings.metrics_address is None,
         base_path=settings.base_path,
+        pages=PAGES if settings.console else (),
+    )
+    # X-Forwarded-For is believed only if a proxy is named: any client can send it.
+    if not settings.trusted_proxies:
+        return application
+    return TrustedProxies(application, settings.trusted_proxies)
+
+
+def _console(settings: Settings, store: Store, service: Service) -> ConsoleState:
+    """Returns the state of the web console."""
+    return ConsoleState(
+        service,
+        Administration(store, timestamps.now),
+        partial(open_master_key, settings, store),
+        SignInAttempts(),
+        base_path=settings.base_path,
+        user_header=settings.trusted_user_header.lower(),
+        is_trusted=trusts(settings.trusted_proxies),
     )
 
 
@@ -176,12 +197,13 @@ async def _open_state(settings: Settings, metrics: Metrics) -> AsyncIterator[App
         closing.push_async_callback(_close_in_time, metrics, access.close, rate_limiter.close)
         service = Service(store, TeamKeys(store, keys, partial(reread_later, settings)))
         sweeping = background.repeat(
-            metrics, "expired_responses", SWEEP_SECONDS, service.purge_expired_responses
+            metrics, "expired_responses", SWEEP_SECONDS, service.purge_expired
         )
         sweeper = background.start(metrics, "expired_responses", sweeping)
         closing.callback(sweeper.cancel)
         with exit_with_parent():
-            yield AppState(service, access, rate_limiter, metrics, incarnation)
+            console = _console(settings, store, service)
+            yield AppState(service, access, rate_limiter, metrics, incarnation, console)
 
 
 async def _close(metrics: Metrics, close: Close) -> None:

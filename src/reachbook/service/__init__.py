@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from reachbook.domain import timestamps
 from reachbook.domain.errors import Reason, Refusal
+from reachbook.domain.user import User
 from reachbook.service.channels import Channels
 from reachbook.service.contact_writer import (
     AlreadyAnsweredError,
@@ -15,7 +16,9 @@ from reachbook.service.contacts import Contacts
 from reachbook.service.history import History
 from reachbook.service.resolve import Resolved, Resolver
 from reachbook.service.team_keys import TeamKeys
+from reachbook.service.users import Users
 from reachbook.storage import IdempotencyKey, Queries, Store, StoredResponse, Team
+from reachbook.storage.users import UserStore
 
 __all__ = [
     "AlreadyAnsweredError",
@@ -44,6 +47,7 @@ class Service:
         self.contacts = Contacts(writer, queries)
         self.resolving = Resolver(writer, queries)
         self.history = History(writer, queries)
+        self.users = Users(UserStore(store.engine), clock)
 
     async def ready(self) -> None:
         """Refuse when the store does not answer, or is older than this program."""
@@ -64,12 +68,13 @@ class Service:
         """Refuse when the store does not answer."""
         await self._store.ping()
 
-    async def team(self, context: WriteContext) -> Team:
-        """The team that asks."""
+    async def team(self, context: WriteContext) -> tuple[Team, list[User]]:
+        """Returns the team of a credential, and its users who can sign in."""
         team = await self._store.team(context.team_id)
         if team is None:
             raise Refusal(Reason.NO_TEAM, f"There is no team {context.team_id}.")
-        return team
+        users = await self.users.all(context.team_id)
+        return team, [user for user in users if user.disabled is None]
 
     def idempotency_key(self, key: str, request_hash: bytes) -> IdempotencyKey:
         """Returns the key of a request, under which its response is stored for a day."""
@@ -92,9 +97,10 @@ class Service:
         """
         return await self._writer.store_response(context, response)
 
-    async def purge_expired_responses(self) -> None:
-        """Let the answers go that are older than a day, a few at a time."""
+    async def purge_expired(self) -> None:
+        """Delete stored responses after a day, and the sessions and sign-in links that ended."""
         before = self._clock() - DAY
         for team in await self._store.teams():
+            await self.users.purge(team.team_id)
             while await self._store.purge_expired_responses(team.team_id, before):
                 pass

@@ -7,19 +7,24 @@ from itertools import chain, repeat
 
 from msgspec import Struct
 
+from reachbook.domain import timestamps
 from reachbook.domain.address import parsing as addresses
 from reachbook.domain.channel_rules import ChannelInput
 from reachbook.domain.contact import ContactInput
 from reachbook.domain.credential import Representation, TeamId
+from reachbook.domain.user import Role
 from reachbook.service import Service, TeamKeys, WriteContext
 from reachbook.service.administration import Administration, CredentialOptions
+from reachbook.service.users import Users
 from reachbook.storage import Store
+from reachbook.storage.users import UserStore
 
 ALICE = "a1b2c3d4-e5f6-7890-abcd-ef1234567890"
 ALICE_PHONE = "15105553344"
 ALICE_EMAIL = "alice@example.com"
 TEAM_NAME = "My team"
 ACTOR = "first run"
+ADMIN = "admin@localhost"
 
 # When seed 000 says that Alice's phone and then her email were added, in microseconds.
 PHONE_ADDED = 1_705_312_800_000_000
@@ -35,6 +40,8 @@ class Bootstrap(Struct):
     key_id: str
     api_key: str
     contact: str
+    user: str
+    sign_in_token: str
 
 
 async def bootstrap(
@@ -51,7 +58,12 @@ async def bootstrap(
         team.team_id, CredentialOptions(Representation.STRING_IDS, "first")
     )
     await _create_alice(store, TeamId(team.team_id), TeamKeys(store, (master_key,)))
-    return Bootstrap(team.team_id, secret.id, secret_key, key.id, api_key, ALICE)
+    users = Users(UserStore(store.engine), timestamps.now)
+    admin = await users.create(team.team_id, ADMIN, Role.ADMIN)
+    token = await users.new_link(admin)
+    return Bootstrap(
+        team.team_id, secret.id, secret_key, key.id, api_key, ALICE, admin.email, token
+    )
 
 
 async def _create_alice(store: Store, team_id: TeamId, team_keys: TeamKeys) -> None:

@@ -15,6 +15,7 @@ from reachbook.domain.consent import Consent, HeldReason, SuppressionReason
 from reachbook.domain.contact import Contact
 from reachbook.domain.credential import Credential, Representation, TeamId
 from reachbook.domain.suppression import Suppression
+from reachbook.domain.user import Role
 from reachbook.storage import sql
 from reachbook.storage.engine import Row
 
@@ -48,6 +49,7 @@ CONVERSIONS: dict[str, Callable[[Any], Any]] = {
     "reason": SuppressionReason,
     "representation": Representation,
     "request_hash": bytes,
+    "role": Role,
     "tags": _tags,
     "team_id": TeamId,
 }

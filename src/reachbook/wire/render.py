@@ -6,15 +6,18 @@ nine keys.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, cast
 
 from reachbook.domain import timestamps
 from reachbook.domain.channel import ChannelList, ContactChannel, primary
 from reachbook.domain.contact import Contact
 from reachbook.domain.credential import Representation
+from reachbook.domain.user import User
 from reachbook.wire.models.v2 import (
     IntegerIdsChannel,
     IntegerIdsContact,
+    Member,
     StringIdsChannel,
     StringIdsContact,
     Tag,
@@ -112,6 +115,6 @@ def _primary_address(record: Contact, kind: str) -> str:
     return found.channel_id if found else ""
 
 
-def team(number: int, name: str) -> TeamBody:
-    """The team; people with accounts are not kept here, so `members` is empty."""
-    return TeamBody(number, name, [])
+def team(number: int, name: str, users: Sequence[User] = ()) -> TeamBody:
+    """Returns a team; its `members` are the users of the web console, named by email address."""
+    return TeamBody(number, name, [Member(user.id, user.email, user.role) for user in users])

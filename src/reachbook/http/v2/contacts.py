@@ -6,6 +6,7 @@ from typing import Literal
 
 from reachbook.domain.contact import Contact
 from reachbook.domain.errors import Reason
+from reachbook.domain.user import User
 from reachbook.http.declarations import (
     BAD_NEW_ADDRESS,
     CONTACT,
@@ -20,15 +21,17 @@ from reachbook.http.request import RequestContext
 from reachbook.http.response import ApiResponse
 from reachbook.service import Team
 from reachbook.wire import render
-from reachbook.wire.models.v2 import ContactRequest, Inboxes, TeamBody
+from reachbook.wire.models.v2 import ContactRequest, Inboxes, Member, TeamBody
 from reachbook.wire.parse import contact_input, contact_uuid, locating_address
 
 DELETED = "contact deleted"
+EXAMPLE_TEAM = TeamBody(1, "My team", [Member(7, "dana@example.com", "admin")])
 
 
-def render_team(request: RequestContext, team: Team) -> ApiResponse:
-    """Returns a team's id and name."""
-    return request.json(render.team(team.team_id, team.name))
+def render_team(request: RequestContext, found: tuple[Team, list[User]]) -> ApiResponse:
+    """Returns a team's id and name, and its users."""
+    team, users = found
+    return request.json(render.team(team.team_id, team.name, users))
 
 
 @writes(
@@ -110,13 +113,11 @@ async def delete(request: RequestContext) -> Contact:
 
 
 @reads(
-    success=Success(
-        "The team.", (TeamBody,), {"team": render.team(1, "My team")}, render=render_team
-    ),
+    success=Success("The team.", (TeamBody,), {"team": EXAMPLE_TEAM}, render=render_team),
     errors=(Reason.NO_TEAM,),
 )
-async def team(request: RequestContext) -> Team:
-    """Retrieve the team that the credential belongs to."""
+async def team(request: RequestContext) -> tuple[Team, list[User]]:
+    """Retrieve the team that the credential belongs to, and its users."""
     return await request.service.team(request.context())
 
 

@@ -111,7 +111,9 @@ WHERE team_id = $1 AND event_id IN (
 UPDATE event SET request_id = '' WHERE team_id = $1 AND contact_id = $2;
 
 -- name: labels
--- What a team's credentials are called, for the actors of events.
+-- What a team's credentials and users are called, for the actors of events.
 SELECT secret_id AS id, label FROM api_secret WHERE team_id = $1
 UNION ALL
-SELECT key_id AS id, label FROM api_key WHERE team_id = $1;
+SELECT key_id AS id, label FROM api_key WHERE team_id = $1
+UNION ALL
+SELECT 'user:' || CAST(id AS text) AS id, email AS label FROM team_user WHERE team_id = $1;

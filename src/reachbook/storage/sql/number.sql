@@ -17,6 +17,7 @@ FROM (
     UNION ALL SELECT 'contact', 'id', max(id) FROM contact WHERE team_id = $1
     UNION ALL SELECT 'contact_channel', 'id', max(id) FROM contact_channel WHERE team_id = $1
     UNION ALL SELECT 'event', 'id', max(id) FROM event WHERE team_id = $1
+    UNION ALL SELECT 'team_user', 'id', max(id) FROM team_user WHERE team_id = $1
 ) AS used
 WHERE used.last >= nextval(pg_get_serial_sequence(used.name, used.id_column));
 
@@ -29,5 +30,6 @@ FROM (
     UNION ALL SELECT 'contact', max(id) FROM contact WHERE team_id = $1
     UNION ALL SELECT 'contact_channel', max(id) FROM contact_channel WHERE team_id = $1
     UNION ALL SELECT 'event', max(id) FROM event WHERE team_id = $1
+    UNION ALL SELECT 'team_user', max(id) FROM team_user WHERE team_id = $1
 ) AS used
 WHERE sequence.name = used.name AND used.last > sequence.last;

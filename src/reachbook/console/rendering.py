@@ -1,0 +1,48 @@
+"""Templates → HTML. Values are escaped; times, addresses and sizes are written for people."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from reachbook.console import static
+from reachbook.domain import timestamps
+
+DONE = {
+    "saved": "Saved.",
+    "created": "The contact was created.",
+    "deleted": "The contact was deleted.",
+    "added": "The channel was added.",
+    "removed": "The channel was removed.",
+    "moved": "The address was moved to this contact.",
+    "revoked": "The credential was revoked. Requests with it are refused within a second.",
+    "user-added": "The user was added.",
+    "password": "The password was set, and every other session was ended.",
+    "signed-out": "You are signed out.",
+}
+"""The messages after a change, by the value of the parameter `done`."""
+
+
+def render(template: str, values: dict[str, Any]) -> str:
+    """Returns a template with values."""
+    return _environment.get_template(template).render(values)
+
+
+def show_time(micros: int) -> Markup:
+    """Returns a time as an element that the script shows in the viewer's zone."""
+    exact = timestamps.format_seconds(micros)
+    shown = exact[:16].replace("T", " ")
+    return Markup('<time datetime="{}" title="{}">{} UTC</time>').format(exact, exact, shown)
+
+
+_environment = Environment(
+    loader=PackageLoader("reachbook.console"),
+    autoescape=True,
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+_environment.filters["time"] = show_time
+_environment.globals["asset"] = static.asset_name

@@ -1,0 +1,17 @@
+"""Routes that match a path exactly."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+from starlette.routing import Route
+
+
+class ExactRoute(Route):
+    """A route whose path ends where it ends: Starlette's `$` lets a final newline through."""
+
+    def __init__(self, path: str, endpoint: Callable[..., Any]) -> None:
+        super().__init__(path, endpoint)
+        self.path_regex = re.compile(self.path_regex.pattern.removesuffix("$") + r"\Z")

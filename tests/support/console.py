@@ -1,0 +1,104 @@
+"""The web console in this process, with a user who is signed in."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from html import unescape
+from typing import Any
+
+import httpx
+
+from reachbook.console.attempts import SignInAttempts
+from reachbook.console.routes import ROUTES
+from reachbook.console.state import ConsoleState
+from reachbook.domain.user import Role, User
+from reachbook.http import app
+from reachbook.http.state import AppState
+from tests.support.personas import MASTER_KEY, Api
+
+HOST = "http://book"
+
+
+@dataclass
+class Visitor:
+    """A browser without a script: it keeps cookies, and sends the token of each form."""
+
+    client: httpx.AsyncClient
+    csrf: str = ""
+
+    async def get(self, path: str, **options: Any) -> httpx.Response:
+        """Load a page, and keep the token of its forms."""
+        response = await self.client.get(path, **options)
+        self._note(response)
+        return response
+
+    async def post(self, path: str, form: dict[str, str] | None = None) -> httpx.Response:
+        """Send a form, and load the page that it leads to."""
+        response = await self.client.post(path, data={"csrf": self.csrf, **(form or {})})
+        self._note(response)
+        if response.status_code == 303:
+            return await self.get(response.headers["location"])
+        return response
+
+    def _note(self, response: httpx.Response) -> None:
+        if found := re.search(r'name="csrf" value="([0-9a-f]{64})"', response.text):
+            self.csrf = found[1]
+
+
+@dataclass
+class Console:
+    """The console beside the API, and the users of Bob's team."""
+
+    api: Api
+    state: ConsoleState
+    admin: User
+    member: User
+
+    @asynccontextmanager
+    async def visitor(self, user: User | None = None) -> AsyncIterator[Visitor]:
+        """Open a browser in which a user is signed in, or nobody."""
+        transport = httpx.ASGITransport(self.api.app)
+        async with httpx.AsyncClient(transport=transport, base_url=HOST) as client:
+            visitor = Visitor(client)
+            if user is not None:
+                token = await self.state.service.users.new_link(user)
+                await visitor.get(f"/console/link/{token}")
+                response = await visitor.post(f"/console/link/{token}")
+                assert response.status_code < 400, response.text
+            yield visitor
+
+
+@asynccontextmanager
+async def open_console(api: Api, **options: Any) -> AsyncIterator[Console]:
+    """Serve the console of an API that is open, with an admin and a member of Bob's team."""
+
+    async def master_key() -> bytes:
+        return MASTER_KEY
+
+    users, team_id = api.service.users, api.bob.team.team_id
+    state = ConsoleState(api.service, api.administration, master_key, SignInAttempts(), **options)
+    old: AppState = api.app.state.state
+    new = AppState(old.service, old.access, old.rate_limiter, old.metrics, old.incarnation, state)
+
+    @asynccontextmanager
+    async def open_state() -> AsyncIterator[AppState]:
+        yield new
+
+    application = app.build(open_state, pages=ROUTES)
+    async with application.router.lifespan_context(application):
+        api.app = application
+        yield Console(
+            api,
+            state,
+            await users.create(team_id, "admin@example.com", Role.ADMIN),
+            await users.create(team_id, "member@example.com", Role.MEMBER),
+        )
+
+
+def text_of(response: httpx.Response) -> str:
+    """Return the text of a page without its tags, with single spaces."""
+    body = re.sub(r"<(script|style)\b.*?</\1>", " ", response.text, flags=re.DOTALL)
+    return " ".join(unescape(re.sub(r"<[^>]+>", " ", body)).split())
