@@ -6,6 +6,8 @@ import hashlib
 from collections.abc import Iterator
 from uuid import UUID
 
+from reachbook.domain import names
+
 CHANNELS_EACH = 2
 CREATED = 1_700_000_000_000_000
 EVENT = '{"channels":[],"first":"Person"}'
@@ -17,6 +19,7 @@ COLUMNS = {
         *("team_id", "id", "uuid", "rev", "updated", "created", "first", "last", "display_name"),
         *("avatar", "is_opted_out", "custom", "tags"),
     ),
+    "contact_name": ("team_id", "word", "contact_id"),
     "contact_channel": (
         *("team_id", "id", "contact_id", "channel_type", "channel_id", "scope", "identity"),
         *("channel_handle", "info_channel", "created", "updated"),
@@ -48,6 +51,7 @@ def rows(table: str, team_id: int, numbers: range) -> Iterator[Row]:
     """Returns the rows of a table for contacts of a team, by the numbers of the contacts."""
     make = {
         "contact": _contact,
+        "contact_name": _words,
         "contact_channel": _channels,
         "event": _event,
         "event_body": _event_body,
@@ -56,10 +60,17 @@ def rows(table: str, team_id: int, numbers: range) -> Iterator[Row]:
         yield from make(team_id, number)
 
 
+def _names(n: int) -> tuple[str, str]:
+    return "Person", f"number {n}"
+
+
 def _contact(team_id: int, n: int) -> list[Row]:
     at = CREATED + n
-    names = ("Person", f"number {n}", "", "")
-    return [(team_id, n, uuid(n), 1, at, at, *names, False, "{}", "[]")]
+    return [(team_id, n, uuid(n), 1, at, at, *_names(n), "", "", False, "{}", "[]")]
+
+
+def _words(team_id: int, n: int) -> list[Row]:
+    return [(team_id, word, n) for word in names.words(*_names(n))]
 
 
 def _channels(team_id: int, n: int) -> list[Row]:

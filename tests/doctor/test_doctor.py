@@ -18,6 +18,7 @@ from reachbook.service import Service, TeamKeys
 from reachbook.storage import open_store
 from tests.support.corrupt import live, number_feed, ruin, step
 from tests.support.inconsistencies import FAULTS, ITS_CHANNEL, ITS_EVENT, THIS, Fault
+from tests.support.names import expected, indexed
 from tests.support.personas import MASTER_KEY, Api
 
 pytestmark = pytest.mark.anyio
@@ -116,6 +117,38 @@ async def test_a_repair_is_an_event_with_what_was_and_what_is(api: Api) -> None:
     assert await ruin(api.database, stands) == [(rev, at)] == [(3, at)]
     assert '"identity":"15105560000"' in before
     assert '"identity":"15105560000"' in after
+
+
+async def test_words_are_written_anew_without_an_event(api: Api) -> None:
+    """A process of an older release has changed the name of a contact."""
+    numbers = await victims(api)
+    one = (await api.request("POST", "/v2/contact", {"first": "Alice Maria"})).json()["uuid"]
+    await ruin(api.database, "UPDATE contact_name SET word = 'stale' WHERE word = 'maria'")
+
+    [(finding, is_repaired)] = await mended(api, await found(api))
+
+    assert (finding.kind, finding.contact_id, is_repaired) == (Kind.NAMES, one, True)
+    team_id = numbers["team"]
+    assert await indexed(api.database, team_id) == await expected(api.database, team_id)
+    read = await api.store.read(Contact, TeamId(team_id), one)
+    assert read is not None
+    assert read.rev == 1
+
+
+async def test_an_index_that_is_not_complete_is_one_finding(api: Api) -> None:
+    await api.request("POST", "/v2/contact", {"first": "Alice Maria"})
+    await ruin(
+        api.database,
+        "DELETE FROM contact_name",
+        "UPDATE store_info SET value = '{}' WHERE name = 'names_cursor'",
+    )
+
+    [finding] = await found(api)
+    await api.store.index_names()
+
+    assert (finding.kind, finding.team_id, finding.repair) == (Kind.NAMES, None, None)
+    assert "reachbook migrate" in finding.message
+    assert await found(api) == []
 
 
 async def test_what_another_contact_owns_by_now_is_left_for_a_person(api: Api) -> None:

@@ -40,6 +40,7 @@ REASONS = {
     "any_channel": "the first row is enough",
     "newest_seq": "the last entry of the index is enough",
     "identity_next_team": "the first entry of the index is enough",
+    "names_next_team": "the first entry of the index is enough",
     "doctor_next_team": "the first entry of each index is enough",
     "skip_used_ids": "the last entry of each index is enough",
 }
@@ -55,6 +56,7 @@ RANGES = {
     *("discard_suppressions", "discard_ended_suppressions"),
     *("doctor_contacts", "doctor_channels", "doctor_events", "doctor_bodies", "doctor_feed"),
     "doctor_duplicates",
+    *("names_between", "names_page"),
 }
 """Statements that read a range of a team's rows. PostgreSQL may sort a range that it expects to be
 short, so they may read more rows than they return."""
@@ -119,6 +121,10 @@ INDEXES = {
     "identity_holder": {"contact_channel_owner"},
     "identity_channel": {"contact_channel_pkey", "contact_pkey"},
     "set_identity": {"contact_channel_pkey"},
+    "delete_names": {"contact_name_contact"},
+    "names_between": {"contact_name_contact"},
+    "names_next_team": {"contact_pkey"},
+    "names_page": {"contact_pkey"},
     "skip_used_ids": {"contact_channel_pkey", "contact_pkey", "event_pkey"},
     "suppressions": {"suppression_pkey"},
     "end_suppression": {"contact_channel_owner", "suppression_pkey"},
@@ -179,6 +185,8 @@ VALUES: dict[str, dict[int, object]] = {
     "doctor_bodies": {3: 500},
     "doctor_duplicates": {3: 500, 4: 500},
     "doctor_feed": {3: 500},
+    "names_between": {2: 1, 3: 500},
+    "names_page": {2: 1, 3: 500},
 }
 """Values as a busy program binds them, by the number of the parameter; others are 1."""
 

@@ -18,6 +18,7 @@ COLUMNS = {
         *("team_id", "id", "uuid", "rev", "updated", "created", "first", "last", "display_name"),
         *("avatar", "is_opted_out", "custom", "tags"),
     ),
+    "contact_name": ("team_id", "word", "contact_id"),
     "contact_channel": (
         *("team_id", "id", "contact_id", "channel_type", "channel_id", "scope", "identity"),
         *("channel_handle", "info_channel", "created", "updated"),
@@ -61,6 +62,7 @@ def _row(table: str, n: int, team: int) -> Row:
     names = ("Person", f"number {n}", "", "")
     row: dict[str, Row] = {
         "contact": (team, n, uuid(n), 1, at, at, *names, False, "{}", "[]"),
+        "contact_name": (team, f"person{n:07d}", n),
         "contact_channel": (team, n, n, "phone", phone(n), "", phone(n), "", "", at, at),
         "event": (team, n, n, 1, "contact_created", "bench", "bench", at, n),
         "event_body": (team, n, EVENT),

@@ -27,6 +27,7 @@ NOT_OF_ONE_TEAM = {
     "any_channel": "whether anything has to be migrated, in whichever team",
     "other_sessions": "the sessions of the database have no rows of a team",
     "identity_next_team": "how a migration goes from one team to the next",
+    "names_next_team": "how a migration goes from one team to the next",
     "doctor_indexes": "the catalogue has no rows of a team",
 }
 """Statements that need not name a team, and why."""

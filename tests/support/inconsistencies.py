@@ -33,6 +33,7 @@ SECRET = (
     " representation, read_only, created FROM api_secret WHERE team_id = {team}"
     " AND secret_id NOT LIKE '%_000000000000000_'"
 )
+WORD = "INSERT INTO contact_name (team_id, word, contact_id) VALUES ({{team}}, 'mallory', {})"
 NO_TEAM = SECRET.format(0, team="{team}").replace("SELECT team_id", "SELECT 770077")
 A_HASH = "(SELECT hash FROM api_key WHERE api_key.team_id = {team} LIMIT 1)"
 ITS_TEAM = "WHERE team_id = {team}"
@@ -143,6 +144,9 @@ FAULTS = {
     "an event that is not JSON": Fault(
         Kind.BAD_JSON, [f"UPDATE event_body SET after = '[]' {BODY_OF} = 2)"], mends=False
     ),
+    "a word that is not of the contact's names": Fault(Kind.NAMES, [WORD.format("{contact}")]),
+    "a word of a deleted contact": Fault(Kind.NAMES, [WORD.format("{deleted}")]),
+    "a word of no contact": Fault(Kind.NAMES, [WORD.format("880004")]),
     "a contact updated before it was created": Fault(
         Kind.TIMES, [f"UPDATE contact SET updated = created - 1 {THIS}"]
     ),

@@ -13,7 +13,7 @@ import asyncpg
 
 GROWING = frozenset(
     {
-        *("contact", "contact_channel", "event", "event_body"),
+        *("contact", "contact_channel", "contact_name", "event", "event_body"),
         *("idempotency", "idempotency_contact", "suppression", "ended_suppression"),
     }
 )

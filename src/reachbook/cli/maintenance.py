@@ -22,8 +22,8 @@ from reachbook.settings import BadSettingError, Settings
 from reachbook.storage import Store, migrations, open_store, opening
 
 FILE = click.Path(dir_okay=False, path_type=Path)
-NO_DAMAGE = (Kind.PREVIOUS_KEY, Kind.SHARED_ADDRESS, Kind.ADDRESS)
-"""Findings that are no damage. A change of the address rules causes the last two."""
+NO_DAMAGE = (Kind.PREVIOUS_KEY, Kind.SHARED_ADDRESS, Kind.ADDRESS, Kind.NAMES)
+"""Findings that are no damage. A change of the address rules causes the second and the third."""
 AS_IT_IS = "Even if the doctor finds something wrong in it."
 DUMP = 'pg_dump --format=custom --file=FILE "$REACHBOOK_DATABASE"'
 PG_RESTORE = (
@@ -233,6 +233,7 @@ async def _migrate(path: Path) -> None:
     store = await open_store(_url(path))
     try:
         await store.migrate_identities()
+        await store.index_names()
     finally:
         await store.close()
 

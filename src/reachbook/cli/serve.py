@@ -19,6 +19,7 @@ from reachbook.storage import open_store, opening
 if TYPE_CHECKING:
     from reachbook.service.bootstrap import Bootstrap
     from reachbook.settings import Settings
+    from reachbook.storage.names import NamesProgress
 
 
 PORT, WORKERS = (click.IntRange(*all_settings.LIMITS[name]) for name in ("port", "workers"))
@@ -57,25 +58,27 @@ def serve(as_json: bool, **flags: object) -> None:
 @click.command()
 @common.options
 def migrate(as_json: bool, **flags: object) -> None:
-    """Bring the database's schema and the identities of addresses up to date.
+    """Bring the schema, the identities of addresses and the index of names up to date.
 
     PostgreSQL changes only by this command; an embedded store is brought up to date by serve, too.
     """
     chosen = common.read_settings(**flags)
 
-    async def run() -> tuple[int, int, Report | None]:
+    async def run() -> tuple[int, int, Report | None, NamesProgress | None]:
         store = await open_store(chosen.database_url, migrating=True)
         try:
             before, after = await store.migrate()
-            return before, after, await identity_report.migrate(store)
+            # The names last: a server refuses requests until the identities are current.
+            return before, after, await identity_report.migrate(store), await store.index_names()
         finally:
             await store.close()
 
     with _alone(chosen):
-        before, after, report = asyncio.run(run())
+        before, after, report, names = asyncio.run(run())
     if as_json:
-        versions = {"from": before, "to": after}
-        common.print_json({**versions, "identities": report} if report else versions)
+        facts: dict[str, object] = {"from": before, "to": after}
+        facts |= {"identities": report} if report else {}
+        common.print_json(facts | ({"names": {"contacts": names.contacts}} if names else {}))
         return
     if before == after:
         common.say(f"The schema is at version {after} already.")
@@ -84,6 +87,8 @@ def migrate(as_json: bool, **flags: object) -> None:
     if report:
         for line in identity_report.lines(report):
             common.say(line)
+    if names:
+        common.say(f"The names of {names.contacts} contacts were indexed.")
 
 
 def _alone(chosen: Settings) -> AbstractContextManager[None]:

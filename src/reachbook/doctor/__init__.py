@@ -24,6 +24,8 @@ async def examine(store: Store, keys: tuple[bytes, ...]) -> AsyncIterator[Findin
     """Everything that is wrong in a store; `keys` are the master keys, the current one first."""
     async for finding in team.missing_indexes(store):
         yield finding
+    async for finding in team.missing_names(store):
+        yield finding
     team_id = NO_TEAM
     while (team_id := (await store.engine.read("doctor_next_team", team_id))[0][0]) is not None:
         async for finding in _team(store, team_id, keys):

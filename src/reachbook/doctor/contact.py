@@ -14,6 +14,7 @@ from reachbook.domain.channel import ContactChannel
 from reachbook.domain.contact import Contact, same_json
 from reachbook.domain.errors import Refusal
 from reachbook.storage.identities import recomputed
+from reachbook.storage.names import words_of
 
 MAX_NAMED_CHANNELS = 5
 
@@ -28,6 +29,7 @@ def check(audit: ContactAudit) -> list[Finding]:
         faults += _of_nobody(audit)
     else:
         faults += _of_contact(audit, audit.contact)
+    # Words follow from the names alone, other repairs from the history.
     mendable = audit.contact is None or audit.is_whole
     return [
         Finding(
@@ -35,7 +37,7 @@ def check(audit: ContactAudit) -> list[Finding]:
             audit.team_id,
             message,
             audit.contact.uuid if audit.contact else None,
-            repair if mendable else None,
+            repair if mendable or kind is Kind.NAMES else None,
             audit.number,
         )
         for kind, message, repair in faults
@@ -77,6 +79,9 @@ def _of_nobody(audit: ContactAudit) -> Iterator[Fault]:
             f"{named(channel)} belongs to contact {audit.number}, which is not there",
             "remove it, which frees its address",
         )
+    if audit.words:
+        message = f"words of names are indexed for contact {audit.number}, which is not there"
+        yield Kind.NAMES, message, "remove them"
     if audit.told.last:
         message = (
             f"events up to revision {audit.told.last} are of contact {audit.number}, which is not"
@@ -97,6 +102,9 @@ def _of_contact(audit: ContactAudit, contact: Contact) -> Iterator[Fault]:
     for column in audit.bad_columns:
         repair = "write what its events tell"
         yield Kind.BAD_JSON, f"the contact's {column} is not the JSON it should be", repair
+    if audit.words is not None and audit.words != set(words_of(contact)):
+        message = "the indexed words of the contact are not those of its names"
+        yield Kind.NAMES, message, "index the words of its names"
     yield from _of_events(audit, contact)
 
 

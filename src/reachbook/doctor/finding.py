@@ -25,6 +25,7 @@ class Kind(StrEnum):
     REPLAY = "replay"
     TIMES = "times"
     BAD_JSON = "bad_json"
+    NAMES = "names"
     UNOPENED = "unopened_secret"
     PREVIOUS_KEY = "previous_key"
     LIVE_SECRETS = "live_secrets"

@@ -8,6 +8,7 @@ wrong may only have been changed between two reads, and `settled` tells.
 from __future__ import annotations
 
 import asyncio
+from collections import defaultdict
 from collections.abc import AsyncIterator
 from operator import attrgetter
 from typing import Any
@@ -95,7 +96,8 @@ class ContactAudit(Struct):
 
     `shared` holds the channels that have a stand-in for their identity, with the owner of the
     identity, or None if it has no owner any more. `bad_columns` hold invalid JSON, and are empty in
-    `contact`. `known` is the contact as its events describe it.
+    `contact`. `known` is the contact as its events describe it. `words` are the indexed words of
+    its names, or None if the index is not complete.
     """
 
     team_id: int
@@ -107,6 +109,7 @@ class ContactAudit(Struct):
     shared: dict[int, Owner | None] = field(default_factory=dict)
     told: EventFold = field(default_factory=EventFold)
     known: Contact | None = None
+    words: set[str] | None = None
 
     @property
     def lost(self) -> list[int]:
@@ -167,9 +170,25 @@ async def _between(
         of(number).rivals.append(DuplicateAddress(*rival))
     async for number, rev, at, was, now in _events(store, team_id, low, high):
         of(number).told.add((rev, at, was, now))
+    words = await _words(store, team_id, low, high)
+    for number in words or ():
+        of(number)
     for audit in found.values():
+        audit.words = None if words is None else words[audit.number]
         _finish(audit)
     return found
+
+
+async def _words(
+    store: Store, team_id: int, low: int, high: int
+) -> defaultdict[int, set[str]] | None:
+    """Returns the indexed words by contact, or None if the index is not complete."""
+    if not await store.has_all_names():
+        return None
+    words: defaultdict[int, set[str]] = defaultdict(set)
+    for number, word in await store.engine.read("names_between", team_id, low, high):
+        words[number].add(word)
+    return words
 
 
 async def _owner(store: Store, team_id: int, channel: ContactChannel) -> Owner | None:

@@ -9,7 +9,7 @@ from operator import attrgetter
 from msgspec.structs import replace
 
 from reachbook.doctor.contact import check, owned_elsewhere, repaired
-from reachbook.doctor.finding import Finding
+from reachbook.doctor.finding import Finding, Kind
 from reachbook.doctor.reading import ContactAudit, read_settled
 from reachbook.domain import event_kind
 from reachbook.domain.channel import next_timestamp
@@ -39,13 +39,17 @@ async def _repair(store: Store, team_id: int, number: int, now: int) -> ContactA
     """Repair one contact. Returns its state after that, or None if it changes all the time."""
     audit = await read_settled(store, team_id, number)
     # Read anew: the finding may have been repaired, or made by a write that has ended, since.
-    if audit is None or not any(finding.repair for finding in check(audit)):
+    kinds = {finding.kind for finding in check(audit) if finding.repair} if audit else set()
+    if audit is None or not kinds:
         return audit
-    if audit.contact is not None:
-        await _repair_contact(store, audit, audit.contact, now)
-    else:
+    if Kind.NAMES in kinds:
+        # No revision and no event: the words are derived from the names.
+        await store.rewrite_names(team_id, number)
+    if audit.contact is None:
         for channel in audit.channels:
             await store.engine.write("doctor_remove_stray", team_id, channel.id)
+    elif kinds != {Kind.NAMES}:
+        await _repair_contact(store, audit, audit.contact, now)
     return await read_settled(store, team_id, number)
 
 

@@ -28,6 +28,13 @@ async def missing_indexes(store: Store) -> AsyncIterator[Finding]:
             yield Finding(Kind.MISSING_INDEX, None, message)
 
 
+async def missing_names(store: Store) -> AsyncIterator[Finding]:
+    """Yields a finding if the words of older contacts' names are not all indexed."""
+    if not await store.has_all_names():
+        message = "the names of contacts are not all indexed, so a search may not find them"
+        yield Finding(Kind.NAMES, None, f"{message}; run: reachbook migrate")
+
+
 async def credentials(
     store: Store, team_id: int, keys: tuple[bytes, ...]
 ) -> AsyncIterator[Finding]:

@@ -74,6 +74,7 @@ async def prepare(settings: Settings) -> tuple[socket.socket, Bootstrap | None]:
         # may be running, and `reachbook migrate` is a step of its own.
         if on_sqlite:
             await store.migrate_identities()
+            await store.index_names()
         keys = await open_master_keys(settings, store)
         await require_team_keys(store, keys)
         # Made for its errors alone: a wrong URL must be reported before the port is taken.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Coroutine, Sequence
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import msgspec
 from msgspec import Struct
@@ -19,7 +19,7 @@ from reachbook.domain.incarnation import Incarnation, new_token
 from reachbook.domain.suppression import KnownSuppressions, Location, location_of
 from reachbook.metrics import Metrics
 from reachbook.storage import commit as commits
-from reachbook.storage import identities, migrations
+from reachbook.storage import identities, migrations, names
 from reachbook.storage.commit import (
     STALE,
     Commit,
@@ -43,8 +43,9 @@ from reachbook.storage.engine import (
     contended,
     unfit,
 )
-from reachbook.storage.identities import Progress
+from reachbook.storage.identities import Progress, Script
 from reachbook.storage.ids import IdBlocks, IdsExhaustedError, IdsOfCommit
+from reachbook.storage.names import NamesProgress
 from reachbook.storage.retry import Attempts
 from reachbook.storage.rows import (
     NO_CREDENTIAL,
@@ -60,10 +61,11 @@ from reachbook.storage.rows import (
 MAX_PURGED = 500
 RETRY_SECONDS = 0.1
 TURN_SECONDS = 60
-"""How long a migration of identities waits for another to finish a batch."""
+"""How long a migration in batches waits for another to finish a batch."""
 
 
 CredentialKind = Literal["api_secret", "api_key"]
+ProgressT = TypeVar("ProgressT", Progress, NamesProgress)
 
 
 class Team(Struct, frozen=True):
@@ -436,10 +438,32 @@ class Store:
         Call it after `migrate`. It can be killed and called again; several callers take turns.
         Returns the report, or None if there was nothing to do.
         """
+        return await self._run_batches(identities.next_batch)
+
+    async def index_names(self) -> NamesProgress | None:
+        """Write the words of the names of contacts that an older release wrote.
+
+        Call it after `migrate`. It can be killed and called again; several callers take turns.
+        Returns the progress, or None if there was nothing to do.
+        """
+        return await self._run_batches(names.next_batch)
+
+    async def has_all_names(self) -> bool:
+        """Returns whether `index_names` has nothing to do."""
+        return not (await self._facts())[names.CURSOR]
+
+    async def rewrite_names(self, team_id: int, contact_id: int) -> None:
+        """Write the words of a contact's names anew; delete them if there is no such contact."""
+        await self.engine.run(lambda: names.rewrite(team_id, contact_id))
+
+    async def _run_batches(
+        self, next_batch: Callable[[], Script[ProgressT | None]]
+    ) -> ProgressT | None:
+        """Run a migration to its end, a batch in each transaction; returns its last progress."""
         deadline = time.monotonic() + TURN_SECONDS
         while True:
             try:
-                progress = await self.engine.run(identities.next_batch)
+                progress = await self.engine.run(next_batch)
             except Refusal as refusal:
                 if refusal.reason is not Reason.CONTENDED or time.monotonic() > deadline:
                     raise

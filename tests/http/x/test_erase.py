@@ -32,7 +32,7 @@ MARKS = [
     "zz-request",
 ]
 TABLES = (
-    *("contact", "contact_channel", "event", "event_body"),
+    *("contact", "contact_channel", "contact_name", "event", "event_body"),
     *("idempotency", "idempotency_contact"),
     *("suppression", "ended_suppression"),
 )
@@ -118,6 +118,7 @@ async def test_it_works(api: Api, *, deleted_before: bool) -> None:
     assert await count(api, "idempotency_contact") == 0
     assert await count(api, "event") == events + 1
     assert (await count(api, "contact"), await count(api, "contact_channel")) == (1, 0)
+    assert await count(api, "contact_name") == 0
     assert await count(api, "event_body") == 0
 
 

@@ -15,7 +15,7 @@ from reachbook.domain.event import Change
 from reachbook.domain.event_kind import Kind
 from reachbook.metrics import Metrics
 from reachbook.storage import commit as commits
-from reachbook.storage import sql
+from reachbook.storage import names, sql
 from reachbook.storage.commit import Commit, IdempotencyRecord
 from reachbook.storage.engine import (
     EVENTS_NUMBERED_AT_ONCE,
@@ -241,6 +241,9 @@ class Postgres:
             if _is_whole(change):
                 await self._write_contact(connection, change)
             await self._write(connection, commit, change)
+            # After the revision was checked and the contact locked.
+            for statement, values in names.writes(change):
+                await connection.fetch(self._sql[statement], *values)
         if erased:
             await self._forget(connection, erased)
             await self._erase_suppressions(connection, commit)
@@ -255,6 +258,7 @@ class Postgres:
                 raise UniqueViolationError
         await connection.fetch(self._sql["insert_contacts"], rows.team_id, rows.contacts)
         await connection.fetch(self._sql["insert_channels"], rows.team_id, rows.channels)
+        await connection.fetch(self._sql["insert_names"], rows.team_id, rows.names)
         # After the channels: the insert of an address waits for a commit that releases it, which
         # may have stored a suppression.
         if await connection.fetch(self._sql[SUPPRESSIONS], rows.team_id, rows.digests):

@@ -11,7 +11,7 @@ from msgspec.structs import asdict
 
 from reachbook.domain import event
 from reachbook.domain.contact import Contact
-from reachbook.storage import sql
+from reachbook.storage import names, sql
 from reachbook.storage.commit import Commit, IdempotencyRecord, details, json_text
 
 _FIELDS = sql.columns("contact_fields")
@@ -28,6 +28,7 @@ class NewContactRows(Struct, frozen=True):
     request_id: str
     contacts: str
     channels: str
+    names: str
     events: str
     digests: str
     responses: str
@@ -54,6 +55,7 @@ def rows_of(commits: Sequence[Commit]) -> NewContactRows:
                 for channel in contact.channels
             ]
         ),
+        names=names.entries((contact.id, names.words_of(contact)) for contact in contacts),
         events=json_text([_event(commit) for commit in commits]),
         digests=json_text([digest for each in commits for digest in each.suppression.digests]),
         responses=json_text([_response(record, uuid) for record, uuid in records]),

@@ -25,7 +25,7 @@ from reachbook.domain.event_kind import Kind
 from reachbook.domain.suppression import fingerprint
 from reachbook.metrics import Metrics
 from reachbook.storage import commit as commits
-from reachbook.storage import migrations, sql
+from reachbook.storage import migrations, names, sql
 from reachbook.storage.commit import Commit, IdempotencyRecord
 from reachbook.storage.engine import (
     EVENTS_NUMBERED_AT_ONCE,
@@ -371,6 +371,8 @@ class Sqlite:
             else:
                 seen = (after.team_id, after.id, before.rev, after.deleted, after.erased)
                 _rows(connection, self._sql["set_contact"], *seen, *details)
+            for statement, values in names.writes(change):
+                _rows(connection, self._sql[statement], *values)
         moved = (after.team_id, after.id, after.rev - 1, after.updated)
         _rows(connection, self._sql["move_revision"], *moved)
         # Another process may have changed the contact since it was read; the savepoint is undone.
