@@ -36,6 +36,7 @@ BOUNDED = [
     "wire/parse.py",
     "wire/models/fields.py",
     "storage/queries.py",
+    "storage/name_search.py",
     "storage/engine.py",
     "http/**/*.py",
     "server/protocol.py",

@@ -16,6 +16,7 @@ import asyncpg
 import pytest
 
 from reachbook.storage import open_store, sql
+from reachbook.storage.name_search import AFTER_ALL
 from tests.support import bulk_rows as filling
 from tests.support import query_plans as plans
 from tests.support.full_size import scaled
@@ -25,6 +26,7 @@ pytestmark = pytest.mark.anyio
 FILLED = 5000
 NEW_TEAM = 2
 KNOWN_ROWS, NEW_ROWS = (scaled(20_000, 1_000_000), scaled(4_000, 100_000))
+AFTER_PERSONS = f"person{AFTER_ALL}"
 AT_THE_END = filling.BEGINNING + FILLED
 MODES: tuple[plans.PlanMode, ...] = ("force_custom_plan", "force_generic_plan")
 
@@ -56,7 +58,7 @@ RANGES = {
     *("discard_suppressions", "discard_ended_suppressions"),
     *("doctor_contacts", "doctor_channels", "doctor_events", "doctor_bodies", "doctor_feed"),
     "doctor_duplicates",
-    *("names_between", "names_page"),
+    *("count_names", "name_at", "find_names", "names_between", "names_page"),
 }
 """Statements that read a range of a team's rows. PostgreSQL may sort a range that it expects to be
 short, so they may read more rows than they return."""
@@ -125,6 +127,9 @@ INDEXES = {
     "names_between": {"contact_name_contact"},
     "names_next_team": {"contact_pkey"},
     "names_page": {"contact_pkey"},
+    "count_names": {"contact_name_pkey"},
+    "name_at": {"contact_name_pkey"},
+    "find_names": {"contact_name_contact", "contact_name_pkey"},
     "skip_used_ids": {"contact_channel_pkey", "contact_pkey", "event_pkey"},
     "suppressions": {"suppression_pkey"},
     "end_suppression": {"contact_channel_owner", "suppression_pkey"},
@@ -187,6 +192,12 @@ VALUES: dict[str, dict[int, object]] = {
     "doctor_feed": {3: 500},
     "names_between": {2: 1, 3: 500},
     "names_page": {2: 1, 3: 500},
+    "count_names": {2: "person", 3: AFTER_PERSONS, 4: 10_000},
+    "name_at": {2: "person", 3: 1, 4: AFTER_PERSONS, 5: 4_000},
+    "find_names": {
+        **dict(enumerate(["person", 1, AFTER_PERSONS, 1, "person", "person0", "person1"], 2)),
+        **dict(enumerate(["", AFTER_ALL, "", AFTER_ALL, 51], 9)),
+    },
 }
 """Values as a busy program binds them, by the number of the parameter; others are 1."""
 

@@ -14,6 +14,7 @@ from reachbook.service.contact_writer import (
 )
 from reachbook.service.contacts import Contacts
 from reachbook.service.history import History
+from reachbook.service.name_search import NameSearch
 from reachbook.service.resolve import Resolved, Resolver
 from reachbook.service.team_keys import TeamKeys
 from reachbook.service.users import Users
@@ -48,6 +49,7 @@ class Service:
         self.resolving = Resolver(writer, queries)
         self.history = History(writer, queries)
         self.users = Users(UserStore(store.engine), clock)
+        self.names = NameSearch(queries)
 
     async def ready(self) -> None:
         """Refuse when the store does not answer, or is older than this program."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import msgspec
 from msgspec import Struct
 
@@ -11,7 +13,10 @@ from reachbook.domain.contact import Contact
 from reachbook.domain.credential import TeamId
 from reachbook.domain.event import EventRecord
 from reachbook.domain.list_cursor import END_OF_TIME, MAX_GROUP, ListQuery, Precision, page_start
+from reachbook.domain.names import NamePosition
+from reachbook.storage import name_search
 from reachbook.storage.engine import Engine, Row
+from reachbook.storage.name_search import NamedContacts
 from reachbook.storage.rows import contacts_of
 
 FAR_FUTURE = 2**63 - 1
@@ -118,6 +123,27 @@ class Queries:
         text = msgspec.json.encode(sorted(numbers)).decode()
         rows = await self._engine.read("contacts_of", team_id, text)
         return {contact.id: contact for contact in contacts_of(rows, team_id)}
+
+    async def contacts_named(
+        self,
+        team_id: TeamId,
+        prefixes: Sequence[str],
+        after: NamePosition | None,
+        limit: int,
+    ) -> NamedContacts:
+        """Returns a page of the contacts that have for each prefix a word that begins with it.
+
+        `prefixes` are as `names.prefixes` returns them; the page is empty if there are none. The
+        order is that of the word that begins with the rarest prefix, and then of the contact id.
+        A contact whose name has changed since its entry was read may be in the page.
+        """
+        found = await name_search.find(self._engine, team_id, prefixes, after, limit)
+        contacts = await self.contacts(team_id, {each.contact_id for each in found.entries})
+        return NamedContacts(
+            [contacts[each.contact_id] for each in found.entries if each.contact_id in contacts],
+            found.following,
+            found.is_cut,
+        )
 
     async def history(
         self, team_id: TeamId, contact_number: int, *, before_rev: int, limit: int
