@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PARALLEL := --numprocesses logical --maxprocesses 4 --dist loadfile
 export REACHBOOK_DATA_DIR ?= .reachbook
 
-.PHONY: help setup serve test test-fast test-slow coverage check bench bench-quick release-check lock
+.PHONY: help setup serve browser screenshots test test-fast test-slow coverage check bench bench-quick release-check lock
 
 help: ## Show these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -25,6 +25,12 @@ $(VENV)/tools: $(VENV)/run requirements/tools.txt
 
 serve: $(VENV)/run ## Serve on http://127.0.0.1:8080 from a store in ./.reachbook
 	@$(BIN)/reachbook serve
+
+browser: ## Install Chromium for the tests of the web console (Debian, Ubuntu)
+	@scripts/install_browser.sh
+
+screenshots: $(VENV)/tools ## Write a picture of each page of the web console to docs/screenshots
+	$(BIN)/python -m scripts.screenshots $(ARGS)
 
 test: $(VENV)/tools ## Run the test suite on SQLite and PostgreSQL, without the slow tests
 	$(BIN)/pytest -m "not slow" $(PARALLEL) $(ARGS)

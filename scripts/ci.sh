@@ -3,7 +3,8 @@
 # Usage: ci.sh [VERSION...]
 # The first of the versions that is installed runs `make check` and `make test`, each further one
 # `make test-fast`. A version that is not installed is reported as not run. Without arguments the
-# versions are that of the default interpreter and then 3.11 to 3.15.
+# versions are that of the default interpreter and then 3.11 to 3.15. Chromium is installed for the
+# tests of the web console; without it they fail here, and are skipped elsewhere.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -22,8 +23,9 @@ for version in "$@"; do
         continue
     fi
     if [ -z "$ran" ]; then
+        make browser
         make check PYTHON="$python"
-        make test PYTHON="$python"
+        REACHBOOK_CI=1 make test PYTHON="$python"
     else
         make test-fast PYTHON="$python" VENV=".venv-$version"
     fi

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import re
+from html import unescape
+
+import httpx
 import pytest
 
-from tests.support.console import Console, text_of
+from reachbook.domain.user import Role
+from tests.support.console import Console, open_console, text_of
+from tests.support.personas import Api
 
 pytestmark = pytest.mark.anyio
 PASSWORD = "correct horse battery"
@@ -40,9 +46,9 @@ async def test_a_wrong_account_and_a_wrong_password_have_the_same_answer(console
         answers = [
             await visitor.post("/console/sign-in", {"email": email, "password": password})
             for email, password in [
-                ("admin@example.com", "wrong password"),
+                (console.admin.email, "wrong password"),
                 ("nobody@example.com", PASSWORD),
-                ("member@example.com", PASSWORD),
+                (console.member.email, PASSWORD),
                 ("not an address", PASSWORD),
             ]
         ]
@@ -54,7 +60,7 @@ async def test_a_wrong_account_and_a_wrong_password_have_the_same_answer(console
 
 async def test_attempts_are_limited_by_account(console: Console) -> None:
     await console.state.service.users.set_password(console.admin, PASSWORD)
-    form = {"email": "Admin@example.com", "password": "wrong password"}
+    form = {"email": console.admin.email.upper(), "password": "wrong password"}
     async with console.visitor() as visitor:
         await visitor.get("/console/sign-in")
         statuses = [(await visitor.post("/console/sign-in", form)).status_code for _ in range(11)]
@@ -85,3 +91,149 @@ async def test_an_api_credential_opens_no_page_and_a_session_no_route(console: C
 
     assert by_key.status_code == 303
     assert by_session.status_code == 401
+
+
+async def test_a_form_of_an_ended_session_keeps_its_text(console: Console) -> None:
+    await console.state.service.users.set_password(console.member, PASSWORD)
+    typed = {"first": 'Zoë "<b>" \U0001f389', "note": "line one\nline two"}
+    async with console.visitor(console.member) as visitor:
+        await visitor.get("/console/nowhere")
+        console.api.clock.forward(13 * 60 * 60)
+        asked = await visitor.post("/console/sign-out-everywhere", typed)
+        hidden = dict(re.findall(r'name="(resume\w*)" value="([^"]*)"', asked.text))
+        form = {name: unescape(value) for name, value in hidden.items()}
+        resumed = await visitor.post(
+            "/console/sign-in", {**form, "email": console.member.email, "password": PASSWORD}
+        )
+
+    assert asked.status_code == 403
+    assert "Your session has ended." in text_of(asked)
+    assert "Your text is still here" in text_of(resumed)
+    assert 'action="/console/sign-out-everywhere"' in resumed.text
+    for value in typed.values():
+        assert unescape(resumed.text).count(value) == 1
+
+
+async def test_a_form_is_resumed_in_a_browser_that_has_signed_in_again(console: Console) -> None:
+    async with console.visitor(console.member) as visitor:
+        stale = visitor.csrf
+        token = await console.state.service.users.new_link(console.member)
+        await visitor.get(f"/console/link/{token}")
+        await visitor.post(f"/console/link/{token}")
+        visitor.csrf = stale
+        resumed = await visitor.post("/console/sign-out-everywhere", {"first": "Zoë"})
+
+    assert "Your text is still here" in text_of(resumed)
+    assert 'value="Zoë"' in resumed.text
+
+
+@pytest.mark.parametrize(
+    "path", ["https://evil.example/", "//evil.example", "/console//evil", "/console/\\evil", "/v2"]
+)
+async def test_a_sign_in_leads_to_no_other_site(console: Console, path: str) -> None:
+    await console.state.service.users.set_password(console.member, PASSWORD)
+    form = {"email": console.member.email, "password": PASSWORD}
+    async with console.visitor() as visitor:
+        await visitor.get("/console/sign-in")
+        after = await visitor.client.post(
+            "/console/sign-in", data={**form, "csrf": visitor.csrf, "next": path}
+        )
+        elsewhere = await visitor.client.post(
+            "/console/sign-in",
+            data={**form, "csrf": visitor.csrf, "resume_path": path, "resume": '{"a":"b"}'},
+        )
+
+    assert after.headers["location"] == "/console"
+    assert "evil" not in elsewhere.text
+
+
+async def test_the_team_is_asked_for_if_an_address_has_several(console: Console) -> None:
+    users, email = console.state.service.users, console.member.email
+    other = await users.create(console.api.charlie.team.team_id, email, Role.MEMBER)
+    for user in (console.member, other):
+        await users.set_password(user, PASSWORD)
+    form = {"email": email, "password": PASSWORD}
+    async with console.visitor() as visitor:
+        await visitor.get("/console/sign-in")
+        asked = await visitor.post("/console/sign-in", form)
+        await visitor.post("/console/sign-in", {**form, "team": str(other.team_id)})
+        shown = await visitor.get("/console/nowhere")
+
+    assert "Several teams have this account." in text_of(asked)
+    assert f'<option value="{other.team_id}">Charlie' in asked.text
+    assert 'title="Charlie&#39;s team"' in shown.text
+
+
+async def test_signing_out_everywhere_ends_every_session(console: Console) -> None:
+    async with console.visitor(console.member) as one, console.visitor(console.member) as other:
+        await one.post("/console/sign-out-everywhere")
+        left = [await each.get("/console") for each in (one, other)]
+
+    assert [each.headers["location"].partition("?")[0] for each in left] == ["/console/sign-in"] * 2
+
+
+@pytest.mark.parametrize(
+    ("scheme", "base_path", "cookie"),
+    [
+        ("http", "", "reachbook-session=.*; Path=/console; .*HttpOnly; SameSite=Lax"),
+        ("https", "", "__Host-reachbook-session=.*; Path=/; .*HttpOnly; SameSite=Lax; Secure"),
+        ("https", "/book", "__Secure-reachbook-session=.*; Path=/book/console; .*; Secure"),
+    ],
+)
+async def test_the_cookie_of_a_session_is_guarded(
+    api: Api, scheme: str, base_path: str, cookie: str
+) -> None:
+    async with open_console(api, base_path=base_path) as console:
+        token = await console.state.service.users.new_link(console.member)
+        async with console.visitor() as visitor:
+            visitor.client.base_url = httpx.URL(f"{scheme}://book")
+            shown = await visitor.get(f"/console/link/{token}")
+            # By hand: a proxy strips the base path, and without it this client sends no cookie.
+            sent = {"cookie": shown.headers["set-cookie"].partition(";")[0]}
+            used = await visitor.client.post(
+                f"/console/link/{token}", data={"csrf": visitor.csrf}, headers=sent
+            )
+
+    assert re.match(cookie, used.headers["set-cookie"])
+    assert used.headers["location"] == f"{base_path}/console"
+
+
+@pytest.mark.parametrize("path", ["/console", "/console/link/x", "/console/sign-in", "/console/x"])
+async def test_every_page_has_the_headers_of_a_guarded_page(console: Console, path: str) -> None:
+    async with console.visitor() as visitor:
+        headers = (await visitor.get(path)).headers
+
+    assert headers["referrer-policy"] == "no-referrer"
+    assert headers["cache-control"] == "no-store"
+    assert headers["x-content-type-options"] == "nosniff"
+    assert "unsafe" not in headers["content-security-policy"]
+    assert "default-src 'none'" in headers["content-security-policy"]
+
+
+@pytest.mark.parametrize(
+    ("body", "content_type", "status"),
+    [
+        (b"{}", "application/json", 400),
+        (b"\xff=1", "application/x-www-form-urlencoded", 403),
+        (b"%FF=1", "application/x-www-form-urlencoded", 403),
+        (b"&".join(b"a=1" for _ in range(300)), "application/x-www-form-urlencoded", 400),
+        (b"a" * 2_000_000, "application/x-www-form-urlencoded", 413),
+    ],
+)
+async def test_a_bad_form_is_refused(
+    console: Console, body: bytes, content_type: str, status: int
+) -> None:
+    async with console.visitor() as visitor:
+        answer = await visitor.client.post(
+            "/console/sign-in", content=body, headers={"content-type": content_type}
+        )
+
+    assert answer.status_code in (status, 400)
+    assert answer.headers["content-type"] == "text/html; charset=utf-8"
+
+
+async def test_other_methods_are_refused(console: Console) -> None:
+    async with console.visitor(console.admin) as visitor:
+        for method in ("PUT", "DELETE", "PATCH", "OPTIONS"):
+            assert (await visitor.client.request(method, "/console")).status_code == 405
+        assert (await visitor.client.get("/console/sign-out")).status_code == 405

@@ -37,6 +37,7 @@ def test_the_first_version_runs_everything_and_a_missing_one_is_named(tmp_path: 
 
     assert done.stdout.splitlines() == [
         "not run: Python 3.99 is not installed",
+        "make browser",
         "make check",
         "make test",
     ]

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
-from playwright.async_api import Browser, BrowserContext, Page, async_playwright
+from playwright.async_api import Browser, BrowserContext, Page, Response, async_playwright
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 ARGUMENTS = (
@@ -45,11 +45,12 @@ async def launched() -> AsyncIterator[Browser]:
 
 
 class Violations(list[str]):
-    """Requests to other hosts, reports of the content security policy, and errors of scripts."""
+    """Requests to other hosts, files that fail to load, and errors of scripts or of the policy."""
 
     def watch(self, page: Page, url: str) -> None:
         """Collect the violations of a page that may load only from a server."""
         page.on("request", lambda request: self._check(request.url, url))
+        page.on("response", self._check_asset)
         page.on("pageerror", lambda error: self.append(str(error)))
         page.on(
             "console",
@@ -57,6 +58,10 @@ class Violations(list[str]):
                 self.append(message.text) if "Content Security Policy" in message.text else None
             ),
         )
+
+    def _check_asset(self, response: Response) -> None:
+        if "/static/" in response.url and response.status not in (200, 304):
+            self.append(f"{response.status} for {response.url}")
 
     def _check(self, requested: str, url: str) -> None:
         if not requested.startswith((url, "data:", "about:")):

@@ -22,6 +22,6 @@ ROUTES = [
     ExactRoute("/console/link/{token}", Page(sign_in.link_form, sign_in.with_link, role=None)),
     ExactRoute("/console/sign-out", Page(post=sign_in.sign_out, role=None)),
     ExactRoute("/console/sign-out-everywhere", Page(post=sign_in.sign_out_everywhere)),
-    ExactRoute("/console/static/{name}", static.asset),
+    ExactRoute("/console/static/{name}", static.Asset()),
     ExactRoute("/console/{rest:path}", Page(no_page, no_page, role=None)),
 ]

@@ -27,10 +27,12 @@ def asset_name(name: str) -> str:
     return f"{stem}.{digest}.{suffix}"
 
 
-async def asset(scope: Scope, receive: Receive, send: Send) -> None:
-    """Serve a file of the pages."""
-    response = _response(scope)
-    await response(scope, receive, send)
+class Asset:
+    """The files of the pages, as an ASGI application that a route ends in."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve a file."""
+        await _response(scope)(scope, receive, send)
 
 
 def _response(scope: Scope) -> ApiResponse:

@@ -10,6 +10,7 @@ import httpx
 import pytest
 
 from reachbook.domain.credential import Representation
+from reachbook.domain.user import Role
 from reachbook.service.administration import CredentialOptions
 from tests.support.personas import MASTER_KEY, Api, sign
 
@@ -47,6 +48,19 @@ async def test_it_works(api: Api) -> None:
     assert list(answer.json()) == ["id", "name", "members"]
     assert answer.json()["id"] == api.bob.team.team_id
     assert answer.json()["name"] == "Bob's team"
+
+
+async def test_the_members_are_the_users_who_can_sign_in(api: Api) -> None:
+    users, team_id = api.service.users, api.bob.team.team_id
+    dana = await users.create(team_id, "dana@example.com", Role.ADMIN)
+    erin = await users.create(team_id, "erin@example.com", Role.MEMBER)
+    await users.create(api.charlie.team.team_id, "frank@example.com", Role.ADMIN)
+    await users.disable(erin)
+
+    answer = await api.request("GET", "/v1/team")
+
+    member = {"id": dana.id, "name": "dana@example.com", "role": "admin"}
+    assert answer.json()["members"] == [member]
 
 
 async def test_a_team_has_no_inboxes(api: Api) -> None:
