@@ -19,7 +19,7 @@ pytestmark = pytest.mark.anyio
 REQUESTS = 40
 MOST_GROWTH = 1.10
 
-CALLS = {"get": 142, "list": 128, "resolve": 267, "add": 325}
+CALLS = {"get": 142, "list": 128, "resolve": 263, "add": 325}
 """The calls of a request on the event loop's thread, counted on SQLite with Python 3.11."""
 
 

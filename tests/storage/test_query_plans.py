@@ -80,6 +80,7 @@ INDEXES = {
     "lock_contacts": {"contact_uuid"},
     "owner": {"contact_channel_owner", "contact_pkey"},
     "owners": {"contact_channel_owner"},
+    "owners_with_contacts": {"contact_channel_contact", "contact_channel_owner", "contact_pkey"},
     "commit": {
         "contact_channel_contact",
         "contact_channel_owner",
@@ -171,6 +172,11 @@ VALUES: dict[str, dict[int, object]] = {
     "contact_ids_after": {2: 0, 3: 500, 4: 4000},
     "contact_ids_before": {2: AT_THE_END, 3: 500, 4: 4000},
     "contacts_of": {2: json.dumps(list(range(1, 1001)))},
+    "owners_with_contacts": {
+        2: json.dumps(
+            [{"n": 1, "channel_type": "phone", "identity": filling.phone(1), "scope": None}]
+        )
+    },
     "owners": {
         2: json.dumps(
             [

@@ -15,6 +15,7 @@ from reachbook.domain.address.parsing import (
 )
 from reachbook.domain.address.phone import PHONE_FAMILY
 from reachbook.domain.address.query import AddressQuery
+from reachbook.domain.contact import Contact
 from reachbook.domain.credential import TeamId
 from reachbook.domain.errors import Refusal
 from reachbook.storage import Queries
@@ -32,8 +33,45 @@ async def look_up(queries: Queries, team_id: TeamId, sought: list[AddressQuery])
     own them, its entry is the refusal that names both readings.
     """
     wanted = [_queries(each) for each in sought]
-    flat = [query for by_reading in wanted for of_types in by_reading for query in of_types]
-    answers = iter(await queries.owners(team_id, flat))
+    return _in_order(sought, wanted, await queries.owners(team_id, _flat(wanted)))
+
+
+async def look_up_first(
+    queries: Queries, team_id: TeamId, sought: list[AddressQuery]
+) -> tuple[list[Owners], dict[int, Contact]]:
+    """Returns the first owner of each address, and the contacts of these owners by number.
+
+    One address takes one statement. Many take two, because several may have one owner.
+    """
+    if len(sought) > 1:
+        owners = [_first(each) for each in await look_up(queries, team_id, sought)]
+        numbers = {
+            owner.contact_number
+            for each in owners
+            if not isinstance(each, Refusal)
+            for owner in each
+        }
+        return owners, await queries.contacts(team_id, numbers)
+    wanted = [_queries(each) for each in sought]
+    found, contacts = await queries.owners_with_contacts(team_id, _flat(wanted))
+    return [_first(each) for each in _in_order(sought, wanted, found)], contacts
+
+
+def _first(owners: Owners) -> Owners:
+    return owners if isinstance(owners, Refusal) else owners[:1]
+
+
+def _flat(wanted: list[list[list[AddressQuery]]]) -> list[AddressQuery]:
+    return [query for by_reading in wanted for of_types in by_reading for query in of_types]
+
+
+def _in_order(
+    sought: list[AddressQuery],
+    wanted: list[list[list[AddressQuery]]],
+    found: list[list[AddressOwner]],
+) -> list[Owners]:
+    """Returns the owners of each address; `found` are those of each query in `_flat(wanted)`."""
+    answers = iter(found)
     return [
         _owners(each.address, [_best([next(answers) for _ in of_types]) for of_types in by_reading])
         for each, by_reading in zip(sought, wanted, strict=True)

@@ -21,7 +21,7 @@ from reachbook.domain.credential import TeamId
 from reachbook.domain.errors import Reason, Refusal
 from reachbook.domain.suppression import Location, Suppression, digest_of
 from reachbook.service.contact_writer import ContactWriter, WriteContext, unwrap
-from reachbook.service.lookup import look_up
+from reachbook.service.lookup import look_up_first
 from reachbook.storage import Conflict, Queries, StoredResponse, contended
 from reachbook.storage.queries import AddressOwner
 from reachbook.storage.retry import Attempts
@@ -82,20 +82,13 @@ class Resolver:
 
         The entry of an address whose two readings belong to two contacts is a refusal.
         """
-        # An owner is found in one read and its contact in the next. If the address has moved in
-        # between, only that address is looked up again.
+        # The owners of many are found in one read and their contacts in the next. If an address has
+        # moved in between, only that address is looked up again.
         answers: dict[int, Resolved | Refusal] = {}
         left = list(range(len(query)))
         async for _ in Attempts():
-            owned = await look_up(self._queries, team_id, [query[place] for place in left])
-            first = [owners if isinstance(owners, Refusal) else owners[:1] for owners in owned]
-            numbers = {
-                each.contact_number
-                for owners in first
-                if not isinstance(owners, Refusal)
-                for each in owners
-            }
-            found = await self._queries.contacts(team_id, numbers)
+            wanted = [query[place] for place in left]
+            first, found = await look_up_first(self._queries, team_id, wanted)
             seen = [
                 _resolved(query[place], owners, found)
                 for place, owners in zip(left, first, strict=True)

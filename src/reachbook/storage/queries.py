@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import groupby
+from operator import itemgetter
 
 import msgspec
 from msgspec import Struct
@@ -17,9 +19,12 @@ from reachbook.domain.names import NamePosition
 from reachbook.storage import name_search
 from reachbook.storage.engine import Engine, Row
 from reachbook.storage.name_search import NamedContacts
-from reachbook.storage.rows import contacts_of
+from reachbook.storage.rows import contact_of, contacts_of
 
 FAR_FUTURE = 2**63 - 1
+OWNER_COLUMNS = 6
+"""The columns of `owners_with_contacts` before those of the contact."""
+
 PAGE_BYTES = 1024 * 1024
 """The most bytes of event bodies in a page, unless its first event alone is larger."""
 
@@ -91,21 +96,25 @@ class Queries:
 
     async def owners(self, team_id: TeamId, sought: list[AddressQuery]) -> list[list[AddressOwner]]:
         """Who owns each of many addresses, in one statement; an entry for each, in order."""
-        asked = [
-            {
-                "n": number,
-                "channel_type": query.address.channel_type,
-                "identity": query.address.identity,
-                "scope": query.scope,
-            }
-            for number, query in enumerate(sought)
-        ]
         found: list[list[AddressOwner]] = [[] for _ in sought]
-        # One parameter: PostgreSQL would prepare a statement for every number of parameters.
-        text = msgspec.json.encode(asked).decode()
-        for number, *owned in await self._engine.read("owners", team_id, text):
+        for number, *owned in await self._engine.read("owners", team_id, _addresses(sought)):
             found[number].append(AddressOwner(*owned))
         return found
+
+    async def owners_with_contacts(
+        self, team_id: TeamId, sought: list[AddressQuery]
+    ) -> tuple[list[list[AddressOwner]], dict[int, Contact]]:
+        """Returns the owners of a few addresses, and their contacts by number, in one statement."""
+        rows = await self._engine.read("owners_with_contacts", team_id, _addresses(sought))
+        found: list[list[AddressOwner]] = [[] for _ in sought]
+        contacts: dict[int, Contact] = {}
+        for (number, *owned), of_owner in groupby(rows, key=itemgetter(*range(OWNER_COLUMNS))):
+            owner = AddressOwner(*owned)
+            found[number].append(owner)
+            contact = contact_of([row[OWNER_COLUMNS:] for row in of_owner], team_id)
+            if contact is not None:
+                contacts[owner.contact_number] = contact
+        return found, contacts
 
     async def known_external_ids(self, team_id: TeamId, external_ids: set[str]) -> set[str]:
         """Returns those of some external ids that contacts of the team have."""
@@ -183,6 +192,21 @@ class Queries:
         """Returns the labels of the team's credentials by id."""
         rows = await self._engine.read("labels", team_id)
         return {row[0]: row[1] for row in rows}
+
+
+def _addresses(sought: list[AddressQuery]) -> str:
+    """Returns addresses as the JSON array of a statement."""
+    asked = [
+        {
+            "n": number,
+            "channel_type": query.address.channel_type,
+            "identity": query.address.identity,
+            "scope": query.scope,
+        }
+        for number, query in enumerate(sought)
+    ]
+    # One parameter: PostgreSQL would prepare a statement for every number of parameters.
+    return msgspec.json.encode(asked).decode()
 
 
 def _event_record(row: Row) -> EventRecord:

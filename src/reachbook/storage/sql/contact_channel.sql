@@ -43,6 +43,40 @@ CROSS JOIN contact_channel AS ch
     AND ch.identity = wanted.value ->> 'identity'
     AND (wanted.value ->> 'scope' IS NULL OR ch.scope = wanted.value ->> 'scope');
 
+-- name: owners_with_contacts [postgres]
+-- The same for a few addresses, with the contact of each owner: a row for each of its channels.
+SELECT wanted.n, owned.channel_type, owned.scope, owned.created, owned.id, owned.contact_id,
+       {columns of contact_head in c}, {columns of contact_dates in c},
+       {columns of contact_fields in c}, {columns of channel in ch}
+FROM jsonb_to_recordset($2::text::jsonb) AS wanted (n int, channel_type text, identity text, scope text)
+CROSS JOIN LATERAL (
+    SELECT one.channel_type, one.scope, one.created, one.id, one.contact_id
+    FROM contact_channel AS one
+    WHERE one.team_id = $1 AND one.channel_type = wanted.channel_type
+      AND one.identity = wanted.identity AND (wanted.scope IS NULL OR one.scope = wanted.scope)
+    OFFSET 0
+) AS owned
+CROSS JOIN LATERAL (
+    SELECT * FROM contact AS one WHERE one.team_id = $1 AND one.id = owned.contact_id OFFSET 0
+) AS c
+LEFT JOIN contact_channel AS ch ON ch.team_id = $1 AND ch.contact_id = c.id
+ORDER BY wanted.n, owned.id, ch.created, ch.id;
+
+-- name: owners_with_contacts [sqlite]
+-- The same for a few addresses, with the contact of each owner: a row for each of its channels.
+SELECT wanted.value ->> 'n', owned.channel_type, owned.scope, owned.created, owned.id,
+       owned.contact_id,
+       {columns of contact_head in c}, {columns of contact_dates in c},
+       {columns of contact_fields in c}, {columns of channel in ch}
+FROM json_each($2) AS wanted
+CROSS JOIN contact_channel AS owned
+    ON owned.team_id = $1 AND owned.channel_type = wanted.value ->> 'channel_type'
+    AND owned.identity = wanted.value ->> 'identity'
+    AND (wanted.value ->> 'scope' IS NULL OR owned.scope = wanted.value ->> 'scope')
+CROSS JOIN contact AS c ON c.team_id = $1 AND c.id = owned.contact_id
+LEFT JOIN contact_channel AS ch ON ch.team_id = $1 AND ch.contact_id = c.id
+ORDER BY wanted.key, owned.id, ch.created, ch.id;
+
 -- name: commit [postgres]
 -- The whole commit in one round trip. If the revision is still $3, it is increased by one, the
 -- channels $10 are deleted, those of the JSON array $11 updated and those of $12 inserted, and the
