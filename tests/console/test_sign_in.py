@@ -8,6 +8,7 @@ from html import unescape
 import httpx
 import pytest
 
+from reachbook.console.attempts import MAX_PER_ADDRESS, SignInAttempts
 from reachbook.domain.user import Role
 from tests.support.console import Console, open_console, text_of
 from tests.support.personas import Api
@@ -68,6 +69,17 @@ async def test_attempts_are_limited_by_account(console: Console) -> None:
 
     assert statuses == [403] * 10 + [429]
     assert right.status_code == 429
+
+
+async def test_attempts_are_limited_by_address() -> None:
+    attempts = SignInAttempts()
+    for number in range(MAX_PER_ADDRESS):
+        address = f"2001:db8:0:1::{number + 1:x}"
+        assert await attempts.seconds_to_wait(f"{number}@example.com", address) == 0
+
+    assert await attempts.seconds_to_wait("x@example.com", "2001:db8:0:1::ffff") > 800
+    assert await attempts.seconds_to_wait("x@example.com", "2001:db8:0:2::1") == 0
+    assert await attempts.seconds_to_wait("x@example.com", "203.0.113.9") == 0
 
 
 async def test_a_form_without_its_token_changes_nothing(console: Console) -> None:

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import re
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import httpx
 import pytest
 
+from reachbook.console.routes import ROUTES
 from reachbook.domain import credential, sealing
 from reachbook.http import app
 from reachbook.http.operation import Endpoint
+from reachbook.http.routing import ExactRoute
 from reachbook.settings import Settings
+from tests.support.console import Console, open_console
 from tests.support.home import Home
 from tests.support.personas import MASTER_KEY, NOBODY, Api, sign
 from tests.support.raw_sql import beside
@@ -22,6 +26,13 @@ pytestmark = pytest.mark.anyio
 ROOT = Path(__file__).parents[2]
 TABLES = ("team", "api_secret", "api_key", "contact", "contact_channel", "event", "idempotency")
 PHONE = "15105553344"
+
+
+PUBLIC_PAGES = {
+    *("/console/sign-in", "/console/choose-team", "/console/link/{token}", "/console/sign-out"),
+    *("/console/static/{name}", "/console/{rest:path}"),
+}
+PAGES_OF_ADMINS = ("/console/settings", "/console/team/")
 
 
 def named_tests() -> list[tuple[str, str]]:
@@ -136,3 +147,36 @@ def test_a_forwarded_address_counts_only_from_a_trusted_proxy(
         line = wait_until(server.errors.read_text)
 
     assert f'"client":"{logged}"' in line
+
+
+@pytest.fixture
+async def console(api: Api) -> AsyncIterator[Console]:
+    async with open_console(api) as served:
+        yield served
+
+
+def path_of(route: ExactRoute) -> str:
+    """Return a path of a route, with a value for each parameter."""
+    return re.sub(r"{uuid}", NOBODY, re.sub(r"{(?!uuid)[^}]*}", "1", route.path))
+
+
+async def test_every_page_but_the_public_ones_needs_a_session(console: Console) -> None:
+    guarded = [route for route in ROUTES if route.path not in PUBLIC_PAGES]
+    assert guarded
+    async with console.visitor() as visitor:
+        await visitor.get("/console/sign-in")
+        for route in guarded:
+            shown = await visitor.client.get(path_of(route))
+            sent = await visitor.client.post(path_of(route), data={"csrf": visitor.csrf})
+            assert shown.status_code in (303, 405), route.path
+            assert shown.headers.get("location", "/console/sign-in").startswith("/console/sign-in")
+            assert sent.status_code in (403, 405), route.path
+
+
+async def test_a_member_changes_no_credential_user_or_setting(console: Console) -> None:
+    of_admins = [route for route in ROUTES if route.path.startswith(PAGES_OF_ADMINS)]
+    assert of_admins
+    async with console.visitor(console.member) as visitor:
+        for route in of_admins:
+            sent = await visitor.client.post(path_of(route), data={"csrf": visitor.csrf})
+            assert sent.status_code in (403, 405), route.path

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import pytest
 
+from reachbook.domain import passwords
 from reachbook.domain.errors import Reason, Refusal
 from reachbook.domain.user import Role, User
 from reachbook.service.users import Users
@@ -160,6 +161,25 @@ async def test_a_bad_password_is_refused(staff: Staff, password: str) -> None:
 async def test_nobody_signs_in_without_a_password(staff: Staff) -> None:
     for password in ("", PASSWORD):
         assert await staff.users.check_password("member@example.com", password, None) == []
+
+
+async def test_an_unknown_account_costs_a_hash(
+    staff: Staff, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A hash takes 0.1 s, and nothing else takes long."""
+    await staff.users.set_password(staff.admin, PASSWORD)
+    checked: list[str] = []
+    is_correct = passwords.is_correct
+
+    def counted(password: str, stored: str) -> bool:
+        checked.append(password)
+        return is_correct(password, stored)
+
+    monkeypatch.setattr(passwords, "is_correct", counted)
+    for email in ("admin@example.com", "member@example.com", "nobody@example.com", "no address"):
+        await staff.users.check_password(email, "wrong password", None)
+        assert len(checked) == 1, email
+        checked.clear()
 
 
 async def test_a_team_keeps_an_admin_who_can_sign_in(staff: Staff) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import time
 
 from limits import RateLimitItem, RateLimitItemPerMinute
@@ -28,7 +29,7 @@ class SignInAttempts:
         """Count an attempt; returns 0 if it is allowed, else the seconds until one is."""
         waits = [
             await self._count(self._account, f"account {account}"),
-            await self._count(self._address, f"address {address}"),
+            await self._count(self._address, f"address {_network(address)}"),
         ]
         return max(waits)
 
@@ -41,3 +42,12 @@ class SignInAttempts:
             return 0
         stats = await self._limiter.get_window_stats(item, key)
         return max(1, round(stats.reset_time - time.time()))
+
+
+def _network(address: str) -> str:
+    """Returns an IPv4 address, or the network of an IPv6 address: one client has all of a /64."""
+    try:
+        parsed = ipaddress.ip_address(address)
+    except ValueError:
+        return address  # not a socket of the internet
+    return address if parsed.version == 4 else str(ipaddress.ip_network((parsed, 64), strict=False))  # noqa: PLR2004

@@ -61,8 +61,7 @@ async def with_link(request: ConsoleRequest) -> ApiResponse:
 
 async def sign_out(request: ConsoleRequest) -> ApiResponse:
     """End the session of this browser."""
-    token = cookies.read(request.scope, request.state.base_path, cookies.SESSION)
-    await request.state.service.users.sign_out(token)
+    await request.state.service.users.sign_out(_session_token(request))
     return _signed_out(request)
 
 
@@ -83,6 +82,10 @@ async def choose_team(request: ConsoleRequest) -> ApiResponse:
     return request.page("choose_team.html", {"teams": await _teams(request, users)})
 
 
+def _session_token(request: ConsoleRequest) -> str:
+    return cookies.read(request.scope, request.state.base_path, cookies.SESSION)
+
+
 def _signed_out(request: ConsoleRequest) -> ApiResponse:
     request.set_cookie(cookies.SESSION, "")
     request.set_cookie(cookies.TEAM, "")
@@ -91,6 +94,7 @@ def _signed_out(request: ConsoleRequest) -> ApiResponse:
 
 async def _begin(request: ConsoleRequest, token: str) -> ApiResponse:
     """Set the cookie of a new session, and go on where the user was."""
+    await request.state.service.users.sign_out(_session_token(request))
     request.set_cookie(cookies.SESSION, token)
     resumed = resume.fields_of(request)
     if resumed is not None and resumed[1]:
