@@ -1,4 +1,4 @@
-"""The migration of identities by real processes, on a store of the previous release."""
+"""The migrations of identities and names by real processes, on a store of the previous release."""
 
 from __future__ import annotations
 
@@ -126,6 +126,7 @@ def test_a_person_reads_the_report(old: Home) -> None:
     assert f"@Ann of contact {uuid(2)} keeps it; ann of contact {uuid(1)}" in said
     assert "Addresses that are refused now, and keep their identity: 1." in said
     assert "Team 1: 1 numbers read differently" in said
+    assert "The names of 4 contacts were indexed." in said
 
 
 def test_a_migration_that_is_killed_goes_on(old: Home) -> None:
@@ -157,6 +158,32 @@ def test_a_migration_that_is_killed_goes_on(old: Home) -> None:
         stand_in(n) if n % 2 == 0 else f"user{(n + 1) // 2}" for n in range(1, MANY + 1)
     ]
     assert report["collision_count"] == MANY // 2
+
+
+def test_an_index_of_names_that_is_killed_goes_on(old: Home) -> None:
+    """After kill -9 between batches, every contact has its words."""
+    fill(old, [Planted(n, "phone", f"1510{n:07}", f"1510{n:07}") for n in range(1, MANY + 1)])
+    rows(old, "UPDATE contact SET first = 'Person', last = 'No. ' || id")
+    cursor = "SELECT value FROM store_info WHERE name = 'names_cursor'"
+    process = subprocess.Popen([PROGRAM, "migrate"], env=old.environment)
+
+    def has_begun() -> bool:
+        try:
+            return len(rows(old, cursor)[0][0]) > len("{}")
+        except Exception:  # noqa: BLE001 - the table is not there yet
+            return False
+
+    wait_until(has_begun, 30)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait(10)
+    assert rows(old, cursor) != [("",)]
+
+    assert old.json("migrate")["names"] == {"contacts": MANY}
+
+    assert rows(old, cursor) == [("",)]
+    counts = "SELECT count(*), count(DISTINCT contact_id) FROM contact_name"
+    assert rows(old, counts) == [(3 * MANY, MANY)]
+    assert "names" not in old.json("migrate")
 
 
 def test_it_does_not_start_while_the_store_is_in_use(old: Home) -> None:

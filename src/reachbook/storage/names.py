@@ -19,7 +19,7 @@ from reachbook.domain.contact import Contact
 from reachbook.domain.event import Change
 from reachbook.storage.identities import BEFORE_ALL, Rows, Script
 
-BATCH = 500
+BATCH = 200
 """The number of contacts in a transaction, which keeps their writers waiting."""
 
 CURSOR = "names_cursor"

@@ -1,5 +1,9 @@
 -- The words of contacts' names: their index, and the migration that fills it.
 
+-- columns: contact_names
+-- The names of a contact, in the order of their words.
+first text, last text, display_name text;
+
 -- name: delete_names
 -- Delete the words of a contact.
 DELETE FROM contact_name WHERE team_id = $1 AND contact_id = $2;
@@ -24,7 +28,7 @@ SELECT min(team_id) FROM contact WHERE team_id > $1;
 -- written: a name that another transaction changes is either read here after the change, or changed
 -- after the words, which that transaction then replaces. The last number of the page is read first,
 -- from the index alone: PostgreSQL would read and sort the whole of a small team for each page.
-SELECT id, first, last, display_name, deleted
+SELECT id, {columns of contact_names}, deleted
 FROM contact
 WHERE team_id = $1 AND id > $2 AND id <= (
     SELECT max(page.id) FROM (
@@ -35,7 +39,7 @@ ORDER BY id FOR SHARE;
 -- name: names_page [sqlite]
 -- The names of a page of a team's contacts after number $2. Its transaction is the only one that
 -- writes.
-SELECT id, first, last, display_name, deleted
+SELECT id, {columns of contact_names}, deleted
 FROM contact WHERE team_id = $1 AND id > $2 ORDER BY id LIMIT $3;
 
 -- name: names_between
