@@ -85,7 +85,9 @@ async def open_console(api: Api, **options: Any) -> AsyncIterator[Console]:
         return MASTER_KEY
 
     users, team_id = api.service.users, api.bob.team.team_id
-    state = ConsoleState(api.service, api.administration, master_key, SignInAttempts(), **options)
+    state = ConsoleState(
+        api.service, api.administration, master_key, SignInAttempts(), api.clock, **options
+    )
     old: AppState = api.app.state.state
     new = AppState(old.service, old.access, old.rate_limiter, old.metrics, old.incarnation, state)
 

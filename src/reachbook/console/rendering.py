@@ -18,7 +18,8 @@ DONE = {
     "removed": "The channel was removed.",
     "moved": "The address was moved to this contact.",
     "revoked": "The credential was revoked. Requests with it are refused within a second.",
-    "user-added": "The user was added.",
+    "user-disabled": "The user was disabled, and is signed out everywhere.",
+    "user-enabled": "The user can sign in again.",
     "password": "The password was set, and every other session was ended.",
     "signed-out": "You are signed out.",
 }

@@ -14,7 +14,7 @@ from reachbook.console.state import ConsoleState
 from reachbook.domain.credential import TeamId
 from reachbook.domain.on_conflict import OnConflict
 from reachbook.domain.user import Role, User
-from reachbook.http.headers import Headers
+from reachbook.http.headers import Headers, header
 from reachbook.http.response import ApiResponse
 from reachbook.service import Team, WriteContext
 from reachbook.service.users import Session
@@ -78,6 +78,11 @@ class ConsoleRequest(Struct):
     def is_admin(self) -> bool:
         """Whether the user may change credentials, users and settings."""
         return self.user.role is Role.ADMIN
+
+    @property
+    def origin(self) -> str:
+        """The scheme, host and port under which the browser knows this server."""
+        return f"{self.scope['scheme']}://{header(self.scope, b'host') or ''}"
 
     def path(self, name: str) -> str:
         """Returns a part of the path."""

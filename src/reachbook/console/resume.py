@@ -10,7 +10,7 @@ from reachbook.http.headers import header
 from reachbook.http.response import ApiResponse
 
 FORBIDDEN = 403
-_NOT_SHOWN = ("csrf", "password", "new_password", "resume", "resume_path")
+_NOT_SHOWN = ("csrf", "password", "new_password", "again", "resume", "resume_path")
 
 
 def offer(request: ConsoleRequest) -> ApiResponse:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from reachbook.console import sign_in, static
+from reachbook.console import account, api_settings, sign_in, static, team
 from reachbook.console.page import Page, no_page
 from reachbook.console.request import ConsoleRequest
+from reachbook.domain.user import Role
 from reachbook.http.response import ApiResponse
 from reachbook.http.routing import ExactRoute
 
@@ -14,6 +15,9 @@ async def home(request: ConsoleRequest) -> ApiResponse:
     return request.redirect("/console/contacts")
 
 
+API = api_settings.PATH
+USER = f"{team.PATH}/users/{{id}}"
+
 ROUTES = [
     ExactRoute("/console", Page(home)),
     ExactRoute("/console/", Page(home)),
@@ -22,6 +26,25 @@ ROUTES = [
     ExactRoute("/console/link/{token}", Page(sign_in.link_form, sign_in.with_link, role=None)),
     ExactRoute("/console/sign-out", Page(post=sign_in.sign_out, role=None)),
     ExactRoute("/console/sign-out-everywhere", Page(post=sign_in.sign_out_everywhere)),
+    ExactRoute("/console/settings", Page(api_settings.index, role=Role.ADMIN)),
+    ExactRoute(API, Page(api_settings.show, role=Role.ADMIN)),
+    ExactRoute(
+        f"{API}/secrets", Page(api_settings.index, api_settings.generate_secret, role=Role.ADMIN)
+    ),
+    ExactRoute(f"{API}/keys", Page(api_settings.index, api_settings.generate_key, role=Role.ADMIN)),
+    ExactRoute(
+        f"{API}/{{id}}/revoke",
+        Page(api_settings.confirm_revoke, api_settings.revoke, role=Role.ADMIN),
+    ),
+    ExactRoute(team.PATH, Page(team.show)),
+    ExactRoute(f"{team.PATH}/settings", Page(team.back, team.save, role=Role.ADMIN)),
+    ExactRoute(f"{team.PATH}/users", Page(team.back, team.add_user, role=Role.ADMIN)),
+    ExactRoute(f"{USER}/link", Page(team.back, team.new_link, role=Role.ADMIN)),
+    ExactRoute(f"{USER}/role", Page(team.back, team.set_role, role=Role.ADMIN)),
+    ExactRoute(f"{USER}/disable", Page(team.confirm_disable, team.disable, role=Role.ADMIN)),
+    ExactRoute(f"{USER}/enable", Page(team.back, team.enable, role=Role.ADMIN)),
+    ExactRoute("/console/account", Page(account.show)),
+    ExactRoute("/console/account/password", Page(account.show, account.set_password)),
     ExactRoute("/console/static/{name}", static.Asset()),
     ExactRoute("/console/{rest:path}", Page(no_page, no_page, role=None)),
 ]

@@ -9,6 +9,7 @@ from msgspec import Struct
 from starlette.types import Scope
 
 from reachbook.console.attempts import SignInAttempts
+from reachbook.domain import timestamps
 from reachbook.http.state import AppState
 from reachbook.service import Service
 from reachbook.service.administration import Administration
@@ -17,7 +18,8 @@ from reachbook.service.administration import Administration
 class ConsoleState(Struct, frozen=True):
     """The use cases of the console, and the settings that concern it.
 
-    `master_key` returns the key that seals new API secrets. `base_path` is the path under which a
+    `master_key` returns the key that seals new API secrets. `clock` returns microseconds since the
+    epoch. `base_path` is the path under which a
     proxy serves Reachbook. `user_header` is the name of the header in which a proxy names its user,
     in lower case (empty: none), and `is_trusted` says whether an address is that of such a proxy.
     """
@@ -26,6 +28,7 @@ class ConsoleState(Struct, frozen=True):
     administration: Administration
     master_key: Callable[[], Awaitable[bytes]]
     attempts: SignInAttempts
+    clock: Callable[[], int] = timestamps.now
     base_path: str = ""
     user_header: str = ""
     is_trusted: Callable[[str], bool] = lambda _address: False

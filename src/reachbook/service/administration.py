@@ -15,6 +15,8 @@ from reachbook.domain.errors import Reason, Refusal
 from reachbook.storage import Store, Team
 from reachbook.storage.store import CredentialKind
 
+__all__ = ["Administration", "CredentialKind", "CredentialOptions", "Rekeyed"]
+
 MAX_NAME = 255
 MAX_ID = 2**63 - 1
 NO_REGION = ""

@@ -161,6 +161,14 @@ def is_of(canonical: str, region: str) -> bool:
     return canonical.startswith(_region_plan(region)[0])
 
 
+def regions() -> list[tuple[str, int]]:
+    """Returns the regions that a team can have, with their country codes, in order."""
+    return [
+        (region, phonenumbers.country_code_for_region(region))
+        for region in sorted(phonenumbers.SUPPORTED_REGIONS)
+    ]
+
+
 def is_typed_nationally(digits: str, region: str) -> bool:
     """Returns whether digits are a valid number, typed as the region writes its numbers."""
     return _national_as_written(digits, region) != ""
