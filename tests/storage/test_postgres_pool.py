@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
+from types import SimpleNamespace
 
 import asyncpg
 import pytest
@@ -192,7 +194,7 @@ async def test_statements_are_planned_again_when_a_table_has_grown(
     empty_postgres: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """PostgreSQL keeps the plan that it made while the table was empty."""
-    monkeypatch.setattr(connection_module, "PLAN_SECONDS", 0.0)
+    monkeypatch.setattr(connection_module, "FIRST_PLAN_SECONDS", 0.0)
     store = await open_store(empty_postgres)
     await store.migrate()
     opened = await Pool.open(empty_postgres, Metrics())
@@ -208,6 +210,23 @@ async def test_statements_are_planned_again_when_a_table_has_grown(
 
     await opened.close()
     await store.close()
+
+
+async def test_plans_are_made_more_often_after_a_pause(
+    pool: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = time.monotonic()
+    monkeypatch.setattr(connection_module, "time", SimpleNamespace(monotonic=lambda: now))
+    uses = []
+    async with pool.connection() as connection:
+        for pause in (*[0.3] * 60, 60.0, *[0.3] * 5):
+            now += pause
+            planned = connection._planned
+            await connection.discard_old_plans()
+            if connection._planned != planned:
+                uses.append(connection._plan_seconds)
+
+    assert uses == [1.0, 2.0, 4.0, 5.0, 5.0, 0.5, 1.0]
 
 
 async def test_a_statement_is_prepared_again_after_a_migration(pool: Pool) -> None:
