@@ -81,6 +81,7 @@ INDEXES = {
     "owner": {"contact_channel_owner", "contact_pkey"},
     "owners": {"contact_channel_owner"},
     "owners_with_contacts": {"contact_channel_contact", "contact_channel_owner", "contact_pkey"},
+    "channel_types": {"contact_channel_owner"},
     "commit": {
         "contact_channel_contact",
         "contact_channel_owner",
@@ -185,6 +186,7 @@ VALUES: dict[str, dict[int, object]] = {
             ]
         )
     },
+    "channel_types": {2: 32},
     "history": {3: 2**63 - 1, 4: 500, 5: 2**20},
     "events_after": {3: 0, 4: 1000, 5: 2**20},
     "feed": {2: 0, 3: 1000, 4: 2**20},

@@ -16,6 +16,7 @@ from reachbook.service.contacts import Contacts
 from reachbook.service.history import History
 from reachbook.service.name_search import NameSearch
 from reachbook.service.resolve import Resolved, Resolver
+from reachbook.service.search import Search
 from reachbook.service.team_keys import TeamKeys
 from reachbook.service.users import Users
 from reachbook.storage import IdempotencyKey, Queries, Store, StoredResponse, Team
@@ -50,6 +51,7 @@ class Service:
         self.history = History(writer, queries)
         self.users = Users(UserStore(store.engine), clock)
         self.names = NameSearch(queries)
+        self.search = Search(queries, self.resolving, self.names)
 
     async def ready(self) -> None:
         """Refuse when the store does not answer, or is older than this program."""

@@ -28,6 +28,9 @@ OWNER_COLUMNS = 6
 PAGE_BYTES = 1024 * 1024
 """The most bytes of event bodies in a page, unless its first event alone is larger."""
 
+MAX_TYPES = 32
+"""The most channel types of a team that are looked for."""
+
 
 class AddressOwner(Struct, frozen=True):
     """Who owns an address that was looked for: the contact's and the channel's numbers."""
@@ -115,6 +118,11 @@ class Queries:
             if contact is not None:
                 contacts[owner.contact_number] = contact
         return found, contacts
+
+    async def channel_types(self, team_id: TeamId) -> list[str]:
+        """Returns the channel types that contacts of the team have, at most `MAX_TYPES`."""
+        rows = await self._engine.read("channel_types", team_id, MAX_TYPES)
+        return [kind for [kind] in rows]
 
     async def known_external_ids(self, team_id: TeamId, external_ids: set[str]) -> set[str]:
         """Returns those of some external ids that contacts of the team have."""
