@@ -14,9 +14,10 @@ from msgspec.structs import replace as with_fields
 from reachbook.domain import channel_rules
 from reachbook.domain.address.parsing import ChannelType
 from reachbook.domain.channel import NOT_NUMBERED, ChannelSelector, ContactChannel
-from reachbook.domain.channel_rules import ChannelInput
+from reachbook.domain.channel_rules import ChannelEdit, ChannelInput, Patch
+from reachbook.domain.consent import Consent
 from reachbook.domain.errors import Reason
-from tests.support.domain import NOW, TWO_PHONES, name, page, refusal, values, want
+from tests.support.domain import NOW, TWO_PHONES, addressed, name, page, refusal, values, want
 from tests.support.personas import ALICE
 
 SEVERAL = [
@@ -302,3 +303,62 @@ def test_replacing_with_digits_in_doubt_is_refused() -> None:
     )
 
     assert no.reason is Reason.AMBIGUOUS
+
+
+# ── edit ─────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_an_edit_is_one_change_and_keeps_the_id() -> None:
+    before = page(*TWO_PHONES)
+    edit = ChannelEdit(addressed("phone:12125550100"), Patch(label="home"))
+
+    after = channel_rules.edit_channel(before, 2, edit, NOW)
+
+    assert values(after) == ["15105553344", "12125550100"]
+    assert after.channels[1].id == 2
+    assert after.channels[1].label == "home"
+    assert after.rev == before.rev + 1
+
+
+def test_consent_ends_with_an_address_and_not_with_another_spelling() -> None:
+    before = channel_rules.patch_channel(
+        page("email:alice@example.com"), 1, Patch(consent=Consent.OPTED_IN), NOW
+    )
+
+    for spec, consent in [("Alice@example.com", "opted_in"), ("bob@example.com", "unknown")]:
+        edit = ChannelEdit(addressed(f"email:{spec}"), Patch())
+        after = channel_rules.edit_channel(before, 1, edit, NOW)
+        assert after.channels[0].consent == consent
+
+
+def test_an_edit_without_a_change_returns_the_same() -> None:
+    before = page("phone:15105553344")
+
+    for address in (None, addressed("phone:+1 510 555 3344")):
+        assert (
+            channel_rules.edit_channel(before, 1, ChannelEdit(address, Patch(label="")), NOW)
+            is before
+        )
+
+
+def test_an_address_that_stays_need_not_be_readable_today() -> None:
+    before = page("phone:15105553344")
+    odd = with_fields(before, channels=(with_fields(before.channels[0], channel_id="x"),))
+
+    after = channel_rules.edit_channel(odd, 1, ChannelEdit(None, Patch(label="old")), NOW)
+
+    assert after.channels[0].channel_id == "x"
+
+
+@pytest.mark.parametrize(
+    ("address", "reason"),
+    [("phone:15105553344", Reason.ADDRESS_TAKEN), ("phone:(646) 555-0123", Reason.AMBIGUOUS)],
+)
+def test_an_edit_to_an_address_of_another_channel_or_two_numbers_is_refused(
+    address: str, reason: Reason
+) -> None:
+    edit = ChannelEdit(addressed(address, "US"), Patch())
+
+    refused = refusal(lambda: channel_rules.edit_channel(page(*TWO_PHONES), 2, edit, NOW))
+
+    assert refused.reason is reason

@@ -85,3 +85,18 @@ async def test_nothing_is_left_after_an_erasure(api: Api, bob: WriteContext, uui
         with pytest.raises(Refusal) as refused:
             await attempt
         assert refused.value.reason is Reason.ERASED
+
+
+async def test_a_deleted_or_erased_contact_is_returned_with_its_events(
+    api: Api, bob: WriteContext, uuid: str
+) -> None:
+    history = api.service.history
+    await api.service.contacts.delete(bob, uuid)
+    deleted, page = await history.with_contact(bob.team_id, uuid, before_rev=None, limit=1)
+    await history.erase(bob, uuid)
+    erased, _ = await history.with_contact(bob.team_id, uuid, before_rev=None, limit=1)
+
+    assert deleted.deleted is not None
+    assert [event.kind for event in page.events] == [Kind.CONTACT_DELETED]
+    assert page.next is not None
+    assert erased.erased is not None

@@ -65,6 +65,16 @@ class Patch(Struct, frozen=True):
     consent_source: str | UnsetType = UNSET
 
 
+class ChannelEdit(Struct, frozen=True):
+    """Another address for a channel and other fields of it.
+
+    `address` is None if the address stays, even if it could not be added today.
+    """
+
+    address: Address | None
+    patch: Patch
+
+
 def add_channel(channel_list: ChannelList | None, wanted: ChannelInput, now: int) -> ChannelList:
     """POST: the contact has the address and the supplied fields, whatever it had before.
 
@@ -131,7 +141,33 @@ def replace_channel(
     if channel_list is None or _same_address(channel_list, wanted) is None:
         addresses.require_unambiguous(wanted.address)
     known = require_channel(channel_list, selector)
-    target = select_channel(known, selector)
+    return _with_address(known, select_channel(known, selector), wanted, now)
+
+
+def edit_channel(
+    channel_list: ChannelList | None,
+    number: int,
+    edit: ChannelEdit,
+    now: int,
+) -> ChannelList:
+    """Returns the contact with another address and other fields for a channel, in one change."""
+    known, target = require_contact(channel_list), channel_by_number(channel_list, number)
+    after = known
+    if edit.address is not None:
+        wanted = _as_held(known, ChannelInput(edit.address))
+        if not has_address(target, wanted.address):
+            addresses.require_unambiguous(wanted.address)
+        after = _with_address(known, target, wanted, now)
+    after = patch_channel(after, number, edit.patch, now)
+    if after is known:
+        return known
+    return with_fields(after, rev=known.rev + 1, updated=next_timestamp(known, now))
+
+
+def _with_address(
+    known: ChannelList, target: ContactChannel, wanted: ChannelInput, now: int
+) -> ChannelList:
+    """Returns the contact with another address for one of its channels."""
     after = with_fields(
         _with_supplied(target, wanted),
         channel_id=wanted.address.channel_id,

@@ -12,7 +12,7 @@ from reachbook.domain.channel import (
     require_contact,
     select_channel,
 )
-from reachbook.domain.channel_rules import ChannelInput, Patch
+from reachbook.domain.channel_rules import ChannelEdit, ChannelInput, Patch
 from reachbook.service.contact_writer import ContactWriter, WriteContext
 
 
@@ -90,6 +90,17 @@ class Channels:
             ChannelList,
             uuid,
             lambda seen, now: channel_rules.patch_channel(seen, number, wanted, now),
+        )
+
+    async def edit(
+        self, context: WriteContext, uuid: str, number: int, edit: ChannelEdit
+    ) -> ChannelList:
+        """Give the channel with an id another address and other fields, in one change."""
+        return await self.writer.change(
+            context,
+            ChannelList,
+            uuid,
+            lambda seen, now: channel_rules.edit_channel(seen, number, edit, now),
         )
 
     async def make_primary(self, context: WriteContext, uuid: str, number: int) -> ChannelList:

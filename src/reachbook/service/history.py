@@ -61,6 +61,21 @@ class History:
         A page with fewer events than `limit` is the last only if its `next` is None.
         """
         contact = await self._ever(team_id, uuid)
+        return await self._page(team_id, contact, before_rev, limit)
+
+    async def with_contact(
+        self, team_id: TeamId, uuid: str, *, before_rev: int | None, limit: int
+    ) -> tuple[Contact, EventPage]:
+        """Returns a contact, which may be deleted or erased, and its events before a revision.
+
+        Takes three statements. Raises `no_contact` if the team never had the contact.
+        """
+        contact = require_contact(await self._store.read_ever(team_id, uuid))
+        return contact, await self._page(team_id, contact, before_rev, limit)
+
+    async def _page(
+        self, team_id: TeamId, contact: Contact, before_rev: int | None, limit: int
+    ) -> EventPage:
         newest = FAR_FUTURE if before_rev is None else before_rev
         events = await self._queries.history(team_id, contact.id, before_rev=newest, limit=limit)
         further = events[-1].rev if events and events[-1].rev > 1 else None
