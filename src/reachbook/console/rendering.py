@@ -13,9 +13,14 @@ from reachbook.domain import timestamps
 DONE = {
     "saved": "Saved.",
     "created": "The contact was created.",
-    "deleted": "The contact was deleted.",
+    "deleted": "The contact was deleted. Its addresses can be given to other contacts.",
     "added": "The channel was added.",
-    "removed": "The channel was removed.",
+    "removed": "The channel was deleted. The history below keeps its address.",
+    "primary": "The channel is now the primary one of its type.",
+    "held": "The channel is held. Release it when messages may be sent to it again.",
+    "released": "The channel was released.",
+    "consent": "The consent was recorded.",
+    "same": "Nothing was changed: everything was already as you asked.",
     "moved": "The address was moved to this contact.",
     "revoked": "The credential was revoked. Requests with it are refused within a second.",
     "user-disabled": "The user was disabled, and is signed out everywhere.",
@@ -33,9 +38,18 @@ def render(template: str, values: dict[str, Any]) -> str:
 
 def show_time(micros: int) -> Markup:
     """Returns a time as an element that the script shows in the viewer's zone."""
+    return _time_element(micros, Markup("<time"))
+
+
+def show_age(micros: int) -> Markup:
+    """Returns a time as an element that the script shows with how long ago it was."""
+    return _time_element(micros, Markup("<time data-relative"))
+
+
+def _time_element(micros: int, start: Markup) -> Markup:
     exact = timestamps.format_seconds(micros)
     shown = exact[:16].replace("T", " ")
-    return Markup('<time datetime="{}" title="{}">{} UTC</time>').format(exact, exact, shown)
+    return Markup('{} datetime="{}" title="{}">{} UTC</time>').format(start, exact, exact, shown)
 
 
 _environment = Environment(
@@ -46,4 +60,5 @@ _environment = Environment(
     lstrip_blocks=True,
 )
 _environment.filters["time"] = show_time
+_environment.filters["age"] = show_age
 _environment.globals["asset"] = static.asset_name

@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-from reachbook.console import account, api_settings, sign_in, static, team
+from reachbook.console import (
+    account,
+    api_settings,
+    contact,
+    contact_channels,
+    contacts,
+    sign_in,
+    static,
+    team,
+)
 from reachbook.console.page import Page, no_page
 from reachbook.console.request import ConsoleRequest
 from reachbook.domain.user import Role
@@ -17,6 +26,8 @@ async def home(request: ConsoleRequest) -> ApiResponse:
 
 API = api_settings.PATH
 USER = f"{team.PATH}/users/{{id}}"
+CONTACT = "/console/contact/{uuid}"
+CHANNEL = f"{CONTACT}/channel/{{channel}}"
 
 ROUTES = [
     ExactRoute("/console", Page(home)),
@@ -45,6 +56,18 @@ ROUTES = [
     ExactRoute(f"{USER}/enable", Page(team.back, team.enable, role=Role.ADMIN)),
     ExactRoute("/console/account", Page(account.show)),
     ExactRoute("/console/account/password", Page(account.show, account.set_password)),
+    ExactRoute("/console/contacts", Page(contacts.index)),
+    ExactRoute("/console/contacts/new", Page(contacts.new, contacts.create)),
+    ExactRoute(CONTACT, Page(contact.show)),
+    ExactRoute(f"{CONTACT}/edit", Page(contact.back, contact.edit)),
+    ExactRoute(f"{CONTACT}/delete", Page(contact.confirm_delete, contact.delete)),
+    ExactRoute(f"{CONTACT}/channels", Page(contact.back, contact_channels.add)),
+    ExactRoute(f"{CHANNEL}/edit", Page(contact.back, contact_channels.edit)),
+    ExactRoute(f"{CHANNEL}/primary", Page(contact.back, contact_channels.make_primary)),
+    ExactRoute(f"{CHANNEL}/hold", Page(contact.back, contact_channels.hold)),
+    ExactRoute(f"{CHANNEL}/release", Page(contact.back, contact_channels.release)),
+    ExactRoute(f"{CHANNEL}/consent", Page(contact.back, contact_channels.consent)),
+    ExactRoute(f"{CHANNEL}/delete", Page(contact_channels.confirm_remove, contact_channels.remove)),
     ExactRoute("/console/static/{name}", static.Asset()),
     ExactRoute("/console/{rest:path}", Page(no_page, no_page, role=None)),
 ]
