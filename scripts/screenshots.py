@@ -61,7 +61,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         home = Home(Path(temporary) / "data")
         with home.serve("--port", "0") as server:
-            team = fill(server.url, home.json("key", "create", "--team", "1")["api_key"])
+            home.json("team", "set", "1", "--name", "Riverside Clinic", "--region", "US")
+            key = home.json("key", "create", "--team", "1", "--label", "CRM sync")["api_key"]
+            team = fill(server.url, key)
             link = home.json("user", "link", "admin@localhost", "--url", server.url)["url"]
             asyncio.run(take(server, SIGNED_OUT, None, directory))
             asyncio.run(take(server, signed_in(team), link, directory))

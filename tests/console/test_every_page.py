@@ -22,6 +22,7 @@ Scheme = Literal["light", "dark"]
 @pytest.fixture(scope="module")
 async def pages(site: Site) -> dict[str, str]:
     """The pages of an admin of a team with contacts."""
+    await site.command("team", "set", "1", "--region", "US")
     key = await site.command("key", "create", "--team", "1")
     return signed_in(fill(site.url, key["api_key"]))
 
