@@ -31,6 +31,7 @@ AT_THE_END = filling.BEGINNING + FILLED
 MODES: tuple[plans.PlanMode, ...] = ("force_custom_plan", "force_generic_plan")
 
 TEAMS_ARE_FEW = "there are few teams and credentials, and a person at a terminal waits"
+COUNTS_ALL = "the page Overview counts all rows of a team, at most every ten minutes"
 REASONS = {
     "teams": TEAMS_ARE_FEW,
     "any_api_secret": TEAMS_ARE_FEW,
@@ -45,6 +46,11 @@ REASONS = {
     "names_next_team": "the first entry of the index is enough",
     "doctor_next_team": "the first entry of each index is enough",
     "skip_used_ids": "the last entry of each index is enough",
+    "count_channels": COUNTS_ALL,
+    "count_contacts": COUNTS_ALL,
+    "count_contacts_by_channels": COUNTS_ALL,
+    "count_added": COUNTS_ALL,
+    "count_removed": COUNTS_ALL,
 }
 """Statements that go through more than they name, and why."""
 
@@ -299,6 +305,9 @@ async def test_postgresql_uses_the_same_indexes_whatever_its_statistics_say(
     async with connected(migrated) as connection:
         for name, text in sql.statements("postgres").items():
             values = {1: team, **VALUES.get(name, {})}
+            # All rows of the team are read, whichever index finds them.
+            if REASONS.get(name) == COUNTS_ALL:
+                continue
             if found := await scans(connection, text, values):
                 indexes[name] = {scan.index for scan in found}
                 indexes[name] |= EITHER if name == "commit" else set()

@@ -8,6 +8,7 @@ from reachbook.console import (
     contact,
     contact_channels,
     contacts,
+    overview,
     sign_in,
     static,
     team,
@@ -25,6 +26,9 @@ async def home(request: ConsoleRequest) -> ApiResponse:
 
 
 API = api_settings.PATH
+OVERVIEW_SECONDS = 12.0
+"""More than the counting may take, which ends by itself."""
+
 USER = f"{team.PATH}/users/{{id}}"
 CONTACT = "/console/contact/{uuid}"
 CHANNEL = f"{CONTACT}/channel/{{channel}}"
@@ -37,6 +41,7 @@ ROUTES = [
     ExactRoute("/console/link/{token}", Page(sign_in.link_form, sign_in.with_link, role=None)),
     ExactRoute("/console/sign-out", Page(post=sign_in.sign_out, role=None)),
     ExactRoute("/console/sign-out-everywhere", Page(post=sign_in.sign_out_everywhere)),
+    ExactRoute("/console/overview", Page(overview.show, seconds=OVERVIEW_SECONDS)),
     ExactRoute("/console/settings", Page(api_settings.index, role=Role.ADMIN)),
     ExactRoute(API, Page(api_settings.show, role=Role.ADMIN)),
     ExactRoute(

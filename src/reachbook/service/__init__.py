@@ -17,6 +17,7 @@ from reachbook.service.history import History
 from reachbook.service.name_search import NameSearch
 from reachbook.service.resolve import Resolved, Resolver
 from reachbook.service.search import Search
+from reachbook.service.statistics import Statistics
 from reachbook.service.team_keys import TeamKeys
 from reachbook.service.users import Users
 from reachbook.storage import IdempotencyKey, Queries, Store, StoredResponse, Team
@@ -52,6 +53,7 @@ class Service:
         self.users = Users(UserStore(store.engine), clock)
         self.names = NameSearch(queries)
         self.search = Search(queries, self.resolving, self.names)
+        self.statistics = Statistics(store, clock)
 
     async def ready(self) -> None:
         """Refuse when the store does not answer, or is older than this program."""

@@ -1,7 +1,7 @@
 // Improves pages that work without it: local times, copy buttons, and a guard of unsaved forms.
 "use strict";
 
-const UNITS = [["day", 86400], ["hour", 3600], ["minute", 60]];
+const UNITS = [["year", 31557600], ["month", 2629800], ["day", 86400], ["hour", 3600], ["minute", 60]];
 
 function ago(date) {
   const seconds = Math.round((Date.now() - date) / 1000);
