@@ -13,6 +13,7 @@ from reachbook.storage import migrations, open_store
 from reachbook.storage.migrations import Step
 from reachbook.storage.postgres import pool, schema
 from reachbook.storage.sqlite import engine as sqlite
+from reachbook.storage.sqlite.connection import connect
 from tests.support import catalogs as catalogue
 from tests.support.raw_sql import beside
 
@@ -299,7 +300,7 @@ async def test_a_file_that_another_holds_is_waited_for_and_then_refused(
     raw = beside(database)
     await raw("PRAGMA journal_mode=WAL")
     monkeypatch.setattr(sqlite, "WRITER_WAITS_MS", 200)
-    holder = sqlite._connect(tmp_path / "reachbook.db", 0)
+    holder = connect(tmp_path / "reachbook.db", 0)
     holder.execute("BEGIN IMMEDIATE")
 
     no = await refusal(database)

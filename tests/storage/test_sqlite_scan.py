@@ -138,3 +138,14 @@ async def test_a_list_that_was_given_up_costs_another_team_nothing(api: Api) -> 
 
     assert given_up.status_code == 503
     assert [(one.status_code, one.json()) for one in answers] == [(200, [])] * 5
+
+
+async def test_a_count_holds_up_no_scan(engine: Sqlite) -> None:
+    counting = asyncio.create_task(engine.count("count_to", AGES))
+    await asyncio.sleep(0.05)
+    began = time.monotonic()
+
+    assert await engine.scan("count_to", MOMENT) == [(MOMENT,)]
+    assert time.monotonic() - began < 1
+    assert not counting.done()
+    counting.cancel()

@@ -51,6 +51,9 @@ class Engine(Protocol):
     async def scan(self, statement: str, *values: object) -> list[Row]:
         """The same for a statement that may take long: it keeps nobody waiting."""
 
+    async def count(self, statement: str, *values: object) -> list[Row]:
+        """The same for a statement that reads all rows of a team: no scan waits for it."""
+
     async def write(self, statement: str, *values: object) -> list[Row]:
         """Run one statement that writes, outside any commit; may raise `UniqueViolationError`."""
 

@@ -40,15 +40,15 @@ async def count(engine: Engine, team_id: TeamId, since: int) -> Counts:
 
     Reads every row of the team, which takes seconds for a million contacts.
     """
-    types = [TypeCount(*row) for row in await engine.scan("count_channels", team_id)]
-    [[contacts]] = await engine.scan("count_contacts", team_id)
-    rows = await engine.scan("count_contacts_by_channels", team_id, MOST_CHANNELS)
+    types = [TypeCount(*row) for row in await engine.count("count_channels", team_id)]
+    [[contacts]] = await engine.count("count_contacts", team_id)
+    rows = await engine.count("count_contacts_by_channels", team_id, MOST_CHANNELS)
     having: dict[int, int] = dict(map(tuple, rows))
     by_channels = [having.get(channels, 0) for channels in range(1, MOST_CHANNELS + 1)]
     # The statements run one after the other, so a contact may have come in between.
     without = max(contacts - sum(by_channels), 0)
-    added = await engine.scan("count_added", team_id, since)
-    removed = await engine.scan("count_removed", team_id, since)
+    added = await engine.count("count_added", team_id, since)
+    removed = await engine.count("count_removed", team_id, since)
     return Counts(types, [without, *by_channels], _by_day(added), _by_day(removed))
 
 

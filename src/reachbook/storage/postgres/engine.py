@@ -78,7 +78,7 @@ class Postgres:
         rows = await self._contended(lambda connection: connection.fetch(text, *values))
         return cast("list[Row]", rows)
 
-    scan = read
+    scan = count = read
 
     async def write(self, statement: str, *values: object) -> list[Row]:
         text = self._sql[statement]

@@ -15,11 +15,9 @@ from typing import cast
 import apsw
 import msgspec
 
-from reachbook import background
 from reachbook.domain.address.parsing import IDENTITY_VERSION
 from reachbook.domain.channel import ChannelList
 from reachbook.domain.contact import Contact
-from reachbook.domain.errors import Refusal
 from reachbook.domain.event import Change
 from reachbook.domain.event_kind import Kind
 from reachbook.domain.suppression import fingerprint
@@ -40,13 +38,12 @@ from reachbook.storage.engine import (
     contended,
     unavailable,
     unfit,
-    unstorable,
 )
 from reachbook.storage.identities import Script
 from reachbook.storage.rows import changed_channel_values, channel_values, suppression_of
+from reachbook.storage.sqlite.connection import connect, fetch
+from reachbook.storage.sqlite.scanner import Scanner
 from reachbook.storage.sqlite.writer import (
-    CLOSE_SECONDS,
-    MAX_WAL_BYTES,
     OUT_OF_REACH,
     Writer,
     why,
@@ -54,29 +51,8 @@ from reachbook.storage.sqlite.writer import (
 
 WRITER_WAITS_MS = 10_000
 READER_WAITS_MS = 1_000
-INTERRUPT_SECONDS = 0.05
 DECISION_SECONDS = 1.0
 """How long the writer waits for the event loop to decide a commit."""
-
-# Erased values must not stay readable in the file: SQLite leaves deleted text where it stood,
-# unless it is told to write zeros over it.
-_PRAGMAS = (
-    "journal_mode=WAL",
-    "synchronous=FULL",
-    "foreign_keys=ON",
-    "secure_delete=ON",
-    f"journal_size_limit={MAX_WAL_BYTES}",
-)
-
-# The errors of SQLite and its driver for a value that is too large or cannot be stored in a column,
-# such as a number of more than 64 bits or a lone surrogate.
-_UNSTORABLE = (
-    apsw.MismatchError,
-    apsw.RangeError,
-    apsw.TooBigError,
-    OverflowError,
-    UnicodeEncodeError,
-)
 
 _VERSION_TABLE = """
 CREATE TABLE IF NOT EXISTS schema_version (
@@ -96,20 +72,17 @@ class Sqlite:
         self._sql = sql.statements(self.name)
         self._found_at_first: int | None = None  # before opening it brought it up to date
         try:
-            # Three connections: a scan in a thread must not hold up the reads on the event loop,
-            # and SQLite has one writer.
-            self._reader = _connect(path, READER_WAITS_MS)
-            self._scanner = _connect(path, READER_WAITS_MS)
-            writer = _connect(path, WRITER_WAITS_MS)
+            # Scans and counts have connections of their own: a scan in a thread must not hold up
+            # the reads on the event loop, nor a count the scans; and SQLite has one writer.
+            self._reader = connect(path, READER_WAITS_MS)
+            scanner, counter = (connect(path, READER_WAITS_MS) for _ in range(2))
+            writer = connect(path, WRITER_WAITS_MS)
         except (apsw.NotADBError, apsw.CorruptError):
             raise unfit(f"{path} is not a SQLite database that can be read.") from None
         except apsw.Error as error:
             raise unavailable(f"{path}: {error}") from None
         self._metrics = metrics
-        self._closing = False
-        self._scanning = asyncio.Lock()
-        self._scan_thread: asyncio.Future[list[Row]] | None = None
-        self._interrupting: set[asyncio.Task[None]] = set()
+        self._scanner, self._counter = (Scanner(each, metrics) for each in (scanner, counter))
         self._jobs = 0
         self._event_ids: deque[int] = deque()
         self._writer = Writer(writer, metrics, self._begin)
@@ -131,65 +104,19 @@ class Sqlite:
 
     async def read(self, statement: str, *values: object) -> list[Row]:
         try:
-            return _rows(self._reader, self._sql[statement], *values)
+            return fetch(self._reader, self._sql[statement], *values)
         except OUT_OF_REACH as error:
             raise unavailable(why(error)) from None
 
     async def scan(self, statement: str, *values: object) -> list[Row]:
-        """Run a statement in a thread, one at a time.
+        return await self._scanner.run(self._sql[statement], *values)
 
-        If the caller is cancelled, its thread still uses the connection. So the lock is held until
-        the thread has ended, and the statement is interrupted so that it ends soon.
-        """
-        await self._scanning.acquire()
-        try:
-            thread = self._start_scan(statement, values)
-        except BaseException:
-            self._scanning.release()
-            raise
-        self._scan_thread = thread
-        thread.add_done_callback(lambda _ended: self._scanning.release())
-        try:
-            return await asyncio.shield(thread)
-        except asyncio.CancelledError:
-            self._interrupt(thread)
-            raise
-
-    def _start_scan(self, statement: str, values: tuple[object, ...]) -> asyncio.Future[list[Row]]:
-        if self._closing:
-            raise unavailable("it is being closed")
-        # Not a task: a loop that ends cancels its tasks, but the thread would continue.
-        loop = asyncio.get_running_loop()
-        return loop.run_in_executor(None, self._scan, statement, values)
-
-    def _interrupt(self, thread: asyncio.Future[list[Row]]) -> asyncio.Task[None]:
-        """Interrupt a scan repeatedly, in a task, until its thread has ended.
-
-        One interrupt is not enough: it has no effect before the statement begins.
-        """
-
-        async def interrupt() -> None:
-            while not thread.done():
-                self._scanner.interrupt()
-                await asyncio.wait({thread}, timeout=INTERRUPT_SECONDS)
-            error = thread.exception()
-            if error is not None and not isinstance(error, Refusal):
-                background.report(self._metrics, "sqlite_scan", error)
-
-        task = background.start(self._metrics, "sqlite_scan", interrupt())
-        self._interrupting.add(task)
-        task.add_done_callback(self._interrupting.discard)
-        return task
-
-    def _scan(self, statement: str, values: tuple[object, ...]) -> list[Row]:
-        try:
-            return _rows(self._scanner, self._sql[statement], *values)
-        except OUT_OF_REACH as error:
-            raise unavailable(why(error)) from None
+    async def count(self, statement: str, *values: object) -> list[Row]:
+        return await self._counter.run(self._sql[statement], *values)
 
     async def write(self, statement: str, *values: object) -> list[Row]:
         return await self._writer.run(
-            lambda connection: _rows(connection, self._sql[statement], *values)
+            lambda connection: fetch(connection, self._sql[statement], *values)
         )
 
     async def reserve_ids(self, table: str, count: int) -> list[int]:
@@ -218,7 +145,7 @@ class Sqlite:
     async def commit_locked(self, team_id: int, reads: Sequence[Read], rule: LockedRule) -> Commit:
         def job(connection: apsw.Connection) -> Commit:
             found = [
-                _rows(connection, self._sql[statement], team_id, uuid) for statement, uuid in reads
+                fetch(connection, self._sql[statement], team_id, uuid) for statement, uuid in reads
             ]
             commit = _decide(loop, rule, found)
             self._apply(connection, commit)
@@ -230,7 +157,7 @@ class Sqlite:
     async def store_response(self, team_id: int, record: IdempotencyRecord) -> bool:
         def job(connection: apsw.Connection) -> bool:
             uuids = _json(record.response.contact_uuids)
-            if _rows(connection, self._sql["erased_contacts"], team_id, uuids):
+            if fetch(connection, self._sql["erased_contacts"], team_id, uuids):
                 raise ErasedError
             return self._store_response(connection, team_id, record)
 
@@ -238,17 +165,17 @@ class Sqlite:
 
     async def end_suppression(self, values: SuppressionEnd) -> bool:
         def job(connection: apsw.Connection) -> bool:
-            ended = _rows(connection, self._sql["end_suppression"], *values[:6])
+            ended = fetch(connection, self._sql["end_suppression"], *values[:6])
             if ended:
                 noted = (*values[:3], *values[6:])
-                _rows(connection, self._sql["record_ended_suppression"], *noted)
+                fetch(connection, self._sql["record_ended_suppression"], *noted)
             return bool(ended)
 
         return await self._writer.run(job)
 
     async def number_events(self, team_id: int) -> None:
         await self._writer.run(
-            lambda connection: _rows(
+            lambda connection: fetch(
                 connection, self._sql["number_events"], team_id, EVENTS_NUMBERED_AT_ONCE
             )
         )
@@ -262,7 +189,7 @@ class Sqlite:
                     statement, values = steps.send(rows) if rows is not None else next(steps)
                 except StopIteration as done:
                     return cast("Result", done.value)
-                rows = _rows(connection, self._sql[statement], *values)
+                rows = fetch(connection, self._sql[statement], *values)
 
         return await self._writer.run(job)
 
@@ -288,16 +215,9 @@ class Sqlite:
             raise unavailable(why(error)) from None
 
     async def close(self) -> None:
-        self._closing = True
         self._writer.close()
         self._reader.close()
-        thread = self._scan_thread
-        if thread is not None and not thread.done():
-            interrupting = self._interrupt(thread)
-            await asyncio.wait({interrupting}, timeout=CLOSE_SECONDS)
-            if not thread.done():
-                return  # the thread waits for its disk; the process ends without it
-        self._scanner.close()
+        await asyncio.gather(self._scanner.close(), self._counter.close())
 
     def _apply(self, connection: apsw.Connection, commit: Commit) -> None:
         """Write a commit on the writer's connection, inside the savepoint of its job."""
@@ -327,16 +247,16 @@ class Sqlite:
         self, connection: apsw.Connection, team_id: int, record: IdempotencyRecord
     ) -> bool:
         row = commits.response_row(team_id, record)
-        if not _rows(connection, self._sql["store_response"], *row):
+        if not fetch(connection, self._sql["store_response"], *row):
             return False
         key, uuids = (team_id, record.key.key), _json(record.response.contact_uuids)
-        _rows(connection, self._sql["delete_response_contacts"], *key)
-        _rows(connection, self._sql["insert_response_contacts"], *key, uuids)
+        fetch(connection, self._sql["delete_response_contacts"], *key)
+        fetch(connection, self._sql["insert_response_contacts"], *key, uuids)
         return True
 
     def _require_revision(self, connection: apsw.Connection, seen: ChannelList) -> None:
         """Raises if the contact has changed or was erased: its response must not be stored."""
-        rows = _rows(connection, self._sql["revision"], seen.team_id, seen.id)
+        rows = fetch(connection, self._sql["revision"], seen.team_id, seen.id)
         if [row[0] for row in rows] != [seen.rev]:
             raise RevisionConflictError
 
@@ -345,7 +265,7 @@ class Sqlite:
         if not writes.digests:
             return
         wanted = (commit.change.after.team_id, commits.json_text(writes.digests))
-        rows = _rows(connection, self._sql["suppressions"], *wanted)
+        rows = fetch(connection, self._sql["suppressions"], *wanted)
         if fingerprint(map(suppression_of, rows)) != fingerprint(writes.expected):
             raise RevisionConflictError
 
@@ -353,13 +273,13 @@ class Sqlite:
         team_id, writes = commit.change.after.team_id, commit.suppression
         for row in writes.recorded:
             values = (team_id, row.digest, row.reason, row.at, row.identity_version)
-            _rows(connection, self._sql["insert_suppression"], *values)
+            fetch(connection, self._sql["insert_suppression"], *values)
         for digest, reason in writes.ended:
-            _rows(connection, self._sql["delete_suppression"], team_id, digest, reason)
+            fetch(connection, self._sql["delete_suppression"], team_id, digest, reason)
         if commit.change.kind is Kind.ERASED:
             for statement in commits.ERASE_SUPPRESSIONS:
                 erased = commits.json_text(writes.erased)
-                _rows(connection, self._sql[statement], team_id, erased)
+                fetch(connection, self._sql[statement], team_id, erased)
 
     def _take_step(self, connection: apsw.Connection, commit: Commit, change: Change) -> None:
         before, after = change.before, change.after
@@ -367,14 +287,14 @@ class Sqlite:
             details = commits.details(after)
             if before is None:
                 new = (after.team_id, after.id, after.uuid, after.created, *details)
-                _rows(connection, self._sql["insert_contact"], *new)
+                fetch(connection, self._sql["insert_contact"], *new)
             else:
                 seen = (after.team_id, after.id, before.rev, after.deleted, after.erased)
-                _rows(connection, self._sql["set_contact"], *seen, *details)
+                fetch(connection, self._sql["set_contact"], *seen, *details)
             for statement, values in names.writes(change):
-                _rows(connection, self._sql[statement], *values)
+                fetch(connection, self._sql[statement], *values)
         moved = (after.team_id, after.id, after.rev - 1, after.updated)
-        _rows(connection, self._sql["move_revision"], *moved)
+        fetch(connection, self._sql["move_revision"], *moved)
         # Another process may have changed the contact since it was read; the savepoint is undone.
         if connection.changes() == 0:
             raise RevisionConflictError
@@ -385,15 +305,15 @@ class Sqlite:
         rows = commits.writes(commit, change)
         key = (after.team_id, after.id)
         for channel_id in rows.removed:
-            _rows(connection, self._sql["remove_channel"], *key, channel_id)
+            fetch(connection, self._sql["remove_channel"], *key, channel_id)
         for channel in rows.updated:
             values = (channel.id, *changed_channel_values(channel))
-            _rows(connection, self._sql["update_channel"], *key, *values)
+            fetch(connection, self._sql["update_channel"], *key, *values)
         for channel in rows.inserted:
-            _rows(connection, self._sql["insert_channel"], *key, *channel_values(channel))
+            fetch(connection, self._sql["insert_channel"], *key, *channel_values(channel))
         # Inside the transaction: a follower of the feed relies on the order of these ids.
         event_id = self._next_event_id(connection)
-        _rows(
+        fetch(
             connection,
             self._sql["insert_event"],
             after.team_id,
@@ -407,13 +327,13 @@ class Sqlite:
         )
         if rows.after is not None:
             body = (after.team_id, event_id, rows.before, rows.after)
-            _rows(connection, self._sql["insert_event_body"], *body)
+            fetch(connection, self._sql["insert_event_body"], *body)
 
     def _forget(self, connection: apsw.Connection, commit: Commit) -> None:
         gone = commit.change.after
-        _rows(connection, self._sql["erase_events"], gone.team_id, gone.id)
-        _rows(connection, self._sql["clear_request_ids"], gone.team_id, gone.id)
-        _rows(connection, self._sql["purge_responses"], gone.team_id, gone.uuid)
+        fetch(connection, self._sql["erase_events"], gone.team_id, gone.id)
+        fetch(connection, self._sql["clear_request_ids"], gone.team_id, gone.id)
+        fetch(connection, self._sql["purge_responses"], gone.team_id, gone.uuid)
 
     def _begin(self, jobs: int) -> None:
         """Forget the ids that an earlier transaction reserved: they must not be used any more.
@@ -430,7 +350,7 @@ class Sqlite:
         return self._event_ids.popleft()
 
     def _reserve_ids(self, connection: apsw.Connection, table: str, count: int) -> list[int]:
-        [[last]] = _rows(connection, self._sql["reserve_ids"], table, count)
+        [[last]] = fetch(connection, self._sql["reserve_ids"], table, count)
         return list(range(last - count + 1, last + 1))
 
     def _take_steps(self, connection: apsw.Connection) -> None:
@@ -488,26 +408,11 @@ def _make_private(path: Path) -> None:
         path.touch(mode=0o600)
 
 
-def _connect(path: Path, waits_ms: int) -> apsw.Connection:
-    connection = apsw.Connection(str(path))
-    connection.set_busy_timeout(waits_ms)
-    for pragma in _PRAGMAS:
-        connection.execute(f"PRAGMA {pragma}")
-    return connection
-
-
 def _take(connection: apsw.Connection, step: str) -> None:
     try:
         connection.execute(step)
     except apsw.SQLError as error:
         raise migrations.not_a_reachbook_store(str(error)) from None
-
-
-def _rows(connection: apsw.Connection, statement: str, *values: object) -> list[Row]:
-    try:
-        return cast("list[Row]", connection.execute(statement, values).fetchall())
-    except _UNSTORABLE as error:
-        raise unstorable(error) from error
 
 
 def _json(uuids: Sequence[str]) -> str:
