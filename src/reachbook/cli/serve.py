@@ -52,7 +52,7 @@ def serve(as_json: bool, **flags: object) -> None:
     with server.sqlite_serve_lock(chosen):
         listener, made = asyncio.run(server.prepare(chosen))
         say = _say_json if as_json else _say
-        server.run(chosen, listener, lambda url: say(f"{url}{chosen.base_path}", made, chosen))
+        server.run(chosen, listener, lambda url: say(url, made, chosen))
 
 
 @click.command()
@@ -140,7 +140,7 @@ def _say(url: str, made: Bootstrap | None, chosen: Settings) -> None:
     if chosen.console:
         common.say(f"Sign in to the console as {made.user}, once and within ten minutes:")
         common.say()
-        common.say(link_address(url, made.sign_in_token))
+        common.say(link_address(f"{url}{chosen.base_path}", made.sign_in_token))
         common.say()
 
 
@@ -150,5 +150,5 @@ def _say_json(url: str, made: Bootstrap | None, chosen: Settings) -> None:
         facts |= msgspec.to_builtins(made)
         token = facts.pop("sign_in_token")
         if chosen.console:
-            facts["sign_in_link"] = link_address(url, str(token))
+            facts["sign_in_link"] = link_address(f"{url}{chosen.base_path}", str(token))
     common.print_json(facts)
