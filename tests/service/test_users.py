@@ -191,6 +191,22 @@ async def test_a_team_keeps_an_admin_who_can_sign_in(staff: Staff) -> None:
     assert await reason_of(staff.users.disable(promoted)) is Reason.LAST_ADMIN
 
 
+async def test_two_admins_cannot_remove_each_other_at_once(staff: Staff) -> None:
+    for _ in range(10):
+        both = [
+            await staff.users.set_role(user, Role.ADMIN) for user in (staff.admin, staff.member)
+        ]
+        await asyncio.gather(
+            staff.users.set_role(both[0], Role.MEMBER),
+            staff.users.disable(both[1]),
+            return_exceptions=True,
+        )
+
+        admins = [user for user in await staff.users.all(staff.team_id) if user.is_admin]
+        assert len(admins) == 1
+        await staff.users.enable(both[1])
+
+
 @pytest.mark.parametrize(
     "token", ["", "1", "1.x", f"{2**70}.{'a' * 43}", "x." + "a" * 43, f"1.{'a' * 44}", "1.\udcff"]
 )

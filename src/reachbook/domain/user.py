@@ -49,6 +49,11 @@ class User(Struct, frozen=True):
     disabled: int | None
 
     @property
+    def is_admin(self) -> bool:
+        """Whether the user is an admin who can sign in."""
+        return self.role is Role.ADMIN and self.disabled is None
+
+    @property
     def actor(self) -> str:
         """The user as the actor of an event."""
         return f"{ACTOR_PREFIX}{self.id}"

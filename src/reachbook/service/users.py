@@ -83,19 +83,24 @@ class Users:
         )
 
     async def set_role(self, user: User, role: Role) -> User:
-        """Give a user another role; a team keeps at least one admin."""
-        if role is not Role.ADMIN:
-            await self._require_another_admin(user)
-        await self._store.set_role(user, role)
+        """Give a user another role.
+
+        Raises `last_admin` if the team would be left without an admin who can sign in.
+        """
+        if not await self._store.set_role(user, role):
+            raise _last_admin(user)
         return replace(user, role=role)
 
     async def disable(self, user: User) -> User:
-        """End a user's sessions and links, and let the user sign in no more."""
+        """End a user's sessions and links, and let the user sign in no more.
+
+        Raises `last_admin` as `set_role` does.
+        """
         if user.disabled is not None:
             return user
-        await self._require_another_admin(user)
         disabled = replace(user, disabled=self._clock())
-        await self._store.set_disabled(user, disabled.disabled)
+        if not await self._store.set_disabled(user, disabled.disabled):
+            raise _last_admin(user)
         await self._store.delete_sessions(user)
         return disabled
 
@@ -103,19 +108,6 @@ class Users:
         """Let a disabled user sign in again."""
         await self._store.set_disabled(user, None)
         return replace(user, disabled=None)
-
-    async def _require_another_admin(self, user: User) -> None:
-        """Raises `last_admin` if the team would be left without an admin who can sign in."""
-        if user.role is not Role.ADMIN or user.disabled is not None:
-            return
-        for other in await self._store.all(user.team_id):
-            if other.id != user.id and other.role is Role.ADMIN and other.disabled is None:
-                return
-        raise Refusal(
-            Reason.LAST_ADMIN,
-            f"{user.email} is the only admin of the team who can sign in; make another user an "
-            "admin first.",
-        )
 
     # ── signing in ───────────────────────────────────────────────────────────────────────────
 
@@ -216,3 +208,11 @@ class Users:
     async def purge(self, team_id: int) -> None:
         """Delete the sessions and links of a team that have ended."""
         await self._store.purge(team_id, self._clock())
+
+
+def _last_admin(user: User) -> Refusal:
+    return Refusal(
+        Reason.LAST_ADMIN,
+        f"{user.email} is the only admin of the team who can sign in; make another user an admin "
+        "first.",
+    )

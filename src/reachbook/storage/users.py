@@ -7,6 +7,7 @@ from msgspec import Struct
 from reachbook.domain.user import SESSION_IDLE_MICROS, SESSION_MICROS, Role, User
 from reachbook.storage import sql
 from reachbook.storage.engine import Engine, Row, UniqueViolationError, contended
+from reachbook.storage.identities import Script
 from reachbook.storage.ids import IdBlocks
 from reachbook.storage.retry import Attempts
 from reachbook.storage.rows import RowDecoder
@@ -70,13 +71,27 @@ class UserStore:
                 return User(team_id, user_id, email, role, "", now, None)
         raise contended()
 
-    async def set_role(self, user: User, role: Role) -> None:
-        """Give a user another role."""
-        await self._engine.write("set_role", user.team_id, user.id, role)
+    async def set_role(self, user: User, role: Role) -> bool:
+        """Give a user another role; returns False if no admin who can sign in would be left."""
+        return await self._change(user, "set_role", role, keeps_admin=role is Role.ADMIN)
 
-    async def set_disabled(self, user: User, disabled: int | None) -> None:
-        """Disable a user as of a time, or enable the user."""
-        await self._engine.write("set_disabled", user.team_id, user.id, disabled)
+    async def set_disabled(self, user: User, disabled: int | None) -> bool:
+        """Disable a user as of a time, or enable the user; returns as `set_role` does."""
+        return await self._change(user, "set_disabled", disabled, keeps_admin=disabled is None)
+
+    async def _change(
+        self, user: User, statement: str, value: object, *, keeps_admin: bool
+    ) -> bool:
+        def script() -> Script[bool]:
+            # Two admins may remove each other at once: the second must see what the first did.
+            yield "lock_team", (user.team_id,)
+            users = [_user_of(row) for row in (yield "users", (user.team_id,))]
+            if not keeps_admin and {each.id for each in users if each.is_admin} == {user.id}:
+                return False
+            yield statement, (user.team_id, user.id, value)
+            return True
+
+        return await self._engine.run(script)
 
     async def set_password(self, user: User, hashed: str) -> None:
         """Store the hash of a user's password."""

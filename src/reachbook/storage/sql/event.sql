@@ -53,6 +53,10 @@ SELECT id FROM event WHERE team_id = $1 AND seq IS NULL LIMIT 1;
 -- way of commits, whose foreign keys only share the row.
 SELECT team_id FROM team WHERE team_id = $1 FOR NO KEY UPDATE;
 
+-- name: lock_team [sqlite]
+-- The team; the transaction of the writer holds all rows.
+SELECT team_id FROM team WHERE team_id = $1;
+
 -- name: number_events
 -- Number new events in the order of their ids, after the highest number; at most $2 events. Every
 -- event that is visible and has no number is numbered next, so none can appear before a cursor.
