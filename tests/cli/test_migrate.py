@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
@@ -10,6 +11,9 @@ import asyncpg
 import pytest
 
 from reachbook.storage import migrations
+from reachbook.storage.postgres import citus
+from reachbook.storage.postgres.connection import Connection
+from tests.support import citus_stand_in
 from tests.support.home import Home
 from tests.support.raw_sql import beside
 
@@ -107,3 +111,27 @@ async def _role(database: str, name: str) -> str:
         await connection.close()
     as_owner = urlsplit(database)
     return urlunsplit(as_owner._replace(netloc=f"{name}@{as_owner.netloc.rpartition('@')[2]}"))
+
+
+@pytest.fixture
+async def distributing(bare: Home, empty_postgres: str, monkeypatch: pytest.MonkeyPatch) -> Home:
+    """PostgreSQL with stand-ins for the functions of Citus, on which one worker is gone."""
+
+    async def is_installed(_connection: Connection) -> bool:
+        return True
+
+    await citus_stand_in.install(empty_postgres)
+    await beside(empty_postgres)("UPDATE stand_in_worker SET success = nodename = 'w1'")
+    monkeypatch.setattr(citus, "is_installed", is_installed)
+    return bare
+
+
+async def test_it_says_what_was_distributed_and_what_is_left_to_run(distributing: Home) -> None:
+    first = await asyncio.to_thread(distributing.run, "migrate")
+    second = await asyncio.to_thread(distributing.json, "migrate")
+
+    first_lines = first.succeeded().splitlines()
+    assert first_lines[1].startswith("Distributed over the nodes of Citus: team, ")
+    assert "Run as the owner of the database:" in first_lines[2]
+    assert first_lines[3].startswith("    SELECT run_command_on_workers($$ ALTER DATABASE ")
+    assert second["citus"] == {"distributed": [], "to_run": [first_lines[3].strip()]}

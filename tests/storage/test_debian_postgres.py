@@ -12,7 +12,7 @@ pytestmark = pytest.mark.anyio
 
 async def test_it_works(debian_postgres: str) -> None:
     store = await open_store(debian_postgres)
-    assert (await store.migrate())[0] == 0
+    assert (await store.migrate()).before == 0
     await store.close()
     async with open_api(debian_postgres) as api:
         uuid = await api.contact(("phone", "+1 510-555-3344"))

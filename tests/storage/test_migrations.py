@@ -31,7 +31,8 @@ def empty(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 async def migrate(database: str) -> tuple[int, int]:
     store = await open_store(database)
     try:
-        return await store.migrate()
+        change = await store.migrate()
+        return change.before, change.after
     finally:
         await store.close()
 

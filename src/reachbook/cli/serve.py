@@ -19,6 +19,7 @@ from reachbook.storage import open_store, opening
 if TYPE_CHECKING:
     from reachbook.service.bootstrap import Bootstrap
     from reachbook.settings import Settings
+    from reachbook.storage.engine import SchemaChange
     from reachbook.storage.names import NamesProgress
 
 
@@ -60,35 +61,48 @@ def serve(as_json: bool, **flags: object) -> None:
 def migrate(as_json: bool, **flags: object) -> None:
     """Bring the schema, the identities of addresses and the index of names up to date.
 
-    PostgreSQL changes only by this command; an embedded store is brought up to date by serve, too.
+    On Citus it also distributes the tables that are not distributed yet. PostgreSQL changes only by
+    this command; an embedded store is brought up to date by serve, too.
     """
     chosen = common.read_settings(**flags)
 
-    async def run() -> tuple[int, int, Report | None, NamesProgress | None]:
+    async def run() -> tuple[SchemaChange, Report | None, NamesProgress | None]:
         store = await open_store(chosen.database_url, migrating=True)
         try:
-            before, after = await store.migrate()
+            schema = await store.migrate()
             # The names last: a server refuses requests until the identities are current.
-            return before, after, await identity_report.migrate(store), await store.index_names()
+            return schema, await identity_report.migrate(store), await store.index_names()
         finally:
             await store.close()
 
     with _alone(chosen):
-        before, after, report, names = asyncio.run(run())
+        schema, report, names = asyncio.run(run())
     if as_json:
-        facts: dict[str, object] = {"from": before, "to": after}
+        facts: dict[str, object] = {"from": schema.before, "to": schema.after}
+        if schema.distributed or schema.to_run:
+            facts["citus"] = {"distributed": schema.distributed, "to_run": schema.to_run}
         facts |= {"identities": report} if report else {}
         common.print_json(facts | ({"names": {"contacts": names.contacts}} if names else {}))
         return
-    if before == after:
-        common.say(f"The schema is at version {after} already.")
-    else:
-        common.say(f"The schema went from version {before} to {after}.")
+    _say_schema(schema)
     if report:
         for line in identity_report.lines(report):
             common.say(line)
     if names:
         common.say(f"The names of {names.contacts} contacts were indexed.")
+
+
+def _say_schema(schema: SchemaChange) -> None:
+    if schema.before == schema.after:
+        common.say(f"The schema is at version {schema.after} already.")
+    else:
+        common.say(f"The schema went from version {schema.before} to {schema.after}.")
+    if schema.distributed:
+        common.say(f"Distributed over the nodes of Citus: {', '.join(schema.distributed)}.")
+    if schema.to_run:
+        common.say("The lock timeout is not set on every node. Run as the owner of the database:")
+        for statement in schema.to_run:
+            common.say(f"    {statement}")
 
 
 def _alone(chosen: Settings) -> AbstractContextManager[None]:

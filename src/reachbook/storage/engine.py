@@ -6,6 +6,8 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol, TypeVar
 
+from msgspec import Struct
+
 from reachbook.domain.errors import Reason, Refusal
 from reachbook.storage.commit import Commit, IdempotencyRecord
 from reachbook.storage.identities import Script
@@ -35,6 +37,19 @@ class ErasedError(Exception):
 
 class RevisionConflictError(Exception):
     """A contact no longer has the revision that was seen; nothing was written."""
+
+
+class SchemaChange(Struct, frozen=True):
+    """The versions of the schema before and after a migration, and its effects on Citus.
+
+    `distributed` are the tables that were distributed. `to_run` are the statements that an operator
+    has to run on the database, because the user of the program may not, or a node did not answer.
+    """
+
+    before: int
+    after: int
+    distributed: tuple[str, ...] = ()
+    to_run: tuple[str, ...] = ()
 
 
 class Engine(Protocol):
@@ -114,8 +129,8 @@ class Engine(Protocol):
         It is 0 for SQLite, where the caller must hold the lock of the server.
         """
 
-    async def migrate(self) -> tuple[int, int]:
-        """Bring the schema to this program's version; the versions before and after."""
+    async def migrate(self) -> SchemaChange:
+        """Bring the schema to this program's version; on Citus distribute its tables."""
 
     async def schema_version(self) -> int:
         """The version of the schema that is there; 0 for none."""

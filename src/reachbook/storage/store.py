@@ -38,6 +38,7 @@ from reachbook.storage.engine import (
     ErasedError,
     RevisionConflictError,
     Row,
+    SchemaChange,
     SuppressionEnd,
     UniqueViolationError,
     contended,
@@ -414,8 +415,8 @@ class Store:
 
     # ── the schema ───────────────────────────────────────────────────────────────────────────
 
-    async def migrate(self) -> tuple[int, int]:
-        """Bring the schema up to date; returns the versions before and after.
+    async def migrate(self) -> SchemaChange:
+        """Bring the schema up to date, and distribute its tables if the database has Citus.
 
         Raises `store_unfit`, and changes nothing, if identities have to be computed again and other
         sessions of the program use the database: an older release would write identities by its own

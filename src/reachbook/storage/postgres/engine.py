@@ -26,6 +26,7 @@ from reachbook.storage.engine import (
     Result,
     RevisionConflictError,
     Row,
+    SchemaChange,
     SuppressionEnd,
     UniqueViolationError,
     contended,
@@ -196,7 +197,7 @@ class Postgres:
         rows = await self.read("other_sessions", APPLICATION)
         return int(rows[0][0])
 
-    async def migrate(self) -> tuple[int, int]:
+    async def migrate(self) -> SchemaChange:
         return await self._contended(schema.migrate)
 
     async def schema_version(self) -> int:

@@ -35,11 +35,14 @@ APPLICATION = "reachbook"
 MIGRATING_APPLICATION = "reachbook-migrate"
 """The names of sessions in pg_stat_activity. A migration must not run beside the first."""
 
+LOCK_TIMEOUT = "1200ms"
+"""How long a statement waits for a lock. A migration sets it on every node of Citus, too."""
+
 # The limits of a session. Its other end may be a dead router: then PostgreSQL itself
 # has to end the transaction that holds a contact, and no statement may outwait its caller by much.
 _SESSION = {
     "jit": "off",
-    "lock_timeout": "1200ms",
+    "lock_timeout": LOCK_TIMEOUT,
     "idle_in_transaction_session_timeout": "2s",
     # A statement is planned once for all values. PostgreSQL would otherwise plan the commit anew
     # for each request, because it expects less work if an array is empty: 2 ms each time.

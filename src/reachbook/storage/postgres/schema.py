@@ -9,8 +9,10 @@ from contextlib import asynccontextmanager, suppress
 import asyncpg
 
 from reachbook.storage import migrations
-from reachbook.storage.engine import unfit
+from reachbook.storage.engine import SchemaChange, unfit
+from reachbook.storage.postgres import citus
 from reachbook.storage.postgres.connection import Connection, transaction
+from reachbook.storage.postgres.pool import LOCK_TIMEOUT
 
 ENGINE = "postgres"
 STEP_SECONDS = 3600.0
@@ -36,23 +38,35 @@ async def version(connection: Connection) -> int:
         return await _newest_step(connection)
 
 
-async def migrate(connection: Connection) -> tuple[int, int]:
-    """Take every step that is missing, in one transaction; the versions before and after."""
+async def migrate(connection: Connection) -> SchemaChange:
+    """Take every step that is missing, in one transaction, and distribute the tables on Citus."""
     migrations.refuse_newer(await version(connection), ENGINE)
     with suppress(*_MADE_MEANWHILE):  # two programs at once: the other one made it
         async with _patient(connection):
             await connection.execute(_VERSION_TABLE)
+    has_citus = await citus.is_installed(connection)
+    distributed: tuple[str, ...] = ()
     async with _patient(connection):
+        if has_citus:
+            await connection.execute(citus.SEQUENTIAL)
         await connection.execute("LOCK TABLE schema_version IN ACCESS EXCLUSIVE MODE")
         before = await _newest_step(connection)
-        for step in migrations.steps(ENGINE, after=before):
-            await _take(connection, step.text)
-            await connection.execute(
-                "INSERT INTO schema_version (version, name, applied) VALUES ($1, $2, now())",
-                step.version,
-                step.name,
-            )
-        return before, await _newest_step(connection)
+        await _take_steps(connection, before)
+        after = await _newest_step(connection)
+        if has_citus:
+            distributed = await citus.distribute(connection)
+    to_run = await citus.set_lock_timeout(connection, LOCK_TIMEOUT) if has_citus else ()
+    return SchemaChange(before, after, distributed, to_run)
+
+
+async def _take_steps(connection: Connection, before: int) -> None:
+    for step in migrations.steps(ENGINE, after=before):
+        await _take(connection, step.text)
+        await connection.execute(
+            "INSERT INTO schema_version (version, name, applied) VALUES ($1, $2, now())",
+            step.version,
+            step.name,
+        )
 
 
 async def _take(connection: Connection, step: str) -> None:

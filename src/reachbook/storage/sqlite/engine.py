@@ -33,6 +33,7 @@ from reachbook.storage.engine import (
     Result,
     RevisionConflictError,
     Row,
+    SchemaChange,
     SuppressionEnd,
     UniqueViolationError,
     contended,
@@ -196,7 +197,7 @@ class Sqlite:
     async def other_sessions(self) -> int:
         return 0
 
-    async def migrate(self) -> tuple[int, int]:
+    async def migrate(self) -> SchemaChange:
         found = await self.schema_version()
         migrations.refuse_newer(found, self.name)
         if self._found_at_first is None:
@@ -204,7 +205,7 @@ class Sqlite:
         newest = migrations.newest(self.name)
         if found < newest:
             await self._writer.run(self._take_steps)
-        return self._found_at_first, newest
+        return SchemaChange(self._found_at_first, newest)
 
     async def schema_version(self) -> int:
         try:
