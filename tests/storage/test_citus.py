@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 
+import asyncpg
 import pytest
 
 from reachbook.storage import open_store, sql
@@ -122,6 +123,31 @@ STATEMENT_FAULTS = {
     "UPDATE contact SET rev = setval('s', 1) WHERE team_id = ?1": "calls setval",
     "UPDATE contact SET updated = unixepoch() WHERE team_id = ?1": "calls unixepoch",
 }
+COLUMN_FAULTS = {
+    "UPDATE contact SET last = concat(first, last) WHERE team_id = $1": "concat",
+    "UPDATE contact SET last = first || rev WHERE team_id = $1": "textanycat",
+    "UPDATE contact SET rev = rev WHERE team_id = $1 AND tags::bigint[] = $2": "array_in",
+    "UPDATE contact SET tags = to_jsonb(tags)::text WHERE team_id = $1": "to_jsonb",
+    "DELETE FROM contact WHERE team_id = $1 AND to_timestamp(updated)::date = $2": "date",
+    "DELETE FROM event WHERE team_id = $1 RETURNING format('%s', actor)": "format",
+    "WITH gone AS (DELETE FROM event AS e WHERE e.team_id = $1 AND to_char(e.at, '9') = $2 "
+    "RETURNING e.id) SELECT id FROM gone": "to_char",
+    "UPDATE event SET seq = f.n FROM (SELECT e.id, to_char(e.at, '9')::bigint AS n FROM event AS e "
+    "WHERE e.team_id = $1) AS f WHERE event.team_id = $1 AND event.id = f.id": "to_char",
+    "INSERT INTO team (team_id, name, created) VALUES ($1, $2, $3) ON CONFLICT (team_id) "
+    "DO UPDATE SET name = to_char(excluded.created, '9')": "to_char",
+    "UPDATE contact SET rev = setseed(rev)::text::bigint WHERE team_id = $1": "setseed",
+}
+CLEAN_OF_COLUMNS = [
+    "UPDATE contact SET rev = rev + 1 WHERE team_id = $1 AND id = ANY ($2::text::bigint[])",
+    "UPDATE contact SET last = concat($2::text, $3::text) WHERE team_id = $1",
+    "UPDATE contact SET last = lower(first) || rev::text WHERE team_id = $1",
+    "SELECT concat(first, last) FROM contact WHERE team_id = $1",
+    (
+        "WITH named AS (SELECT concat(first, last) AS name FROM contact WHERE team_id = $1) "
+        "UPDATE contact SET last = named.name FROM named WHERE contact.team_id = $1"
+    ),
+]
 CLEAN = [
     "SELECT uuid FROM contact WHERE team_id = $1 AND uuid = $2",
     (
@@ -209,3 +235,34 @@ def test_a_clean_statement_has_no_fault(text: str) -> None:
 
 async def test_postgresql_knows_volatile_functions_that_we_did_not_name(raw: Raw) -> None:
     assert {"setval", "clock_timestamp", "gen_random_uuid"} <= await volatile(raw)
+
+
+@pytest.fixture
+async def connection(shared_postgres: str) -> AsyncIterator[asyncpg.Connection[asyncpg.Record]]:
+    opened = await asyncpg.connect(shared_postgres)
+    yield opened
+    await opened.close()
+
+
+async def test_no_statement_that_writes_applies_a_stable_function_to_a_column(
+    connection: asyncpg.Connection[asyncpg.Record],
+) -> None:
+    assert await citus.column_faults(connection, sql.statements("postgres")) == []
+
+
+@pytest.mark.parametrize("text", COLUMN_FAULTS)
+async def test_a_planted_function_of_a_column_is_found(
+    connection: asyncpg.Connection[asyncpg.Record], text: str
+) -> None:
+    faults = await citus.column_faults(connection, {"planted": text})
+
+    assert any(fault.startswith(f"planted applies {COLUMN_FAULTS[text]}(") for fault in faults), (
+        faults
+    )
+
+
+@pytest.mark.parametrize("text", CLEAN_OF_COLUMNS)
+async def test_a_function_of_a_parameter_is_no_fault(
+    connection: asyncpg.Connection[asyncpg.Record], text: str
+) -> None:
+    assert await citus.column_faults(connection, {"clean": text}) == []

@@ -6,11 +6,15 @@ Each check returns the faults it sees, in words; nothing returned is nothing wro
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from collections.abc import Set as AbstractSet
 
+import asyncpg
+
 from tests.support import catalogs as catalogue
+from tests.support import node_trees
 from tests.support.catalogs import Table, starts_with_team
+from tests.support.node_trees import Node
 from tests.support.raw_sql import Raw
 
 NOT_OF_ONE_TEAM = {
@@ -137,6 +141,61 @@ def _part_faults(part: str, tables: AbstractSet[str]) -> list[str]:
     return faults
 
 
+async def column_faults(
+    connection: asyncpg.Connection[asyncpg.Record], statements: Mapping[str, str]
+) -> list[str]:
+    """The functions that statements apply to columns of rows that they write, and may not.
+
+    Citus refuses an UPDATE, a DELETE, an ON CONFLICT clause or a RETURNING clause that applies a
+    STABLE or VOLATILE function to a column. Operators and casts are functions, too: a cast of text
+    to an array is STABLE. Other CTEs are statements of their own.
+    """
+    volatility = {row[0]: (row[1], row[2]) for row in await connection.fetch(_VOLATILITY)}
+    conversions = {row[0]: (row[1], row[2]) for row in await connection.fetch(_CONVERSIONS)}
+    faults = []
+    for name, text in statements.items():
+        applied = {
+            function
+            for tree in await node_trees.parsed(connection, text)
+            for function in _applied_to_columns(tree, conversions, is_writing=False)
+        }
+        for title, kind in sorted(volatility[function] for function in applied):
+            if kind != b"i":
+                faults.append(f"{name} applies {title} to a column")
+    return faults
+
+
+def _applied_to_columns(
+    node: Node, conversions: Mapping[int, tuple[int, int]], *, is_writing: bool
+) -> Iterator[int]:
+    """The functions in a tree that have a column as an argument, in its parts that write."""
+    if node.name in ("QUERY", "COMMONTABLEEXPR"):
+        writes = node.number("commandType") in _WRITING
+        is_writing = writes or (is_writing and node.name == "QUERY")
+    if is_writing and _has_column(node):
+        yield from (node.number(name) for name in _FUNCTIONS_OF_NODES if node.number(name))
+        if node.name == "COERCEVIAIO":
+            [argument] = node.children()
+            yield conversions[node.number("resulttype")][0]
+            yield conversions[argument.number(*_TYPES_OF_NODES)][1]
+    for child in node.children():
+        yield from _applied_to_columns(child, conversions, is_writing=is_writing)
+
+
+def _has_column(node: Node) -> bool:
+    return node.name == "VAR" or any(
+        _has_column(child) for child in node.children() if child.name != "QUERY"
+    )
+
+
+_WRITING = (2, 3, 4)  # UPDATE, INSERT and DELETE among PostgreSQL's types of commands
+_FUNCTIONS_OF_NODES = ("funcid", "opfuncid", "aggfnoid", "winfnoid")
+_TYPES_OF_NODES = (
+    *("vartype", "funcresulttype", "opresulttype", "resulttype", "consttype", "paramtype"),
+    *("aggtype", "wintype", "coalescetype", "casetype"),
+)
+_VOLATILITY = "SELECT oid::bigint, oid::regprocedure::text, provolatile FROM pg_proc"
+_CONVERSIONS = "SELECT oid::bigint, typinput::oid::bigint, typoutput::oid::bigint FROM pg_type"
 _TRIGGERS = """
 SELECT tgrelid::regclass::text FROM pg_trigger
 WHERE NOT tgisinternal"""
