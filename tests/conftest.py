@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
@@ -44,8 +44,20 @@ def database(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """The URL of a fresh, migrated database, once on each store."""
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path}/reachbook.db"
-    url: str = request.getfixturevalue("postgres")
-    return asyncio.run(_copy_template(url))
+    url: str = request.getfixturevalue("copied_postgres")
+    return url
+
+
+@pytest.fixture
+def copied_postgres(postgres: str) -> str:
+    """The URL of a fresh, migrated database on PostgreSQL."""
+    return asyncio.run(_copy_template(postgres))
+
+
+@pytest.fixture
+def copy_postgres(postgres: str) -> Callable[[], Awaitable[str]]:
+    """Returns the URL of another such database each time that it is called."""
+    return lambda: _copy_template(postgres)
 
 
 @pytest.fixture

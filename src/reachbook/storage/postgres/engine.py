@@ -34,10 +34,11 @@ from reachbook.storage.engine import (
     unfit,
 )
 from reachbook.storage.identities import Script
-from reachbook.storage.postgres import new_contacts, schema
+from reachbook.storage.postgres import citus, new_contacts, schema
 from reachbook.storage.postgres.connection import Connection, transaction
 from reachbook.storage.postgres.new_contacts import NewContactRows
 from reachbook.storage.postgres.pool import APPLICATION, Pool
+from reachbook.storage.postgres.single_shard import Steps
 from reachbook.storage.retry import Attempts
 from reachbook.storage.rows import channel_values
 
@@ -53,7 +54,10 @@ _OWNED = 0  # the statement `commit` returns this if another contact owns a want
 
 
 class Postgres:
-    """A pool of connections to one PostgreSQL database."""
+    """A pool of connections to one PostgreSQL database.
+
+    If the database has Citus (`has_citus`), a commit is written as steps that go to one shard.
+    """
 
     name = "postgres"
 
@@ -62,13 +66,14 @@ class Postgres:
         self._close = pool.close
         self._metrics = metrics
         self._sql = sql.statements(self.name)
+        self.has_citus = False
 
     @classmethod
     async def open(cls, url: str, metrics: Metrics, application: str = APPLICATION) -> Postgres:
         """Connect, or refuse with a sentence that does not hold the password."""
         engine = cls(await Pool.open(url, metrics, application), metrics)
         try:
-            await engine._require_utf8()
+            await engine._look_at_the_database()
         except BaseException:
             await engine.close()
             raise
@@ -219,9 +224,10 @@ class Postgres:
         raise contended()
 
     async def _apply(self, connection: Connection, commit: Commit) -> None:
-        """One statement when one contact's channels change; else a short transaction."""
+        """One statement if only one contact's channels change; else a short transaction."""
         # One contact's channels in one statement: no BEGIN and COMMIT, a third of the round trips.
-        if commit.idempotency is None and not _is_whole(commit.change):
+        is_one_statement = commit.idempotency is None and not _is_whole(commit.change)
+        if is_one_statement and not self.has_citus:
             await self._write(connection, commit, commit.change)
             return
         async with transaction(connection):
@@ -284,6 +290,13 @@ class Postgres:
             await connection.fetch(self._sql["set_contact"], *seen, *details)
 
     async def _write(self, connection: Connection, commit: Commit, change: Change) -> None:
+        if self.has_citus:
+            await Steps(connection, self._sql, commit, change).write()
+        else:
+            await self._write_at_once(connection, commit, change)
+        self._metrics.transactions.inc()
+
+    async def _write_at_once(self, connection: Connection, commit: Commit, change: Change) -> None:
         writes, after = commits.writes(commit, change), change.after
         revision = (after.team_id, after.id, after.rev - 1, after.updated)
         event = (change.kind, writes.before, writes.after, commit.actor, commit.request_id)
@@ -305,7 +318,6 @@ class Postgres:
             raise RevisionConflictError
         if rows[0][0] == _OWNED:
             raise UniqueViolationError
-        self._metrics.transactions.inc()
 
     async def _store_own_response(self, connection: Connection, commit: Commit) -> None:
         """The key's row first: a duplicate waits on it, and then finds the answer."""
@@ -351,8 +363,10 @@ class Postgres:
         for statement in commits.ERASE_SUPPRESSIONS:
             await connection.fetch(self._sql[statement], *named)
 
-    async def _require_utf8(self) -> None:
+    async def _look_at_the_database(self) -> None:
+        """Require the encoding UTF8, and find out whether the database has Citus."""
         async with self._connection() as connection:
+            self.has_citus = await citus.is_installed(connection)
             if await connection.fetchval("SHOW server_encoding") != "UTF8":
                 raise unfit(
                     "The database must have the encoding UTF8: CREATE DATABASE ... ENCODING."
