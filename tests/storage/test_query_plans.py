@@ -103,6 +103,9 @@ INDEXES = {
     "step_insert": {"contact_pkey"},
     "step_suppress": {"contact_pkey"},
     "step_end_suppressions": {"suppression_pkey"},
+    "step_end_suppression": {"contact_channel_owner", "suppression_pkey"},
+    "step_forget_contacts": {"idempotency_contact_key"},
+    "step_response_contacts": {"idempotency_pkey"},
     "doctor_next_team": {
         "contact_channel_contact",
         "contact_pkey",

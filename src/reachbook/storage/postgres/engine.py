@@ -34,11 +34,11 @@ from reachbook.storage.engine import (
     unfit,
 )
 from reachbook.storage.identities import Script
-from reachbook.storage.postgres import citus, new_contacts, schema
+from reachbook.storage.postgres import citus, new_contacts, schema, single_shard
 from reachbook.storage.postgres.connection import Connection, transaction
 from reachbook.storage.postgres.new_contacts import NewContactRows
 from reachbook.storage.postgres.pool import APPLICATION, Pool
-from reachbook.storage.postgres.single_shard import Steps
+from reachbook.storage.postgres.single_shard import ChangeSteps
 from reachbook.storage.retry import Attempts
 from reachbook.storage.rows import channel_values
 
@@ -56,7 +56,7 @@ _OWNED = 0  # the statement `commit` returns this if another contact owns a want
 class Postgres:
     """A pool of connections to one PostgreSQL database.
 
-    If the database has Citus (`has_citus`), a commit is written as steps that go to one shard.
+    If the database has Citus (`has_citus`), writes are made of steps that each go to one shard.
     """
 
     name = "postgres"
@@ -174,7 +174,14 @@ class Postgres:
                 raise UniqueViolationError
 
     async def end_suppression(self, values: SuppressionEnd) -> bool:
-        return bool(await self.write("end_suppression", *values))
+        if not self.has_citus:
+            return bool(await self.write("end_suppression", *values))
+
+        async def once(connection: Connection) -> bool:
+            async with transaction(connection):
+                return await single_shard.end_suppression(connection, self._sql, values)
+
+        return await self._contended(once)
 
     async def number_events(self, team_id: int) -> None:
         async def once(connection: Connection) -> None:
@@ -291,7 +298,7 @@ class Postgres:
 
     async def _write(self, connection: Connection, commit: Commit, change: Change) -> None:
         if self.has_citus:
-            await Steps(connection, self._sql, commit, change).write()
+            await ChangeSteps(connection, self._sql, commit, change).write()
         else:
             await self._write_at_once(connection, commit, change)
         self._metrics.transactions.inc()
@@ -331,6 +338,9 @@ class Postgres:
         uuids = commits.array_text(record.response.contact_uuids)
         values = (*commits.response_row(team_id, record), uuids)
         try:
+            if self.has_citus:
+                steps = single_shard.store_response(connection, self._sql, team_id, record)
+                return await steps
             return bool(await connection.fetch(self._sql["store_response"], *values))
         except asyncpg.LockNotAvailableError:
             raise in_progress() from None

@@ -1,7 +1,9 @@
-"""A change of a contact as steps that each go to one shard, for a database with Citus.
+"""Writes as steps that each go to one shard, for a database with Citus.
 
-Citus runs the statement `commit`, which has several writes, by way of the coordinator and with a
-two-phase commit. That takes 18 to 25 times as long, and one node that is down stops all teams.
+Citus runs a statement that has several writes, such as `commit`, by way of the coordinator and with
+a two-phase commit. That takes 18 to 25 times as long, and one node that is down stops all teams.
+
+Everything here must be called inside a transaction, which must be rolled back after an exception.
 """
 
 from __future__ import annotations
@@ -13,28 +15,55 @@ from reachbook.domain.consent import SuppressionReason
 from reachbook.domain.event import Change
 from reachbook.domain.suppression import fingerprint
 from reachbook.storage import commit as commits
-from reachbook.storage.commit import Commit, Writes
+from reachbook.storage.commit import Commit, IdempotencyRecord, Writes
 from reachbook.storage.engine import (
     SUPPRESSIONS,
     RevisionConflictError,
     Row,
+    SuppressionEnd,
     UniqueViolationError,
 )
 from reachbook.storage.postgres.connection import Connection
 from reachbook.storage.rows import suppression_of
 
+Statements = Mapping[str, str]
+
 _NO_ROWS = "[]"  # of a JSON array
 _NO_DIGESTS = "{}"  # of an array of PostgreSQL
 
 
-class Steps:
-    """The steps of one change, on a connection that is in a transaction.
+async def store_response(
+    connection: Connection, statements: Statements, team_id: int, record: IdempotencyRecord
+) -> bool:
+    """Store a response and the contacts that it mentions; returns False if its key is in use."""
+    values = commits.response_row(team_id, record)
+    if not await connection.fetch(statements["step_response"], *values):
+        return False
+    named = (team_id, record.key.key, commits.array_text(record.response.contact_uuids))
+    await connection.fetch(statements["step_forget_contacts"], *named)
+    await connection.fetch(statements["step_response_contacts"], *named)
+    return True
+
+
+async def end_suppression(
+    connection: Connection, statements: Statements, values: SuppressionEnd
+) -> bool:
+    """End a suppression and record the actor; returns False if it cannot be ended."""
+    suppression, ended, actor = values[:3], values[6], values[7]
+    if not await connection.fetch(statements["step_end_suppression"], *values[:6]):
+        return False
+    await connection.fetch(statements["step_record_end"], *suppression, ended, actor)
+    return True
+
+
+class ChangeSteps:
+    """The steps of one change of a contact.
 
     Each step is a statement of its own, so that it sees what was committed before it began.
     """
 
     def __init__(
-        self, connection: Connection, statements: Mapping[str, str], commit: Commit, change: Change
+        self, connection: Connection, statements: Statements, commit: Commit, change: Change
     ) -> None:
         self._connection = connection
         self._statements = statements
@@ -47,7 +76,7 @@ class Steps:
 
         Raises `RevisionConflictError` if the contact has another revision, or if the suppressions
         are not those that the commit expects. Raises `UniqueViolationError` if another contact owns
-        an address. Then the transaction must be rolled back.
+        an address.
         """
         after = self._change.after
         rows = commits.writes(self._commit, self._change)

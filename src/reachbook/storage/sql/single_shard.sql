@@ -1,8 +1,9 @@
--- The steps of a commit on Citus, inside a transaction.
+-- The steps of a commit, and of other writes, on Citus; each write is a transaction.
 --
 -- Citus runs a statement with several writes by way of the coordinator, with a two-phase commit. A
 -- statement that names one team for each of its tables is sent to one shard as it is, so each step
--- is a statement of its own. Together they do the same as `commit`; the order is in single_shard.py.
+-- is a statement of its own. Together they do the same as `commit`, `store_response` and
+-- `end_suppression`; the order is in single_shard.py.
 
 -- name: step_owner [postgres]
 -- A row if another contact owns an address of the JSON array $4 and the revision is still $3.
@@ -72,3 +73,43 @@ RETURNING id;
 -- name: step_event_body [postgres]
 -- Insert the changed values of an event, before and after.
 INSERT INTO event_body (team_id, event_id, before, after) VALUES ($1, $2, $3, $4);
+
+-- name: step_response [postgres]
+-- Store a response. A key that was used before $8 may be used again. Returns no row if the key is
+-- in use.
+INSERT INTO idempotency (team_id, key, request_hash, status, headers, body, created)
+VALUES ($1, $2, $3, $4, $5, $6, $7)
+ON CONFLICT (team_id, key) DO UPDATE
+SET request_hash = excluded.request_hash, status = excluded.status,
+    headers = excluded.headers, body = excluded.body, created = excluded.created
+WHERE idempotency.created < $8
+RETURNING key;
+
+-- name: step_forget_contacts [postgres]
+-- Delete the contacts that the previous response of a key mentioned, except those of $3.
+DELETE FROM idempotency_contact
+WHERE team_id = $1 AND key = $2 AND contact_uuid <> ALL ($3::text::text[]);
+
+-- name: step_response_contacts [postgres]
+-- Insert the contacts that a stored response mentions.
+INSERT INTO idempotency_contact (team_id, contact_uuid, key)
+SELECT i.team_id, contact.uuid, i.key
+FROM idempotency AS i
+CROSS JOIN unnest($3::text::text[]) AS contact (uuid)
+WHERE i.team_id = $1 AND i.key = $2
+ON CONFLICT (team_id, contact_uuid, key) DO NOTHING;
+
+-- name: step_end_suppression [postgres]
+-- End a suppression of an address that nobody owns ($4 to $6). Returns no row if there is none or
+-- if a contact owns the address.
+DELETE FROM suppression
+WHERE team_id = $1 AND digest = $2 AND reason = $3 AND NOT EXISTS (
+    SELECT 1 FROM contact_channel AS ch
+    WHERE ch.team_id = $1 AND ch.channel_type = $4 AND ch.scope = $5 AND ch.identity = $6)
+RETURNING digest;
+
+-- name: step_record_end [postgres]
+-- Record the end of a suppression, with its time and actor.
+INSERT INTO ended_suppression (team_id, digest, reason, ended, actor)
+VALUES ($1, $2, $3, $4, $5)
+ON CONFLICT (team_id, digest, reason, ended) DO NOTHING;
