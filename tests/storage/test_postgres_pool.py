@@ -13,6 +13,7 @@ import pytest
 from reachbook.domain.errors import Reason, Refusal
 from reachbook.metrics import Metrics
 from reachbook.storage import open_store, sql
+from reachbook.storage.postgres import citus
 from reachbook.storage.postgres import connection as connection_module
 from reachbook.storage.postgres import pool as pool_module
 from reachbook.storage.postgres.connection import Connection
@@ -261,3 +262,21 @@ async def test_closing_ends_connections_that_are_in_use(shared_postgres: str) ->
     assert used.raw.is_closed()
     with pytest.raises(Refusal):
         await _use(opened)
+
+
+async def test_sessions_are_planned_for_each_value_on_citus(
+    shared_postgres: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Citus chooses the shard by the value of team_id. This is PostgreSQL without Citus."""
+
+    async def is_installed(_connection: Connection) -> bool:
+        return True
+
+    monkeypatch.setattr(citus, "is_installed", is_installed)
+    opened = await Pool.open(shared_postgres, Metrics())
+    async with opened.connection() as first, opened.connection() as second:
+        modes = [await each.fetchval("SHOW plan_cache_mode") for each in (first, second)]
+    await opened.close()
+
+    assert opened.has_citus
+    assert modes == ["force_custom_plan"] * 2

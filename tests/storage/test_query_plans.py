@@ -102,6 +102,7 @@ INDEXES = {
     "step_update": {"contact_channel_contact", "contact_channel_pkey"},
     "step_insert": {"contact_pkey"},
     "step_suppress": {"contact_pkey"},
+    "step_names": {"contact_pkey"},
     "step_end_suppressions": {"suppression_pkey"},
     "step_end_suppression": {"contact_channel_owner", "suppression_pkey"},
     "step_forget_contacts": {"idempotency_contact_key"},

@@ -35,6 +35,7 @@ def line(handle: str) -> dict[str, object]:
 
 # The paths name two contacts, a and b, and a's channel with PHONE.
 REQUESTS: list[tuple[str, str, object]] = [
+    ("PUT", "/v2/contact/{a}", {"first": "Ada", "last": "Smith"}),
     ("POST", "/v2/contact/{a}/channel", phone(OTHER)),
     ("POST", "/v2/contact/{a}/channel", phone(OTHER)),
     ("POST", "/v2/contact/{b}/channel", phone(OTHER)),
@@ -52,7 +53,11 @@ REQUESTS: list[tuple[str, str, object]] = [
     ("PATCH", "/x/contact/{a}/channel/{p}", {"held": False}),
     ("PATCH", "/x/contact/{a}/channel/{p}", {"consent": "opted_in"}),
     ("POST", "/x/resolve", line("b")),
-    ("POST", "/v2/contacts", {"contacts": [{"phone": "15105550001"}, {"phone": PHONE}]}),
+    (
+        "POST",
+        "/v2/contacts",
+        {"contacts": [{"phone": "15105550001", "first": "Cora"}, {"phone": PHONE}]},
+    ),
     (
         "PUT",
         "/v2/contact/{b}",
@@ -84,6 +89,7 @@ ROWS = (
     "SELECT reason, ended FROM ended_suppression ORDER BY ended",
     "SELECT key, status, created FROM idempotency ORDER BY key",
     "SELECT key, count(*) FROM idempotency_contact GROUP BY key ORDER BY key",
+    "SELECT word, contact_id FROM contact_name ORDER BY word, contact_id",
 )
 
 

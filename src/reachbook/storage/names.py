@@ -23,6 +23,7 @@ BATCH = 200
 """The number of contacts in a transaction, which keeps their writers waiting."""
 
 CURSOR = "names_cursor"
+INSERT = "insert_names"
 
 Statement = tuple[str, tuple[object, ...]]
 """The name of a statement and its values."""
@@ -60,7 +61,7 @@ def writes(change: Change) -> list[Statement]:
 
 def insertion(team_id: int, found: Iterable[tuple[int, Iterable[str]]]) -> Statement:
     """Returns the statement that inserts the words of contacts, given with their numbers."""
-    return "insert_names", (team_id, entries(found))
+    return INSERT, (team_id, entries(found))
 
 
 def entries(found: Iterable[tuple[int, Iterable[str]]]) -> str:

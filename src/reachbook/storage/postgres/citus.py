@@ -14,6 +14,10 @@ DISTRIBUTION_SECONDS = 3600.0
 # table that another connection has changed in the same transaction.
 SEQUENTIAL = "SET LOCAL citus.multi_shard_modify_mode TO 'sequential'"
 
+# Citus cannot make a plan for all values: the value of team_id says which shard a statement is for.
+SESSION = {"plan_cache_mode": "force_custom_plan"}
+SET_SESSION = "SET plan_cache_mode = force_custom_plan"
+
 _IS_INSTALLED = "SELECT EXISTS (SELECT FROM pg_extension WHERE extname = 'citus')"
 
 # Every table that has team_id, the tables that its foreign keys name, and whether Citus manages it.

@@ -34,7 +34,7 @@ from reachbook.storage.engine import (
     unfit,
 )
 from reachbook.storage.identities import Script
-from reachbook.storage.postgres import citus, new_contacts, schema, single_shard
+from reachbook.storage.postgres import new_contacts, schema, single_shard
 from reachbook.storage.postgres.connection import Connection, transaction
 from reachbook.storage.postgres.new_contacts import NewContactRows
 from reachbook.storage.postgres.pool import APPLICATION, Pool
@@ -66,14 +66,14 @@ class Postgres:
         self._close = pool.close
         self._metrics = metrics
         self._sql = sql.statements(self.name)
-        self.has_citus = False
+        self.has_citus = pool.has_citus
 
     @classmethod
     async def open(cls, url: str, metrics: Metrics, application: str = APPLICATION) -> Postgres:
         """Connect, or refuse with a sentence that does not hold the password."""
         engine = cls(await Pool.open(url, metrics, application), metrics)
         try:
-            await engine._look_at_the_database()
+            await engine._require_utf8()
         except BaseException:
             await engine.close()
             raise
@@ -256,8 +256,7 @@ class Postgres:
                 await self._write_contact(connection, change)
             await self._write(connection, commit, change)
             # After the revision was checked and the contact locked.
-            for statement, values in names.writes(change):
-                await connection.fetch(self._sql[statement], *values)
+            await self._write_names(connection, change)
         if erased:
             await self._forget(connection, erased)
             await self._erase_suppressions(connection, commit)
@@ -272,13 +271,19 @@ class Postgres:
                 raise UniqueViolationError
         await connection.fetch(self._sql["insert_contacts"], rows.team_id, rows.contacts)
         await connection.fetch(self._sql["insert_channels"], rows.team_id, rows.channels)
-        await connection.fetch(self._sql["insert_names"], rows.team_id, rows.names)
+        await connection.fetch(self._sql[names.INSERT], rows.team_id, rows.names)
         # After the channels: the insert of an address waits for a commit that releases it, which
         # may have stored a suppression.
         if await connection.fetch(self._sql[SUPPRESSIONS], rows.team_id, rows.digests):
             raise RevisionConflictError
         named = (rows.team_id, rows.events, rows.actor, rows.request_id)
         await connection.fetch(self._sql["insert_events"], *named)
+
+    async def _write_names(self, connection: Connection, change: Change) -> None:
+        for each in names.writes(change):
+            is_step = self.has_citus and each[0] == names.INSERT
+            statement, values = single_shard.insert_names(change) if is_step else each
+            await connection.fetch(self._sql[statement], *values)
 
     async def _require_revision(self, connection: Connection, seen: ChannelList) -> None:
         """Raises if the contact has changed or was erased: its response must not be stored."""
@@ -373,10 +378,8 @@ class Postgres:
         for statement in commits.ERASE_SUPPRESSIONS:
             await connection.fetch(self._sql[statement], *named)
 
-    async def _look_at_the_database(self) -> None:
-        """Require the encoding UTF8, and find out whether the database has Citus."""
+    async def _require_utf8(self) -> None:
         async with self._connection() as connection:
-            self.has_citus = await citus.is_installed(connection)
             if await connection.fetchval("SHOW server_encoding") != "UTF8":
                 raise unfit(
                     "The database must have the encoding UTF8: CREATE DATABASE ... ENCODING."

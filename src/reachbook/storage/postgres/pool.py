@@ -23,6 +23,7 @@ from reachbook.storage.engine import (
     unfit,
     unstorable,
 )
+from reachbook.storage.postgres import citus
 from reachbook.storage.postgres.connection import BROKEN, Connection
 
 POOL_SIZE = 10
@@ -103,9 +104,12 @@ class Pool:
 
     A caller that finds none waits; a connection that is released goes to the caller that has waited
     longest. A caller that is cancelled after it was given a connection releases it.
+
+    `has_citus` is whether the database has the extension Citus. It is looked up once.
     """
 
     def __init__(self, connect: Callable[[], Awaitable[Connection]], metrics: Metrics) -> None:
+        self.has_citus = False
         self._connect = connect
         self._metrics = metrics
         self._idle: list[Connection] = []
@@ -123,19 +127,25 @@ class Pool:
     @classmethod
     async def open(cls, url: str, metrics: Metrics, application: str = APPLICATION) -> Pool:
         """Connect, or refuse with a sentence that does not hold the password."""
+        settings = {**_SESSION, "application_name": application}
 
         async def connect() -> Connection:
             raw = await asyncpg.connect(
                 url,
                 timeout=CONNECT_SECONDS,
                 command_timeout=STATEMENT_SECONDS,
-                server_settings={**_SESSION, "application_name": application},
+                server_settings=settings,
             )
             return Connection(raw)
 
         pool = cls(connect, metrics)
         try:
-            pool.release(await pool._acquire())
+            first = await pool._acquire()
+            pool.has_citus = await citus.is_installed(first)
+            if pool.has_citus:
+                settings |= citus.SESSION
+                await first.execute(citus.SET_SESSION)
+            pool.release(first)
         except ValueError:
             raise unfit(
                 "The database URL cannot be read; write special characters as %XX."

@@ -12,9 +12,11 @@ from collections.abc import Mapping
 from typing import cast
 
 from reachbook.domain.consent import SuppressionReason
+from reachbook.domain.contact import Contact
 from reachbook.domain.event import Change
 from reachbook.domain.suppression import fingerprint
 from reachbook.storage import commit as commits
+from reachbook.storage import names
 from reachbook.storage.commit import Commit, IdempotencyRecord, Writes
 from reachbook.storage.engine import (
     SUPPRESSIONS,
@@ -54,6 +56,12 @@ async def end_suppression(
         return False
     await connection.fetch(statements["step_record_end"], *suppression, ended, actor)
     return True
+
+
+def insert_names(change: Change) -> tuple[str, tuple[object, ...]]:
+    """Returns the step that inserts the words of a contact's names."""
+    after = cast("Contact", change.after)
+    return "step_names", (after.team_id, after.id, commits.json_text(names.words_of(after)))
 
 
 class ChangeSteps:

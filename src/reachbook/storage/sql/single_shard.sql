@@ -64,6 +64,14 @@ ON CONFLICT (team_id, digest, reason) DO NOTHING;
 DELETE FROM suppression
 WHERE team_id = $1 AND digest = ANY ($2::text::text[]) AND reason = $3;
 
+-- name: step_names [postgres]
+-- Insert the words of a contact from a JSON array; see `step_insert`.
+INSERT INTO contact_name (team_id, word, contact_id)
+SELECT c.team_id, new.word, c.id
+FROM contact AS c
+CROSS JOIN jsonb_array_elements_text($3::text::jsonb) AS new (word)
+WHERE c.team_id = $1 AND c.id = $2;
+
 -- name: step_event [postgres]
 -- Insert the event of the commit.
 INSERT INTO event (team_id, contact_id, contact_rev, kind, actor, request_id, at)
