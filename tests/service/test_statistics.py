@@ -1,23 +1,59 @@
-"""The counts of a team, on both stores."""
+"""The figures of a team: they add up over pages, are made once, and are of one team."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 
 from reachbook.domain.credential import TeamId
 from reachbook.domain.errors import Refusal
-from reachbook.service import statistics as module
-from reachbook.service.statistics import DAY_MICROS, TypeCount
-from reachbook.storage import statistics as stored
+from reachbook.service import statistics
+from reachbook.service.statistics import DAYS, OTHER_TYPES, Statistics, TypeCount
+from reachbook.storage import Store, open_store
+from reachbook.storage import statistics as pages
 from reachbook.storage.engine import unavailable
 from tests.support.personas import Api
 
 pytestmark = pytest.mark.anyio
 
-HELD: dict[str, object] = {"held": True}
-OPTED_OUT: dict[str, object] = {"consent": "opted_out"}
+
+@pytest.fixture
+async def store(database: str) -> AsyncIterator[Store]:
+    opened = await open_store(database)
+    yield opened
+    await opened.close()
+
+
+class CountedReads:
+    """The engine of a store, whose counts are noted and may be made to wait."""
+
+    def __init__(self, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.names: list[str] = []
+        self.seconds = 0.0
+        self._count = store.engine.count
+        monkeypatch.setattr(store.engine, "count", self.count)
+
+    async def count(self, statement: str, *values: object) -> Any:
+        self.names.append(statement)
+        await asyncio.sleep(self.seconds)
+        return await self._count(statement, *values)
+
+
+async def test_pages_add_up(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pages, "MAX_COUNTED_AT_ONCE", 3)
+    for number in range(7):
+        addresses = [("phone", f"+1202555{number:02d}{n:02d}") for n in range(number)]
+        await api.contact(*addresses)
+
+    counts = (await api.service.statistics.of_team(TeamId(api.bob.team.team_id))).counts
+
+    assert counts is not None
+    assert (counts.contacts, counts.channels) == (7, 21)
+    assert counts.by_channels == [1, 1, 1, 1, 1, 2]
+    assert [(each.channel_type, each.channels) for each in counts.types] == [("phone", 21)]
 
 
 async def patch(api: Api, uuid: str, body: dict[str, object]) -> None:
@@ -27,111 +63,155 @@ async def patch(api: Api, uuid: str, body: dict[str, object]) -> None:
     assert (await api.request("PATCH", path, body)).status_code == 200
 
 
-async def test_it_counts_what_the_team_has(api: Api) -> None:
-    api.clock.set("2026-03-10T12:00:00Z")
-    team_id, today = TeamId(api.bob.team.team_id), api.clock() // DAY_MICROS
-    await api.contact()
-    first = await api.contact(("phone", "15105550100"), ("email", "a@example.com"))
-    second = await api.contact(("phone", "15105550101"))
-    await api.contact(*(("facebook", f"{number}") for number in range(7)))
-    await api.contact(("phone", "15105550102"), by=api.charlie.by_key())
-    await patch(api, first, HELD)
-    await patch(api, second, {**HELD, **OPTED_OUT})
-    api.clock.forward(24 * 60 * 60)
-    gone = await api.contact(("email", "b@example.com"))
-    await api.request("DELETE", f"/v2/contact/{gone}")
+async def test_held_and_opted_out_channels_are_counted(api: Api) -> None:
+    held = await api.contact(("phone", "+12025550101"), ("email", "a@example.com"))
+    both = await api.contact(("phone", "+12025550102"))
+    out = await api.contact(("phone", "+12025550103"))
+    await patch(api, held, {"held": True})
+    await patch(api, both, {"held": True, "consent": "opted_out"})
+    await patch(api, out, {"consent": "opted_out"})
 
-    counted = await api.service.statistics.of_team(team_id)
+    counts = (await api.service.statistics.of_team(TeamId(api.bob.team.team_id))).counts
 
-    assert counted is not None
-    assert counted.counts.types == [
-        TypeCount("facebook", 7, 0, 0),
-        TypeCount("phone", 2, 2, 1),
-        TypeCount("email", 1, 0, 0),
-    ]
-    assert counted.counts.by_channels == [1, 1, 1, 0, 0, 1]
-    assert counted.counts.added == {today: 4, today + 1: 1}
-    assert counted.counts.removed == {today + 1: 1}
-
-
-async def test_days_before_the_last_thirty_are_not_counted(api: Api) -> None:
-    await api.contact(("phone", "15105550100"))
-    api.clock.forward(30 * 24 * 60 * 60)
-
-    counted = await api.service.statistics.of_team(TeamId(api.bob.team.team_id))
-
-    assert counted is not None
-    assert counted.counts.added == {}
-    assert counted.counts.by_channels[1] == 1
-
-
-async def test_counts_are_made_again_after_ten_minutes(api: Api) -> None:
-    team_id = TeamId(api.bob.team.team_id)
-    seen = []
-    for pause in (0, 599, 2):
-        api.clock.forward(pause)
-        counted = await api.service.statistics.of_team(team_id)
-        assert counted is not None
-        seen.append(sum(counted.counts.by_channels))
-        await api.contact()
-
-    assert seen == [0, 0, 2]
-
-
-async def test_simultaneous_calls_count_once(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
-    calls = []
-    count = stored.count
-
-    async def counting(*arguments: object) -> stored.Counts:
-        calls.append(arguments)
-        return await count(*arguments)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(stored, "count", counting)
-    team_id = TeamId(api.bob.team.team_id)
-    await asyncio.gather(*(api.service.statistics.of_team(team_id) for _ in range(10)))
-
-    assert len(calls) == 1
-
-
-async def test_older_counts_are_returned_if_counting_takes_too_long(
-    api: Api, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    team_id, other = TeamId(api.bob.team.team_id), TeamId(api.charlie.team.team_id)
-    before = await api.service.statistics.of_team(team_id)
-
-    async def slow(*_arguments: object) -> stored.Counts:
-        await asyncio.sleep(60)
-        raise AssertionError
-
-    monkeypatch.setattr(module, "COUNT_SECONDS", 0.05)
-    monkeypatch.setattr(stored, "count", slow)
-    api.clock.forward(601)
-
-    assert await api.service.statistics.of_team(team_id) is before
-    assert await api.service.statistics.of_team(other) is None
+    assert counts is not None
+    assert counts.types == [TypeCount("phone", 3, 2, 2, 1), TypeCount("email", 1, 0, 0, 0)]
 
 
 async def test_an_error_is_raised_and_not_remembered(
-    api: Api, monkeypatch: pytest.MonkeyPatch
+    store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    team_id = TeamId(api.bob.team.team_id)
+    counted = Statistics(store, lambda: 1_900_000_000_000_000)
 
-    async def failing(*_arguments: object) -> stored.Counts:
+    async def failing(*_arguments: object) -> Any:
         raise unavailable("it is away")
 
     with monkeypatch.context() as patched:
-        patched.setattr(stored, "count", failing)
+        patched.setattr(store.engine, "count", failing)
         with pytest.raises(Refusal):
-            await api.service.statistics.of_team(team_id)
+            await counted.of_team(TeamId(1))
 
-    assert await api.service.statistics.of_team(team_id)
+    assert (await counted.of_team(TeamId(1))).counts
 
 
-async def test_the_counts_of_few_teams_are_remembered(
-    api: Api, monkeypatch: pytest.MonkeyPatch
+async def test_another_teams_contacts_are_not_counted(api: Api) -> None:
+    await api.contact(("phone", "+12025550101"), by=api.charlie.by_key())
+
+    counts = (await api.service.statistics.of_team(TeamId(api.bob.team.team_id))).counts
+
+    assert counts is not None
+    assert (counts.contacts, counts.channels, sum(counts.added)) == (0, 0, 0)
+
+
+async def test_days_begin_at_midnight_utc(api: Api) -> None:
+    for time in ("2030-01-30T23:59:59Z", "2030-01-31T00:00:00Z", "2030-03-01T23:59:59Z"):
+        api.clock.set(time)
+        await api.contact()
+
+    counts = (await api.service.statistics.of_team(TeamId(api.bob.team.team_id))).counts
+
+    assert counts is not None
+    assert counts.contacts == 3
+    assert counts.added == [1, *([0] * (DAYS - 2)), 1]
+    assert counts.removed == [0] * DAYS
+
+
+async def test_a_deleted_contact_was_added_and_removed(api: Api) -> None:
+    api.clock.set("2030-03-01T12:00:00Z")
+    deleted, erased = await api.contact(("phone", "+12025550101")), await api.contact()
+    api.clock.forward(24 * 60 * 60)
+    await api.request("DELETE", f"/v2/contact/{deleted}")
+    await api.request("DELETE", f"/x/contact/{erased}/erase")
+
+    counts = (await api.service.statistics.of_team(TeamId(api.bob.team.team_id))).counts
+
+    assert counts is not None
+    assert (counts.contacts, counts.channels, counts.by_channels) == (0, 0, [0] * 6)
+    assert counts.added[-2:] == [2, 0]
+    assert counts.removed[-2:] == [0, 2]
+
+
+async def test_many_types_are_summed(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(statistics, "MAX_SHOWN_TYPES", 2)
+    monkeypatch.setattr(statistics, "MAX_COUNTED_TYPES", 3)
+    for kind in ("aa", "aa", "bb", "cc", "dd"):
+        await api.contact((kind, f"{kind}-{api.clock()}"))
+        api.clock.forward(1)
+
+    counts = (await api.service.statistics.of_team(TeamId(api.bob.team.team_id))).counts
+
+    assert counts is not None
+    shown = [(each.channel_type, each.channels) for each in counts.types]
+    assert shown[0] == ("aa", 2)
+    assert shown[-1] == (OTHER_TYPES, 2)
+    assert len(shown) == 3
+
+
+async def test_a_team_is_counted_once_at_a_time(
+    store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "MAX_TEAMS", 2)
-    for number in range(1, 6):
-        await api.service.statistics.of_team(TeamId(number))
+    reads = CountedReads(store, monkeypatch)
+    reads.seconds = 0.05
+    counted = Statistics(store, lambda: 1_900_000_000_000_000)
 
-    assert len(api.service.statistics._known) == 2
+    overviews = await asyncio.gather(*(counted.of_team(TeamId(1)) for _ in range(5)))
+
+    assert reads.names == ["count_contacts"]
+    assert len({id(each.counts) for each in overviews}) == 1
+
+
+async def test_a_caller_that_leaves_does_not_end_the_count_of_another(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reads = CountedReads(store, monkeypatch)
+    reads.seconds = 0.05
+    counted = Statistics(store, lambda: 1_900_000_000_000_000)
+    leaving, staying = (asyncio.create_task(counted.of_team(TeamId(1))) for _ in range(2))
+    await asyncio.sleep(0.01)
+    leaving.cancel()
+
+    overview = await staying
+
+    assert overview.counts is not None
+    assert not overview.is_late
+
+
+async def test_a_late_count_is_not_tried_again_at_once(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    times = [1_900_000_000_000_000]
+    reads = CountedReads(store, monkeypatch)
+    counted = Statistics(store, lambda: times[0])
+    monkeypatch.setattr(statistics, "COUNT_SECONDS", 0.05)
+    reads.seconds = 1
+
+    late = [await counted.of_team(TeamId(1)) for _ in range(3)]
+    reads.seconds = 0
+    times[0] += statistics.COUNT_EVERY
+    good = await counted.of_team(TeamId(1))
+
+    assert [each.is_late for each in late] == [True] * 3
+    assert reads.names == ["count_contacts"] * 2
+    assert (good.is_late, good.counts is None) == (False, False)
+
+
+async def test_a_clock_that_was_set_back_does_not_keep_old_counts(store: Store) -> None:
+    times = [1_900_000_000_000_000]
+    counted = Statistics(store, lambda: times[0])
+    await counted.of_team(TeamId(1))
+    times[0] -= 1_000_000_000
+
+    counts = (await counted.of_team(TeamId(1))).counts
+
+    assert counts is not None
+    assert counts.made == times[0]
+
+
+async def test_the_cache_has_a_bound(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(statistics, "MAX_TEAMS", 2)
+    reads = CountedReads(store, monkeypatch)
+    counted = Statistics(store, lambda: 1_900_000_000_000_000)
+
+    for team in (1, 2, 1, 3, 1, 2):
+        await counted.of_team(TeamId(team))
+
+    assert len(reads.names) == 4  # team 1 was used, so team 2 was dropped for team 3

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from msgspec import Struct
 
 from reachbook.console import presentation
 from reachbook.console.request import ConsoleRequest, Values
+from reachbook.domain.timestamps import SECOND
 from reachbook.http.response import ApiResponse
-from reachbook.service.statistics import DAY_MICROS, DAYS, MOST_CHANNELS, Counts, TeamCounts
+from reachbook.service.statistics import DAYS, MANY_CHANNELS, Counts
 
 # The units of the drawings; a style sheet scales them.
 BAR_WIDTH = 200.0
@@ -47,21 +48,19 @@ class Column(Struct, frozen=True):
 
 async def show(request: ConsoleRequest) -> ApiResponse:
     """Show the counts of the team."""
-    counted = await request.state.service.statistics.of_team(request.team_id)
-    values: Values = {"counted": None} if counted is None else _values(counted)
-    now = request.state.clock()
-    return request.page("overview.html", {"now": now, **values})
+    overview = await request.state.service.statistics.of_team(request.team_id)
+    values: Values = {"counted": None} if overview.counts is None else _values(overview.counts)
+    return request.page("overview.html", {"is_late": overview.is_late, **values})
 
 
-def _values(counted: TeamCounts) -> Values:
-    counts = counted.counts
+def _values(counts: Counts) -> Values:
     return {
-        "counted": counted,
-        "contacts": sum(counts.by_channels),
-        "channels": sum(each.channels for each in counts.types),
+        "counted": counts,
+        "contacts": counts.contacts,
+        "channels": counts.channels,
         "types": _types(counts),
         "by_channels": _by_channels(counts),
-        "days": _days(counts, counted.made),
+        "days": _days(counts),
         "day_width": DAY_WIDTH - GAP,
         "chart_width": DAYS * DAY_WIDTH,
         "half_height": HALF_HEIGHT,
@@ -73,26 +72,23 @@ def _types(counts: Counts) -> list[Row]:
     most = max((each.channels for each in counts.types), default=0)
     return [
         Row(
-            presentation.type_name(each.channel_type),
+            presentation.type_name(each.channel_type) or "Other types",
             (
                 f"{each.channels:,}",
                 _share(each.held, each.channels),
                 _share(each.opted_out, each.channels),
             ),
-            _segments(each.channels, {"held": each.held, "out": each.opted_out}, most),
+            _segments(each.channels, {"held": each.held - each.both, "out": each.opted_out}, most),
         )
         for each in counts.types
     ]
 
 
 def _segments(total: int, parts: dict[str, int], most: int) -> tuple[Segment, ...]:
-    """Returns the parts of a bar one after the other, and the rest of the bar at its end.
-
-    A channel may be both held and opted out, so that the parts can be longer than the bar.
-    """
+    """Returns the parts of a bar one after the other, and the rest of the bar at its end."""
     segments, start, end = [], 0.0, _length(total, most)
     for name, count in parts.items():
-        length = min(_length(count, most), end - start)
+        length = _length(count, most)
         segments.append(Segment(name, round(start, 1), round(length, 1)))
         start += length
     return (*segments, Segment("all", round(start, 1), round(end - start, 1)))
@@ -101,26 +97,26 @@ def _segments(total: int, parts: dict[str, int], most: int) -> tuple[Segment, ..
 def _by_channels(counts: Counts) -> list[Row]:
     most = max(counts.by_channels)
     total = sum(counts.by_channels)
-    labels = ["None", *(str(number) for number in range(1, MOST_CHANNELS)), f"{MOST_CHANNELS}+"]
+    labels = ["None", *(str(number) for number in range(1, MANY_CHANNELS)), f"{MANY_CHANNELS}+"]
     return [
         Row(label, (f"{number:,}", _share(number, total)), _segments(number, {}, most))
         for label, number in zip(labels, counts.by_channels, strict=True)
     ]
 
 
-def _days(counts: Counts, made: int) -> list[Column]:
-    today = made // DAY_MICROS
-    most = max([1, *counts.added.values(), *counts.removed.values()])
+def _days(counts: Counts) -> list[Column]:
+    first = datetime.fromtimestamp(counts.beginning // SECOND, UTC)
+    most = max([1, *counts.added, *counts.removed])
     return [
         Column(
-            datetime.fromtimestamp(day * DAY_MICROS / 1e6, UTC).strftime("%Y-%m-%d"),
+            (first + timedelta(days=place)).strftime("%Y-%m-%d"),
             place * DAY_WIDTH,
-            counts.added.get(day, 0),
-            counts.removed.get(day, 0),
-            round(counts.added.get(day, 0) / most * HALF_HEIGHT, 1),
-            round(counts.removed.get(day, 0) / most * HALF_HEIGHT, 1),
+            added,
+            removed,
+            round(added / most * HALF_HEIGHT, 1),
+            round(removed / most * HALF_HEIGHT, 1),
         )
-        for place, day in enumerate(range(today - DAYS + 1, today + 1))
+        for place, (added, removed) in enumerate(zip(counts.added, counts.removed, strict=True))
     ]
 
 

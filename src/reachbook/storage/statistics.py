@@ -1,56 +1,85 @@
-"""Counts of a team's contacts and channels."""
+"""Counts of a team's contacts and channels, a page of contacts at a time."""
 
 from __future__ import annotations
 
 from msgspec import Struct
 
 from reachbook.domain.credential import TeamId
-from reachbook.storage.engine import Engine, Row
+from reachbook.storage.engine import Engine
 
-DAY_MICROS = 24 * 60 * 60 * 1_000_000
-MOST_CHANNELS = 5
-"""Contacts with this number of channels and more are counted together."""
+MAX_COUNTED_AT_ONCE = 10_000
+"""The contacts of a page: few enough that a count can be given up soon."""
+
+FIRST = 0  # before the id of any contact
+
+
+class ContactGroup(Struct, frozen=True):
+    """A number of contacts that were added on one day and removed on one day.
+
+    The days count from the beginning that the page was asked for; None is an earlier day, and in
+    `removed` also a contact that exists. `last` is the highest id of the group.
+    """
+
+    added: int | None
+    removed: int | None
+    is_live: bool
+    contacts: int
+    last: int
 
 
 class TypeCount(Struct, frozen=True):
-    """The channels of a type: all, those that are held, and those that are opted out."""
+    """The channels of a type, those held, those opted out, and those that are both."""
 
     channel_type: str
     channels: int
     held: int
     opted_out: int
+    both: int
+
+    def __add__(self, other: TypeCount) -> TypeCount:
+        return TypeCount(
+            self.channel_type,
+            self.channels + other.channels,
+            self.held + other.held,
+            self.opted_out + other.opted_out,
+            self.both + other.both,
+        )
 
 
-class Counts(Struct, frozen=True):
-    """The counts of a team.
+class CountedPage(Struct, frozen=True):
+    """The counts of a page of contacts.
 
-    `by_channels` has the number of contacts with 0, 1, ... and `MOST_CHANNELS` or more channels.
-    `added` and `removed` have the number of contacts by day, in days since the epoch; a day
-    without any is missing.
+    `owners` are pairs: a number of channels, and how many contacts have it. `following` is the id
+    after which the next page begins, or None if this page is the last one.
     """
 
+    groups: list[ContactGroup]
+    owners: list[tuple[int, int]]
     types: list[TypeCount]
-    by_channels: list[int]
-    added: dict[int, int]
-    removed: dict[int, int]
+    following: int | None
 
 
-async def count(engine: Engine, team_id: TeamId, since: int) -> Counts:
-    """Returns the counts of a team; those by day begin at `since`, in microseconds.
+async def count_page(
+    engine: Engine, team_id: TeamId, after: int, beginning: int, day: int
+) -> CountedPage:
+    """Returns the counts of the contacts that follow an id.
 
-    Reads every row of the team, which takes seconds for a million contacts.
+    `beginning` is the time of the first day, and `day` the length of a day, in microseconds.
     """
-    types = [TypeCount(*row) for row in await engine.count("count_channels", team_id)]
-    [[contacts]] = await engine.count("count_contacts", team_id)
-    rows = await engine.count("count_contacts_by_channels", team_id, MOST_CHANNELS)
-    having: dict[int, int] = dict(map(tuple, rows))
-    by_channels = [having.get(channels, 0) for channels in range(1, MOST_CHANNELS + 1)]
-    # The statements run one after the other, so a contact may have come in between.
-    without = max(contacts - sum(by_channels), 0)
-    added = await engine.count("count_added", team_id, since)
-    removed = await engine.count("count_removed", team_id, since)
-    return Counts(types, [without, *by_channels], _by_day(added), _by_day(removed))
-
-
-def _by_day(rows: list[Row]) -> dict[int, int]:
-    return dict(map(tuple, rows))
+    rows = await engine.count("count_contacts", team_id, after, MAX_COUNTED_AT_ONCE, beginning, day)
+    groups = [
+        ContactGroup(added, removed, bool(is_live), contacts, last)
+        for added, removed, is_live, contacts, last in rows
+    ]
+    if not groups:
+        return CountedPage([], [], [], None)
+    last = max(group.last for group in groups)
+    owners = await engine.count("count_contacts_by_channels", team_id, after, last)
+    types = await engine.count("count_channels_by_type", team_id, after, last)
+    is_full = sum(group.contacts for group in groups) >= MAX_COUNTED_AT_ONCE
+    return CountedPage(
+        groups,
+        [(channels, contacts) for channels, contacts in owners],
+        [TypeCount(*row) for row in types],
+        last if is_full else None,
+    )
