@@ -46,6 +46,19 @@ def show_age(micros: int) -> Markup:
     return _time_element(micros, Markup("<time data-relative"))
 
 
+def show_number(number: int) -> str:
+    """Returns a number with a comma between each three digits."""
+    return f"{number:,}"
+
+
+def show_share(part: int, whole: int) -> str:
+    """Returns a part in whole percent; 0 and 100 only for nothing and for everything."""
+    if part in (0, whole):
+        return "100%" if part else "0%"
+    percent = round(100 * part / whole)
+    return "<1%" if percent < 1 else f"{min(percent, 99)}%"
+
+
 def _time_element(micros: int, start: Markup) -> Markup:
     exact = timestamps.format_seconds(micros)
     shown = exact[:16].replace("T", " ")
@@ -61,4 +74,6 @@ _environment = Environment(
 )
 _environment.filters["time"] = show_time
 _environment.filters["age"] = show_age
+_environment.filters["number"] = show_number
+_environment.filters["share"] = show_share
 _environment.globals["asset"] = static.asset_name
