@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 import shlex
+import sys
 from html import unescape
 
 import anyio
 import pytest
 
 from reachbook.console.api_settings import PATH, RECIPE
+from reachbook.domain import timestamps
 from reachbook.domain.credential import Representation
 from reachbook.service.administration import CredentialOptions
 from tests.docs.test_docs import blocks, read
@@ -27,7 +29,10 @@ async def shown_values(visitor: Visitor, kind: str, **form: str) -> dict[str, st
     assert response.status_code == 200, text_of(response)
     assert response.headers["cache-control"] == "no-store"
     found = re.findall(r'<input id="c-(\w+)" value="([^"]*)"', response.text)
-    return {name: unescape(value) for name, value in found}
+    recipes = re.findall(
+        r'<textarea id="c-(\w+)"[^>]*>\n(.*?)</textarea>', response.text, re.DOTALL
+    )
+    return {name: unescape(value) for name, value in (*found, *recipes)}
 
 
 async def status_of(console: Console, curl: str) -> int:
@@ -60,6 +65,19 @@ async def test_the_whole_life_of_a_secret(console: Console) -> None:
     assert "The credential was revoked." in text_of(again)
     [_, revoked] = await console.api.administration.list("api_secret", console.admin.team_id)
     assert revoked.revoked
+
+
+async def test_the_recipe_signs_a_token_with_the_shown_values(console: Console) -> None:
+    async with console.visitor(console.admin) as visitor:
+        await visitor.get(PATH)
+        shown = await shown_values(visitor, "secrets")
+    assert shown["recipe"].startswith(RECIPE)
+    done = await anyio.run_process([sys.executable, "-"], input=shown["recipe"].encode())
+    # The clock of the API stands still, and that of the program does not.
+    console.api.clock.now = timestamps.now()
+
+    by = {"authorization": f"Bearer {done.stdout.decode().strip()}"}
+    assert (await console.api.request("GET", "/v1/team", by=by)).status_code == 200
 
 
 async def test_the_whole_life_of_a_key(console: Console) -> None:

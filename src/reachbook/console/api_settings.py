@@ -59,7 +59,8 @@ async def generate_secret(request: ConsoleRequest) -> ApiResponse:
     except Refusal as refusal:
         return await _explain(request, refusal, SECRETS)
     token = jwt.sign(secret.id, secret_key, request.state.clock() / SECOND)
-    values = {"credential": secret, "secret_key": secret_key, "recipe": RECIPE}
+    recipe = f"{RECIPE}\n\nprint(token({secret.id!r}, {secret_key!r}))\n"
+    values = {"credential": secret, "secret_key": secret_key, "recipe": recipe}
     return request.page("api_created.html", {**values, "curl": _curl_line(request, token)})
 
 

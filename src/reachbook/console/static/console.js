@@ -20,15 +20,16 @@ for (const element of document.querySelectorAll("time[datetime]")) {
 
 for (const button of document.querySelectorAll("button[data-copy]")) {
   const source = document.getElementById(button.dataset.copy);
+  const label = button.innerHTML; // before a click, for a second click finds "Copied"
   button.hidden = false;
   button.addEventListener("click", async () => {
-    const label = button.innerHTML;
     source.select();
     try {
       await navigator.clipboard.writeText(source.value);
     } catch {
       document.execCommand("copy"); // a page over plain HTTP has no clipboard
     }
+    button.focus(); // selecting the text took the focus from whoever uses the keyboard
     button.textContent = "Copied";
     setTimeout(() => { button.innerHTML = label; }, 2000);
   });
