@@ -11,7 +11,7 @@ import pytest
 from playwright.async_api import Browser, Page, expect
 
 from tests.console.conftest import Site
-from tests.support.browser import opened
+from tests.support.browser import faults, opened
 
 pytestmark = pytest.mark.anyio
 
@@ -135,3 +135,34 @@ async def test_everything_works_without_javascript(browser: Browser, site: Site)
         await page.get_by_role("button", name="Save").click()
         await expect(page.get_by_role("heading", level=1)).to_have_text("Team My <team>")
         assert re.search(r"20\d\d-\d\d-\d\d \d\d:\d\d UTC", await page.inner_text("main"))
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+async def test_the_pages_that_a_form_leads_to(browser: Browser, site: Site, scheme: str) -> None:
+    size, found, email = {"width": 360, "height": 800}, [], f"{scheme}@example.com"
+    async with opened(browser, site.url, viewport=size, color_scheme=scheme) as (_, page):
+        await site.sign_in(page)
+        await page.goto(API)
+        await page.get_by_label("Label").first.fill(scheme)
+        await page.get_by_role("button", name="Generate secret").click()
+        await expect(page.get_by_label("Python code")).to_be_visible()
+        found += await faults(page, 360)
+        await page.goto(API)
+        await expect(page.get_by_text("which is the most")).to_be_visible()
+        found += await faults(page, 360)
+        await page.get_by_role("link", name=f"Revoke {scheme}").click()
+        found += await faults(page, 360)
+        await page.get_by_role("button", name="Revoke").click()
+        await page.goto("/console/team")
+        await page.get_by_label("Email address").fill(email)
+        await page.get_by_role("button", name="Add user").click()
+        found += await faults(page, 360)
+        await page.goto("/console/team")
+        await page.get_by_label("Email address").fill(email)
+        await page.get_by_role("button", name="Add user").click()
+        await expect(page.get_by_role("alert")).to_contain_text("already")
+        found += await faults(page, 360)
+        await page.get_by_role("link", name=f"Disable {email}").click()
+        found += await faults(page, 360)
+
+    assert found == []

@@ -10,13 +10,14 @@ from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Browser, Page
 
 from tests.console.conftest import Site
-from tests.support.browser import opened
+from tests.support.browser import faults, opened
 from tests.support.console_pages import SIGNED_OUT, signed_in
 from tests.support.demo_team import fill
 
 pytestmark = pytest.mark.anyio
 
 Scheme = Literal["light", "dark"]
+WIDTH = 360
 
 
 @pytest.fixture(scope="module")
@@ -33,33 +34,27 @@ async def narrow_page(
 ) -> AsyncIterator[Page]:
     """A page 360 pixels wide, in each colour scheme."""
     scheme: Scheme = request.param
-    size = {"width": 360, "height": 800}
+    size = {"width": WIDTH, "height": 800}
     async with opened(browser, site.url, viewport=size, color_scheme=scheme) as (_, made):
         yield made
 
 
-async def faults(page: Page, path: str) -> list[str]:
+async def faults_of(page: Page, path: str) -> list[str]:
     """Return what is wrong with a page."""
     await page.goto(path)
-    width = await page.evaluate("document.documentElement.scrollWidth")
-    found = [f"{path} is {width} pixels wide"] if width > 360 else []
-    result = await Axe().run(page)
-    for violation in result.response["violations"]:
-        nodes = [node["html"] for node in violation["nodes"]]
-        found.append(f"{path}: {violation['id']}: {nodes}")
-    return found
+    return await faults(page, WIDTH)
 
 
 async def test_the_pages_before_signing_in(narrow_page: Page) -> None:
     assert [
-        fault for path in SIGNED_OUT.values() for fault in await faults(narrow_page, path)
+        fault for path in SIGNED_OUT.values() for fault in await faults_of(narrow_page, path)
     ] == []
 
 
 async def test_the_pages_of_an_admin(narrow_page: Page, site: Site, pages: dict[str, str]) -> None:
     await site.sign_in(narrow_page)
 
-    assert [fault for path in pages.values() for fault in await faults(narrow_page, path)] == []
+    assert [fault for path in pages.values() for fault in await faults_of(narrow_page, path)] == []
 
 
 async def test_a_fault_is_found(page: Page) -> None:

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
+from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Browser, BrowserContext, Page, Response, async_playwright
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
@@ -84,3 +85,14 @@ async def opened(
     finally:
         await context.close()
     assert not violations
+
+
+async def faults(page: Page, width: int) -> list[str]:
+    """Return what is wrong with the page that is shown: too wide, or not accessible."""
+    shown = await page.evaluate("document.documentElement.scrollWidth")
+    found = [f"{page.url} is {shown} pixels wide"] if shown > width else []
+    result = await Axe().run(page)
+    for violation in result.response["violations"]:
+        nodes = [node["html"] for node in violation["nodes"]]
+        found.append(f"{page.url}: {violation['id']}: {nodes}")
+    return found
