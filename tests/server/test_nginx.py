@@ -18,9 +18,14 @@ from typing import Any
 import httpx
 import pytest
 
+from reachbook.domain import timestamps
+from reachbook.domain.user import Role
 from reachbook.http import request
 from reachbook.server import protocol
 from reachbook.server.run import DRAIN_SECONDS
+from reachbook.service.users import Users
+from reachbook.storage import open_store
+from reachbook.storage.users import UserStore
 from tests.conftest import TEMPLATE, _create
 from tests.support.personas import TeamClient
 from tests.support.server_process import STOP_SECONDS, Server, free_port, serving
@@ -98,8 +103,16 @@ def test_a_base_path_is_stripped_and_a_whole_host_is_not() -> None:
 def test_its_log_has_no_query() -> None:
     [written] = re.findall(r"log_format reachbook ([^;]+);", EXAMPLE)
 
-    assert "$uri" in written
-    for variable in ("$request ", '$request"', "$request_uri", "$args", "$query_string", "$http_"):
+    assert "$path_without_token" in written
+    for variable in (
+        "$uri",
+        "$request ",
+        '$request"',
+        "$request_uri",
+        "$args",
+        "$query_string",
+        "$http_",
+    ):
         assert variable not in written
     assert [one.split()[1] for one in told("access_log")] == ["reachbook"]
 
@@ -204,6 +217,7 @@ class House:
     front: Front
     served: Server
     bob: TeamClient
+    database: str
 
 
 @pytest.fixture(scope="module")
@@ -216,7 +230,7 @@ def house(postgres: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[H
         serving(folder, database, "--workers", "2", errors=None, **settings) as served,
         nginx(folder, served.url.removeprefix("http://")) as front,
     ):
-        yield House(front, served, bob)
+        yield House(front, served, bob, database)
 
 
 @with_nginx
@@ -288,6 +302,37 @@ def test_a_query_is_not_in_the_access_log(house: House) -> None:
 
     wait_until(lambda: path in log.read_text())
     assert "15105553344" not in log.read_text()
+
+
+async def link_token(database: str, team_id: int) -> str:
+    """Create a user, and return the token of a sign-in link."""
+    store = await open_store(database)
+    users = Users(UserStore(store.engine), timestamps.now)
+    token = await users.new_link(await users.create(team_id, "dana@example.com", Role.ADMIN))
+    await store.close()
+    return token
+
+
+@with_nginx
+def test_a_user_signs_in_through_nginx_and_no_log_has_the_token(house: House) -> None:
+    token = asyncio.run(link_token(house.database, house.bob.team.team_id))
+    path = f"/reachbook/console/link/{token}"
+
+    shown = house.front.request(path)
+    csrf = shown.text.partition('name="csrf" value="')[2][:64]
+    cookie = shown.headers["set-cookie"].partition(";")[0]
+    signed_in = house.front.request(path, "POST", data={"csrf": csrf}, headers={"cookie": cookie})
+    session = signed_in.headers["set-cookie"]
+    page = house.front.request(
+        "/reachbook/console/account", headers={"cookie": session.partition(";")[0]}
+    )
+
+    assert session.startswith("__Secure-reachbook-session=")
+    assert "; Secure" in session
+    assert 'href="/reachbook/console/contacts"' in page.text
+    log = house.front.folder / "reachbook.log"
+    wait_until(lambda: "/reachbook/console/link/-" in log.read_text())
+    assert token not in log.read_text()
 
 
 @with_nginx
