@@ -37,7 +37,7 @@ async def test_an_admin_changes_name_and_region(console: Console) -> None:
     ("form", "message"),
     [
         ({"name": " ", "region": ""}, "1 to 255 printable characters"),
-        ({"name": "x", "region": "XX"}, "not a region"),
+        ({"name": "x", "region": "XX"}, "two capital letters"),
     ],
 )
 async def test_a_bad_name_or_region_says_why(

@@ -49,11 +49,11 @@ def _escaped() -> Iterator[None]:
     cls=Program,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="Start with: reachbook serve. It makes a store to try things with, and prints a curl "
-    "line. Each command has a --help of its own.",
+    "line. Each command has its own --help.",
 )
 @click.version_option(__version__, prog_name="reachbook")
 def main() -> None:
-    """Reachbook: the book of how a team can reach its contacts.
+    """Reachbook: the directory of how a team can reach its contacts.
 
     It serves the Heymarket v2 contact-channel API from an embedded SQLite file or from
     PostgreSQL. Settings come from flags, then REACHBOOK_* variables, then defaults.

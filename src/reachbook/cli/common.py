@@ -61,7 +61,7 @@ def report_errors(command: Callable[..., Result]) -> Callable[..., Result]:
         except (Refusal, BadSettingError) as refusal:
             end(str(refusal))
         except BrokenPipeError:
-            raise  # whoever read our output has seen enough; click ends quietly
+            raise  # the reader of the output has closed it; click ends without a message
         except OSError as error:
             _write_no_more()
             end(f"The operating system refuses: {error.strerror or error}.")

@@ -18,18 +18,18 @@ from reachbook.storage.store import CredentialKind
 
 @click.group()
 def secret() -> None:
-    """Make, list and revoke API secrets, which sign JWTs. A team has at most two live."""
+    """Create, list and revoke API secrets, which sign JWTs. A team has at most two live ones."""
 
 
 @click.group()
 def key() -> None:
-    """Make, list and revoke API keys."""
+    """Create, list and revoke API keys."""
 
 
 def _how_to_make(default: Representation) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
         for option in (
-            click.option("--read-only", is_flag=True, help="It may look up and not change."),
+            click.option("--read-only", is_flag=True, help="It may read and not write."),
             click.option(
                 "--representation",
                 type=click.Choice([str(choice) for choice in Representation]),
@@ -51,7 +51,7 @@ def _how_to_make(default: Representation) -> Callable[[Callable[..., Any]], Call
 def create_secret(
     team_id: int, label: str, representation: str, read_only: bool, as_json: bool, **flags: object
 ) -> None:
-    """Make an API secret. Its key is shown once, now."""
+    """Create an API secret. Its key is shown only now."""
     chosen = common.read_settings(**flags)
     terms = CredentialOptions(Representation(representation), label, read_only)
 
@@ -77,7 +77,7 @@ def create_secret(
 def create_key(
     team_id: int, label: str, representation: str, read_only: bool, as_json: bool, **flags: object
 ) -> None:
-    """Make an API key. It is shown once, now."""
+    """Create an API key. It is shown only now."""
     terms = CredentialOptions(Representation(representation), label, read_only)
     made, api_key = common.with_administration(
         common.read_settings(**flags),

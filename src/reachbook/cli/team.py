@@ -1,4 +1,4 @@
-"""`team`: who shares a book."""
+"""`team`: create, change and list teams."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ REGION_HELP = (
 
 @click.group()
 def team() -> None:
-    """Make, set and list teams. A team keeps its own contacts and sees no other's."""
+    """Create, change and list teams. A team sees only its own contacts."""
 
 
 @team.command()
@@ -24,7 +24,7 @@ def team() -> None:
 @click.option("--region", help=REGION_HELP)
 @common.options
 def create(name: str, region: str | None, as_json: bool, **flags: object) -> None:
-    """Make a team called NAME."""
+    """Create a team with a NAME."""
     made = common.with_administration(
         common.read_settings(**flags), lambda admin: admin.create_team(name, region)
     )

@@ -1,4 +1,4 @@
-"""Teams and credentials: the use cases of the command line."""
+"""Teams and their credentials: the use cases of the command line and of the web console."""
 
 from __future__ import annotations
 
@@ -52,11 +52,17 @@ class Administration:
         self._clock = clock
 
     async def create_team(self, name: str, region: str | None) -> Team:
-        """A new team; `region` is the country that its national numbers are read in."""
+        """Create a team; `region` is the country whose national numbers it types, or None.
+
+        Raises `bad_value` if the name or the region is not accepted.
+        """
         return await self._store.create_team(_name(name), _region(region), self._clock())
 
     async def set_team(self, team_id: int, name: str | None, region: str | None) -> Team:
-        """Change a team's name or region; None leaves it, an empty region clears it."""
+        """Change the name or the region of a team, and return the team.
+
+        None leaves a value as it is, and an empty region removes the region.
+        """
         team = await self.team(team_id)
         if name is not None:
             team = replace(team, name=_name(name))
@@ -66,7 +72,7 @@ class Administration:
         return team
 
     async def team(self, team_id: int) -> Team:
-        """A team by its id, or a refusal."""
+        """Returns a team; raises `no_team` if there is none with that id."""
         team = await self._store.team(team_id) if 0 < team_id <= MAX_ID else None
         if team is None:
             raise Refusal(
@@ -75,13 +81,16 @@ class Administration:
         return team
 
     async def teams(self) -> list[Team]:
-        """Every team."""
+        """Returns all teams, oldest first."""
         return await self._store.teams()
 
     async def create_secret(
         self, team_id: int, terms: CredentialOptions, master_key: bytes
     ) -> tuple[Credential, str]:
-        """A new API secret and its key, which is told only now. A team has at most two live."""
+        """Create an API secret; returns it with its key, which is not stored in a readable form.
+
+        Raises `two_live_secrets` if the team has two that are not revoked.
+        """
         team = await self.team(team_id)
         secret_id, secret_key = credentials.new_secret_id(team_id), credentials.new_secret_key()
         sealed = sealing.seal(master_key, secret_id, secret_key)
@@ -96,7 +105,7 @@ class Administration:
         return secret, secret_key
 
     async def create_key(self, team_id: int, terms: CredentialOptions) -> tuple[Credential, str]:
-        """A new API key, told only now."""
+        """Create an API key; returns its record and the key itself, of which a hash is stored."""
         team = await self.team(team_id)
         key_id = credentials.new_key_id(team_id)
         api_key = credentials.new_api_key(key_id)
@@ -106,7 +115,7 @@ class Administration:
         return key, api_key
 
     async def list(self, kind: CredentialKind, team_id: int | None) -> list[Credential]:
-        """The credentials of one team, or of every team."""
+        """Returns the credentials of a kind, of one team or, if `team_id` is None, of all teams."""
         if team_id is not None:
             await self.team(team_id)
             return await self._store.credentials(kind, team_id)
@@ -118,7 +127,10 @@ class Administration:
         ]
 
     async def revoke(self, kind: CredentialKind, ident: str) -> Credential:
-        """End a credential; it is felt in every worker within a second."""
+        """Revoke a credential, and return it. Every worker refuses it within a second.
+
+        Raises `no_credential` or `already_revoked`.
+        """
         team_id = credentials.team_hint(ident)
         now = self._clock()
         ended = team_id is not None and await self._store.revoke(kind, team_id, ident, now)
@@ -204,6 +216,7 @@ def _region(region: str | None) -> str | None:
     if region not in phonenumbers.SUPPORTED_REGIONS:
         raise Refusal(
             Reason.BAD_VALUE,
-            f"{region!r} is not a region we know; one is two capital letters, like US or BR.",
+            f"The region must be two capital letters that stand for a country, like US or BR; got "
+            f"{region!r}.",
         )
     return region

@@ -105,7 +105,7 @@ class Store:
         return found
 
     async def read_ever(self, team_id: TeamId, uuid: str) -> Contact | None:
-        """A contact that the team has or once had: deleted and erased ones too."""
+        """Returns a contact that the team has or had, also a deleted or erased one, or None."""
         return contact_of(await self.engine.read("contact_ever", team_id, uuid), team_id)
 
     async def commit(self, commit: Commit, complete: Complete = unchanged) -> Outcome:
@@ -211,7 +211,7 @@ class Store:
         return await self.stored_response(team_id, record.key)
 
     async def purge_expired_responses(self, team_id: int, before: int) -> bool:
-        """Let some of the answers go that have grown old; whether there may be more."""
+        """Delete expired responses, at most `MAX_PURGED`; returns whether there may be more."""
         gone = await self.engine.write("purge_expired_responses", team_id, before, MAX_PURGED - 1)
         return len(gone) >= MAX_PURGED
 
@@ -277,16 +277,16 @@ class Store:
     # ── teams ────────────────────────────────────────────────────────────────────────────────
 
     async def team(self, team_id: int) -> Team | None:
-        """A team by its id."""
+        """Returns a team, or None if there is none with that id."""
         rows = await self.engine.read("team", team_id)
         return Team(*rows[0]) if rows else None
 
     async def teams(self) -> list[Team]:
-        """Every team, oldest first."""
+        """Returns all teams, oldest first."""
         return [Team(*row) for row in await self.engine.read("teams")]
 
     async def create_team(self, name: str, default_region: str | None, now: int) -> Team:
-        """A new team."""
+        """Create a team with a new id, and return it."""
         async for _ in Attempts():
             team = Team((await self._ids.take("team"))[0], name, default_region, now)
             try:
@@ -298,7 +298,7 @@ class Store:
         raise contended()
 
     async def set_team(self, team: Team) -> None:
-        """Keep a team's name and default region."""
+        """Store the name and the default region of a team."""
         await self.engine.write("set_team", team.team_id, team.name, team.default_region)
 
     # ── suppression keys ─────────────────────────────────────────────────────────────────────
@@ -334,14 +334,14 @@ class Store:
     # ── credentials ──────────────────────────────────────────────────────────────────────────
 
     async def credential(self, kind: CredentialKind, team_id: int, ident: str) -> Credential | None:
-        """An API secret or API key with its team's default region, live or revoked."""
+        """Returns an API secret or API key, live or revoked, or None if there is none."""
         rows = await self.engine.read(kind, team_id, ident)
         # Do the same work without a row: the time must not tell whether the id exists.
         found = credential_of(rows[0] if rows else NO_CREDENTIAL)
         return found if rows else None
 
     async def credentials(self, kind: CredentialKind, team_id: int) -> list[Credential]:
-        """A team's API secrets or API keys, oldest first."""
+        """Returns the API secrets or API keys of a team, oldest first."""
         return [credential_of(row) for row in await self.engine.read(f"{kind}s", team_id)]
 
     async def any_sealed(self) -> tuple[str, bytes] | None:
@@ -350,7 +350,7 @@ class Store:
         return (rows[0][0], bytes(rows[0][1])) if rows else None
 
     async def insert_api_secret(self, credential: Credential, slots: Sequence[int]) -> bool:
-        """Keep a new secret in a free slot; False when every slot has a live one."""
+        """Store a new API secret in a free slot; returns False if no slot is free."""
         async for _ in Attempts():
             taken = {row[0] for row in await self.engine.read("taken_slots", credential.team_id)}
             free = [slot for slot in slots if slot not in taken]
@@ -370,28 +370,28 @@ class Store:
         return False
 
     async def insert_api_key(self, credential: Credential) -> None:
-        """Keep a new API key."""
+        """Store a new API key."""
         await self.engine.write(
             "insert_api_key", credential.team_id, credential.id, *credential_values(credential)
         )
 
     async def revoke(self, kind: CredentialKind, team_id: int, ident: str, now: int) -> bool:
-        """End a live credential; False when it had ended before."""
+        """Revoke a credential; returns False if it was revoked before or does not exist."""
         return bool(await self.engine.write(f"revoke_{kind}", team_id, ident, now))
 
     async def reseal(self, credential: Credential, sealed: bytes) -> bool:
-        """Keep a secret's key sealed anew; False when that was done meanwhile."""
+        """Store the key of a secret sealed anew; returns False if it was changed meanwhile."""
         values = (credential.team_id, credential.id, credential.proof, sealed)
         return bool(await self.engine.write("reseal_api_secret", *values))
 
     async def record_use(
         self, kind: CredentialKind, team_id: int, ident: str, now: int, *, unless_since: int
     ) -> None:
-        """Keep when a credential was last used, unless that was said since `unless_since`."""
+        """Store when a credential was last used, unless a time after `unless_since` is stored."""
         await self.engine.write(f"use_{kind}", team_id, ident, now, unless_since)
 
     async def ping(self) -> None:
-        """Refuse when the database does not answer."""
+        """Raises `store_unavailable` if the database does not answer."""
         await self.engine.read("ping")
 
     # ── the store itself ─────────────────────────────────────────────────────────────────────────
@@ -517,7 +517,7 @@ class Store:
             )
 
     async def close(self) -> None:
-        """Let go of the database."""
+        """Close all connections to the database."""
         await self.engine.close()
 
 

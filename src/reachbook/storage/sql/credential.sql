@@ -29,11 +29,11 @@ FROM api_key AS k JOIN team AS t ON t.team_id = k.team_id
 WHERE k.team_id = $1 ORDER BY k.created, k.key_id;
 
 -- name: any_api_secret
--- One live secret of any team: what the master key is tried on when the program starts.
+-- One live secret of any team. The program opens it when it starts, to check the master key.
 SELECT s.secret_id, s.sealed FROM api_secret AS s WHERE s.revoked IS NULL ORDER BY s.created DESC LIMIT 1;
 
 -- name: taken_slots
--- Which of the two slots hold a live secret.
+-- The slots of a team, 1 or 2, that hold a live secret.
 SELECT slot FROM api_secret WHERE team_id = $1 AND revoked IS NULL;
 
 -- name: insert_api_secret
@@ -49,26 +49,26 @@ INSERT INTO api_key (
 ) VALUES ($1, $2, $3, $4, $5, $6, $7);
 
 -- name: reseal_api_secret
--- A secret's key sealed under another master key, if it is still as it was read ($3).
+-- Store the key of a secret sealed under another master key, if it is still as it was read ($3).
 UPDATE api_secret SET sealed = $4
 WHERE team_id = $1 AND secret_id = $2 AND sealed = $3 RETURNING secret_id;
 
 -- name: revoke_api_secret
--- A live secret ends now; no row when it had ended before.
+-- Revoke a live secret. Returns no row if it was revoked before.
 UPDATE api_secret SET revoked = $3
 WHERE team_id = $1 AND secret_id = $2 AND revoked IS NULL RETURNING secret_id;
 
 -- name: revoke_api_key
--- A live key ends now; no row when it had ended before.
+-- Revoke a live key. Returns no row if it was revoked before.
 UPDATE api_key SET revoked = $3
 WHERE team_id = $1 AND key_id = $2 AND revoked IS NULL RETURNING key_id;
 
 -- name: use_api_secret
--- When a secret was last used, unless another worker has just said so.
+-- Store when a secret was last used, unless another worker stored a time after $4.
 UPDATE api_secret SET last_used = $3
 WHERE team_id = $1 AND secret_id = $2 AND (last_used IS NULL OR last_used < $4);
 
 -- name: use_api_key
--- When a key was last used, unless another worker has just said so.
+-- Store when a key was last used, unless another worker stored a time after $4.
 UPDATE api_key SET last_used = $3
 WHERE team_id = $1 AND key_id = $2 AND (last_used IS NULL OR last_used < $4);

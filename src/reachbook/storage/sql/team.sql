@@ -5,7 +5,7 @@
 SELECT team_id, name, default_region, created FROM team WHERE team_id = $1;
 
 -- name: teams
--- Every team, for the person at the terminal.
+-- All teams, oldest first.
 SELECT team_id, name, default_region, created FROM team ORDER BY team_id;
 
 -- name: insert_team
@@ -13,9 +13,9 @@ SELECT team_id, name, default_region, created FROM team ORDER BY team_id;
 INSERT INTO team (team_id, name, default_region, created) VALUES ($1, $2, $3, $4);
 
 -- name: set_team
--- A team's name and default region.
+-- Store the name and the default region of a team.
 UPDATE team SET name = $2, default_region = $3 WHERE team_id = $1 RETURNING team_id;
 
 -- name: ping
--- Whether the database answers at all.
+-- The shortest statement: it fails if the database does not answer.
 SELECT 1;
