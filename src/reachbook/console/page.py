@@ -24,7 +24,6 @@ from reachbook.wire import errors
 
 MAX_FIELDS = 200
 FORM_TYPE = "application/x-www-form-urlencoded"
-FORBIDDEN = 403
 
 View = Callable[[ConsoleRequest], Awaitable[ApiResponse]]
 
