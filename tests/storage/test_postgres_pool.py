@@ -232,7 +232,7 @@ async def test_plans_are_made_more_often_after_a_pause(
 
 async def test_a_statement_is_prepared_again_after_a_migration(pool: Pool) -> None:
     async with pool.connection() as connection:
-        await connection.execute("CREATE TABLE changing (value int)")
+        await connection.execute("CREATE TEMPORARY TABLE changing (value int)")
         await connection.fetch("SELECT * FROM changing")
         await connection.execute("ALTER TABLE changing ALTER COLUMN value TYPE text")
         with pytest.raises(asyncpg.InvalidCachedStatementError):
