@@ -14,7 +14,7 @@ from reachbook.domain.channel_rules import ChannelInput
 from reachbook.domain.contact import Contact, ContactInput
 from reachbook.domain.event import EventRecord
 from reachbook.service import WriteContext
-from reachbook.service.bulk import NewContact, claims, claims_of_many
+from reachbook.service.bulk import ContactUpdate, NewContact, claims, claims_of_many
 from reachbook.storage import Queries
 from reachbook.storage.queries import AddressOwner
 from tests.support.personas import Api
@@ -149,6 +149,115 @@ async def test_an_owner_that_appears_meanwhile_undoes_the_whole(
 
     assert created == [None, None]
     assert (await create(api, bob, person("Bob", "15105550000")))[0] is not None
+
+
+async def update(
+    api: Api, context: WriteContext, *wanted: tuple[str, ContactInput]
+) -> list[Contact | None]:
+    rows = [ContactUpdate(context, uuid, each, overwrite=False) for uuid, each in wanted]
+    return await api.service.contacts.update_many(context.team_id, rows)
+
+
+async def contact(api: Api, context: WriteContext, *given: Any, **fields: Any) -> Contact:
+    return await api.service.contacts.create(context, person(*given, **fields))
+
+
+async def test_updates_are_as_if_each_had_been_made_alone(api: Api, bob: WriteContext) -> None:
+    changes = [
+        ContactInput(last="Smith", custom={"b": 2}),
+        person("Anna", "15105553344", "15105550009", external_id="a-1"),
+        person("Alice", "15105553344", external_id="a-1"),  # changes nothing
+    ]
+    for wanted in changes:
+        together = await alice(api, bob)
+        [changed] = await update(api, bob, (together.uuid, wanted))
+
+        assert changed == await api.service.contacts.get(bob, together.uuid)
+        seen = [(event.rev, event.kind) for event in await events(api, bob, together)]
+        await api.service.contacts.delete(bob, together.uuid)
+        alone = await alice(api, bob)
+        updated = await api.service.contacts.update(bob, alone.uuid, wanted, overwrite=False)
+        assert seen == [(event.rev, event.kind) for event in await events(api, bob, alone)]
+        assert changed is not None
+        assert (changed.first, changed.last, changed.custom) == (
+            updated.first,
+            updated.last,
+            updated.custom,
+        )
+        await api.service.contacts.delete(bob, alone.uuid)
+
+
+async def alice(api: Api, context: WriteContext) -> Contact:
+    return await contact(api, context, "Alice", "15105553344", custom={"a": 1}, external_id="a-1")
+
+
+async def test_updates_share_a_transaction(api: Api, bob: WriteContext) -> None:
+    made = await create(api, bob, *(person(f"Person {n}", f"1510555{n:04d}") for n in range(50)))
+    metrics = api.app.state.state.metrics.registry
+    before = metrics.get_sample_value("reachbook_commits_total")
+
+    changed = await update(
+        api, bob, *((each.uuid, ContactInput(last="Smith")) for each in reversed(made) if each)
+    )
+
+    assert [each and (each.first, each.last, each.rev) for each in changed] == [
+        (f"Person {n}", "Smith", 2) for n in reversed(range(50))
+    ]
+    assert metrics.get_sample_value("reachbook_commits_total") == before + 50
+
+
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        person("Alice", "15105550001"),
+        person("Alice", external_id="taken"),
+        person("Alice", external_id="free"),
+        ContactInput(external_id=None),
+        ContactInput(is_opted_out=True),
+        person("Alice", AMBIGUOUS, region="MX"),
+    ],
+    ids=["address", "external id", "releases one", "removes it", "opts out", "ambiguous"],
+)
+async def test_an_update_that_is_contested_is_left_out(
+    api: Api, bob: WriteContext, wanted: ContactInput
+) -> None:
+    await contact(api, bob, "Owner", "15105550001", external_id="taken")
+    alice = await contact(api, bob, "Alice", "15105553344", external_id="a-1")
+    other = await contact(api, bob, "Other")
+
+    changed = await update(api, bob, (alice.uuid, wanted), (other.uuid, person("Changed")))
+
+    assert [each and each.first for each in changed] == [None, "Changed"]
+    assert await api.service.contacts.get(bob, alice.uuid) == alice
+
+
+async def test_another_teams_contact_is_left_out(
+    api: Api, bob: WriteContext, charlie: WriteContext
+) -> None:
+    alice = await contact(api, bob, "Alice")
+
+    assert await update(api, charlie, (alice.uuid, person("Mallory"))) == [None]
+    assert await api.service.contacts.get(bob, alice.uuid) == alice
+
+
+async def test_a_revision_that_changes_meanwhile_undoes_the_whole(
+    api: Api, bob: WriteContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alice, other = await contact(api, bob, "Alice"), await contact(api, bob, "Other")
+    read = Queries.contacts_by_uuid
+
+    async def before_another_write(self: Queries, *arguments: Any) -> dict[str, Contact]:
+        found = await read(self, *arguments)
+        await api.service.contacts.update(bob, alice.uuid, person("First"), overwrite=False)
+        return found
+
+    monkeypatch.setattr(Queries, "contacts_by_uuid", before_another_write)
+    rows = [(each.uuid, ContactInput(last="Late")) for each in (alice, other)]
+    assert await update(api, bob, *rows) == [None, None]
+    monkeypatch.undo()
+
+    assert (await api.service.contacts.get(bob, alice.uuid)).first == "First"
+    assert await api.service.contacts.get(bob, other.uuid) == other
 
 
 def test_an_address_claims_each_of_its_readings() -> None:

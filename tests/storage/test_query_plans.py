@@ -76,6 +76,7 @@ INDEXES = {
     "contact_by_uuid": {"contact_uuid"},
     "contact_by_external_id": {"contact_external_id"},
     "known_external_ids": {"contact_external_id"},
+    "ids_of_uuids": {"contact_uuid"},
     "set_contact": {"contact_pkey"},
     "revision": {"contact_pkey"},
     "lock_contacts": {"contact_uuid"},

@@ -274,6 +274,13 @@ def new_contact(context: WriteContext, contact: Contact, suppression_key: bytes)
     return _suppressed(_commit(context, None, contact), suppression_key, NONE_KNOWN)
 
 
+def changed_contact(
+    context: WriteContext, before: Contact, after: Contact, suppression_key: bytes
+) -> Commit:
+    """Returns the commit that changes a contact, if addresses it gains have no suppressions."""
+    return _suppressed(_commit(context, before, after), suppression_key, NONE_KNOWN)
+
+
 def _commit(context: WriteContext, before: ChannelList | None, after: ChannelList) -> Commit:
     return Commit(event.change(before, after), context.actor, context.request_id)
 

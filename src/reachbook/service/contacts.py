@@ -13,7 +13,7 @@ from reachbook.domain.contact import Contact, ContactInput
 from reachbook.domain.credential import TeamId
 from reachbook.domain.errors import Refusal
 from reachbook.domain.list_cursor import ListQuery
-from reachbook.service.bulk import BulkCreator, NewContact
+from reachbook.service.bulk import BulkWriter, ContactUpdate, NewContact
 from reachbook.service.contact_list import ContactList
 from reachbook.service.contact_writer import ContactWriter, WriteContext, unwrap
 from reachbook.service.lookup import look_up
@@ -27,7 +27,7 @@ class Contacts:
         self._writer = writer
         self._queries = queries
         self._list = ContactList(queries)
-        self._bulk = BulkCreator(writer, queries)
+        self._bulk = BulkWriter(writer, queries)
 
     async def get(self, context: WriteContext, uuid: str) -> Contact:
         """A contact and all that is known of it."""
@@ -49,6 +49,12 @@ class Contacts:
     ) -> list[Contact | None]:
         """Create contacts in one transaction; None for each that must be written by itself."""
         return await self._bulk.create(team_id, rows)
+
+    async def update_many(
+        self, team_id: TeamId, rows: Sequence[ContactUpdate]
+    ) -> list[Contact | None]:
+        """Change contacts in one transaction; None for each that must be written by itself."""
+        return await self._bulk.update(team_id, rows)
 
     async def update(
         self, context: WriteContext, uuid: str, wanted: ContactInput, *, overwrite: bool

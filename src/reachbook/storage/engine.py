@@ -95,6 +95,13 @@ class Engine(Protocol):
         `RevisionConflictError` or `UniqueViolationError`; then nothing was written.
         """
 
+    async def update_contacts(self, commits: Sequence[Commit]) -> None:
+        """Write commits that each change another contact of one team, all of them or none.
+
+        They are in the order of the contacts' ids. Each new row has its id. May raise as
+        `create_contacts` does.
+        """
+
     async def commit_locked(self, team_id: int, reads: Sequence[Read], rule: LockedRule) -> Commit:
         """Read contacts, let `rule` decide and write its commit, while nobody else may.
 

@@ -132,6 +132,15 @@ class Queries:
         rows = await self._engine.read("known_external_ids", team_id, text)
         return {external_id for [external_id] in rows}
 
+    async def contacts_by_uuid(self, team_id: TeamId, uuids: set[str]) -> dict[str, Contact]:
+        """Returns contacts by their UUIDs, without those that the team does not have."""
+        if not uuids:
+            return {}
+        text = msgspec.json.encode(sorted(uuids)).decode()
+        rows = await self._engine.read("ids_of_uuids", team_id, text)
+        found = await self.contacts(team_id, {contact_id for _, contact_id in rows})
+        return {contact.uuid: contact for contact in found.values()}
+
     async def contacts(self, team_id: TeamId, numbers: set[int]) -> dict[int, Contact]:
         """Contacts by their numbers; those that have gone meanwhile are left out."""
         if not numbers:

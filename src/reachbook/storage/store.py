@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any, Literal, TypeVar
 
 import msgspec
@@ -135,8 +135,35 @@ class Store:
             complete(commits.with_ids(commit, contact_id, channel_ids))
             for (commit, complete), contact_id in zip(new, ids, strict=True)
         ]
+        return await self._all_or_none(self.engine.create_contacts, completed)
+
+    async def update_contacts(self, new: Sequence[tuple[Commit, Complete]]) -> list[Any]:
+        """Change contacts in one transaction; returns them, or none if one cannot be changed.
+
+        Each is given as for `create_contacts`, in the order of the contacts' ids. A commit that
+        changes nothing and stores nothing counts as saved.
+        """
+        wanted = sum(commits.ids_wanted(commit) for commit, _ in new)
+        channel_ids = iter(await self._ids.take("contact_channel", wanted))
+        completed = [
+            # An empty commit is known by its contact, which must stay the same object.
+            complete(
+                commit
+                if commit.is_empty()
+                else commits.with_ids(commit, commit.change.after.id, channel_ids)
+            )
+            for commit, complete in new
+        ]
+        to_write = [each for each in completed if not (each.is_empty() and not each.idempotency)]
+        if to_write and not await self._all_or_none(self.engine.update_contacts, to_write):
+            return []
+        return [commit.change.after for commit in completed]
+
+    async def _all_or_none(
+        self, write: Callable[[Sequence[Commit]], Awaitable[None]], completed: Sequence[Commit]
+    ) -> list[Any]:
         try:
-            await self.engine.create_contacts(completed)
+            await write(completed)
         except (RevisionConflictError, UniqueViolationError):
             return []
         self._metrics.commits.inc(len(completed))

@@ -281,6 +281,60 @@ async def test_rows_of_an_unknown_outcome_are_not_tried_again(
     assert len((await api.request("POST", "/v2/contacts/list")).json()) == 3
 
 
+async def test_a_row_that_waits_for_a_release_keeps_its_place(api: Api) -> None:
+    """A row before the one that releases an address or an external id must not get it."""
+    owner = (await bulk(api, {"first": "Owner", "external_id": "x-1"}))["contacts"][0]["uuid"]
+
+    written = await bulk(
+        api,
+        {"first": "Early", "external_id": "x-1"},
+        {"contact_id": owner, "external_id": None},
+        {"first": "Late", "external_id": "x-2"},
+    )
+
+    assert [row["index"] for row in written["failed_contacts"]] == [0]
+    assert [row["first"] for row in written["contacts"]] == ["Owner", "Late"]
+
+
+async def test_updates_of_an_unknown_outcome_are_not_tried_again(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    uuid = (await bulk(api, {"first": "Alice"}))["contacts"][0]["uuid"]
+    change = api.store.update_contacts
+
+    async def lost(*arguments: Any) -> list[Any]:
+        await change(*arguments)
+        raise unavailable("the connection was lost")
+
+    monkeypatch.setattr(api.store, "update_contacts", lost)
+    rows = {"contacts": [{"contact_id": uuid, "last": "Smith"}]}
+    answer = await api.request("POST", "/v2/contacts", rows)
+    monkeypatch.undo()
+
+    assert refusal(answer) == (503, "store_unavailable")
+    assert [event["rev"] for event in await history(api, uuid)] == [2, 1]
+
+
+async def test_a_retry_replays_every_update(api: Api) -> None:
+    rows = [{"first": f"Person {n}"} for n in range(5)]
+    made = (await bulk(api, *rows))["contacts"]
+    headers = {**api.bob.by_key(), "idempotency-key": "update"}
+    body = {"contacts": [{"contact_id": each["uuid"], "last": "Smith"} for each in made]}
+    first = await api.request("POST", "/v2/contacts", body, by=headers)
+    await beside(api.database)("DELETE FROM idempotency WHERE key = 'update'")
+
+    again = await api.request("POST", "/v2/contacts", body, by=headers)
+
+    assert again.json() == first.json()
+    assert len(first.json()["contacts"]) == 5
+    assert [event["rev"] for event in await history(api, made[0]["uuid"])] == [2, 1]
+
+
+async def history(api: Api, uuid: str) -> list[Any]:
+    path = f"/x/contact/{uuid}/history"
+    return list((await api.request("GET", path)).json()["events"])
+
+
 async def test_a_retry_replays_every_row(api: Api) -> None:
     """The rows of the first request were written together; the whole response was not stored."""
     headers = {**api.bob.by_key(), "idempotency-key": "import"}

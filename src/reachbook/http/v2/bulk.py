@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import AsyncIterator, Sequence
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Literal
 
@@ -29,8 +30,14 @@ from reachbook.http.operation import RequestBody, Success, reads, writes
 from reachbook.http.preconditions import reject_if_match
 from reachbook.http.request import STORE_SECONDS, RequestContext
 from reachbook.http.response import ApiResponse, timeout_error
-from reachbook.service import AlreadyAnsweredError
-from reachbook.service.bulk import CHUNK_ROWS, NewContact, claims, claims_of_many
+from reachbook.service import AlreadyAnsweredError, WriteContext
+from reachbook.service.bulk import (
+    CHUNK_ROWS,
+    ContactUpdate,
+    NewContact,
+    claims,
+    claims_of_many,
+)
 from reachbook.wire import bulk, render
 from reachbook.wire.models.v2 import (
     MAX_ROWS,
@@ -68,6 +75,9 @@ class ParsedRow(Struct):
     raw: Raw
     wanted: ContactInput | Refusal
     uuid: str | None = None
+
+
+Chunk = Sequence[tuple[ParsedRow, ContactInput]]
 
 
 class BulkResults(Struct):
@@ -183,7 +193,7 @@ async def write_many(request: RequestContext) -> BulkResults:
         raise bulk.too_many("contacts", len(rows), MAX_ROWS)
     parsed = await _parse_rows(rows, request.caller.default_region)
     results = BulkResults()
-    await _create_chunks(request, parsed, results)
+    await _write_chunks(request, parsed, results)
     for row in parsed:
         if row.index not in results.done and row.index not in results.failed:
             await _take_row(request, row, results)
@@ -247,35 +257,58 @@ def _parse_row(index: int, raw: Raw, region: str | None) -> ParsedRow:
         return ParsedRow(index, raw, refusal)
 
 
-async def _create_chunks(
+async def _write_chunks(
     request: RequestContext, rows: Sequence[ParsedRow], results: BulkResults
 ) -> None:
-    """Create the contacts whose addresses no other row claims, in transactions of many.
+    """Write the contacts that no other row claims or names, in transactions of many.
 
-    A contact that is not created in this way is left to `_take_row`.
+    Updates come after creations: a row that waits for what an update releases is in neither. A
+    contact that is not written in this way is left to `_take_row`.
     """
     readable = [(row, row.wanted) for row in rows if not isinstance(row.wanted, Refusal)]
     claimed = claims_of_many([wanted for _, wanted in readable])
-    new = [
-        (row, NewContact(request.context_of_row(row.index, render_contact), wanted))
+    named = Counter(row.uuid for row in rows)
+    apart = [
+        (row, wanted)
         for row, wanted in readable
-        if row.uuid is None and claimed.isdisjoint(claims(wanted))
+        if (row.uuid is None or named[row.uuid] == 1) and claimed.isdisjoint(claims(wanted))
     ]
-    for start in range(0, len(new), CHUNK_ROWS):
-        if results.unavailable or _seconds_left(request) < STORE_SECONDS:
-            return
-        await _create_chunk(request, new[start : start + CHUNK_ROWS], results)
+    contacts, team_id = request.service.contacts, request.caller.team_id
+
+    async def create(chunk: Chunk) -> list[Contact | None]:
+        new = [NewContact(_context_of(request, row), wanted) for row, wanted in chunk]
+        return await contacts.create_many(team_id, new)
+
+    async def update(chunk: Chunk) -> list[Contact | None]:
+        overwrite = request.options.overwrite
+        changes = [
+            ContactUpdate(_context_of(request, row), row.uuid or "", wanted, overwrite)
+            for row, wanted in chunk
+        ]
+        return await contacts.update_many(team_id, changes)
+
+    for write, is_new in ((create, True), (update, False)):
+        some = [(row, wanted) for row, wanted in apart if (row.uuid is None) is is_new]
+        for start in range(0, len(some), CHUNK_ROWS):
+            if results.unavailable or _seconds_left(request) < STORE_SECONDS:
+                return
+            await _write_chunk(request, some[start : start + CHUNK_ROWS], write, results)
 
 
-async def _create_chunk(
-    request: RequestContext, chunk: Sequence[tuple[ParsedRow, NewContact]], results: BulkResults
+def _context_of(request: RequestContext, row: ParsedRow) -> WriteContext:
+    return request.context_of_row(row.index, render_contact)
+
+
+async def _write_chunk(
+    request: RequestContext,
+    chunk: Chunk,
+    write: Callable[[Chunk], Awaitable[list[Contact | None]]],
+    results: BulkResults,
 ) -> None:
-    """Create contacts in one transaction, and note the results of those that were created."""
+    """Write contacts in one transaction, and note the results of those that were written."""
     try:
         async with _in_time():
-            created = await request.service.contacts.create_many(
-                request.caller.team_id, [new for _, new in chunk]
-            )
+            written = await write(chunk)
     except Refusal as refusal:
         if refusal.reason is Reason.STORE_UNAVAILABLE:
             # Nobody knows whether they were written, so none of them may be tried again.
@@ -283,7 +316,7 @@ async def _create_chunk(
             for row, _ in chunk:
                 _fail_row(request, row, refusal, results)
         return
-    for (row, _), contact in zip(chunk, created, strict=True):
+    for (row, _), contact in zip(chunk, written, strict=True):
         if contact is not None:
             results.add(row.index, render_contact(request, contact))
 
@@ -333,7 +366,7 @@ async def _write_row(request: RequestContext, row: ParsedRow) -> ApiResponse:
     """
     if isinstance(row.wanted, Refusal):
         raise row.wanted
-    context = request.context_of_row(row.index, render_contact)
+    context = _context_of(request, row)
     contacts = request.service.contacts
     try:
         with locating_address(row.wanted):

@@ -112,6 +112,16 @@ class Postgres:
         await self._contended(once)
         self._metrics.transactions.inc()
 
+    async def update_contacts(self, commits: Sequence[Commit]) -> None:
+        async def once(connection: Connection) -> None:
+            # One BEGIN and one wait for the disk. The order of the contacts is the caller's, so
+            # that two transactions wait for each other in the same order.
+            async with transaction(connection):
+                for commit in commits:
+                    await self._take_steps(connection, commit)
+
+        await self._contended(once)
+
     async def commit_locked(self, team_id: int, reads: Sequence[Read], rule: LockedRule) -> Commit:
         async def once(connection: Connection) -> Commit:
             async with transaction(connection):

@@ -144,6 +144,22 @@ SELECT uuid FROM contact WHERE team_id = $1 AND uuid = $2;
 -- Which contact has an external id.
 SELECT uuid FROM contact WHERE team_id = $1 AND external_id = $2;
 
+-- name: ids_of_uuids [postgres]
+-- The ids of a JSON array of contacts' UUIDs. OFFSET 0 makes each one look-up.
+SELECT c.uuid, c.id
+FROM jsonb_array_elements_text($2::text::jsonb) AS wanted (uuid)
+CROSS JOIN LATERAL (
+    SELECT one.uuid, one.id FROM contact AS one
+    WHERE one.team_id = $1 AND one.uuid = wanted.uuid
+    OFFSET 0
+) AS c;
+
+-- name: ids_of_uuids [sqlite]
+-- The ids of a JSON array of contacts' UUIDs.
+SELECT c.uuid, c.id
+FROM json_each($2) AS wanted
+CROSS JOIN contact AS c ON c.team_id = $1 AND c.uuid = wanted.value;
+
 -- name: known_external_ids [postgres]
 -- Those of a JSON array of external ids that contacts have. OFFSET 0 makes each one look-up.
 SELECT c.external_id

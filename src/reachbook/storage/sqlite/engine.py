@@ -143,6 +143,8 @@ class Sqlite:
 
         await self._writer.run(job)
 
+    update_contacts = create_contacts
+
     async def commit_locked(self, team_id: int, reads: Sequence[Read], rule: LockedRule) -> Commit:
         def job(connection: apsw.Connection) -> Commit:
             found = [
