@@ -4,6 +4,7 @@ domain/    values and pure rules: contacts, channels, addresses, credentials, ev
 service/   use cases for one team at a time; contact_writer.py reads, runs a rule and commits
 storage/   the only access to data: store.py, queries.py, and an engine for each database
 wire/      JSON in both directions
+client/    a typed client of the API, for programs that call it
 http/      app.py lists the routes; operation.py is the order of checks; v2/ and x/ the handlers
 server/    uvicorn: start and stop, worker processes, limits of connections
 doctor/    consistency checks of a database

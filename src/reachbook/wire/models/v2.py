@@ -132,7 +132,7 @@ Channels = Annotated[
 Tags = Annotated[list[Tag], Meta(extra_json_schema={"maxItems": MAX_TAGS})]
 
 
-class ContactRequest(Struct):
+class ContactRequest(Struct, omit_defaults=True):
     """The body of POST /v2/contact and PUT /v2/contact/{contactID}."""
 
     contact_channels: Channels | None = None
@@ -165,7 +165,7 @@ ListDate = Annotated[
 ]
 
 
-class ListRequest(Struct):
+class ListRequest(Struct, omit_defaults=True):
     """The body of POST /v2/contacts/list; `date` is the last row's `updated`, passed back."""
 
     limit: Annotated[int, Meta(ge=1, description="How many contacts, at most 500.")] = 30
@@ -181,7 +181,7 @@ class ListRequest(Struct):
     ] = 0
 
 
-class SearchEntry(Struct):
+class SearchEntry(Struct, omit_defaults=True):
     """Values of one type to search for; the type is inferred when left out."""
 
     channel_ids: list[Typed]

@@ -76,7 +76,7 @@ class NewContact(ContactRequest, forbid_unknown_fields=True):
     tags: StrictTags | UnsetType | None = UNSET  # type: ignore[assignment]
 
 
-class SoughtRequest(Struct, forbid_unknown_fields=True):
+class SoughtRequest(Struct, forbid_unknown_fields=True, omit_defaults=True):
     """An address to look for; without `channel_type` an @ means email and digits mean phone."""
 
     channel_id: Typed
@@ -102,7 +102,7 @@ class MayCreate(Struct):
     create: Any = None
 
 
-class PatchRequest(Struct, forbid_unknown_fields=True):
+class PatchRequest(Struct, forbid_unknown_fields=True, omit_defaults=True):
     """The body of PATCH of one channel."""
 
     channel_handle: Text | UnsetType | None = UNSET
@@ -125,7 +125,7 @@ class ExplanationBody(Struct):
     rule: str
 
 
-class SuppressionRequest(Struct, forbid_unknown_fields=True):
+class SuppressionRequest(Struct, forbid_unknown_fields=True, omit_defaults=True):
     """The body of DELETE /x/suppression: an address that nobody owns, and the reason to end."""
 
     channel_type: ChannelType
