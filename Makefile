@@ -40,7 +40,7 @@ test-fast: $(VENV)/tools ## Run the tests that need neither PostgreSQL, another 
 
 test-slow: $(VENV)/tools ## Run the fault tests at full size, and the generated clients
 	REACHBOOK_TEST_FULL_SIZE=1 $(BIN)/pytest tests/faults tests/races \
-		tests/storage/test_query_plans.py tests/http/openapi/test_generated_clients.py $(ARGS)
+		tests/storage/test_query_plans.py tests/http/openapi/test_generated_clients.py tests/packages $(ARGS)
 
 coverage: $(VENV)/tools ## Report which lines the tests of make test run, in this process
 	$(BIN)/pytest -m "not slow" $(PARALLEL) --cov --cov-report term $(ARGS)
@@ -68,8 +68,8 @@ release-check: $(VENV)/run ## Check that TAG, the version and CHANGELOG.md agree
 
 lock: $(VENV)/tools ## Pin the newest allowed versions, with hashes
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
-		pyproject.toml --extra redis --group build --output-file requirements/run.txt
+		pyproject.toml --extra server --extra redis --group build --output-file requirements/run.txt
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
-		pyproject.toml --extra redis --group build --group test --group check --output-file requirements/tools.txt
+		pyproject.toml --extra server --extra redis --group build --group test --group check --output-file requirements/tools.txt
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
 		pyproject.toml --group bench --constraint requirements/tools.txt --output-file requirements/bench.txt
