@@ -63,7 +63,7 @@ async def test_a_passing_failure_is_retried_where_that_is_safe(
 ) -> None:
     is_safe = honours or operation == READ or failure == LIMITED
     success = TEAM if operation == READ else DELETED
-    options = {"honours_idempotency_keys": honours}
+    options: dict[str, Any] = {"honours_idempotency_keys": honours}
     async with scripted(kind, failure, success, **options) as (client, server):
         if is_safe:
             await call(client, *operation)
