@@ -1,0 +1,93 @@
+"""The examples of docs/client.md run, in their order, against a real server."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from reachbook import client
+from reachbook.client.errors import OF_KIND, OF_REASON
+from reachbook.domain import timestamps
+from reachbook.service.administration import Administration
+from reachbook.service.bootstrap import Bootstrap, bootstrap
+from reachbook.storage import open_store
+from tests.docs.test_docs import HOST, README, blocks, read, rows, section
+from tests.support.personas import MASTER_KEY
+from tests.support.server_process import Server, serving
+
+PAGE = "docs/client.md"
+
+
+@pytest.fixture
+def first_start(tmp_path: Path) -> Iterator[tuple[Server, Bootstrap]]:
+    """A server on the store that the first start makes, with its credentials."""
+    url = f"sqlite:///{tmp_path}/reachbook.db"
+
+    async def fill() -> Bootstrap | None:
+        store = await open_store(url)
+        try:
+            return await bootstrap(store, Administration(store, timestamps.now), MASTER_KEY)
+        finally:
+            await store.close()
+
+    made = asyncio.run(fill())
+    assert made
+    with serving(tmp_path, url) as server:
+        yield server, made
+
+
+def test_the_examples_run(
+    first_start: tuple[Server, Bootstrap], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server, made = first_start
+    monkeypatch.setenv("KEY", made.api_key)
+    names: dict[str, object] = {}
+    examples = blocks(read(PAGE), "python")
+
+    for example in examples:
+        exec(compile(example.replace(HOST, server.url), PAGE, "exec"), names)
+
+    assert len(examples) == 8
+    opened = [each for each in names.values() if isinstance(each, client.Client)]
+    assert len(opened) == 3
+    for each in opened:
+        each.close()
+
+
+def test_the_example_of_the_readme_runs(
+    first_start: tuple[Server, Bootstrap], capsys: pytest.CaptureFixture[str]
+) -> None:
+    server, made = first_start
+    [example] = blocks(section(README, "Python client"), "python")
+    names: dict[str, object] = {}
+
+    example = example.replace(HOST, server.url).replace("rbk_1_...", made.api_key)
+    exec(compile(example, README, "exec"), names)
+
+    assert "StringIdsChannel(id='ch_001'" in capsys.readouterr().out
+    opened = names["client"]
+    assert isinstance(opened, client.Client)
+    opened.close()
+
+
+def test_every_class_of_an_error_is_listed() -> None:
+    listed = {cls: (kind, subclasses) for cls, kind, subclasses in rows(section(PAGE, "Errors"))}
+
+    assert {cls: kind for cls, (kind, _) in listed.items()} == {
+        cls.__name__: str(kind) for kind, cls in OF_KIND.items()
+    }
+    for reason, cls in OF_REASON.items():
+        assert cls.__name__ in listed[OF_KIND[reason.kind].__name__][1]
+
+
+def test_every_method_is_said_to_work_with_the_vendor_or_not() -> None:
+    named = {
+        name
+        for row in rows(section(PAGE, "The vendor"))
+        for name in row[0].replace("`", "").split(", ")
+    }
+
+    assert named - {"all others"} <= set(vars(client.Client))
