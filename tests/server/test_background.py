@@ -95,7 +95,7 @@ async def test_the_sweeper_of_a_server_goes_on(
     monkeypatch.setattr(Service, "purge_expired", work)
     metrics = Metrics()
 
-    async with run._open_state(settings(tmp_path), metrics):
+    async with run.open_state(settings(tmp_path), metrics):
         await wait_until_async(lambda: work.calls > 2, 5, "it goes on")
 
     assert counted(metrics) == {"expired_responses": 1}
@@ -227,7 +227,7 @@ async def test_whatever_cannot_be_closed_the_store_is(
 
     monkeypatch.setattr(part, "close", close)
     metrics = Metrics()
-    async with run._open_state(settings(tmp_path), metrics) as state:
+    async with run.open_state(settings(tmp_path), metrics) as state:
         await state.service.ping()
 
     with pytest.raises(Refusal, match="being closed"):

@@ -15,6 +15,7 @@ from reachbook.cli.credential import key, secret
 from reachbook.cli.history import erase, export, history
 from reachbook.cli.maintenance import backup, doctor, rekey, restore
 from reachbook.cli.resolve import resolve
+from reachbook.cli.sandbox import sandbox
 from reachbook.cli.serve import migrate, serve, show_settings
 from reachbook.cli.team import team
 from reachbook.cli.user import user
@@ -60,7 +61,7 @@ def main() -> None:
     """
 
 
-for command in (serve, migrate, team, user, secret, key, show_settings):
+for command in (serve, sandbox, migrate, team, user, secret, key, show_settings):
     main.add_command(command)
 for command in (resolve, contact, channel):
     main.add_command(command)

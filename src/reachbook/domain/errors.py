@@ -62,6 +62,11 @@ class Reason(Enum):
     EXPIRED = "expired", Kind.UNAUTHORIZED, "the JWT has expired"
     NOT_YET_VALID = "not_yet_valid", Kind.UNAUTHORIZED, "the JWT is from the future"
     READ_ONLY = "read_only", Kind.DENIED, "the credential may read and not write"
+    NOT_LOCAL = (
+        "not_local",
+        Kind.DENIED,
+        "a route of the sandbox was called by a web page or by the name of another host",
+    )
     NO_ROUTE = "no_route", Kind.NOT_FOUND, "there is no such path"
     NO_CONTACT = "no_contact", Kind.NOT_FOUND, "the team has no such contact"
     NO_CHANNEL = "no_channel", Kind.NOT_FOUND, "the contact has no such channel"
@@ -72,6 +77,7 @@ class Reason(Enum):
     )
     NO_TEAM = "no_team", Kind.NOT_FOUND, "there is no such team"
     NO_USER = "no_user", Kind.NOT_FOUND, "there is no such user of the web console"
+    NO_SNAPSHOT = "no_snapshot", Kind.NOT_FOUND, "the sandbox has no such snapshot"
     NO_CREDENTIAL = "no_credential", Kind.NOT_FOUND, "there is no such API secret or API key"
     WRONG_METHOD = "method_not_allowed", Kind.METHOD_NOT_ALLOWED, "the path has other methods"
     ADDRESS_TAKEN = "address_taken", Kind.CONFLICT, "another contact of the team owns the address"

@@ -52,6 +52,7 @@ OPEN_FILES = 4 * MAX_CONNECTIONS
 
 Announce = Callable[[str], None]
 Close = Callable[[], Awaitable[None]]
+Clock = Callable[[], int]
 
 
 async def prepare(settings: Settings) -> tuple[socket.socket, Bootstrap | None]:
@@ -115,13 +116,18 @@ def run(settings: Settings, listener: socket.socket, announce: Announce) -> None
         _run_workers(settings, listener, ready)
         return
     metrics = Metrics()
-    process = OneProcess(_config(settings, metrics), ready)
+    with _serving_metrics(settings, metrics.registry, metrics):
+        run_process(server_config(settings, partial(make_app, settings, metrics)), listener, ready)
+
+
+def run_process(config: uvicorn.Config, listener: socket.socket, ready: Callable[[], None]) -> None:
+    """Serve in this process until a signal; call `ready` when the server can respond."""
+    process = OneProcess(config, ready)
     # A signal that comes while we start is heeded, too. Uvicorn raises it again when it has
     # drained, which is success: exit 0.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, process.handle_exit)
-    with _serving_metrics(settings, metrics.registry, metrics):
-        process.run([listener])
+    process.run([listener])
 
 
 def _run_workers(settings: Settings, listener: socket.socket, ready: Callable[[], None]) -> None:
@@ -130,15 +136,21 @@ def _run_workers(settings: Settings, listener: socket.socket, ready: Callable[[]
         os.environ[SHARED_DIR] = shared
         logs.configure()
         with _serving_metrics(settings, all_workers(shared), None):
-            Workers(_config(settings), [listener], ready).run()
+            config = server_config(settings, partial(make_app, settings))
+            Workers(config, [listener], ready).run()
 
 
-def _config(settings: Settings, metrics: Metrics | None = None) -> uvicorn.Config:
+def server_config(
+    settings: Settings,
+    make: Callable[[], ASGIApp],
+    protocol: type[BoundedProtocol] = BoundedProtocol,
+) -> uvicorn.Config:
+    """Returns the configuration of uvicorn; `make` returns the application of a process."""
     return uvicorn.Config(
-        partial(make_app, settings, metrics),
+        make,
         factory=True,
         loop="uvloop",
-        http=BoundedProtocol,
+        http=protocol,
         ws="none",  # an offer of an upgrade is ignored, see BoundedProtocol
         lifespan="on",
         # The middleware logs each request once, as JSON.
@@ -158,9 +170,8 @@ def make_app(settings: Settings, metrics: Metrics | None = None) -> ASGIApp:
     """Returns the application of one process; each of several workers has its own."""
     metrics = metrics or Metrics()
     logs.configure(metrics.log_lines_dropped.inc)
-    open_state = partial(_open_state, settings, metrics)
     application = app.build(
-        open_state,
+        partial(open_state, settings, metrics),
         shows_metrics=settings.metrics_address is None,
         base_path=settings.base_path,
         pages=PAGES if settings.console else (),
@@ -185,7 +196,10 @@ def _console(settings: Settings, store: Store, service: Service) -> ConsoleState
 
 
 @asynccontextmanager
-async def _open_state(settings: Settings, metrics: Metrics) -> AsyncIterator[AppState]:
+async def open_state(
+    settings: Settings, metrics: Metrics, clock: Clock = timestamps.now
+) -> AsyncIterator[AppState]:
+    """Open the store and what uses it, for as long as the context lasts."""
     # Closed in the reverse order: who uses the store ends before the store does.
     async with AsyncExitStack() as closing:
         closing.enter_context(background.watching(metrics))
@@ -193,10 +207,10 @@ async def _open_state(settings: Settings, metrics: Metrics) -> AsyncIterator[App
         closing.push_async_callback(_close, metrics, store.close)
         incarnation = await store.incarnation()
         keys = await open_master_keys(settings, store)
-        access = Authenticator(store, keys, timestamps.now, metrics, ChangedKeys(settings))
+        access = Authenticator(store, keys, clock, metrics, ChangedKeys(settings))
         rate_limiter = RateLimiter(settings.rate_limit, settings.rate_limit_url)
         closing.push_async_callback(_close_in_time, metrics, access.close, rate_limiter.close)
-        service = Service(store, TeamKeys(store, keys, partial(reread_later, settings)))
+        service = Service(store, TeamKeys(store, keys, partial(reread_later, settings)), clock)
         sweeping = background.repeat(
             metrics, "expired_responses", SWEEP_SECONDS, service.purge_expired
         )

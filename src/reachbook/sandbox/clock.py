@@ -1,0 +1,19 @@
+"""The clock of the sandbox, which a test can move forward."""
+
+from __future__ import annotations
+
+from reachbook.domain import timestamps
+
+MICROSECONDS = 1_000_000
+MAX_ADVANCE_SECONDS = 10 * 366 * 86_400
+
+
+class SandboxClock:
+    """The time of this host plus an offset, in microseconds since the epoch."""
+
+    def __init__(self) -> None:
+        self.offset_seconds = 0
+
+    def now(self) -> int:
+        """Returns the time of the sandbox."""
+        return timestamps.now() + self.offset_seconds * MICROSECONDS

@@ -1,0 +1,121 @@
+"""Faults that a test queues: the next requests to a route fail or are slow."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from fnmatch import fnmatchcase
+from typing import Annotated, Literal
+
+from msgspec import Meta, Struct, field
+from starlette.types import Receive, Scope, Send
+
+from reachbook.domain.credential import Representation
+from reachbook.domain.errors import Reason, Refusal
+from reachbook.http.response import error_response
+from reachbook.wire.parse import decode
+
+MAX_FAULTS = 100
+MAX_TIMES = 1000
+MAX_MILLISECONDS = 60_000
+HANG_SECONDS = 60
+ABORT_SECONDS = 5
+ABORT = "reachbook.abort"
+"""The key of the function in the scope that closes a connection without a response."""
+
+ACCEPTED = (
+    'A fault is {"fault": "429", "500", "503", "hang", "disconnect" or "slow"}, with optional '
+    '"method" like "POST", "path" with * for any text like "/v2/contact/*/channel", "times" from 1 '
+    f'to {MAX_TIMES}, and for "slow" "milliseconds" from 1 to {MAX_MILLISECONDS}.'
+)
+
+_REFUSALS = {
+    "429": (Reason.TOO_MANY_REQUESTS, 1),
+    "500": (Reason.BUG, None),
+    "503": (Reason.STORE_UNAVAILABLE, 1),
+}
+
+
+class Fault(Struct, forbid_unknown_fields=True):
+    """What the next `times` requests with a method and a path get instead of their response."""
+
+    fault: Literal["429", "500", "503", "hang", "disconnect", "slow"]
+    method: Literal["GET", "POST", "PUT", "PATCH", "DELETE"] | None = None
+    path: Annotated[str, Meta(min_length=1, max_length=500)] = "*"
+    times: Annotated[int, Meta(ge=1, le=MAX_TIMES)] = 1
+    milliseconds: Annotated[int, Meta(ge=1, le=MAX_MILLISECONDS)] = 1000
+
+    def matches(self, scope: Scope) -> bool:
+        """Returns whether the fault is for a request."""
+        return self.method in {None, scope["method"]} and fnmatchcase(scope["path"], self.path)
+
+
+class Faults(Struct):
+    """The queued faults, at most `MAX_FAULTS`; the oldest that matches a request is used."""
+
+    queued: list[Fault] = field(default_factory=list)
+
+    def add(self, body: bytes) -> Fault:
+        """Queue a fault from JSON; raises a `Refusal` that says what is accepted."""
+        with _saying_what_is_accepted():
+            fault = decode(body, Fault)
+            if not fault.path.startswith(("/", "*")):
+                raise Refusal(
+                    Reason.BAD_VALUE,
+                    "path must begin with / or *.",
+                    fields={"path": "must begin with / or *"},
+                )
+        if len(self.queued) >= MAX_FAULTS:
+            raise Refusal(
+                Reason.TOO_MANY,
+                f"At most {MAX_FAULTS} faults can be queued; DELETE /sandbox/faults drops them.",
+            )
+        self.queued.append(fault)
+        return fault
+
+    def take(self, scope: Scope) -> Fault | None:
+        """Returns the fault of a request, which is then used once."""
+        for number, fault in enumerate(self.queued):
+            if fault.matches(scope):
+                fault.times -= 1
+                if not fault.times:
+                    del self.queued[number]
+                return fault
+        return None
+
+
+@contextmanager
+def _saying_what_is_accepted() -> Iterator[None]:
+    try:
+        yield
+    except Refusal as refusal:
+        message = f"{refusal.message} {ACCEPTED}"
+        raise Refusal(refusal.reason, message, fields=refusal.fields) from None
+
+
+async def apply(fault: Fault, scope: Scope, receive: Receive, send: Send) -> bool:
+    """Apply a fault; returns whether it was the response, and nothing more may be sent."""
+    if fault.fault == "slow":
+        await asyncio.sleep(fault.milliseconds / 1000)
+        return False
+    if fault.fault in _REFUSALS:
+        reason, retry_after = _REFUSALS[fault.fault]
+        refusal = Refusal(
+            reason, "A fault that was queued in the sandbox.", retry_after=retry_after
+        )
+        await error_response(refusal, scope, Representation.STRING_IDS)(scope, receive, send)
+        return True
+    if fault.fault == "hang":
+        await _wait_for_disconnect(receive, HANG_SECONDS)
+    scope[ABORT]()
+    # The server would answer 500 to a request without a response on an open connection.
+    await _wait_for_disconnect(receive, ABORT_SECONDS)
+    return True
+
+
+async def _wait_for_disconnect(receive: Receive, seconds: float) -> None:
+    with suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            while (await receive())["type"] != "http.disconnect":
+                pass

@@ -1,0 +1,362 @@
+"""The command `sandbox` as a process: its store, its clock, its faults and its journal."""
+
+from __future__ import annotations
+
+import signal
+import tempfile
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from reachbook.domain.jwt import sign
+from tests.sandbox.conftest import TOKEN, SandboxProcess, running
+from tests.support.server_process import serving
+
+ROUTES = [
+    ("POST", "reset"),
+    ("GET", "snapshots"),
+    ("PUT", "snapshots/a"),
+    ("DELETE", "snapshots/a"),
+    ("POST", "snapshots/a/restore"),
+    ("GET", "clock"),
+    ("POST", "clock"),
+    ("DELETE", "clock"),
+    ("GET", "faults"),
+    ("POST", "faults"),
+    ("DELETE", "faults"),
+    ("GET", "journal"),
+    ("DELETE", "journal"),
+]
+
+
+def code(response: httpx.Response) -> tuple[int, str]:
+    return response.status_code, response.json()["error_code"]
+
+
+def names(sandbox: SandboxProcess) -> set[str]:
+    listed = sandbox.request("POST", "/v2/contacts/list", json={"limit": 500})
+    return {each["first"] for each in listed.json()}
+
+
+def jwt(sandbox: SandboxProcess, issued: float) -> dict[str, str]:
+    token = sign(sandbox.facts["secret_id"], sandbox.facts["secret_key"], issued)
+    return {"authorization": f"Bearer {token}"}
+
+
+# ── access ───────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(("method", "path"), ROUTES)
+@pytest.mark.parametrize(
+    ("headers", "expected"),
+    [
+        ({"authorization": ""}, (401, "missing_credential")),
+        ({"authorization": "Bearer another-token-of-tests"}, (401, "bad_credential")),
+        ({"authorization": f"Basic {TOKEN}"}, (401, "bad_credential")),
+        ({"origin": "http://127.0.0.1"}, (403, "not_local")),
+        ({"host": "reachbook.example"}, (403, "not_local")),
+        ({"host": "127.0.0.1.example"}, (403, "not_local")),
+    ],
+)
+def test_a_request_that_is_not_from_a_local_program_is_refused(
+    sandbox: SandboxProcess,
+    method: str,
+    path: str,
+    headers: dict[str, str],
+    expected: tuple[int, str],
+) -> None:
+    assert code(sandbox.control(method, path, headers=headers)) == expected
+
+
+@pytest.mark.parametrize("host", ["localhost", "localhost:80", "127.0.0.2:80", "[::1]:80"])
+def test_every_loopback_host_is_accepted(sandbox: SandboxProcess, host: str) -> None:
+    assert sandbox.control("GET", "clock", headers={"host": host}).status_code == 200
+
+
+def test_an_api_key_is_no_control_token(sandbox: SandboxProcess) -> None:
+    headers = {"authorization": f"Bearer {sandbox.facts['api_key']}"}
+    assert code(sandbox.control("POST", "reset", headers=headers)) == (401, "bad_credential")
+
+
+def test_other_methods_and_paths_are_refused(sandbox: SandboxProcess) -> None:
+    assert code(sandbox.control("GET", "reset")) == (405, "method_not_allowed")
+    assert code(sandbox.control("GET", "other")) == (404, "no_route")
+    assert code(sandbox.control("GET", "clock/")) == (404, "no_route")
+
+
+def test_serve_has_no_such_routes(tmp_path: Path) -> None:
+    with serving(tmp_path, f"sqlite:///{tmp_path}/reachbook.db") as server:
+        for method, path in ROUTES:
+            response = server.request(f"/sandbox/{path}", method)
+            assert code(response) == (404, "no_route")
+
+
+# ── the store ────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_it_has_a_believable_team(sandbox: SandboxProcess) -> None:
+    assert {"Alice", "Amara", "Noor"} <= names(sandbox)
+    channels = sandbox.request("GET", f"{sandbox.contact}/channels").json()
+    assert [each["channel_id"] for each in channels] == ["15105553344", "alice@example.com"]
+
+
+def test_a_reset_forgets_everything(sandbox: SandboxProcess) -> None:
+    before = names(sandbox)
+    key = {
+        "authorization": f"Bearer {sandbox.facts['api_key']}",
+        "idempotency-key": "one-key",
+    }
+    for _ in range(2):
+        made = sandbox.request("POST", "/v2/contact", json={"first": "Zoe"}, headers=key)
+        assert made.status_code == 200
+        assert "idempotent-replayed" not in made.headers
+        assert names(sandbox) == before | {"Zoe"}
+        sandbox.control("POST", "reset")
+        assert names(sandbox) == before
+
+
+def test_a_snapshot_can_be_restored(sandbox: SandboxProcess) -> None:
+    sandbox.request("POST", "/v2/contact", json={"first": "Zoe"})
+    assert sandbox.control("PUT", "snapshots/with-zoe").json() == {"ok": True}
+    sandbox.control("POST", "reset")
+    assert "Zoe" not in names(sandbox)
+
+    assert sandbox.control("POST", "snapshots/with-zoe/restore").json() == {"ok": True}
+    assert "Zoe" in names(sandbox)
+    assert "with-zoe" in sandbox.control("GET", "snapshots").json()["snapshots"]
+
+    assert sandbox.control("DELETE", "snapshots/with-zoe").json() == {"ok": True}
+    assert code(sandbox.control("POST", "snapshots/with-zoe/restore")) == (404, "no_snapshot")
+    assert code(sandbox.control("DELETE", "snapshots/with-zoe")) == (404, "no_snapshot")
+
+
+@pytest.mark.parametrize("name", ["A", "a_b", "a" * 65, ".seed", "%2e%2e", "a%0A", "%C3%A9"])
+def test_a_snapshot_has_a_plain_name(sandbox: SandboxProcess, name: str) -> None:
+    assert code(sandbox.control("PUT", f"snapshots/{name}")) == (400, "bad_value")
+
+
+def test_snapshots_are_bounded(sandbox: SandboxProcess) -> None:
+    taken = [sandbox.control("PUT", f"snapshots/s-{n}").status_code for n in range(33)]
+    assert taken == [200] * 32 + [400]
+    for n in range(32):
+        sandbox.control("DELETE", f"snapshots/s-{n}")
+
+
+def test_a_follower_of_the_feed_notices_a_reset(sandbox: SandboxProcess) -> None:
+    page = sandbox.request("GET", "/x/events?after=0").json()
+    path = f"/x/events?after=1&incarnation={page['incarnation']}"
+    assert sandbox.request("GET", path).status_code == 200
+
+    sandbox.control("POST", "reset")
+
+    assert code(sandbox.request("GET", path)) == (410, "feed_restarted")
+
+
+def test_a_reset_between_requests_loses_none(sandbox: SandboxProcess) -> None:
+    with ThreadPoolExecutor(8) as threads:
+        reads = [
+            threads.submit(sandbox.request, "GET", f"{sandbox.contact}/channels")
+            for _ in range(100)
+        ]
+        for _ in range(10):
+            assert sandbox.control("POST", "reset").status_code == 200
+        assert {read.result().status_code for read in reads} == {200}
+
+
+# ── the clock ────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_token_expires_when_the_clock_moves(sandbox: SandboxProcess) -> None:
+    now = time.time()
+    path = f"{sandbox.contact}/channels"
+    assert sandbox.request("GET", path, headers=jwt(sandbox, now)).status_code == 200
+
+    moved = sandbox.control("POST", "clock", json={"advance_seconds": 400}).json()
+
+    assert moved["offset_seconds"] == 400
+    assert code(sandbox.request("GET", path, headers=jwt(sandbox, now))) == (401, "expired")
+    later = jwt(sandbox, now + 400)
+    assert sandbox.request("GET", path, headers=later).status_code == 200
+    made = sandbox.request("POST", "/v2/contact", json={"first": "Zoe"}).json()
+    assert made["updated"] > moved["now"]
+
+    assert sandbox.control("DELETE", "clock").json()["offset_seconds"] == 0
+    assert sandbox.request("GET", path, headers=jwt(sandbox, now)).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "body", [{}, {"advance_seconds": 0}, {"advance_seconds": 1e12}, {"advance": 1}, [], "x"]
+)
+def test_a_wrong_step_of_the_clock_is_refused(sandbox: SandboxProcess, body: Any) -> None:
+    assert sandbox.control("POST", "clock", json=body).status_code == 400
+
+
+# ── faults ───────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    ("fault", "expected"),
+    [
+        ("429", (429, "too_many_requests")),
+        ("500", (500, "server_error")),
+        ("503", (503, "store_unavailable")),
+    ],
+)
+def test_a_fault_is_the_response(
+    sandbox: SandboxProcess, fault: str, expected: tuple[int, str]
+) -> None:
+    wanted = {"fault": fault, "method": "POST", "path": "/v2/contact", "times": 2}
+    assert sandbox.control("POST", "faults", json=wanted).json()["times"] == 2
+
+    assert sandbox.request("GET", sandbox.contact).status_code == 200
+    for _ in range(2):
+        response = sandbox.request("POST", "/v2/contact", json={"first": "Zoe"})
+        assert code(response) == expected
+        assert ("retry-after" in response.headers) is (fault != "500")
+    assert "Zoe" not in names(sandbox)
+    assert sandbox.request("POST", "/v2/contact", json={"first": "Zoe"}).status_code == 200
+    assert sandbox.control("GET", "faults").json() == {"faults": []}
+
+
+def test_a_connection_is_closed_without_a_response(sandbox: SandboxProcess) -> None:
+    sandbox.control("POST", "faults", json={"fault": "disconnect", "path": "/v2/contact/*"})
+
+    with pytest.raises((httpx.NetworkError, httpx.RemoteProtocolError)):
+        sandbox.request("GET", sandbox.contact)
+    assert sandbox.request("GET", sandbox.contact).status_code == 200
+
+
+def test_a_request_hangs(sandbox: SandboxProcess) -> None:
+    sandbox.control("POST", "faults", json={"fault": "hang"})
+
+    with pytest.raises(httpx.ReadTimeout):
+        sandbox.request("GET", sandbox.contact, timeout=0.5)
+    assert sandbox.request("GET", sandbox.contact).status_code == 200
+    assert sandbox.control("POST", "reset").status_code == 200  # nothing waits for it
+
+
+def test_a_request_is_slow(sandbox: SandboxProcess) -> None:
+    sandbox.control("POST", "faults", json={"fault": "slow", "milliseconds": 300})
+    started = time.monotonic()
+    assert sandbox.request("GET", sandbox.contact).status_code == 200
+    assert time.monotonic() - started >= 0.3
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {},
+        {"fault": "418"},
+        {"fault": 429},
+        {"fault": "slow", "milliseconds": 0},
+        {"fault": "slow", "milliseconds": 60_001},
+        {"fault": "hang", "times": 0},
+        {"fault": "hang", "times": 1001},
+        {"fault": "hang", "times": "many"},
+        {"fault": "hang", "method": "get"},
+        {"fault": "hang", "path": ""},
+        {"fault": "hang", "path": "v2"},
+        {"fault": "hang", "route": "/v2"},
+        [],
+        "hang",
+        None,
+    ],
+)
+def test_a_fault_that_cannot_be_understood_says_what_is_accepted(
+    sandbox: SandboxProcess, body: Any
+) -> None:
+    response = sandbox.control("POST", "faults", json=body)
+
+    assert response.status_code == 400
+    assert "A fault is" in response.json()["message"]
+    assert sandbox.control("GET", "faults").json() == {"faults": []}
+
+
+def test_queued_faults_are_bounded(sandbox: SandboxProcess) -> None:
+    queued = [
+        sandbox.control("POST", "faults", json={"fault": "500", "path": "/none"}).status_code
+        for _ in range(101)
+    ]
+    assert queued == [200] * 100 + [400]
+    sandbox.control("DELETE", "faults")
+    assert sandbox.control("GET", "faults").json() == {"faults": []}
+
+
+# ── the journal ──────────────────────────────────────────────────────────────────────────────────
+
+
+def test_the_journal_has_requests_without_credentials(sandbox: SandboxProcess) -> None:
+    sandbox.control("POST", "faults", json={"fault": "503", "path": "/v2/contact"})
+    key = sandbox.facts["api_key"]
+    sandbox.request("POST", "/v2/contact", json={"first": "Zoe", "last": key})
+    sandbox.request("GET", f"/v2/contacts?key={sandbox.facts['secret_key']}")
+    sandbox.request("GET", sandbox.contact, headers=jwt(sandbox, time.time()))
+
+    response = sandbox.control("GET", "journal")
+    first, second, third = response.json()["entries"]
+
+    assert (first["method"], first["path"], first["fault"]) == ("POST", "/v2/contact", "503")
+    assert first["status"] == 503
+    assert ["authorization", "********"] in first["headers"]
+    assert (second["method"], second["query"], second["status"]) == ("GET", "key=********", 405)
+    assert third["status"] == 200
+    for secret in (key, sandbox.facts["secret_key"], TOKEN, "eyJ"):
+        assert secret not in response.text
+
+    after = sandbox.control("GET", f"journal?after={second['number']}").json()["entries"]
+    assert after == [third]
+    assert sandbox.control("DELETE", "journal").json() == {"ok": True}
+    assert sandbox.control("GET", "journal").json() == {"entries": []}
+
+
+def test_the_journal_has_the_body_that_was_read(sandbox: SandboxProcess) -> None:
+    sandbox.request("POST", "/v2/contact", json={"first": "Zoe", "last": "x" * 20_000})
+    sandbox.request("POST", "/v2/contact", content='{"first": "Zoe"}')
+
+    long, short = sandbox.control("GET", "journal").json()["entries"]
+
+    assert len(long["body"]) == 16_384
+    assert short["body"] == '{"first": "Zoe"}'
+
+
+def test_a_wrong_place_in_the_journal_is_refused(sandbox: SandboxProcess) -> None:
+    assert code(sandbox.control("GET", "journal?after=x")) == (400, "bad_value")
+
+
+# ── the process ──────────────────────────────────────────────────────────────────────────────────
+
+
+def test_the_rate_limit_of_the_vendor_is_on(sandbox: SandboxProcess) -> None:
+    headers = {"authorization": f"Bearer {sandbox.facts['api_key']}"}
+    with httpx.Client(base_url=sandbox.facts["url"], headers=headers) as client:
+        assert {client.get(sandbox.contact).status_code for _ in range(500)} == {200}
+        # A minute may begin meanwhile, and two cannot.
+        assert any(client.get(sandbox.contact).status_code == 429 for _ in range(501))
+
+
+def test_the_rate_limit_can_be_turned_off(tmp_path: Path) -> None:
+    with running(tmp_path, "--rate-limit", "0") as sandbox:
+        headers = {"authorization": f"Bearer {sandbox.facts['api_key']}"}
+        with httpx.Client(base_url=sandbox.facts["url"], headers=headers) as client:
+            assert {client.get(sandbox.contact).status_code for _ in range(520)} == {200}
+
+
+def test_its_store_is_deleted_at_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    with running(tmp_path) as sandbox:
+        assert sandbox.request("GET", sandbox.contact).status_code == 200
+        assert list(tmp_path.glob("reachbook-sandbox-*"))
+        sandbox.process.send_signal(signal.SIGTERM)
+        assert sandbox.process.wait(15) == 0
+        assert not list(tmp_path.glob("reachbook-sandbox-*"))
+        assert "Traceback" not in (tmp_path / "sandbox.log").read_text()
+
+
+def test_a_short_control_token_is_refused(tmp_path: Path) -> None:
+    with running(tmp_path, "--control-token", "short") as sandbox:
+        assert sandbox.process.wait(15) == 2
