@@ -91,9 +91,8 @@ def reasons(made: Json) -> Iterator[str]:
             if codes:
                 [shown] = response["content"].values()
                 yield from different("example", set(shown["examples"]), codes)
-    [sentence] = re.findall(
-        r"^Only the command line and the web console return (.*)\.$", ERRORS, re.MULTILINE
-    )
+    elsewhere = "Only the command line, the sandbox and the web console return"
+    [sentence] = re.findall(rf"^{elsewhere} (.*)\.$", ERRORS, re.MULTILINE)
     yield from different("reason", said, set(CODES) - set(re.findall(r"`(\w+)`", sentence)))
 
 

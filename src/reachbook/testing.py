@@ -1,0 +1,178 @@
+"""A sandbox as a process, for tests of an integration in any framework.
+
+`pytest_plugin` makes fixtures of it. It needs `reachbook[sandbox]`.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import IO, Any, Literal
+
+import httpx
+
+from reachbook.client import ApiKey, ApiSecret
+
+START_SECONDS = 30.0
+STOP_SECONDS = 15.0
+REQUEST_SECONDS = 20.0
+
+FaultKind = Literal["429", "500", "503", "hang", "disconnect", "slow"]
+
+
+class SandboxError(Exception):
+    """The sandbox did not start, or refused a request to a route under `/sandbox`."""
+
+
+class Faults:
+    """The faults of a sandbox: the next requests to a route fail or are slow."""
+
+    def __init__(self, sandbox: Sandbox) -> None:
+        self._sandbox = sandbox
+
+    def add(
+        self,
+        fault: FaultKind,
+        *,
+        method: str | None = None,
+        path: str = "*",
+        times: int = 1,
+        milliseconds: int = 1000,
+    ) -> None:
+        """Queue a fault for the next `times` requests with a method and a path.
+
+        `*` in the path is any text. `milliseconds` is for `slow`. Raises `SandboxError` if the
+        sandbox does not understand the fault.
+        """
+        body: dict[str, object] = {"fault": fault, "path": path, "times": times}
+        if method is not None:
+            body["method"] = method
+        if fault == "slow":
+            body["milliseconds"] = milliseconds
+        self._sandbox.control("POST", "faults", body)
+
+    def clear(self) -> None:
+        """Drop the queued faults."""
+        self._sandbox.control("DELETE", "faults")
+
+
+class Sandbox:
+    """A running sandbox: its URL, its credentials, and what a test can do to it.
+
+    `contact_id` is the UUID of Alice, the contact of the documentation.
+    """
+
+    def __init__(self, facts: dict[str, Any]) -> None:
+        self.url: str = facts["url"]
+        self.api_key: str = facts["api_key"]
+        self.secret_id: str = facts["secret_id"]
+        self.secret_key: str = facts["secret_key"]
+        self.contact_id: str = facts["contact"]
+        self.faults = Faults(self)
+        self._http = httpx.Client(
+            base_url=f"{self.url}/sandbox/",
+            headers={"authorization": f"Bearer {facts['control_token']}"},
+            timeout=REQUEST_SECONDS,
+            trust_env=False,  # a proxy of the environment is not for loopback
+        )
+
+    @property
+    def credential(self) -> ApiKey:
+        """The API key, for a `Client`."""
+        return ApiKey(self.api_key)
+
+    @property
+    def api_secret(self) -> ApiSecret:
+        """The API secret, for a `Client` that signs tokens."""
+        return ApiSecret(self.secret_id, self.secret_key)
+
+    def reset(self) -> None:
+        """Restore the store and the clock as they were at the start; drop faults and journal."""
+        self.control("POST", "reset")
+
+    def take_snapshot(self, name: str) -> None:
+        """Keep the present state of the store under a name."""
+        self.control("PUT", f"snapshots/{name}")
+
+    def restore(self, name: str) -> None:
+        """Restore the store from a snapshot."""
+        self.control("POST", f"snapshots/{name}/restore")
+
+    def advance_clock(self, seconds: int) -> None:
+        """Move the clock forward; tokens that were signed before may expire."""
+        self.control("POST", "clock", {"advance_seconds": seconds})
+
+    def journal(self, after: int = 0) -> list[dict[str, Any]]:
+        """Returns the requests since the reset that have a number above `after`, oldest first."""
+        entries: list[dict[str, Any]] = self.control("GET", f"journal?after={after}")["entries"]
+        return entries
+
+    def control(self, method: str, path: str, body: object = None) -> dict[str, Any]:
+        """Send a request to a route under `/sandbox`; raises `SandboxError` if it is refused."""
+        response = self._http.request(method, path, json=body)
+        answer: dict[str, Any] = response.json()
+        if response.is_error:
+            raise SandboxError(answer["message"])
+        return answer
+
+    def close(self) -> None:
+        """Close the connection of the control routes."""
+        self._http.close()
+
+
+@contextmanager
+def run_sandbox(*arguments: str) -> Iterator[Sandbox]:
+    """Run `reachbook sandbox` on a free port until the context ends.
+
+    `arguments` are further options of the command. Raises `SandboxError` if it does not start.
+    """
+    command = [sys.executable, "-m", "reachbook", "sandbox", "--port", "0", "--json"]
+    command += ["--control-token", secrets.token_hex(16), *arguments]
+    # Its log of requests is of no use here: the journal has them.
+    process = subprocess.Popen(  # noqa: S603 - this interpreter, and options of the caller
+        command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+    )
+    try:
+        sandbox = Sandbox(_facts(process))
+        try:
+            yield sandbox
+        finally:
+            sandbox.close()
+    finally:
+        process.terminate()
+        try:
+            process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def _facts(process: subprocess.Popen[bytes]) -> dict[str, Any]:
+    """Returns the facts that the command prints when it can respond."""
+    assert process.stdout is not None  # noqa: S101 - a pipe was asked for
+    timer = threading.Timer(START_SECONDS, process.kill)
+    timer.start()
+    with process.stdout:
+        text = _document(process.stdout)
+    timer.cancel()
+    if text.endswith(b"}\n"):
+        facts: dict[str, Any] = json.loads(text)
+        return facts
+    raise SandboxError(
+        "reachbook sandbox did not start; run it by hand to see why. It needs reachbook[sandbox]."
+    )
+
+
+def _document(stream: IO[bytes]) -> bytes:
+    """Returns the lines of a JSON document, or those before the end of the stream."""
+    text = b""
+    for line in stream:
+        text += line
+        if line.startswith(b"}"):
+            break
+    return text
