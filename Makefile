@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PARALLEL := --numprocesses logical --maxprocesses 4 --dist loadfile
 export REACHBOOK_DATA_DIR ?= .reachbook
 
-.PHONY: help setup serve browser screenshots test test-fast test-slow coverage check bench bench-quick release-check lock
+.PHONY: help setup serve browser screenshots test test-fast test-slow coverage check docs bench bench-quick release-check lock
 
 help: ## Show these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -51,6 +51,9 @@ check: $(VENV)/tools ## Lint, check types, import contracts and spelling
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/codespell
+
+docs: $(VENV)/tools ## Build the documentation site in build/site; a warning is an error
+	@scripts/site.sh $(BIN)/python
 
 $(VENV)/bench: $(VENV)/tools requirements/bench.txt
 	@$(BIN)/python -m pip install --quiet --require-hashes --requirement requirements/bench.txt \
