@@ -56,7 +56,7 @@ class UnexpectedResponseError(ReachbookError):
 class BadDataError(ReachbookError):
     """The request is malformed, or a value is not accepted (400, 415)."""
 
-    kind = Kind.BAD_DATA
+    kind: ClassVar[Kind | None] = Kind.BAD_DATA
 
 
 class AmbiguousAddressError(BadDataError):
@@ -72,19 +72,19 @@ class AmbiguousAddressError(BadDataError):
 class UnauthorizedError(ReachbookError):
     """The credential is missing, unknown, revoked or expired (401)."""
 
-    kind = Kind.UNAUTHORIZED
+    kind: ClassVar[Kind | None] = Kind.UNAUTHORIZED
 
 
 class DeniedError(ReachbookError):
     """The credential may not do this, because it is read-only for example (403)."""
 
-    kind = Kind.DENIED
+    kind: ClassVar[Kind | None] = Kind.DENIED
 
 
 class NotFoundError(ReachbookError):
     """There is no such route, contact or channel (404)."""
 
-    kind = Kind.NOT_FOUND
+    kind: ClassVar[Kind | None] = Kind.NOT_FOUND
 
 
 class NoContactError(NotFoundError):
@@ -98,13 +98,13 @@ class NoChannelError(NotFoundError):
 class MethodNotAllowedError(ReachbookError):
     """The path has other methods (405)."""
 
-    kind = Kind.METHOD_NOT_ALLOWED
+    kind: ClassVar[Kind | None] = Kind.METHOD_NOT_ALLOWED
 
 
 class ConflictError(ReachbookError):
     """The request conflicts with the state of the server (409)."""
 
-    kind = Kind.CONFLICT
+    kind: ClassVar[Kind | None] = Kind.CONFLICT
 
 
 class OwnershipConflictError(ConflictError):
@@ -147,7 +147,7 @@ class InProgressError(ConflictError):
 class GoneError(ReachbookError):
     """What the request asks for does not exist any more (410)."""
 
-    kind = Kind.GONE
+    kind: ClassVar[Kind | None] = Kind.GONE
 
 
 class ErasedError(GoneError):
@@ -161,37 +161,37 @@ class FeedRestartedError(GoneError):
 class PreconditionFailedError(ReachbookError):
     """The contact has changed since the revision that the request names (412)."""
 
-    kind = Kind.PRECONDITION_FAILED
+    kind: ClassVar[Kind | None] = Kind.PRECONDITION_FAILED
 
 
 class IdempotencyMismatchError(ReachbookError):
     """The Idempotency-Key was used for another request (422)."""
 
-    kind = Kind.IDEMPOTENCY_MISMATCH
+    kind: ClassVar[Kind | None] = Kind.IDEMPOTENCY_MISMATCH
 
 
 class TooLargeError(ReachbookError):
     """The body is larger than the server reads (413)."""
 
-    kind = Kind.TOO_LARGE
+    kind: ClassVar[Kind | None] = Kind.TOO_LARGE
 
 
 class RateLimitedError(ReachbookError):
     """The requests that the credential may send in a minute are used up (429)."""
 
-    kind = Kind.RATE_LIMITED
+    kind: ClassVar[Kind | None] = Kind.RATE_LIMITED
 
 
 class ServerError(ReachbookError):
     """An error in the server (500)."""
 
-    kind = Kind.SERVER_ERROR
+    kind: ClassVar[Kind | None] = Kind.SERVER_ERROR
 
 
 class UnavailableError(ReachbookError):
     """The server cannot handle the request now (503)."""
 
-    kind = Kind.UNAVAILABLE
+    kind: ClassVar[Kind | None] = Kind.UNAVAILABLE
 
 
 OF_KIND: dict[Kind, type[ReachbookError]] = {

@@ -28,6 +28,7 @@ from reachbook.wire.models.x import (
 )
 
 T = TypeVar("T")
+Parse = Callable[[bytes], T]
 
 _MISSING: dict[str, Any] = {
     **dict.fromkeys(("uuid", "first", "last", "display_name", "phone", "email", "avatar"), ""),
@@ -44,7 +45,7 @@ _MISSING: dict[str, Any] = {
 }
 
 
-def _or_vendors(decoder: Decoder[T]) -> Callable[[bytes], T]:
+def _or_vendors(decoder: Decoder[T]) -> Parse[T]:
     def parse(body: bytes) -> T:
         try:
             return decoder.decode(body)
@@ -70,19 +71,19 @@ def _completed(value: Any) -> Any:
     return {**_MISSING, **sent, "contact_channels": _completed(sent.get("contact_channels", []))}
 
 
-channel = _or_vendors(Decoder(StringIdsChannel))
-channels = _or_vendors(Decoder(list[StringIdsChannel]))
-contact = _or_vendors(Decoder(StringIdsContact))
-contacts = _or_vendors(Decoder(list[StringIdsContact]))
-bulk = _or_vendors(Decoder(StringIdsBulk))
-team = Decoder(TeamBody).decode
-inboxes = Decoder(list[dict[str, Any]]).decode
-resolved = Decoder(ResolvedBody).decode
-detail = Decoder(ChannelDetail).decode
-details = Decoder(list[ChannelDetail]).decode
-history = Decoder(HistoryPage).decode
-feed = Decoder(FeedPage).decode
-export = Decoder(Export).decode
+channel: Parse[StringIdsChannel] = _or_vendors(Decoder(StringIdsChannel))
+channels: Parse[list[StringIdsChannel]] = _or_vendors(Decoder(list[StringIdsChannel]))
+contact: Parse[StringIdsContact] = _or_vendors(Decoder(StringIdsContact))
+contacts: Parse[list[StringIdsContact]] = _or_vendors(Decoder(list[StringIdsContact]))
+bulk: Parse[StringIdsBulk] = _or_vendors(Decoder(StringIdsBulk))
+team: Parse[TeamBody] = Decoder(TeamBody).decode
+inboxes: Parse[list[dict[str, Any]]] = Decoder(list[dict[str, Any]]).decode
+resolved: Parse[ResolvedBody] = Decoder(ResolvedBody).decode
+detail: Parse[ChannelDetail] = Decoder(ChannelDetail).decode
+details: Parse[list[ChannelDetail]] = Decoder(list[ChannelDetail]).decode
+history: Parse[HistoryPage] = Decoder(HistoryPage).decode
+feed: Parse[FeedPage] = Decoder(FeedPage).decode
+export: Parse[Export] = Decoder(Export).decode
 _text = Decoder(str).decode
 
 
