@@ -60,7 +60,7 @@ WRITES = {
 }
 MORE_WRITES = {
     **WRITES,
-    "bulk update without a change": bulk('{"contact_id": "{uuid}"}', "commit"),
+    "bulk update without a change": bulk('{"contact_id": "{uuid}"}', "update_contacts"),
     "bulk update of two": bulk('{"contact_id": "{uuid}", "first": "zz-again"}, {"first": "Bob"}'),
     "POST of a channel without a change": single("POST", "/v2/contact/{uuid}/channel", ONE_PHONE),
     "PUT of a channel without a change": single("PUT", "/v2/contact/{uuid}/channel", ONE_PHONE),
