@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import os
 import secrets
 import subprocess
 import sys
@@ -132,10 +133,12 @@ def run_sandbox(*arguments: str) -> Iterator[Sandbox]:
     `arguments` are further options of the command. Raises `SandboxError` if it does not start.
     """
     command = [sys.executable, "-m", "reachbook", "sandbox", "--port", "0", "--json"]
-    command += ["--control-token", secrets.token_hex(16), *arguments]
+    command += arguments
+    # In the environment, because other users can see the arguments of a process.
+    environment = {**os.environ, "REACHBOOK_SANDBOX_TOKEN": secrets.token_hex(16)}
     # Its log of requests is of no use here: the journal has them.
     process = subprocess.Popen(  # noqa: S603 - this interpreter, and options of the caller
-        command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
     )
     try:
         sandbox = Sandbox(_facts(process))

@@ -260,6 +260,8 @@ def test_a_request_is_slow(sandbox: SandboxProcess) -> None:
         {"fault": "hang", "method": "get"},
         {"fault": "hang", "path": ""},
         {"fault": "hang", "path": "v2"},
+        {"fault": "hang", "path": "/v2/contact/{contactID}"},
+        {"fault": "hang", "path": "/sandbox/reset"},
         {"fault": "hang", "route": "/v2"},
         [],
         "hang",
@@ -311,6 +313,34 @@ def test_the_journal_has_requests_without_credentials(sandbox: SandboxProcess) -
     assert after == [third]
     assert sandbox.control("DELETE", "journal").json() == {"ok": True}
     assert sandbox.control("GET", "journal").json() == {"entries": []}
+
+
+def test_a_delayed_request_does_not_reach_the_next_store(sandbox: SandboxProcess) -> None:
+    sandbox.control("POST", "faults", json={"fault": "slow", "milliseconds": 700})
+    with ThreadPoolExecutor(1) as threads:
+        late = threads.submit(sandbox.request, "POST", "/v2/contact", json={"first": "Zoe"})
+        while not sandbox.control("GET", "journal").json()["entries"]:
+            time.sleep(0.01)
+        sandbox.control("POST", "reset")
+        assert isinstance(late.exception(), httpx.TransportError)
+    assert "Zoe" not in names(sandbox)
+
+
+def test_the_journal_redacts_by_name(sandbox: SandboxProcess) -> None:
+    sandbox.request(
+        "POST",
+        "/v2/contact?token=s3cret&a=1&api_key=s3cret",
+        json={"first": "Zoe", "password": "s3cret", "custom": {"refresh_token": "s3cret"}},
+        headers={
+            "authorization": f"Bearer {sandbox.facts['api_key']}",
+            "x-auth-token": "s3cret",
+            "api-key": "s3cret",
+        },
+    )
+    response = sandbox.control("GET", "journal")
+    assert response.json()["entries"][0]["query"] == "token=********&a=1&api_key=********"
+    assert "s3cret" not in response.text
+    assert "Zoe" in response.text
 
 
 def test_the_journal_has_the_body_that_was_read(sandbox: SandboxProcess) -> None:

@@ -59,7 +59,12 @@ class SandboxApp:
         fault = self._controls.faults.take(scope)
         if fault is not None:
             entry.fault = fault.fault
+            generation = self._store.generation
             if await faults.apply(fault, scope, receive, send):
+                return
+            # A request that was delayed must not reach the store of the next test.
+            if generation != self._store.generation:
+                scope[faults.ABORT]()
                 return
         async with self._store.api() as api:
             await api(scope, receive, send)

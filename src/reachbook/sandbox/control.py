@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import msgspec
 from msgspec import Meta, Struct
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
@@ -26,6 +26,7 @@ from reachbook.sandbox.store import SandboxStore
 from reachbook.wire.parse import decode
 
 MAX_BODY_BYTES = 65_536
+BODY_SECONDS = 10
 MAX_OFFSET_SECONDS = 100 * 366 * 86_400
 
 _NAME = re.compile(r"[a-z0-9-]{1,64}")
@@ -216,10 +217,17 @@ def _name(request: Request) -> str:
 
 
 async def _body(request: Request) -> bytes:
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            return await _bounded(request)
+    except (TimeoutError, ClientDisconnect):
+        raise Refusal(Reason.MALFORMED_REQUEST, "The body did not arrive in time.") from None
+
+
+async def _bounded(request: Request) -> bytes:
     body = bytearray()
-    async with asyncio.timeout(10):
-        async for part in request.stream():
-            body += part
-            if len(body) > MAX_BODY_BYTES:
-                raise Refusal(Reason.BODY_TOO_LARGE, f"The body is over {MAX_BODY_BYTES} bytes.")
+    async for part in request.stream():
+        body += part
+        if len(body) > MAX_BODY_BYTES:
+            raise Refusal(Reason.BODY_TOO_LARGE, f"The body is over {MAX_BODY_BYTES} bytes.")
     return bytes(body)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from fnmatch import fnmatchcase
 from typing import Annotated, Literal
 
 from msgspec import Meta, Struct, field
@@ -48,7 +48,9 @@ class Fault(Struct, forbid_unknown_fields=True):
 
     def matches(self, scope: Scope) -> bool:
         """Returns whether the fault is for a request."""
-        return self.method in {None, scope["method"]} and fnmatchcase(scope["path"], self.path)
+        pattern = ".*".join(map(re.escape, self.path.split("*")))
+        is_path = re.fullmatch(pattern, scope["path"], re.DOTALL) is not None
+        return is_path and self.method in {None, scope["method"]}
 
 
 class Faults(Struct):
@@ -60,12 +62,7 @@ class Faults(Struct):
         """Queue a fault from JSON; raises a `Refusal` that says what is accepted."""
         with _saying_what_is_accepted():
             fault = decode(body, Fault)
-            if not fault.path.startswith(("/", "*")):
-                raise Refusal(
-                    Reason.BAD_VALUE,
-                    "path must begin with / or *.",
-                    fields={"path": "must begin with / or *"},
-                )
+            _check_path(fault.path)
         if len(self.queued) >= MAX_FAULTS:
             raise Refusal(
                 Reason.TOO_MANY,
@@ -83,6 +80,18 @@ class Faults(Struct):
                     del self.queued[number]
                 return fault
         return None
+
+
+def _check_path(path: str) -> None:
+    """Raises a refusal of a path that no request to the API can have."""
+    if path.startswith(("/", "*")) and not path.startswith("/sandbox") and "{" not in path:
+        return
+    raise Refusal(
+        Reason.BAD_VALUE,
+        "path must begin with / or *, must have * in the place of {contactID}, and must not be "
+        "under /sandbox.",
+        fields={"path": "must be a path of the API"},
+    )
 
 
 @contextmanager

@@ -14,9 +14,16 @@ MAX_ENTRIES = 1000
 MAX_BODY_CHARACTERS = 16_384
 REDACTED = "********"
 
-_SECRET_HEADERS = {"authorization", "proxy-authorization", "cookie", "x-api-key"}
+_SECRET_NAME = re.compile(r"auth|cookie|token|secret|password|api[-_]?key", re.IGNORECASE)
+_SECRET_PARAMETER = re.compile(
+    r"(?<![^?&])([^=&]*(?:auth|token|secret|password|key)[^=&]*=)[^&]*", re.IGNORECASE
+)
+_SECRET_FIELD = re.compile(
+    r'("[^"]*(?:token|secret|password|api_key)[^"]*"\s*:\s*")[^"]*', re.IGNORECASE
+)
 _CREDENTIAL = re.compile(
-    r"rbk_[0-9]+_[0-9a-f]{16}_[0-9a-f]{40}|eyJ[\w-]*\.[\w-]+\.[\w-]*|\b[0-9a-f]{64}\b"
+    r"rbk(?:_|%5F)[0-9]+(?:_|%5F)[0-9a-f]{16}(?:_|%5F)[0-9a-f]{40}|eyJ[\w-]*\.[\w-]+\.[\w-]*|\b[0-9a-f]{64}\b",
+    re.IGNORECASE,
 )
 
 
@@ -52,7 +59,9 @@ class Journal(Struct):
             timestamps.format_micros(timestamps.now()),
             scope["method"],
             redact(scope["path"]),
-            redact(scope["query_string"].decode("latin-1")),
+            redact(
+                _SECRET_PARAMETER.sub(rf"\1{REDACTED}", scope["query_string"].decode("latin-1"))
+            ),
             [
                 _header(name.decode("latin-1"), value.decode("latin-1"))
                 for name, value in scope["headers"]
@@ -86,8 +95,8 @@ def recording(entry: Entry, receive: Receive, send: Send) -> tuple[Receive, Send
 
 def redact(text: str) -> str:
     """Returns a text without API keys, JWTs and keys of API secrets."""
-    return _CREDENTIAL.sub(REDACTED, text)
+    return _SECRET_FIELD.sub(rf"\1{REDACTED}", _CREDENTIAL.sub(REDACTED, text))
 
 
 def _header(name: str, value: str) -> tuple[str, str]:
-    return name, REDACTED if name.lower() in _SECRET_HEADERS else redact(value)
+    return name, REDACTED if _SECRET_NAME.search(name) else redact(value)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import signal
+import sys
 import tempfile
 from collections.abc import Callable
 from functools import partial
@@ -44,6 +46,8 @@ def run(
     host: str, port: int, rate_limit: int, token: str, announce: Callable[[Sandbox], None]
 ) -> None:
     """Serve until a signal; the store is then deleted. Call `announce` at the start."""
+    # Until the server has its own handler: a signal must not leave the directory behind.
+    signal.signal(signal.SIGTERM, _exit)
     with tempfile.TemporaryDirectory(prefix="reachbook-sandbox-") as folder:
         settings = Settings(
             data_dir=folder, host=host, port=port, rate_limit=rate_limit, console=False
@@ -51,6 +55,11 @@ def run(
         listener = bind(settings)
         team = asyncio.run(create_team(settings))
         logs.configure()
-        url = f"http://{host}:{listener.getsockname()[1]}"
+        # On all interfaces, too: the routes under /sandbox accept a loopback address only.
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
         config = server_config(settings, partial(SandboxApp, settings, token), SandboxProtocol)
         run_process(config, listener, lambda: announce(Sandbox(url, token, team)))
+
+
+def _exit(_number: int, _frame: object) -> None:
+    sys.exit(0)

@@ -42,6 +42,7 @@ class SandboxStore:
         self._replacing = asyncio.Lock()
         self._idle = asyncio.Condition()
         self._running = 0
+        self.generation = 0
         self._api: Starlette | None = None
         self._closing = AsyncExitStack()
 
@@ -84,8 +85,11 @@ class SandboxStore:
 
     async def restore(self, name: str = SEED) -> None:
         """Go back to a snapshot; raises `no_snapshot`. Followers of the feed begin anew."""
-        snapshot = self._existing(name)
+        self._existing(name)
         async with self._closed():
+            # Looked for again: it may have been deleted while running requests ended.
+            snapshot = self._existing(name)
+            self.generation += 1
             self._replace_file(snapshot)
             store = await open_store(self._settings.database_url)
             try:
@@ -95,7 +99,7 @@ class SandboxStore:
 
     def delete(self, name: str) -> None:
         """Delete a snapshot; raises `no_snapshot`."""
-        self._existing(name).unlink()
+        self._existing(name).unlink(missing_ok=True)
 
     @asynccontextmanager
     async def _closed(self) -> AsyncIterator[None]:
