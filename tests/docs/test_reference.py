@@ -1,0 +1,99 @@
+"""The reference has every event, every route of the sandbox and every part of the API."""
+
+from __future__ import annotations
+
+import httpx
+import pytest
+
+from reachbook.domain.event_kind import Kind
+from reachbook.http import app
+from reachbook.http.operation import BaseEndpoint
+from reachbook.sandbox.app import SandboxApp
+from reachbook.settings import Settings
+from reachbook.testing import run_sandbox
+from reachbook.wire.models.x import FeedEventBody
+from scripts.reference import described, page
+from tests.docs.test_docs import rows, section
+
+METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
+TOKEN = "reference-control-token"
+
+
+@pytest.fixture(scope="module")
+def reference() -> str:
+    return page(described())
+
+
+def test_every_kind_of_event_is_listed() -> None:
+    listed = [row[0] for row in rows(section("docs/events.md", "Kinds"))]
+
+    assert listed == list(Kind)
+
+
+def test_every_field_of_an_event_is_listed() -> None:
+    listed = [row[0] for row in rows(section("docs/events.md", "Fields"))]
+
+    assert listed == list(FeedEventBody.__struct_fields__)
+
+
+def test_every_route_is_in_the_reference(reference: str) -> None:
+    served = {
+        f"### `{method} {route.path}`"
+        for route in [*app.ROUTES, app.METRICS]
+        if isinstance(route.endpoint, BaseEndpoint)
+        for method in set(route.endpoint.operations) - {"HEAD"}
+    }
+
+    assert served == {line for line in reference.splitlines() if line.startswith("### `")}
+
+
+def test_every_type_is_in_the_reference(reference: str) -> None:
+    types = {f"### {name}" for name in described()["components"]["schemas"]}
+
+    assert types <= set(reference.splitlines())
+
+
+def test_every_error_of_a_route_is_in_the_reference(reference: str) -> None:
+    codes = {row[0] for row in rows(section("docs/errors.md", "Error codes"))}
+    operations = [each for path in described()["paths"].values() for each in path.values()]
+    found = {
+        code
+        for operation in operations
+        for status, response in operation["responses"].items()
+        if status >= "400"
+        for code in response["content"]["application/json"]["examples"]
+    }
+
+    assert found
+    assert found <= codes
+    assert {code for code in found if f"`{code}`" not in reference} == set()
+
+
+def sandbox_routes() -> list[list[str]]:
+    """The methods and paths of the documentation of the sandbox."""
+    table = rows(section("docs/sandbox.md", "Control"))
+    return [row[0].split() for row in table]
+
+
+def test_every_path_of_the_sandbox_is_listed() -> None:
+    served = {route.path for route in SandboxApp(Settings(), TOKEN)._controls.routes()}
+
+    assert {path for _, path in sandbox_routes()} == served
+
+
+def test_every_method_of_the_sandbox_is_listed() -> None:
+    listed = {(method, path) for method, path in sandbox_routes()}
+    with run_sandbox("--control-token", TOKEN) as sandbox, httpx.Client() as client:
+        served = {
+            (method, path)
+            for path in {path for _, path in listed}
+            for method in METHODS
+            if client.request(
+                method,
+                sandbox.url + path.replace("{name}", "a"),
+                headers={"Authorization": f"Bearer {TOKEN}"},
+            ).status_code
+            != httpx.codes.METHOD_NOT_ALLOWED
+        }
+
+    assert served == listed
