@@ -77,7 +77,8 @@ def _operation(title: str, operation: Json) -> str:
 
 def _parameters(operation: Json) -> Iterator[tuple[str, ...]]:
     for each in operation["parameters"]:
-        yield f"`{each['name']}`", each["in"], _name(each["schema"]), each["description"]
+        # Bold and not code: the theme breaks code in the middle of a word to keep a column narrow.
+        yield f"**{each['name']}**", each["in"], _name(each["schema"]), each["description"]
 
 
 def _responses(operation: Json) -> Iterator[tuple[str, ...]]:
@@ -104,7 +105,7 @@ def _type(name: str, schema: Json) -> str:
     if properties:
         required = set(schema.get("required", ()))
         rows = [
-            (f"`{field}`", _name(each), "yes" if field in required else "", _meaning(each))
+            (f"**{field}**", _name(each), "yes" if field in required else "", _meaning(each))
             for field, each in properties.items()
         ]
         parts.append(_table(("field", "type", "required", "meaning"), rows))
