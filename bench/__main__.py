@@ -8,6 +8,7 @@ import shlex
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from bench.runner import Options, Run
 
 SMALL, MEDIUM, LARGE = 10_000, 1_000_000, 10_000_000
 PHASES = {"postgres": phases.postgres, "sqlite": phases.sqlite}
+SIZES = {"postgres": phases.postgres_sizes, "sqlite": phases.sqlite_sizes}
 FULL_SECONDS, QUICK_SECONDS, LARGE_SECONDS = 14.5 * 60, 112.0, 2 * 3600.0
 
 
@@ -25,14 +27,23 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="the main figures, in two minutes")
     parser.add_argument("--large", action="store_true", help="add 10 million channels (hours)")
+    parser.add_argument(
+        "--sizes",
+        action="store_true",
+        help="Reachbook alone, at 10 thousand and 10 million channels (an hour)",
+    )
     parser.add_argument("--store", choices=list(PHASES), action="append")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=int, help="of each round")
     parser.add_argument("--name", help="of the file in bench/results")
     given = parser.parse_args()
     options = _options(given)
-    name = given.name or ("quick" if given.quick else "full")
-    _measure(options, name, given.store or list(PHASES))
+    stores = given.store or list(PHASES)
+    if given.sizes:
+        _measure(options, given.name or "sizes", [SIZES[store] for store in stores])
+    else:
+        name = given.name or ("quick" if given.quick else "full")
+        _measure(options, name, [PHASES[store] for store in stores])
 
 
 def _options(given: argparse.Namespace) -> Options:
@@ -41,13 +52,14 @@ def _options(given: argparse.Namespace) -> Options:
         return Options(
             given.rounds, seconds, seconds, [SMALL], QUICK_SECONDS, 3, warm=False, quick=True
         )
-    channels = [SMALL, MEDIUM, *([LARGE] if given.large else [])]
-    limit = LARGE_SECONDS if given.large else FULL_SECONDS
+    channels = [SMALL, LARGE] if given.sizes else [SMALL, MEDIUM]
+    channels += [LARGE] if given.large and not given.sizes else []
+    limit = LARGE_SECONDS if LARGE in channels else FULL_SECONDS
     compared, alone = given.seconds or 3, given.seconds or 2
     return Options(given.rounds, compared, alone, channels, limit, 5, warm=True, quick=False)
 
 
-def _measure(options: Options, name: str, stores: list[str]) -> None:
+def _measure(options: Options, name: str, stages: list[Callable[[Run], phases.Rest]]) -> None:
     machine.pin_this_process()
     started = time.monotonic()
     command = shlex.join(["python", "-m", "bench", *sys.argv[1:]])
@@ -63,7 +75,7 @@ def _measure(options: Options, name: str, stores: list[str]) -> None:
         run = Run(options, results, Path(made), cluster)
         run.deadline = started + options.limit
         try:
-            for rest in [PHASES[store](run) for store in stores]:
+            for rest in [stage(run) for stage in stages]:
                 rest()
         finally:  # what was measured before an error is worth keeping
             results.seconds = time.monotonic() - started

@@ -44,12 +44,7 @@ def postgres(run: Run) -> Rest:
     create = partial(databases.new_postgres, run.cluster, run.folder)
     main, never = asyncio.run(create(small)), asyncio.run(create(small))
     asyncio.run(databases.analyze(main))
-    sized: list[Database] = []
-    for channels in larger:
-        filled = asyncio.run(create(channels))
-        copy = asyncio.run(databases.copy_of(run.cluster, filled))
-        asyncio.run(databases.analyze(copy))
-        sized += [copy, filled]
+    sized = [each for channels in larger for each in _both_states(run, channels)]
     others = [*sized, *([] if run.options.quick else [never])]
     with ExitStack() as stack:
         compared = _product_and_ceiling(run, stack, [main, main, main])
@@ -95,6 +90,45 @@ def sqlite(run: Run) -> Rest:
         singles.bulk(run, empty, [main, *sized])
 
     return rest
+
+
+def postgres_sizes(run: Run) -> Rest:
+    """Measure Reachbook alone on PostgreSQL at each size; returns what measures the rest."""
+    print("PostgreSQL: filling", flush=True)
+    sized = [each for channels in run.options.channels for each in _both_states(run, channels)]
+    _compare_sizes(run, sized)
+    return lambda: singles.bulk(
+        run, asyncio.run(databases.new_postgres(run.cluster, run.folder, 0)), sized
+    )
+
+
+def sqlite_sizes(run: Run) -> Rest:
+    """Measure Reachbook alone on SQLite at each size; returns what measures the rest."""
+    print("SQLite: filling", flush=True)
+    create = partial(databases.new_sqlite, run.folder)
+    sized = [asyncio.run(create(channels)) for channels in run.options.channels]
+    _compare_sizes(run, sized)
+    return lambda: singles.bulk(run, asyncio.run(create(0)), sized)
+
+
+def _both_states(run: Run, channels: int) -> list[Database]:
+    """Returns two equal PostgreSQL databases: one analyzed, one that never was."""
+    filled = asyncio.run(databases.new_postgres(run.cluster, run.folder, channels))
+    analyzed = asyncio.run(databases.copy_of(run.cluster, filled))
+    asyncio.run(databases.analyze(analyzed))
+    return [analyzed, filled]
+
+
+def _compare_sizes(run: Run, sized: Sequence[Database]) -> None:
+    with ExitStack() as stack:
+        compare(
+            run,
+            [
+                each
+                for database in sized
+                for each in _product(run, stack, database, PRODUCT, BY_SIZE)
+            ],
+        )
 
 
 def _product_and_ceiling(run: Run, stack: ExitStack, equal: Sequence[Database]) -> list[Contestant]:

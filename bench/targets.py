@@ -1,4 +1,4 @@
-"""The targets of issue 11, and what a run says about them."""
+"""The targets, and whether a run meets them."""
 
 from __future__ import annotations
 
