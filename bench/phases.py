@@ -83,6 +83,7 @@ def sqlite(run: Run) -> Rest:
             compared += _product(run, stack, database, PRODUCT, BY_SIZE)
         compare(run, compared)
         singles.memory_under_load(run, "sqlite", compared[0].server)
+        singles.client(run, main, compared[0].server)
 
     def rest() -> None:
         singles.starts(run, main)

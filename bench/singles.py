@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
+import statistics
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
+import httpx
 import msgspec
 
 from bench import databases, rows, servers
@@ -18,6 +20,7 @@ from bench.results import Value
 from bench.runner import Run
 from bench.servers import Server
 from bench.tokens import sign
+from reachbook.client import ApiSecret, Client
 
 BULK_ROWS = 1_000
 BULK_SECONDS = 6.0
@@ -27,6 +30,8 @@ COPY_GAP = 1_000_000
 """Copied contacts have numbers, and so ids, far beyond those that a server has given out."""
 
 COLD_START = "cold start to first answer"
+CLIENT = "reachbook.client: time of a get / of httpx alone"
+CLIENT_GETS = 200
 MEMORY_IDLE, MEMORY_LOADED = "memory, idle", "memory, under load"
 
 
@@ -67,6 +72,32 @@ def starts(run: Run, database: Database) -> None:
 def memory_under_load(run: Run, store: str, server: Server) -> None:
     """Note the memory of a server that has had all workloads."""
     run.add_value(Value(MEMORY_LOADED, store, "MiB", [server.memory()]))
+
+
+def client(run: Run, database: Database, server: Server) -> None:
+    """Measure what `reachbook.client` adds to the latency of a get, in alternating requests."""
+    team = database.large_team
+    url, uuid = f"http://127.0.0.1:{server.port}", rows.uuid(team.first_contact)
+    path = f"/v2/contact/{uuid}/channel/phone"
+    with (
+        Client(url, ApiSecret(team.secret_id, team.secret_key)) as ours,
+        httpx.Client(base_url=url, headers={"Authorization": f"Bearer {sign(team)}"}) as bare,
+    ):
+        pair = (lambda: ours.get_channel(uuid, "phone"), lambda: bare.get(path).json())
+        ratios = [_ratio(*pair) for _ in range(run.options.samples + 1)]
+    run.add_value(Value(CLIENT, database.store, "times", ratios[1:]))  # the first one warms up
+
+
+def _ratio(first: Callable[[], object], second: Callable[[], object]) -> float:
+    times = [(_seconds(first), _seconds(second)) for _ in range(CLIENT_GETS)]
+    above, below = (statistics.median(each) for each in zip(*times, strict=True))
+    return float(above / below)
+
+
+def _seconds(call: Callable[[], object]) -> float:
+    started = time.perf_counter()
+    call()
+    return time.perf_counter() - started
 
 
 def bulk(run: Run, empty: Database, filled: Sequence[Database]) -> None:

@@ -10,7 +10,7 @@ import msgspec
 from bench.databases import ANALYZED, NEVER_ANALYZED
 from bench.peers.launches import FASTAPI
 from bench.results import CEILING, PRODUCT, QUIET, Case, Results, Value
-from bench.singles import COLD_START, MEMORY_IDLE, MEMORY_LOADED
+from bench.singles import CLIENT, COLD_START, MEMORY_IDLE, MEMORY_LOADED
 from bench.workloads import ADD, GET, LIST, MANY_TEAMS, NEW_TOKENS, RESOLVE_HIT
 
 STORES = ("postgres", "sqlite")
@@ -146,6 +146,8 @@ def _process(results: Results) -> Iterator[Outcome]:
         for name, wanted in ((MEMORY_IDLE, 70.0), (MEMORY_LOADED, 110.0)):
             value = results.value(name, store)
             yield Outcome(f"{store}, {name}", wanted, _median(value), "MiB", at_most=True)
+    latency = _median(results.value(CLIENT, "sqlite"))
+    yield Outcome(f"sqlite, {CLIENT}", 1.15, latency, at_most=True)
     start = _median(results.value(COLD_START, "sqlite"))
     yield Outcome(f"sqlite, {COLD_START}", 0.7, start, "s", 0.4, at_most=True)
 
