@@ -157,6 +157,31 @@ async def test_the_argument_is_named_and_nothing_is_sent(kind: type[Client | Asy
     assert server.requests == []
 
 
+@pytest.mark.parametrize("key", ["", "two words", "a\n", "é", "x" * 256])
+@pytest.mark.parametrize("kind", CLIENTS)
+def test_an_idempotency_key_is_visible_ascii(kind: type[Client | AsyncClient], key: str) -> None:
+    with pytest.raises(ValueError, match=r"^idempotency_key must be 1 to 255 visible ASCII"):
+        kind("http://127.0.0.1:9", KEY).with_options(idempotency_key=key)
+
+
+@pytest.mark.parametrize("etag", ["", "1-string_ids", '""', '"a" ', '"a", "b"', KEY.api_key])
+@pytest.mark.parametrize("kind", CLIENTS)
+def test_if_match_is_an_etag(kind: type[Client | AsyncClient], etag: str) -> None:
+    with pytest.raises(ValueError, match=r"^if_match must be the ETag") as raised:
+        kind("http://127.0.0.1:9", KEY).with_options(if_match=etag)
+
+    assert KEY.api_key not in str(raised.value)
+
+
+@pytest.mark.parametrize("kind", CLIENTS)
+def test_if_match_is_refused_for_a_server_that_may_ignore_it(
+    kind: type[Client | AsyncClient],
+) -> None:
+    client = kind("http://127.0.0.1:9", KEY, honours_idempotency_keys=False)
+    with pytest.raises(ValueError, match=r"^if_match must not be set"):
+        client.with_options(if_match='"1"')
+
+
 @pytest.mark.parametrize("kind", CLIENTS)
 async def test_an_iterator_names_its_argument(kind: type[Client | AsyncClient]) -> None:
     async with opened(kind, "http://127.0.0.1:9", KEY) as client:

@@ -50,9 +50,9 @@ def test_the_examples_run(
     for example in examples:
         exec(compile(example.replace(HOST, server.url), PAGE, "exec"), names)
 
-    assert len(examples) == 8
+    assert len(examples) == 10
     opened = [each for each in names.values() if isinstance(each, client.Client)]
-    assert len(opened) == 3
+    assert len(opened) == 4
     for each in opened:
         each.close()
 

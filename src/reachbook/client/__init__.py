@@ -32,6 +32,7 @@ from reachbook.client.errors import (
     UnexpectedResponseError,
 )
 from reachbook.client.feed import AsyncEvents, Events, FeedCursor
+from reachbook.client.results import ContactVersion
 from reachbook.client.retries import Retries
 from reachbook.client.sync import Client
 from reachbook.domain.consent import Consent, HeldReason, SuppressionReason
@@ -88,6 +89,7 @@ __all__ = [
     "Consent",
     "ContactRequest",
     "ContactSnapshot",
+    "ContactVersion",
     "Credential",
     "DeniedError",
     "ErasedError",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
+from copy import copy
 from datetime import datetime
 from functools import partial
 from types import TracebackType
@@ -16,6 +17,7 @@ from reachbook.client.credentials import Authorization, Credential
 from reachbook.client.feed import START, AsyncEvents, FeedCursor
 from reachbook.client.operations import MAX_CONTACTS, MAX_EVENTS, MAX_HISTORY, ContactId
 from reachbook.client.request import Exchange, PreparedRequest, T, read_response
+from reachbook.client.results import ContactVersion
 from reachbook.client.retries import DEFAULT_RETRIES, DEFAULT_TIMEOUT, Retries
 from reachbook.domain.on_conflict import OnConflict
 from reachbook.wire.models.v2 import (
@@ -87,6 +89,21 @@ class AsyncClient:
         """Close the connections."""
         await self._http.aclose()
 
+    def with_options(
+        self, *, idempotency_key: str | None = None, if_match: str | None = None
+    ) -> Self:
+        """Returns a client whose writes have an Idempotency-Key of the caller, or an If-Match.
+
+        It shares the connections of this one. A key is for one write: another write with it raises
+        `IdempotencyMismatchError`. With the `etag` of a `ContactVersion` as `if_match`, a write
+        raises `PreconditionFailedError` if the contact has changed since.
+        """
+        options = copy(self)
+        options._exchange = self._exchange.with_options(  # noqa: SLF001 # of this class
+            idempotency_key, if_match
+        )
+        return options
+
     # ── channels ─────────────────────────────────────────────────────────────────────────────
 
     async def list_channels(self, contact_id: ContactId) -> list[StringIdsChannel]:
@@ -143,6 +160,10 @@ class AsyncClient:
     async def get_contact(self, contact_id: ContactId) -> StringIdsContact:
         """Returns a contact."""
         return await self._send(operations.get_contact(contact_id))
+
+    async def get_contact_version(self, contact_id: ContactId) -> ContactVersion:
+        """Returns a contact with its ETag, for `with_options(if_match=...)`."""
+        return await self._send(operations.get_contact_version(contact_id))
 
     async def create_contact(
         self, contact: ContactRequest, *, on_conflict: OnConflict | None = None

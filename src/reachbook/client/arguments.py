@@ -16,6 +16,8 @@ _UUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _CHANNEL_TYPE = re.compile(r"[a-z][a-z0-9_-]{0,31}")
 _CHANNEL_NUMBER = re.compile(r"(?:ch_)?[0-9]{1,18}")
 _CREDENTIAL = re.compile(r"rb[sk]_|[0-9a-f]{64}\Z|[^.]+\.[^.]+\.[^.]+\Z")
+_ETAG = re.compile(r'(?:W/)?"[\x21\x23-\x7e]+"')
+_IDEMPOTENCY_KEY = re.compile(r"[\x21-\x7e]{1,255}")
 _VISIBLE_ASCII = re.compile(r"[\x21-\x7e]+")
 _MAX_SHOWN = 64
 
@@ -86,6 +88,21 @@ def not_empty(argument: str, value: str, example: str) -> str:
     if value:
         return value
     raise _wrong(argument, example, value)
+
+
+def idempotency_key(value: str) -> str:
+    """Returns an Idempotency-Key."""
+    if _IDEMPOTENCY_KEY.fullmatch(value):
+        return value
+    accepted = "1 to 255 visible ASCII characters without white space, like order-4711"
+    raise _wrong("idempotency_key", accepted, value)
+
+
+def etag(value: str) -> str:
+    """Returns the ETag of one revision."""
+    if _ETAG.fullmatch(value):
+        return value
+    raise _wrong("if_match", "the ETag of a response, with its double quotes", value)
 
 
 def secret_id(value: str) -> str:

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, TypeVar
 from uuid import UUID
@@ -16,6 +16,7 @@ from msgspec import Struct
 from reachbook.client import arguments, results
 from reachbook.client.feed import FeedCursor
 from reachbook.client.request import PreparedRequest
+from reachbook.client.results import ContactVersion, Parse
 from reachbook.domain.on_conflict import OnConflict
 from reachbook.wire.models.v2 import (
     MAX_ROWS,
@@ -110,6 +111,11 @@ def remove_channel(
 def get_contact(contact_id: ContactId) -> PreparedRequest[StringIdsContact]:
     """Prepare `GET /v2/contact/{contactID}`."""
     return PreparedRequest("GET", _contact(contact_id), results.contact)
+
+
+def get_contact_version(contact_id: ContactId) -> PreparedRequest[ContactVersion]:
+    """Prepare `GET /v2/contact/{contactID}` for the contact and its ETag."""
+    return PreparedRequest("GET", _contact(contact_id), results.version)
 
 
 def create_contact(
@@ -303,7 +309,7 @@ def erase_contact(contact_id: ContactId) -> PreparedRequest[None]:
 
 def _read(
     path: str,
-    parse: Callable[[bytes], ResultT],
+    parse: Parse[ResultT],
     body: Struct,
     query: Mapping[str, str] | None = None,
 ) -> PreparedRequest[ResultT]:
@@ -314,7 +320,7 @@ def _read(
 def _write(
     method: str,
     path: str,
-    parse: Callable[[bytes], ResultT],
+    parse: Parse[ResultT],
     body: Struct | None = None,
     query: Mapping[str, str] | None = None,
 ) -> PreparedRequest[ResultT]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Generic, TypeVar
@@ -13,8 +13,9 @@ import httpx
 import msgspec
 from msgspec import Struct
 
-from reachbook.client import errors
+from reachbook.client import arguments, errors
 from reachbook.client.credentials import Authorization
+from reachbook.client.results import Parse
 from reachbook.domain.credential import Representation
 from reachbook.domain.errors import Kind, Reason
 from reachbook.wire.models.error_table import KIND, SHAPES
@@ -26,7 +27,7 @@ T = TypeVar("T")
 
 
 class PreparedRequest(Struct, Generic[T], frozen=True):
-    """A request to send: `parse` decodes the body of a success.
+    """A request to send: `parse` returns the result in a successful response.
 
     `body` is JSON. `is_write` is whether the request can change anything; its method does not say
     so, because some reads are a POST.
@@ -34,10 +35,17 @@ class PreparedRequest(Struct, Generic[T], frozen=True):
 
     method: str
     path: str
-    parse: Callable[[bytes], T]
+    parse: Parse[T]
     query: Mapping[str, str] = {}
     body: bytes | None = None
     is_write: bool = False
+
+
+class WriteOptions(Struct, frozen=True):
+    """Headers of writes: a key instead of a random one, and the ETag that must still be true."""
+
+    idempotency_key: str | None = None
+    if_match: str | None = None
 
 
 class Sketch(Struct):
@@ -57,9 +65,30 @@ class Exchange:
     Idempotency-Key, nor to know the query parameter `representation`.
     """
 
-    def __init__(self, authorization: Authorization, *, honours_keys: bool) -> None:
+    def __init__(
+        self,
+        authorization: Authorization,
+        options: WriteOptions = WriteOptions(),  # noqa: B008 # it is immutable
+        *,
+        honours_keys: bool,
+    ) -> None:
         self._authorization = authorization
+        self._options = options
         self._honours_keys = honours_keys
+
+    def with_options(self, idempotency_key: str | None, if_match: str | None) -> Exchange:
+        """Returns an exchange with the same credential and other options for its writes."""
+        if idempotency_key is not None:
+            arguments.idempotency_key(idempotency_key)
+        if if_match is not None:
+            arguments.etag(if_match)
+            if not self._honours_keys:
+                raise ValueError(
+                    "if_match must not be set for a server that may not know If-Match: it could "
+                    "overwrite a newer revision."
+                )
+        options = WriteOptions(idempotency_key, if_match)
+        return Exchange(self._authorization, options, honours_keys=self._honours_keys)
 
     def url(self, request: PreparedRequest[T]) -> str:
         """Returns the path and the query; under /v2 Reachbook is asked for string ids."""
@@ -72,7 +101,9 @@ class Exchange:
         """Returns the headers that stay the same in all attempts of a request."""
         headers = {} if request.body is None else {"Content-Type": "application/json"}
         if request.is_write:
-            headers["Idempotency-Key"] = str(uuid4())
+            headers["Idempotency-Key"] = self._options.idempotency_key or str(uuid4())
+            if self._options.if_match is not None:
+                headers["If-Match"] = self._options.if_match
         return headers
 
     def authorization(self) -> str:
@@ -89,7 +120,7 @@ def read_response(request: PreparedRequest[T], response: httpx.Response) -> T:
     if not response.is_success:
         raise error_of(response)
     try:
-        return request.parse(response.content)
+        return request.parse(response)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         said = f"The body of the response cannot be read as that of {request.path}: {error}"
         raise _unexpected(response, said) from error

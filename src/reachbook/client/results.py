@@ -1,4 +1,4 @@
-"""Decoders of results, which also take what the vendor sends.
+"""Decoders of the results in responses, which also take what the vendor sends.
 
 Results have string ids. The vendor sends integers to an API secret, and leaves out keys of a
 contact; an integer id becomes its digits, and a key that is missing has an empty value.
@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
+import httpx
 import msgspec
 from msgspec.json import Decoder
 
@@ -28,7 +29,7 @@ from reachbook.wire.models.x import (
 )
 
 T = TypeVar("T")
-Parse = Callable[[bytes], T]
+Parse = Callable[[httpx.Response], T]
 
 _MISSING: dict[str, Any] = {
     **dict.fromkeys(("uuid", "first", "last", "display_name", "phone", "email", "avatar"), ""),
@@ -45,12 +46,23 @@ _MISSING: dict[str, Any] = {
 }
 
 
+class ContactVersion(msgspec.Struct, frozen=True):
+    """A contact and the `ETag` of its revision, which is empty if the server sends none."""
+
+    contact: StringIdsContact
+    etag: str
+
+
+def _body(decoder: Decoder[T]) -> Parse[T]:
+    return lambda response: decoder.decode(response.content)
+
+
 def _or_vendors(decoder: Decoder[T]) -> Parse[T]:
-    def parse(body: bytes) -> T:
+    def parse(response: httpx.Response) -> T:
         try:
-            return decoder.decode(body)
+            return decoder.decode(response.content)
         except msgspec.ValidationError:
-            sent = msgspec.json.decode(body)
+            sent = msgspec.json.decode(response.content)
             return msgspec.convert(_completed(sent), decoder.type)
 
     return parse
@@ -76,34 +88,39 @@ channels: Parse[list[StringIdsChannel]] = _or_vendors(Decoder(list[StringIdsChan
 contact: Parse[StringIdsContact] = _or_vendors(Decoder(StringIdsContact))
 contacts: Parse[list[StringIdsContact]] = _or_vendors(Decoder(list[StringIdsContact]))
 bulk: Parse[StringIdsBulk] = _or_vendors(Decoder(StringIdsBulk))
-team: Parse[TeamBody] = Decoder(TeamBody).decode
-inboxes: Parse[list[dict[str, Any]]] = Decoder(list[dict[str, Any]]).decode
-resolved: Parse[ResolvedBody] = Decoder(ResolvedBody).decode
-detail: Parse[ChannelDetail] = Decoder(ChannelDetail).decode
-details: Parse[list[ChannelDetail]] = Decoder(list[ChannelDetail]).decode
-history: Parse[HistoryPage] = Decoder(HistoryPage).decode
-feed: Parse[FeedPage] = Decoder(FeedPage).decode
-export: Parse[Export] = Decoder(Export).decode
-_text = Decoder(str).decode
+team: Parse[TeamBody] = _body(Decoder(TeamBody))
+inboxes: Parse[list[dict[str, Any]]] = _body(Decoder(list[dict[str, Any]]))
+resolved: Parse[ResolvedBody] = _body(Decoder(ResolvedBody))
+detail: Parse[ChannelDetail] = _body(Decoder(ChannelDetail))
+details: Parse[list[ChannelDetail]] = _body(Decoder(list[ChannelDetail]))
+history: Parse[HistoryPage] = _body(Decoder(HistoryPage))
+feed: Parse[FeedPage] = _body(Decoder(FeedPage))
+export: Parse[Export] = _body(Decoder(Export))
+_text: Parse[str] = _body(Decoder(str))
 
 
 class _Batch(msgspec.Struct):
     results: list[Mapping[str, Any]]
 
 
-_batch = Decoder(_Batch).decode
+_batch: Parse[_Batch] = _body(Decoder(_Batch))
 
 
-def batch(body: bytes) -> list[ResolvedBody | BadAddress]:
+def version(response: httpx.Response) -> ContactVersion:
+    """Decodes a contact, with the header `ETag`."""
+    return ContactVersion(contact(response), response.headers.get("etag", ""))
+
+
+def batch(response: httpx.Response) -> list[ResolvedBody | BadAddress]:
     """Decodes the results of a batch; only its keys tell an error from an owner."""
     return [
         msgspec.convert(each, BadAddress)
         if "error" in each
         else msgspec.convert(each, ResolvedBody)
-        for each in _batch(body).results
+        for each in _batch(response).results
     ]
 
 
-def nothing(body: bytes) -> None:
+def nothing(response: httpx.Response) -> None:
     """Decodes a success that is a constant text."""
-    _text(body)
+    _text(response)
