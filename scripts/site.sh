@@ -12,5 +12,5 @@ mkdir -p "$folder/pages"
 cp -R --parents ./*.md LICENSE pyproject.toml docs deploy examples bench/README.md "$folder/pages"
 find "$folder/pages" \( -name __pycache__ -o -name .pytest_cache \) -prune -exec rm -rf {} +
 cp mkdocs.yml "$folder"
-"$1" -m scripts.reference "$folder/pages/docs/api.md"
+"$1" -m scripts.reference "$folder/pages/docs"
 "$1" -m zensical build --strict --clean --config-file "$folder/mkdocs.yml"

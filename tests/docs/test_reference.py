@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import click
 import httpx
 import pytest
 
@@ -12,7 +13,8 @@ from reachbook.sandbox.app import SandboxApp
 from reachbook.settings import Settings
 from reachbook.testing import run_sandbox
 from reachbook.wire.models.x import FeedEventBody
-from scripts.reference import described, page
+from scripts import command_reference
+from scripts.api_reference import openapi_document, page
 from tests.docs.test_docs import rows, section
 
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
@@ -21,7 +23,7 @@ TOKEN = "reference-control-token"
 
 @pytest.fixture(scope="module")
 def reference() -> str:
-    return page(described())
+    return page(openapi_document())
 
 
 def test_every_kind_of_event_is_listed() -> None:
@@ -48,14 +50,14 @@ def test_every_route_is_in_the_reference(reference: str) -> None:
 
 
 def test_every_type_is_in_the_reference(reference: str) -> None:
-    types = {f"### {name}" for name in described()["components"]["schemas"]}
+    types = {f"### {name}" for name in openapi_document()["components"]["schemas"]}
 
     assert types <= set(reference.splitlines())
 
 
 def test_every_error_of_a_route_is_in_the_reference(reference: str) -> None:
     codes = {row[0] for row in rows(section("docs/errors.md", "Error codes"))}
-    operations = [each for path in described()["paths"].values() for each in path.values()]
+    operations = [each for path in openapi_document()["paths"].values() for each in path.values()]
     found = {
         code
         for operation in operations
@@ -67,6 +69,20 @@ def test_every_error_of_a_route_is_in_the_reference(reference: str) -> None:
     assert found
     assert found <= codes
     assert {code for code in found if f"`{code}`" not in reference} == set()
+
+
+def test_every_option_is_in_the_reference_of_commands() -> None:
+    text = command_reference.page()
+    contexts = list(command_reference.contexts())
+
+    assert len(contexts) > 30
+    for context in contexts:
+        section = text.partition(f"## `{context.command_path}`\n")[2].partition("\n## ")[0]
+        for parameter in context.command.params:
+            shown = max(parameter.opts, key=len)
+            if isinstance(parameter, click.Argument):
+                shown = parameter.make_metavar(context)
+            assert shown in section, (context.command_path, shown)
 
 
 def sandbox_routes() -> list[list[str]]:
