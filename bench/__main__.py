@@ -10,6 +10,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 from bench import databases, generator, machine, phases, tables
@@ -40,10 +41,17 @@ def main() -> None:
     options = _options(given)
     stores = given.store or list(PHASES)
     if given.sizes:
-        _measure(options, given.name or "sizes", [SIZES[store] for store in stores])
+        # One store after the other: the memory does not hold the large databases of both.
+        stages = [partial(_to_its_end, SIZES[store]) for store in stores]
+        _measure(options, given.name or "sizes", stages)
     else:
         name = given.name or ("quick" if given.quick else "full")
         _measure(options, name, [PHASES[store] for store in stores])
+
+
+def _to_its_end(stage: Callable[[Run], phases.Rest], run: Run) -> phases.Rest:
+    stage(run)()
+    return lambda: None
 
 
 def _options(given: argparse.Namespace) -> Options:
