@@ -8,7 +8,7 @@ import shlex
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -67,7 +67,7 @@ def _options(given: argparse.Namespace) -> Options:
     return Options(given.rounds, compared, alone, channels, limit, 5, warm=True, quick=False)
 
 
-def _measure(options: Options, name: str, stages: list[Callable[[Run], phases.Rest]]) -> None:
+def _measure(options: Options, name: str, stages: Sequence[Callable[[Run], phases.Rest]]) -> None:
     machine.pin_this_process()
     started = time.monotonic()
     command = shlex.join(["python", "-m", "bench", *sys.argv[1:]])
