@@ -1,4 +1,4 @@
-"""Copies the people of a CRM to the directory."""
+"""Copies the people of a CRM to Reachbook."""
 
 from __future__ import annotations
 
@@ -27,7 +27,12 @@ class Person:
 
 @dataclass
 class Report:
-    """The result of a synchronisation: UUIDs by phone number, and the rows that need a person."""
+    """The result of a synchronisation.
+
+    `created` and `updated` map phone numbers to the UUIDs of contacts. `unreadable` has the phone
+    numbers of the rows that were refused with a `BadDataError`. `taken` maps a phone number to the
+    UUID of the contact that owns the person's email address; that person was not updated.
+    """
 
     created: dict[str, str] = field(default_factory=dict)
     updated: dict[str, str] = field(default_factory=dict)
@@ -51,7 +56,7 @@ def sync(client: Client, people: Iterable[Person]) -> Report:
 def _sync_person(client: Client, person: Person, report: Report) -> None:
     wanted = NewContact(first=person.first, last=person.last)
     found = client.resolve(ResolveRequest(person.phone, create=wanted))
-    if found.contact is None:
+    if found.contact is None:  # for the type checker: with `create` there is always a contact
         report.unreadable.append(person.phone)
         return
     done = report.created if found.created else report.updated

@@ -93,7 +93,10 @@ class Sandbox:
         return ApiSecret(self.secret_id, self.secret_key)
 
     def reset(self) -> None:
-        """Restore the store and the clock as they were at the start; drop faults and journal."""
+        """Restore the store, clock and rate limit of the start; clear the faults and the journal.
+
+        Snapshots remain.
+        """
         self.control("POST", "reset")
 
     def take_snapshot(self, name: str) -> None:
@@ -109,7 +112,10 @@ class Sandbox:
         self.control("POST", "clock", {"advance_seconds": seconds})
 
     def journal(self, after: int = 0) -> list[dict[str, Any]]:
-        """Returns the requests since the reset that have a number above `after`, oldest first."""
+        """Returns the API requests since the last reset, at most 1,000, oldest first.
+
+        Only those whose `number` is above `after`; numbers count from the start of the process.
+        """
         entries: list[dict[str, Any]] = self.control("GET", f"journal?after={after}")["entries"]
         return entries
 

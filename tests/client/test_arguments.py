@@ -9,6 +9,7 @@ from uuid import UUID
 import pytest
 
 from reachbook.client import (
+    AddressRequest,
     AsyncClient,
     BulkRow,
     ChannelRequest,
@@ -19,7 +20,6 @@ from reachbook.client import (
     PatchRequest,
     ResolveRequest,
     SearchEntry,
-    SoughtRequest,
     StrictChannel,
     SuppressionReason,
     SuppressionRequest,
@@ -109,8 +109,8 @@ CASES: list[tuple[str, str, tuple[Any, ...], dict[str, Any]]] = [
         (ResolveRequest("1", create=NewContact([StrictChannel("phone", "")])),),
         {},
     ),
-    ("addresses[1].channel_id", "resolve_many", ([SoughtRequest("1"), SoughtRequest("")],), {}),
-    ("addresses", "resolve_many", ([SoughtRequest("1")] * 1001,), {}),
+    ("addresses[1].channel_id", "resolve_many", ([AddressRequest("1"), AddressRequest("")],), {}),
+    ("addresses", "resolve_many", ([AddressRequest("1")] * 1001,), {}),
     (
         "suppression.channel_type",
         "end_suppression",

@@ -14,6 +14,7 @@ from uuid import uuid4
 import pytest
 
 from reachbook.client import (
+    AddressRequest,
     AddressTakenError,
     ApiKey,
     ApiSecret,
@@ -37,7 +38,6 @@ from reachbook.client import (
     ResolveRequest,
     SearchEntry,
     SeveralChannelsError,
-    SoughtRequest,
     SuppressionReason,
     SuppressionRequest,
     TeamBody,
@@ -209,7 +209,7 @@ async def test_resolve(caller: Caller) -> None:
     assert (created.contact.first, created.created) == ("Carol", True)
     assert created.explain.canonical == PHONE
 
-    addresses = [SoughtRequest("tel:+1 510 555 0100"), SoughtRequest("+1 510", "phone")]
+    addresses = [AddressRequest("tel:+1 510 555 0100"), AddressRequest("+1 510", "phone")]
     found, bad = await caller("resolve_many", addresses)
 
     assert found.contact == created.contact
@@ -239,7 +239,7 @@ async def test_the_details_of_channels(caller: Caller) -> None:
     assert (await caller("get_channel_detail", carol, first.id, as_of=now)).id == first.id
 
     await caller("delete_contact", carol)
-    [suppressed] = await caller("resolve_many", [SoughtRequest(PHONE)])
+    [suppressed] = await caller("resolve_many", [AddressRequest(PHONE)])
     assert suppressed.suppressed.reason is SuppressionReason.OPTED_OUT
     reason = SuppressionReason.OPTED_OUT
     await caller("end_suppression", SuppressionRequest("phone", PHONE, reason))

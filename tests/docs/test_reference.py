@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from inspect import signature
+
 import click
 import httpx
 import pytest
@@ -13,7 +15,7 @@ from reachbook.sandbox.app import SandboxApp
 from reachbook.settings import Settings
 from reachbook.testing import run_sandbox
 from reachbook.wire.models.x import FeedEventBody
-from scripts import command_reference
+from scripts import client_reference, command_reference
 from scripts.api_reference import openapi_document, page
 from tests.docs.test_docs import rows, section
 
@@ -69,6 +71,20 @@ def test_every_error_of_a_route_is_in_the_reference(reference: str) -> None:
     assert found
     assert found <= codes
     assert {code for code in found if f"`{code}`" not in reference} == set()
+
+
+def test_every_method_and_struct_of_the_client_is_in_its_reference() -> None:
+    text = client_reference.page()
+    methods, structs = list(client_reference.methods()), list(client_reference.structs())
+
+    assert len(methods) > 30
+    assert len(structs) > 25
+    for name, method in methods:
+        section = text.partition(f"### `{name}`\n")[2].partition("\n### ")[0]
+        assert all(parameter in section for parameter in list(signature(method).parameters)[1:])
+    for struct in structs:
+        section = text.partition(f"### `{struct.__name__}`\n")[2].partition("\n### ")[0]
+        assert all(f"**{field}**" in section for field in struct.__struct_fields__)
 
 
 def test_every_option_is_in_the_reference_of_commands() -> None:

@@ -12,7 +12,7 @@ from reachbook.domain.address.query import AddressQuery
 from reachbook.service import Resolved, Service
 from reachbook.storage import Team
 from reachbook.wire import extensions, render
-from reachbook.wire.models.x import ExplanationBody, NewContact, ResolvedBody, SoughtRequest
+from reachbook.wire.models.x import AddressRequest, ExplanationBody, NewContact, ResolvedBody
 from reachbook.wire.parse import contact_from
 
 
@@ -47,7 +47,7 @@ def resolve(
 
     async def find(service: Service, team: Team) -> tuple[AddressQuery, Resolved, str | None]:
         region = team.default_region
-        query = extensions.address_query(SoughtRequest(value, kind, info_channel), region)
+        query = extensions.address_query(AddressRequest(value, kind, info_channel), region)
         new = None
         if create:
             new = contact_from(NewContact(first=first, last=last), region)

@@ -52,6 +52,7 @@ from reachbook.wire.models.v2 import (
     TeamBody,
 )
 from reachbook.wire.models.x import (
+    AddressRequest,
     BadAddress,
     ChannelDetail,
     ContactSnapshot,
@@ -65,7 +66,6 @@ from reachbook.wire.models.x import (
     PatchRequest,
     ResolvedBody,
     ResolveRequest,
-    SoughtRequest,
     StrictChannel,
     StrictTag,
     SuppressionBody,
@@ -73,6 +73,7 @@ from reachbook.wire.models.x import (
 )
 
 __all__ = [
+    "AddressRequest",
     "AddressTakenError",
     "AmbiguousAddressError",
     "ApiKey",
@@ -127,7 +128,6 @@ __all__ = [
     "SearchEntry",
     "ServerError",
     "SeveralChannelsError",
-    "SoughtRequest",
     "StrictChannel",
     "StrictTag",
     "StringIdsBulk",

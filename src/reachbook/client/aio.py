@@ -31,6 +31,7 @@ from reachbook.wire.models.v2 import (
     TeamBody,
 )
 from reachbook.wire.models.x import (
+    AddressRequest,
     BadAddress,
     ChannelDetail,
     Event,
@@ -40,7 +41,6 @@ from reachbook.wire.models.x import (
     PatchRequest,
     ResolvedBody,
     ResolveRequest,
-    SoughtRequest,
     SuppressionRequest,
 )
 
@@ -258,11 +258,15 @@ class AsyncClient:
         on_conflict: OnConflict | None = None,
         explain: bool = False,
     ) -> ResolvedBody:
-        """Returns the owner of an address; if there is none, it is created if `create` is set."""
+        """Returns the owner of an address, or a result whose `contact` is None if nobody owns it.
+
+        With `address.create`, a contact is created if nobody owns the address. With `explain`,
+        the result's `explain` describes how the address was read.
+        """
         return await self._send(operations.resolve(address, on_conflict, explain=explain))
 
     async def resolve_many(
-        self, addresses: Sequence[SoughtRequest]
+        self, addresses: Sequence[AddressRequest]
     ) -> list[ResolvedBody | BadAddress]:
         """Returns the owner of each of up to 1,000 addresses, or why it cannot be read."""
         return await self._send(operations.resolve_many(addresses))

@@ -73,7 +73,7 @@ def at_most(argument: str, values: Sized, most: int) -> None:
         raise ValueError(f"{argument} must have at most {most} entries; got {len(values)}.")
 
 
-def moment(argument: str, value: datetime) -> str:
+def timestamp(argument: str, value: datetime) -> str:
     """Returns a time as RFC 3339; it must have an offset."""
     if value.tzinfo is None:
         raise ValueError(

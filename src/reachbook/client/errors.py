@@ -1,8 +1,7 @@
-"""The exceptions of the client: the server's table of errors, read from right to left.
+"""The exceptions that the client raises for error responses.
 
-There is a class for each `Kind`, and a subclass for each reason that carries facts or that callers
-handle by itself. A broken connection or a timeout is not a response, so it raises the exception of
-httpx.
+There is a class for each `Kind`, and a subclass for each reason that has further fields or that
+callers often handle separately. A broken connection or a timeout raises the exception of httpx.
 """
 
 from __future__ import annotations
@@ -28,9 +27,9 @@ class ReachbookError(Exception):
     """The base of all exceptions that a response raises.
 
     `status` is the HTTP status, `message` a sentence for a person, `request_id` the id to look for
-    in the server's log. `code` is the `error_code` of the response and `reason` its `Reason`; they
-    are "" and None if the response has none, or one that this release does not know. `fields` has
-    the wrong fields of the request. `retry_after` is in seconds, or None.
+    in the server's log. `code` is the `error_code` of the response, or "" if it has none.
+    `reason` is the same as a `Reason`, or None if this release does not know the code. `fields`
+    maps each wrong field of the request to a description. `retry_after` is in seconds, or None.
     """
 
     kind: ClassVar[Kind | None] = None

@@ -1,4 +1,4 @@
-"""Followers of the event feed: iterators that continue where they, or an earlier one, ended."""
+"""Iterators over the event feed, which can continue from a stored cursor."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ from reachbook.wire.models.x import FeedEvent, FeedPage
 
 
 class FeedCursor(Struct, frozen=True):
-    """A place in the feed: after the event with the `seq` `after`, in an incarnation of the store.
+    """A position in the feed: after the event whose `seq` is `after`.
 
-    Store both to continue later: without the incarnation, a restore of the store is noticed only
-    if it lost events.
+    `incarnation` identifies the store since it was last restored. Store both fields to continue
+    later: without the incarnation, a restore is noticed only while the newest `seq` is below
+    `after`.
     """
 
     after: int = 0

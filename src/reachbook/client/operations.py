@@ -36,6 +36,7 @@ from reachbook.wire.models.v2 import (
 )
 from reachbook.wire.models.x import (
     MAX_BATCH,
+    AddressRequest,
     BadAddress,
     BatchRows,
     ChannelDetail,
@@ -45,7 +46,6 @@ from reachbook.wire.models.x import (
     PatchRequest,
     ResolvedBody,
     ResolveRequest,
-    SoughtRequest,
     SuppressionRequest,
 )
 
@@ -57,7 +57,7 @@ MAX_SEQ = 2**53 - 1
 
 ContactId = str | UUID
 ResultT = TypeVar("ResultT")
-SoughtT = TypeVar("SoughtT", bound=SoughtRequest)
+AddressT = TypeVar("AddressT", bound=AddressRequest)
 
 _encode = msgspec.json.Encoder().encode
 
@@ -74,7 +74,7 @@ def get_channel(
 ) -> PreparedRequest[StringIdsChannel]:
     """Prepare `GET /v2/contact/{contactID}/channel/{channelType}`."""
     path = f"{_contact(contact_id)}/channel/{arguments.channel_type(channel_type)}"
-    return PreparedRequest("GET", path, results.channel, _named(channel_id))
+    return PreparedRequest("GET", path, results.channel, _channel_query(channel_id))
 
 
 def add_channel(
@@ -92,7 +92,7 @@ def replace_channel(
     on_conflict: OnConflict | None,
 ) -> PreparedRequest[list[StringIdsChannel]]:
     """Prepare `PUT /v2/contact/{contactID}/channel`."""
-    query = {**_named(replaced, "replaced"), **_conflict(on_conflict)}
+    query = {**_channel_query(replaced, "replaced"), **_conflict(on_conflict)}
     path = f"{_contact(contact_id)}/channel"
     return _write("PUT", path, results.channels, _checked(channel), query)
 
@@ -102,7 +102,7 @@ def remove_channel(
 ) -> PreparedRequest[list[StringIdsChannel]]:
     """Prepare `DELETE /v2/contact/{contactID}/channel/{channelType}`."""
     path = f"{_contact(contact_id)}/channel/{arguments.channel_type(channel_type)}"
-    return _write("DELETE", path, results.channels, query=_named(channel_id))
+    return _write("DELETE", path, results.channels, query=_channel_query(channel_id))
 
 
 # ── contacts ─────────────────────────────────────────────────────────────────────────────────
@@ -141,7 +141,7 @@ def update_contact(
 
 def delete_contact(contact_id: ContactId) -> PreparedRequest[None]:
     """Prepare `DELETE /v2/contact/{contactID}`."""
-    return _write("DELETE", _contact(contact_id), results.nothing)
+    return _write("DELETE", _contact(contact_id), results.message)
 
 
 def list_contacts(
@@ -167,7 +167,8 @@ def search_contacts(entries: Sequence[SearchEntry]) -> PreparedRequest[list[Stri
             arguments.channel_type(entry.channel_type, f"{place}.channel_type")
         for number, value in enumerate(entry.channel_ids):
             arguments.address(value, f"{place}.channel_ids[{number}]")
-    arguments.at_most("entries", [one for each in entries for one in each.channel_ids], MAX_ROWS)
+    addresses = [address for entry in entries for address in entry.channel_ids]
+    arguments.at_most("entries", addresses, MAX_ROWS)
     return _read("/v2/contacts/search", results.contacts, SearchRequest(list(entries)))
 
 
@@ -192,7 +193,7 @@ def delete_contacts(contact_ids: Sequence[ContactId]) -> PreparedRequest[None]:
         for index, each in enumerate(contact_ids)
     ]
     request = BulkDeleteRequest([BulkDeleteEntry("id", uuids)])
-    return _write("DELETE", "/v2/contacts", results.nothing, request)
+    return _write("DELETE", "/v2/contacts", results.message, request)
 
 
 def get_team() -> PreparedRequest[TeamBody]:
@@ -212,7 +213,7 @@ def resolve(
     address: ResolveRequest, on_conflict: OnConflict | None, *, explain: bool
 ) -> PreparedRequest[ResolvedBody]:
     """Prepare `POST /x/resolve`, which writes if it may create a contact."""
-    _sought("address", address)
+    _checked_address("address", address)
     query = {**_conflict(on_conflict), **_flag("explain", value=explain)}
     if address.create is None:
         return _read("/x/resolve", results.resolved, address, query)
@@ -221,11 +222,13 @@ def resolve(
 
 
 def resolve_many(
-    addresses: Sequence[SoughtRequest],
+    addresses: Sequence[AddressRequest],
 ) -> PreparedRequest[list[ResolvedBody | BadAddress]]:
     """Prepare `POST /x/resolve/batch`."""
     arguments.at_most("addresses", addresses, MAX_BATCH)
-    checked = [_sought(f"addresses[{index}]", each) for index, each in enumerate(addresses)]
+    checked = [
+        _checked_address(f"addresses[{index}]", each) for index, each in enumerate(addresses)
+    ]
     return _read("/x/resolve/batch", results.batch, BatchRows(checked))
 
 
@@ -233,7 +236,7 @@ def end_suppression(suppression: SuppressionRequest) -> PreparedRequest[None]:
     """Prepare `DELETE /x/suppression`."""
     arguments.channel_type(suppression.channel_type, "suppression.channel_type")
     arguments.address(suppression.channel_id, "suppression.channel_id")
-    return _write("DELETE", "/x/suppression", results.nothing, suppression)
+    return _write("DELETE", "/x/suppression", results.message, suppression)
 
 
 def list_channel_details(
@@ -301,7 +304,7 @@ def export_contact(contact_id: ContactId) -> PreparedRequest[Export]:
 
 def erase_contact(contact_id: ContactId) -> PreparedRequest[None]:
     """Prepare `DELETE /x/contact/{contactID}/erase`."""
-    return _write("DELETE", f"{_contact(contact_id, '/x')}/erase", results.nothing)
+    return _write("DELETE", f"{_contact(contact_id, '/x')}/erase", results.message)
 
 
 # ── parts of requests ────────────────────────────────────────────────────────────────────────
@@ -348,14 +351,14 @@ def _check_channels(place: str, contact: ContactRequest) -> None:
         _checked(channel, f"{place}.contact_channels[{index}]")
 
 
-def _sought(place: str, address: SoughtT) -> SoughtT:
+def _checked_address(place: str, address: AddressT) -> AddressT:
     arguments.address(address.channel_id, f"{place}.channel_id")
     if address.channel_type is not None:
         arguments.channel_type(address.channel_type, f"{place}.channel_type")
     return address
 
 
-def _named(channel_id: str | None, argument: str = "channel_id") -> dict[str, str]:
+def _channel_query(channel_id: str | None, argument: str = "channel_id") -> dict[str, str]:
     """Returns the query that names one of several channels of a type."""
     return {} if channel_id is None else {"channel_id": arguments.address(channel_id, argument)}
 
@@ -369,4 +372,4 @@ def _flag(name: str, *, value: bool) -> dict[str, str]:
 
 
 def _as_of(moment: datetime | None) -> dict[str, str]:
-    return {} if moment is None else {"as_of": arguments.moment("as_of", moment)}
+    return {} if moment is None else {"as_of": arguments.timestamp("as_of", moment)}

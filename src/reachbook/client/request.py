@@ -48,7 +48,7 @@ class WriteOptions(Struct, frozen=True):
     if_match: str | None = None
 
 
-class Sketch(Struct):
+class AnyErrorBody(Struct):
     """As much of the body of an error as another server may send, too."""
 
     error: str = ""
@@ -122,21 +122,23 @@ def read_response(request: PreparedRequest[T], response: httpx.Response) -> T:
     try:
         return request.parse(response)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        said = f"The body of the response cannot be read as that of {request.path}: {error}"
-        raise _unexpected(response, said) from error
+        message = f"The body of the response cannot be read as that of {request.path}: {error}"
+        raise _unexpected(response, message) from error
 
 
 def error_of(response: httpx.Response) -> errors.ReachbookError:
     """Returns the exception for a response that is not a success."""
     retry_after = read_retry_after(response.headers.get("retry-after"))
-    sketch = _sketch(response.content)
-    if reason := errors.REASONS.get(sketch.error_code):
-        return _of_reason(reason, response, sketch, retry_after)
-    kind = _kind(response.status_code, sketch)
+    body = _any_body(response.content)
+    if reason := errors.REASONS.get(body.error_code):
+        return _of_reason(reason, response, body, retry_after)
+    kind = _kind(response.status_code, body)
     if kind is None:
-        said = f"The response has the unexpected status {response.status_code}: {_text(response)}"
-        return _unexpected(response, said)
-    return errors.OF_KIND[kind](response.status_code, _body(kind, response, sketch), retry_after)
+        message = (
+            f"The response has the unexpected status {response.status_code}: {_text(response)}"
+        )
+        return _unexpected(response, message)
+    return errors.OF_KIND[kind](response.status_code, _body(kind, response, body), retry_after)
 
 
 def read_retry_after(value: str | None) -> float | None:
@@ -153,40 +155,40 @@ def read_retry_after(value: str | None) -> float | None:
 
 
 def _of_reason(
-    reason: Reason, response: httpx.Response, sketch: Sketch, retry_after: float | None
+    reason: Reason, response: httpx.Response, sent: AnyErrorBody, retry_after: float | None
 ) -> errors.ReachbookError:
     [shape, *_] = SHAPES.get(reason, (ErrorBody,))
     try:
         body = msgspec.json.decode(response.content, type=shape)
     except msgspec.ValidationError:
         # Without the facts of its reason, it is still an error of its kind.
-        body = _body(reason.kind, response, sketch)
+        body = _body(reason.kind, response, sent)
         return errors.OF_KIND[reason.kind](response.status_code, body, retry_after)
     return errors.error_class(reason)(response.status_code, body, retry_after)
 
 
-def _sketch(body: bytes) -> Sketch:
+def _any_body(body: bytes) -> AnyErrorBody:
     try:
-        return msgspec.json.decode(body, type=Sketch)
+        return msgspec.json.decode(body, type=AnyErrorBody)
     except (msgspec.DecodeError, UnicodeDecodeError):
-        return Sketch()
+        return AnyErrorBody()
 
 
-def _kind(status: int, sketch: Sketch) -> Kind | None:
+def _kind(status: int, body: AnyErrorBody) -> Kind | None:
     # A later release may have a reason that this one does not know; its kind is known.
-    if sketch.error_code and sketch.error in set(Kind):
-        return Kind(sketch.error)
+    if body.error_code and body.error in set(Kind):
+        return Kind(body.error)
     return KIND.get(status)
 
 
-def _body(kind: Kind, response: httpx.Response, sketch: Sketch) -> ErrorBody:
+def _body(kind: Kind, response: httpx.Response, body: AnyErrorBody) -> ErrorBody:
     """Returns the body of an error as Reachbook would have sent it."""
     return ErrorBody(
         error=kind,
-        error_code=sketch.error_code,
-        message=sketch.message or sketch.error or _text(response),
-        fields=sketch.fields,
-        request_id=sketch.request_id or response.headers.get("x-request-id", ""),
+        error_code=body.error_code,
+        message=body.message or body.error or _text(response),
+        fields=body.fields,
+        request_id=body.request_id or response.headers.get("x-request-id", ""),
     )
 
 
@@ -194,6 +196,6 @@ def _text(response: httpx.Response) -> str:
     return response.text[:MAX_QUOTED_CHARACTERS] or response.reason_phrase
 
 
-def _unexpected(response: httpx.Response, said: str) -> errors.UnexpectedResponseError:
-    body = _body(Kind.SERVER_ERROR, response, Sketch(message=said))
+def _unexpected(response: httpx.Response, message: str) -> errors.UnexpectedResponseError:
+    body = _body(Kind.SERVER_ERROR, response, AnyErrorBody(message=message))
     return errors.UnexpectedResponseError(response.status_code, body)

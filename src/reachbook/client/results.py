@@ -63,24 +63,28 @@ def _or_vendors(decoder: Decoder[T]) -> Parse[T]:
             return decoder.decode(response.content)
         except msgspec.ValidationError:
             sent = msgspec.json.decode(response.content)
-            return msgspec.convert(_completed(sent), decoder.type)
+            return msgspec.convert(_with_own_keys(sent), decoder.type)
 
     return parse
 
 
-def _completed(value: Any) -> Any:
+def _with_own_keys(value: Any) -> Any:
     """Returns channels and contacts of the vendor with the types and keys of ours."""
     if isinstance(value, list):
-        return [_completed(each) for each in value]
+        return [_with_own_keys(each) for each in value]
     if not isinstance(value, dict):
         return value
     if "contacts" in value:
-        return {**value, "contacts": _completed(value["contacts"])}
+        return {**value, "contacts": _with_own_keys(value["contacts"])}
     sent = {key: each for key, each in value.items() if each is not None}
     if "channel_type" in sent:
         ids = {key: str(sent[key]) for key in ("id", "contact_id") if key in sent}
         return {**sent, **ids}
-    return {**_MISSING, **sent, "contact_channels": _completed(sent.get("contact_channels", []))}
+    return {
+        **_MISSING,
+        **sent,
+        "contact_channels": _with_own_keys(sent.get("contact_channels", [])),
+    }
 
 
 channel: Parse[StringIdsChannel] = _or_vendors(Decoder(StringIdsChannel))
@@ -121,6 +125,6 @@ def batch(response: httpx.Response) -> list[ResolvedBody | BadAddress]:
     ]
 
 
-def nothing(response: httpx.Response) -> None:
+def message(response: httpx.Response) -> None:
     """Decodes a success that is a constant text."""
     _text(response)

@@ -41,14 +41,14 @@ class Retries(Struct, frozen=True):
     def options(self, *, repeatable: bool) -> dict[str, Any]:
         """Returns the arguments of `tenacity.Retrying`, for requests that are repeatable or not."""
         return {
-            "retry": retry_if_exception(partial(is_passing, repeatable=repeatable)),
+            "retry": retry_if_exception(partial(is_retryable, repeatable=repeatable)),
             "wait": pause,
             "stop": stop_after_attempt(self.attempts) | stop_before_delay(self.seconds),
             "reraise": True,
         }
 
 
-def is_passing(error: BaseException, *, repeatable: bool) -> bool:
+def is_retryable(error: BaseException, *, repeatable: bool) -> bool:
     """Returns whether a request that failed in this way may be sent again.
 
     A 429 is sent before a request is executed, so it can always be sent again. A request that

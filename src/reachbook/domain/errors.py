@@ -45,7 +45,7 @@ class Reason(Enum):
         Kind.BAD_DATA,
         "a field or parameter holds a value that is not accepted",
     )
-    UNKNOWN_NAME = "unknown_name", Kind.BAD_DATA, "a key or parameter that we do not know"
+    UNKNOWN_NAME = "unknown_name", Kind.BAD_DATA, "an unknown key or parameter"
     BAD_CURSOR = "bad_cursor", Kind.BAD_DATA, "the cursor was not made by this server"
     DATE_TOO_COARSE = "date_too_coarse", Kind.BAD_DATA, "too many contacts share the date sent"
     TOO_MANY = "too_many", Kind.BAD_DATA, "more than a request may carry or a contact may hold"
@@ -94,7 +94,11 @@ class Reason(Enum):
     STALE_REVISION = "stale_revision", Kind.PRECONDITION_FAILED, "If-Match is no longer true"
     KEY_REUSED = "key_reused", Kind.IDEMPOTENCY_MISMATCH, "the key was used for another request"
     BODY_TOO_LARGE = "body_too_large", Kind.TOO_LARGE, "the body is over 1 MiB"
-    TOO_MANY_REQUESTS = "too_many_requests", Kind.RATE_LIMITED, "the minute's allowance is used up"
+    TOO_MANY_REQUESTS = (
+        "too_many_requests",
+        Kind.RATE_LIMITED,
+        "the requests of the minute are used up",
+    )
     BUG = "server_error", Kind.SERVER_ERROR, "an error in the server"
     STORE_UNAVAILABLE = "store_unavailable", Kind.UNAVAILABLE, "the store is out of reach or full"
     CONTENDED = "contended", Kind.UNAVAILABLE, "too many others are changing the same contact"

@@ -16,11 +16,11 @@ from reachbook.domain.errors import Reason, Refusal
 from reachbook.domain.suppression import Suppression
 from reachbook.wire import bulk
 from reachbook.wire.models.x import (
+    AddressRequest,
     BadAddress,
     ChannelDetail,
     ExplanationBody,
     PatchRequest,
-    SoughtRequest,
     SuppressionBody,
     SuppressionRequest,
 )
@@ -94,7 +94,7 @@ def channel_number(text: str) -> int:
     return int(match[1])
 
 
-def address_query(request: SoughtRequest | SuppressionRequest, region: str | None) -> AddressQuery:
+def address_query(request: AddressRequest | SuppressionRequest, region: str | None) -> AddressQuery:
     """Returns the address that a request names; without an info channel it has no scope."""
     address = bulk.address_query(request.channel_type, request.channel_id, region)
     if request.info_channel is None:

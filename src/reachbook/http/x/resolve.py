@@ -22,6 +22,7 @@ from reachbook.service import Resolved
 from reachbook.wire import bulk, extensions, render
 from reachbook.wire.models.x import (
     MAX_BATCH,
+    AddressRequest,
     BatchBody,
     BatchRequest,
     BatchResults,
@@ -29,7 +30,6 @@ from reachbook.wire.models.x import (
     MayCreate,
     ResolvedBody,
     ResolveRequest,
-    SoughtRequest,
     SuppressionRequest,
 )
 from reachbook.wire.parse import contact_from, decode
@@ -195,6 +195,6 @@ async def end_suppression(request: RequestContext) -> None:
 
 def _read(row: Raw, region: str | None) -> AddressQuery | Refusal:
     try:
-        return extensions.address_query(decode(bytes(row), SoughtRequest), region)
+        return extensions.address_query(decode(bytes(row), AddressRequest), region)
     except Refusal as refusal:
         return refusal

@@ -76,7 +76,7 @@ class NewContact(ContactRequest, forbid_unknown_fields=True):
     tags: StrictTags | UnsetType | None = UNSET  # type: ignore[assignment]
 
 
-class SoughtRequest(Struct, forbid_unknown_fields=True, omit_defaults=True):
+class AddressRequest(Struct, forbid_unknown_fields=True, omit_defaults=True):
     """An address to look for; without `channel_type` an @ means email and digits mean phone."""
 
     channel_id: Typed
@@ -84,7 +84,7 @@ class SoughtRequest(Struct, forbid_unknown_fields=True, omit_defaults=True):
     info_channel: str | None = None
 
 
-class ResolveRequest(SoughtRequest, forbid_unknown_fields=True):
+class ResolveRequest(AddressRequest, forbid_unknown_fields=True):
     """The body of POST /x/resolve."""
 
     create: NewContact | None = None
@@ -236,7 +236,7 @@ class OneOf:
 class BatchRows(Struct, forbid_unknown_fields=True):
     """The body of POST /x/resolve/batch."""
 
-    addresses: Annotated[list[SoughtRequest], Meta(extra_json_schema={"maxItems": MAX_BATCH})]
+    addresses: Annotated[list[AddressRequest], Meta(extra_json_schema={"maxItems": MAX_BATCH})]
 
 
 class BatchResult(OneOf):
