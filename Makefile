@@ -38,9 +38,9 @@ test: $(VENV)/tools ## Run the test suite on SQLite and PostgreSQL, without the 
 test-fast: $(VENV)/tools ## Run the tests that need neither PostgreSQL, another process nor deadlines
 	$(BIN)/pytest -m "not postgres and not process and not slow" --ignore tests/faults $(PARALLEL) $(ARGS)
 
-test-slow: $(VENV)/tools ## Run the fault tests at full size, and the generated clients
+test-slow: $(VENV)/tools ## Run the fault tests and the tests of the packages, at full size
 	REACHBOOK_TEST_FULL_SIZE=1 $(BIN)/pytest tests/faults tests/races \
-		tests/storage/test_query_plans.py tests/http/openapi/test_generated_clients.py tests/packages $(ARGS)
+		tests/storage/test_query_plans.py tests/packages $(ARGS)
 
 coverage: $(VENV)/tools ## Report which lines the tests of make test run, in this process
 	$(BIN)/pytest -m "not slow" $(PARALLEL) --cov --cov-report term $(ARGS)

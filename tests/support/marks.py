@@ -15,8 +15,11 @@ from typing import Any
 import pytest
 
 POSTGRES_FIXTURES = {"postgres", "empty_postgres", "shared_postgres", "cluster"}
-# Names of the standard library that start a process.
-STARTERS = {"Popen", "check_output", "create_subprocess_exec", "create_subprocess_shell"}
+# Names that start a process: of the standard library, and of reachbook.testing.
+STARTERS = {
+    *("Popen", "check_output", "create_subprocess_exec", "create_subprocess_shell"),
+    "run_sandbox",
+}
 
 
 def mark(item: pytest.Item) -> None:

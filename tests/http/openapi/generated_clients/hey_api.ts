@@ -1,14 +1,14 @@
 // Uses what @hey-api/openapi-ts makes of the description.
-// Arguments: the URL of a server, an API key, the UUID of a contact with one phone.
+// Arguments: the URL of a server, an API key, the UUID of a contact with a phone and an email.
 
-import { client } from "./hey_api/client.gen";
-import * as api from "./hey_api/sdk.gen";
+import { client } from "./sdk/client.gen";
+import * as api from "./sdk/sdk.gen";
 import type {
   ContactRequest,
   ListRequest,
   ResolveRequest,
   StringIdsChannel,
-} from "./hey_api/types.gen";
+} from "./sdk/types.gen";
 
 type Optional<T, K extends keyof T> = undefined extends T[K] ? true : never;
 
@@ -31,10 +31,6 @@ function present<T>(value: T | undefined): T {
 }
 
 async function main(): Promise<void> {
-  const added = await api.contactChannelAdd({
-    path,
-    body: { channel_type: "email", channel_id: "alice@example.com" },
-  });
   const listed = await api.contactChannelListAll({
     path,
     query: { representation: "integer_ids" },
@@ -47,22 +43,26 @@ async function main(): Promise<void> {
   const email = { ...path, channelType: "email" };
   const removed = await api.contactChannelRemove({ path: email });
   const refused = await api.contactChannelGet({ path: email });
+  const added = await api.contactChannelAdd({
+    path,
+    body: { channel_type: "email", channel_id: "alice.b@example.com" },
+  });
   const made = await api.contactCreate({ body: nobody });
   const contacts = await api.contactsPage({ body: everyContact });
   const resolved = await api.resolveOne({ body: sought });
   const team = await api.contactTeam();
   console.log(
     JSON.stringify({
-      added: present(added.data).map((one) => one.channel_type),
-      listed: present(listed.data).map((one) => typeof one.id),
-      replaced: present(replaced.data).map((one) => one.channel_id),
+      listed: present(listed.data).map((channel) => typeof channel.id),
+      replaced: present(replaced.data).map((channel) => channel.channel_id),
       got: [present(got.data).channel_id, present(got.data).channel_handle ?? "absent"],
-      removed: present(removed.data).length,
+      removed: present(removed.data).map((channel) => channel.channel_type),
       refused: present(refused.error).error_code,
+      added: present(added.data).map((channel) => channel.channel_id),
       made: present(made.data).custom,
       contacts: present(contacts.data).length,
       resolved: present(resolved.data).created,
-      team: present(team.data).members.map((one) => one.name),
+      team: present(team.data).members.map((member) => member.name),
       optional: handleIsOptional && infoIsOptional,
     }),
   );

@@ -1,5 +1,5 @@
 // Uses what openapi-typescript and openapi-fetch make of the description.
-// Arguments: the URL of a server, an API key, the UUID of a contact with one phone.
+// Arguments: the URL of a server, an API key, the UUID of a contact with a phone and an email.
 
 import createClient from "openapi-fetch";
 import type { components, paths } from "./schema";
@@ -33,10 +33,6 @@ function present<T>(value: T | undefined): T {
 async function main(): Promise<void> {
   const channel = "/v2/contact/{contactID}/channel";
   const ofType = "/v2/contact/{contactID}/channel/{channelType}";
-  const added = await client.POST(channel, {
-    params,
-    body: { channel_type: "email", channel_id: "alice@example.com" },
-  });
   const listed = await client.GET("/v2/contact/{contactID}/channels", {
     params: { ...params, query: { representation: "integer_ids" } },
   });
@@ -47,22 +43,26 @@ async function main(): Promise<void> {
   const got = await client.GET(ofType, { params: phone });
   const removed = await client.DELETE(ofType, { params: email });
   const refused = await client.GET(ofType, { params: email });
+  const added = await client.POST(channel, {
+    params,
+    body: { channel_type: "email", channel_id: "alice.b@example.com" },
+  });
   const made = await client.POST("/v2/contact", { body: nobody });
   const contacts = await client.POST("/v2/contacts/list", { body: everyContact });
   const resolved = await client.POST("/x/resolve", { body: sought });
   const team = await client.GET("/v1/team");
   console.log(
     JSON.stringify({
-      added: present(added.data).map((one) => one.channel_type),
-      listed: present(listed.data).map((one) => typeof one.id),
-      replaced: present(replaced.data).map((one) => one.channel_id),
+      listed: present(listed.data).map((channel) => typeof channel.id),
+      replaced: present(replaced.data).map((channel) => channel.channel_id),
       got: [present(got.data).channel_id, present(got.data).channel_handle ?? "absent"],
-      removed: present(removed.data).length,
+      removed: present(removed.data).map((channel) => channel.channel_type),
       refused: present(refused.error).error_code,
+      added: present(added.data).map((channel) => channel.channel_id),
       made: present(made.data).custom,
       contacts: present(contacts.data).length,
       resolved: present(resolved.data).created,
-      team: present(team.data).members.map((one) => one.name),
+      team: present(team.data).members.map((member) => member.name),
       optional: handleIsOptional && infoIsOptional,
     }),
   );
