@@ -14,14 +14,14 @@ import threading
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from functools import partial
-from typing import Any, Literal, NoReturn
+from typing import Any, Final, Literal, NoReturn
 
 from reachbook.domain.errors import Refusal
 from reachbook.metrics import BackgroundTask, Metrics
 
 Task = BackgroundTask | Literal["workers"]  # the parent of workers only logs: it has no metrics
 
-log = logging.getLogger(__name__)
+log: Final = logging.getLogger(__name__)
 
 
 def report(metrics: Metrics | None, task: Task, error: BaseException | None) -> None:

@@ -61,6 +61,19 @@ def all_workers(shared_dir: str) -> CollectorRegistry:
 class Metrics:
     """Counters, gauges and one histogram; each is documented by its help text."""
 
+    registry: CollectorRegistry
+    idle_connections_closed: Counter
+    commits: Counter
+    transactions: Counter
+    stale: Counter
+    token_known: Counter
+    token_new: Counter
+    writers_waiting: Gauge
+    connections_waiting: Gauge
+    connections_busy: Gauge
+    background_errors: Counter
+    log_lines_dropped: Counter
+
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
         self._requests = self._counter(

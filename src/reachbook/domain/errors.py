@@ -142,6 +142,8 @@ class Refusal(Exception):  # noqa: N818 - a refusal is an answer, and the contra
         super().__init__(message)
         self.reason = reason
         self.message = message
-        self.fields = {shortened(name): shortened(why) for name, why in (fields or {}).items()}
-        self.facts = dict(facts or {})
+        self.fields: dict[str, str] = {
+            shortened(name): shortened(why) for name, why in (fields or {}).items()
+        }
+        self.facts: dict[str, object] = dict(facts or {})
         self.retry_after = retry_after
