@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 
 from msgspec import Struct
 
@@ -24,7 +24,7 @@ RETRY_AFTER = 1
 EVENTS_NUMBERED_AT_ONCE = 1_000
 """At least as many as a page of the feed can hold. The pass occupies SQLite's only writer."""
 
-log = logging.getLogger(__name__)
+log: Final = logging.getLogger(__name__)
 
 
 class UniqueViolationError(Exception):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from itertools import groupby
 from operator import attrgetter, itemgetter
-from typing import Any, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 import msgspec
 from msgspec import Struct
@@ -145,12 +145,13 @@ class StoredRow(Struct, frozen=True):
 
 
 _contacts = ContactDecoder(Contact, CONTACT)
-channel_list_of = ContactDecoder(ChannelList, CONTACT_HEAD).one
-contact_of, contacts_of = _contacts.one, _contacts.many
-channel_of = RowDecoder(ContactChannel, CHANNEL).decode
-credential_of = RowDecoder(Credential, CREDENTIAL).decode
-suppression_of = RowDecoder(Suppression, SUPPRESSION).decode
-stored_row_of = RowDecoder(StoredRow, STORED_RESPONSE).decode
+channel_list_of: Final = ContactDecoder(ChannelList, CONTACT_HEAD).one
+contact_of: Final = _contacts.one
+contacts_of: Final = _contacts.many
+channel_of: Final = RowDecoder(ContactChannel, CHANNEL).decode
+credential_of: Final = RowDecoder(Credential, CREDENTIAL).decode
+suppression_of: Final = RowDecoder(Suppression, SUPPRESSION).decode
+stored_row_of: Final = RowDecoder(StoredRow, STORED_RESPONSE).decode
 _owner_uuid = itemgetter(OWNER.index("owner_uuid"))
 _owned_channel = RowDecoder(ContactChannel, OWNER).decode
 
@@ -159,9 +160,9 @@ PAGES: dict[Any, tuple[str, Callable[[list[Row], int], Any]]] = {
     Contact: ("contact", contact_of),
 }
 
-channel_values = attrgetter(*CHANNEL)
-changed_channel_values = attrgetter(*sql.columns("channel_changes"))
-credential_values = attrgetter("proof", "label", "representation", "read_only", "created")
+channel_values: Final = attrgetter(*CHANNEL)
+changed_channel_values: Final = attrgetter(*sql.columns("channel_changes"))
+credential_values: Final = attrgetter("proof", "label", "representation", "read_only", "created")
 """The values that statements take, in the order of their parameters."""
 
 

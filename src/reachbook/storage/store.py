@@ -94,7 +94,7 @@ class Store:
         self.engine = engine
         self._metrics = metrics
         self._ids = IdBlocks(engine.reserve_ids)
-        self.has_current_identities = False
+        self.has_current_identities: bool = False
 
     # ── contacts ─────────────────────────────────────────────────────────────────────────────
 

@@ -66,7 +66,7 @@ class Postgres:
         self._close = pool.close
         self._metrics = metrics
         self._sql = sql.statements(self.name)
-        self.has_citus = pool.has_citus
+        self.has_citus: bool = pool.has_citus
 
     @classmethod
     async def open(cls, url: str, metrics: Metrics, application: str = APPLICATION) -> Postgres:
@@ -84,7 +84,8 @@ class Postgres:
         rows = await self._contended(lambda connection: connection.fetch(text, *values))
         return cast("list[Row]", rows)
 
-    scan = count = read
+    scan = read
+    count = read
 
     async def write(self, statement: str, *values: object) -> list[Row]:
         text = self._sql[statement]
