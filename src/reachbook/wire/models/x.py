@@ -230,7 +230,7 @@ class ExportBody(Struct):
 class OneOf:
     """One of several forms, which nothing but their keys tells apart."""
 
-    forms: ClassVar[tuple[Any, ...]]
+    forms: ClassVar[tuple[type, ...]]
 
 
 class BatchRows(Struct, forbid_unknown_fields=True):
@@ -242,7 +242,7 @@ class BatchRows(Struct, forbid_unknown_fields=True):
 class BatchResult(OneOf):
     """Who owns an address of a batch, or why it cannot be read."""
 
-    forms = (ResolvedBody, BadAddress)
+    forms: ClassVar[tuple[type, ...]] = (ResolvedBody, BadAddress)
 
 
 class BatchResults(Struct):
