@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from reachbook.domain import timestamps
 from reachbook.domain.errors import Reason, Refusal
 from reachbook.domain.user import User
@@ -46,14 +48,14 @@ class Service:
         self._clock = clock
         queries = Queries(store.engine)
         writer = self._writer = ContactWriter(store, clock, team_keys)
-        self.channels = Channels(writer)
-        self.contacts = Contacts(writer, queries)
-        self.resolving = Resolver(writer, queries)
-        self.history = History(writer, queries)
-        self.users = Users(UserStore(store.engine), clock)
-        self.names = NameSearch(queries)
-        self.search = Search(queries, self.resolving, self.names)
-        self.statistics = Statistics(store, clock)
+        self.channels: Final = Channels(writer)
+        self.contacts: Final = Contacts(writer, queries)
+        self.resolving: Final = Resolver(writer, queries)
+        self.history: Final = History(writer, queries)
+        self.users: Final = Users(UserStore(store.engine), clock)
+        self.names: Final = NameSearch(queries)
+        self.search: Final = Search(queries, self.resolving, self.names)
+        self.statistics: Final = Statistics(store, clock)
 
     async def ready(self) -> None:
         """Refuse when the store does not answer, or is older than this program."""
