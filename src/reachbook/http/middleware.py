@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from typing import Final
 
 import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -18,7 +19,7 @@ NO_ROUTE = "none"
 REFUSED = 400
 PROBES = frozenset({"/healthz", "/readyz", "/metrics"})
 
-log = structlog.stdlib.get_logger()
+log: Final = structlog.stdlib.get_logger()
 
 
 class RequestLogMiddleware:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
-from typing import Any, Generic, Literal, TypeVar
+from typing import Any, Final, Generic, Literal, TypeVar
 
 from msgspec import Struct
 from starlette.types import Receive, Scope, Send
@@ -135,7 +135,7 @@ class OperationSpec(Struct, Generic[HandlerT], frozen=True, kw_only=True):
 
 # For read-only credentials too, whatever the method; for others only; for everyone.
 reads = OperationSpec[Handler]
-writes = partial(OperationSpec[Handler], writes=True)
+writes: Final = partial(OperationSpec[Handler], writes=True)
 opens = OperationSpec[PublicHandler]
 
 
@@ -146,7 +146,7 @@ class BaseEndpoint(Generic[HandlerT]):
     """The methods of a path, as an ASGI application that a route ends in."""
 
     def __init__(self, **operations: Operation[HandlerT]) -> None:
-        self.operations = operations
+        self.operations: dict[str, Operation[HandlerT]] = operations
         # RFC 9110, 9.3.2: HEAD is GET without the body; the response object leaves it out.
         if "GET" in operations:
             self.operations = {**operations, "HEAD": operations["GET"]}

@@ -6,7 +6,7 @@ import asyncio
 import math
 import time
 from collections.abc import Coroutine
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 import structlog
@@ -34,7 +34,7 @@ _PLAIN, _OVER_TLS = ("redis", "valkey"), ("rediss", "valkeys")
 
 Count = tuple[bool, float, int]
 
-log = structlog.get_logger()
+log: Final = structlog.stdlib.get_logger()
 
 
 class RateLimiter:

@@ -12,6 +12,8 @@ from starlette.routing import Route
 class ExactRoute(Route):
     """A route whose path ends where it ends: Starlette's `$` lets a final newline through."""
 
+    path_regex: re.Pattern[str]
+
     def __init__(self, path: str, endpoint: Callable[..., Any]) -> None:
         super().__init__(path, endpoint)
         self.path_regex = re.compile(self.path_regex.pattern.removesuffix("$") + r"\Z")
