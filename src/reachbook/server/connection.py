@@ -9,7 +9,7 @@ import sys
 import termios
 from collections import OrderedDict
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 import msgspec
 from uvicorn.protocols.http import flow_control
@@ -28,7 +28,7 @@ _HEAD = b"HTTP/1.1 "
 class FlowControl(flow_control.FlowControl):
     """Uvicorn's flow control, which does not resume reading while it is held."""
 
-    is_held = False
+    is_held: bool = False
 
     def hold_reading(self) -> None:
         """Stop reading until `is_held` is false and reading is resumed."""
@@ -54,8 +54,8 @@ class ResponseTransport:
         loop: asyncio.AbstractEventLoop,
         close: Callable[[], None],
     ) -> None:
-        self.written_bytes = 0
-        self.is_closing = transport.is_closing
+        self.written_bytes: int = 0
+        self.is_closing: Final = transport.is_closing
         self._write = transport.write
         self._loop = loop
         self._close = close
@@ -88,7 +88,7 @@ class ReadingClient:
     """Measures how fast a client reads its responses."""
 
     def __init__(self, transport: asyncio.Transport, responses: ResponseTransport) -> None:
-        self.is_stalled = False
+        self.is_stalled: bool = False
         self._transport = transport
         self._responses = responses
         self._read_bytes = 0

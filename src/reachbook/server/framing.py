@@ -46,8 +46,8 @@ class Framing:
 
     _line: bytes | None = b""
     _tail = b""
-    left = 0  # bytes of a body of known length
-    is_chunked = False
+    left: int = 0  # bytes of a body of known length
+    is_chunked: bool = False
     _near_end = False
 
     def begin_body(self, fields: Fields) -> None:

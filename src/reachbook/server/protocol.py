@@ -8,6 +8,7 @@ Parsing is left to httptools, and sending responses to uvicorn.
 from __future__ import annotations
 
 import asyncio
+from typing import Final
 
 import httptools
 import structlog
@@ -51,7 +52,7 @@ MAX_CONNECTIONS = 1000
 
 _NOT_WAITING = 0.0
 
-log = structlog.stdlib.get_logger()
+log: Final = structlog.stdlib.get_logger()
 
 
 class BoundedProtocol(HttpToolsProtocol):
@@ -61,6 +62,7 @@ class BoundedProtocol(HttpToolsProtocol):
     """
 
     flow: FlowControl
+    parser: httptools.HttpRequestParser
     _receiving_since = _NOT_WAITING
     _message_bytes = 0
     _unparsed = b""

@@ -10,6 +10,7 @@ import signal
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Final
 
 import structlog
 import uvicorn
@@ -21,7 +22,7 @@ from reachbook.settings import BadSettingError
 
 WORKER_START_SECONDS = 30.0
 
-log = structlog.get_logger()
+log: Final = structlog.stdlib.get_logger()
 
 
 class OneProcess(uvicorn.Server):
