@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import click
 
-value_type = click.option(
+value_type: Final = click.option(
     "--type", "kind", metavar="TYPE", help="phone, email or another; told from the value if not."
 )
 

@@ -8,7 +8,7 @@ import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import partial, wraps
-from typing import Any, NoReturn, TypeVar
+from typing import Any, Final, NoReturn, TypeVar
 
 import click
 import msgspec
@@ -29,7 +29,7 @@ WIDE = 10_000  # an id that is cut or wrapped cannot be copied
 MAX_TEAMS_SHOWN = 10
 ACTOR = "command line"
 
-team_option = click.option(
+team_option: Final = click.option(
     "--team",
     "team_id",
     type=int,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import click
 
 from reachbook.cli import common
@@ -14,7 +16,7 @@ from reachbook.storage import Store
 from reachbook.storage.users import UserStore
 
 TEAM_HELP = "The team; may be left out when there is one team."
-team_option = click.option("--team", "team_id", type=int, metavar="ID", help=TEAM_HELP)
+team_option: Final = click.option("--team", "team_id", type=int, metavar="ID", help=TEAM_HELP)
 
 
 @click.group()
