@@ -13,7 +13,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import IO, Any, Literal
+from typing import IO, Any, Final, Literal
 
 import httpx
 
@@ -74,7 +74,7 @@ class Sandbox:
         self.secret_id: str = facts["secret_id"]
         self.secret_key: str = facts["secret_key"]
         self.contact_id: str = facts["contact"]
-        self.faults = Faults(self)
+        self.faults: Final = Faults(self)
         self._http = httpx.Client(
             base_url=f"{self.url}/sandbox/",
             headers={"authorization": f"Bearer {facts['control_token']}"},

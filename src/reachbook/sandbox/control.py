@@ -6,7 +6,7 @@ import asyncio
 import hmac
 import re
 from collections.abc import Awaitable, Callable
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import msgspec
 from msgspec import Meta, Struct
@@ -48,8 +48,8 @@ class Controls:
         self._token = token
         self._store = store
         self._clock = clock
-        self.faults = Faults()
-        self.journal = Journal()
+        self.faults: Final = Faults()
+        self.journal: Final = Journal()
 
     def routes(self) -> list[Route]:
         """Returns the routes, each with its methods."""

@@ -42,7 +42,7 @@ class SandboxStore:
         self._replacing = asyncio.Lock()
         self._idle = asyncio.Condition()
         self._running = 0
-        self.generation = 0
+        self.generation: int = 0
         self._api: Starlette | None = None
         self._closing = AsyncExitStack()
 
