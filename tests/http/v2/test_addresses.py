@@ -1,6 +1,6 @@
-"""Addresses over HTTP: which are accepted, refused, owned and found (section 3).
+"""Addresses that are accepted, refused, owned and found over HTTP (section 3).
 
-Numbers that can be read in two ways are tested in `test_address_readings`.
+Numbers with two readings are tested in `test_address_readings`.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ def channel(kind: object, value: object, **fields: object) -> dict[str, object]:
     return {"channel_type": kind, "channel_id": value, **fields}
 
 
-def refusal(answer: httpx.Response) -> tuple[int, str, str]:
-    said = answer.json()
-    return answer.status_code, said["error"], said["error_code"]
+def refusal(response: httpx.Response) -> tuple[int, str, str]:
+    error = response.json()
+    return response.status_code, error["error"], error["error_code"]
 
 
-async def stored(api: Api, kind: str, value: str) -> httpx.Response:
+async def post_to_new_contact(api: Api, kind: str, value: str) -> httpx.Response:
     uuid = await api.contact()
     return await api.request("POST", f"/v2/contact/{uuid}/channel", channel(kind, value))
 
@@ -53,11 +53,15 @@ async def stored(api: Api, kind: str, value: str) -> httpx.Response:
         ("a_b-9", "\U0001f600" * 255, "\U0001f600" * 255),
     ],
 )
-async def test_it_is_stored_and_returned(api: Api, kind: str, sent: str, returned: str) -> None:
-    answer = await stored(api, kind, sent)
+async def test_an_address_is_stored_in_canonical_form(
+    api: Api, kind: str, sent: str, returned: str
+) -> None:
+    response = await post_to_new_contact(api, kind, sent)
 
-    assert answer.status_code == 200, answer.text
-    assert [(one["channel_type"], one["channel_id"]) for one in answer.json()] == [(kind, returned)]
+    assert response.status_code == 200, response.text
+    assert [(channel["channel_type"], channel["channel_id"]) for channel in response.json()] == [
+        (kind, returned)
+    ]
 
 
 @pytest.mark.parametrize(
@@ -92,64 +96,64 @@ async def test_it_is_stored_and_returned(api: Api, kind: str, sent: str, returne
         ("facebook", "a\u0085b", "bad_channel_id", "1789004512"),
     ],
 )
-async def test_a_refusal_shows_an_example_of_what_would_be_taken(
+async def test_the_error_message_has_an_example_of_a_valid_address(
     api: Api, kind: str, sent: str, code: str, example: str
 ) -> None:
-    answer = await stored(api, kind, sent)
+    response = await post_to_new_contact(api, kind, sent)
 
-    assert refusal(answer) == (400, "bad_data", code)
-    assert example in answer.json()["message"]
-    assert list(answer.json()["fields"]) == ["channel_id"]
+    assert refusal(response) == (400, "bad_data", code)
+    assert example in response.json()["message"]
+    assert list(response.json()["fields"]) == ["channel_id"]
 
 
 @pytest.mark.parametrize(
     "kind", ["id", "", "Phone", "1a", "_a", "a" * 33, "a b", "phone\n", "télé", "a\u0000"]
 )
-async def test_a_channel_type_is_a_plain_name_and_never_id(api: Api, kind: str) -> None:
-    answer = await stored(api, kind, "15105553344")
+async def test_a_malformed_channel_type_is_refused(api: Api, kind: str) -> None:
+    response = await post_to_new_contact(api, kind, "15105553344")
 
-    assert refusal(answer) == (400, "bad_data", "bad_channel_type")
-    assert list(answer.json()["fields"]) == ["channel_type"]
+    assert refusal(response) == (400, "bad_data", "bad_channel_type")
+    assert list(response.json()["fields"]) == ["channel_type"]
 
 
 @pytest.mark.parametrize("method", ["GET", "DELETE"])
 @pytest.mark.parametrize("kind", ["id", "Phone", "1a", "a" * 33, "a%20b", "phone%0A", "%00", "%FF"])
-async def test_so_in_the_path(api: Api, method: str, kind: str) -> None:
+async def test_a_malformed_channel_type_in_the_path_is_refused(
+    api: Api, method: str, kind: str
+) -> None:
     uuid = await api.contact(("phone", "15105553344"))
 
-    answer = await api.request(method, f"/v2/contact/{uuid}/channel/{kind}")
+    response = await api.request(method, f"/v2/contact/{uuid}/channel/{kind}")
 
-    assert refusal(answer) == (400, "bad_data", "bad_channel_type")
+    assert refusal(response) == (400, "bad_data", "bad_channel_type")
 
 
 @pytest.mark.parametrize("field", ["channel_handle", "info_channel"])
 @pytest.mark.parametrize("value", ["a\u0000", "\u007f", "a\u009f"])
-async def test_no_store_is_handed_what_the_other_would_treat_differently(
-    api: Api, field: str, value: str
-) -> None:
+async def test_control_characters_are_refused(api: Api, field: str, value: str) -> None:
     uuid = await api.contact()
     wanted = channel("facebook", "1", **{field: value})
 
-    answer = await api.request("POST", f"/v2/contact/{uuid}/channel", wanted)
+    response = await api.request("POST", f"/v2/contact/{uuid}/channel", wanted)
 
-    assert refusal(answer) == (400, "bad_data", "bad_value")
-    assert list(answer.json()["fields"]) == [field]
+    assert refusal(response) == (400, "bad_data", "bad_value")
+    assert list(response.json()["fields"]) == [field]
 
 
 @pytest.mark.parametrize(
     "field", ["channel_type", "channel_id", "channel_handle", "info_channel", "unheard"]
 )
-@pytest.mark.parametrize("half", ["\ud800", "a\udfff", "\udc00\ud800"])
-async def test_half_of_a_surrogate_pair_is_no_text(api: Api, field: str, half: str) -> None:
+@pytest.mark.parametrize("surrogate", ["\ud800", "a\udfff", "\udc00\ud800"])
+async def test_an_unpaired_surrogate_is_refused(api: Api, field: str, surrogate: str) -> None:
     uuid = await api.contact()
-    wanted = {**channel("facebook", "1"), field: half}
+    wanted = {**channel("facebook", "1"), field: surrogate}
 
-    answer = await api.request("POST", f"/v2/contact/{uuid}/channel", wanted)
+    response = await api.request("POST", f"/v2/contact/{uuid}/channel", wanted)
 
-    assert refusal(answer)[:2] == (400, "bad_data")
+    assert refusal(response)[:2] == (400, "bad_data")
 
 
-async def test_every_reported_spelling_is_read_as_its_row_says(api: Api) -> None:
+async def test_every_reported_spelling_has_its_expected_address(api: Api) -> None:
     """The cases of a region run in one team, one after another: many are the same number."""
     regions = {case.region for case in FINDINGS}
     teams = {
@@ -163,12 +167,12 @@ async def test_every_reported_spelling_is_read_as_its_row_says(api: Api) -> None
         uuid = await api.contact(by=by)
         path, body = f"/v2/contact/{uuid}/channel", channel(case.kind, case.sent)
 
-        answer = await api.request("POST", path, body, by=by)
+        response = await api.request("POST", path, body, by=by)
 
         if isinstance(case.expected, Reason):
-            assert refusal(answer) == (400, "bad_data", case.expected.code), case
+            assert refusal(response) == (400, "bad_data", case.expected.code), case
         else:
-            assert [each["channel_id"] for each in answer.json()] == [case.expected], case
+            assert [each["channel_id"] for each in response.json()] == [case.expected], case
             for value in (case.sent, case.expected):
                 named = f"{path}/{case.kind}?{urlencode({'channel_id': value})}"
                 assert (await api.request("GET", named, by=by)).status_code == 200, case
@@ -192,7 +196,7 @@ async def test_every_reported_spelling_is_read_as_its_row_says(api: Api) -> None
     ],
 )
 @pytest.mark.parametrize("method", ["POST", "PUT"])
-async def test_an_identity_has_one_owner_and_the_refusal_names_it(
+async def test_an_address_has_one_owner_that_the_error_names(
     api: Api, method: str, owned: tuple[str, str], wanted: str
 ) -> None:
     kind, address = owned
@@ -201,55 +205,55 @@ async def test_an_identity_has_one_owner_and_the_refusal_names_it(
     mine = "bob@example.com" if kind == "email" else "14155551234"
     uuid = await api.contact((kind, mine))
 
-    answer = await api.request(method, f"/v2/contact/{uuid}/channel", channel(kind, wanted))
+    response = await api.request(method, f"/v2/contact/{uuid}/channel", channel(kind, wanted))
 
-    assert refusal(answer) == (409, "conflict", "address_taken")
-    said = answer.json()
-    assert said["conflicting_contact_id"] == owner
-    assert said["conflicting_channel_id"] == theirs[0]["id"]
-    assert said["channel_id"] == address
-    assert list(said["fields"]) == ["channel_id"]
+    assert refusal(response) == (409, "conflict", "address_taken")
+    error = response.json()
+    assert error["conflicting_contact_id"] == owner
+    assert error["conflicting_channel_id"] == theirs[0]["id"]
+    assert error["channel_id"] == address
+    assert list(error["fields"]) == ["channel_id"]
     left = (await api.request("GET", f"/v2/contact/{uuid}/channels")).json()
-    assert [one["channel_id"] for one in left] == [mine]
+    assert [channel["channel_id"] for channel in left] == [mine]
 
 
 @pytest.mark.parametrize("kind", ["facebook", "telegram"])
-async def test_the_ids_of_two_pages_are_two_identities(api: Api, kind: str) -> None:
-    one, two = await api.contact(), await api.contact()
-    for uuid, page in ((one, "page-1"), (two, "page-2")):
+async def test_the_same_id_on_two_pages_is_two_addresses(api: Api, kind: str) -> None:
+    first, second = await api.contact(), await api.contact()
+    for uuid, page in ((first, "page-1"), (second, "page-2")):
         wanted = channel(kind, "100", info_channel=page)
-        answer = await api.request("POST", f"/v2/contact/{uuid}/channel", wanted)
-        assert answer.status_code == 200, answer.text
+        response = await api.request("POST", f"/v2/contact/{uuid}/channel", wanted)
+        assert response.status_code == 200, response.text
     into_the_other = channel(kind, "100", info_channel="page-1")
 
-    answer = await api.request("PUT", f"/v2/contact/{two}/channel", into_the_other)
+    response = await api.request("PUT", f"/v2/contact/{second}/channel", into_the_other)
 
-    assert refusal(answer) == (409, "conflict", "address_taken")
-    assert answer.json()["conflicting_contact_id"] == one
+    assert refusal(response) == (409, "conflict", "address_taken")
+    assert response.json()["conflicting_contact_id"] == first
 
 
 @pytest.mark.parametrize("kind", ["phone", "sms", "whatsapp", "viber", "rcs", "email"])
-async def test_no_page_makes_a_second_identity_of_a_phone_or_an_email(api: Api, kind: str) -> None:
+async def test_a_page_does_not_make_a_phone_or_email_another_address(api: Api, kind: str) -> None:
     value = "alice@example.com" if kind == "email" else "15105553344"
-    one, two = await api.contact((kind, value)), await api.contact()
+    owner, other = await api.contact((kind, value)), await api.contact()
     wanted = channel(kind, value, info_channel="page-2")
 
-    answer = await api.request("POST", f"/v2/contact/{two}/channel", wanted)
+    response = await api.request("POST", f"/v2/contact/{other}/channel", wanted)
 
-    assert refusal(answer) == (409, "conflict", "address_taken")
-    assert answer.json()["conflicting_contact_id"] == one
+    assert refusal(response) == (409, "conflict", "address_taken")
+    assert response.json()["conflicting_contact_id"] == owner
 
 
-async def test_one_number_under_two_types_is_two_identities(api: Api) -> None:
+async def test_a_number_under_two_types_is_two_addresses(api: Api) -> None:
     await api.contact(("phone", "15105553344"))
 
-    assert (await stored(api, "sms", "15105553344")).status_code == 200
+    assert (await post_to_new_contact(api, "sms", "15105553344")).status_code == 200
 
 
 # ── look-ups ─────────────────────────────────────────────────────────────────────────────────
 
 
-async def test_a_search_answers_for_the_addresses_that_can_be_read(api: Api) -> None:
+async def test_a_search_ignores_unreadable_addresses_beside_readable_ones(api: Api) -> None:
     uuid = await api.contact(("phone", "15105553344"), ("email", "alice@example.com"))
     entries: list[dict[str, object]] = [
         {"channel_type": "phone", "channel_ids": ["12", "15105553344"]},
@@ -278,7 +282,7 @@ async def test_a_search_answers_for_the_addresses_that_can_be_read(api: Api) -> 
         (("email", "alice@example.com"), "mailto:alice@example.com"),
     ],
 )
-async def test_the_type_of_an_address_in_a_messengers_form_is_inferred(
+async def test_the_type_is_inferred_from_a_uri_or_a_messenger_id(
     api: Api, owned: tuple[str, str], value: str
 ) -> None:
     uuid = await api.contact(owned)
@@ -291,7 +295,7 @@ async def test_the_type_of_an_address_in_a_messengers_form_is_inferred(
     assert resolved.json()["contact"]["uuid"] == uuid
 
 
-async def test_a_short_code_is_no_number_of_another_type(api: Api) -> None:
+async def test_a_short_code_of_sms_is_not_found_as_rcs(api: Api) -> None:
     await api.contact(("sms", "68849"))
     entry = {"channel_type": "rcs", "channel_ids": ["68849"]}
 

@@ -1,4 +1,4 @@
-"""Many contacts in one request: partial success, and nothing at all beyond the bounds."""
+"""Bulk writes and deletions: partial success, limits, and retries under an idempotency key."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ PHONE = {"channel_type": "phone", "channel_id": "15105553344"}
 
 
 async def bulk(api: Api, *rows: object, query: str = "") -> Any:
-    answer = await api.request("POST", f"/v2/contacts{query}", {"contacts": rows})
-    assert answer.status_code == 200, answer.text
-    return answer.json()
+    response = await api.request("POST", f"/v2/contacts{query}", {"contacts": rows})
+    assert response.status_code == 200, response.text
+    return response.json()
 
 
 async def get(api: Api, uuid: str) -> Any:
@@ -40,30 +40,30 @@ def deletion(*uuids: str, kind: str = "id") -> dict[str, object]:
 # ── create and update ────────────────────────────────────────────────────────────────────────
 
 
-async def test_it_works(api: Api) -> None:
-    """A row with a `contact_id` is an update, one without is made; both come back whole."""
+async def test_a_bulk_write_creates_and_updates_contacts(api: Api) -> None:
+    """A row with a `contact_id` is an update, one without it creates a contact."""
     uuid = await api.contact(("email", "alice@example.com"))
 
-    told = await bulk(
+    result = await bulk(
         api,
         {"first": "Bob", "contact_channels": [{**PHONE, "channel_handle": "b"}]},
         {"contact_id": uuid.upper(), "first": "Alice"},
         {"contact_id": None},
     )
 
-    assert told["failed_contacts"] == []
-    made, updated, empty = told["contacts"]
+    assert result["failed_contacts"] == []
+    made, updated, empty = result["contacts"]
     assert (made["first"], made["phone"], made["rev"]) == ("Bob", PHONE["channel_id"], 1)
     assert made["contact_channels"][0]["channel_handle"] == "b"
     assert (updated["uuid"], updated["first"], updated["rev"]) == (uuid, "Alice", 2)
     assert updated["email"] == "alice@example.com"
-    for one in (made, updated, empty):
-        assert await get(api, one["uuid"]) == one
+    for contact in (made, updated, empty):
+        assert await get(api, contact["uuid"]) == contact
     assert await bulk(api) == {"contacts": [], "failed_contacts": []}
 
 
-async def test_one_bad_row_fails_alone_and_is_echoed_as_sent(api: Api) -> None:
-    """Byte for byte, whatever it holds, with the reason in three forms."""
+async def test_bad_rows_fail_alone_and_are_returned_as_sent(api: Api) -> None:
+    """Each is returned byte for byte, with its error, error code and message."""
     owner = await api.contact(("phone", PHONE["channel_id"]))
     bad = [
         (b'{"phone":  "nope", "1.50": 1.50, "unknown": null}', "bad_data", "bad_phone"),
@@ -78,19 +78,19 @@ async def test_one_bad_row_fails_alone_and_is_echoed_as_sent(api: Api) -> None:
     ]
     rows = [b'{"first": "first"}', *(row for row, _, _ in bad), b'{"first": "last"}']
 
-    answer = await api.request("POST", "/v2/contacts", b'{"contacts": [%s]}' % b", ".join(rows))
+    response = await api.request("POST", "/v2/contacts", b'{"contacts": [%s]}' % b", ".join(rows))
 
-    told = answer.json()
-    assert [one["first"] for one in told["contacts"]] == ["first", "last"]
-    assert [(one["error"], one["error_code"]) for one in told["failed_contacts"]] == [
+    result = response.json()
+    assert [contact["first"] for contact in result["contacts"]] == ["first", "last"]
+    assert [(failure["error"], failure["error_code"]) for failure in result["failed_contacts"]] == [
         (error, code) for _, error, code in bad
     ]
-    for row, failed in zip(bad, told["failed_contacts"], strict=True):
+    for row, failed in zip(bad, result["failed_contacts"], strict=True):
         assert {"contact", "index", "error", "error_code", "message"} <= set(failed)
         assert failed["contact"] == json.loads(row[0])
-        assert row[0] in answer.content
+        assert row[0] in response.content
         assert failed["message"].endswith(".")
-    assert owner in told["failed_contacts"][1]["message"]
+    assert owner in result["failed_contacts"][1]["message"]
 
 
 @pytest.mark.parametrize("representation", ["string_ids", "integer_ids"])
@@ -110,7 +110,7 @@ async def test_one_bad_row_fails_alone_and_is_echoed_as_sent(api: Api) -> None:
         ({"custom": {"1": "\0"}}, "custom"),
     ],
 )  # fmt: skip
-async def test_a_failed_row_says_what_the_same_single_write_says(
+async def test_a_failed_row_has_the_error_of_the_same_single_write(
     api: Api, row: dict[str, Any], field: str, representation: str
 ) -> None:
     path = f"?representation={representation}"
@@ -130,108 +130,108 @@ async def test_a_failed_row_says_what_the_same_single_write_says(
 
 
 async def test_a_failed_row_has_both_readings_of_an_ambiguous_number(api: Api) -> None:
-    asker_ = await create_team_client(api.administration, "US team", api.clock, region="US")
+    us_team = await create_team_client(api.administration, "US team", api.clock, region="US")
     rows = {"contacts": [{"phone": "(646) 555-0123"}]}
 
-    answer = await api.request("POST", "/v2/contacts", rows, by=asker_.by_key())
+    response = await api.request("POST", "/v2/contacts", rows, by=us_team.by_key())
 
-    [failed] = answer.json()["failed_contacts"]
+    [failed] = response.json()["failed_contacts"]
     assert failed["error_code"] == "ambiguous"
     assert sorted(failed["readings"]) == ["+16465550123", "+6465550123"]
     assert set(failed["fields"]) == {"phone"}
 
 
-async def test_rows_see_the_rows_before_them(api: Api) -> None:
-    told = await bulk(api, {"phone": PHONE["channel_id"]}, {"phone": PHONE["channel_id"]})
+async def test_a_row_can_conflict_with_an_earlier_row(api: Api) -> None:
+    result = await bulk(api, {"phone": PHONE["channel_id"]}, {"phone": PHONE["channel_id"]})
 
-    assert len(told["contacts"]) == 1
-    assert [one["error_code"] for one in told["failed_contacts"]] == ["address_taken"]
+    assert len(result["contacts"]) == 1
+    assert [row["error_code"] for row in result["failed_contacts"]] == ["address_taken"]
 
 
-async def test_the_options_are_for_every_row(api: Api) -> None:
+async def test_the_query_options_apply_to_every_row(api: Api) -> None:
     owner = await api.contact(("phone", PHONE["channel_id"]))
     uuid = (await bulk(api, {"custom": {"1": "x"}}))["contacts"][0]["uuid"]
 
-    told = await bulk(
+    result = await bulk(
         api,
         {"contact_id": uuid, "custom": {"2": "y"}, "contact_channels": [PHONE]},
         query="?on_conflict=move&overwrite=true&representation=integer_ids",
     )
 
-    assert told["contacts"][0]["custom"] == {"2": "y"}
-    assert isinstance(told["contacts"][0]["contact_channels"][0]["id"], int)
+    assert result["contacts"][0]["custom"] == {"2": "y"}
+    assert isinstance(result["contacts"][0]["contact_channels"][0]["id"], int)
     assert (await get(api, owner))["contact_channels"] == []
 
 
 @pytest.mark.parametrize("api_database", ["sqlite"], indirect=True)
-async def test_a_store_that_takes_no_write_is_a_503_soon(api: Api) -> None:
-    """Another program holds the file: no row is tried after the first."""
+async def test_a_locked_database_file_is_a_503_within_three_seconds(api: Api) -> None:
+    """Another program has locked the file: no row is tried after the first."""
     other = apsw.Connection(str(sqlite_path(api.database)))
     other.execute("BEGIN IMMEDIATE")
     began = time.monotonic()
-    answer = await api.request("POST", "/v2/contacts", {"contacts": [{"first": "A"}] * 10})
+    response = await api.request("POST", "/v2/contacts", {"contacts": [{"first": "A"}] * 10})
     took = time.monotonic() - began
     other.execute("ROLLBACK")
     other.close()
 
-    assert refusal(answer) == (503, "store_unavailable")
-    assert answer.headers["retry-after"] == "1"
+    assert refusal(response) == (503, "store_unavailable")
+    assert response.headers["retry-after"] == "1"
     assert took < 3
     assert (await api.request("POST", "/v2/contact", {"first": "B"})).status_code == 200
-    told = (await api.request("POST", "/v2/contacts/list", {})).json()
-    assert [one["first"] for one in told] == ["B"], "what was refused was done later"
+    result = (await api.request("POST", "/v2/contacts/list", {})).json()
+    assert [contact["first"] for contact in result] == ["B"], "a refused row was written later"
 
 
 @pytest.mark.parametrize("api_database", ["postgres"], indirect=True)
-async def test_a_row_that_others_hold_fails_alone(api: Api) -> None:
+async def test_a_row_that_is_locked_by_another_client_fails_alone(api: Api) -> None:
     uuid = await api.contact()
     other = await asyncpg.connect(api.database)
     async with other.transaction():
         await other.fetch("SELECT id FROM contact WHERE uuid = $1 FOR UPDATE", uuid)
-        told = await bulk(api, {"contact_id": uuid, "first": "A"}, {"first": "B"})
+        result = await bulk(api, {"contact_id": uuid, "first": "A"}, {"first": "B"})
         alone = await api.request("PUT", f"/v2/contact/{uuid}", {"first": "A"})
     await other.close()
 
-    assert [one["first"] for one in told["contacts"]] == ["B"]
-    assert [one["error_code"] for one in told["failed_contacts"]] == ["contended"]
+    assert [contact["first"] for contact in result["contacts"]] == ["B"]
+    assert [row["error_code"] for row in result["failed_contacts"]] == ["contended"]
     assert (refusal(alone), alone.headers["retry-after"]) == ((503, "contended"), "1")
 
 
-async def test_the_rows_for_which_there_is_no_time_are_told(
+async def test_rows_after_the_deadline_are_returned_as_failed(
     api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What was done is told, too: the answer does not become a refusal of the whole."""
+    """The response also has the rows that were written; it is not an error as a whole."""
     left = iter([60.0, 1.0, 1.0])
     monkeypatch.setattr(contacts, "CHUNK_ROWS", 1)
     monkeypatch.setattr(contacts, "_seconds_left", lambda _: next(left))
 
-    told = await bulk(api, {"first": "A"}, {"first": "B"}, {"first": "C"})
+    result = await bulk(api, {"first": "A"}, {"first": "B"}, {"first": "C"})
 
-    assert [one["first"] for one in told["contacts"]] == ["A"]
-    assert [one["contact"]["first"] for one in told["failed_contacts"]] == ["B", "C"]
+    assert [contact["first"] for contact in result["contacts"]] == ["A"]
+    assert [row["contact"]["first"] for row in result["failed_contacts"]] == ["B", "C"]
 
 
-async def test_one_bad_row_of_a_thousand_fails_alone(api: Api) -> None:
-    """It stands among rows that are written in one transaction."""
+async def test_bad_rows_among_a_thousand_fail_alone(api: Api) -> None:
+    """The rows around them are written in the same transaction."""
     owner = await api.contact(("phone", "15105550500"))
     rows = [{"first": f"Person {n}", "phone": f"1510555{n:04d}"} for n in range(1000)]
     rows[7] = {"first": 7}  # type: ignore[dict-item]
     rows[8] = {"first": "Bad", "phone": "12"}
 
-    told = await bulk(api, *rows)
+    result = await bulk(api, *rows)
 
-    failed = told["failed_contacts"]
-    assert [one["index"] for one in failed] == [7, 8, 500]
+    failed = result["failed_contacts"]
+    assert [row["index"] for row in failed] == [7, 8, 500]
     assert failed[2]["conflicting_contact_id"] == owner
-    firsts = [one["first"] for one in told["contacts"]]
+    firsts = [contact["first"] for contact in result["contacts"]]
     assert firsts == [f"Person {n}" for n in range(1000) if n not in (7, 8, 500)]
 
 
-async def test_rows_that_claim_the_same_are_written_in_their_order(api: Api) -> None:
-    """The first row frees an address that a later one takes, which another one wants as well."""
+async def test_rows_with_the_same_address_are_written_in_order(api: Api) -> None:
+    """The second row frees an address; the third gets it, so the fourth fails."""
     alice = await api.contact(("phone", "15105553344"))
 
-    told = await bulk(
+    result = await bulk(
         api,
         {"first": "Early", "phone": "15105550001"},
         {"contact_id": alice, "phone": "15105550002"},
@@ -240,48 +240,48 @@ async def test_rows_that_claim_the_same_are_written_in_their_order(api: Api) -> 
         {"first": "Too late", "phone": "15105550002"},
     )
 
-    assert [one["first"] for one in told["contacts"]] == ["Early", "", "Heir"]
-    heir = told["contacts"][2]["uuid"]
-    assert [one["index"] for one in told["failed_contacts"]] == [3, 4]
-    owners = [one["conflicting_contact_id"] for one in told["failed_contacts"]]
+    assert [contact["first"] for contact in result["contacts"]] == ["Early", "", "Heir"]
+    heir = result["contacts"][2]["uuid"]
+    assert [row["index"] for row in result["failed_contacts"]] == [3, 4]
+    owners = [row["conflicting_contact_id"] for row in result["failed_contacts"]]
     assert owners == [heir, alice]
 
 
-async def test_a_move_takes_an_address_within_many_rows(api: Api) -> None:
+async def test_on_conflict_move_applies_within_many_rows(api: Api) -> None:
     owner = await api.contact(("phone", "15105553344"))
 
-    told = await bulk(
+    result = await bulk(
         api,
         {"first": "A", "phone": "15105550001"},
         {"first": "B", "phone": "15105553344"},
         query="?on_conflict=move",
     )
 
-    assert told["failed_contacts"] == []
+    assert result["failed_contacts"] == []
     assert (await get(api, owner))["contact_channels"] == []
-    assert [one["phone"] for one in told["contacts"]] == ["15105550001", "15105553344"]
+    assert [contact["phone"] for contact in result["contacts"]] == ["15105550001", "15105553344"]
 
 
-async def test_rows_of_an_unknown_outcome_are_not_tried_again(
+async def test_rows_of_an_unknown_outcome_are_not_retried(
     api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The transaction may have been committed, so trying again could create contacts twice."""
     create = api.store.create_contacts
 
-    async def lost(*arguments: Any) -> list[Any]:
+    async def commit_and_fail(*arguments: Any) -> list[Any]:
         await create(*arguments)
         raise unavailable("the connection was lost")
 
-    monkeypatch.setattr(api.store, "create_contacts", lost)
+    monkeypatch.setattr(api.store, "create_contacts", commit_and_fail)
     rows = [{"first": f"Person {n}"} for n in range(3)]
-    answer = await api.request("POST", "/v2/contacts", {"contacts": rows})
+    response = await api.request("POST", "/v2/contacts", {"contacts": rows})
     monkeypatch.undo()
 
-    assert refusal(answer) == (503, "store_unavailable")
+    assert refusal(response) == (503, "store_unavailable")
     assert len((await api.request("POST", "/v2/contacts/list")).json()) == 3
 
 
-async def test_a_row_that_waits_for_a_release_keeps_its_place(api: Api) -> None:
+async def test_rows_that_depend_on_a_release_are_written_in_order(api: Api) -> None:
     """A row before the one that releases an address or an external id must not get it."""
     owner = (await bulk(api, {"first": "Owner", "external_id": "x-1"}))["contacts"][0]["uuid"]
 
@@ -296,22 +296,22 @@ async def test_a_row_that_waits_for_a_release_keeps_its_place(api: Api) -> None:
     assert [row["first"] for row in written["contacts"]] == ["Owner", "Late"]
 
 
-async def test_updates_of_an_unknown_outcome_are_not_tried_again(
+async def test_updates_of_an_unknown_outcome_are_not_retried(
     api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     uuid = (await bulk(api, {"first": "Alice"}))["contacts"][0]["uuid"]
     change = api.store.update_contacts
 
-    async def lost(*arguments: Any) -> list[Any]:
+    async def commit_and_fail(*arguments: Any) -> list[Any]:
         await change(*arguments)
         raise unavailable("the connection was lost")
 
-    monkeypatch.setattr(api.store, "update_contacts", lost)
+    monkeypatch.setattr(api.store, "update_contacts", commit_and_fail)
     rows = {"contacts": [{"contact_id": uuid, "last": "Smith"}]}
-    answer = await api.request("POST", "/v2/contacts", rows)
+    response = await api.request("POST", "/v2/contacts", rows)
     monkeypatch.undo()
 
-    assert refusal(answer) == (503, "store_unavailable")
+    assert refusal(response) == (503, "store_unavailable")
     assert [event["rev"] for event in await history(api, uuid)] == [2, 1]
 
 
@@ -352,18 +352,18 @@ async def test_a_retry_replays_every_row(api: Api) -> None:
         assert await beside(api.database)(counted + more) == [(20,)]
 
 
-async def test_more_rows_than_a_thousand_are_refused_before_any_work(api: Api) -> None:
+async def test_more_than_a_thousand_rows_are_refused_and_none_written(api: Api) -> None:
     rows: list[object] = [{"first": "A"}] * 1001
 
-    answer = await api.request("POST", "/v2/contacts", {"contacts": rows})
+    response = await api.request("POST", "/v2/contacts", {"contacts": rows})
 
-    assert refusal(answer) == (400, "too_many")
+    assert refusal(response) == (400, "too_many")
     assert (await api.request("POST", "/v2/contacts/list")).json() == []
 
 
-async def test_a_thousand_rows_are_taken(api: Api) -> None:
-    told = await bulk(api, *[{"first": "A"}] * 1000)
-    assert (len(told["contacts"]), told["failed_contacts"]) == (1000, [])
+async def test_a_thousand_rows_are_accepted(api: Api) -> None:
+    result = await bulk(api, *[{"first": "A"}] * 1000)
+    assert (len(result["contacts"]), result["failed_contacts"]) == (1000, [])
 
 
 @pytest.mark.parametrize(
@@ -382,13 +382,13 @@ async def test_a_body_of_another_shape_is_refused(
     assert refusal(await api.request("POST", "/v2/contacts", body)) == expected
 
 
-async def test_charlie_updates_nothing_of_bobs(api: Api) -> None:
+async def test_another_team_cannot_update_the_contact(api: Api) -> None:
     uuid = await api.contact()
     rows = {"contacts": [{"contact_id": uuid, "first": "Mine"}, {"contact_id": NOBODY}]}
 
-    answer = await api.request("POST", "/v2/contacts", rows, by=api.charlie.by_key())
+    response = await api.request("POST", "/v2/contacts", rows, by=api.charlie.by_key())
 
-    foreign, missing = answer.json()["failed_contacts"]
+    foreign, missing = response.json()["failed_contacts"]
     assert {**foreign, "contact": None, "index": 1} == {**missing, "contact": None}
     assert (await get(api, uuid))["first"] == ""
 
@@ -396,19 +396,19 @@ async def test_charlie_updates_nothing_of_bobs(api: Api) -> None:
 # ── delete ───────────────────────────────────────────────────────────────────────────────────
 
 
-async def test_delete_takes_each_contact(api: Api) -> None:
-    """One that is not there, foreign or not, is no reason to stop."""
-    gone = [await api.contact(), await api.contact(("phone", PHONE["channel_id"]))]
-    kept = await api.contact()
+async def test_delete_deletes_each_contact(api: Api) -> None:
+    """An unknown contact, or a contact of another team, is ignored."""
+    deleted = [await api.contact(), await api.contact(("phone", PHONE["channel_id"]))]
+    remaining = await api.contact()
     foreign = await api.contact(by=api.charlie.by_key())
-    asked = deletion(gone[0], NOBODY, foreign, gone[1].upper(), gone[0])
+    body = deletion(deleted[0], NOBODY, foreign, deleted[1].upper(), deleted[0])
 
-    answer = await api.request("DELETE", "/v2/contacts", asked)
+    response = await api.request("DELETE", "/v2/contacts", body)
 
-    assert (answer.status_code, answer.json()) == (200, "ok")
-    assert (await api.request("DELETE", "/v2/contacts", asked)).json() == "ok"
+    assert (response.status_code, response.json()) == (200, "ok")
+    assert (await api.request("DELETE", "/v2/contacts", body)).json() == "ok"
     rows = (await api.request("POST", "/v2/contacts/list")).json()
-    assert [one["uuid"] for one in rows] == [kept]
+    assert [contact["uuid"] for contact in rows] == [remaining]
     by = api.charlie.by_key()
     assert (await api.request("GET", f"/v2/contact/{foreign}", by=by)).status_code == 200
     assert await api.contact(("phone", PHONE["channel_id"]))
@@ -426,23 +426,25 @@ async def test_delete_takes_each_contact(api: Api) -> None:
         (None, (400, "malformed_json")),
     ],
 )
-async def test_a_wrong_delete_is_refused(api: Api, body: object, expected: tuple[int, str]) -> None:
+async def test_a_malformed_delete_is_refused(
+    api: Api, body: object, expected: tuple[int, str]
+) -> None:
     assert refusal(await api.request("DELETE", "/v2/contacts", body)) == expected
 
 
-async def test_a_delete_is_judged_whole_before_any_work(api: Api) -> None:
+async def test_a_delete_is_validated_before_any_contact_is_deleted(api: Api) -> None:
     uuid = await api.contact()
-    answer = await api.request("DELETE", "/v2/contacts", deletion(uuid, "7"))
+    response = await api.request("DELETE", "/v2/contacts", deletion(uuid, "7"))
 
-    assert refusal(answer) == (400, "bad_uuid")
+    assert refusal(response) == (400, "bad_uuid")
     assert (await get(api, uuid))["uuid"] == uuid
 
 
 # ── a retry under the same key ───────────────────────────────────────────────────────────────
 
 
-async def test_a_retry_goes_on_where_the_first_ended(api: Api) -> None:
-    """As after a crash: rows were written, and the whole answer was not kept."""
+async def test_a_retry_continues_after_the_last_written_row(api: Api) -> None:
+    """As after a crash: rows were written, but the whole response was not stored."""
     by = {**api.bob.by_key(), "idempotency-key": "k"}
     rows = {"contacts": [{"first": "A"}, {"first": "B"}]}
     first = await api.request("POST", "/v2/contacts", rows, by=by)
@@ -453,7 +455,9 @@ async def test_a_retry_goes_on_where_the_first_ended(api: Api) -> None:
 
     again = await api.request("POST", "/v2/contacts", rows, by=by)
 
-    made = [[one["uuid"] for one in answer.json()["contacts"]] for answer in (first, again)]
+    made = [
+        [contact["uuid"] for contact in response.json()["contacts"]] for response in (first, again)
+    ]
     assert made[0][0] == made[1][0]
     assert made[0][1] != made[1][1]
     assert "idempotent-replayed" not in again.headers
@@ -461,10 +465,10 @@ async def test_a_retry_goes_on_where_the_first_ended(api: Api) -> None:
     assert (third.content, third.headers["idempotent-replayed"]) == (again.content, "true")
 
 
-async def test_a_response_that_speaks_of_too_many_contacts_is_not_stored_whole(
+async def test_a_response_with_too_many_contacts_is_not_stored_whole(
     api: Api,
 ) -> None:
-    """A retry gets the same response, row by row."""
+    """A retry gets the same response from the stored rows."""
     team = api.bob.team.team_id
     for number, whole in (
         (contacts.MAX_NAMED_CONTACTS, True),
@@ -472,7 +476,7 @@ async def test_a_response_that_speaks_of_too_many_contacts_is_not_stored_whole(
     ):
         key = f"whole-{whole}"
         by = {**api.bob.by_key(), "idempotency-key": key}
-        # The contact of the first row is one more.
+        # The contact that the first row creates counts too.
         uuids = [str(UUID(int=value)) for value in range(number - whole)]
         rows = {"contacts": [{"first": "A"}, {"phone": "nope", "custom": {"of": uuids}}]}
 
@@ -488,14 +492,14 @@ async def test_a_response_that_speaks_of_too_many_contacts_is_not_stored_whole(
         assert {row[0] for row in stored} == {f"{key} 0", *([key] if whole else [])}
 
 
-async def test_another_request_under_the_key_is_refused_whole(api: Api) -> None:
-    """Also when the first one ended between its rows."""
+async def test_a_different_request_under_the_same_key_is_refused(api: Api) -> None:
+    """This holds even if the first request ended between its rows."""
     by = {**api.bob.by_key(), "idempotency-key": "k"}
     await api.request("POST", "/v2/contacts", {"contacts": [{"first": "A"}]}, by=by)
     team = api.bob.team.team_id
     await beside(api.database)(f"DELETE FROM idempotency WHERE team_id = {team} AND key = 'k'")
 
-    answer = await api.request("POST", "/v2/contacts", {"contacts": [{"first": "B"}]}, by=by)
+    response = await api.request("POST", "/v2/contacts", {"contacts": [{"first": "B"}]}, by=by)
 
-    assert refusal(answer) == (422, "key_reused")
+    assert refusal(response) == (422, "key_reused")
     assert len((await api.request("POST", "/v2/contacts/list")).json()) == 1

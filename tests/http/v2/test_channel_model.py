@@ -1,4 +1,4 @@
-"""A contact's channels beside a model of them that is only lists: many steps, one answer."""
+"""Random operations on channels have the same results as a model that is made of lists."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ LEFT_OUT = "(left out)"
 
 
 class Spelling(NamedTuple):
-    """What a client types, what is kept of it, and what makes it the same as another."""
+    """An address as a client writes it, as it is stored, and the identity that it has."""
 
     kind: str
     typed: str
-    kept: str
+    stored: str
     identity: str
 
 
@@ -50,28 +50,28 @@ SPELLINGS = [
     Spelling("facebook", "200", "200", "G"),
 ]
 KINDS = ["phone", "email", "facebook"]
-PEOPLE = st.integers(0, 1)
+CONTACT_INDEXES = st.integers(0, 1)
 HANDLES = st.sampled_from([LEFT_OUT, None, "", "@a", "@b"])
 PAGES = st.sampled_from([LEFT_OUT, None, "", "page-1", "page-2"])
 
 
 @dataclass
-class Known:
-    """A channel as the model remembers it."""
+class ModelChannel:
+    """A channel of the model."""
 
     kind: str
-    kept: str
+    stored: str
     identity: str
     handle: str = ""
     page: str = ""
 
     @property
-    def owned(self) -> tuple[str, str, str]:
-        """What only one contact may have: Facebook ids are issued per page."""
+    def unique_key(self) -> tuple[str, str, str]:
+        """The key that only one contact may have: Facebook ids are issued per page."""
         return self.kind, self.identity, self.page if self.kind == "facebook" else ""
 
-    def supplied(self, handle: str | None, page: str | None) -> Known:
-        """With the fields that a request carries; null clears, what is left out stays."""
+    def with_fields(self, handle: str | None, page: str | None) -> ModelChannel:
+        """Returns the channel with the fields of a request; null clears, an absent field stays."""
         return replace(
             self,
             handle=self.handle if handle == LEFT_OUT else handle or "",
@@ -81,34 +81,44 @@ class Known:
 
 @dataclass
 class Model:
-    """Two contacts of one team, and what each is expected to have, oldest first."""
+    """Two contacts of one team, and the channels that each is expected to have, oldest first."""
 
-    held: list[list[Known]] = field(default_factory=lambda: [[], []])
+    channels: list[list[ModelChannel]] = field(default_factory=lambda: [[], []])
 
-    def named(self, who: int, kind: str, identity: str | None) -> list[Known]:
+    def find(self, index: int, kind: str, identity: str | None) -> list[ModelChannel]:
         return [
-            one for one in self.held[who] if one.kind == kind and identity in (None, one.identity)
+            channel
+            for channel in self.channels[index]
+            if channel.kind == kind and identity in (None, channel.identity)
         ]
 
-    def owner(self, who: int, wanted: Known, but_for: Known | None) -> int | None:
-        """Which contact has the address that `who` wants, the channel `but_for` left aside.
+    def owner(self, index: int, wanted: ModelChannel, but_for: ModelChannel | None) -> int | None:
+        """Returns the contact that has the address of `wanted`, or None; ignores `but_for`.
 
-        To the contact itself a page tells nothing apart; to another one it does.
+        The page is a part of the key only when two contacts are compared.
         """
-        if any(one is not but_for for one in self.named(who, wanted.kind, wanted.identity)):
-            return who
-        theirs = self.held[1 - who]
-        return 1 - who if any(one.owned == wanted.owned for one in theirs) else None
+        if any(
+            channel is not but_for for channel in self.find(index, wanted.kind, wanted.identity)
+        ):
+            return index
+        theirs = self.channels[1 - index]
+        return (
+            1 - index
+            if any(channel.unique_key == wanted.unique_key for channel in theirs)
+            else None
+        )
 
-    def put(self, who: int, before: Known | None, after: Known) -> None:
+    def put(self, index: int, before: ModelChannel | None, after: ModelChannel) -> None:
         if before is None:
-            self.held[who].append(after)
+            self.channels[index].append(after)
         else:
-            self.held[who] = [after if one is before else one for one in self.held[who]]
+            self.channels[index] = [
+                after if channel is before else channel for channel in self.channels[index]
+            ]
 
 
 class Contacts(RuleBasedStateMachine):
-    """Two new contacts of an open API; each step is sent and compared with the model."""
+    """Two new contacts; each step is sent to the API and its response compared with the model."""
 
     def __init__(self, api: Api, runner: asyncio.Runner) -> None:
         super().__init__()
@@ -119,119 +129,127 @@ class Contacts(RuleBasedStateMachine):
         return self.runner.run(self.api.request(method, path, body))
 
     @initialize()
-    def meet(self) -> None:
+    def create_contacts(self) -> None:
         self.uuids = [self.runner.run(self.api.contact()) for _ in range(2)]
 
-    @rule(who=PEOPLE, spelling=st.sampled_from(SPELLINGS), handle=HANDLES, page=PAGES)
-    def add(self, who: int, spelling: Spelling, handle: str | None, page: str | None) -> None:
-        new = Known(spelling.kind, spelling.kept, spelling.identity).supplied(handle, page)
-        held = next(iter(self.model.named(who, spelling.kind, spelling.identity)), None)
-        after = held.supplied(handle, page) if held else new
-        answer = self.request("POST", self._path(who), self._body(spelling, handle, page))
-        self._changed(answer, who, held, after)
+    @rule(index=CONTACT_INDEXES, spelling=st.sampled_from(SPELLINGS), handle=HANDLES, page=PAGES)
+    def add(self, index: int, spelling: Spelling, handle: str | None, page: str | None) -> None:
+        new = ModelChannel(spelling.kind, spelling.stored, spelling.identity).with_fields(
+            handle, page
+        )
+        held = next(iter(self.model.find(index, spelling.kind, spelling.identity)), None)
+        after = held.with_fields(handle, page) if held else new
+        response = self.request("POST", self._path(index), self._body(spelling, handle, page))
+        self._check_changed(response, index, held, after)
 
     @rule(
-        who=PEOPLE,
+        index=CONTACT_INDEXES,
         spelling=st.sampled_from(SPELLINGS),
         handle=HANDLES,
         page=PAGES,
-        named=st.none() | st.sampled_from(SPELLINGS),
+        selected=st.none() | st.sampled_from(SPELLINGS),
     )
     def replace(
         self,
-        who: int,
+        index: int,
         spelling: Spelling,
         handle: str | None,
         page: str | None,
-        named: Spelling | None,
+        selected: Spelling | None,
     ) -> None:
-        if named and named.kind != spelling.kind:
-            named = None
-        found = self.model.named(who, spelling.kind, named.identity if named else None)
-        path = self._path(who) + self._query(named)
-        answer = self.request("PUT", path, self._body(spelling, handle, page))
+        if selected and selected.kind != spelling.kind:
+            selected = None
+        found = self.model.find(index, spelling.kind, selected.identity if selected else None)
+        path = self._path(index) + self._query(selected)
+        response = self.request("PUT", path, self._body(spelling, handle, page))
         if not found:
-            self._refused(answer, 404, "no_channel", who)
+            self._check_refused(response, 404, "no_channel", index)
             return
-        moved = replace(found[0], kept=spelling.kept, identity=spelling.identity)
-        self._changed(answer, who, found[0], moved.supplied(handle, page))
+        moved = replace(found[0], stored=spelling.stored, identity=spelling.identity)
+        self._check_changed(response, index, found[0], moved.with_fields(handle, page))
 
-    @rule(who=PEOPLE, kind=st.sampled_from(KINDS))
-    def remove_by_type(self, who: int, kind: str) -> None:
-        self._remove(who, kind, None)
+    @rule(index=CONTACT_INDEXES, kind=st.sampled_from(KINDS))
+    def remove_by_type(self, index: int, kind: str) -> None:
+        self._remove(index, kind, None)
 
-    @rule(who=PEOPLE, named=st.sampled_from(SPELLINGS))
-    def remove_by_name(self, who: int, named: Spelling) -> None:
-        self._remove(who, named.kind, named)
+    @rule(index=CONTACT_INDEXES, selected=st.sampled_from(SPELLINGS))
+    def remove_by_name(self, index: int, selected: Spelling) -> None:
+        self._remove(index, selected.kind, selected)
 
-    @rule(who=PEOPLE, named=st.sampled_from(SPELLINGS), by_type=st.booleans())
-    def get(self, who: int, named: Spelling, by_type: bool) -> None:
-        found = self.model.named(who, named.kind, None if by_type else named.identity)
-        query = self._query(None if by_type else named)
-        answer = self.request("GET", f"{self._path(who)}/{named.kind}{query}")
+    @rule(index=CONTACT_INDEXES, selected=st.sampled_from(SPELLINGS), by_type=st.booleans())
+    def get(self, index: int, selected: Spelling, by_type: bool) -> None:
+        found = self.model.find(index, selected.kind, None if by_type else selected.identity)
+        query = self._query(None if by_type else selected)
+        response = self.request("GET", f"{self._path(index)}/{selected.kind}{query}")
         if found:
-            assert self._shown([answer.json()]) == found[:1]
+            assert self._parse([response.json()]) == found[:1]
         else:
-            self._refused(answer, 404, "no_channel", who)
+            self._check_refused(response, 404, "no_channel", index)
 
-    @rule(who=PEOPLE)
-    @precondition(lambda self: any(self.model.held))
-    def list_all(self, who: int) -> None:
-        answer = self.request("GET", f"/v2/contact/{self.uuids[who]}/channels")
-        assert self._shown(answer.json()) == self.model.held[who]
+    @rule(index=CONTACT_INDEXES)
+    @precondition(lambda self: any(self.model.channels))
+    def list_all(self, index: int) -> None:
+        response = self.request("GET", f"/v2/contact/{self.uuids[index]}/channels")
+        assert self._parse(response.json()) == self.model.channels[index]
 
     def teardown(self) -> None:
-        """The next two contacts find every address free."""
-        for who, uuid in enumerate(self.uuids):
-            self.list_all(who)
+        """Delete both contacts, so that the next two can have their addresses."""
+        for index, uuid in enumerate(self.uuids):
+            self.list_all(index)
             self.request("DELETE", f"/v2/contact/{uuid}")
 
-    # ── how a step is judged ─────────────────────────────────────────────────────────────────
+    # ── the checks of a step ────────────────────────────────────────────────────────────────
 
-    def _remove(self, who: int, kind: str, named: Spelling | None) -> None:
-        found = self.model.named(who, kind, named.identity if named else None)
-        answer = self.request("DELETE", f"{self._path(who)}/{kind}{self._query(named)}")
+    def _remove(self, index: int, kind: str, selected: Spelling | None) -> None:
+        found = self.model.find(index, kind, selected.identity if selected else None)
+        response = self.request("DELETE", f"{self._path(index)}/{kind}{self._query(selected)}")
         if not found:
-            self._refused(answer, 404, "no_channel", who)
+            self._check_refused(response, 404, "no_channel", index)
         elif len(found) > 1:
-            self._refused(answer, 409, "several", who)
-            assert self._shown(answer.json()["channels"]) == found
+            self._check_refused(response, 409, "several", index)
+            assert self._parse(response.json()["channels"]) == found
         else:
-            self.model.held[who] = [one for one in self.model.held[who] if one is not found[0]]
-            self._agrees(answer, who)
-            reachable = None if self.model.held[who] else "false"
-            assert answer.headers.get("x-contact-reachable") == reachable
+            others = [channel for channel in self.model.channels[index] if channel is not found[0]]
+            self.model.channels[index] = others
+            self._check_equal(response, index)
+            reachable = None if self.model.channels[index] else "false"
+            assert response.headers.get("x-contact-reachable") == reachable
 
-    def _changed(
-        self, answer: httpx.Response, who: int, before: Known | None, after: Known
+    def _check_changed(
+        self, response: httpx.Response, index: int, before: ModelChannel | None, after: ModelChannel
     ) -> None:
-        owner = self.model.owner(who, after, before)
+        owner = self.model.owner(index, after, before)
         if owner is not None:
-            self._refused(answer, 409, "address_taken", who)
-            assert answer.json()["conflicting_contact_id"] == self.uuids[owner]
+            self._check_refused(response, 409, "address_taken", index)
+            assert response.json()["conflicting_contact_id"] == self.uuids[owner]
             return
-        self.model.put(who, before, after)
-        self._agrees(answer, who)
+        self.model.put(index, before, after)
+        self._check_equal(response, index)
 
-    def _agrees(self, answer: httpx.Response, who: int) -> None:
-        assert answer.status_code == 200, answer.text
-        assert self._shown(answer.json()) == self.model.held[who]
+    def _check_equal(self, response: httpx.Response, index: int) -> None:
+        assert response.status_code == 200, response.text
+        assert self._parse(response.json()) == self.model.channels[index]
 
-    def _refused(self, answer: httpx.Response, status: int, code: str, who: int) -> None:
-        assert (answer.status_code, answer.json().get("error_code")) == (status, code), answer.text
-        self.list_all(who)
+    def _check_refused(self, response: httpx.Response, status: int, code: str, index: int) -> None:
+        assert (response.status_code, response.json().get("error_code")) == (status, code), (
+            response.text
+        )
+        self.list_all(index)
 
-    def _shown(self, channels: list[dict[str, Any]]) -> list[Known]:
-        identities = {(one.kind, one.kept): one.identity for one in SPELLINGS}
+    def _parse(self, channels: list[dict[str, Any]]) -> list[ModelChannel]:
+        identities = {(spelling.kind, spelling.stored): spelling.identity for spelling in SPELLINGS}
         keys = ("channel_type", "channel_id", "channel_handle", "info_channel")
-        told = [[one.get(key, "") for key in keys] for one in channels]
-        return [Known(kind, kept, identities[kind, kept], *rest) for kind, kept, *rest in told]
+        values = [[channel.get(key, "") for key in keys] for channel in channels]
+        return [
+            ModelChannel(kind, stored, identities[kind, stored], *rest)
+            for kind, stored, *rest in values
+        ]
 
-    def _path(self, who: int) -> str:
-        return f"/v2/contact/{self.uuids[who]}/channel"
+    def _path(self, index: int) -> str:
+        return f"/v2/contact/{self.uuids[index]}/channel"
 
-    def _query(self, named: Spelling | None) -> str:
-        return f"?channel_id={quote(named.typed, safe='')}" if named else ""
+    def _query(self, selected: Spelling | None) -> str:
+        return f"?channel_id={quote(selected.typed, safe='')}" if selected else ""
 
     def _body(self, spelling: Spelling, handle: str | None, page: str | None) -> dict[str, Any]:
         body = {"channel_type": spelling.kind, "channel_id": spelling.typed}
@@ -240,7 +258,7 @@ class Contacts(RuleBasedStateMachine):
 
 
 @pytest.fixture
-def opened(database: str) -> Iterator[tuple[Api, asyncio.Runner]]:
+def api_and_runner(database: str) -> Iterator[tuple[Api, asyncio.Runner]]:
     """Open the API on one event loop for all steps of Hypothesis."""
     with asyncio.Runner() as runner:
         stack = AsyncExitStack()
@@ -248,7 +266,9 @@ def opened(database: str) -> Iterator[tuple[Api, asyncio.Runner]]:
         runner.run(stack.aclose())
 
 
-def test_the_book_and_the_model_agree_at_every_step(opened: tuple[Api, asyncio.Runner]) -> None:
+def test_the_api_and_the_model_agree_after_every_step(
+    api_and_runner: tuple[Api, asyncio.Runner],
+) -> None:
     bound = settings(
         max_examples=MACHINES,
         stateful_step_count=STEPS,
@@ -256,8 +276,8 @@ def test_the_book_and_the_model_agree_at_every_step(opened: tuple[Api, asyncio.R
         suppress_health_check=[HealthCheck.too_slow],
     )
 
-    class OnThisBook(Contacts):
+    class ContactsOfThisApi(Contacts):
         def __init__(self) -> None:
-            super().__init__(*opened)
+            super().__init__(*api_and_runner)
 
-    run_state_machine_as_test(OnThisBook, settings=bound)
+    run_state_machine_as_test(ContactsOfThisApi, settings=bound)

@@ -1,4 +1,4 @@
-"""Contacts, as far as channels need them (contract section 6)."""
+"""Creating, reading and deleting contacts (contract section 6)."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from tests.support.personas import Api
 
 pytestmark = pytest.mark.anyio
 
-KEYS = ["id", "rev", "uuid"]  # what the vendor answers to a create
-MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z")
+KEYS = ["id", "rev", "uuid"]  # in the vendor's response to a create
+TIMESTAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z")
 PHONE = {"channel_type": "phone", "channel_id": "15105553344"}
 EMAIL = {"channel_type": "email", "channel_id": "alice@example.com"}
 FULL: dict[str, object] = {
@@ -30,7 +30,7 @@ FULL: dict[str, object] = {
 }
 
 
-async def test_it_works(api: Api) -> None:
+async def test_post_creates_a_contact_that_get_returns(api: Api) -> None:
     made = await api.request("POST", "/v2/contact", {**FULL, "contact_channels": [PHONE, EMAIL]})
     contact = made.json()
 
@@ -44,25 +44,28 @@ async def test_it_works(api: Api) -> None:
     assert {key: contact[key] for key in shown} == shown
     assert (contact["phone"], contact["email"]) == ("15105553344", "alice@example.com")
     assert contact["created"] == contact["updated"]
-    assert MOMENT.fullmatch(contact["created"])
+    assert TIMESTAMP.fullmatch(contact["created"])
     assert (await api.request("GET", f"/v2/contact/{contact['uuid']}")).json() == contact
 
 
 @pytest.mark.parametrize("body", [{}, {"contact_channels": []}, {"contact_channels": None}])
 async def test_channels_may_be_empty_or_absent(api: Api, body: dict[str, object]) -> None:
-    answer = await api.request("POST", "/v2/contact", body)
+    response = await api.request("POST", "/v2/contact", body)
 
-    assert answer.status_code == 200, answer.text
-    assert answer.json()["contact_channels"] == []
-    assert (answer.json()["phone"], answer.json()["email"]) == ("", "")
+    assert response.status_code == 200, response.text
+    assert response.json()["contact_channels"] == []
+    assert (response.json()["phone"], response.json()["email"]) == ("", "")
 
 
-async def test_phone_and_email_are_its_channels(api: Api) -> None:
+async def test_phone_and_email_are_stored_as_channels(api: Api) -> None:
     body = {"phone": "+1 510-555-3344", "email": "Alice@EXAMPLE.com", "contact_channels": [EMAIL]}
     contact = (await api.request("POST", "/v2/contact", body)).json()
     path = f"/v2/contact/{contact['uuid']}"
 
-    assert [one["channel_type"] for one in contact["contact_channels"]] == ["phone", "email"]
+    assert [channel["channel_type"] for channel in contact["contact_channels"]] == [
+        "phone",
+        "email",
+    ]
     assert (contact["phone"], contact["email"]) == ("15105553344", "Alice@example.com")
     await api.request("PUT", f"{path}/channel", {**PHONE, "channel_id": "14155551234"})
     await api.request("DELETE", f"{path}/channel/email")
@@ -70,7 +73,7 @@ async def test_phone_and_email_are_its_channels(api: Api) -> None:
     assert (after["phone"], after["email"]) == ("14155551234", "")
 
 
-async def test_each_write_that_changes_something_moves_the_revision_by_one(api: Api) -> None:
+async def test_each_change_increments_the_revision_by_one(api: Api) -> None:
     uuid = await api.contact()
     path = f"/v2/contact/{uuid}"
     seen = [(await api.request("GET", path)).json()]
@@ -86,14 +89,14 @@ async def test_each_write_that_changes_something_moves_the_revision_by_one(api: 
         await api.request(method, path + tail, body)
         seen.append((await api.request("GET", path)).json())
 
-    assert [one["rev"] for one in seen] == [1, 2, 2, 2, 3, 4, 5, 5]
-    moved = [one["updated"] for one in seen]
-    assert len(set(moved)) == 5
-    assert moved == sorted(moved)
-    assert {one["created"] for one in seen} == {seen[0]["created"]}
+    assert [contact["rev"] for contact in seen] == [1, 2, 2, 2, 3, 4, 5, 5]
+    times = [contact["updated"] for contact in seen]
+    assert len(set(times)) == 5
+    assert times == sorted(times)
+    assert {contact["created"] for contact in seen} == {seen[0]["created"]}
 
 
-async def test_updated_moves_forward_when_the_clock_goes_back(api: Api) -> None:
+async def test_updated_increases_when_the_clock_goes_back(api: Api) -> None:
     uuid = await api.contact()
     before = (await api.request("GET", f"/v2/contact/{uuid}")).json()
     api.clock.forward(-3600)
@@ -104,26 +107,26 @@ async def test_updated_moves_forward_when_the_clock_goes_back(api: Api) -> None:
     assert after["updated"] > before["updated"]
 
 
-async def test_an_address_of_another_contact_makes_none(api: Api) -> None:
+async def test_no_contact_is_created_with_an_address_of_another(api: Api) -> None:
     owner = await api.contact(("phone", "15105553344"))
 
-    answer = await api.request(
+    response = await api.request(
         "POST", "/v2/contact", {"phone": "+1 (510) 5553344", "email": "a@b.test"}
     )
 
-    assert refusal(answer) == (409, "address_taken")
-    assert answer.json()["conflicting_contact_id"] == owner
-    assert answer.json()["channel_id"] == "15105553344"
+    assert refusal(response) == (409, "address_taken")
+    assert response.json()["conflicting_contact_id"] == owner
+    assert response.json()["channel_id"] == "15105553344"
     assert (await api.request("POST", "/v2/contact", {"email": "a@b.test"})).status_code == 200
 
 
-async def test_an_external_id_is_given_once(api: Api) -> None:
+async def test_an_external_id_is_unique(api: Api) -> None:
     first = (await api.request("POST", "/v2/contact", {"external_id": "crm-1"})).json()
 
-    answer = await api.request("POST", "/v2/contact", {"external_id": "crm-1"})
+    response = await api.request("POST", "/v2/contact", {"external_id": "crm-1"})
 
-    assert refusal(answer) == (409, "external_id_taken")
-    assert answer.json()["conflicting_contact_id"] == first["uuid"]
+    assert refusal(response) == (409, "external_id_taken")
+    assert response.json()["conflicting_contact_id"] == first["uuid"]
     for _ in range(2):
         assert (await api.request("POST", "/v2/contact", {"external_id": ""})).status_code == 200
 
@@ -160,11 +163,11 @@ async def test_an_external_id_is_given_once(api: Api) -> None:
         ({"tags": [{"tag_id": 1}] * 6}, "tags"),
     ],
 )
-async def test_a_wrong_field_is_named(api: Api, body: object, field: str) -> None:
-    answer = await api.request("POST", "/v2/contact", body)
+async def test_the_error_names_the_wrong_field(api: Api, body: object, field: str) -> None:
+    response = await api.request("POST", "/v2/contact", body)
 
-    assert answer.status_code == 400, answer.text
-    assert list(answer.json()["fields"]) == [field]
+    assert response.status_code == 400, response.text
+    assert list(response.json()["fields"]) == [field]
 
 
 @pytest.mark.parametrize(
@@ -185,13 +188,13 @@ async def test_a_wrong_field_is_named(api: Api, body: object, field: str) -> Non
     ],
     ids=range(17),
 )
-async def test_custom_fields_come_back_as_sent_or_are_refused(api: Api, text: str) -> None:
-    """Whatever JSON can hold, neither store breaks on it."""
-    answer = await api.request("POST", "/v2/contact", b'{"custom": ' + text.encode() + b"}")
+async def test_custom_fields_are_returned_as_sent_or_refused(api: Api, text: str) -> None:
+    """No JSON value causes a server error on either store."""
+    response = await api.request("POST", "/v2/contact", b'{"custom": ' + text.encode() + b"}")
 
-    assert answer.status_code in (200, 400), answer.text
-    if answer.status_code == 200:
-        again = await api.request("GET", f"/v2/contact/{answer.json()['uuid']}")
+    assert response.status_code in (200, 400), response.text
+    if response.status_code == 200:
+        again = await api.request("GET", f"/v2/contact/{response.json()['uuid']}")
         assert again.status_code == 200, again.text
         assert again.json()["custom"] == json.loads(text)
 
@@ -203,9 +206,9 @@ async def test_delete_hides_the_contact_and_frees_its_addresses(api: Api) -> Non
     uuid = await api.contact(("phone", "15105553344"), ("email", "alice@example.com"))
     path = f"/v2/contact/{uuid}"
 
-    answer = await api.request("DELETE", path)
+    response = await api.request("DELETE", path)
 
-    assert (answer.status_code, answer.json()) == (200, "contact deleted")
+    assert (response.status_code, response.json()) == (200, "contact deleted")
     for method, tail, body in [
         ("GET", "", None),
         ("DELETE", "", None),
@@ -221,5 +224,5 @@ async def test_delete_hides_the_contact_and_frees_its_addresses(api: Api) -> Non
 
 @pytest.mark.parametrize("method", ["GET", "DELETE"])
 @pytest.mark.parametrize("text", ["1", "alice", "%00"])
-async def test_a_contact_is_named_by_its_uuid(api: Api, method: str, text: str) -> None:
+async def test_a_contact_id_that_is_not_a_uuid_is_refused(api: Api, method: str, text: str) -> None:
     assert refusal(await api.request(method, f"/v2/contact/{text}")) == (400, "bad_uuid")

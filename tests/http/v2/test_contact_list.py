@@ -14,86 +14,86 @@ pytestmark = pytest.mark.anyio
 PHONE, EMAIL = "15105553344", "alice@example.com"
 
 
-async def listed(api: Api, body: object, by: TeamClient | None = None) -> list[Any]:
-    answer = await api.request("POST", "/v2/contacts/list", body, by=(by or api.bob).by_key())
-    assert answer.status_code == 200, answer.text
-    return list(answer.json())
+async def list_contacts(api: Api, body: object, by: TeamClient | None = None) -> list[Any]:
+    response = await api.request("POST", "/v2/contacts/list", body, by=(by or api.bob).by_key())
+    assert response.status_code == 200, response.text
+    return list(response.json())
 
 
-async def searched(api: Api, *entries: object, by: TeamClient | None = None) -> list[str]:
+async def search_uuids(api: Api, *entries: object, by: TeamClient | None = None) -> list[str]:
     body = {"contact_channels": entries}
-    answer = await api.request("POST", "/v2/contacts/search", body, by=(by or api.bob).by_key())
-    assert answer.status_code == 200, answer.text
-    return [one["uuid"] for one in answer.json()]
+    response = await api.request("POST", "/v2/contacts/search", body, by=(by or api.bob).by_key())
+    assert response.status_code == 200, response.text
+    return [contact["uuid"] for contact in response.json()]
 
 
-async def walked(api: Api, *, limit: int, ascending: bool) -> list[list[str]]:
-    """Every page of a list, each begun with the `updated` of the last row as it was."""
+async def list_pages(api: Api, *, limit: int, ascending: bool) -> list[list[str]]:
+    """Returns the UUIDs of all pages; the `date` of each is the last row's `updated`."""
     pages: list[list[str]] = []
     date = None
     for _ in range(20):
-        page = await listed(api, {"limit": limit, "ascending": ascending, "date": date})
+        page = await list_contacts(api, {"limit": limit, "ascending": ascending, "date": date})
         if not page:
             return pages
-        pages.append([one["uuid"] for one in page])
+        pages.append([contact["uuid"] for contact in page])
         date = page[-1]["updated"]
     raise AssertionError(pages)
 
 
-async def in_moments(api: Api, *counts: int) -> list[list[str]]:
-    """Contacts made in groups; each group shares one instant, in a second of its own."""
-    made = []
+async def create_groups(api: Api, *counts: int) -> list[list[str]]:
+    """Creates groups of contacts; each group has one creation time, in a second of its own."""
+    groups = []
     for count in counts:
         api.clock.forward(1)
-        made.append([await api.contact() for _ in range(count)])
-    return made
+        groups.append([await api.contact() for _ in range(count)])
+    return groups
 
 
 # ── list ─────────────────────────────────────────────────────────────────────────────────────
 
 
-async def test_it_works(api: Api) -> None:
-    """Newest first by default, thirty of them, each a whole Contact."""
-    made = await in_moments(api, *[1] * 32)
-    expected = [group[0] for group in reversed(made)]
+async def test_the_default_list_has_thirty_contacts_newest_first(api: Api) -> None:
+    """Each row is a whole Contact."""
+    groups = await create_groups(api, *[1] * 32)
+    expected = [group[0] for group in reversed(groups)]
 
-    page = await listed(api, {})
+    page = await list_contacts(api, {})
 
-    assert [one["uuid"] for one in page] == expected[:30]
+    assert [contact["uuid"] for contact in page] == expected[:30]
     assert page[0] == (await api.request("GET", f"/v2/contact/{expected[0]}")).json()
-    rest = await listed(api, {"date": page[-1]["updated"]})
-    assert [one["uuid"] for one in rest] == expected[30:]
+    rest = await list_contacts(api, {"date": page[-1]["updated"]})
+    assert [contact["uuid"] for contact in rest] == expected[30:]
 
 
-async def test_a_body_may_be_left_out(api: Api) -> None:
+async def test_the_body_of_a_list_is_optional(api: Api) -> None:
     uuid = await api.contact()
-    answer = await api.request("POST", "/v2/contacts/list")
-    assert [one["uuid"] for one in answer.json()] == [uuid]
+    response = await api.request("POST", "/v2/contacts/list")
+    assert [contact["uuid"] for contact in response.json()] == [uuid]
 
 
 @pytest.mark.parametrize("ascending", [True, False])
 @pytest.mark.parametrize("limit", [1, 2, 3, 500])
-async def test_a_page_never_ends_inside_an_instant(
+async def test_a_page_never_splits_contacts_of_one_time(
     api: Api, limit: int, *, ascending: bool
 ) -> None:
-    groups = await in_moments(api, 1, 3, 2, 1)
+    groups = await create_groups(api, 1, 3, 2, 1)
     order = groups if ascending else groups[::-1]
 
-    pages = await walked(api, limit=limit, ascending=ascending)
+    pages = await list_pages(api, limit=limit, ascending=ascending)
 
     seen = [uuid for page in pages for uuid in page]
     assert sorted(seen) == sorted(uuid for group in groups for uuid in group)
-    where = {uuid: number for number, group in enumerate(order) for uuid in group}
-    assert [where[uuid] for uuid in seen] == sorted(where.values())
+    group_of = {uuid: number for number, group in enumerate(order) for uuid in group}
+    assert [group_of[uuid] for uuid in seen] == sorted(group_of.values())
     for page in pages:
-        assert {where[uuid] for uuid in page}.isdisjoint(
-            {where[uuid] for other in pages if other is not page for uuid in other}
+        assert {group_of[uuid] for uuid in page}.isdisjoint(
+            {group_of[uuid] for other in pages if other is not page for uuid in other}
         )
     assert all(len(page) >= limit for page in pages[:-1])
 
 
-async def test_a_change_moves_a_contact_to_the_new_end(api: Api) -> None:
-    first, second = [group[0] for group in await in_moments(api, 1, 1)]
+async def test_a_changed_contact_is_the_newest(api: Api) -> None:
+    first, second = [group[0] for group in await create_groups(api, 1, 1)]
     api.clock.forward(1)
     await api.request(
         "POST",
@@ -101,33 +101,33 @@ async def test_a_change_moves_a_contact_to_the_new_end(api: Api) -> None:
         {"channel_type": "phone", "channel_id": PHONE},
     )
 
-    rows = await listed(api, {"ascending": True})
+    rows = await list_contacts(api, {"ascending": True})
 
-    assert [one["uuid"] for one in rows] == [second, first]
-    assert [one["phone"] for one in rows] == ["", PHONE]
+    assert [contact["uuid"] for contact in rows] == [second, first]
+    assert [contact["phone"] for contact in rows] == ["", PHONE]
 
 
-async def test_any_spelling_of_the_moment_is_taken(api: Api) -> None:
+async def test_a_date_may_have_any_offset_and_precision(api: Api) -> None:
     api.clock.set("2026-01-02T10:00:00+00:00")
     early = await api.contact()
     api.clock.forward(1)
     late = await api.contact()
     dates = ("2026-01-02T10:00:00.000Z", "2026-01-02T12:00:00.000000+02:00")
     for date in dates:
-        rows = await listed(api, {"date": date, "ascending": True})
-        assert [one["uuid"] for one in rows] == [late]
-        assert await listed(api, {"date": date}) == []
+        rows = await list_contacts(api, {"date": date, "ascending": True})
+        assert [contact["uuid"] for contact in rows] == [late]
+        assert await list_contacts(api, {"date": date}) == []
     after = {"date": "2026-01-02T10:00:00.000001Z"}
-    assert [one["uuid"] for one in await listed(api, after)] == [early]
+    assert [contact["uuid"] for contact in await list_contacts(api, after)] == [early]
 
 
-async def test_deleted_and_foreign_contacts_are_not_listed(api: Api) -> None:
-    kept, gone = await api.contact(), await api.contact()
-    own = await api.contact(by=api.charlie.by_key())
-    await api.request("DELETE", f"/v2/contact/{gone}")
+async def test_deleted_contacts_and_other_teams_are_not_listed(api: Api) -> None:
+    remaining, deleted = await api.contact(), await api.contact()
+    charlies = await api.contact(by=api.charlie.by_key())
+    await api.request("DELETE", f"/v2/contact/{deleted}")
 
-    assert [one["uuid"] for one in await listed(api, {})] == [kept]
-    assert [one["uuid"] for one in await listed(api, {}, api.charlie)] == [own]
+    assert [contact["uuid"] for contact in await list_contacts(api, {})] == [remaining]
+    assert [contact["uuid"] for contact in await list_contacts(api, {}, api.charlie)] == [charlies]
 
 
 @pytest.mark.parametrize(
@@ -142,23 +142,23 @@ async def test_deleted_and_foreign_contacts_are_not_listed(api: Api) -> None:
         ({"ascending": "true"}, (400, "wrong_type"), "ascending"),
     ],
 )
-async def test_a_wrong_list_is_refused(
+async def test_a_list_with_a_wrong_field_is_refused(
     api: Api, body: object, expected: tuple[int, str], field: str
 ) -> None:
-    answer = await api.request("POST", "/v2/contacts/list", body)
+    response = await api.request("POST", "/v2/contacts/list", body)
 
-    assert refusal(answer) == expected
-    assert list(answer.json()["fields"]) == [field]
+    assert refusal(response) == expected
+    assert list(response.json()["fields"]) == [field]
 
 
 # ── search ───────────────────────────────────────────────────────────────────────────────────
 
 
-async def test_search_finds_the_owners_in_order_and_each_once(api: Api) -> None:
+async def test_search_returns_each_owner_once_in_order_of_the_addresses(api: Api) -> None:
     alice = await api.contact(("phone", PHONE), ("email", EMAIL))
     bobby = await api.contact(("facebook", "100"))
 
-    found = await searched(
+    found = await search_uuids(
         api,
         {"channel_type": "facebook", "channel_ids": ["100", "200"]},
         {"channel_type": "email", "channel_ids": ["ALICE@EXAMPLE.COM"]},
@@ -166,50 +166,48 @@ async def test_search_finds_the_owners_in_order_and_each_once(api: Api) -> None:
     )
 
     assert found == [bobby, alice]
-    assert await searched(api) == []
-    assert await searched(api, {"channel_ids": []}) == []
+    assert await search_uuids(api) == []
+    assert await search_uuids(api, {"channel_ids": []}) == []
 
 
 @pytest.mark.parametrize(
     "value", [PHONE, "+1 510.555.3344", EMAIL, "Alice@Example.COM", "541123456789", "5491123456789"]
 )
-async def test_the_type_is_inferred(api: Api, value: str) -> None:
+async def test_search_infers_the_channel_type(api: Api, value: str) -> None:
     uuid = await api.contact(("phone", PHONE), ("email", EMAIL), ("phone", "5491123456789"))
-    assert await searched(api, {"channel_ids": [value]}) == [uuid]
+    assert await search_uuids(api, {"channel_ids": [value]}) == [uuid]
 
 
 @pytest.mark.parametrize("kind", ["phone", "sms", "whatsapp", "viber", "rcs"])
-async def test_a_number_is_looked_for_in_its_type_then_in_the_phone_family(
-    api: Api, kind: str
-) -> None:
+async def test_search_prefers_the_type_then_a_phone_channel(api: Api, kind: str) -> None:
     by_sms = await api.contact(("sms", PHONE))
-    assert await searched(api, {"channel_type": kind, "channel_ids": [PHONE]}) == [by_sms]
+    assert await search_uuids(api, {"channel_type": kind, "channel_ids": [PHONE]}) == [by_sms]
     by_phone = await api.contact(("phone", PHONE))
     expected = by_sms if kind == "sms" else by_phone
-    assert await searched(api, {"channel_type": kind, "channel_ids": [PHONE]}) == [expected]
+    assert await search_uuids(api, {"channel_type": kind, "channel_ids": [PHONE]}) == [expected]
 
 
-async def test_an_integrations_id_is_found_under_any_page(api: Api) -> None:
+async def test_search_finds_a_facebook_id_on_any_page(api: Api) -> None:
     owners = []
     for page in ("a", "b"):
-        one = {"channel_type": "facebook", "channel_id": "100", "info_channel": page}
-        made = await api.request("POST", "/v2/contact", {"contact_channels": [one]})
+        channel = {"channel_type": "facebook", "channel_id": "100", "info_channel": page}
+        made = await api.request("POST", "/v2/contact", {"contact_channels": [channel]})
         owners.append(made.json()["uuid"])
 
-    found = await searched(api, {"channel_type": "facebook", "channel_ids": ["100"]})
+    found = await search_uuids(api, {"channel_type": "facebook", "channel_ids": ["100"]})
 
     assert found == owners
 
 
-async def test_deleted_and_foreign_contacts_are_not_found(api: Api) -> None:
-    gone = await api.contact(("phone", PHONE))
-    assert await searched(api, {"channel_ids": [PHONE]}, by=api.charlie) == []
-    await api.request("DELETE", f"/v2/contact/{gone}")
-    assert await searched(api, {"channel_ids": [PHONE]}) == []
+async def test_search_ignores_deleted_contacts_and_other_teams(api: Api) -> None:
+    uuid = await api.contact(("phone", PHONE))
+    assert await search_uuids(api, {"channel_ids": [PHONE]}, by=api.charlie) == []
+    await api.request("DELETE", f"/v2/contact/{uuid}")
+    assert await search_uuids(api, {"channel_ids": [PHONE]}) == []
 
 
 @pytest.mark.parametrize(
-    ("bad", "place"),
+    ("bad", "position"),
     [
         ({"channel_ids": ["123", "124"]}, "contact_channels[1].channel_ids[0]"),
         ({"channel_ids": ["alice"]}, "contact_channels[1].channel_type"),
@@ -217,12 +215,14 @@ async def test_deleted_and_foreign_contacts_are_not_found(api: Api) -> None:
         ({"channel_type": "id", "channel_ids": ["1"]}, "contact_channels[1].channel_type"),
     ],
 )
-async def test_a_wrong_search_is_told_where(api: Api, bad: object, place: str) -> None:
-    """The first address is refused if none of them can be read."""
+async def test_the_error_of_a_search_names_the_position(
+    api: Api, bad: object, position: str
+) -> None:
+    """If no address can be parsed, the error names the first."""
     body = {"contact_channels": [{"channel_ids": []}, bad]}
-    answer = await api.request("POST", "/v2/contacts/search", body)
+    response = await api.request("POST", "/v2/contacts/search", body)
 
-    assert list(answer.json()["fields"]) == [place]
+    assert list(response.json()["fields"]) == [position]
 
 
 @pytest.mark.parametrize(
@@ -238,8 +238,8 @@ async def test_a_wrong_search_is_told_where(api: Api, bad: object, place: str) -
         (None, (400, "wrong_type")),
     ],
 )
-async def test_a_wrong_search_is_refused(
+async def test_a_search_with_a_wrong_entry_is_refused(
     api: Api, entries: object, expected: tuple[int, str]
 ) -> None:
-    answer = await api.request("POST", "/v2/contacts/search", {"contact_channels": entries})
-    assert refusal(answer) == expected
+    response = await api.request("POST", "/v2/contacts/search", {"contact_channels": entries})
+    assert refusal(response) == expected

@@ -1,7 +1,7 @@
-"""Property: a list that is walked by `date` ends, and contains every contact.
+"""Property: reading all pages of a list by `date` ends, and returns every contact.
 
 Each client passes the last row's `updated` back as its language's date type prints it. The stored
-times are planted by SQL, so that many contacts share a second, a millisecond or a microsecond,
+times are set by SQL, so that many contacts have the same second, millisecond or microsecond,
 and contacts are changed, created and deleted between the pages.
 """
 
@@ -76,7 +76,7 @@ def swift(text: str) -> str:
 
 Client = Callable[[str], str]
 CLIENTS: list[Client] = [unchanged, python, go, java, javascript, java_millis, ruby, swift]
-NEVER_REPEAT = {unchanged, javascript}
+CLIENTS_WITHOUT_REPEATS = {unchanged, javascript}
 
 
 # ── a team whose contacts are changed while it is listed ─────────────────────────────────────
@@ -84,11 +84,11 @@ NEVER_REPEAT = {unchanged, javascript}
 
 @dataclass
 class Team:
-    """Contacts at planted times, and a record of what was done to them."""
+    """Contacts with times that were set by SQL, and a record of the changes to them."""
 
     api: Api
     by: TeamClient
-    choose: random.Random
+    chooser: random.Random
     uuids: list[str] = field(default_factory=list)
     changed: set[str] = field(default_factory=set)
     deleted: set[str] = field(default_factory=set)
@@ -98,37 +98,37 @@ class Team:
         """Create contacts; many share a second, a millisecond or a microsecond."""
         rows = {"contacts": [{"first": f"Person {number}"} for number in range(CONTACTS)]}
         made = (await self.request("POST", "/v2/contacts", rows))["contacts"]
-        self.uuids = [one["uuid"] for one in made]
+        self.uuids = [contact["uuid"] for contact in made]
         times = self._times()
-        cases = " ".join(f"WHEN {one['id']} THEN {next(times)}" for one in made)
+        cases = " ".join(f"WHEN {contact['id']} THEN {next(times)}" for contact in made)
         await ruin(
             self.api.database,
             f"UPDATE contact SET updated = CASE id {cases} END "
             f"WHERE team_id = {self.by.team.team_id}",
         )
-        self.api.clock.now = START_MICROS + self.choose.choice([4, 5]) * timestamps.SECOND
+        self.api.clock.now = START_MICROS + self.chooser.choice([4, 5]) * timestamps.SECOND
 
     def _times(self) -> Any:
-        seconds = self.choose.choice([1, 2, 5])
-        crowded = self.choose.random() < 0.5
+        seconds = self.chooser.choice([1, 2, 5])
+        crowded = self.chooser.random() < 0.5
         millis = [0, 1, 500, 999] if crowded else range(1000)
         micros = [0, 1, 999] if crowded else range(1000)
         while True:
-            second = self.choose.randrange(seconds)
-            within = self.choose.choice(millis) * 1000 + self.choose.choice(micros)
+            second = self.chooser.randrange(seconds)
+            within = self.chooser.choice(millis) * 1000 + self.chooser.choice(micros)
             yield START_MICROS + second * timestamps.SECOND + within
 
     async def write(self) -> None:
-        """A few random changes; the clock stands still, or moves by a little or by more."""
-        for _ in range(min(self.choose.choice([0, 0, 1, 2]), self.writes_left)):
+        """Makes a few random changes, and moves the clock by up to a second before each."""
+        for _ in range(min(self.chooser.choice([0, 0, 1, 2]), self.writes_left)):
             self.writes_left -= 1
-            self.api.clock.now += self.choose.choice([0, 1, 700, 300_000, 1_000_000])
+            self.api.clock.now += self.chooser.choice([0, 1, 700, 300_000, 1_000_000])
             await self._write()
 
     async def _write(self) -> None:
-        alive = [uuid for uuid in self.uuids if uuid not in self.deleted]
-        uuid = self.choose.choice(alive)
-        match self.choose.randrange(10):
+        remaining = [uuid for uuid in self.uuids if uuid not in self.deleted]
+        uuid = self.chooser.choice(remaining)
+        match self.chooser.randrange(10):
             case 0:
                 self.deleted.add(uuid)
                 await self.request("DELETE", f"/v2/contact/{uuid}")
@@ -141,26 +141,26 @@ class Team:
                 )
 
     async def request(self, method: str, path: str, body: object = None) -> Any:
-        """The body of a successful response."""
-        answer = await self.api.request(method, path, body, by=self.by.by_key())
-        assert answer.status_code == 200, (body, answer.text)
-        return answer.json()
+        """Returns the body of a successful response."""
+        response = await self.api.request(method, path, body, by=self.by.by_key())
+        assert response.status_code == 200, (body, response.text)
+        return response.json()
 
-    def must_be_seen(self, *, ascending: bool) -> set[str]:
+    def required(self, *, ascending: bool) -> set[str]:
         """Returns the contacts that the list must contain."""
-        there = set(self.uuids) - self.deleted
-        return there if ascending else there - self.changed
+        remaining = set(self.uuids) - self.deleted
+        return remaining if ascending else remaining - self.changed
 
 
-async def walk(team: Team, client: Client, limit: int, *, ascending: bool) -> list[str]:
-    """The UUIDs of a whole list; every page is in order, and no shorter than `limit`."""
+async def read_all_pages(team: Team, client: Client, limit: int, *, ascending: bool) -> list[str]:
+    """Returns the UUIDs of a whole list, and checks that each page is in order."""
     rows: list[dict[str, Any]] = []
     body: dict[str, Any] = {"limit": limit, "ascending": ascending, "page": 0}
     for _ in range(MAX_PAGES):
         page = await team.request("POST", "/v2/contacts/list", body)
         if not page:
-            return [one["uuid"] for one in rows]
-        times = [one["updated"] for one in page]
+            return [contact["uuid"] for contact in rows]
+        times = [contact["updated"] for contact in page]
         assert times == sorted(times, reverse=not ascending)
         rows += page
         body["date"] = client(times[-1])
@@ -170,20 +170,20 @@ async def walk(team: Team, client: Client, limit: int, *, ascending: bool) -> li
 
 @pytest.mark.parametrize("ascending", [True, False], ids=["ascending", "descending"])
 @pytest.mark.parametrize("client", CLIENTS)
-async def test_a_walked_list_ends_and_contains_every_contact(
+async def test_reading_all_pages_ends_and_returns_every_contact(
     api: Api, client: Client, *, ascending: bool
 ) -> None:
     for seed in range(3):
-        choose = random.Random(f"{client.__name__} {ascending} {seed}")
+        chooser = random.Random(f"{client.__name__} {ascending} {seed}")
         by = await create_team_client(api.administration, f"Team {seed}", api.clock)
-        team = Team(api, by, choose)
+        team = Team(api, by, chooser)
         await team.plant()
-        limit = choose.choice(LIMITS)
+        limit = chooser.choice(LIMITS)
 
-        seen = Counter(await walk(team, client, limit, ascending=ascending))
+        seen = Counter(await read_all_pages(team, client, limit, ascending=ascending))
 
-        missing = team.must_be_seen(ascending=ascending) - seen.keys()
+        missing = team.required(ascending=ascending) - seen.keys()
         assert not missing, f"seed {seed}, limit {limit}: {len(missing)} are missing"
-        if client in NEVER_REPEAT:
-            still = team.must_be_seen(ascending=ascending) - team.changed
-            assert {seen[uuid] for uuid in still} <= {1}
+        if client in CLIENTS_WITHOUT_REPEATS:
+            unchanged_contacts = team.required(ascending=ascending) - team.changed
+            assert {seen[uuid] for uuid in unchanged_contacts} <= {1}

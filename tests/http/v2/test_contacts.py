@@ -1,4 +1,4 @@
-"""PUT of a contact: what is left out stays, `phone` and `email` are its primary channels."""
+"""PUT of a contact: absent fields are unchanged, `phone` and `email` are its primary channels."""
 
 from __future__ import annotations
 
@@ -19,23 +19,23 @@ def phone(value: str) -> dict[str, str]:
 
 
 async def put(api: Api, uuid: str, body: object, query: str = "") -> Any:
-    answer = await api.request("PUT", f"/v2/contact/{uuid}{query}", body)
-    assert answer.status_code == 200, answer.text
-    return answer.json()
+    response = await api.request("PUT", f"/v2/contact/{uuid}{query}", body)
+    assert response.status_code == 200, response.text
+    return response.json()
 
 
 async def get(api: Api, uuid: str) -> Any:
-    answer = await api.request("GET", f"/v2/contact/{uuid}")
-    assert answer.status_code == 200, answer.text
-    return answer.json()
+    response = await api.request("GET", f"/v2/contact/{uuid}")
+    assert response.status_code == 200, response.text
+    return response.json()
 
 
-def held(contact: Any) -> list[str]:
-    return [one["channel_id"] for one in contact["contact_channels"]]
+def addresses_of(contact: Any) -> list[str]:
+    return [channel["channel_id"] for channel in contact["contact_channels"]]
 
 
-async def test_it_works(api: Api) -> None:
-    """The answer is the full Contact; what is left out stays."""
+async def test_put_changes_only_the_fields_of_the_body(api: Api) -> None:
+    """The response is the whole Contact."""
     uuid = await api.contact(("phone", ONE))
     before = await put(api, uuid, {"first": "Alice", "tags": [{"tag_id": 1}], "avatar": "a"})
     api.clock.forward(1)
@@ -98,11 +98,11 @@ async def test_custom_is_merged_or_replaced(api: Api, query: str, left: dict[str
 @pytest.mark.parametrize(
     "custom", [{"a\0": 1}, {"a": "\0"}, {"a": [{"b": "c\0"}]}, {"a": {"\0": None}}]
 )
-async def test_custom_holds_no_nul(api: Api, custom: object) -> None:
-    answer = await api.request("POST", "/v2/contact", {"custom": custom})
+async def test_custom_with_a_nul_character_is_refused(api: Api, custom: object) -> None:
+    response = await api.request("POST", "/v2/contact", {"custom": custom})
 
-    assert refusal(answer) == (400, "bad_value")
-    assert list(answer.json()["fields"]) == ["custom"]
+    assert refusal(response) == (400, "bad_value")
+    assert list(response.json()["fields"]) == ["custom"]
 
 
 async def test_a_contact_has_at_most_five_tags(api: Api) -> None:
@@ -110,14 +110,14 @@ async def test_a_contact_has_at_most_five_tags(api: Api) -> None:
     five = [{"tag_id": number} for number in range(5)]
     await put(api, uuid, {"tags": five})
 
-    answer = await api.request("PUT", f"/v2/contact/{uuid}", {"tags": [*five, {"tag_id": 5}]})
+    response = await api.request("PUT", f"/v2/contact/{uuid}", {"tags": [*five, {"tag_id": 5}]})
 
-    assert refusal(answer) == (400, "bad_value")
+    assert refusal(response) == (400, "bad_value")
     assert (await get(api, uuid))["tags"] == five
     assert (await put(api, uuid, {"tags": []}))["tags"] == []
 
 
-async def test_minus_one_assigns_nobody(api: Api) -> None:
+async def test_assignee_minus_one_clears_the_assignee(api: Api) -> None:
     uuid = await api.contact()
     assert (await put(api, uuid, {"assignee_id": 7}))["assigned_user_id"] == 7
     assert (await put(api, uuid, {"assignee_id": -1}))["assigned_user_id"] is None
@@ -126,7 +126,7 @@ async def test_minus_one_assigns_nobody(api: Api) -> None:
 # ── external_id ──────────────────────────────────────────────────────────────────────────────
 
 
-async def test_an_external_id_is_one_contacts_until_it_lets_go(api: Api) -> None:
+async def test_an_external_id_is_unique_until_it_is_cleared(api: Api) -> None:
     first = await api.contact()
     second = await api.contact()
     await put(api, first, {"external_id": "crm-1"})
@@ -146,9 +146,9 @@ async def test_deleting_a_contact_frees_its_external_id(api: Api) -> None:
     await put(api, first, {"external_id": "crm-1"})
     await api.request("DELETE", f"/v2/contact/{first}")
 
-    answer = await api.request("POST", "/v2/contact", {"external_id": "crm-1"})
+    response = await api.request("POST", "/v2/contact", {"external_id": "crm-1"})
 
-    assert answer.status_code == 200, answer.text
+    assert response.status_code == 200, response.text
 
 
 # ── phone and email ──────────────────────────────────────────────────────────────────────────
@@ -162,54 +162,58 @@ async def test_writing_phone_replaces_the_primary_channels_address(api: Api) -> 
     after = await put(api, uuid, {"phone": "+1 (212) 555-0199"})
 
     assert after["phone"] == THREE
-    assert held(after) == [THREE, TWO]
+    assert addresses_of(after) == [THREE, TWO]
     assert after["contact_channels"][0]["id"] == before["contact_channels"][0]["id"]
     assert after["contact_channels"][0]["created"] == before["contact_channels"][0]["created"]
     assert after["contact_channels"][1] == before["contact_channels"][1]
     assert await api.contact(("phone", ONE))
 
 
-async def test_writing_phone_adds_a_channel_where_there_is_none(api: Api) -> None:
+async def test_writing_phone_adds_a_channel_if_there_is_none(api: Api) -> None:
     uuid = await api.contact(("email", "alice@example.com"))
 
     after = await put(api, uuid, {"phone": ONE})
 
     assert (after["phone"], after["email"]) == (ONE, "alice@example.com")
-    assert held(after) == ["alice@example.com", ONE]
+    assert addresses_of(after) == ["alice@example.com", ONE]
 
 
-@pytest.mark.parametrize("nothing", ["", None])
-async def test_an_empty_phone_takes_the_primary_one_away(api: Api, nothing: str | None) -> None:
+@pytest.mark.parametrize("empty", ["", None])
+async def test_an_empty_phone_deletes_the_primary_channel(api: Api, empty: str | None) -> None:
     uuid = await api.contact(("phone", ONE), ("phone", TWO), ("email", "alice@example.com"))
 
-    after = await put(api, uuid, {"phone": nothing, "email": nothing})
+    after = await put(api, uuid, {"phone": empty, "email": empty})
 
     assert (after["phone"], after["email"]) == (TWO, "")
-    assert held(after) == [TWO]
-    assert held(await put(api, uuid, {"phone": nothing})) == []
-    last = await put(api, uuid, {"phone": nothing})
+    assert addresses_of(after) == [TWO]
+    assert addresses_of(await put(api, uuid, {"phone": empty})) == []
+    last = await put(api, uuid, {"phone": empty})
     assert last["rev"] == 3
 
 
-async def test_a_secondary_address_becomes_primary(api: Api) -> None:
-    """The channel stays itself, and the one that was primary stays too."""
+async def test_writing_a_secondary_address_makes_it_primary(api: Api) -> None:
+    """Both channels keep their ids."""
     uuid = await api.contact(("phone", ONE), ("phone", TWO))
     before = await get(api, uuid)
 
     after = await put(api, uuid, {"phone": TWO})
 
     assert after["phone"] == TWO
-    assert held(after) == [ONE, TWO]
-    ids = [[one["id"] for one in contact["contact_channels"]] for contact in (before, after)]
+    assert addresses_of(after) == [ONE, TWO]
+    ids = [
+        [channel["id"] for channel in contact["contact_channels"]] for contact in (before, after)
+    ]
     assert ids[0] == ids[1]
     assert (await put(api, uuid, {"phone": TWO}))["rev"] == after["rev"]
-    one = await api.request("GET", f"/v2/contact/{uuid}/channel/phone")
-    assert one.json()["channel_id"] == TWO
+    primary = await api.request("GET", f"/v2/contact/{uuid}/channel/phone")
+    assert primary.json()["channel_id"] == TWO
 
 
 @pytest.mark.parametrize("others", [[], [("email", "first@example.com")]])
-async def test_a_new_spelling_is_shown_as_written(api: Api, others: list[tuple[str, str]]) -> None:
-    """Whether the address was the primary one before or became it."""
+async def test_a_new_spelling_is_returned_as_written(
+    api: Api, others: list[tuple[str, str]]
+) -> None:
+    """This holds whether the address was primary before the request or is made so by it."""
     uuid = await api.contact(*others, ("email", "alice@example.com"))
 
     after = await put(api, uuid, {"email": "Alice@EXAMPLE.com"})
@@ -218,7 +222,7 @@ async def test_a_new_spelling_is_shown_as_written(api: Api, others: list[tuple[s
     assert len(after["contact_channels"]) == len(others) + 1
 
 
-async def test_channels_and_views_are_one_change(api: Api) -> None:
+async def test_channels_phone_and_email_are_written_as_one_change(api: Api) -> None:
     uuid = await api.contact(("phone", ONE))
 
     after = await put(
@@ -227,19 +231,19 @@ async def test_channels_and_views_are_one_change(api: Api) -> None:
 
     assert after["rev"] == 2
     assert (after["phone"], after["email"]) == (TWO, "a@b.test")
-    assert sorted(held(after)) == sorted([TWO, ONE, "a@b.test"])
-    assert len({one["updated"] for one in after["contact_channels"]}) == 1
+    assert sorted(addresses_of(after)) == sorted([TWO, ONE, "a@b.test"])
+    assert len({channel["updated"] for channel in after["contact_channels"]}) == 1
 
 
-async def test_an_address_of_another_contact_changes_nothing(api: Api) -> None:
+async def test_a_request_with_an_address_of_another_contact_changes_nothing(api: Api) -> None:
     owner = await api.contact(("phone", ONE))
     uuid = await api.contact(("phone", TWO))
     before = await get(api, uuid)
     for body in ({"phone": ONE}, {"contact_channels": [phone(ONE)]}):
-        answer = await api.request("PUT", f"/v2/contact/{uuid}", {"first": "A", **body})
+        response = await api.request("PUT", f"/v2/contact/{uuid}", {"first": "A", **body})
 
-        assert refusal(answer) == (409, "address_taken")
-        assert answer.json()["conflicting_contact_id"] == owner
+        assert refusal(response) == (409, "address_taken")
+        assert response.json()["conflicting_contact_id"] == owner
     assert await get(api, uuid) == before
 
 
@@ -256,19 +260,19 @@ async def test_an_address_of_another_contact_changes_nothing(api: Api) -> None:
         (NOBODY, b"{", (400, "malformed_json")),
     ],
 )
-async def test_form_is_judged_before_existence(
+async def test_the_body_is_validated_before_the_contact_is_looked_up(
     api: Api, uuid: str, body: object, expected: tuple[int, str]
 ) -> None:
     assert refusal(await api.request("PUT", f"/v2/contact/{uuid}", body)) == expected
 
 
-async def test_charlie_changes_nothing_of_bobs(api: Api) -> None:
+async def test_another_team_cannot_change_the_contact(api: Api) -> None:
     uuid = await api.contact(("phone", ONE))
     before = await get(api, uuid)
 
-    answer = await api.request(
+    response = await api.request(
         "PUT", f"/v2/contact/{uuid}", {"first": "Mine"}, by=api.charlie.by_key()
     )
 
-    assert refusal(answer) == (404, "no_contact")
+    assert refusal(response) == (404, "no_contact")
     assert await get(api, uuid) == before

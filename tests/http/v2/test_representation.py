@@ -1,4 +1,4 @@
-"""The seeds disagree, and each is right (contract section 2.1); and the body of a refusal."""
+"""The two representations of a channel (contract section 2.1), and the body of an error."""
 
 from __future__ import annotations
 
@@ -30,26 +30,26 @@ def body(channel: tuple[str, str], **fields: object) -> dict[str, object]:
     return {"channel_type": channel[0], "channel_id": channel[1], **fields}
 
 
-def ids(answer: httpx.Response) -> str:
-    """The representation that an answer's channels are in, judged by the channels alone."""
-    assert answer.status_code == 200, answer.text
-    shown = answer.json()
-    if isinstance(shown, dict):
-        shown = shown.get("contact_channels", [shown])
-    assert shown
-    known = {"string_ids": (str, STRING_KEYS), "integer_ids": (int, INTEGER_KEYS)}
-    for name, (kind, keys) in known.items():
-        if all(list(one) == keys and isinstance(one["id"], kind) for one in shown):
+def representation_of(response: httpx.Response) -> str:
+    """Returns the representation of a response's channels, as seen from their keys and types."""
+    assert response.status_code == 200, response.text
+    listed = response.json()
+    if isinstance(listed, dict):
+        listed = listed.get("contact_channels", [listed])
+    assert listed
+    representations = {"string_ids": (str, STRING_KEYS), "integer_ids": (int, INTEGER_KEYS)}
+    for name, (kind, keys) in representations.items():
+        if all(list(channel) == keys and isinstance(channel["id"], kind) for channel in listed):
             return name
-    raise AssertionError(answer.text)
+    raise AssertionError(response.text)
 
 
-async def every_answer(api: Api, query: str, by: dict[str, str]) -> list[httpx.Response]:
-    """Each operation that shows channels, once."""
+async def request_each_operation(api: Api, query: str, by: dict[str, str]) -> list[httpx.Response]:
+    """Returns the responses of all operations that return channels, each requested once."""
     mark = "&" if query else "?"
-    made = await api.request("POST", f"/v2/contact{query}", {"phone": PHONE[1]}, by=by)
-    path = f"/v2/contact/{made.json()['uuid']}"
-    asked = [
+    created = await api.request("POST", f"/v2/contact{query}", {"phone": PHONE[1]}, by=by)
+    path = f"/v2/contact/{created.json()['uuid']}"
+    requests = [
         ("POST", f"{path}/channel{query}", body(EMAIL)),
         ("PUT", f"{path}/channel{query}", body(("email", "new@example.com"))),
         ("GET", f"{path}/channels{query}", None),
@@ -58,11 +58,11 @@ async def every_answer(api: Api, query: str, by: dict[str, str]) -> list[httpx.R
         ("DELETE", f"{path}/channel/email{query}", None),
         ("GET", f"{path}{query}", None),
     ]
-    return [made, *[await api.request(*one, by=by) for one in asked]]
+    return [created, *[await api.request(*arguments, by=by) for arguments in requests]]
 
 
 @pytest.mark.parametrize(
-    ("credential", "query", "used"),
+    ("credential", "query", "expected"),
     [
         ("by_key", "", "string_ids"),
         ("by_jwt", "", "integer_ids"),
@@ -72,33 +72,36 @@ async def every_answer(api: Api, query: str, by: dict[str, str]) -> list[httpx.R
         ("by_jwt", "?representation=integer_ids", "integer_ids"),
     ],
 )
-async def test_each_answer_is_in_it_and_says_so(
-    api: Api, credential: str, query: str, used: str
+async def test_each_response_is_in_the_representation_that_its_header_names(
+    api: Api, credential: str, query: str, expected: str
 ) -> None:
     by = getattr(api.bob, credential)()
-    for answer in await every_answer(api, query, by):
-        assert ids(answer) == used, answer.request.url
-        assert answer.headers["x-representation"] == used, answer.request.url
+    for response in await request_each_operation(api, query, by):
+        assert representation_of(response) == expected, response.request.url
+        assert response.headers["x-representation"] == expected, response.request.url
 
 
-async def test_it_is_chosen_when_a_credential_is_made(api: Api) -> None:
+async def test_a_new_credential_has_the_representation_that_is_given(api: Api) -> None:
     team = api.bob.team.team_id
     uuid = await api.contact(PHONE)
     _, api_key = await api.administration.create_key(
         team, CredentialOptions(Representation.INTEGER_IDS)
     )
-    terms = CredentialOptions(Representation.STRING_IDS)
-    secret, secret_key = await api.administration.create_secret(team, terms, MASTER_KEY)
+    options = CredentialOptions(Representation.STRING_IDS)
+    secret, secret_key = await api.administration.create_secret(team, options, MASTER_KEY)
     claims: dict[str, object] = {"iss": secret.id, "iat": api.clock() // 1_000_000}
     jwt = sign(claims, secret.id, secret_key)
 
-    for token, used in [(api_key, "integer_ids"), (jwt, "string_ids")]:
+    for token, expected in [(api_key, "integer_ids"), (jwt, "string_ids")]:
         by = {"authorization": f"Bearer {token}"}
-        assert ids(await api.request("GET", f"/v2/contact/{uuid}/channels", by=by)) == used
+        assert (
+            representation_of(await api.request("GET", f"/v2/contact/{uuid}/channels", by=by))
+            == expected
+        )
 
 
 @pytest.mark.parametrize("name", ["", "strings", "String_ids", "string_ids ", "%00", "1"])
-async def test_an_unknown_name_is_refused(api: Api, name: str) -> None:
+async def test_an_unknown_representation_is_refused(api: Api, name: str) -> None:
     uuid = await api.contact(PHONE)
     for method, path in [
         ("GET", f"/v2/contact/{uuid}/channels"),
@@ -108,12 +111,15 @@ async def test_an_unknown_name_is_refused(api: Api, name: str) -> None:
         ("DELETE", f"/v2/contact/{uuid}/channel/phone"),
         ("GET", "/v1/team"),
     ]:
-        answer = await api.request(method, f"{path}?representation={name}", body(EMAIL))
+        response = await api.request(method, f"{path}?representation={name}", body(EMAIL))
 
-        assert answer.status_code == 400, path
-        assert (answer.json()["error"], answer.json()["error_code"]) == ("bad_data", "bad_value")
-        assert list(answer.json()["fields"]) == ["representation"]
-        assert "string_ids" in answer.json()["message"]
+        assert response.status_code == 400, path
+        assert (response.json()["error"], response.json()["error_code"]) == (
+            "bad_data",
+            "bad_value",
+        )
+        assert list(response.json()["fields"]) == ["representation"]
+        assert "string_ids" in response.json()["message"]
     assert len((await api.request("GET", f"/v2/contact/{uuid}/channels")).json()) == 1
 
 
@@ -121,10 +127,13 @@ async def test_other_query_parameters_are_ignored(api: Api) -> None:
     uuid = await api.contact(PHONE)
     query = "?Representation=x&limit=none&representation[]=x&on_conflict=refuse&&=&a"
 
-    assert ids(await api.request("GET", f"/v2/contact/{uuid}/channels{query}")) == "string_ids"
+    assert (
+        representation_of(await api.request("GET", f"/v2/contact/{uuid}/channels{query}"))
+        == "string_ids"
+    )
 
 
-async def test_keys_that_apply_are_shown_in_the_order_of_the_seed(api: Api) -> None:
+async def test_keys_are_in_the_order_of_the_vendor_documents(api: Api) -> None:
     uuid = await api.contact()
     whole = body(("facebook", "9"), channel_handle="@a", info_channel="page")
     path = f"/v2/contact/{uuid}/channel"
@@ -139,37 +148,39 @@ async def test_keys_that_apply_are_shown_in_the_order_of_the_seed(api: Api) -> N
     assert integers["contact_id"] == (await api.request("GET", f"/v2/contact/{uuid}")).json()["id"]
 
 
-@pytest.mark.parametrize(("set_one", "other"), [(0, 1), (1, 0)])
-async def test_only_the_unset_one_is_left_out(api: Api, set_one: int, other: int) -> None:
+@pytest.mark.parametrize(("set_index", "unset_index"), [(0, 1), (1, 0)])
+async def test_only_a_field_without_a_value_is_omitted(
+    api: Api, set_index: int, unset_index: int
+) -> None:
     names = ("channel_handle", "info_channel")
     uuid = await api.contact()
 
-    answer = await api.request(
-        "POST", f"/v2/contact/{uuid}/channel", body(EMAIL, **{names[set_one]: "x"})
+    response = await api.request(
+        "POST", f"/v2/contact/{uuid}/channel", body(EMAIL, **{names[set_index]: "x"})
     )
 
-    assert answer.json()[0][names[set_one]] == "x"
-    assert names[other] not in answer.json()[0]
+    assert response.json()[0][names[set_index]] == "x"
+    assert names[unset_index] not in response.json()[0]
 
 
-async def test_numbers_grow_past_three_digits(api: Api) -> None:
-    """`"ch_%03d"` pads to three digits and never cuts."""
-    shown = []
+async def test_channel_ids_can_have_more_than_three_digits(api: Api) -> None:
+    """`"ch_%03d"` pads to three digits and never truncates."""
+    listed = []
     for start in (0, 500, 1000):  # a contact has at most 500 channels
-        ids = [str(number) for number in range(start, start + 500)]
-        uuid = await api.contact(*(("facebook", channel_id) for channel_id in ids))
-        shown += (await api.request("GET", f"/v2/contact/{uuid}/channels")).json()
+        values = [str(number) for number in range(start, start + 500)]
+        uuid = await api.contact(*(("facebook", channel_id) for channel_id in values))
+        listed += (await api.request("GET", f"/v2/contact/{uuid}/channels")).json()
 
-    numbers = {int(one["id"].removeprefix("ch_")) for one in shown}
+    numbers = {int(channel["id"].removeprefix("ch_")) for channel in listed}
     assert max(numbers) >= 1000
-    assert {one["id"] for one in shown} == {f"ch_{number:03d}" for number in numbers}
+    assert {channel["id"] for channel in listed} == {f"ch_{number:03d}" for number in numbers}
 
 
 # ── refusals ─────────────────────────────────────────────────────────────────────────────────
 
 
 @pytest.mark.parametrize("representation", ["string_ids", "integer_ids"])
-async def test_a_conflict_speaks_the_representation_of_the_request(
+async def test_a_conflict_is_in_the_representation_of_the_request(
     api: Api, representation: str
 ) -> None:
     owner = await api.contact(PHONE, ("phone", "14155551234"))
@@ -183,25 +194,27 @@ async def test_a_conflict_speaks_the_representation_of_the_request(
     assert taken.json()["conflicting_contact_id"] == owner
     assert taken.json()["conflicting_channel_id"] == theirs[0]["id"]
     assert several.json()["channels"] == theirs
-    assert [list(one) for one in several.json()["channels"]] == [list(one) for one in theirs]
+    assert [list(channel) for channel in several.json()["channels"]] == [
+        list(item) for item in theirs
+    ]
 
 
 @pytest.mark.parametrize("representation", ["string_ids", "integer_ids"])
-async def test_a_conflict_says_which_representation_its_ids_are_in(
+async def test_a_conflict_names_its_representation_in_a_header(
     api: Api, representation: str
 ) -> None:
     uuid = await api.contact(PHONE, ("phone", "14155551234"))
 
-    answer = await api.request(
+    response = await api.request(
         "DELETE", f"/v2/contact/{uuid}/channel/phone?representation={representation}"
     )
 
-    assert answer.status_code == 409
-    assert answer.headers.get("x-representation") == representation
+    assert response.status_code == 409
+    assert response.headers.get("x-representation") == representation
 
 
-async def test_a_refusal_has_the_documented_keys(api: Api) -> None:
-    """`fields` when a field is to blame, and never a key without a value."""
+async def test_an_error_body_has_the_documented_keys(api: Api) -> None:
+    """`fields` is present only if a field is wrong; no key is without a value."""
     uuid = await api.contact(EMAIL)
     path = f"/v2/contact/{uuid}/channel"
     common = ["error", "error_code", "message", "request_id"]
@@ -216,13 +229,13 @@ async def test_a_refusal_has_the_documented_keys(api: Api) -> None:
         ("PATCH", path, None, common),
         ("POST", path, b"{", common),
     ]:
-        answer = await api.request(method, url, sent)
+        response = await api.request(method, url, sent)
 
-        said = answer.json()
-        assert list(said) == keys, answer.text
-        assert answer.headers["content-type"] == "application/json"
-        assert said["message"].endswith(".")
-        assert said["request_id"] == answer.headers["x-request-id"]
+        error = response.json()
+        assert list(error) == keys, response.text
+        assert response.headers["content-type"] == "application/json"
+        assert error["message"].endswith(".")
+        assert error["request_id"] == response.headers["x-request-id"]
 
 
 @pytest.mark.parametrize(
@@ -240,14 +253,14 @@ async def test_a_refusal_has_the_documented_keys(api: Api) -> None:
     ],
 )
 @pytest.mark.parametrize("method", ["POST", "PUT"])
-async def test_a_missing_or_wrong_field_is_named(
+async def test_the_error_names_the_missing_or_wrong_field(
     api: Api, method: str, sent: dict[str, object], code: str, field: str
 ) -> None:
     uuid = await api.contact(PHONE)
 
-    answer = await api.request(method, f"/v2/contact/{uuid}/channel", sent)
+    response = await api.request(method, f"/v2/contact/{uuid}/channel", sent)
 
-    said = answer.json()
-    assert (answer.status_code, said["error"], said["error_code"]) == (400, "bad_data", code)
-    assert list(said["fields"]) == [field]
-    assert field in said["message"]
+    error = response.json()
+    assert (response.status_code, error["error"], error["error_code"]) == (400, "bad_data", code)
+    assert list(error["fields"]) == [field]
+    assert field in error["message"]

@@ -1,4 +1,4 @@
-"""A contact that a client read, changed in one place, and sent back whole: nothing else is lost."""
+"""A client reads a contact, changes one field and sends it back: other fields are unchanged."""
 
 from __future__ import annotations
 
@@ -16,53 +16,56 @@ EMAIL, OTHER_EMAIL = "alice@example.com", "other@example.com"
 OPTED_OUT = {"consent": "opted_out", "held": True}
 
 
-async def read(api: Api) -> tuple[str, Any]:
-    """A contact none of whose channels may be used: the UUID, and what the vendor's clients see."""
+async def create_opted_out(api: Api) -> tuple[str, Any]:
+    """Creates a contact with opted-out channels, and returns its UUID and its representation."""
     uuid = await api.contact(("phone", PHONE), ("email", EMAIL))
-    for one in (await api.request("GET", f"/x/contact/{uuid}/channels")).json():
-        await api.request("PATCH", f"/x/contact/{uuid}/channel/{one['id']}", OPTED_OUT)
+    for channel in (await api.request("GET", f"/x/contact/{uuid}/channels")).json():
+        await api.request("PATCH", f"/x/contact/{uuid}/channel/{channel['id']}", OPTED_OUT)
     return uuid, (await api.request("GET", f"/v2/contact/{uuid}")).json()
 
 
-async def sent_back(api: Api, uuid: str, whole: object) -> dict[str, tuple[str, bool, bool]]:
-    """What is known of each address when the contact has been put as it is sent."""
-    answer = await api.request("PUT", f"/v2/contact/{uuid}", whole)
-    assert answer.status_code == 200, answer.text
-    known = (await api.request("GET", f"/x/contact/{uuid}/channels")).json()
-    return {one["channel_id"]: (one["consent"], one["held"], one["primary"]) for one in known}
+async def put_whole(api: Api, uuid: str, whole: object) -> dict[str, tuple[str, bool, bool]]:
+    """Puts a contact, and returns consent, held and primary of each of its addresses."""
+    response = await api.request("PUT", f"/v2/contact/{uuid}", whole)
+    assert response.status_code == 200, response.text
+    listed = (await api.request("GET", f"/x/contact/{uuid}/channels")).json()
+    return {
+        channel["channel_id"]: (channel["consent"], channel["held"], channel["primary"])
+        for channel in listed
+    }
 
 
-async def test_it_works(api: Api) -> None:
-    uuid, whole = await read(api)
+async def test_a_put_of_the_whole_contact_does_not_change_consent_or_holds(api: Api) -> None:
+    uuid, whole = await create_opted_out(api)
 
-    told = await sent_back(api, uuid, {**whole, "first": "Alice"})
+    states = await put_whole(api, uuid, {**whole, "first": "Alice"})
 
-    assert told == {PHONE: ("opted_out", True, True), EMAIL: ("opted_out", True, True)}
+    assert states == {PHONE: ("opted_out", True, True), EMAIL: ("opted_out", True, True)}
 
 
-async def test_another_phone_comes_beside_the_old_one(api: Api) -> None:
-    uuid, whole = await read(api)
+async def test_a_new_phone_is_added_beside_the_old_phone(api: Api) -> None:
+    uuid, whole = await create_opted_out(api)
     changed = {**whole, "phone": OTHER_PHONE, "email": OTHER_EMAIL}
 
-    told = await sent_back(api, uuid, changed)
+    states = await put_whole(api, uuid, changed)
 
-    assert told == {
+    assert states == {
         **dict.fromkeys((PHONE, EMAIL), ("opted_out", True, False)),
         **dict.fromkeys((OTHER_PHONE, OTHER_EMAIL), ("unknown", False, True)),
     }
-    assert await sent_back(api, uuid, changed) == told
+    assert await put_whole(api, uuid, changed) == states
 
 
-@pytest.mark.parametrize("nothing", ["", None])
-async def test_an_email_of_null_is_gone(api: Api, nothing: str | None) -> None:
-    uuid, whole = await read(api)
+@pytest.mark.parametrize("empty_email", ["", None])
+async def test_an_empty_email_deletes_the_channel(api: Api, empty_email: str | None) -> None:
+    uuid, whole = await create_opted_out(api)
 
-    told = await sent_back(api, uuid, {**whole, "email": nothing})
+    states = await put_whole(api, uuid, {**whole, "email": empty_email})
 
-    assert told == {PHONE: ("opted_out", True, True)}
+    assert states == {PHONE: ("opted_out", True, True)}
 
 
-# ── unchanged, in either representation, from PHP too ────────────────────────────────────────
+# ── unchanged, in both representations, and from PHP ─────────────────────────────────────────
 
 FIELDS = {
     "first": "Alice",
@@ -78,26 +81,26 @@ def as_php(whole: Any) -> Any:
     return json.loads(json.dumps(whole).replace("{}", "[]"))
 
 
-def as_it_is(whole: Any) -> Any:
+def unchanged(whole: Any) -> Any:
     return whole
 
 
-async def read_as(api: Api, representation: str, fields: dict[str, object]) -> Any:
-    """A contact as a client reads it."""
+async def create_and_read(api: Api, representation: str, fields: dict[str, object]) -> Any:
+    """Creates a contact and returns it as a client reads it."""
     body = {**fields, "phone": PHONE, "email": EMAIL}
     uuid = (await api.request("POST", "/v2/contact", body)).json()["uuid"]
     query = f"?representation={representation}"
     return (await api.request("GET", f"/v2/contact/{uuid}{query}")).json()
 
 
-@pytest.mark.parametrize("client", [as_it_is, as_php])
+@pytest.mark.parametrize("client", [unchanged, as_php])
 @pytest.mark.parametrize("fields", [FIELDS, {}])
 @pytest.mark.parametrize("representation", ["string_ids", "integer_ids"])
-async def test_a_contact_is_accepted_whole_on_put_and_in_bulk(
+async def test_a_whole_contact_is_accepted_by_put_and_in_bulk(
     api: Api, representation: str, fields: dict[str, object], client: Any
 ) -> None:
-    """Nothing is written, so the revision stays."""
-    whole = await read_as(api, representation, fields)
+    """Nothing is written, so the revision is unchanged."""
+    whole = await create_and_read(api, representation, fields)
     query = f"?representation={representation}"
 
     put = await api.request("PUT", f"/v2/contact/{whole['uuid']}{query}", client(whole))
@@ -107,21 +110,21 @@ async def test_a_contact_is_accepted_whole_on_put_and_in_bulk(
     assert bulk.json() == {"contacts": [whole], "failed_contacts": []}
 
 
-async def test_the_user_is_set_under_the_key_of_the_response_too(api: Api) -> None:
-    whole = await read_as(api, "string_ids", FIELDS)
+async def test_the_assignee_can_be_set_under_the_key_of_the_response(api: Api) -> None:
+    whole = await create_and_read(api, "string_ids", FIELDS)
     path = f"/v2/contact/{whole['uuid']}"
 
-    async def assigned(**keys: object) -> object:
-        answer = await api.request("PUT", path, {**whole, **keys})
-        assert answer.status_code == 200, answer.text
-        return answer.json()["assigned_user_id"]
+    async def put_assignee(**keys: object) -> object:
+        response = await api.request("PUT", path, {**whole, **keys})
+        assert response.status_code == 200, response.text
+        return response.json()["assigned_user_id"]
 
     assert whole["assigned_user_id"] == 7
-    assert await assigned(assigned_user_id=8) == 8
-    assert await assigned(assigned_user_id=8, assignee_id=9) == 9
-    assert await assigned(assigned_user_id=9, assignee_id=-1) is None
-    assert await assigned() == 7
-    assert await assigned(assigned_user_id=None) is None
+    assert await put_assignee(assigned_user_id=8) == 8
+    assert await put_assignee(assigned_user_id=8, assignee_id=9) == 9
+    assert await put_assignee(assigned_user_id=9, assignee_id=-1) is None
+    assert await put_assignee() == 7
+    assert await put_assignee(assigned_user_id=None) is None
 
 
 async def test_the_uuid_of_a_row_makes_it_an_update(api: Api) -> None:
@@ -136,14 +139,14 @@ async def test_the_uuid_of_a_row_makes_it_an_update(api: Api) -> None:
         {"uuid": "7"},
     ]
 
-    answered = (await api.request("POST", "/v2/contacts", {"contacts": rows})).json()
+    result = (await api.request("POST", "/v2/contacts", {"contacts": rows})).json()
 
-    assert [(one["uuid"] == uuid, one["rev"]) for one in answered["contacts"]] == [
+    assert [(contact["uuid"] == uuid, contact["rev"]) for contact in result["contacts"]] == [
         (True, 2),
         (True, 3),
         (False, 1),
     ]
-    codes = [one["error_code"] for one in answered["failed_contacts"]]
+    codes = [row["error_code"] for row in result["failed_contacts"]]
     assert codes == ["bad_value", "no_contact", "bad_uuid"]
 
 
@@ -162,21 +165,21 @@ async def test_an_empty_custom_of_php_is_an_empty_object(api: Api) -> None:
 
     assert made.json()["custom"] == {}
     assert resolved.json()["contact"]["custom"] == {}
-    assert [one["custom"] for one in bulk.json()["contacts"]] == [{}, {}]
+    assert [contact["custom"] for contact in bulk.json()["contacts"]] == [{}, {}]
     assert merged.json()["custom"] == {"1": "x"}
     assert cleared.json()["custom"] == {}
 
 
-async def test_a_custom_that_is_an_array_of_something_is_refused(api: Api) -> None:
-    answer = await api.request("POST", "/v2/contact", {"custom": [1]})
+async def test_a_custom_that_is_a_non_empty_array_is_refused(api: Api) -> None:
+    response = await api.request("POST", "/v2/contact", {"custom": [1]})
 
-    assert (answer.status_code, answer.json()["error_code"]) == (400, "wrong_type")
-    assert list(answer.json()["fields"]) == ["custom"]
+    assert (response.status_code, response.json()["error_code"]) == (400, "wrong_type")
+    assert list(response.json()["fields"]) == ["custom"]
 
 
 @pytest.mark.parametrize("empty", [b"[]", b" [\n] ", b"{}"])
 async def test_an_empty_array_is_an_empty_body(api: Api, empty: bytes) -> None:
-    """It is accepted wherever a body needs no key."""
+    """It is accepted by every operation whose body has no required key."""
     uuid = await api.contact(("phone", PHONE))
     [phone] = (await api.request("GET", f"/x/contact/{uuid}/channels")).json()
     channel = f"/x/contact/{uuid}/channel/{phone['id']}"
@@ -199,12 +202,12 @@ async def test_an_empty_array_is_an_empty_body(api: Api, empty: bytes) -> None:
         ("DELETE", f"/v2/contact/{uuid}"),
         ("DELETE", f"/x/contact/{uuid}/erase"),
     ]:
-        answer = await api.request(method, path, empty)
+        response = await api.request(method, path, empty)
 
-        assert answer.status_code == 200, (method, path, answer.text)
+        assert response.status_code == 200, (method, path, response.text)
 
 
-async def test_an_empty_array_is_no_body_that_needs_a_key(api: Api) -> None:
+async def test_an_empty_array_is_refused_if_the_body_needs_a_key(api: Api) -> None:
     uuid = await api.contact()
     for method, path in [
         ("POST", f"/v2/contact/{uuid}/channel"),
@@ -214,14 +217,14 @@ async def test_an_empty_array_is_no_body_that_needs_a_key(api: Api) -> None:
         ("POST", "/x/resolve"),
         ("POST", "/x/resolve/batch"),
     ]:
-        answer = await api.request(method, path, b"[]")
+        response = await api.request(method, path, b"[]")
 
-        assert (answer.status_code, answer.json()["error_code"]) == (400, "wrong_type"), path
+        assert (response.status_code, response.json()["error_code"]) == (400, "wrong_type"), path
 
 
 async def test_null_is_accepted_for_every_optional_field(api: Api) -> None:
     """Null clears a field; a filter or an option takes its default."""
-    whole = await read_as(api, "string_ids", {**FIELDS, "custom": {"1": "x"}})
+    whole = await create_and_read(api, "string_ids", {**FIELDS, "custom": {"1": "x"}})
     optional = [*FIELDS, *("assigned_user_id", "last", "display_name", "avatar", "custom")]
     optional += ["phone", "email", "contact_channels"]
     nulls = dict.fromkeys(optional)
@@ -229,9 +232,9 @@ async def test_null_is_accepted_for_every_optional_field(api: Api) -> None:
     for body in (nulls, {**nulls, "contact_id": None, "uuid": None}):
         assert (await api.request("POST", "/v2/contact", body)).status_code == 200
     cleared = (await api.request("PUT", f"/v2/contact/{whole['uuid']}", nulls)).json()
-    listed = {"limit": None, "date": None, "ascending": None}
-    sought = {"contact_channels": [{"channel_type": None, "channel_ids": [PHONE]}]}
-    new = {"channel_id": PHONE, "channel_type": None, "info_channel": None, "create": None}
+    list_body = {"limit": None, "date": None, "ascending": None}
+    search_body = {"contact_channels": [{"channel_type": None, "channel_ids": [PHONE]}]}
+    resolve_body = {"channel_id": PHONE, "channel_type": None, "info_channel": None, "create": None}
 
     emptied: dict[str, object] = {
         **dict.fromkeys(("first", "phone", "email"), ""),
@@ -243,14 +246,14 @@ async def test_null_is_accepted_for_every_optional_field(api: Api) -> None:
         "contact_channels": [],
     }
     assert cleared == {**whole, **emptied, "rev": 2, "updated": cleared["updated"]}
-    assert (await api.request("POST", "/v2/contacts/list", listed)).status_code == 200
-    assert (await api.request("POST", "/v2/contacts/search", sought)).status_code == 200
-    assert (await api.request("POST", "/x/resolve", new)).status_code == 200
+    assert (await api.request("POST", "/v2/contacts/list", list_body)).status_code == 200
+    assert (await api.request("POST", "/v2/contacts/search", search_body)).status_code == 200
+    assert (await api.request("POST", "/x/resolve", resolve_body)).status_code == 200
 
 
-async def test_a_null_ends_no_opt_out_and_no_hold(api: Api) -> None:
-    """A client that writes each field of a model, set or not, changes only the label."""
-    uuid, _ = await read(api)
+async def test_a_null_does_not_end_an_opt_out_or_a_hold(api: Api) -> None:
+    """A client that sends every field of its model, with null for unset ones, changes the label."""
+    uuid, _ = await create_opted_out(api)
     channels = f"/x/contact/{uuid}/channels"
     [phone, _] = (await api.request("GET", channels)).json()
     body = {"label": "work", "held": None, "consent": None}

@@ -1,4 +1,4 @@
-"""Several channels of one type: which one is meant (contract section 2.2)."""
+"""Selecting a channel if a contact has several of its type (contract section 2.2)."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ pytestmark = pytest.mark.anyio
 FIRST, SECOND, THIRD = "15105553344", "14155551234", "442079460000"
 
 
-def values(answer: httpx.Response) -> list[str]:
-    assert answer.status_code == 200, answer.text
-    return [one["channel_id"] for one in answer.json()]
+def channel_ids(response: httpx.Response) -> list[str]:
+    assert response.status_code == 200, response.text
+    return [channel["channel_id"] for channel in response.json()]
 
 
-async def with_phones(api: Api, *numbers: str) -> str:
-    """The path of a contact that was given these phones one after the other."""
+async def create_with_phones(api: Api, *numbers: str) -> str:
+    """Creates a contact with phones, one after the other, and returns its path."""
     path = f"/v2/contact/{await api.contact()}"
     for number in numbers:
         api.clock.forward(1)
@@ -31,46 +31,46 @@ async def with_phones(api: Api, *numbers: str) -> str:
     return path
 
 
-async def test_get_by_type_means_the_oldest(api: Api) -> None:
-    path = await with_phones(api, SECOND, FIRST, THIRD)
+async def test_get_by_type_returns_the_oldest(api: Api) -> None:
+    path = await create_with_phones(api, SECOND, FIRST, THIRD)
 
     assert (await api.request("GET", f"{path}/channel/phone")).json()["channel_id"] == SECOND
 
 
-async def test_the_next_oldest_follows_when_the_primary_goes(api: Api) -> None:
-    path = await with_phones(api, SECOND, FIRST, THIRD)
+async def test_get_by_type_returns_the_next_oldest_after_a_deletion(api: Api) -> None:
+    path = await create_with_phones(api, SECOND, FIRST, THIRD)
     await api.request("DELETE", f"{path}/channel/phone?channel_id={SECOND}")
 
     assert (await api.request("GET", f"{path}/channel/phone")).json()["channel_id"] == FIRST
 
 
-async def test_put_by_type_means_the_oldest(api: Api) -> None:
-    path = await with_phones(api, FIRST, SECOND)
+async def test_put_by_type_replaces_the_oldest(api: Api) -> None:
+    path = await create_with_phones(api, FIRST, SECOND)
     wanted = {"channel_type": "phone", "channel_id": THIRD}
 
-    assert values(await api.request("PUT", f"{path}/channel", wanted)) == [THIRD, SECOND]
+    assert channel_ids(await api.request("PUT", f"{path}/channel", wanted)) == [THIRD, SECOND]
 
 
-async def test_delete_by_type_removes_none_of_several(api: Api) -> None:
-    path = await with_phones(api, FIRST, SECOND)
+async def test_delete_by_type_is_refused_if_there_are_several(api: Api) -> None:
+    path = await create_with_phones(api, FIRST, SECOND)
     await api.request("POST", f"{path}/channel", {"channel_type": "facebook", "channel_id": "1"})
     before = (await api.request("GET", f"{path}/channels")).json()
 
-    answer = await api.request("DELETE", f"{path}/channel/phone")
+    response = await api.request("DELETE", f"{path}/channel/phone")
 
-    assert refusal(answer) == (409, "several")
-    assert answer.json()["error"] == "conflict"
-    assert answer.json()["channels"] == before[:2]
+    assert refusal(response) == (409, "several")
+    assert response.json()["error"] == "conflict"
+    assert response.json()["channels"] == before[:2]
     assert (await api.request("GET", f"{path}/channels")).json() == before
 
 
-async def test_a_repeated_delete_takes_no_other_number(api: Api) -> None:
-    path = await with_phones(api, FIRST, SECOND)
-    named = f"{path}/channel/phone?channel_id={FIRST}"
+async def test_a_repeated_delete_deletes_no_other_number(api: Api) -> None:
+    path = await create_with_phones(api, FIRST, SECOND)
+    url = f"{path}/channel/phone?channel_id={FIRST}"
 
-    assert values(await api.request("DELETE", named)) == [SECOND]
-    assert refusal(await api.request("DELETE", named)) == (404, "no_channel")
-    assert values(await api.request("GET", f"{path}/channels")) == [SECOND]
+    assert channel_ids(await api.request("DELETE", url)) == [SECOND]
+    assert refusal(await api.request("DELETE", url)) == (404, "no_channel")
+    assert channel_ids(await api.request("GET", f"{path}/channels")) == [SECOND]
 
 
 @pytest.mark.parametrize(
@@ -91,7 +91,7 @@ async def test_a_repeated_delete_takes_no_other_number(api: Api) -> None:
         ("facebook", "a b/c+d", "a b/c+d"),
     ],
 )
-async def test_channel_id_names_one_in_any_spelling(
+async def test_channel_id_selects_a_channel_in_any_spelling(
     api: Api, kind: str, stored: str, spelling: str
 ) -> None:
     other = "other@example.com" if kind == "email" else THIRD
@@ -108,13 +108,13 @@ async def test_channel_id_names_one_in_any_spelling(
     left = await api.request("DELETE", f"{path}/{kind}{query}")
 
     assert got.json()["channel_id"] == stored
-    assert [one.get("channel_handle") for one in put.json()] == [None, "named"]
-    assert values(left) == [other]
+    assert [channel.get("channel_handle") for channel in put.json()] == [None, "named"]
+    assert channel_ids(left) == [other]
 
 
 @pytest.mark.parametrize("method", ["GET", "PUT", "DELETE"])
-async def test_a_plus_in_the_query_is_explained(api: Api, method: str) -> None:
-    """A + means a blank in a query, so a plus-tagged address is read as another text."""
+async def test_the_error_explains_a_plus_in_the_query(api: Api, method: str) -> None:
+    """A + in a query is decoded as a space, so a plus-tagged address becomes another text."""
     tagged = {"email": "a+b@example.com", "facebook": "a+b", "phone": FIRST}
     for kind, value in tagged.items():
         uuid = await api.contact((kind, value))
@@ -124,8 +124,8 @@ async def test_a_plus_in_the_query_is_explained(api: Api, method: str) -> None:
         async def send(
             query: str, path: str = path, body: dict[str, str] = body
         ) -> tuple[int, bool]:
-            answer = await api.request(method, f"{path}?channel_id={query}", body)
-            return answer.status_code, "write %2B for a +" in answer.text
+            response = await api.request(method, f"{path}?channel_id={query}", body)
+            return response.status_code, "write %2B for a +" in response.text
 
         refused = 404 if kind == "facebook" else 400
         assert await send("x+b@" if kind == "email" else "+x+b") == (refused, True)
@@ -133,44 +133,46 @@ async def test_a_plus_in_the_query_is_explained(api: Api, method: str) -> None:
         assert await send(value.replace("+", "%2B")) == (200, False)
 
 
-async def test_put_gives_the_named_one_another_address(api: Api) -> None:
-    path = await with_phones(api, FIRST, SECOND)
+async def test_put_replaces_the_selected_channel(api: Api) -> None:
+    path = await create_with_phones(api, FIRST, SECOND)
     wanted = {"channel_type": "phone", "channel_id": THIRD}
 
-    answer = await api.request("PUT", f"{path}/channel?channel_id=%2B{SECOND}", wanted)
+    response = await api.request("PUT", f"{path}/channel?channel_id=%2B{SECOND}", wanted)
 
-    assert values(answer) == [FIRST, THIRD]
+    assert channel_ids(response) == [FIRST, THIRD]
 
 
 @pytest.mark.parametrize("method", ["GET", "PUT", "DELETE"])
-async def test_naming_what_the_contact_lacks_finds_nothing(api: Api, method: str) -> None:
-    """Not even when another contact has it, or the contact has it under another type."""
+async def test_an_address_that_the_contact_does_not_have_is_not_found(
+    api: Api, method: str
+) -> None:
+    """This holds even if another contact has it, or the contact has it under another type."""
     await api.contact(("phone", THIRD))
     uuid = await api.contact(("phone", FIRST), ("sms", SECOND))
     path = f"/v2/contact/{uuid}/channel" + ("" if method == "PUT" else "/phone")
     wanted = {"channel_type": "phone", "channel_id": "14155550000"}
 
     for value in (SECOND, THIRD):
-        answer = await api.request(method, f"{path}?channel_id={value}", wanted)
-        assert refusal(answer) == (404, "no_channel")
-    assert values(await api.request("GET", f"/v2/contact/{uuid}/channels")) == [FIRST, SECOND]
+        response = await api.request(method, f"{path}?channel_id={value}", wanted)
+        assert refusal(response) == (404, "no_channel")
+    assert channel_ids(await api.request("GET", f"/v2/contact/{uuid}/channels")) == [FIRST, SECOND]
 
 
 @pytest.mark.parametrize("method", ["GET", "PUT", "DELETE"])
 @pytest.mark.parametrize("value", ["", "alice", "001510555334", "%FF", "%ED%A0%80"])
-async def test_naming_with_what_is_no_address_is_refused(api: Api, method: str, value: str) -> None:
+async def test_a_malformed_channel_id_is_refused(api: Api, method: str, value: str) -> None:
     uuid = await api.contact(("phone", FIRST))
     path = f"/v2/contact/{uuid}/channel" + ("" if method == "PUT" else "/phone")
     wanted = {"channel_type": "phone", "channel_id": SECOND}
 
-    answer = await api.request(method, f"{path}?channel_id={value}", wanted)
+    response = await api.request(method, f"{path}?channel_id={value}", wanted)
 
-    assert answer.status_code == 400, answer.text
-    assert values(await api.request("GET", f"/v2/contact/{uuid}/channels")) == [FIRST]
+    assert response.status_code == 400, response.text
+    assert channel_ids(await api.request("GET", f"/v2/contact/{uuid}/channels")) == [FIRST]
 
 
-async def test_a_contact_has_an_id_once_whatever_the_page(api: Api) -> None:
-    """So that `?channel_id=` names one exactly."""
+async def test_a_contact_has_a_facebook_id_only_once(api: Api) -> None:
+    """The page makes no difference, so `?channel_id=` selects exactly one channel."""
     path = f"/v2/contact/{await api.contact()}/channel"
     for value, page in (("100", "page-1"), ("200", "page-2")):
         wanted = {"channel_type": "facebook", "channel_id": value, "info_channel": page}
@@ -181,7 +183,7 @@ async def test_a_contact_has_an_id_once_whatever_the_page(api: Api) -> None:
     added = await api.request("POST", path, same)
 
     assert refusal(replaced) == (409, "address_taken")
-    assert [(one["channel_id"], one["info_channel"]) for one in added.json()] == [
+    assert [(channel["channel_id"], channel["info_channel"]) for channel in added.json()] == [
         ("100", "page-2"),
         ("200", "page-2"),
     ]

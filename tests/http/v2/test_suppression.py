@@ -18,15 +18,15 @@ pytestmark = pytest.mark.anyio
 OTHER, EMAIL = "14155551234", "alice@example.com"
 PAGE = {"channel_type": "facebook", "channel_id": "24681357", "info_channel": "page-1"}
 
-Lose = Callable[[Api, str], Awaitable[None]]
-Gain = Callable[[Api], Awaitable[str]]
+LoseAddress = Callable[[Api, str], Awaitable[None]]
+GainAddress = Callable[[Api], Awaitable[str]]
 
 
 async def by_delete(api: Api, uuid: str) -> None:
     await ok(api, "DELETE", f"/v2/contact/{uuid}/channel/phone")
 
 
-async def by_id(api: Api, uuid: str) -> None:
+async def by_channel_id(api: Api, uuid: str) -> None:
     shown = await channel(api, uuid)
     await ok(api, "DELETE", f"/x/contact/{uuid}/channel/{shown['id']}")
 
@@ -36,7 +36,7 @@ async def by_another_address(api: Api, uuid: str) -> None:
     await ok(api, "PUT", f"/v2/contact/{uuid}/channel", body)
 
 
-async def by_the_view(api: Api, uuid: str) -> None:
+async def by_phone_of_the_contact(api: Api, uuid: str) -> None:
     await ok(api, "PUT", f"/v2/contact/{uuid}", {"phone": OTHER})
 
 
@@ -53,19 +53,19 @@ async def by_bulk_deletion(api: Api, uuid: str) -> None:
     await ok(api, "DELETE", "/v2/contacts", body)
 
 
-async def by_a_row(api: Api, uuid: str) -> None:
+async def by_bulk_update(api: Api, uuid: str) -> None:
     row = {"contact_id": uuid, "phone": None}
     assert not (await ok(api, "POST", "/v2/contacts", {"contacts": [row]}))["failed_contacts"]
 
 
-async def by_a_move(api: Api, uuid: str) -> None:
+async def by_move(api: Api, uuid: str) -> None:
     """Moves the opted-out address to another contact, which then loses it."""
-    taker = await api.contact()
+    new_owner = await api.contact()
     body = {"channel_type": "phone", "channel_id": PHONE}
-    await ok(api, "POST", f"/v2/contact/{taker}/channel?on_conflict=move", body)
-    assert (await channel(api, taker))["consent"] == "opted_out"
+    await ok(api, "POST", f"/v2/contact/{new_owner}/channel?on_conflict=move", body)
+    assert (await channel(api, new_owner))["consent"] == "opted_out"
     assert await ok(api, "GET", f"/x/contact/{uuid}/channels") == []
-    await by_delete(api, taker)
+    await by_delete(api, new_owner)
 
 
 async def by_erasure(api: Api, uuid: str) -> None:
@@ -77,11 +77,19 @@ async def by_deletion_and_erasure(api: Api, uuid: str) -> None:
     await by_erasure(api, uuid)
 
 
-LOSSES: list[Lose] = [
-    *(by_delete, by_id, by_another_address, by_the_view, by_null, by_deletion, by_bulk_deletion),
-    *(by_a_row, by_a_move),
+LOSSES: list[LoseAddress] = [
+    *(
+        by_delete,
+        by_channel_id,
+        by_another_address,
+        by_phone_of_the_contact,
+        by_null,
+        by_deletion,
+        by_bulk_deletion,
+    ),
+    *(by_bulk_update, by_move),
 ]
-ERASURES: list[Lose] = [by_erasure, by_deletion_and_erasure]
+ERASURES: list[LoseAddress] = [by_erasure, by_deletion_and_erasure]
 
 
 async def gained_by_post(api: Api) -> str:
@@ -102,7 +110,7 @@ async def gained_by_put(api: Api) -> str:
     return uuid
 
 
-async def gained_by_the_view(api: Api) -> str:
+async def gained_by_phone_of_the_contact(api: Api) -> str:
     uuid = await api.contact(("phone", "14155550000"))
     await ok(api, "PUT", f"/v2/contact/{uuid}", {"phone": PHONE})
     return uuid
@@ -112,18 +120,18 @@ async def gained_by_creation(api: Api) -> str:
     return str((await ok(api, "POST", "/v2/contact", {"phone": PHONE}))["uuid"])
 
 
-async def gained_by_a_new_row(api: Api) -> str:
+async def gained_by_bulk_creation(api: Api) -> str:
     rows = [{"contact_channels": [{"channel_type": "phone", "channel_id": PHONE}]}]
     return str((await ok(api, "POST", "/v2/contacts", {"contacts": rows}))["contacts"][0]["uuid"])
 
 
-async def gained_by_a_moving_row(api: Api) -> str:
+async def gained_by_bulk_move(api: Api) -> str:
     body = {"contacts": [{"phone": PHONE}]}
     done = await ok(api, "POST", "/v2/contacts?on_conflict=move", body)
     return str(done["contacts"][0]["uuid"])
 
 
-async def gained_by_a_row_of_a_contact(api: Api) -> str:
+async def gained_by_bulk_update(api: Api) -> str:
     uuid = await api.contact()
     body = {"contacts": [{"contact_id": uuid, "phone": PHONE}]}
     done = await ok(api, "POST", "/v2/contacts", body)
@@ -137,15 +145,23 @@ async def gained_by_resolve(api: Api) -> str:
     return str(made["contact"]["uuid"])
 
 
-GAINS: list[Gain] = [
-    *(gained_by_post, gained_by_put, gained_by_the_view, gained_by_creation, gained_by_a_new_row),
-    *(gained_by_a_moving_row, gained_by_a_row_of_a_contact, gained_by_resolve),
+GAINS: list[GainAddress] = [
+    *(
+        gained_by_post,
+        gained_by_put,
+        gained_by_phone_of_the_contact,
+        gained_by_creation,
+        gained_by_bulk_creation,
+    ),
+    *(gained_by_bulk_move, gained_by_bulk_update, gained_by_resolve),
 ]
 
 
 @pytest.mark.parametrize("lose", LOSSES, ids=lambda lose: lose.__name__)
-async def test_an_opt_out_survives_every_loss(api: Api, lose: Lose) -> None:
-    """The opt-out has its old time, and `suppression` as its source."""
+async def test_an_opt_out_survives_every_way_to_lose_the_address(
+    api: Api, lose: LoseAddress
+) -> None:
+    """The opt-out has its original time, and `suppression` as its source."""
     uuid, at = await opted_out(api)
     await lose(api, uuid)
 
@@ -156,7 +172,9 @@ async def test_an_opt_out_survives_every_loss(api: Api, lose: Lose) -> None:
 
 
 @pytest.mark.parametrize("lose", ERASURES, ids=lambda lose: lose.__name__)
-async def test_an_opt_out_survives_an_erasure_with_its_day(api: Api, lose: Lose) -> None:
+async def test_an_opt_out_survives_an_erasure_but_only_with_its_date(
+    api: Api, lose: LoseAddress
+) -> None:
     uuid, at = await opted_out(api)
     await patch(api, uuid, {"held": True, "held_reason": "bounced"})
     await lose(api, uuid)
@@ -169,7 +187,9 @@ async def test_an_opt_out_survives_an_erasure_with_its_day(api: Api, lose: Lose)
 
 
 @pytest.mark.parametrize("gain", GAINS, ids=lambda gain: gain.__name__)
-async def test_an_opt_out_is_there_however_the_address_comes(api: Api, gain: Gain) -> None:
+async def test_an_opt_out_applies_in_every_way_to_gain_the_address(
+    api: Api, gain: GainAddress
+) -> None:
     uuid, at = await opted_out(api)
     await by_delete(api, uuid)
 
@@ -179,7 +199,7 @@ async def test_an_opt_out_is_there_however_the_address_comes(api: Api, gain: Gai
     assert shown["consent_at"] == at
 
 
-async def test_a_put_there_and_back(api: Api) -> None:
+async def test_an_opt_out_applies_when_an_address_is_replaced_and_restored(api: Api) -> None:
     uuid, at = await opted_out(api)
     await by_another_address(api, uuid)
     assert (await channel(api, uuid, OTHER))["consent"] == "unknown"
@@ -191,8 +211,8 @@ async def test_a_put_there_and_back(api: Api) -> None:
     assert shown["consent_at"] == at
 
 
-async def test_a_move_while_it_is_owned(api: Api) -> None:
-    """The new owner has it opted out in the same commit, also for several addresses."""
+async def test_an_opt_out_applies_to_the_new_owner_of_a_moved_address(api: Api) -> None:
+    """It is applied in the same commit, also if several addresses are moved."""
     uuid, at = await opted_out(api)
     await ok(
         api,
@@ -205,14 +225,14 @@ async def test_a_move_while_it_is_owned(api: Api) -> None:
     row = {"phone": PHONE, "email": EMAIL}
     done = await ok(api, "POST", "/v2/contacts?on_conflict=move", {"contacts": [row]})
 
-    taker = done["contacts"][0]["uuid"]
-    shown, other = await channel(api, taker), await channel(api, taker, EMAIL)
+    new_owner = done["contacts"][0]["uuid"]
+    shown, other = await channel(api, new_owner), await channel(api, new_owner, EMAIL)
     assert (shown["consent"], shown["consent_at"]) == ("opted_out", at)
     assert (other["consent"], other["consent_at"]) == ("unknown", None)
 
 
 @pytest.mark.parametrize("consent", ["opted_in", "unknown"])
-async def test_an_explicit_consent_ends_it(api: Api, consent: str) -> None:
+async def test_an_explicit_consent_ends_an_opt_out(api: Api, consent: str) -> None:
     uuid, _ = await opted_out(api)
     await by_delete(api, uuid)
     again = await gained_by_post(api)
@@ -224,8 +244,8 @@ async def test_an_explicit_consent_ends_it(api: Api, consent: str) -> None:
     assert (shown["consent"], shown["consent_source"], shown["consent_at"]) == ("unknown", "", None)
 
 
-async def test_what_does_not_end_it(api: Api) -> None:
-    """Tests an equal value, `is_opted_out: false`, another PATCH, and a contact sent back whole."""
+async def test_other_writes_do_not_end_an_opt_out(api: Api) -> None:
+    """Writes an equal consent, `is_opted_out: false`, other fields, and a whole contact."""
     uuid, at = await opted_out(api)
     await by_delete(api, uuid)
     again = await gained_by_creation(api)
@@ -257,7 +277,7 @@ async def test_an_opt_in_and_other_holds_end_with_the_channel(api: Api, reason: 
 
 
 @pytest.mark.parametrize("lose", LOSSES[:-1], ids=lambda lose: lose.__name__)
-async def test_a_bounce_survives(api: Api, lose: Lose) -> None:
+async def test_a_bounce_survives_every_way_to_lose_the_address(api: Api, lose: LoseAddress) -> None:
     uuid = await api.contact(("phone", PHONE))
     await patch(api, uuid, {"held": True, "held_reason": "bounced"})
     await lose(api, uuid)
@@ -271,7 +291,7 @@ async def test_a_bounce_survives(api: Api, lose: Lose) -> None:
     assert not (await channel(api, await gained_by_post(api)))["held"]
 
 
-async def test_another_team_and_another_type_are_not_concerned(api: Api) -> None:
+async def test_an_opt_out_applies_only_to_its_team_and_type(api: Api) -> None:
     uuid, _ = await opted_out(api)
     await by_delete(api, uuid)
     body = {"channel_type": "whatsapp", "channel_id": PHONE}
@@ -285,8 +305,8 @@ async def test_another_team_and_another_type_are_not_concerned(api: Api) -> None
     assert shown["consent"] == "unknown"
 
 
-async def test_an_id_of_a_page_within_its_page(api: Api) -> None:
-    """This also holds if a PATCH sets the page, or a PUT keeps it."""
+async def test_an_opt_out_of_a_facebook_id_applies_only_on_its_page(api: Api) -> None:
+    """This also holds if a PATCH sets the page, or a PUT leaves it unchanged."""
     made = await ok(api, "POST", "/v2/contact", {"contact_channels": [PAGE]})
     await patch(api, made["uuid"], {"consent": "opted_out"}, PAGE["channel_id"])
     await ok(api, "DELETE", f"/v2/contact/{made['uuid']}")
@@ -316,34 +336,34 @@ async def test_an_opted_out_contact_opts_its_phone_family_out(api: Api) -> None:
     await ok(api, "PUT", f"/v2/contact/{uuid}", {"is_opted_out": True})
 
     listed = await ok(api, "GET", f"/x/contact/{uuid}/channels")
-    consents = {one["channel_type"]: one["consent"] for one in listed}
+    consents = {each["channel_type"]: each["consent"] for each in listed}
     out = "opted_out"
     assert consents == {"phone": out, "sms": out, "whatsapp": out, "email": "unknown"}
-    assert {one["consent_source"] for one in listed} == {"is_opted_out", ""}
+    assert {each["consent_source"] for each in listed} == {"is_opted_out", ""}
     await ok(api, "DELETE", f"/v2/contact/{uuid}")
     assert (await channel(api, await gained_by_post(api)))["consent"] == "opted_out"
 
 
-async def test_a_contact_is_shown_as_opted_out_when_all_of_it_is(api: Api) -> None:
+async def test_a_contact_is_opted_out_if_all_of_its_channels_are(api: Api) -> None:
     uuid, _ = await opted_out(api)
     await by_deletion(api, uuid)
 
     alone = await ok(api, "POST", "/v2/contact", {"phone": PHONE, "is_opted_out": False})
     assert alone["is_opted_out"] is True
     await by_deletion(api, alone["uuid"])
-    beside_mail = await ok(api, "POST", "/v2/contact", {"phone": PHONE, "email": EMAIL})
-    assert beside_mail["is_opted_out"] is False
-    assert (await channel(api, beside_mail["uuid"]))["consent"] == "opted_out"
+    with_email = await ok(api, "POST", "/v2/contact", {"phone": PHONE, "email": EMAIL})
+    assert with_email["is_opted_out"] is False
+    assert (await channel(api, with_email["uuid"]))["consent"] == "opted_out"
 
 
 async def test_an_opt_out_of_an_older_release_survives(api: Api) -> None:
     """Such a release set the consent, or the contact's `is_opted_out`, and stored nothing else."""
     uuid, at = await opted_out(api)
     other = await api.contact(("phone", OTHER))
-    sent = beside(api.database)
-    await sent(f"DELETE FROM suppression WHERE team_id = {api.bob.team.team_id}")
+    execute = beside(api.database)
+    await execute(f"DELETE FROM suppression WHERE team_id = {api.bob.team.team_id}")
     true = "true" if api.database.startswith("postgres") else "1"
-    await sent(f"UPDATE contact SET is_opted_out = {true} WHERE uuid = '{other}'")
+    await execute(f"UPDATE contact SET is_opted_out = {true} WHERE uuid = '{other}'")
     await by_delete(api, uuid)
     await by_deletion(api, other)
 
@@ -365,7 +385,7 @@ async def test_history_and_export_show_the_source(api: Api) -> None:
     assert export["channels"][0]["consent_source"] == "suppression"
 
 
-async def test_nothing_readable_is_stored(api: Api) -> None:
+async def test_the_address_is_not_stored_in_clear_text(api: Api) -> None:
     uuid, _ = await opted_out(api)
     await by_erasure(api, uuid)
 
@@ -384,20 +404,20 @@ async def test_nothing_readable_is_stored(api: Api) -> None:
 SUPPRESSED = {"channel_type": "phone", "channel_id": PHONE, "reason": "opted_out"}
 
 
-async def test_resolve_tells_of_a_suppression(api: Api) -> None:
+async def test_resolve_returns_the_suppression_of_an_address(api: Api) -> None:
     uuid, at = await opted_out(api)
-    look = {"channel_id": PHONE}
-    assert (await ok(api, "POST", "/x/resolve", look))["suppressed"] is None
+    body_of_phone = {"channel_id": PHONE}
+    assert (await ok(api, "POST", "/x/resolve", body_of_phone))["suppressed"] is None
     await patch(api, uuid, {"held": True, "held_reason": "bounced"})
     await by_delete(api, uuid)
 
-    found = await ok(api, "POST", "/x/resolve", look)
-    batch = {"addresses": [look, {"channel_id": OTHER}]}
+    found = await ok(api, "POST", "/x/resolve", body_of_phone)
+    batch = {"addresses": [body_of_phone, {"channel_id": OTHER}]}
     several = (await ok(api, "POST", "/x/resolve/batch", batch))["results"]
 
     assert found["contact"] is None
     assert found["suppressed"] == {"reason": "opted_out", "at": at}
-    assert [one["suppressed"] for one in several] == [found["suppressed"], None]
+    assert [each["suppressed"] for each in several] == [found["suppressed"], None]
 
 
 async def test_delete_ends_a_suppression_and_records_it(api: Api) -> None:
@@ -419,14 +439,14 @@ async def test_delete_ends_a_suppression_and_records_it(api: Api) -> None:
     assert rows == [("opted_out", api.clock(), api.bob.key.id)]
 
 
-async def test_delete_is_for_addresses_that_nobody_owns(api: Api) -> None:
+async def test_a_suppression_of_an_owned_address_cannot_be_deleted(api: Api) -> None:
     uuid, _ = await opted_out(api)
 
-    answer = await api.request("DELETE", "/x/suppression", SUPPRESSED)
+    response = await api.request("DELETE", "/x/suppression", SUPPRESSED)
 
-    assert answer.status_code == 409
-    assert answer.json()["error_code"] == "address_taken"
-    assert answer.json()["conflicting_contact_id"] == uuid
+    assert response.status_code == 409
+    assert response.json()["error_code"] == "address_taken"
+    assert response.json()["conflicting_contact_id"] == uuid
     assert (await channel(api, uuid))["consent"] == "opted_out"
     path, by = "/x/suppression", api.charlie.by_key()
     assert (await api.request("DELETE", path, SUPPRESSED, by=by)).status_code == 404
@@ -435,6 +455,6 @@ async def test_delete_is_for_addresses_that_nobody_owns(api: Api) -> None:
 @pytest.mark.parametrize(
     "change", [{"reason": "wrong_person"}, {"reason": None}, {"channel_id": "x"}, {"more": 1}]
 )
-async def test_a_bad_delete_is_refused(api: Api, change: dict[str, Any]) -> None:
-    answer = await api.request("DELETE", "/x/suppression", {**SUPPRESSED, **change})
-    assert answer.status_code == 400
+async def test_a_malformed_delete_is_refused(api: Api, change: dict[str, Any]) -> None:
+    response = await api.request("DELETE", "/x/suppression", {**SUPPRESSED, **change})
+    assert response.status_code == 400

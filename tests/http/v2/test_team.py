@@ -1,4 +1,4 @@
-"""GET /v1/team, and the credentials that one tests with it (contract section 4)."""
+"""GET /v1/team, and the credentials that are tested with it (contract section 4)."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ pytestmark = pytest.mark.anyio
 
 
 @pytest.fixture(autouse=True)
-def whole_second(api: Api) -> None:
-    """A JWT's `iat` is in seconds, so the clock stands on one."""
+def clock_at_a_whole_second(api: Api) -> None:
+    """Set the clock to a whole second, because a JWT's `iat` is in seconds."""
     api.clock.set("2026-01-15T10:00:00Z")
 
 
@@ -32,22 +32,22 @@ def bearer(api: Api, **claims: object) -> str:
     return f"Bearer {api.bob.token(**claims)}"  # type: ignore[arg-type]
 
 
-def refusal(answer: httpx.Response) -> tuple[int, str, str]:
-    said = answer.json()
-    return answer.status_code, said["error"], said["error_code"]
+def refusal(response: httpx.Response) -> tuple[int, str, str]:
+    error = response.json()
+    return response.status_code, error["error"], error["error_code"]
 
 
-def encoded(text: str) -> str:
+def base64url(text: str) -> str:
     return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
 
 
-async def test_it_works(api: Api) -> None:
-    answer = await api.request("GET", "/v1/team")
+async def test_the_team_has_its_id_name_and_members(api: Api) -> None:
+    response = await api.request("GET", "/v1/team")
 
-    assert answer.status_code == 200
-    assert list(answer.json()) == ["id", "name", "members"]
-    assert answer.json()["id"] == api.bob.team.team_id
-    assert answer.json()["name"] == "Bob's team"
+    assert response.status_code == 200
+    assert list(response.json()) == ["id", "name", "members"]
+    assert response.json()["id"] == api.bob.team.team_id
+    assert response.json()["name"] == "Bob's team"
 
 
 async def test_the_members_are_the_users_who_can_sign_in(api: Api) -> None:
@@ -57,30 +57,30 @@ async def test_the_members_are_the_users_who_can_sign_in(api: Api) -> None:
     await users.create(api.charlie.team.team_id, "frank@example.com", Role.ADMIN)
     await users.disable(erin)
 
-    answer = await api.request("GET", "/v1/team")
+    response = await api.request("GET", "/v1/team")
 
     member = {"id": dana.id, "name": "dana@example.com", "role": "admin"}
-    assert answer.json()["members"] == [member]
+    assert response.json()["members"] == [member]
 
 
 async def test_a_team_has_no_inboxes(api: Api) -> None:
-    """Integrations test a credential with them, in either representation."""
-    terms = CredentialOptions(Representation.STRING_IDS, read_only=True)
-    _, reader = await api.administration.create_key(api.bob.team.team_id, terms)
+    """Integrations test a credential with this request, in both representations."""
+    options = CredentialOptions(Representation.STRING_IDS, read_only=True)
+    _, reader = await api.administration.create_key(api.bob.team.team_id, options)
     for authorization in (f"Bearer {reader}", bearer(api), "Bearer wrong", None):
         by = {} if authorization is None else {"authorization": authorization}
 
-        answer = await api.request("GET", "/v1/inboxes", by=by)
+        response = await api.request("GET", "/v1/inboxes", by=by)
 
-        known = authorization in (f"Bearer {reader}", bearer(api))
-        assert answer.status_code == (200 if known else 401)
-        if known:
-            assert answer.json() == []
+        valid = authorization in (f"Bearer {reader}", bearer(api))
+        assert response.status_code == (200 if valid else 401)
+        if valid:
+            assert response.json() == []
         else:
-            assert answer.json()["error"] == "unauthorized"
+            assert response.json()["error"] == "unauthorized"
 
 
-# ── what is taken ────────────────────────────────────────────────────────────────────────────
+# ── accepted ─────────────────────────────────────────────────────────────────────────────────
 
 
 @pytest.mark.parametrize("scheme", ["Bearer ", "bearer ", "BEARER ", "Bearer  "])
@@ -90,11 +90,11 @@ async def test_the_scheme_may_be_in_any_letter_case(api: Api, scheme: str) -> No
 
 
 @pytest.mark.parametrize("age", [0, 0.5, 299, 300, -59, -60])
-async def test_a_jwt_is_good_for_five_minutes_and_a_minute_of_skew(api: Api, age: float) -> None:
+async def test_a_jwt_is_valid_for_five_minutes_and_a_minute_of_skew(api: Api, age: float) -> None:
     assert (await send(api, bearer(api, age=age))).status_code == 200
 
 
-async def test_a_jwt_is_reusable_inside_its_window_and_not_after(api: Api) -> None:
+async def test_a_jwt_can_be_reused_until_it_expires(api: Api) -> None:
     token = bearer(api)
     for _ in range(3):
         assert (await send(api, token)).status_code == 200
@@ -102,42 +102,43 @@ async def test_a_jwt_is_reusable_inside_its_window_and_not_after(api: Api) -> No
     assert (await send(api, token)).status_code == 200
     api.clock.forward(1)
 
-    answer = await send(api, token)
+    response = await send(api, token)
 
-    assert refusal(answer) == (401, "unauthorized", "expired")
-    assert "1 s ago" in answer.json()["message"]
-    assert answer.json()["message"].endswith("Sign a new one.")  # its clock was right before
+    assert refusal(response) == (401, "unauthorized", "expired")
+    assert "1 s ago" in response.json()["message"]
+    # No hint about the clock follows, because the token was accepted before.
+    assert response.json()["message"].endswith("Sign a new one.")
 
 
-async def test_both_live_secrets_of_a_team_are_good(api: Api) -> None:
-    """So that one can be rotated."""
-    terms = CredentialOptions(Representation.INTEGER_IDS)
+async def test_all_secrets_of_a_team_are_valid(api: Api) -> None:
+    """A secret is rotated by creating the new one before revoking the old one."""
+    options = CredentialOptions(Representation.INTEGER_IDS)
     team = api.bob.team.team_id
-    secret, secret_key = await api.administration.create_secret(team, terms, MASTER_KEY)
+    secret, secret_key = await api.administration.create_secret(team, options, MASTER_KEY)
     second = sign({"iss": secret.id, "iat": api.clock() // 1_000_000}, secret.id, secret_key)
 
     assert (await send(api, f"Bearer {second}")).status_code == 200
     assert (await send(api, bearer(api))).status_code == 200
 
 
-async def test_exp_and_nbf_may_be_there(api: Api) -> None:
+async def test_exp_and_nbf_are_optional_claims(api: Api) -> None:
     now = api.clock() // 1_000_000
 
     assert (await send(api, bearer(api, exp=now + 300, nbf=now - 1))).status_code == 200
 
 
-# ── what is refused ──────────────────────────────────────────────────────────────────────────
+# ── refused ────────────────────────────────────────────────────────────────────────────────────
 
 
 @pytest.mark.parametrize("age", [301, 3600, 10**9])
-async def test_an_old_jwt_is_told_by_how_long(api: Api, age: int) -> None:
-    answer = await send(api, bearer(api, age=age))
+async def test_the_error_for_an_expired_jwt_says_since_when(api: Api, age: int) -> None:
+    response = await send(api, bearer(api, age=age))
 
-    assert refusal(answer) == (401, "unauthorized", "expired")
-    assert f"{age - 300} s ago" in answer.json()["message"]
+    assert refusal(response) == (401, "unauthorized", "expired")
+    assert f"{age - 300} s ago" in response.json()["message"]
 
 
-async def test_times_that_do_not_hold_are_refused(api: Api) -> None:
+async def test_invalid_times_in_a_jwt_are_refused(api: Api) -> None:
     now = api.clock() // 1_000_000
     cases: list[tuple[dict[str, object], str, str]] = [
         ({"iat": now + 61}, "not_yet_valid", "ahead"),
@@ -150,11 +151,11 @@ async def test_times_that_do_not_hold_are_refused(api: Api) -> None:
         ({"iat": None}, "malformed_token", "iat"),
         ({"iss": 1}, "malformed_token", "iss"),
     ]
-    for claims, code, told in cases:
-        answer = await send(api, bearer(api, **claims))
+    for claims, code, expected in cases:
+        response = await send(api, bearer(api, **claims))
 
-        assert refusal(answer) == (401, "unauthorized", code), claims
-        assert told in answer.json()["message"], claims
+        assert refusal(response) == (401, "unauthorized", code), claims
+        assert expected in response.json()["message"], claims
 
 
 @pytest.mark.parametrize(
@@ -177,18 +178,18 @@ async def test_times_that_do_not_hold_are_refused(api: Api) -> None:
         ("Bearer a.b.c.d", "bad_credential"),
     ],
 )
-async def test_what_is_no_token_is_refused_with_a_sentence(
+async def test_a_malformed_credential_is_refused_with_a_message(
     api: Api, authorization: str | None, code: str
 ) -> None:
     headers = {} if authorization is None else {"authorization": authorization.encode()}
-    answer = await api.client.get("/v1/team", headers=headers)  # type: ignore[arg-type]
+    response = await api.client.get("/v1/team", headers=headers)  # type: ignore[arg-type]
 
-    assert refusal(answer) == (401, "unauthorized", code)
-    assert answer.headers["www-authenticate"] == "Bearer"
-    assert len(answer.json()["message"]) > 20
+    assert refusal(response) == (401, "unauthorized", code)
+    assert response.headers["www-authenticate"] == "Bearer"
+    assert len(response.json()["message"]) > 20
 
 
-async def test_a_forged_header_is_refused(api: Api) -> None:
+async def test_a_forged_jwt_header_is_refused(api: Api) -> None:
     claims: dict[str, object] = {"iss": api.bob.secret.id, "iat": api.clock() // 1_000_000}
     headers: list[tuple[dict[str, object], str]] = [
         ({"alg": "none"}, "wrong_algorithm"),
@@ -200,14 +201,14 @@ async def test_a_forged_header_is_refused(api: Api) -> None:
     for header, code in headers:
         token = sign(claims, api.bob.secret.id, api.bob.secret_key, header)
         assert refusal(await send(api, f"Bearer {token}")) == (401, "unauthorized", code), header
-    unsigned = f"{encoded(json.dumps({'alg': 'none'}))}.{encoded(json.dumps(claims))}."
+    unsigned = f"{base64url(json.dumps({'alg': 'none'}))}.{base64url(json.dumps(claims))}."
     assert refusal(await send(api, f"Bearer {unsigned}"))[2] == "wrong_algorithm"
 
 
-async def test_a_wrong_id_and_a_wrong_signature_read_the_same(api: Api) -> None:
-    """As do the key of another team, an id with another team's number, and a cut signature."""
+async def test_wrong_ids_and_wrong_signatures_have_identical_responses(api: Api) -> None:
+    """So do the key of another team, an id with another team's number, and a wrong API key."""
     now, secret = api.clock() // 1_000_000, api.bob.secret
-    own, other = (f"_{one.team.team_id}_" for one in (api.bob, api.charlie))
+    own, other = (f"_{client.team.team_id}_" for client in (api.bob, api.charlie))
     foreign = secret.id.replace(own, other)
     tokens = [
         sign({"iss": secret.id, "iat": now}, secret.id, "wrong"),
@@ -220,17 +221,19 @@ async def test_a_wrong_id_and_a_wrong_signature_read_the_same(api: Api) -> None:
         api.bob.api_key.replace(own, other),
         api.bob.secret_key,
     ]
-    answers = [await send(api, f"Bearer {token}") for token in tokens]
+    responses = [await send(api, f"Bearer {token}") for token in tokens]
 
-    assert [refusal(one) for one in answers] == [(401, "unauthorized", "bad_credential")] * 9
-    assert len({one.content for one in answers}) == 1
-    assert len({tuple(one.headers.multi_items()) for one in answers}) == 1
+    assert [refusal(response) for response in responses] == [
+        (401, "unauthorized", "bad_credential")
+    ] * 9
+    assert len({response.content for response in responses}) == 1
+    assert len({tuple(response.headers.multi_items()) for response in responses}) == 1
 
 
 # ── the life of a credential ─────────────────────────────────────────────────────────────────
 
 
-async def test_revoking_is_felt_within_a_second(api: Api) -> None:
+async def test_a_revoked_credential_is_refused_within_a_second(api: Api) -> None:
     assert (await send(api, bearer(api))).status_code == 200
     assert (await send(api, f"Bearer {api.bob.api_key}")).status_code == 200
     await api.administration.revoke("api_secret", api.bob.secret.id)
@@ -240,5 +243,5 @@ async def test_revoking_is_felt_within_a_second(api: Api) -> None:
     revoked = [await send(api, bearer(api)), await send(api, f"Bearer {api.bob.api_key}")]
     unknown = await send(api, "Bearer wrong")
 
-    assert [one.content for one in revoked] == [unknown.content] * 2
+    assert [response.content for response in revoked] == [unknown.content] * 2
     assert (await send(api, f"Bearer {api.charlie.api_key}")).status_code == 200

@@ -1,4 +1,4 @@
-"""Every example of the seeds, as the wire shows it: the same JSON, the keys in the seed's order."""
+"""Each example of the vendor's documents is returned with the same keys in the same order."""
 
 from __future__ import annotations
 
@@ -17,64 +17,68 @@ from tests.support.personas import ALICE, Api
 
 pytestmark = pytest.mark.anyio
 
-GOLDEN = Path(__file__).parent / "vendor_examples"
-FILES = sorted(path.name for path in GOLDEN.glob("*.json"))
-OTHER_WITH_A_SHAPE = ["seed_001.json", "seed_002.json"]
+EXAMPLES = Path(__file__).parent / "vendor_examples"
+FILES = sorted(path.name for path in EXAMPLES.glob("*.json"))
+FILES_WITH_PLACEHOLDERS = ["seed_001.json", "seed_002.json"]
 
 
-async def meet_alice(fresh_api: Api) -> None:
-    """Alice as the seeds know her: her UUID, and the phone that was added at ten o'clock."""
+async def create_alice(fresh_api: Api) -> None:
+    """Creates Alice with the UUID, and the phone added at ten o'clock, of the vendor's examples."""
     fresh_api.clock.set("2024-01-15T10:00:00Z")
     phone = ChannelInput(parsing.parse(parsing.channel_type("phone"), "15105553344"))
     context = WriteContext(TeamId(fresh_api.bob.team.team_id), "golden", "golden")
     await fresh_api.service.contacts.create(context, ContactInput((phone,)), ALICE)
 
 
-def in_order(text: str) -> Any:
-    """JSON with each object as its pairs, so that the order of keys counts."""
+def parse_ordered(text: str) -> Any:
+    """Returns JSON with each object as a tuple of pairs, so that the order of keys is compared."""
     return json.loads(text, object_pairs_hook=tuple)
 
 
-def with_types(value: Any) -> Any:
-    """JSON with each scalar as its type, and the order of keys."""
+def replace_by_types(value: Any) -> Any:
+    """Returns JSON with each scalar replaced by its type, and the order of keys."""
     if isinstance(value, dict):
-        return [(key, with_types(one)) for key, one in value.items()]
+        return [(key, replace_by_types(element)) for key, element in value.items()]
     if isinstance(value, list):
-        return tuple(with_types(one) for one in value)
+        return tuple(replace_by_types(element) for element in value)
     return type(value)
 
 
-def test_there_is_a_golden_file_for_each_seed() -> None:
+def test_each_vendor_document_has_an_example_file() -> None:
     assert {"seed_000.json", "seed_001.json", "seed_002.json"} <= set(FILES)
 
 
 @pytest.mark.parametrize("name", FILES)
-async def test_it_answers_as_the_seed_shows(fresh_api: Api, name: str) -> None:
-    golden = json.loads((GOLDEN / name).read_text())
-    await meet_alice(fresh_api)
+async def test_the_response_equals_the_vendor_example(fresh_api: Api, name: str) -> None:
+    vendor_example = json.loads((EXAMPLES / name).read_text())
+    await create_alice(fresh_api)
 
-    for exchange in golden["exchanges"]:
+    for exchange in vendor_example["exchanges"]:
         fresh_api.clock.set(exchange["at"])
-        jwt = golden["credential"] == "jwt"
+        jwt = vendor_example["credential"] == "jwt"
         credential = fresh_api.bob.by_jwt() if jwt else fresh_api.bob.by_key()
         method, path, body = exchange["request"]
 
-        answer = await fresh_api.request(method, path, body, by=credential)
+        response = await fresh_api.request(method, path, body, by=credential)
 
-        assert answer.status_code == 200, answer.text
-        assert in_order(answer.text) == in_order(json.dumps(exchange["answer"])), answer.text
-        assert answer.headers["x-representation"] == golden["representation"]
-        assert answer.headers["content-type"] == "application/json"
+        assert response.status_code == 200, response.text
+        assert parse_ordered(response.text) == parse_ordered(json.dumps(exchange["answer"])), (
+            response.text
+        )
+        assert response.headers["x-representation"] == vendor_example["representation"]
+        assert response.headers["content-type"] == "application/json"
 
 
-@pytest.mark.parametrize("name", OTHER_WITH_A_SHAPE)
-async def test_it_has_the_keys_and_types_of_the_placeholders(fresh_api: Api, name: str) -> None:
-    """Seeds 001 and 002 show no values, so their literal example is compared key by key."""
-    golden = json.loads((GOLDEN / name).read_text())
-    await meet_alice(fresh_api)
-    [exchange] = golden["exchanges"]
+@pytest.mark.parametrize("name", FILES_WITH_PLACEHOLDERS)
+async def test_the_response_has_the_keys_and_types_of_the_placeholders(
+    fresh_api: Api, name: str
+) -> None:
+    """The examples of documents 001 and 002 have no values, so only keys and types are compared."""
+    vendor_example = json.loads((EXAMPLES / name).read_text())
+    await create_alice(fresh_api)
+    [exchange] = vendor_example["exchanges"]
     fresh_api.clock.set(exchange["at"])
 
-    answer = await fresh_api.request(*exchange["request"], by=fresh_api.bob.by_jwt())
+    response = await fresh_api.request(*exchange["request"], by=fresh_api.bob.by_jwt())
 
-    assert with_types(answer.json()) == with_types(golden["shape"])
+    assert replace_by_types(response.json()) == replace_by_types(vendor_example["shape"])
