@@ -1,4 +1,4 @@
-"""How a contact stood at a moment: `?as_of=` on its channels, and on one of them."""
+"""The state of a contact at a past time: `?as_of=` on its channels, and on a single channel."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from tests.support.personas import Api
 pytestmark = pytest.mark.anyio
 
 
-async def test_as_of_answers_for_every_moment(api: Api) -> None:
-    """The very instant of an event is included; a microsecond before it is not."""
+async def test_as_of_returns_the_channels_after_each_event(api: Api) -> None:
+    """An event is included at its own time, and not a microsecond before."""
     uuid = await told_of_alice(api)
-    at = [one["at"] for one in (await history(api, uuid))["events"]][::-1]
+    at = [event["at"] for event in (await history(api, uuid))["events"]][::-1]
     after = [
         [ONE],
         [ONE, TWO],
@@ -26,22 +26,22 @@ async def test_as_of_answers_for_every_moment(api: Api) -> None:
         [],
     ]
     path = f"/x/contact/{uuid}/channels?as_of="
-    for moment, expected, before in zip(at, after, [[], *after], strict=False):
-        stood = await ok(api, "GET", path + moment)
-        assert [one["channel_id"] for one in stood] == expected
-        earlier = await ok(api, "GET", path + just_before(moment))
-        assert [one["channel_id"] for one in earlier] == before
+    for time, expected, before in zip(at, after, [[], *after], strict=False):
+        channels = await ok(api, "GET", path + time)
+        assert [channel["channel_id"] for channel in channels] == expected
+        earlier = await ok(api, "GET", path + microsecond_before(time))
+        assert [channel["channel_id"] for channel in earlier] == before
     assert await ok(api, "GET", path + "2001-01-01T00:00:00Z") == []
 
 
-def just_before(moment: str) -> str:
-    whole, _, micros = moment.removesuffix("Z").partition(".")
-    exact = datetime.fromisoformat(f"{whole}.{micros}+00:00") - timedelta(microseconds=1)
-    return exact.isoformat(timespec="microseconds").replace("+00:00", "Z")
+def microsecond_before(time: str) -> str:
+    whole, _, micros = time.removesuffix("Z").partition(".")
+    parsed = datetime.fromisoformat(f"{whole}.{micros}+00:00") - timedelta(microseconds=1)
+    return parsed.isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
-async def test_the_past_is_what_the_present_was(api: Api) -> None:
-    """All that we know of each channel, and which one was primary."""
+async def test_as_of_returns_what_was_returned_at_that_time(api: Api) -> None:
+    """Compares every field of each channel, including `primary`."""
     uuid = await api.contact(("phone", ONE), ("phone", TWO))
     path = f"/x/contact/{uuid}/channels"
     seen = []
@@ -57,39 +57,39 @@ async def test_the_past_is_what_the_present_was(api: Api) -> None:
         updated = (await ok(api, "GET", f"/v2/contact/{uuid}"))["updated"]
         seen.append((updated, await ok(api, "GET", path)))
 
-    for moment, stood in seen:
-        assert await ok(api, "GET", f"{path}?as_of={moment}") == stood
-        for one in stood:
-            exactly = f"/x/contact/{uuid}/channel/{one['id']}?as_of={moment}"
-            assert await ok(api, "GET", exactly) == one
+    for time, channels in seen:
+        assert await ok(api, "GET", f"{path}?as_of={time}") == channels
+        for channel in channels:
+            url = f"/x/contact/{uuid}/channel/{channel['id']}?as_of={time}"
+            assert await ok(api, "GET", url) == channel
 
 
-async def test_one_channel_is_404_before_it_came_and_after_it_went(api: Api) -> None:
+async def test_a_channel_is_404_before_its_creation_and_after_its_removal(api: Api) -> None:
     uuid = await api.contact()
     api.clock.forward(1)
-    [one] = await ok(api, "POST", f"/v2/contact/{uuid}/channel", phone(ONE))
-    path = f"/x/contact/{uuid}/channel/{one['id']}"
+    [channel] = await ok(api, "POST", f"/v2/contact/{uuid}/channel", phone(ONE))
+    path = f"/x/contact/{uuid}/channel/{channel['id']}"
     api.clock.forward(1)
     await ok(api, "DELETE", path)
-    created, came, went = [one["at"] for one in (await history(api, uuid))["events"]][::-1]
+    created, added, removed = [event["at"] for event in (await history(api, uuid))["events"]][::-1]
 
-    assert (await ok(api, "GET", f"{path}?as_of={came}"))["channel_id"] == ONE
-    for moment in (just_before(created), created, just_before(came), went):
-        assert refusal(await api.request("GET", f"{path}?as_of={moment}")) == (404, "no_channel")
+    assert (await ok(api, "GET", f"{path}?as_of={added}"))["channel_id"] == ONE
+    for time in (microsecond_before(created), created, microsecond_before(added), removed):
+        assert refusal(await api.request("GET", f"{path}?as_of={time}")) == (404, "no_channel")
 
 
-async def test_a_moment_that_the_contact_lived_through_is_no_future(api: Api) -> None:
-    """Two changes within one tick of the clock: the second lies a microsecond ahead of it."""
+async def test_as_of_the_contacts_own_updated_is_accepted(api: Api) -> None:
+    """After two changes within one tick of the clock, `updated` is a microsecond ahead of it."""
     uuid = await api.contact()
     await ok(api, "POST", f"/v2/contact/{uuid}/channel", phone(ONE))
     updated = (await ok(api, "GET", f"/v2/contact/{uuid}"))["updated"]
 
-    stood = await ok(api, "GET", f"/x/contact/{uuid}/channels?as_of={updated}")
+    channels = await ok(api, "GET", f"/x/contact/{uuid}/channels?as_of={updated}")
 
-    assert [one["channel_id"] for one in stood] == [ONE]
+    assert [channel["channel_id"] for channel in channels] == [ONE]
 
 
-async def test_any_offset_will_do(api: Api) -> None:
+async def test_as_of_accepts_any_offset(api: Api) -> None:
     api.clock.set("2026-01-02T10:00:00+00:00")
     uuid = await api.contact(("phone", ONE))
     path = f"/x/contact/{uuid}/channels?as_of="
@@ -106,9 +106,9 @@ async def test_any_offset_will_do(api: Api) -> None:
     assert "%2B" not in wrong.json()["message"]
 
 
-async def test_the_date_of_a_body_is_refused_without_a_word_of_queries(api: Api) -> None:
+async def test_the_error_for_a_date_in_a_body_does_not_mention_queries(api: Api) -> None:
     for date in ("2026-01-02T12:00:00 02:00", "2026-01-02", "x"):
-        answer = await api.request("POST", "/v2/contacts/list", {"date": date})
+        response = await api.request("POST", "/v2/contacts/list", {"date": date})
 
-        assert (answer.status_code, list(answer.json()["fields"])) == (400, ["date"])
-        assert not {"query", "%2B"} & set(answer.json()["message"].split())
+        assert (response.status_code, list(response.json()["fields"])) == (400, ["date"])
+        assert not {"query", "%2B"} & set(response.json()["message"].split())

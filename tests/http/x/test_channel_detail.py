@@ -1,4 +1,4 @@
-"""One channel, exactly: the nine keys and all that we know of it."""
+"""A channel by its id: the nine keys of /v2, and the consent, hold, label and primary fields."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.support.personas import NOBODY, Api
 pytestmark = pytest.mark.anyio
 
 ONE, TWO, EMAIL = "15105553344", "14155551234", "alice@example.com"
-KNOWN = {
+DEFAULTS = {
     "primary": True,
     "label": "",
     "held": False,
@@ -21,7 +21,7 @@ KNOWN = {
     "consent_source": "",
     "consent_at": None,
 }
-EVERY_WAY: list[tuple[str, str, object]] = [
+OPERATIONS: list[tuple[str, str, object]] = [
     ("GET", "", None),
     ("PATCH", "", {"label": "x"}),
     ("POST", "/primary", None),
@@ -29,43 +29,45 @@ EVERY_WAY: list[tuple[str, str, object]] = [
 ]
 
 
-async def known(api: Api, uuid: str) -> list[Any]:
-    answer = await api.request("GET", f"/x/contact/{uuid}/channels")
-    assert answer.status_code == 200, answer.text
-    return list(answer.json())
+async def get_channels(api: Api, uuid: str) -> list[Any]:
+    response = await api.request("GET", f"/x/contact/{uuid}/channels")
+    assert response.status_code == 200, response.text
+    return list(response.json())
 
 
-async def paths(api: Api, uuid: str) -> list[str]:
-    return [f"/x/contact/{uuid}/channel/{one['id']}" for one in await known(api, uuid)]
+async def channel_paths(api: Api, uuid: str) -> list[str]:
+    return [
+        f"/x/contact/{uuid}/channel/{channel['id']}" for channel in await get_channels(api, uuid)
+    ]
 
 
-async def patched(api: Api, path: str, body: object) -> Any:
-    answer = await api.request("PATCH", path, body)
-    assert answer.status_code == 200, answer.text
-    return answer.json()
+async def patch(api: Api, path: str, body: object) -> Any:
+    response = await api.request("PATCH", path, body)
+    assert response.status_code == 200, response.text
+    return response.json()
 
 
 async def rev(api: Api, uuid: str) -> int:
     return int((await api.request("GET", f"/v2/contact/{uuid}")).json()["rev"])
 
 
-async def test_it_works(api: Api) -> None:
-    """The nine keys as `string_ids` spells them, whatever the credential's representation."""
+async def test_a_channel_has_the_nine_keys_and_the_detail_fields(api: Api) -> None:
+    """The nine keys are in `string_ids`, whatever the representation of the credential is."""
     uuid = await api.contact(("phone", ONE), ("email", EMAIL))
     nine = (await api.request("GET", f"/v2/contact/{uuid}/channels")).json()
 
     for by in (api.bob.by_key(), api.bob.by_jwt()):
-        answer = await api.request("GET", f"/x/contact/{uuid}/channels", by=by)
+        response = await api.request("GET", f"/x/contact/{uuid}/channels", by=by)
 
-        assert answer.json() == [{**one, **KNOWN} for one in nine]
-        for one in answer.json():
-            exactly = await api.request("GET", f"/x/contact/{uuid}/channel/{one['id']}", by=by)
-            assert exactly.json() == one
-    assert await known(api, await api.contact()) == []
+        assert response.json() == [{**channel, **DEFAULTS} for channel in nine]
+        for channel in response.json():
+            single = await api.request("GET", f"/x/contact/{uuid}/channel/{channel['id']}", by=by)
+            assert single.json() == channel
+    assert await get_channels(api, await api.contact()) == []
 
 
-async def test_an_id_may_be_the_integer(api: Api) -> None:
-    [path] = await paths(api, await api.contact(("phone", ONE)))
+async def test_the_channel_id_in_the_path_may_be_an_integer(api: Api) -> None:
+    [path] = await channel_paths(api, await api.contact(("phone", ONE)))
     number = path.replace("ch_", "")
     assert (await api.request("GET", number)).json() == (await api.request("GET", path)).json()
 
@@ -73,9 +75,9 @@ async def test_an_id_may_be_the_integer(api: Api) -> None:
 # ── PATCH ────────────────────────────────────────────────────────────────────────────────────
 
 
-async def test_patch_sets_what_is_supplied(api: Api) -> None:
+async def test_patch_sets_the_fields_of_the_body(api: Api) -> None:
     uuid = await api.contact(("phone", ONE))
-    [path] = await paths(api, uuid)
+    [path] = await channel_paths(api, uuid)
     before = (await api.request("GET", path)).json()
     api.clock.forward(1)
     wanted = {
@@ -88,7 +90,7 @@ async def test_patch_sets_what_is_supplied(api: Api) -> None:
         "consent_source": "form",
     }
 
-    after = await patched(api, path, wanted)
+    after = await patch(api, path, wanted)
 
     assert after["consent_at"]
     moved = {"updated": after["updated"], "consent_at": after["consent_at"]}
@@ -96,26 +98,26 @@ async def test_patch_sets_what_is_supplied(api: Api) -> None:
     assert after["updated"] > before["updated"]
     assert (await api.request("GET", path)).json() == after
     assert await rev(api, uuid) == 2
-    assert await patched(api, path, wanted) == after
-    assert await patched(api, path, {}) == after
+    assert await patch(api, path, wanted) == after
+    assert await patch(api, path, {}) == after
     assert await rev(api, uuid) == 2
 
 
 @pytest.mark.parametrize("empty", ["", None])
-async def test_an_empty_text_clears(api: Api, empty: str | None) -> None:
-    [path] = await paths(api, await api.contact(("phone", ONE)))
+async def test_an_empty_text_clears_a_field(api: Api, empty: str | None) -> None:
+    [path] = await channel_paths(api, await api.contact(("phone", ONE)))
     texts = ("channel_handle", "info_channel", "label", "consent_source")
-    await patched(api, path, dict.fromkeys(texts, "x"))
+    await patch(api, path, dict.fromkeys(texts, "x"))
 
-    after = await patched(api, path, dict.fromkeys(texts, empty))
+    after = await patch(api, path, dict.fromkeys(texts, empty))
 
     assert (after["label"], after["consent_source"]) == ("", "")
     assert "channel_handle" not in after
     assert "info_channel" not in after
 
 
-async def test_a_hold_has_a_reason(api: Api) -> None:
-    [path] = await paths(api, await api.contact(("phone", ONE)))
+async def test_a_hold_always_has_a_reason(api: Api) -> None:
+    [path] = await channel_paths(api, await api.contact(("phone", ONE)))
     steps: list[tuple[dict[str, object], tuple[bool, str | None]]] = [
         ({"held": True}, (True, "other")),
         ({"held_reason": "recycled"}, (True, "recycled")),
@@ -129,39 +131,39 @@ async def test_a_hold_has_a_reason(api: Api) -> None:
         ({"held": True, "held_reason": None}, (True, "other")),
     ]
     for body, expected in steps:
-        after = await patched(api, path, body)
+        after = await patch(api, path, body)
         assert (after["held"], after["held_reason"]) == expected, body
 
 
-async def test_consent_at_is_when_the_consent_changed(api: Api) -> None:
-    [path] = await paths(api, await api.contact(("phone", ONE)))
+async def test_consent_at_is_the_time_of_the_last_change_of_consent(api: Api) -> None:
+    [path] = await channel_paths(api, await api.contact(("phone", ONE)))
     api.clock.set("2026-01-02T10:00:00+00:00")
     api.clock.forward(86400 * 365 * 2)
-    first = await patched(api, path, {"consent": "opted_in"})
+    first = await patch(api, path, {"consent": "opted_in"})
     assert first["consent_at"] == "2028-01-02T10:00:00.000000Z"
     api.clock.forward(60)
 
-    later = await patched(api, path, {"label": "x", "consent": "opted_in"})
-    out = await patched(api, path, {"consent": "opted_out"})
+    later = await patch(api, path, {"label": "x", "consent": "opted_in"})
+    out = await patch(api, path, {"consent": "opted_out"})
 
     assert later["consent_at"] == first["consent_at"]
     assert out["consent_at"] > first["consent_at"]
 
 
-async def test_an_info_channel_that_makes_a_twin_is_a_conflict(api: Api) -> None:
-    """The page is a part of an integration's id: another contact may have the one under it."""
+async def test_an_info_channel_that_causes_a_duplicate_is_a_conflict(api: Api) -> None:
+    """The page is a part of a Facebook id: another contact may have the same id on that page."""
     owners = []
     for page in ("a", "b"):
-        one = {"channel_type": "facebook", "channel_id": "100", "info_channel": page}
-        made = await api.request("POST", "/v2/contact", {"contact_channels": [one]})
+        channel = {"channel_type": "facebook", "channel_id": "100", "info_channel": page}
+        made = await api.request("POST", "/v2/contact", {"contact_channels": [channel]})
         owners.append(made.json()["uuid"])
-    [path] = await paths(api, owners[0])
+    [path] = await channel_paths(api, owners[0])
 
-    answer = await api.request("PATCH", path, {"info_channel": "b"})
+    response = await api.request("PATCH", path, {"info_channel": "b"})
 
-    assert refusal(answer) == (409, "address_taken")
-    assert answer.json()["conflicting_contact_id"] == owners[1]
-    assert (await patched(api, path, {"info_channel": "c"}))["info_channel"] == "c"
+    assert refusal(response) == (409, "address_taken")
+    assert response.json()["conflicting_contact_id"] == owners[1]
+    assert (await patch(api, path, {"info_channel": "c"}))["info_channel"] == "c"
 
 
 @pytest.mark.parametrize(
@@ -180,81 +182,81 @@ async def test_an_info_channel_that_makes_a_twin_is_a_conflict(api: Api) -> None
         ([1], "wrong_type", "body"),
     ],
 )
-async def test_a_wrong_patch_is_refused(api: Api, body: object, code: str, field: str) -> None:
+async def test_a_malformed_patch_is_refused(api: Api, body: object, code: str, field: str) -> None:
     uuid = await api.contact(("phone", ONE))
-    [path] = await paths(api, uuid)
+    [path] = await channel_paths(api, uuid)
 
-    answer = await api.request("PATCH", path, body)
+    response = await api.request("PATCH", path, body)
 
-    assert refusal(answer) == (400, code)
-    assert list(answer.json()["fields"]) == [field]
+    assert refusal(response) == (400, code)
+    assert list(response.json()["fields"]) == [field]
     assert await rev(api, uuid) == 1
 
 
-async def test_an_unknown_key_is_told_the_nearest(api: Api) -> None:
-    [path] = await paths(api, await api.contact(("phone", ONE)))
+async def test_the_error_for_an_unknown_key_names_the_nearest_key(api: Api) -> None:
+    [path] = await channel_paths(api, await api.contact(("phone", ONE)))
     assert "nearest is label" in (await api.request("PATCH", path, {"lable": 1})).json()["message"]
-    answer = await api.request("GET", f"{path}?as_off=2026-01-01T00:00:00Z")
-    assert refusal(answer) == (400, "unknown_name")
-    assert "nearest is as_of" in answer.json()["message"]
+    response = await api.request("GET", f"{path}?as_off=2026-01-01T00:00:00Z")
+    assert refusal(response) == (400, "unknown_name")
+    assert "nearest is as_of" in response.json()["message"]
     assert refusal(await api.request("DELETE", f"{path}?channel_id=1")) == (400, "unknown_name")
 
 
 # ── primary and DELETE ───────────────────────────────────────────────────────────────────────
 
 
-async def test_primary_is_the_last_one_made_so(api: Api) -> None:
+async def test_post_primary_makes_a_channel_primary(api: Api) -> None:
     uuid = await api.contact(("phone", ONE), ("phone", TWO), ("email", EMAIL))
-    first, second, email = await paths(api, uuid)
+    first, second, email = await channel_paths(api, uuid)
 
     made = await api.request("POST", f"{second}/primary")
 
     assert (made.status_code, made.json()["primary"]) == (200, True)
-    assert [one["primary"] for one in await known(api, uuid)] == [False, True, True]
+    assert [channel["primary"] for channel in await get_channels(api, uuid)] == [False, True, True]
     contact = (await api.request("GET", f"/v2/contact/{uuid}")).json()
     assert (contact["phone"], contact["rev"]) == (TWO, 2)
     for path in (second, email):
         assert (await api.request("POST", f"{path}/primary")).json()["primary"] is True
     assert await rev(api, uuid) == 2
     await api.request("POST", f"{first}/primary")
-    assert [one["primary"] for one in await known(api, uuid)] == [True, False, True]
+    assert [channel["primary"] for channel in await get_channels(api, uuid)] == [True, False, True]
 
 
-async def test_when_the_primary_goes_the_rule_names_the_next(api: Api) -> None:
+async def test_deleting_the_primary_channel_makes_the_previous_one_primary(api: Api) -> None:
     uuid = await api.contact(("phone", ONE), ("phone", TWO), ("phone", "12125550199"))
-    _, second, third = await paths(api, uuid)
+    _, second, third = await channel_paths(api, uuid)
     await api.request("POST", f"{second}/primary")
     await api.request("POST", f"{third}/primary")
     seen = []
     for path in (third, second):
         left = (await api.request("DELETE", path)).json()
-        seen.append([one["channel_id"] for one in left if one["primary"]])
+        seen.append([channel["channel_id"] for channel in left if channel["primary"]])
     assert seen == [[TWO], [ONE]]
 
 
-async def test_delete_answers_with_what_is_left(api: Api) -> None:
+async def test_delete_returns_the_remaining_channels(api: Api) -> None:
     uuid = await api.contact(("phone", ONE), ("phone", TWO))
-    first, second = await paths(api, uuid)
-    _, kept = await known(api, uuid)
+    first, second = await channel_paths(api, uuid)
+    _, remaining = await get_channels(api, uuid)
 
-    answer = await api.request("DELETE", first)
+    response = await api.request("DELETE", first)
 
-    assert (answer.status_code, answer.json()) == (200, [{**kept, "primary": True}])
-    assert "x-contact-reachable" not in answer.headers
+    assert (response.status_code, response.json()) == (200, [{**remaining, "primary": True}])
+    assert "x-contact-reachable" not in response.headers
     assert refusal(await api.request("DELETE", first)) == (404, "no_channel")
     last = await api.request("DELETE", second)
     assert (last.json(), last.headers["x-contact-reachable"]) == ([], "false")
 
 
-# ── who is not there ─────────────────────────────────────────────────────────────────────────
+# ── not found ────────────────────────────────────────────────────────────────────────────────
 
 
-@pytest.mark.parametrize(("method", "tail", "body"), EVERY_WAY)
-async def test_another_contacts_channel_is_not_found(
+@pytest.mark.parametrize(("method", "tail", "body"), OPERATIONS)
+async def test_a_channel_of_another_contact_is_not_found(
     api: Api, method: str, tail: str, body: object
 ) -> None:
     uuid = await api.contact(("phone", ONE))
-    [path] = await paths(api, await api.contact(("phone", TWO)))
+    [path] = await channel_paths(api, await api.contact(("phone", TWO)))
     number = path.rsplit("/", maxsplit=1)[1]
     for contact, channel, expected in [
         (uuid, number, (404, "no_channel")),
@@ -264,17 +266,17 @@ async def test_another_contacts_channel_is_not_found(
         (uuid, "ch_", (400, "bad_value")),
         ("7", number, (400, "bad_uuid")),
     ]:
-        asked = f"/x/contact/{contact}/channel/{channel}{tail}"
-        assert refusal(await api.request(method, asked, body)) == expected, asked
+        url = f"/x/contact/{contact}/channel/{channel}{tail}"
+        assert refusal(await api.request(method, url, body)) == expected, url
     assert await rev(api, uuid) == 1
 
 
-@pytest.mark.parametrize(("method", "tail", "body"), [*EVERY_WAY, ("HEAD", "", None)])
-async def test_a_foreign_channel_reads_as_one_that_does_not_exist(
+@pytest.mark.parametrize(("method", "tail", "body"), [*OPERATIONS, ("HEAD", "", None)])
+async def test_a_channel_of_another_team_and_a_missing_channel_have_equal_responses(
     api: Api, method: str, tail: str, body: object
 ) -> None:
     uuid = await api.contact(("phone", ONE))
-    [path] = await paths(api, uuid)
+    [path] = await channel_paths(api, uuid)
     by = {**api.charlie.by_key(), "x-request-id": "same"}
 
     foreign = await api.request(method, path + tail, body, by=by)

@@ -1,4 +1,4 @@
-"""Erase: nothing of the person stands anywhere. Export: all that is held, as one document."""
+"""Erase: no data of the person remains stored. Export: all stored data as a single document."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.support.raw_sql import beside
 
 pytestmark = pytest.mark.anyio
 
-MARKS = [
+PERSONAL_VALUES = [
     "15105553344",
     "14155551234",
     "zz-mail@example.com",
@@ -36,7 +36,7 @@ TABLES = (
     *("idempotency", "idempotency_contact"),
     *("suppression", "ended_suppression"),
 )
-WITHOUT_CONTACTS = {
+TABLES_WITHOUT_CONTACTS = {
     *("team", "api_secret", "api_key", "suppression_key"),
     *("team_user", "sign_in_link", "console_session"),
 }
@@ -62,13 +62,13 @@ async def ok(api: Api, method: str, path: str, body: object = None, key: str = "
     by = {**api.bob.by_key(), "x-request-id": "zz-request"}
     if key:
         by["idempotency-key"] = key
-    answer = await api.request(method, path, body, by=by)
-    assert answer.status_code == 200, answer.text
-    return answer.json()
+    response = await api.request(method, path, body, by=by)
+    assert response.status_code == 200, response.text
+    return response.json()
 
 
-async def person(api: Api) -> str:
-    """A contact whose traces stand in every table, kept answers of every shape included."""
+async def create_person(api: Api) -> str:
+    """Creates a contact with values in every table, including stored responses of every shape."""
     uuid = str((await ok(api, "POST", "/v2/contact", PERSON, "create"))["uuid"])
     path = f"/v2/contact/{uuid}"
     [phone, _, page] = await ok(api, "GET", f"/x/contact/{uuid}/channels")
@@ -80,20 +80,20 @@ async def person(api: Api) -> str:
     await ok(api, "PUT", path, {"first": "zz-first", "last": "zz-last"}, "update")
     await ok(api, "POST", "/x/resolve", {"channel_id": "14155551234", "create": {}}, "found")
     rows = [{"contact_id": uuid}, {"first": "zz-first", "phone": "15105553344"}]
-    told = await ok(api, "POST", "/v2/contacts", {"contacts": rows}, "bulk")
-    assert len(told["failed_contacts"]) == 1
+    result = await ok(api, "POST", "/v2/contacts", {"contacts": rows}, "bulk")
+    assert len(result["failed_contacts"]) == 1
     return uuid
 
 
-async def everything(api: Api) -> str:
-    """Every row of every table of Bob's team, as text; bytes as the text they hold."""
-    sent, team = beside(api.database), api.bob.team.team_id
+async def all_rows(api: Api) -> str:
+    """Returns every row of every table of Bob's team as text; bytes are decoded."""
+    execute, team = beside(api.database), api.bob.team.team_id
     cells = []
     for table in TABLES:
-        for row in await sent(f"SELECT * FROM {table} WHERE team_id = {team}"):
+        for row in await execute(f"SELECT * FROM {table} WHERE team_id = {team}"):
             cells += [
-                one.decode("utf-8", "replace") if isinstance(one, bytes) else str(one)
-                for one in row
+                cell.decode("utf-8", "replace") if isinstance(cell, bytes) else str(cell)
+                for cell in row
             ]
     return "\n".join(cells)
 
@@ -105,19 +105,19 @@ async def count(api: Api, table: str) -> int:
 
 
 @pytest.mark.parametrize("deleted_before", [False, True])
-async def test_it_works(api: Api, *, deleted_before: bool) -> None:
-    """Nothing of the person stands in any table's rows, whether or not they were deleted before."""
-    uuid = await person(api)
-    before = await everything(api)
-    assert [mark for mark in MARKS if mark not in before] == []
+async def test_no_table_has_values_of_an_erased_contact(api: Api, *, deleted_before: bool) -> None:
+    """This holds whether or not the contact was deleted before."""
+    uuid = await create_person(api)
+    before = await all_rows(api)
+    assert [value for value in PERSONAL_VALUES if value not in before] == []
     if deleted_before:
         await ok(api, "DELETE", f"/v2/contact/{uuid}")
     events = await count(api, "event")
 
     assert await ok(api, "DELETE", f"/x/contact/{uuid}/erase") == "contact erased"
 
-    after = await everything(api)
-    assert [mark for mark in MARKS if mark in after] == []
+    after = await all_rows(api)
+    assert [value for value in PERSONAL_VALUES if value in after] == []
     assert await count(api, "idempotency_contact") == 0
     assert await count(api, "event") == events + 1
     assert (await count(api, "contact"), await count(api, "contact_channel")) == (1, 0)
@@ -125,50 +125,52 @@ async def test_it_works(api: Api, *, deleted_before: bool) -> None:
     assert await count(api, "event_body") == 0
 
 
-async def test_every_table_of_a_team_is_searched(api: Api) -> None:
-    """A new table that holds contacts must be among those that these tests read."""
+async def test_these_tests_read_every_table_of_a_team(api: Api) -> None:
+    """A new table with data of contacts must be added to `TABLES`."""
     raw = beside(api.database)
-    of = catalogue.of_sqlite if api.database.startswith("sqlite") else catalogue.of_postgres
-    assert (await of(raw)).keys() == {*TABLES, *WITHOUT_CONTACTS}
+    list_tables = (
+        catalogue.of_sqlite if api.database.startswith("sqlite") else catalogue.of_postgres
+    )
+    assert (await list_tables(raw)).keys() == {*TABLES, *TABLES_WITHOUT_CONTACTS}
 
 
-async def test_what_stays_of_an_event(api: Api) -> None:
-    """Kind, revision, time, actor and place in the feed stay; the request id does not."""
-    uuid = await person(api)
+async def test_an_erased_event_has_no_values_and_no_request_id(api: Api) -> None:
+    """Its kind, revision, time, actor and position in the feed are unchanged."""
+    uuid = await create_person(api)
     before = (await ok(api, "GET", "/x/events"))["events"]
 
     await ok(api, "DELETE", f"/x/contact/{uuid}/erase")
 
     *after, erased = (await ok(api, "GET", "/x/events"))["events"]
-    gone = {"before": None, "after": None, "request_id": ""}
-    assert after == [{**event, **gone} for event in before]
-    assert {name: erased[name] for name in gone} == gone
+    erased_fields = {"before": None, "after": None, "request_id": ""}
+    assert after == [{**event, **erased_fields} for event in before]
+    assert {name: erased[name] for name in erased_fields} == erased_fields
 
 
 @pytest.mark.parametrize("api_database", ["sqlite"], indirect=True)
-async def test_nothing_of_the_person_stands_in_the_file(api: Api) -> None:
-    """Not in what SQLite has freed either, once its log is written back."""
+async def test_the_database_file_has_no_values_of_an_erased_contact(api: Api) -> None:
+    """Nor do the pages that SQLite has freed, after a checkpoint of its log."""
     for _ in range(5):
-        uuid = await person(api)
+        uuid = await create_person(api)
         await ok(api, "DELETE", f"/x/contact/{uuid}/erase")
     [[busy, *_]] = await beside(api.database)("PRAGMA wal_checkpoint(TRUNCATE)")
     assert not busy
 
     file = sqlite_path(api.database)
     text = file.read_bytes().lower() + file.with_name(f"{file.name}-wal").read_bytes().lower()
-    assert [mark for mark in MARKS if mark.encode() in text] == []
+    assert [value for value in PERSONAL_VALUES if value.encode() in text] == []
 
 
-async def test_no_answer_tells_of_the_person(api: Api) -> None:
-    """The past is gone, /v2 knows nobody, retries are new requests; the feed says `erased`."""
-    uuid = await person(api)
+async def test_no_response_has_values_of_an_erased_contact(api: Api) -> None:
+    """History and export return 410, /v2 returns 404, and the feed has an `erased` event."""
+    uuid = await create_person(api)
     at = (await ok(api, "GET", f"/v2/contact/{uuid}"))["updated"]
     await ok(api, "DELETE", f"/x/contact/{uuid}/erase")
 
     for tail in ("history", "export", f"channels?as_of={at}", f"channel/1?as_of={at}"):
-        answer = await api.request("GET", f"/x/contact/{uuid}/{tail}")
-        assert refusal(answer) == (410, "erased"), tail
-        assert answer.json()["error"] == "gone"
+        response = await api.request("GET", f"/x/contact/{uuid}/{tail}")
+        assert refusal(response) == (410, "erased"), tail
+        assert response.json()["error"] == "gone"
     again = await api.request("DELETE", f"/x/contact/{uuid}/erase")
     assert refusal(again) == (410, "erased")
     for method, path, body in [
@@ -184,17 +186,17 @@ async def test_no_answer_tells_of_the_person(api: Api) -> None:
         assert refusal(await api.request(method, path, body)) == (404, "no_contact"), (method, path)
     assert await ok(api, "POST", "/v2/contacts/list") == []
     feed = await api.request("GET", "/x/events")
-    assert [mark for mark in MARKS if mark in feed.text] == []
+    assert [value for value in PERSONAL_VALUES if value in feed.text] == []
     events = feed.json()["events"]
-    assert {(one["before"], one["after"]) for one in events} == {(None, None)}
-    assert [one["seq"] for one in events] == list(range(1, len(events) + 1))
+    assert {(event["before"], event["after"]) for event in events} == {(None, None)}
+    assert [event["seq"] for event in events] == list(range(1, len(events) + 1))
     assert (events[-1]["kind"], events[-1]["contact_id"]) == ("erased", uuid)
     assert events[-1]["actor"]["credential_id"] == api.bob.key.id
 
 
-async def test_what_was_theirs_is_free(api: Api) -> None:
-    """Addresses, external id and keys; not the UUID."""
-    uuid = await person(api)
+async def test_erasing_frees_addresses_external_id_and_idempotency_keys(api: Api) -> None:
+    """The UUID is not reused."""
+    uuid = await create_person(api)
     await ok(api, "DELETE", f"/x/contact/{uuid}/erase")
 
     again = await ok(api, "POST", "/v2/contact", PERSON, "create")
@@ -204,26 +206,26 @@ async def test_what_was_theirs_is_free(api: Api) -> None:
     assert len(again["contact_channels"]) == 3
 
 
-async def test_an_address_that_moved_on_stays_where_it_is(api: Api) -> None:
-    uuid = await person(api)
-    taker = await api.contact(("email", "taker@example.com"))
+async def test_erasing_does_not_affect_an_address_that_was_moved(api: Api) -> None:
+    uuid = await create_person(api)
+    new_owner = await api.contact(("email", "taker@example.com"))
     phone = {"channel_type": "phone", "channel_id": "15105553344"}
-    await ok(api, "POST", f"/v2/contact/{taker}/channel?on_conflict=move", phone, "move")
-    kept = await ok(api, "GET", f"/x/contact/{taker}/export")
+    await ok(api, "POST", f"/v2/contact/{new_owner}/channel?on_conflict=move", phone, "move")
+    before = await ok(api, "GET", f"/x/contact/{new_owner}/export")
 
     await ok(api, "DELETE", f"/x/contact/{uuid}/erase")
 
-    assert await ok(api, "GET", f"/x/contact/{taker}/export") == kept
-    assert kept["contact"]["phone"] == "15105553344"
-    left = [mark for mark in MARKS if mark in await everything(api)]
-    assert left == ["15105553344", "zz-request"]  # of the event by which the taker got it
+    assert await ok(api, "GET", f"/x/contact/{new_owner}/export") == before
+    assert before["contact"]["phone"] == "15105553344"
+    left = [value for value in PERSONAL_VALUES if value in await all_rows(api)]
+    assert left == ["15105553344", "zz-request"]  # in the event of the move
     found = await ok(api, "POST", "/x/resolve", {"channel_id": "15105553344"})
-    assert found["contact"]["uuid"] == taker
+    assert found["contact"]["uuid"] == new_owner
 
 
-async def test_others_are_untouched(api: Api) -> None:
-    """Contacts, their events and the answers kept for them; another team's above all."""
-    uuid = await person(api)
+async def test_erasing_does_not_affect_other_contacts_or_teams(api: Api) -> None:
+    """Their data, events and stored responses are unchanged."""
+    uuid = await create_person(api)
     body = {"first": "Other", "contact_channels": [{"channel_type": "sms", "channel_id": "1"}]}
     body = {"first": "Other", "email": "other@example.com"}
     other = await ok(api, "POST", "/v2/contact", body, "other")
@@ -239,26 +241,26 @@ async def test_others_are_untouched(api: Api) -> None:
     assert (await api.request("GET", f"/v2/contact/{theirs['uuid']}", by=by)).json() == theirs
 
 
-async def test_a_row_that_names_them_in_capitals_is_forgotten_too(api: Api) -> None:
-    """A failed row is echoed as sent, and kept with the answer."""
+async def test_a_stored_row_with_the_uuid_in_capitals_is_erased(api: Api) -> None:
+    """A failed row is returned as sent, and stored with the response."""
     uuid = str((await ok(api, "POST", "/v2/contact", {}))["uuid"])
     row = {"contact_id": uuid.upper(), "first": "zz-first", "phone": "nope"}
     await ok(api, "POST", "/v2/contacts", {"contacts": [row]}, "bulk")
-    assert "zz-first" in await everything(api)
+    assert "zz-first" in await all_rows(api)
 
     await ok(api, "DELETE", f"/x/contact/{uuid}/erase")
 
-    assert "zz-first" not in await everything(api)
+    assert "zz-first" not in await all_rows(api)
 
 
-async def test_a_retry_of_the_erasure_is_answered(api: Api) -> None:
-    uuid = await person(api)
+async def test_a_retry_of_an_erasure_gets_the_same_response(api: Api) -> None:
+    uuid = await create_person(api)
     first = await ok(api, "DELETE", f"/x/contact/{uuid}/erase", None, "erase")
     assert await ok(api, "DELETE", f"/x/contact/{uuid}/erase", None, "erase") == first
 
 
-async def test_who_may_not_erases_nothing(api: Api) -> None:
-    uuid = await person(api)
+async def test_an_erasure_by_another_team_or_in_a_wrong_form_is_refused(api: Api) -> None:
+    uuid = await create_person(api)
     path = f"/x/contact/{uuid}/erase"
     by = {**api.charlie.by_key(), "x-request-id": "same"}
     foreign = await api.request("DELETE", path, by=by)
@@ -275,26 +277,26 @@ async def test_who_may_not_erases_nothing(api: Api) -> None:
 # ── export ───────────────────────────────────────────────────────────────────────────────────
 
 
-async def test_export_is_all_that_is_held(api: Api) -> None:
-    uuid = await person(api)
+async def test_export_has_all_data_of_the_contact(api: Api) -> None:
+    uuid = await create_person(api)
 
-    told = await ok(api, "GET", f"/x/contact/{uuid}/export")
+    exported = await ok(api, "GET", f"/x/contact/{uuid}/export")
 
-    assert told["contact"] == await ok(api, "GET", f"/v2/contact/{uuid}")
-    assert told["channels"] == await ok(api, "GET", f"/x/contact/{uuid}/channels")
+    assert exported["contact"] == await ok(api, "GET", f"/v2/contact/{uuid}")
+    assert exported["channels"] == await ok(api, "GET", f"/x/contact/{uuid}/channels")
     history = (await ok(api, "GET", f"/x/contact/{uuid}/history"))["events"]
-    assert [one["rev"] for one in told["events"]] == list(range(1, len(history) + 1))
-    assert sorted(told["events"], key=lambda one: -int(one["rev"])) == history
-    assert told["deleted"] is None
-    assert [mark for mark in MARKS if mark not in str(told)] == []
+    assert [event["rev"] for event in exported["events"]] == list(range(1, len(history) + 1))
+    assert sorted(exported["events"], key=lambda event: -int(event["rev"])) == history
+    assert exported["deleted"] is None
+    assert [value for value in PERSONAL_VALUES if value not in str(exported)] == []
 
 
-async def test_a_deleted_contact_is_exported_with_its_past(api: Api) -> None:
-    uuid = await person(api)
+async def test_a_deleted_contact_is_exported_with_its_events(api: Api) -> None:
+    uuid = await create_person(api)
     await ok(api, "DELETE", f"/v2/contact/{uuid}")
 
-    told = await ok(api, "GET", f"/x/contact/{uuid}/export")
+    exported = await ok(api, "GET", f"/x/contact/{uuid}/export")
 
-    assert told["deleted"] == told["events"][-1]["at"]
-    assert told["channels"] == []
-    assert told["contact"]["first"] == "zz-first"
+    assert exported["deleted"] == exported["events"][-1]["at"]
+    assert exported["channels"] == []
+    assert exported["contact"]["first"] == "zz-first"

@@ -1,4 +1,4 @@
-"""The export is streamed: chunked encoding, bounded memory, erasure and failure on the way."""
+"""The export is streamed: chunked encoding, bounded memory, erasure and failures meanwhile."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import pytest
 
 from reachbook.http import response
 from reachbook.service import history as histories
-from reachbook.storage import queries as directory
+from reachbook.storage import queries
 from tests.support.clients import connected_socket
 from tests.support.histories import ONE, plant_events
 from tests.support.http import ok
@@ -27,12 +27,12 @@ from tests.support.waiting import wait_until
 
 MIB = 1024 * 1024
 EVENTS, CUSTOM_BYTES = 260, 64 * 1024
-"""Each event has a custom object of that size before and after: 32 MiB together."""
+"""Each event has a custom object of that size before and after: 32 MiB in total."""
 
 
 @dataclass
-class Long:
-    """A server, the headers of a client, and contacts with long histories."""
+class Exporter:
+    """A server, the headers of a client, and contacts with long histories to export."""
 
     served: Server
     by: dict[str, str]
@@ -48,7 +48,7 @@ class Long:
 
 
 @pytest.fixture(scope="module")
-def long(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Long]:
+def exporter(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Exporter]:
     """One server on SQLite for all tests of this module."""
     directory = tmp_path_factory.mktemp("long")
     database = f"sqlite:///{directory}/reachbook.db"
@@ -62,100 +62,114 @@ def long(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Long]:
 
     by, uuids, small = asyncio.run(fill())
     with serving(directory, database) as served:
-        yield Long(served, by, uuids, small)
+        yield Exporter(served, by, uuids, small)
 
 
-def test_it_works(long: Long) -> None:
-    """A long export is chunked, and the process does not grow by its size."""
-    server = psutil.Process(long.served.process.pid)
-    long.served.request(long.path(long.small), headers=long.by)
+def test_a_long_export_is_chunked_and_does_not_use_memory(
+    exporter: Exporter,
+) -> None:
+    """The resident memory of the server grows by less than the size of the export."""
+    server = psutil.Process(exporter.served.process.pid)
+    exporter.served.request(exporter.path(exporter.small), headers=exporter.by)
     before = server.memory_info().rss
 
-    answer = long.served.request(long.path(), headers=long.by)
+    response = exporter.served.request(exporter.path(), headers=exporter.by)
     grown = server.memory_info().rss - before
 
-    assert (answer.status_code, answer.headers["transfer-encoding"]) == (200, "chunked")
-    assert "content-length" not in answer.headers
-    assert answer.headers["x-representation"] == "string_ids"
-    assert len(answer.content) > 32 * MIB
-    document = answer.json()
+    assert (response.status_code, response.headers["transfer-encoding"]) == (200, "chunked")
+    assert "content-length" not in response.headers
+    assert response.headers["x-representation"] == "string_ids"
+    assert len(response.content) > 32 * MIB
+    document = response.json()
     assert list(document) == ["contact", "deleted", "channels", "events"]
     assert [event["rev"] for event in document["events"]] == list(range(1, EVENTS + 2))
     assert grown < 24 * MIB
 
 
-def test_a_short_export_has_a_length(long: Long) -> None:
-    for uuid in (long.small, long.uuids[0]):
-        head = long.served.request(long.path(uuid), "HEAD", headers=long.by)
+def test_a_short_export_has_a_length(exporter: Exporter) -> None:
+    for uuid in (exporter.small, exporter.uuids[0]):
+        head = exporter.served.request(exporter.path(uuid), "HEAD", headers=exporter.by)
         assert (head.status_code, head.content) == (200, b"")
         assert head.headers["content-type"] == "application/json"
-        assert ("content-length" in head.headers) is (uuid == long.small)
-    whole = long.served.request(long.path(long.small), headers=long.by)
-    head = long.served.request(long.path(long.small), "HEAD", headers=long.by)
+        assert ("content-length" in head.headers) is (uuid == exporter.small)
+    whole = exporter.served.request(exporter.path(exporter.small), headers=exporter.by)
+    head = exporter.served.request(exporter.path(exporter.small), "HEAD", headers=exporter.by)
     assert int(head.headers["content-length"]) == len(whole.content)
     assert whole.json()["events"][0]["rev"] == 1
 
 
-def test_an_http_1_0_response_has_a_length(long: Long) -> None:
+def test_an_http_1_0_response_has_a_length(exporter: Exporter) -> None:
     """HTTP/1.0 has no chunks."""
-    request = f"GET {long.path()} HTTP/1.0\r\nAuthorization: {long.by['authorization']}\r\n\r\n"
-    with connected_socket(long.served.port, 20) as client:
+    request = (
+        f"GET {exporter.path()} HTTP/1.0\r\nAuthorization: {exporter.by['authorization']}\r\n\r\n"
+    )
+    with connected_socket(exporter.served.port, 20) as client:
         client.sendall(request.encode())
-        heard = b"".join(iter(lambda: client.recv(MIB), b""))
+        received = b"".join(iter(lambda: client.recv(MIB), b""))
 
-    head, _, body = heard.partition(b"\r\n\r\n")
+    head, _, body = received.partition(b"\r\n\r\n")
     assert b"transfer-encoding" not in head.lower()
     assert f"content-length: {len(body)}".encode() in head.lower()
-    assert json.loads(body) == long.served.request(long.path(), headers=long.by).json()
+    assert json.loads(body) == exporter.served.request(exporter.path(), headers=exporter.by).json()
 
 
-def test_the_export_stops_when_the_client_disconnects(long: Long) -> None:
+def test_the_export_stops_when_the_client_disconnects(
+    exporter: Exporter,
+) -> None:
     """The server stops reading the events, and logs no error."""
-    server = psutil.Process(long.served.process.pid)
+    server = psutil.Process(exporter.served.process.pid)
 
-    def answered() -> int:
-        return sum(line.get("route", "").endswith("/export") for line in long.served.log_lines())
+    def logged_exports() -> int:
+        return sum(
+            line.get("route", "").endswith("/export") for line in exporter.served.log_lines()
+        )
 
-    began, before = server.io_counters().read_chars, answered()
-    with long.stream() as answer:
-        next(answer.iter_raw())
-    wait_until(lambda: answered() == before + 1)
+    began, before = server.io_counters().read_chars, logged_exports()
+    with exporter.stream() as response:
+        next(response.iter_raw())
+    wait_until(lambda: logged_exports() == before + 1)
 
     assert server.io_counters().read_chars - began < 20 * MIB
-    assert [line for line in long.served.log_lines() if line["level"] == "error"] == []
+    assert [line for line in exporter.served.log_lines() if line["level"] == "error"] == []
 
 
-def test_erasing_during_an_export_makes_later_values_null(long: Long) -> None:
-    uuid = long.uuids[1]
-    with long.stream(uuid) as answer:
-        pieces = answer.iter_raw(MIB)
+def test_erasing_during_an_export_makes_later_values_null(
+    exporter: Exporter,
+) -> None:
+    uuid = exporter.uuids[1]
+    with exporter.stream(uuid) as response:
+        pieces = response.iter_raw(MIB)
         begun = next(pieces)
-        erased = long.served.request(f"/x/contact/{uuid}/erase", "DELETE", headers=long.by)
+        erased = exporter.served.request(f"/x/contact/{uuid}/erase", "DELETE", headers=exporter.by)
         document = json.loads(begun + b"".join(pieces))
 
-    assert (answer.status_code, erased.status_code) == (200, 200)
+    assert (response.status_code, erased.status_code) == (200, 200)
     events = document["events"]
     assert [event["rev"] for event in events] == list(range(1, EVENTS + 2))
     assert events[1]["after"] is not None
     assert (events[-1]["before"], events[-1]["after"]) == (None, None)
-    logged = [line for line in long.served.log_lines() if line.get("level") == "error"]
+    logged = [line for line in exporter.served.log_lines() if line.get("level") == "error"]
     assert logged == []
 
 
-def test_erasing_during_an_http_1_0_export_ends_it_early(long: Long) -> None:
+def test_erasing_during_an_http_1_0_export_ends_it_early(
+    exporter: Exporter,
+) -> None:
     """The body ends before its Content-Length, so the client knows that it is not complete."""
-    uuid = long.uuids[2]
-    request = f"GET {long.path(uuid)} HTTP/1.0\r\nAuthorization: {long.by['authorization']}\r\n\r\n"
-    with connected_socket(long.served.port, 20) as client:
+    uuid = exporter.uuids[2]
+    authorization = exporter.by["authorization"]
+    path = exporter.path(uuid)
+    request = f"GET {path} HTTP/1.0\r\nAuthorization: {authorization}\r\n\r\n"
+    with connected_socket(exporter.served.port, 20) as client:
         client.sendall(request.encode())
         begun = client.recv(MIB)
-        long.served.request(f"/x/contact/{uuid}/erase", "DELETE", headers=long.by)
-        heard = begun + b"".join(iter(lambda: client.recv(MIB), b""))
+        exporter.served.request(f"/x/contact/{uuid}/erase", "DELETE", headers=exporter.by)
+        received = begun + b"".join(iter(lambda: client.recv(MIB), b""))
 
-    head, _, body = heard.partition(b"\r\n\r\n")
+    head, _, body = received.partition(b"\r\n\r\n")
     length = int(head.lower().split(b"content-length: ")[1].split(b"\r\n")[0])
     assert 0 < len(body) < length
-    assert [line for line in long.served.log_lines() if line["event"] == "bug"] == []
+    assert [line for line in exporter.served.log_lines() if line["event"] == "bug"] == []
 
 
 @pytest.mark.parametrize("database", ["postgres"], indirect=True)
@@ -173,10 +187,10 @@ def test_losing_the_store_during_an_export_ends_it_early(
     by, uuid = asyncio.run(fill())
     with serving(tmp_path, database) as served:
         url = f"{served.url}/x/contact/{uuid}/export"
-        with httpx.stream("GET", url, headers=by, timeout=REQUEST_SECONDS) as answer:
-            pieces = answer.iter_raw(MIB)
+        with httpx.stream("GET", url, headers=by, timeout=REQUEST_SECONDS) as response:
+            pieces = response.iter_raw(MIB)
             next(pieces)
-            asyncio.run(drop(postgres, urlsplit(database).path[1:]))
+            asyncio.run(drop_database(postgres, urlsplit(database).path[1:]))
             with pytest.raises(httpx.RemoteProtocolError):
                 b"".join(pieces)
 
@@ -184,7 +198,7 @@ def test_losing_the_store_during_an_export_ends_it_early(
         assert (line["status"], line["error_code"]) == (200, "store_unavailable")
 
 
-async def drop(postgres: str, name: str) -> None:
+async def drop_database(postgres: str, name: str) -> None:
     await beside(postgres)(f"DROP DATABASE {name} WITH (FORCE)")
 
 
@@ -199,9 +213,9 @@ async def test_the_document_does_not_depend_on_page_sizes(
 
     for events, page_bytes, buffered in [(1000, 300, MIB), (3, MIB, 1), (1, 1, 1), (12, MIB, 2000)]:
         monkeypatch.setattr(histories, "PAGE_EVENTS", events)
-        monkeypatch.setattr(directory, "PAGE_BYTES", page_bytes)
+        monkeypatch.setattr(queries, "PAGE_BYTES", page_bytes)
         monkeypatch.setattr(response, "BUFFER_BYTES", buffered)
-        answer = await api.request("GET", path)
-        assert ("content-length" in answer.headers) is (len(answer.content) <= buffered)
-        assert answer.json() == whole
+        exported = await api.request("GET", path)
+        assert ("content-length" in exported.headers) is (len(exported.content) <= buffered)
+        assert exported.json() == whole
     assert len(whole["events"]) == 12

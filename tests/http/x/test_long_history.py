@@ -1,4 +1,4 @@
-"""Long histories: pages are bounded in bytes, and the whole history is read where it is needed."""
+"""Long histories: pages are limited in bytes; export and `as_of` read the whole history."""
 
 from __future__ import annotations
 
@@ -23,21 +23,21 @@ SEVERAL_KB = 4_000
 
 
 @pytest.fixture
-async def pages(api: Api, monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """The bytes of event bodies that each statement returned."""
-    scan, held = api.store.engine.scan, list[int]()
+async def page_sizes(api: Api, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Returns a list to which each statement adds the bytes of event bodies that it returned."""
+    scan, sizes = api.store.engine.scan, list[int]()
 
-    async def measured(statement: str, *values: object) -> list[Sequence[Any]]:
+    async def record_size(statement: str, *values: object) -> list[Sequence[Any]]:
         rows = await scan(statement, *values)
         if statement in ("history", "events_after", "feed"):
-            held.append(sum(len(body) for row in rows for body in row[3:5] if body))
+            sizes.append(sum(len(body) for row in rows for body in row[3:5] if body))
         return rows
 
-    monkeypatch.setattr(api.store.engine, "scan", measured)
-    return held
+    monkeypatch.setattr(api.store.engine, "scan", record_size)
+    return sizes
 
 
-async def whole_history(api: Api, uuid: str, limit: int) -> list[list[int]]:
+async def read_history(api: Api, uuid: str, limit: int) -> list[list[int]]:
     """Returns the revisions in each page of a history."""
     found, query = [], f"?limit={limit}"
     while True:
@@ -48,7 +48,7 @@ async def whole_history(api: Api, uuid: str, limit: int) -> list[list[int]]:
         query = f"?limit={limit}&cursor={page['next']}"
 
 
-async def whole_feed(api: Api, limit: int) -> list[list[int]]:
+async def read_feed(api: Api, limit: int) -> list[list[int]]:
     """Returns the numbers in each page of the feed; the last page is empty."""
     found, after = [], 0
     while True:
@@ -61,47 +61,51 @@ async def whole_feed(api: Api, limit: int) -> list[list[int]]:
         assert after == page["events"][-1]["seq"]
 
 
-# ── pages are bounded in bytes ───────────────────────────────────────────────────────────────
+# ── pages are limited in bytes ───────────────────────────────────────────────────────────────
 
 
-async def test_it_works(api: Api, pages: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
-    """A client that follows `next` gets each event once."""
+async def test_pages_are_limited_in_bytes(
+    api: Api, page_sizes: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A client that follows `next` gets each event exactly once."""
     monkeypatch.setattr(queries, "PAGE_BYTES", 5 * SEVERAL_KB)
     uuid = await api.contact(("phone", ONE))
     await plant_events(api, uuid, 20, custom_bytes=SEVERAL_KB)
 
-    pages_read, followed = await whole_history(api, uuid, 500), await whole_feed(api, 1000)
+    pages_read, followed = await read_history(api, uuid, 500), await read_feed(api, 1000)
 
     assert [rev for page in pages_read for rev in page] == list(range(21, 0, -1))
     assert [seq for page in followed for seq in page] == list(range(1, 22))
     assert {len(page) for page in (*pages_read[:-1], *followed[1:-2])} == {2}
-    assert max(pages) <= 5 * SEVERAL_KB
-    assert await whole_history(api, uuid, 1) == [[rev] for rev in range(21, 0, -1)]
+    assert max(page_sizes) <= 5 * SEVERAL_KB
+    assert await read_history(api, uuid, 1) == [[rev] for rev in range(21, 0, -1)]
 
 
-async def test_an_event_that_is_larger_than_a_page_is_a_page(
-    api: Api, pages: list[int], monkeypatch: pytest.MonkeyPatch
+async def test_an_event_larger_than_a_page_is_returned_alone(
+    api: Api, page_sizes: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(queries, "PAGE_BYTES", SEVERAL_KB)
     uuid = await api.contact()
     await plant_events(api, uuid, 3, custom_bytes=SEVERAL_KB)
 
-    assert await whole_history(api, uuid, 500) == [[4], [3], [2], [1]]
-    assert await whole_feed(api, 1000) == [[1], [2], [3], [4], []]
-    assert max(pages) < 3 * SEVERAL_KB
+    assert await read_history(api, uuid, 500) == [[4], [3], [2], [1]]
+    assert await read_feed(api, 1000) == [[1], [2], [3], [4], []]
+    assert max(page_sizes) < 3 * SEVERAL_KB
 
 
-async def test_a_page_of_the_largest_values_is_a_mebibyte(api: Api, pages: list[int]) -> None:
-    """A page of small events is bounded by their number."""
+async def test_a_page_of_large_events_is_at_most_a_mebibyte(
+    api: Api, page_sizes: list[int]
+) -> None:
+    """A page of small events is limited by their number."""
     uuid = await api.contact()
     await plant_events(api, uuid, 40, custom_bytes=64 * 1024 - 8)
     small = await api.contact()
     await plant_events(api, small, 998)
 
-    assert [len(page) for page in await whole_history(api, uuid, 500)] == [7] * 5 + [6]
-    sizes = [len(page) for page in await whole_feed(api, 1000)]
+    assert [len(page) for page in await read_history(api, uuid, 500)] == [7] * 5 + [6]
+    sizes = [len(page) for page in await read_feed(api, 1000)]
     assert (sum(sizes), max(sizes) > 900) == (1040, True)
-    assert MIB * 0.8 < max(pages) <= MIB
+    assert MIB * 0.8 < max(page_sizes) <= MIB
 
 
 async def test_an_erased_event_does_not_count_towards_the_size(
@@ -112,7 +116,7 @@ async def test_an_erased_event_does_not_count_towards_the_size(
     await plant_events(api, uuid, 8, custom_bytes=SEVERAL_KB)
     await ok(api, "DELETE", f"/x/contact/{uuid}/erase")
 
-    [events, end] = await whole_feed(api, 1000)
+    [events, end] = await read_feed(api, 1000)
 
     assert (events, end) == (list(range(1, 11)), [])
 
@@ -131,13 +135,13 @@ async def test_a_reader_numbers_at_most_1000_events(api: Api) -> None:
 
     assert [event["seq"] for event in first["events"]] == list(range(1, 11))
     assert await raw(counting) == [(EVENTS_NUMBERED_AT_ONCE,)]
-    sizes = [len(page) for page in await whole_feed(api, 1000)]
+    sizes = [len(page) for page in await read_feed(api, 1000)]
     assert sizes == [1000, 1000, 1, 0]
 
 
 @pytest.mark.parametrize("api_database", ["sqlite"], indirect=True)
-async def test_numbering_does_not_rewrite_what_the_events_hold(api: Api) -> None:
-    """A pass writes less than the bodies of the events that it numbers."""
+async def test_numbering_does_not_rewrite_the_bodies_of_events(api: Api) -> None:
+    """Numbering writes fewer bytes than the bodies of the events have."""
     uuid = await api.contact()
     await plant_events(api, uuid, EVENTS_NUMBERED_AT_ONCE, custom_bytes=16_000)
     raw = beside(api.database)
@@ -150,14 +154,14 @@ async def test_numbering_does_not_rewrite_what_the_events_hold(api: Api) -> None
     assert 0 < pages * page_bytes < MIB
 
 
-# ── the past is read to the first event ──────────────────────────────────────────────────────
+# ── histories are read to the first event ─────────────────────────────────────────────────────
 
 
 @pytest.mark.parametrize("count", [3, 4, 5, 6])
 async def test_as_of_and_export_read_every_page(
     api: Api, monkeypatch: pytest.MonkeyPatch, count: int
 ) -> None:
-    """Whether or not the last page is full."""
+    """This holds whether or not the last page is full."""
     monkeypatch.setattr(histories, "PAGE_EVENTS", 3)
     uuid = await api.contact(("phone", ONE))
     await plant_events(api, uuid, count)
@@ -169,8 +173,8 @@ async def test_as_of_and_export_read_every_page(
 
     assert exported["events"] == events[::-1]
     for event in events:
-        stood = await ok(api, "GET", path + event["at"])
-        assert [channel["channel_id"] for channel in stood] == [ONE, TWO][
+        channels = await ok(api, "GET", path + event["at"])
+        assert [channel["channel_id"] for channel in channels] == [ONE, TWO][
             : 1 + (event is events[0])
         ]
     assert await ok(api, "GET", path + "2001-01-01T00:00:00Z") == []
@@ -178,32 +182,32 @@ async def test_as_of_and_export_read_every_page(
 
 @pytest.mark.parametrize("api_database", ["sqlite"], indirect=True)
 async def test_a_history_of_more_than_100000_events_is_read_to_the_first(api: Api) -> None:
-    """Other requests are served while it is read."""
+    """The event loop is never blocked for half a second meanwhile."""
     uuid = await api.contact(("phone", ONE))
     at = (await history(api, uuid))["events"][0]["at"]
     await plant_events(api, uuid, 100_001)
     updated = (await ok(api, "GET", f"/v2/contact/{uuid}"))["updated"]
     path, longest = f"/x/contact/{uuid}/channels", [0.0]
 
-    async def measure() -> None:
+    async def measure_delays() -> None:
         loop = asyncio.get_running_loop()
         while True:
             began = loop.time()
             await asyncio.sleep(0)
             longest[0] = max(longest[0], loop.time() - began)
 
-    measuring = asyncio.create_task(measure())
-    stood = [await ok(api, "GET", f"{path}?as_of={time}") for time in (at, updated)]
-    measuring.cancel()
+    measurement = asyncio.create_task(measure_delays())
+    channels = [await ok(api, "GET", f"{path}?as_of={time}") for time in (at, updated)]
+    measurement.cancel()
 
-    assert stood == [await ok(api, "GET", path)] * 2
+    assert channels == [await ok(api, "GET", path)] * 2
     assert longest[0] < 0.5
     pages = (await api.service.history.export(api.bob.secret.team_id, uuid)).pages
     revisions = [event.rev async for page in pages for event in page]
     assert revisions == list(range(1, 100_003))
 
 
-async def test_as_of_a_contact_that_is_erased_meanwhile_is_410(
+async def test_as_of_returns_410_if_the_contact_is_erased_meanwhile(
     api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(histories, "PAGE_EVENTS", 2)
@@ -212,13 +216,13 @@ async def test_as_of_a_contact_that_is_erased_meanwhile_is_410(
     updated = (await ok(api, "GET", f"/v2/contact/{uuid}"))["updated"]
     scan, reads = api.store.engine.scan, list[str]()
 
-    async def erasing(statement: str, *values: object) -> list[Sequence[Any]]:
+    async def erase_during_second_read(statement: str, *values: object) -> list[Sequence[Any]]:
         reads.append(statement)
         if len(reads) == 2:
             await ok(api, "DELETE", f"/x/contact/{uuid}/erase")
         return await scan(statement, *values)
 
-    monkeypatch.setattr(api.store.engine, "scan", erasing)
-    answer = await api.request("GET", f"/x/contact/{uuid}/channels?as_of={updated}")
+    monkeypatch.setattr(api.store.engine, "scan", erase_during_second_read)
+    response = await api.request("GET", f"/x/contact/{uuid}/channels?as_of={updated}")
 
-    assert refusal(answer) == (410, "erased")
+    assert refusal(response) == (410, "erased")

@@ -1,4 +1,4 @@
-"""Resolve for many addresses: an answer for each, in order, and nobody is made."""
+"""Resolve for many addresses: one result each, in order; no contact is created."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from tests.support.personas import Api
 pytestmark = pytest.mark.anyio
 
 PHONE, EMAIL = "15105553344", "alice@example.com"
-NOBODY_OWNS_IT = {"contact": None, "channel": None, "created": False, "suppressed": None}
+NOT_FOUND = {"contact": None, "channel": None, "created": False, "suppressed": None}
 
 
 async def batch(api: Api, *addresses: object, **options: Any) -> list[Any]:
     body = {"addresses": addresses}
-    answer = await api.request("POST", "/x/resolve/batch", body, **options)
-    assert answer.status_code == 200, answer.text
-    return list(answer.json()["results"])
+    response = await api.request("POST", "/x/resolve/batch", body, **options)
+    assert response.status_code == 200, response.text
+    return list(response.json()["results"])
 
 
-async def test_it_works(api: Api) -> None:
-    """A bad address is an error in its place; batches only look up."""
+async def test_a_batch_returns_a_result_or_an_error_for_each_address(api: Api) -> None:
+    """A malformed address has an error as its result, and so has an address with `create`."""
     alice = await api.contact(("phone", PHONE), ("email", EMAIL))
     bobby = await api.contact(("facebook", "100"))
 
-    told = await batch(
+    results = await batch(
         api,
         {"channel_type": "facebook", "channel_id": "100"},
         {"channel_id": "nope"},
@@ -39,28 +39,28 @@ async def test_it_works(api: Api) -> None:
         7,
     )
 
-    owners = [one.get("contact") and one["contact"]["uuid"] for one in told]
+    owners = [result.get("contact") and result["contact"]["uuid"] for result in results]
     assert owners == [bobby, None, None, alice, None, alice, None, None]
-    codes = [one.get("error_code") for one in told]
+    codes = [result.get("error_code") for result in results]
     assert codes == [
         None, "bad_value", "bad_email", None, None, None, "unknown_name", "wrong_type"
     ]  # fmt: skip
-    assert told[4] == NOBODY_OWNS_IT
-    assert {one["error"] for one in told if "error" in one} == {"bad_data"}
-    assert [set(told[place]["fields"]) for place in (1, 2, 6, 7)] == [
+    assert results[4] == NOT_FOUND
+    assert {result["error"] for result in results if "error" in result} == {"bad_data"}
+    assert [set(results[index]["fields"]) for index in (1, 2, 6, 7)] == [
         {"channel_type"}, {"channel_id"}, {"create"}, {"body"}
     ]  # fmt: skip
-    assert told[5] == (await api.request("POST", "/x/resolve", {"channel_id": EMAIL})).json()
+    assert results[5] == (await api.request("POST", "/x/resolve", {"channel_id": EMAIL})).json()
     assert await batch(api) == []
 
 
-async def test_a_batch_of_a_thousand_is_taken_and_no_more(api: Api) -> None:
+async def test_a_batch_has_at_most_a_thousand_addresses(api: Api) -> None:
     uuid = await api.contact(("phone", PHONE))
-    one = {"channel_id": PHONE}
+    address = {"channel_id": PHONE}
 
-    told = await batch(api, *[one] * 1000)
+    results = await batch(api, *[address] * 1000)
 
-    assert {row["contact"]["uuid"] for row in told} == {uuid}
-    assert len(told) == 1000
-    answer = await api.request("POST", "/x/resolve/batch", {"addresses": [one] * 1001})
-    assert refusal(answer) == (400, "too_many")
+    assert {result["contact"]["uuid"] for result in results} == {uuid}
+    assert len(results) == 1000
+    response = await api.request("POST", "/x/resolve/batch", {"addresses": [address] * 1001})
+    assert refusal(response) == (400, "too_many")
