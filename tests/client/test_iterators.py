@@ -15,7 +15,7 @@ from reachbook.client import (
     FeedCursor,
     FeedRestartedError,
 )
-from tests.http.test_incarnation import restart_restored
+from tests.http.test_incarnation import restart_after_restore
 from tests.support.personas import Api
 from tests.support.scripted_server import Scripted, scripted_server
 
@@ -126,7 +126,7 @@ async def test_a_restored_store_is_noticed_also_between_pages(
     async for _ in events:
         break
 
-    await restart_restored(fresh_api)
+    await restart_after_restore(fresh_api)
 
     with pytest.raises(FeedRestartedError):
         [event async for event in events]

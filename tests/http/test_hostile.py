@@ -1,4 +1,4 @@
-"""Text made to break a store, sent to both stores side by side: one verdict, and never a 500."""
+"""Hostile text is sent to both stores: both return the same response, and never a 500."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ CASES = 5000
 
 
 class Case(NamedTuple):
-    """One request; `{uuid}` in the path stands for a contact that is there."""
+    """A request; `{uuid}` in the path is replaced by the UUID of an existing contact."""
 
     method: str
     path: str
@@ -45,7 +45,7 @@ NUMBERS = st.builds(
 )
 ANY_CHARACTER = st.text(st.characters(), max_size=40)
 LONG = st.builds(
-    lambda one, many: (one * many)[:5000], NASTY, st.sampled_from([64, 254, 255, 256, 5000])
+    lambda text, count: (text * count)[:5000], NASTY, st.sampled_from([64, 254, 255, 256, 5000])
 )
 EMAILS = st.builds("{}@{}".format, ANY_CHARACTER | NASTY, ANY_CHARACTER | NASTY) | st.builds(
     "{}@{}.test".format, st.text(max_size=20), st.text(max_size=20)
@@ -76,7 +76,7 @@ READS = st.sampled_from(["GET", "DELETE", "HEAD"])
 CHANNEL = "/v2/contact/{uuid}/channel"
 
 
-def asked(path: st.SearchStrategy[str]) -> st.SearchStrategy[Case]:
+def reads(path: st.SearchStrategy[str]) -> st.SearchStrategy[Case]:
     return st.builds(Case, READS, path, st.none())
 
 
@@ -85,101 +85,108 @@ REQUESTS = st.one_of(
     st.builds(Case, st.just("POST"), st.just(CHANNEL), WELL_TYPED),
     st.builds(Case, st.just("PUT"), st.just(CHANNEL), BODIES | WELL_TYPED),
     st.builds(Case, st.just("POST"), st.just("/v2/contact"), CONTACTS),
-    asked(IN_URL.map((CHANNEL + "/").__add__)),
-    asked(IN_URL.map("/v2/contact/{}/channels".format)),
-    asked(IN_URL.map("/{}".format)),
-    asked(st.builds("{}/{}?channel_id={}".format, st.just(CHANNEL), TYPES, IN_URL)),
-    asked(IN_URL.map((CHANNEL + "s?representation=").__add__)),
-    asked(IN_URL.map((CHANNEL + "s?").__add__)),
+    reads(IN_URL.map((CHANNEL + "/").__add__)),
+    reads(IN_URL.map("/v2/contact/{}/channels".format)),
+    reads(IN_URL.map("/{}".format)),
+    reads(st.builds("{}/{}?channel_id={}".format, st.just(CHANNEL), TYPES, IN_URL)),
+    reads(IN_URL.map((CHANNEL + "s?representation=").__add__)),
+    reads(IN_URL.map((CHANNEL + "s?").__add__)),
 )
 
 
-class Victim:
+class Target:
     """The API with a contact, which is created again after a case has changed it."""
 
     def __init__(self, api: Api) -> None:
         self.api = api
         self.uuid = ""
 
-    async def renew(self) -> None:
+    async def recreate(self) -> None:
         if self.uuid:
             await self.api.request("DELETE", f"/v2/contact/{self.uuid}")
         channels = [("phone", "15105553344"), ("email", "alice@example.com"), ("facebook", "100")]
         self.uuid = await self.api.contact(*channels)
 
-    async def verdict(self, case: Case) -> object:
-        """What a case is told, apart from what differs from store to store."""
+    async def outcome(self, case: Case) -> object:
+        """Returns the status code and the parts of the body that must be equal on both stores."""
         path = case.path.replace("{uuid}", self.uuid)
-        answer = await self.api.request(case.method, path, case.body)
-        assert answer.status_code < 500, (case, answer.text)
-        told = self._told(case, answer)
-        if answer.status_code == 200 and case.method != "GET":
+        response = await self.api.request(case.method, path, case.body)
+        assert response.status_code < 500, (case, response.text)
+        comparable = self._comparable_body(case, response)
+        if response.status_code == 200 and case.method != "GET":
             if case.method in ("POST", "PUT") and path.startswith("/v2/contact/"):
-                await self._finds_again(answer)
-            await self.renew()
-        return answer.status_code, told
+                await self._check_lookup(response)
+            await self.recreate()
+        return response.status_code, comparable
 
-    def _told(self, case: Case, answer: httpx.Response) -> object:
+    def _comparable_body(self, case: Case, response: httpx.Response) -> object:
         if case.method == "HEAD":
             return None
-        said: Any = answer.json()
-        if isinstance(said, list):
-            return [_texts(one) for one in said]
-        if answer.status_code == 200:
-            return _texts(said) if isinstance(said, dict) else said
-        return said["error"], said["error_code"], said.get("fields")
+        body: Any = response.json()
+        if isinstance(body, list):
+            return [_comparable_fields(channel) for channel in body]
+        if response.status_code == 200:
+            return _comparable_fields(body) if isinstance(body, dict) else body
+        return body["error"], body["error_code"], body.get("fields")
 
-    async def _finds_again(self, answer: httpx.Response) -> None:
-        """What a store has taken it gives back, by the very text that it returned."""
-        for one in answer.json():
-            query = f"?channel_id={quote(one['channel_id'], safe='')}"
-            path = f"/v2/contact/{self.uuid}/channel/{one['channel_type']}{query}"
-            assert (await self.api.request("GET", path)).json() == one
-
-
-def _texts(shown: dict[str, Any]) -> dict[str, Any]:
-    kept = ("channel_type", "channel_id", "channel_handle", "info_channel", "first", "display_name")
-    return {key: shown.get(key) for key in (*kept, "external_id", "custom")}
+    async def _check_lookup(self, response: httpx.Response) -> None:
+        """Checks that each stored channel is found by the `channel_id` that was returned."""
+        for channel in response.json():
+            query = f"?channel_id={quote(channel['channel_id'], safe='')}"
+            path = f"/v2/contact/{self.uuid}/channel/{channel['channel_type']}{query}"
+            assert (await self.api.request("GET", path)).json() == channel
 
 
-class Both(NamedTuple):
-    """The two stores, and the event loop that they live on."""
+def _comparable_fields(fields: dict[str, Any]) -> dict[str, Any]:
+    names = (
+        "channel_type",
+        "channel_id",
+        "channel_handle",
+        "info_channel",
+        "first",
+        "display_name",
+    )
+    return {key: fields.get(key) for key in (*names, "external_id", "custom")}
+
+
+class BothStores(NamedTuple):
+    """An API on each store, and their event loop."""
 
     runner: asyncio.Runner
-    victims: list[Victim]
+    targets: list[Target]
 
-    async def verdicts(self, case: Case) -> list[object]:
-        return [await one.verdict(case) for one in self.victims]
+    async def outcomes(self, case: Case) -> list[object]:
+        return [await target.outcome(case) for target in self.targets]
 
 
 @pytest.fixture
-def both(empty_postgres: str, tmp_path: Path) -> Iterator[Both]:
+def both_stores(empty_postgres: str, tmp_path: Path) -> Iterator[BothStores]:
     """Open one API on each store for the whole test."""
 
-    async def open_all(stack: AsyncExitStack) -> list[Victim]:
+    async def open_all(stack: AsyncExitStack) -> list[Target]:
         store = await open_store(empty_postgres)
         await store.migrate()
         await store.close()
         urls = [f"sqlite:///{tmp_path}/reachbook.db", empty_postgres]
-        victims = [Victim(await stack.enter_async_context(open_api(url))) for url in urls]
-        for one in victims:
-            await one.renew()
-        return victims
+        targets = [Target(await stack.enter_async_context(open_api(url))) for url in urls]
+        for target in targets:
+            await target.recreate()
+        return targets
 
     with asyncio.Runner() as runner:
         stack = AsyncExitStack()
-        yield Both(runner, runner.run(open_all(stack)))
+        yield BothStores(runner, runner.run(open_all(stack)))
         runner.run(stack.aclose())
 
 
-# The fixture is meant to be one for all the cases: that is what makes thousands of them cheap.
+# All cases use the same two databases, so that thousands of cases are fast.
 @settings(
     max_examples=CASES,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(case=REQUESTS)
-def test_both_stores_give_one_verdict(both: Both, case: Case) -> None:
-    on_sqlite, on_postgres = both.runner.run(both.verdicts(case))
+def test_both_stores_return_equal_responses(both_stores: BothStores, case: Case) -> None:
+    on_sqlite, on_postgres = both_stores.runner.run(both_stores.outcomes(case))
 
     assert on_sqlite == on_postgres

@@ -1,4 +1,4 @@
-"""How many Python functions a request calls: it must not grow unnoticed.
+"""The number of Python functions that a request calls must not grow unnoticed.
 
 Time is measured by `make bench`. A count does not depend on the machine, so it can be a test.
 """
@@ -17,7 +17,7 @@ from tests.support.personas import Api
 pytestmark = pytest.mark.anyio
 
 REQUESTS = 40
-MOST_GROWTH = 1.10
+MAX_GROWTH = 1.10
 
 CALLS = {"get": 142, "list": 128, "resolve": 263, "add": 325}
 """The calls of a request on the event loop's thread, counted on SQLite with Python 3.11."""
@@ -43,10 +43,10 @@ async def send(api: Api, method: str, path: str, body: object) -> None:
     async def receive() -> dict[str, Any]:
         return {"type": "http.request", "body": content}
 
-    async def responded(message: Any) -> None:
+    async def record_status(message: Any) -> None:
         statuses.append(message.get("status", 200))
 
-    await api.app(scope, receive, responded)
+    await api.app(scope, receive, record_status)
     assert statuses == [200, 200]
 
 
@@ -75,17 +75,17 @@ async def test_a_request_calls_no_more_functions_than_before(api: Api, name: str
     requests = requests_of(name, uuids)
     count = 0
 
-    def counted(_frame: FrameType, event: str, _argument: object) -> None:
+    def count_call(_frame: FrameType, event: str, _argument: object) -> None:
         nonlocal count
         count += event == "call"
 
     for request in requests[:REQUESTS]:
         await send(api, *request)
-    sys.setprofile(counted)
+    sys.setprofile(count_call)
     try:
         for request in requests[REQUESTS:]:
             await send(api, *request)
     finally:
         sys.setprofile(None)
 
-    assert count / REQUESTS <= CALLS[name] * MOST_GROWTH, count / REQUESTS
+    assert count / REQUESTS <= CALLS[name] * MAX_GROWTH, count / REQUESTS

@@ -1,4 +1,4 @@
-"""Idempotency-Key: a retry is answered as the first time, and has no effect (section 8)."""
+"""Idempotency-Key: a retry gets the stored response, and has no effect (section 8)."""
 
 from __future__ import annotations
 
@@ -33,17 +33,17 @@ UUID = re.compile("[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 @pytest.mark.parametrize(
-    "what", [*ONE_CONTACT, *MANY, *WITHOUT_CHANGE], ids=lambda one: f"{one[0]} {one[1]}"
+    "call", [*ONE_CONTACT, *MANY, *WITHOUT_CHANGE], ids=lambda call: f"{call[0]} {call[1]}"
 )
-async def test_a_retry_is_answered_byte_for_byte(api: Api, what: Call) -> None:
-    """Every write, one that changes nothing too; and the retry changes nothing."""
+async def test_a_retry_gets_the_same_response_byte_for_byte(api: Api, call: Call) -> None:
+    """This holds for every write, also for a write that changes nothing."""
     names, key = await alice(api), {"idempotency-key": "k"}
-    first = await send(api, what, names, key)
+    first = await send(api, call, names, key)
     assert first.status_code == 200, first.text
     feed = (await api.request("GET", "/x/events")).content
     api.clock.forward(DAY - 1)
 
-    again = await send(api, what, names, key)
+    again = await send(api, call, names, key)
 
     assert (again.status_code, again.content) == (200, first.content)
     assert again.headers["idempotent-replayed"] == "true"
@@ -54,28 +54,28 @@ async def test_a_retry_is_answered_byte_for_byte(api: Api, what: Call) -> None:
 
 
 @pytest.mark.parametrize("representation", ["string_ids", "integer_ids"])
-async def test_a_stored_response_names_every_contact_that_it_speaks_of(
+async def test_a_stored_response_is_indexed_by_every_contact_in_it(
     api: Api, representation: str
 ) -> None:
-    """An erasure finds the response by these names; a text such as "contact deleted" has none."""
+    """An erasure finds responses by these UUIDs; a text such as "contact deleted" has none."""
     for method, path, body in [*ONE_CONTACT, *MANY, *WITHOUT_CHANGE]:
         names, key = await alice(api), {"idempotency-key": uuid4().hex}
         query = "" if path.startswith("/x/") else f"?representation={representation}"
-        answer = await send(api, (method, path + query, body), names, key)
-        assert answer.status_code == 200, answer.text
+        response = await send(api, (method, path + query, body), names, key)
+        assert response.status_code == 200, response.text
 
-        spoken_of = set(UUID.findall(answer.text)) - {ALICE}  # the example in a message
-        if "{uuid}" in path and not isinstance(answer.json(), str):
-            spoken_of.add(names["uuid"])
-        named = await beside(api.database)(
+        expected = set(UUID.findall(response.text)) - {ALICE}  # the example in a message
+        if "{uuid}" in path and not isinstance(response.json(), str):
+            expected.add(names["uuid"])
+        rows = await beside(api.database)(
             f"SELECT contact_uuid FROM idempotency_contact WHERE key = '{key['idempotency-key']}'"
         )
-        assert {row[0] for row in named} == spoken_of, (method, path)
+        assert {row[0] for row in rows} == expected, (method, path)
         await send(api, ("DELETE", "/v2/contact/{uuid}", None), names)
 
 
-async def test_a_key_that_is_used_again_names_the_contacts_of_its_new_response(api: Api) -> None:
-    """A day later the same key belongs to another request."""
+async def test_a_reused_key_is_indexed_by_the_contacts_of_its_new_response(api: Api) -> None:
+    """A key can be used for another request after a day."""
     key, first, other = {"idempotency-key": "k"}, await api.contact(), await api.contact()
     uuids = []
     for uuid in (first, other, other):
@@ -90,12 +90,12 @@ async def test_a_key_that_is_used_again_names_the_contacts_of_its_new_response(a
     assert uuids == [[first], [other], [other]]
 
 
-async def test_another_request_under_the_key_is_refused(api: Api) -> None:
+async def test_a_different_request_under_the_same_key_is_refused(api: Api) -> None:
     names, key = await alice(api), {"idempotency-key": "k"}
     path, body = "/v2/contact/{uuid}/channel", {**PHONE, "channel_id": TWO}
     await send(api, ("POST", path, body), names, key)
     other = await api.contact()
-    for what, meant in [
+    for call, path_values in [
         (("POST", path, {**body, "channel_handle": "x"}), names),
         (("PUT", path, body), names),
         (("POST", path, body), {"uuid": other}),
@@ -104,76 +104,76 @@ async def test_another_request_under_the_key_is_refused(api: Api) -> None:
         (("POST", "/v2/contacts", {"contacts": []}), names),
         (("DELETE", "/x/contact/{uuid}/erase", None), names),
     ]:
-        assert refusal(await send(api, what, meant, key)) == (422, "key_reused"), what
+        assert refusal(await send(api, call, path_values, key)) == (422, "key_reused"), call
     by = {**api.bob.by_jwt(), **key}
-    answer = await api.request("POST", path.replace("{uuid}", names["uuid"]), body, by=by)
-    assert refusal(answer) == (422, "key_reused")
+    response = await api.request("POST", path.replace("{uuid}", names["uuid"]), body, by=by)
+    assert refusal(response) == (422, "key_reused")
     assert await rev(api, names["uuid"]) == 2
 
 
-async def test_a_refusal_is_judged_afresh(api: Api) -> None:
+async def test_an_error_response_is_not_stored(api: Api) -> None:
     owner, key = await alice(api), {"idempotency-key": "k"}
     taken = ("POST", "/v2/contact", {"phone": ONE})
     assert refusal(await send(api, taken, {}, key)) == (409, "address_taken")
     await send(api, ("DELETE", "/v2/contact/{uuid}", None), owner)
 
-    answer = await send(api, taken, {}, key)
+    response = await send(api, taken, {}, key)
 
-    assert answer.status_code == 200
-    assert "idempotent-replayed" not in answer.headers
-    assert (await send(api, taken, {}, key)).content == answer.content
+    assert response.status_code == 200
+    assert "idempotent-replayed" not in response.headers
+    assert (await send(api, taken, {}, key)).content == response.content
 
 
-async def test_a_key_is_free_after_a_day(api: Api) -> None:
-    key, what = {"idempotency-key": "k"}, ("POST", "/v2/contact", {"first": "A"})
-    first = await send(api, what, {}, key)
+async def test_a_key_can_be_used_again_after_a_day(api: Api) -> None:
+    key, call = {"idempotency-key": "k"}, ("POST", "/v2/contact", {"first": "A"})
+    first = await send(api, call, {}, key)
     api.clock.forward(DAY + 1)
 
     second = await send(api, ("POST", "/v2/contact", {"first": "B"}), {}, key)
 
     assert second.status_code == 200
     assert second.json()["uuid"] != first.json()["uuid"]
-    assert refusal(await send(api, what, {}, key)) == (422, "key_reused")
+    assert refusal(await send(api, call, {}, key)) == (422, "key_reused")
 
 
-async def test_a_key_belongs_to_the_team(api: Api) -> None:
-    """Any credential of the team may retry; another team's key is another key."""
-    key, what = {"idempotency-key": "k"}, ("POST", "/v2/contact", {"first": "A"})
-    first = await send(api, what, {}, key)
+async def test_a_key_is_valid_within_its_team(api: Api) -> None:
+    """Each credential of the team can retry; the same key of another team is independent."""
+    key, call = {"idempotency-key": "k"}, ("POST", "/v2/contact", {"first": "A"})
+    first = await send(api, call, {}, key)
     by = {**api.bob.by_jwt(), **key}
-    again = await api.request("POST", "/v2/contact", what[2], by=by)
-    assert refusal(again) == (422, "key_reused")  # it would be answered in integers
+    again = await api.request("POST", "/v2/contact", call[2], by=by)
+    assert refusal(again) == (422, "key_reused")  # the response would be in integer_ids
 
-    own = await api.request("POST", "/v2/contact", what[2], by={**api.charlie.by_key(), **key})
+    charlies = await api.request("POST", "/v2/contact", call[2], by={**api.charlie.by_key(), **key})
 
-    assert own.status_code == 200
-    assert "idempotent-replayed" not in own.headers
-    assert own.json()["uuid"] != first.json()["uuid"]
+    assert charlies.status_code == 200
+    assert "idempotent-replayed" not in charlies.headers
+    assert charlies.json()["uuid"] != first.json()["uuid"]
 
 
 async def test_simultaneous_retries_have_one_effect(api: Api) -> None:
     key = {"idempotency-key": "k"}
-    for what in MANY[:2]:
+    for call in MANY[:2]:
         before = await count(api)
-        key = {"idempotency-key": what[1].replace("/", "-")}
+        key = {"idempotency-key": call[1].replace("/", "-")}
         names = {"uuid": await api.contact()}
-        answers = await asyncio.gather(*(send(api, what, names, key) for _ in range(8)))
-        assert len({answer.content for answer in answers}) == 1, what
-        made = 1 if what is MANY[0] else 2
+        responses = await asyncio.gather(*(send(api, call, names, key) for _ in range(8)))
+        assert len({response.content for response in responses}) == 1, call
+        made = 1 if call is MANY[0] else 2
         assert await count(api) == before + 1 + made
 
 
 @pytest.mark.parametrize("key", ["", " ", "a b", "é".encode(), "x" * 256, "\x7f"])
-async def test_a_wrong_key_is_refused(api: Api, key: Any) -> None:
+async def test_a_malformed_key_is_refused(api: Api, key: Any) -> None:
     headers: Any = {**api.bob.by_key(), "idempotency-key": key}
-    answer = await api.request("POST", "/v2/contact", {}, by=headers)
+    response = await api.request("POST", "/v2/contact", {}, by=headers)
 
-    assert refusal(answer) == (400, "bad_value")
-    assert list(answer.json()["fields"]) == ["Idempotency-Key"]
+    assert refusal(response) == (400, "bad_value")
+    assert list(response.json()["fields"]) == ["Idempotency-Key"]
     assert await count(api) == 0
 
 
-async def test_the_longest_key_is_taken_and_reads_ignore_one(api: Api) -> None:
+async def test_the_longest_key_is_accepted_and_reads_ignore_keys(api: Api) -> None:
     key = {"idempotency-key": "~" * 255}
     assert (await send(api, ("POST", "/v2/contact", {}), {}, key)).status_code == 200
     reads: list[Call] = [
@@ -182,8 +182,8 @@ async def test_the_longest_key_is_taken_and_reads_ignore_one(api: Api) -> None:
         ("POST", "/v2/contacts/search", {"contact_channels": []}),
         ("POST", "/x/resolve/batch", {"addresses": []}),
     ]
-    for what in reads:
+    for call in reads:
         for headers in (key, {"idempotency-key": "a b"}):
-            answer = await send(api, what, {}, headers)
-            assert answer.status_code == 200
-            assert "idempotent-replayed" not in answer.headers
+            response = await send(api, call, {}, headers)
+            assert response.status_code == 200
+            assert "idempotent-replayed" not in response.headers

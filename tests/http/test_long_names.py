@@ -1,4 +1,4 @@
-"""A name or value that is as long as a body is neither compared nor echoed whole."""
+"""A name or value that is as long as a body is neither compared nor returned whole."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from tests.support.personas import Api
 pytestmark = pytest.mark.anyio
 
 MEGABYTE = 1_000_000
-LONGEST_REFUSAL = 1000
-AGE = 8_000  # a query's share of the longest head that is read
+MAX_ERROR_CHARACTERS = 1000
+QUERY_CHARACTERS = 8_000  # nearly the longest query that the server accepts
 
 
-def hostile(length: int) -> Iterator[str]:
-    """Names that cost a comparison much, or that look like what is quoted around them."""
+def hostile_names(length: int) -> Iterator[str]:
+    """Yields names that are expensive to compare, or that look like the text around a name."""
     yield "e" * length
     yield "channel_id" * (length // 10)
     yield "\u202e\n\t`$.x` - at `$.y`" + "x" * length
@@ -60,35 +60,35 @@ async def test_a_long_name_in_a_body_is_shortened(
         return get_close_matches(name, known, n=n, cutoff=cutoff)
 
     monkeypatch.setattr(query, "get_close_matches", compare)
-    for text in hostile(MEGABYTE):
-        answer = await api.request(
+    for text in hostile_names(MEGABYTE):
+        response = await api.request(
             method, path.format(**names), (body % json.dumps(text, ensure_ascii=False)).encode()
         )
 
-        assert answer.status_code in (400, 413), answer.text[:200]
-        assert len(answer.text) < LONGEST_REFUSAL
+        assert response.status_code in (400, 413), response.text[:200]
+        assert len(response.text) < MAX_ERROR_CHARACTERS
     assert all(length <= query.MAX_COMPARED_NAME_CHARACTERS for length in compared)
 
 
-PLACES = ["/x/events?{0}=1", "/x/events?after={0}", "/v2/contact/{0}", "/v2/contact?{0}={0}"]
+URLS = ["/x/events?{0}=1", "/x/events?after={0}", "/v2/contact/{0}", "/v2/contact?{0}={0}"]
 
 
-@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("url", URLS)
 @pytest.mark.parametrize("api_database", ["sqlite"], indirect=True)
-async def test_a_long_name_in_a_query_is_shortened(api: Api, place: str) -> None:
-    answer = await api.request("GET", place.format("x" * AGE))
+async def test_a_long_name_in_a_query_is_shortened(api: Api, url: str) -> None:
+    response = await api.request("GET", url.format("x" * QUERY_CHARACTERS))
 
-    assert answer.status_code in (400, 404, 405)
-    assert len(answer.text) < LONGEST_REFUSAL
+    assert response.status_code in (400, 404, 405)
+    assert len(response.text) < MAX_ERROR_CHARACTERS
 
 
 @pytest.mark.parametrize("api_database", ["sqlite"], indirect=True)
-async def test_headers_are_not_echoed(api: Api) -> None:
+async def test_headers_are_not_returned(api: Api) -> None:
     for name in ("if-match", "if-none-match", "idempotency-key", "x-request-id"):
-        by = {**api.bob.by_key(), name: "x" * AGE}
-        answer = await api.request("POST", "/v2/contact", {"first": 1}, by=by)
-        assert len(answer.text) < LONGEST_REFUSAL
-        assert max(len(value) for value in answer.headers.values()) < LONGEST_REFUSAL
+        by = {**api.bob.by_key(), name: "x" * QUERY_CHARACTERS}
+        response = await api.request("POST", "/v2/contact", {"first": 1}, by=by)
+        assert len(response.text) < MAX_ERROR_CHARACTERS
+        assert max(len(value) for value in response.headers.values()) < MAX_ERROR_CHARACTERS
 
 
 @pytest.mark.parametrize("api_database", ["sqlite"], indirect=True)
@@ -96,26 +96,26 @@ async def test_every_row_of_a_batch_is_shortened(api: Api) -> None:
     """The response to many long names in one body is not longer than the body."""
     rows = [{"channel_id": "15105553344", f"{number:03d}" + "e" * 900: 1} for number in range(900)]
 
-    answer = await api.request("POST", "/x/resolve/batch", {"addresses": rows})
+    response = await api.request("POST", "/x/resolve/batch", {"addresses": rows})
 
-    results = answer.json()["results"]
-    assert {one["error_code"] for one in results} == {"unknown_name"}
-    assert max(len(one["message"]) for one in results) < 200
-
-
-async def test_the_nearest_name_is_still_named(api: Api) -> None:
-    answer = await api.request("POST", "/x/resolve", {"chanel_id": "15105553344"})
-
-    assert refusal(answer) == (400, "unknown_name")
-    assert "the nearest is channel_id" in answer.json()["message"]
-    assert answer.json()["fields"] == {"chanel_id": "not a known key"}
+    results = response.json()["results"]
+    assert {row["error_code"] for row in results} == {"unknown_name"}
+    assert max(len(result["message"]) for result in results) < 200
 
 
-def test_any_refusal_is_bounded() -> None:
-    """This also holds for a complaint of a form that is not known."""
-    no = Refusal(Reason.BAD_VALUE, "x" * MEGABYTE, fields={"y" * MEGABYTE: "z" * MEGABYTE})
+async def test_the_error_names_the_nearest_name(api: Api) -> None:
+    response = await api.request("POST", "/x/resolve", {"chanel_id": "15105553344"})
 
-    [(name, why)] = no.fields.items()
-    for text in (no.message, str(no), name, why):
+    assert refusal(response) == (400, "unknown_name")
+    assert "the nearest is channel_id" in response.json()["message"]
+    assert response.json()["fields"] == {"chanel_id": "not a known key"}
+
+
+def test_every_refusal_is_shortened() -> None:
+    """This also holds for a message whose form is unknown."""
+    refused = Refusal(Reason.BAD_VALUE, "x" * MEGABYTE, fields={"y" * MEGABYTE: "z" * MEGABYTE})
+
+    [(name, fault)] = refused.fields.items()
+    for text in (refused.message, str(refused), name, fault):
         assert len(text) == MAX_MESSAGE_CHARACTERS
         assert text.endswith("...")

@@ -1,4 +1,4 @@
-"""The order in which a request is judged, and the methods of a path (contract section 2)."""
+"""The order of the checks of a request, and the methods of a path (contract section 2)."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ METHODS = {
     "/v1/team": ["GET", "HEAD"],
     "/v1/inboxes": ["GET", "HEAD"],
 }
-EVERY = ["DELETE", "GET", "HEAD", "PATCH", "POST", "PUT", "QUERY", "TRACE"]
-NO_ONE: dict[str, str] = {}
+ALL_METHODS = ["DELETE", "GET", "HEAD", "PATCH", "POST", "PUT", "QUERY", "TRACE"]
+NO_CREDENTIAL: dict[str, str] = {}
 WRITES = [
     ("POST", CHANNEL),
     ("PUT", CHANNEL),
@@ -39,18 +39,18 @@ TOO_LARGE = b" " * (1024 * 1024 + 1)
 PHONE = {"channel_type": "phone", "channel_id": "15105553344"}
 
 
-def verdict(answer: httpx.Response) -> tuple[int, str]:
-    return answer.status_code, answer.json()["error_code"]
+def status_and_code(response: httpx.Response) -> tuple[int, str]:
+    return response.status_code, response.json()["error_code"]
 
 
-async def read_only(api: Api) -> dict[str, str]:
-    terms = CredentialOptions(Representation.STRING_IDS, read_only=True)
-    _, api_key = await api.administration.create_key(api.bob.team.team_id, terms)
+async def create_read_only_key(api: Api) -> dict[str, str]:
+    options = CredentialOptions(Representation.STRING_IDS, read_only=True)
+    _, api_key = await api.administration.create_key(api.bob.team.team_id, options)
     return {"authorization": f"Bearer {api_key}"}
 
 
-async def raw(api: Api, method: str, path: str) -> tuple[int, dict[str, str], bytes]:
-    """A request below httpx, which hides a body that should not have been sent."""
+async def raw_request(api: Api, method: str, path: str) -> tuple[int, dict[str, str], bytes]:
+    """Sends a request without httpx, which would hide a body that must not be sent."""
     scope: dict[str, Any] = {
         "type": "http",
         "method": method,
@@ -68,14 +68,14 @@ async def raw(api: Api, method: str, path: str) -> tuple[int, dict[str, str], by
 
     await api.app(scope, receive, send)
     headers = {key.decode(): value.decode() for key, value in sent[0]["headers"]}
-    return sent[0]["status"], headers, b"".join(one.get("body", b"") for one in sent[1:])
+    return sent[0]["status"], headers, b"".join(message.get("body", b"") for message in sent[1:])
 
 
 # ── the order ────────────────────────────────────────────────────────────────────────────────
 
 
 @pytest.mark.parametrize(
-    ("method", "path", "body", "judged"),
+    ("method", "path", "body", "expected"),
     [
         ("GET", "/nowhere", b"{", (404, "no_route")),
         ("PATCH", "/v2/contact/123/channel", b"{", (405, "method_not_allowed")),
@@ -84,14 +84,14 @@ async def raw(api: Api, method: str, path: str) -> tuple[int, dict[str, str], by
         ("GET", f"{CHANNELS}?representation=x", None, (401, "missing_credential")),
     ],
 )
-async def test_route_and_method_come_before_the_credential_and_that_before_the_form(
-    api: Api, method: str, path: str, body: bytes | None, judged: tuple[int, str]
+async def test_route_and_method_are_checked_before_the_credential(
+    api: Api, method: str, path: str, body: bytes | None, expected: tuple[int, str]
 ) -> None:
-    assert verdict(await api.request(method, path, body, by=NO_ONE)) == judged
+    assert status_and_code(await api.request(method, path, body, by=NO_CREDENTIAL)) == expected
 
 
 @pytest.mark.parametrize(
-    ("method", "path", "body", "judged"),
+    ("method", "path", "body", "expected"),
     [
         ("POST", "/v2/contact/123/channel", b"{", (403, "read_only")),
         ("POST", CHANNEL, TOO_LARGE, (403, "read_only")),
@@ -99,14 +99,17 @@ async def test_route_and_method_come_before_the_credential_and_that_before_the_f
         ("PATCH", CHANNEL, None, (405, "method_not_allowed")),
     ],
 )
-async def test_the_right_to_write_comes_before_the_form(
-    api: Api, method: str, path: str, body: bytes | None, judged: tuple[int, str]
+async def test_the_permission_is_checked_before_the_body(
+    api: Api, method: str, path: str, body: bytes | None, expected: tuple[int, str]
 ) -> None:
-    assert verdict(await api.request(method, path, body, by=await read_only(api))) == judged
+    assert (
+        status_and_code(await api.request(method, path, body, by=await create_read_only_key(api)))
+        == expected
+    )
 
 
 @pytest.mark.parametrize(
-    ("method", "path", "body", "judged"),
+    ("method", "path", "body", "expected"),
     [
         ("POST", CHANNEL, b"{", (400, "malformed_json")),
         ("POST", CHANNEL, {"channel_type": "phone"}, (400, "missing_field")),
@@ -121,28 +124,30 @@ async def test_the_right_to_write_comes_before_the_form(
         ("GET", f"{CHANNELS}?representation=x", None, (400, "bad_value")),
     ],
 )
-async def test_the_form_comes_before_existence(
-    api: Api, method: str, path: str, body: object, judged: tuple[int, str]
+async def test_the_form_is_checked_before_the_contact_is_looked_up(
+    api: Api, method: str, path: str, body: object, expected: tuple[int, str]
 ) -> None:
-    assert verdict(await api.request(method, path, body)) == judged
+    assert status_and_code(await api.request(method, path, body)) == expected
 
 
 @pytest.mark.parametrize(("method", "path"), [("POST", CHANNEL), ("PUT", CHANNEL)])
-async def test_existence_comes_before_the_rules(api: Api, method: str, path: str) -> None:
+async def test_a_missing_contact_has_precedence_over_a_conflict(
+    api: Api, method: str, path: str
+) -> None:
     await api.contact(("phone", "15105553344"))
 
-    assert verdict(await api.request(method, path, PHONE)) == (404, "no_contact")
+    assert status_and_code(await api.request(method, path, PHONE)) == (404, "no_contact")
 
 
-async def test_a_channel_that_is_not_there_comes_before_an_address_that_is_taken(
+async def test_a_missing_channel_has_precedence_over_a_conflict(
     api: Api,
 ) -> None:
     await api.contact(("phone", "15105553344"))
     uuid = await api.contact(("email", "bob@example.com"))
 
-    answer = await api.request("PUT", f"/v2/contact/{uuid}/channel", PHONE)
+    response = await api.request("PUT", f"/v2/contact/{uuid}/channel", PHONE)
 
-    assert verdict(answer) == (404, "no_channel")
+    assert status_and_code(response) == (404, "no_channel")
 
 
 # ── routes and methods ───────────────────────────────────────────────────────────────────────
@@ -170,99 +175,105 @@ async def test_a_channel_that_is_not_there_comes_before_an_address_that_is_taken
         *(f"{path}//" for path in METHODS),
     ],
 )
-async def test_any_other_path_is_not_found(api: Api, path: str) -> None:
-    """A trailing slash makes another path, and nothing redirects."""
+async def test_an_unknown_path_is_not_found(api: Api, path: str) -> None:
+    """A path with a trailing slash is unknown too, and is not redirected."""
     for method in ("GET", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"):
-        for credential in (NO_ONE, api.bob.by_key()):
-            answer = await api.request(method, path, by=credential)
+        for credential in (NO_CREDENTIAL, api.bob.by_key()):
+            response = await api.request(method, path, by=credential)
 
-            assert verdict(answer) == (404, "no_route"), method
-            assert answer.json()["error"] == "not_found"
-            assert "location" not in answer.headers
+            assert status_and_code(response) == (404, "no_route"), method
+            assert response.json()["error"] == "not_found"
+            assert "location" not in response.headers
 
 
-@pytest.mark.parametrize(("path", "known"), METHODS.items())
-async def test_a_path_says_which_methods_it_has(api: Api, path: str, known: list[str]) -> None:
-    """The vendor also has a PUT of a whole contact, so that one is not judged here."""
-    later = ["PUT"] if path == CONTACT else []
-    for method in [one for one in EVERY if one not in [*known, *later]]:
-        answer = await api.request(method, path, by=NO_ONE)
+@pytest.mark.parametrize(("path", "methods"), METHODS.items())
+async def test_a_405_lists_the_allowed_methods(api: Api, path: str, methods: list[str]) -> None:
+    """PUT of a whole contact is not requested here."""
+    untested = ["PUT"] if path == CONTACT else []
+    for method in sorted(set(ALL_METHODS) - {*methods, *untested}):
+        response = await api.request(method, path, by=NO_CREDENTIAL)
 
-        allowed = answer.headers["allow"].split(", ")
-        assert answer.status_code == 405
-        assert set(allowed) >= {*known, "OPTIONS"}
+        allowed = response.headers["allow"].split(", ")
+        assert response.status_code == 405
+        assert set(allowed) >= {*methods, "OPTIONS"}
         assert method not in allowed
         if method != "HEAD":
-            assert answer.json()["error"] == "method_not_allowed"
+            assert response.json()["error"] == "method_not_allowed"
 
 
-@pytest.mark.parametrize(("path", "known"), METHODS.items())
-async def test_options_needs_no_credential(api: Api, path: str, known: list[str]) -> None:
-    for credential in (NO_ONE, {"authorization": "Bearer wrong"}, api.bob.by_key()):
+@pytest.mark.parametrize(("path", "methods"), METHODS.items())
+async def test_options_needs_no_credential(api: Api, path: str, methods: list[str]) -> None:
+    for credential in (NO_CREDENTIAL, {"authorization": "Bearer wrong"}, api.bob.by_key()):
         origin = {"origin": "https://example.com", "access-control-request-method": "POST"}
 
-        answer = await api.request("OPTIONS", path, by={**credential, **origin})
+        response = await api.request("OPTIONS", path, by={**credential, **origin})
 
-        assert (answer.status_code, answer.content) == (204, b"")
-        assert set(answer.headers["allow"].split(", ")) >= {*known, "OPTIONS"}
-        assert not [name for name in answer.headers if name.startswith("access-control")]
+        assert (response.status_code, response.content) == (204, b"")
+        assert set(response.headers["allow"].split(", ")) >= {*methods, "OPTIONS"}
+        assert not [name for name in response.headers if name.startswith("access-control")]
 
 
-async def test_no_answer_lets_a_browser_in(api: Api) -> None:
+async def test_no_response_has_cors_headers(api: Api) -> None:
     by = {**api.bob.by_key(), "origin": "https://example.com"}
 
-    answer = await api.request("GET", "/v1/team", by=by)
+    response = await api.request("GET", "/v1/team", by=by)
 
-    assert not [name for name in answer.headers if name.startswith("access-control")]
+    assert not [name for name in response.headers if name.startswith("access-control")]
 
 
-async def test_head_answers_as_get_without_a_body(api: Api) -> None:
+async def test_head_has_the_headers_of_get_and_no_body(api: Api) -> None:
     uuid = await api.contact(("phone", "15105553344"))
     contact = f"/v2/contact/{uuid}"
     found = [contact, f"{contact}/channels", f"{contact}/channel/phone", "/v1/team"]
     not_found = [f"{contact}/channel/email", CHANNELS, "/v2/contact/1/channels"]
     for path in [*found, *not_found, "/nowhere"]:
-        got, (status, headers, body) = await api.request("GET", path), await raw(api, "HEAD", path)
+        got, (status, headers, body) = (
+            await api.request("GET", path),
+            await raw_request(api, "HEAD", path),
+        )
 
         assert (status, body) == (got.status_code, b""), path
         same = {name: value for name, value in got.headers.items() if name != "x-request-id"}
         assert {**headers, **same} == headers, path
 
 
-async def test_a_head_that_is_no_method_of_the_path_has_no_body(api: Api) -> None:
-    assert (await raw(api, "HEAD", CHANNEL))[::2] == (405, b"")
+async def test_a_head_with_status_405_has_no_body(api: Api) -> None:
+    assert (await raw_request(api, "HEAD", CHANNEL))[::2] == (405, b"")
 
 
 # ── the right to write ───────────────────────────────────────────────────────────────────────
 
 
-@pytest.mark.parametrize("seeded", [False, True])
-async def test_a_read_only_credential_is_denied_what_writes(api: Api, seeded: bool) -> None:
-    by = await read_only(api)
-    uuid = await api.contact(("phone", "15105553344")) if seeded else NOBODY
+@pytest.mark.parametrize("contact_exists", [False, True])
+async def test_a_read_only_credential_cannot_write(api: Api, contact_exists: bool) -> None:
+    by = await create_read_only_key(api)
+    uuid = await api.contact(("phone", "15105553344")) if contact_exists else NOBODY
     for method, path in WRITES:
-        answer = await api.request(method, path.replace(NOBODY, uuid), PHONE, by=by)
+        response = await api.request(method, path.replace(NOBODY, uuid), PHONE, by=by)
 
-        assert verdict(answer) == (403, "read_only"), (method, path)
-        assert answer.json()["error"] == "denied"
-        assert "www-authenticate" not in answer.headers
+        assert status_and_code(response) == (403, "read_only"), (method, path)
+        assert response.json()["error"] == "denied"
+        assert "www-authenticate" not in response.headers
 
 
-async def test_a_read_only_credential_may_read(api: Api) -> None:
-    by = await read_only(api)
+async def test_a_read_only_credential_can_read(api: Api) -> None:
+    by = await create_read_only_key(api)
     uuid = await api.contact(("phone", "15105553344"))
     for method, path in READS:
-        answer = await api.request(method, path.replace(NOBODY, uuid), by=by)
+        response = await api.request(method, path.replace(NOBODY, uuid), by=by)
 
-        assert answer.status_code == 200, (method, path)
+        assert response.status_code == 200, (method, path)
 
 
 async def test_a_jwt_can_be_read_only(api: Api) -> None:
-    terms = CredentialOptions(Representation.INTEGER_IDS, read_only=True)
+    options = CredentialOptions(Representation.INTEGER_IDS, read_only=True)
     team = api.bob.team.team_id
-    secret, secret_key = await api.administration.create_secret(team, terms, MASTER_KEY)
+    secret, secret_key = await api.administration.create_secret(team, options, MASTER_KEY)
     claims = {"iss": secret.id, "iat": api.clock() / 1_000_000}
     by = {"authorization": f"Bearer {sign(claims, secret.id, secret_key)}"}
 
-    assert verdict(await api.request("POST", "/v2/contact", {}, by=by)) == (403, "read_only")
+    assert status_and_code(await api.request("POST", "/v2/contact", {}, by=by)) == (
+        403,
+        "read_only",
+    )
     assert (await api.request("GET", "/v1/team", by=by)).status_code == 200

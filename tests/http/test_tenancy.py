@@ -1,4 +1,4 @@
-"""Charlie must see nothing: what he is told of Bob's contacts is what he is told of none."""
+"""A team sees no contacts of another team: the responses are those for a missing contact."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ pytestmark = pytest.mark.anyio
 PHONE, EMAIL, PAGE = "15105553344", "alice@example.com", "page-1"
 NEW = {"channel_type": "phone", "channel_id": "14155551234"}
 OWNED = {"channel_type": "phone", "channel_id": PHONE}
-EVERY_WAY = [
+REQUESTS = [
     ("POST", "/channel", NEW),
     ("POST", "/channel", OWNED),
     ("POST", "/channel", {**OWNED, "channel_handle": "seen"}),
@@ -39,8 +39,8 @@ EVERY_WAY = [
 ]
 
 
-async def alice_of_bob(api: Api) -> str:
-    """Bob's contact, with every kind of channel and several of one type."""
+async def create_alice(api: Api) -> str:
+    """Creates Bob's contact, with every kind of channel and several of the same type."""
     body = {
         "external_id": "bob-1",
         "first": "Alice",
@@ -51,28 +51,28 @@ async def alice_of_bob(api: Api) -> str:
             {"channel_type": "facebook", "channel_id": "200", "info_channel": PAGE},
         ],
     }
-    answer = await api.request("POST", "/v2/contact", body)
-    assert answer.status_code == 200, answer.text
-    return str(answer.json()["uuid"])
+    response = await api.request("POST", "/v2/contact", body)
+    assert response.status_code == 200, response.text
+    return str(response.json()["uuid"])
 
 
-async def everything(api: Api, uuid: str) -> Any:
-    answer = await api.request("GET", f"/v2/contact/{uuid}?representation=integer_ids")
-    assert answer.status_code == 200, answer.text
-    return answer.json()
+async def get_contact(api: Api, uuid: str) -> Any:
+    response = await api.request("GET", f"/v2/contact/{uuid}?representation=integer_ids")
+    assert response.status_code == 200, response.text
+    return response.json()
 
 
 @pytest.mark.parametrize("credential", ["by_key", "by_jwt"])
-async def test_a_foreign_contact_reads_as_one_that_does_not_exist(
+async def test_a_contact_of_another_team_and_a_missing_contact_have_equal_responses(
     api: Api, credential: str
 ) -> None:
-    """Byte for byte, headers included, whatever one asks of it; and nothing is changed."""
-    uuid = await alice_of_bob(api)
-    before = await everything(api, uuid)
+    """Every request has equal headers and bodies, byte for byte, and changes nothing."""
+    uuid = await create_alice(api)
+    before = await get_contact(api, uuid)
     by = {**getattr(api.charlie, credential)(), "x-request-id": "same"}
     api.clock.forward(60)
     by |= getattr(api.charlie, credential)()
-    for method, tail, body in EVERY_WAY:
+    for method, tail, body in REQUESTS:
         foreign = await api.request(method, f"/v2/contact/{uuid}{tail}", body, by=by)
         missing = await api.request(method, f"/v2/contact/{uuid4()}{tail}", body, by=by)
 
@@ -80,38 +80,38 @@ async def test_a_foreign_contact_reads_as_one_that_does_not_exist(
         assert foreign.status_code == missing.status_code, (method, tail)
         assert foreign.content == missing.content, (method, tail)
         assert foreign.headers.multi_items() == missing.headers.multi_items(), (method, tail)
-    assert await everything(api, uuid) == before
+    assert await get_contact(api, uuid) == before
 
 
-async def test_without_a_right_to_write_it_still_reads_the_same(api: Api) -> None:
-    """A channel that Bob's contact lacks is not told apart from the contact."""
-    uuid = await alice_of_bob(api)
+async def test_channels_of_a_contact_of_another_team_have_equal_responses(api: Api) -> None:
+    """Whether Bob's contact has the channel makes no difference."""
+    uuid = await create_alice(api)
     by = {**api.charlie.by_key(), "x-request-id": "same"}
 
-    there = await api.request("GET", f"/v2/contact/{uuid}/channel/phone", by=by)
-    lacking = await api.request("GET", f"/v2/contact/{uuid}/channel/telegram", by=by)
+    existing = await api.request("GET", f"/v2/contact/{uuid}/channel/phone", by=by)
+    absent = await api.request("GET", f"/v2/contact/{uuid}/channel/telegram", by=by)
 
-    assert there.content == lacking.content
-    assert there.json()["error_code"] == "no_contact"
+    assert existing.content == absent.content
+    assert existing.json()["error_code"] == "no_contact"
 
 
-async def test_a_deleted_contact_reads_as_one_that_never_was(api: Api) -> None:
-    uuid = await alice_of_bob(api)
+async def test_a_deleted_contact_and_a_missing_contact_have_equal_responses(api: Api) -> None:
+    uuid = await create_alice(api)
     await api.request("DELETE", f"/v2/contact/{uuid}")
     for by in (api.bob.by_key(), api.charlie.by_key()):
         headers = {**by, "x-request-id": "same"}
-        for method, tail, body in EVERY_WAY:
-            gone = await api.request(method, f"/v2/contact/{uuid}{tail}", body, by=headers)
+        for method, tail, body in REQUESTS:
+            deleted = await api.request(method, f"/v2/contact/{uuid}{tail}", body, by=headers)
             missing = await api.request(method, f"/v2/contact/{uuid4()}{tail}", body, by=headers)
 
-            assert gone.content == missing.content, (method, tail)
-            assert gone.headers.multi_items() == missing.headers.multi_items(), (method, tail)
+            assert deleted.content == missing.content, (method, tail)
+            assert deleted.headers.multi_items() == missing.headers.multi_items(), (method, tail)
 
 
-async def test_two_teams_may_own_one_address(api: Api) -> None:
-    """Charlie's refusals never come from Bob, so they cannot tell him what Bob has."""
-    uuid = await alice_of_bob(api)
-    before = await everything(api, uuid)
+async def test_two_teams_can_have_the_same_address(api: Api) -> None:
+    """No error that Charlie gets depends on Bob's contacts, so it cannot reveal them."""
+    uuid = await create_alice(api)
+    before = await get_contact(api, uuid)
     by = api.charlie.by_key()
     body = {
         "external_id": "bob-1",
@@ -129,46 +129,46 @@ async def test_two_teams_may_own_one_address(api: Api) -> None:
         by=by,
     )
 
-    assert [one["channel_id"] for one in added.json()] == [PHONE, "100", EMAIL]
-    assert {one["team_id"] for one in added.json()} == {api.charlie.team.team_id}
-    assert await everything(api, uuid) == before
+    assert [channel["channel_id"] for channel in added.json()] == [PHONE, "100", EMAIL]
+    assert {channel["team_id"] for channel in added.json()} == {api.charlie.team.team_id}
+    assert await get_contact(api, uuid) == before
 
 
-async def test_a_conflict_names_a_contact_of_the_own_team(api: Api) -> None:
-    await alice_of_bob(api)
+async def test_a_conflict_names_a_contact_of_the_same_team(api: Api) -> None:
+    await create_alice(api)
     by = api.charlie.by_key()
-    own = await api.contact(("phone", PHONE), by=by)
+    charlies = await api.contact(("phone", PHONE), by=by)
     other = await api.contact(by=by)
 
-    answer = await api.request("POST", f"/v2/contact/{other}/channel", OWNED, by=by)
+    response = await api.request("POST", f"/v2/contact/{other}/channel", OWNED, by=by)
 
-    assert answer.status_code == 409
-    assert answer.json()["conflicting_contact_id"] == own
+    assert response.status_code == 409
+    assert response.json()["conflicting_contact_id"] == charlies
 
 
-async def test_charlie_removing_his_own_leaves_bobs(api: Api) -> None:
-    uuid = await alice_of_bob(api)
-    before = await everything(api, uuid)
-    own = await api.contact(("phone", PHONE), by=api.charlie.by_key())
+async def test_deleting_a_channel_does_not_affect_another_team(api: Api) -> None:
+    uuid = await create_alice(api)
+    before = await get_contact(api, uuid)
+    charlies = await api.contact(("phone", PHONE), by=api.charlie.by_key())
 
-    answer = await api.request(
-        "DELETE", f"/v2/contact/{own}/channel/phone", by=api.charlie.by_key()
+    response = await api.request(
+        "DELETE", f"/v2/contact/{charlies}/channel/phone", by=api.charlie.by_key()
     )
 
-    assert answer.json() == []
-    assert await everything(api, uuid) == before
+    assert response.json() == []
+    assert await get_contact(api, uuid) == before
 
 
-async def test_the_integer_id_of_a_foreign_contact_opens_nothing(api: Api) -> None:
-    number = (await everything(api, await alice_of_bob(api)))["id"]
+async def test_the_integer_id_of_a_contact_of_another_team_is_refused(api: Api) -> None:
+    number = (await get_contact(api, await create_alice(api)))["id"]
 
-    answer = await api.request("GET", f"/v2/contact/{number}/channels", by=api.charlie.by_key())
+    response = await api.request("GET", f"/v2/contact/{number}/channels", by=api.charlie.by_key())
 
-    assert (answer.status_code, answer.json()["error_code"]) == (400, "bad_uuid")
+    assert (response.status_code, response.json()["error_code"]) == (400, "bad_uuid")
 
 
-async def test_each_asks_for_the_own_team(api: Api) -> None:
-    for one in (api.bob, api.charlie):
-        for by in (one.by_key(), one.by_jwt()):
+async def test_each_credential_gets_its_own_team(api: Api) -> None:
+    for client in (api.bob, api.charlie):
+        for by in (client.by_key(), client.by_jwt()):
             team = (await api.request("GET", "/v1/team", by=by)).json()
-            assert (team["id"], team["name"]) == (one.team.team_id, one.team.name)
+            assert (team["id"], team["name"]) == (client.team.team_id, client.team.name)

@@ -19,19 +19,19 @@ from tests.support.raw_sql import beside
 
 pytestmark = pytest.mark.anyio
 
-Stricter = Callable[[Api], Awaitable[None]]
+MakeStricter = Callable[[Api], Awaitable[None]]
 LONG = "".join(chr(0x4E00 + number * 7919 % 20000) for number in range(8000))
 TOO_LONG = {"custom": {"note": LONG}}
 
 
-async def short_rows(api: Api) -> None:
+async def limit_row_length(api: Api) -> None:
     engine = api.store.engine
     assert isinstance(engine, Sqlite)
-    await engine._writer.run(lambda one: one.limit(apsw.SQLITE_LIMIT_LENGTH, 20_000))
+    await engine._writer.run(lambda connection: connection.limit(apsw.SQLITE_LIMIT_LENGTH, 20_000))
 
 
-async def index_of_custom(api: Api) -> None:
-    """An entry of an index is at most a third of a page."""
+async def index_custom(api: Api) -> None:
+    """Creates an index, whose entries are limited to a third of a page."""
     await beside(api.database)("CREATE INDEX strict ON contact (team_id, custom)")
 
 
@@ -43,26 +43,26 @@ async def narrow_number(api: Api) -> None:
     await beside(api.database)("ALTER TABLE contact ALTER COLUMN assigned_user_id TYPE smallint")
 
 
-SQLITE: list[tuple[Stricter, object]] = [(short_rows, TOO_LONG)]
-POSTGRES: list[tuple[Stricter, object]] = [
-    (index_of_custom, TOO_LONG),
+SQLITE: list[tuple[MakeStricter, object]] = [(limit_row_length, TOO_LONG)]
+POSTGRES: list[tuple[MakeStricter, object]] = [
+    (index_custom, TOO_LONG),
     (narrow_custom, TOO_LONG),
     (narrow_number, {"assignee_id": 2**40}),
 ]
 CASES = [
-    *(pytest.param("sqlite", *one, id=one[0].__name__) for one in SQLITE),
-    *(pytest.param("postgres", *one, id=one[0].__name__) for one in POSTGRES),
+    *(pytest.param("sqlite", *case, id=case[0].__name__) for case in SQLITE),
+    *(pytest.param("postgres", *case, id=case[0].__name__) for case in POSTGRES),
 ]
 
 
-@pytest.mark.parametrize(("database", "stricter", "body"), CASES, indirect=["database"])
-async def test_it_is_refused(
-    fresh_api: Api, caplog: pytest.LogCaptureFixture, stricter: Stricter, body: object
+@pytest.mark.parametrize(("database", "make_stricter", "body"), CASES, indirect=["database"])
+async def test_a_value_that_the_database_refuses_is_a_400(
+    fresh_api: Api, caplog: pytest.LogCaptureFixture, make_stricter: MakeStricter, body: object
 ) -> None:
-    """Tests a single write, a bulk write and a write with a key; other writes succeed."""
+    """Tests a single write, a bulk write and a write with an idempotency key."""
     api = fresh_api
     uuid = await api.contact()
-    await stricter(api)
+    await make_stricter(api)
     keyed = {**api.bob.by_key(), "idempotency-key": "one"}
 
     refused = [
@@ -73,9 +73,9 @@ async def test_it_is_refused(
     bulk = await api.request("POST", "/v2/contacts", {"contacts": [body, {"first": "Bob"}]})
     after = await api.request("PUT", f"/v2/contact/{uuid}", {"first": "Alice"}, by=keyed)
 
-    assert [refusal(one) for one in refused] == [(400, "bad_value")] * 3
-    assert [one["error_code"] for one in bulk.json()["failed_contacts"]] == ["bad_value"]
-    assert [one["first"] for one in bulk.json()["contacts"]] == ["Bob"]
+    assert [refusal(response) for response in refused] == [(400, "bad_value")] * 3
+    assert [row["error_code"] for row in bulk.json()["failed_contacts"]] == ["bad_value"]
+    assert [contact["first"] for contact in bulk.json()["contacts"]] == ["Bob"]
     assert (after.status_code, after.json()["rev"]) == (200, 2)
     assert "does not take a value" in caplog.text
     assert LONG not in refused[0].text
@@ -85,11 +85,11 @@ NUMBERS_AND_TEXTS = [2**63, -(2**63) - 1, 2**200, "\ud800", "a\udfffb"]
 
 
 @pytest.mark.parametrize("value", NUMBERS_AND_TEXTS)
-async def test_what_no_driver_can_send_is_refused(api: Api, value: object) -> None:
+async def test_a_value_that_no_driver_can_send_is_refused(api: Api, value: object) -> None:
     """A bug could pass such a value to a statement."""
     statement = "use_api_key"  # team, id, now, unless_since
-    given = (1, value, 1, 1) if isinstance(value, str) else (value, "rbk_1", 1, 1)
+    values = (1, value, 1, 1) if isinstance(value, str) else (value, "rbk_1", 1, 1)
 
     for send in (api.store.engine.write, api.store.engine.read):
         with pytest.raises(Refusal, match="cannot store a value"):
-            await send(statement, *given)
+            await send(statement, *values)

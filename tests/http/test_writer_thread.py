@@ -26,17 +26,17 @@ async def modules_on_writer_thread(api: Api) -> AsyncIterator[set[str]]:
     """Collect the modules of the functions that are called on the writer's thread."""
     called: set[str] = set()
 
-    def note(frame: FrameType, _event: str, _value: object) -> None:
+    def record_module(frame: FrameType, _event: str, _value: object) -> None:
         called.add(frame.f_globals["__name__"])
 
     writer = api.store.engine._writer  # type: ignore[attr-defined]
-    await writer.run(lambda _: sys.setprofile(note))
+    await writer.run(lambda _: sys.setprofile(record_module))
     yield called
     await writer.run(lambda _: sys.setprofile(None))
 
 
-async def write_each_way(api: Api) -> None:
-    """Each kind of write, with an Idempotency-Key of its own."""
+async def send_each_write(api: Api) -> None:
+    """Sends each kind of write, with a separate Idempotency-Key each."""
     keys = iter(range(100))
 
     async def write(method: str, path: str, body: object = None) -> dict[str, str]:
@@ -60,16 +60,18 @@ async def write_each_way(api: Api) -> None:
 
 
 @pytest.mark.parametrize("api_database", ["sqlite"], indirect=True)
-async def test_only_storage_and_domain_run_there(api: Api) -> None:
+async def test_only_storage_and_domain_run_on_the_writer_thread(api: Api) -> None:
     async with modules_on_writer_thread(api) as called:
-        await write_each_way(api)
+        await send_each_write(api)
 
     assert "reachbook.storage.sqlite.engine" in called
     assert not [name for name in called if name.startswith(FORBIDDEN)]
 
 
 @pytest.mark.parametrize("api_database", ["sqlite"], indirect=True)
-async def test_nor_when_contacts_are_locked(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_only_storage_and_domain_run_there_when_contacts_are_locked(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Every commit without locks is stale, as it is under contention."""
 
     async def stale(_commit: Commit, _complete: object) -> object:
