@@ -1,4 +1,4 @@
-"""What breaks a promise of the description is named, whatever it is."""
+"""Responses that do not match the OpenAPI description are reported."""
 
 from __future__ import annotations
 
@@ -25,17 +25,19 @@ def success() -> tuple[int, dict[str, str], Json]:
     return 200, {**HEADERS, "x-representation": "string_ids"}, body
 
 
-def refusal(reason: Reason = Reason.NO_CONTACT) -> tuple[int, dict[str, str], Json]:
+def error_of(reason: Reason = Reason.NO_CONTACT) -> tuple[int, dict[str, str], Json]:
     return STATUS[reason.kind], dict(HEADERS), examples.refused(reason)
 
 
 def faults(status: int, headers: dict[str, str], body: Json) -> str:
-    answer = httpx.Response(status, headers=headers, content=json.dumps(body))
-    return "\n".join(DESCRIPTION.faults_of_answer(GET_ONE, answer))
+    response = httpx.Response(status, headers=headers, content=json.dumps(body))
+    return "\n".join(DESCRIPTION.faults_of_answer(GET_ONE, response))
 
 
-@pytest.mark.parametrize("make", [success, refusal])
-def test_it_works(make: Callable[[], tuple[int, dict[str, str], Json]]) -> None:
+@pytest.mark.parametrize("make", [success, error_of])
+def test_a_described_response_has_no_faults(
+    make: Callable[[], tuple[int, dict[str, str], Json]],
+) -> None:
     assert faults(*make()) == ""
 
 
@@ -47,13 +49,13 @@ def test_it_works(make: Callable[[], tuple[int, dict[str, str], Json]]) -> None:
         ({"content-type": "text/html"}, "text/html is not described"),
     ],
 )
-def test_a_wrong_header_is_named(headers: dict[str, str], fault: str) -> None:
-    status, right, body = success()
+def test_a_wrong_header_is_reported(headers: dict[str, str], fault: str) -> None:
+    status, valid, body = success()
 
-    assert fault in faults(status, {**right, **headers}, body)
+    assert fault in faults(status, {**valid, **headers}, body)
 
 
-def test_a_missing_header_is_named() -> None:
+def test_a_missing_header_is_reported() -> None:
     status, headers, body = success()
     del headers["x-representation"]
 
@@ -61,14 +63,14 @@ def test_a_missing_header_is_named() -> None:
 
 
 @pytest.mark.parametrize("status", [201, 409])
-def test_a_status_that_is_not_described_is_named(status: int) -> None:
+def test_an_undescribed_status_code_is_reported(status: int) -> None:
     _, headers, body = success()
 
     assert faults(status, headers, body) == f"status {status} is not described"
 
 
 @pytest.mark.parametrize("key", ["updated", "contact_id"])
-def test_a_missing_field_is_named(key: str) -> None:
+def test_a_missing_field_is_reported(key: str) -> None:
     status, headers, body = success()
     del body[key]
 
@@ -76,8 +78,8 @@ def test_a_missing_field_is_named(key: str) -> None:
 
 
 @pytest.mark.parametrize("wrong", [{"ghost": 1}, {"created": "today"}, {"id": 1}])
-def test_a_wrong_field_is_named(wrong: Json) -> None:
-    """One too many, one that is no time, and a representation mixed with the other."""
+def test_a_wrong_field_is_reported(wrong: Json) -> None:
+    """An unknown field, a malformed time, and a field of the other representation."""
     status, headers, body = success()
 
     assert "is not valid under any" in faults(status, headers, {**body, **wrong})
@@ -91,11 +93,11 @@ def test_a_wrong_field_is_named(wrong: Json) -> None:
         ({"ghost": 1}, "'ghost' was unexpected"),
     ],
 )
-def test_a_wrong_refusal_is_named(wrong: Json, fault: str) -> None:
-    status, headers, body = refusal()
+def test_a_wrong_error_body_is_reported(wrong: Json, fault: str) -> None:
+    status, headers, body = error_of()
 
     assert fault in faults(status, headers, {**body, **wrong})
 
 
-def test_a_refusal_must_say_when_to_try_again() -> None:
-    assert "the header retry-after is missing" in faults(*refusal(Reason.STORE_UNAVAILABLE))
+def test_a_503_must_have_a_retry_after_header() -> None:
+    assert "the header retry-after is missing" in faults(*error_of(Reason.STORE_UNAVAILABLE))

@@ -1,4 +1,4 @@
-"""The description says what is there, no less and no more. Every check is proven on a fault."""
+"""The OpenAPI description matches the code. Each check is tested on a document with a fault."""
 
 from __future__ import annotations
 
@@ -22,108 +22,114 @@ from tests.support.openapi import Description, Json, contents_of, document
 
 ERRORS = (Path(__file__).parents[3] / "docs" / "errors.md").read_text()
 ROUTES = [*app.ROUTES, app.METRICS]
-CODES = {one.code: one for one in Reason}
+CODES = {reason.code: reason for reason in Reason}
 
 
-# ── the checks: a document in, complaints out ────────────────────────────────────────────────
+# ── the checks: each yields the faults of a document ──────────────────────────────────────────────
 
 
-def form(made: Json) -> Iterator[str]:
-    """It is OpenAPI 3.1, and its schemas are JSON Schema."""
-    yield from (error.message for error in OPENAPI_31_VALIDATOR.iter_errors(made))
+def valid_openapi(spec: Json) -> Iterator[str]:
+    """The document is OpenAPI 3.1, and its schemas are JSON Schema."""
+    yield from (error.message for error in OPENAPI_31_VALIDATOR.iter_errors(spec))
 
 
-def routes(made: Json) -> Iterator[str]:
-    """Each route with its methods; HEAD and OPTIONS are said once, for all."""
-    described = {(method, path) for method, path, _ in Description(made).operations()}
+def routes(spec: Json) -> Iterator[str]:
+    """Each route is described with its methods; HEAD and OPTIONS are described once, for all."""
+    described = {(method, path) for method, path, _ in Description(spec).operations()}
     served = {
         (method, route.path)
         for route in ROUTES
         if isinstance(route.endpoint, BaseEndpoint)
         for method in set(route.endpoint.operations) - {"HEAD"}
     }
-    yield from different("route", described, served)
+    yield from differences("route", described, served)
 
 
-def fields(made: Json) -> Iterator[str]:
-    """Each type that goes over the wire with its fields, and which of them are always there."""
-    schemas = made["components"]["schemas"]
-    known = {one.__name__: one for module in MODELS for one in structs(module)}
+def fields(spec: Json) -> Iterator[str]:
+    """Each type of a body is described with its fields, and with the required ones."""
+    schemas = spec["components"]["schemas"]
+    known = {struct.__name__: struct for module in MODELS for struct in structs(module)}
     for name, schema in schemas.items():
         if name in known:
-            there = msgspec.structs.fields(known[name])
-            yield from different(
-                f"field of {name}", set(schema["properties"]), {one.encode_name for one in there}
+            struct_fields = msgspec.structs.fields(known[name])
+            yield from differences(
+                f"field of {name}",
+                set(schema["properties"]),
+                {field.encode_name for field in struct_fields},
             )
-            required = {one.encode_name for one in there if one.required}
-            yield from different(f"required of {name}", set(schema["required"]), required)
-    yield from different("type", set(known) & set(schemas), set(known) - NOT_A_BODY)
+            required = {field.encode_name for field in struct_fields if field.required}
+            yield from differences(f"required of {name}", set(schema["required"]), required)
+    yield from differences("type", set(known) & set(schemas), set(known) - NOT_DESCRIBED)
 
 
 MODELS = (v2, x, errors)
-NOT_A_BODY = {
-    *("ContactBody", "EventBody", "FeedEventBody"),  # what others are made of
-    "MayCreate",  # a first look at a body
-    *("HistoryBody", "FeedBody", "ExportBody"),  # shown as HistoryPage, FeedPage, Export
-    *("BulkRequest", "BulkBody", "BatchRequest", "BatchBody"),  # shown row by row
+NOT_DESCRIBED = {
+    *("ContactBody", "EventBody", "FeedEventBody"),  # base classes
+    "MayCreate",  # decodes a part of a body
+    *("HistoryBody", "FeedBody", "ExportBody"),  # described as HistoryPage, FeedPage, Export
+    *("BulkRequest", "BulkBody", "BatchRequest", "BatchBody"),  # described row by row
 }
 
 
 def structs(module: ModuleType) -> list[type[msgspec.Struct]]:
-    every = [one for one in vars(module).values() if isinstance(one, type)]
+    types = [struct for struct in vars(module).values() if isinstance(struct, type)]
     return [
-        one
-        for one in every
-        if issubclass(one, msgspec.Struct) and one.__module__ == module.__name__
+        struct
+        for struct in types
+        if issubclass(struct, msgspec.Struct) and struct.__module__ == module.__name__
     ]
 
 
-def reasons(made: Json) -> Iterator[str]:
-    """Each reason under its status, with an example; those that are said nowhere are the CLI's."""
-    description = Description(made)
-    said = set()
+def reasons(spec: Json) -> Iterator[str]:
+    """Each reason has its status and an example, except those that only other programs return."""
+    description = Description(spec)
+    found = set()
     for _, _, operation in description.operations():
         for status, response in operation["responses"].items():
             codes = description.codes(response)
-            said |= codes
-            true = {str(status_of(CODES[one])) for one in codes} or {"200", "304"} & {status}
-            yield from different(f"status of {sorted(codes)}", {status}, true)
+            found |= codes
+            expected = {str(status_of(CODES[code])) for code in codes} or {"200", "304"} & {status}
+            yield from differences(f"status of {sorted(codes)}", {status}, expected)
             if codes:
-                [shown] = response["content"].values()
-                yield from different("example", set(shown["examples"]), codes)
+                [content] = response["content"].values()
+                yield from differences("example", set(content["examples"]), codes)
     elsewhere = "Only the command line, the sandbox and the web console return"
     [sentence] = re.findall(rf"^{elsewhere} (.*)\.$", ERRORS, re.MULTILINE)
-    yield from different("reason", said, set(CODES) - set(re.findall(r"`(\w+)`", sentence)))
+    yield from differences("reason", found, set(CODES) - set(re.findall(r"`(\w+)`", sentence)))
 
 
-def examples(made: Json) -> Iterator[str]:
-    """Each example is one of what it is an example of."""
-    description = Description(made)
-    contents = (one for _, _, each in description.operations() for one in contents_of(each))
+def examples(spec: Json) -> Iterator[str]:
+    """Each example is valid for its schema."""
+    description = Description(spec)
+    contents = (
+        content
+        for _, _, operation in description.operations()
+        for content in contents_of(operation)
+    )
     for content in contents:
-        for name, one in content.get("examples", {}).items():
-            named = one.get("$ref", "").rpartition("/")[2]
-            value = (made["components"]["examples"][named] if named else one)["value"]
-            if named and value["error_code"] != name:
+        for name, example in content.get("examples", {}).items():
+            component = example.get("$ref", "").rpartition("/")[2]
+            value = (spec["components"]["examples"][component] if component else example)["value"]
+            if component and value["error_code"] != name:
                 yield f"the example {name} shows {value['error_code']}"
             for fault in description.faults_of_value(content["schema"], value):
                 yield f"the example {name} is none: {fault}"
 
 
-def references(made: Json) -> Iterator[str]:
-    """What is referred to is there, and what is there is referred to."""
-    referred = set(re.findall(r'"#/components/(\w+/[^"]+)"', json.dumps(made)))
-    kinds = set(made["components"]) - {"securitySchemes"}
-    there = {f"{kind}/{name}" for kind in kinds for name in made["components"][kind]}
-    yield from different("component", there, referred)
+def references(spec: Json) -> Iterator[str]:
+    """Each reference has a component, and each component a reference."""
+    referred = set(re.findall(r'"#/components/(\w+/[^"]+)"', json.dumps(spec)))
+    kinds = set(spec["components"]) - {"securitySchemes"}
+    defined = {f"{kind}/{name}" for kind in kinds for name in spec["components"][kind]}
+    yield from differences("component", defined, referred)
 
 
-def lint(made: Json) -> Iterator[str]:
+def lint(spec: Json) -> Iterator[str]:
     """Yields problems that linters and client generators report."""
-    declared = {one["name"] for one in made["tags"] if one["description"]}
-    used = {tag for _, _, one in Description(made).operations() for tag in one["tags"]}
-    yield from different("tag", declared, used)
-    for schema in schemas_within(made):
+    declared = {tag["name"] for tag in spec["tags"] if tag["description"]}
+    used = {tag for _, _, operation in Description(spec).operations() for tag in operation["tags"]}
+    yield from differences("tag", declared, used)
+    for schema in schemas_within(spec):
         if schema.get("type") == "array" and "items" not in schema:
             yield f"an array without items: {schema}"
         if "default" in schema:
@@ -133,7 +139,7 @@ def lint(made: Json) -> Iterator[str]:
 
 
 def schemas_within(part: Any) -> Iterator[Json]:
-    """Every object of a document that has the form of a schema; examples are left out."""
+    """Yields every object of a document that has the form of a schema, without examples."""
     if isinstance(part, dict):
         if isinstance(part.get("type"), str):
             yield part
@@ -145,16 +151,18 @@ def schemas_within(part: Any) -> Iterator[Json]:
             yield from schemas_within(inner)
 
 
-def different(what: str, described: set[Any], true: set[Any]) -> Iterator[str]:
-    yield from (f"{what} {one} is not described" for one in sorted(true - described))
-    yield from (f"{what} {one} is described, and not there" for one in sorted(described - true))
+def differences(noun: str, described: set[Any], implemented: set[Any]) -> Iterator[str]:
+    yield from (f"{noun} {item} is not described" for item in sorted(implemented - described))
+    yield from (
+        f"{noun} {item} is described, and not there" for item in sorted(described - implemented)
+    )
 
 
-CHECKS = [form, routes, fields, reasons, examples, references, lint]
+CHECKS = [valid_openapi, routes, fields, reasons, examples, references, lint]
 
 
 @pytest.mark.parametrize("check", CHECKS)
-def test_it_is_true(check: Callable[[Json], Iterator[str]]) -> None:
+def test_the_description_has_no_faults(check: Callable[[Json], Iterator[str]]) -> None:
     assert list(check(document())) == []
 
 
@@ -166,7 +174,7 @@ CURSORS = [
 
 
 @pytest.mark.parametrize(("schema", "name"), CURSORS)
-def test_a_generated_client_keeps_the_cursor_of_a_list_a_string(schema: str, name: str) -> None:
+def test_the_date_of_a_list_is_described_as_a_plain_string(schema: str, name: str) -> None:
     field = document()["components"]["schemas"][schema]["properties"][name]
     assert '"type": "string"' in json.dumps(field)
     assert "format" not in json.dumps(field)
@@ -175,22 +183,22 @@ def test_a_generated_client_keeps_the_cursor_of_a_list_a_string(schema: str, nam
 
 ADD = ("paths", "/v2/contact/{contactID}/channel", "post")
 TAKEN = (*ADD, "responses", "409", "content", "application/json")
-FORM = ("components", "schemas", "StringIdsChannel")
+CHANNEL = ("components", "schemas", "StringIdsChannel")
 MISSING, THERE = "is not described", "is described, and not there"
 REMOVED = object()
 MEMBERS = ("components", "schemas", "TeamBody", "properties", "members")
 LIMIT = ("components", "schemas", "ListRequest", "properties", "limit")
 CUSTOM = ("components", "schemas", "StringIdsContact", "properties", "custom")
-Place = tuple[str | int, ...]
-PLANTED: list[tuple[Callable[[Json], Iterator[str]], Place, object, str]] = [
-    (form, ("info", "title"), REMOVED, "title"),
-    (form, (*ADD, "responses", "ok"), {"description": "Fine."}, "ok"),
+JsonPath = tuple[str | int, ...]
+FAULTS: list[tuple[Callable[[Json], Iterator[str]], JsonPath, object, str]] = [
+    (valid_openapi, ("info", "title"), REMOVED, "title"),
+    (valid_openapi, (*ADD, "responses", "ok"), {"description": "Fine."}, "ok"),
     (routes, ADD, REMOVED, f"channel') {MISSING}"),
     (routes, ("paths", "/v2/contact/{contactID}/channel", "patch"), {}, THERE),
     (routes, ("paths", "/v2/ghost"), {"get": {}}, THERE),
-    (fields, (*FORM, "properties", "info_channel"), REMOVED, f"info_channel {MISSING}"),
-    (fields, (*FORM, "properties", "ghost"), {}, f"ghost {THERE}"),
-    (fields, (*FORM, "required"), ["id"], f"updated {MISSING}"),
+    (fields, (*CHANNEL, "properties", "info_channel"), REMOVED, f"info_channel {MISSING}"),
+    (fields, (*CHANNEL, "properties", "ghost"), {}, f"ghost {THERE}"),
+    (fields, (*CHANNEL, "required"), ["id"], f"updated {MISSING}"),
     (fields, ("components", "schemas", "ErrorBody"), REMOVED, f"type ErrorBody {MISSING}"),
     (reasons, (*TAKEN, "schema"), {}, f"status of [] 409 {THERE}"),
     (reasons, (*TAKEN, "examples"), {}, f"example address_taken {MISSING}"),
@@ -228,20 +236,20 @@ PLANTED: list[tuple[Callable[[Json], Iterator[str]], Place, object, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("check", "where", "value", "complaint"), PLANTED)
-def test_a_planted_fault_is_named(
-    check: Callable[[Json], Iterator[str]], where: Place, value: object, complaint: str
+@pytest.mark.parametrize(("check", "path", "value", "complaint"), FAULTS)
+def test_each_check_reports_its_faults(
+    check: Callable[[Json], Iterator[str]], path: JsonPath, value: object, complaint: str
 ) -> None:
-    made = document()
-    *outer, last = where
-    place: Any = made
+    spec = document()
+    *outer, last = path
+    parent: Any = spec
     for key in outer:
-        place = place[key]
+        parent = parent[key]
     if value is REMOVED:
-        del place[last]
+        del parent[last]
     else:
-        place[last] = value
+        parent[last] = value
 
-    told = "\n".join(check(made))
+    faults = "\n".join(check(spec))
 
-    assert complaint in told
+    assert complaint in faults

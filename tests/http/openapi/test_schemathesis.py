@@ -1,6 +1,6 @@
-"""Schemathesis reads the description and asks what it likes; every answer must be in it.
+"""Schemathesis generates requests from the description; it must describe every response.
 
-`REACHBOOK_CASES` is how many requests each store is asked; the long form is 5000.
+`REACHBOOK_CASES` is the number of requests to each store; the long form is 5000.
 """
 
 from __future__ import annotations
@@ -37,31 +37,31 @@ from tests.support.personas import Api, open_api
 CASES = int(os.environ.get("REACHBOOK_CASES", "150"))
 SEED = 2024
 OK = 200
-HELD = [
+CHECKS = [
     not_a_server_error,
     status_code_conformance,
     content_type_conformance,
     response_headers_conformance,
     response_schema_conformance,
 ]
-KNOWN = [("phone", "15105553344"), ("email", "alice@example.com")]
+CHANNELS = [("phone", "15105553344"), ("email", "alice@example.com")]
 STYLE = next(iter(docs._assets()))
 
 AnyCase = Case[Any]
 AnyOperation = APIOperation[Any, Any, Any, Any]
 
 
-class Asked:
-    """The API, and its responses to the cases that it was sent."""
+class ApiTester:
+    """The API, and a count of its responses to the cases."""
 
     def __init__(self, api: Api, portal: anyio.from_thread.BlockingPortal) -> None:
         self.api = api
         self.portal = portal
-        self.heard: Counter[tuple[str, int]] = Counter()
+        self.responses: Counter[tuple[str, int]] = Counter()
         self._numbers = itertools.count()
 
     def contact(self) -> str:
-        """A contact with channels that are only its own."""
+        """Creates a contact with channels that no other contact has."""
         number = next(self._numbers)
         return self.portal.call(
             self.api.contact,
@@ -71,64 +71,64 @@ class Asked:
         )
 
     def request(self, case: AnyCase, by: dict[str, str]) -> httpx.Response:
-        """Send a case as requests would, to the application in this process."""
+        """Sends a case, prepared by requests, to the application in this process."""
         kwargs = case.as_transport_kwargs(base_url="http://book", headers=by)
         kwargs.pop("cookies", None)
-        ready = requests.Request(**kwargs).prepare()
-        return self.portal.call(self._send, ready)
+        prepared = requests.Request(**kwargs).prepare()
+        return self.portal.call(self._send, prepared)
 
-    async def _send(self, ready: requests.PreparedRequest) -> httpx.Response:
-        body: Any = ready.body
-        names: Any = dict(ready.headers)
+    async def _send(self, prepared: requests.PreparedRequest) -> httpx.Response:
+        body: Any = prepared.body
+        names: Any = dict(prepared.headers)
         return await self.api.client.request(
-            str(ready.method), str(ready.url), content=body, headers=names
+            str(prepared.method), str(prepared.url), content=body, headers=names
         )
 
 
 @pytest.fixture
-def asked(database: str) -> Iterator[Asked]:
+def tester(database: str) -> Iterator[ApiTester]:
     with (
         anyio.from_thread.start_blocking_portal("asyncio") as portal,
         portal.wrap_async_context_manager(open_api(database)) as api,
     ):
-        yield Asked(api, portal)
+        yield ApiTester(api, portal)
 
 
 def cases(operation: AnyOperation) -> st.SearchStrategy[AnyCase]:
-    """What the description allows, and what it does not."""
+    """Generates requests that the description allows, and requests that it does not."""
     return st.one_of(*(operation.as_strategy(generation_mode=mode) for mode in GenerationMode))
 
 
-def near(case: AnyCase, uuid: str, draw: st.DataObject) -> AnyCase:
-    """The same request about a contact that is there, so that it reaches the rules."""
+def about_contact(case: AnyCase, uuid: str, draw: st.DataObject) -> AnyCase:
+    """Returns the request with an existing contact and channel, so that it is not just a 404."""
     fresh = [("email", f"{uuid}@example.com"), ("facebook", uuid)]
-    kind, value = draw.draw(st.sampled_from([*KNOWN, *fresh]))
+    kind, value = draw.draw(st.sampled_from([*CHANNELS, *fresh]))
     parts, channel = case.path_parameters, {"channel_type": kind, "channel_id": value}
-    about = {"contactID": uuid, "channelType": kind, "id": "ch_001", "name": STYLE}
-    parts.update({name: about[name] for name in parts})
+    values = {"contactID": uuid, "channelType": kind, "id": "ch_001", "name": STYLE}
+    parts.update({name: values[name] for name in parts})
     case.query = {name: value for name, value in case.query.items() if name == "representation"}
     if isinstance(case.body, dict) and (case.method.upper(), case.path) in ABOUT:
         case.body.update(ABOUT[case.method.upper(), case.path](channel))
     return case
 
 
-def share(operation: AnyOperation, of: int) -> int:
-    """How many cases an operation of so many gets: what asks for a credential gets the most."""
-    return math.ceil(CASES / of) if operation.path.startswith(("/v", "/x")) else 2
+def cases_of(operation: AnyOperation, operations: int) -> int:
+    """Returns the number of cases of an operation: public operations get two."""
+    return math.ceil(CASES / operations) if operation.path.startswith(("/v", "/x")) else 2
 
 
-def test_every_answer_is_in_the_description(asked: Asked) -> None:
-    document = asked.portal.call(asked.api.request, "GET", "/openapi.json").json()
+def test_every_response_is_described(tester: ApiTester) -> None:
+    document = tester.portal.call(tester.api.request, "GET", "/openapi.json").json()
     schema = schemathesis.openapi.from_dict(document)
-    operations = [one.ok() for one in schema.get_all_operations() if isinstance(one, Ok)]
-    bob, charlie = asked.api.bob, asked.api.charlie
+    operations = [found.ok() for found in schema.get_all_operations() if isinstance(found, Ok)]
+    bob, charlie = tester.api.bob, tester.api.charlie
     callers = [*(bob.by_key, bob.by_jwt) * 3, charlie.by_key, dict[str, str]]
 
     for operation in operations:
 
         @seed(SEED)
         @settings(
-            max_examples=share(operation, len(operations)),
+            max_examples=cases_of(operation, len(operations)),
             deadline=None,
             database=None,
             suppress_health_check=list(HealthCheck),
@@ -136,15 +136,15 @@ def test_every_answer_is_in_the_description(asked: Asked) -> None:
         @given(case=cases(operation), by=st.sampled_from(callers), draw=st.data())
         def send(case: AnyCase, by: Callable[[], dict[str, str]], draw: st.DataObject) -> None:
             if draw.draw(st.booleans()):
-                case = near(case, asked.contact(), draw)
-            answer = asked.request(case, by())
-            asked.heard[case.operation.label, answer.status_code] += 1
-            case.validate_response(answer, checks=HELD)
+                case = about_contact(case, tester.contact(), draw)
+            response = tester.request(case, by())
+            tester.responses[case.operation.label, response.status_code] += 1
+            case.validate_response(response, checks=CHECKS)
 
         send()
 
-    told = sorted(asked.heard.items())
-    assert asked.heard.total() >= CASES * 0.8, told  # some operations have few forms
-    granted = sum(times for (label, status), times in told if status == OK and "/v2/" in label)
-    assert granted >= CASES * 0.05, told  # not only the door was tried
-    assert {status for _, status in asked.heard} >= {OK, 400, 401, 404}, told
+    counts = sorted(tester.responses.items())
+    assert tester.responses.total() >= CASES * 0.8, counts  # some operations have few variants
+    granted = sum(times for (label, status), times in counts if status == OK and "/v2/" in label)
+    assert granted >= CASES * 0.05, counts  # not only authentication was tested
+    assert {status for _, status in tester.responses} >= {OK, 400, 401, 404}, counts

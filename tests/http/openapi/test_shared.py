@@ -1,4 +1,4 @@
-"""What the description says as a whole: who may ask, every option, every example."""
+"""Properties of the whole OpenAPI description: security, parameters, examples."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ README = (Path(__file__).parents[3] / "README.md").read_text()
 
 
 @pytest.mark.anyio
-async def test_it_is_served_to_everyone(api: Api) -> None:
+async def test_the_description_is_served_without_a_credential(api: Api) -> None:
     got = await api.request("GET", "/openapi.json", by={})
 
     assert got.status_code == 200
@@ -32,30 +32,30 @@ async def test_it_is_served_to_everyone(api: Api) -> None:
     assert got.json()["info"]["version"] == __version__
 
 
-def test_a_route_that_is_not_served_is_not_described() -> None:
-    """Where the metrics have an address of their own, /metrics is not here."""
+def test_metrics_are_not_described_if_they_are_served_elsewhere() -> None:
+    """If the metrics have a separate address, /metrics is not a route of this application."""
     assert "/metrics" in document()["paths"]
     assert "/metrics" not in document(app.ROUTES)["paths"]
 
 
 @pytest.mark.parametrize(("base_path", "url"), [("", "/"), ("/reach/book", "/reach/book")])
-def test_the_server_is_where_the_proxy_shows_it(base_path: str, url: str) -> None:
+def test_the_server_url_is_the_base_path(base_path: str, url: str) -> None:
     assert document(base_path=base_path)["servers"] == [{"url": url}]
 
 
-def test_both_kinds_of_credential_are_taken_where_one_is_needed() -> None:
+def test_both_kinds_of_credential_are_described_if_one_is_needed() -> None:
     made = document()
 
     for _, path, operation in Description(made).operations():
-        calls = path.startswith(("/v1/", "/v2/", "/x/"))
-        assert operation["security"] == ([{"jwt": []}, {"api_key": []}] if calls else [])
-        assert ("401" in operation["responses"]) is calls
+        needs_credential = path.startswith(("/v1/", "/v2/", "/x/"))
+        assert operation["security"] == ([{"jwt": []}, {"api_key": []}] if needs_credential else [])
+        assert ("401" in operation["responses"]) is needs_credential
     assert set(made["components"]["securitySchemes"]) == {"jwt", "api_key"}
 
 
-def test_the_seeds_examples_are_in_it() -> None:
-    """Seed 000's list and bodies, seed 001's body, byte for byte once laid out."""
-    seeds = [
+def test_the_examples_of_the_vendor_documents_are_included() -> None:
+    """The list and bodies of document 000, and the body of document 001."""
+    vendor_examples = [
         {"channel_type": "email", "channel_id": "alice@example.com"},
         {"channel_type": "phone", "channel_id": "14155551234"},
     ]
@@ -63,16 +63,16 @@ def test_the_seeds_examples_are_in_it() -> None:
     put = document()["paths"]["/v2/contact/{contactID}/channel"]["put"]
     listed = document()["paths"]["/v2/contact/{contactID}/channels"]["get"]
 
-    [asked] = post["requestBody"]["content"].values()
-    assert [one["value"] for one in asked["examples"].values()] == seeds
-    [asked] = put["requestBody"]["content"].values()
-    assert [one["value"]["channel_id"] for one in asked["examples"].values()] == [
+    [request_content] = post["requestBody"]["content"].values()
+    assert [example["value"] for example in request_content["examples"].values()] == vendor_examples
+    [request_content] = put["requestBody"]["content"].values()
+    assert [example["value"]["channel_id"] for example in request_content["examples"].values()] == [
         "newemail@example.com"
     ]
-    [given] = listed["responses"]["200"]["content"].values()
-    shown = json.dumps(given["examples"]["string_ids"]["value"], indent=2)
-    assert shown in README
-    assert {len(one) for one in given["examples"]["integer_ids"]["value"]} == {9}
+    [response_content] = listed["responses"]["200"]["content"].values()
+    indented = json.dumps(response_content["examples"]["string_ids"]["value"], indent=2)
+    assert indented in README
+    assert {len(channel) for channel in response_content["examples"]["integer_ids"]["value"]} == {9}
 
 
 def test_every_query_option_is_described() -> None:
@@ -83,55 +83,62 @@ def test_every_query_option_is_described() -> None:
         if parameter["in"] == "query"
     }
 
-    own = (AsOfQuery, FeedQuery, HistoryQuery, ResolveQuery)
-    known = {name for shape in (Options, *own) for name in shape.__struct_fields__}
-    assert described == known
+    extension_queries = (AsOfQuery, FeedQuery, HistoryQuery, ResolveQuery)
+    parameters = {
+        name for query in (Options, *extension_queries) for name in query.__struct_fields__
+    }
+    assert described == parameters
 
 
-def test_a_parameter_of_our_own_paths_is_what_the_query_is_decoded_into() -> None:
-    """The same type and bounds; that an absent one has a default is not said."""
-    described = Description(document())
+def test_parameters_of_x_are_described_with_type_and_bounds() -> None:
+    """They are those of the struct that the query is decoded into; defaults are not described."""
+    description = Description(document())
     endpoints = [
-        (one, one.endpoint) for one in app.ROUTES if isinstance(one.endpoint, BaseEndpoint)
+        (route, route.endpoint) for route in app.ROUTES if isinstance(route.endpoint, BaseEndpoint)
     ]
     for route, endpoint in endpoints:
         for method, operation in endpoint.operations.items():
             query = getattr(operation.spec, "query", None)
             if query is None or method == "HEAD":
                 continue
-            _, named = msgspec.json.schema_components([query])
-            shape = named[query.__name__]
-            said = {
-                one["name"]: bounds(one["schema"])
-                for one in described.operation(method, route.path)["parameters"]
-                if one["in"] == "query"
+            _, schemas = msgspec.json.schema_components([query])
+            struct = schemas[query.__name__]
+            described_bounds = {
+                parameter["name"]: bounds(parameter["schema"])
+                for parameter in description.operation(method, route.path)["parameters"]
+                if parameter["in"] == "query"
             }
-            assert said == {name: bounds(one) for name, one in shape["properties"].items()}
+            assert described_bounds == {
+                name: bounds(schema) for name, schema in struct["properties"].items()
+            }
 
 
 def bounds(schema: Json) -> Json:
-    """The type and the bounds of a schema; one that may be null is what it is otherwise."""
-    one = schema.get("anyOf", [schema])[0]
-    told = {key: one.get(key) for key in ("type", "minimum", "maximum")}
-    return {**told, "named": one.get("$ref", "").rpartition("/")[2]}
+    """Returns the type and the bounds of a schema, ignoring null."""
+    variant = schema.get("anyOf", [schema])[0]
+    values = {key: variant.get(key) for key in ("type", "minimum", "maximum")}
+    return {**values, "named": variant.get("$ref", "").rpartition("/")[2]}
 
 
-def test_everything_that_is_taken_and_given_to_a_caller_has_an_example() -> None:
+def test_every_request_and_response_body_has_an_example() -> None:
     for _, path, operation in Description(document()).operations():
         if path.startswith(("/v1/", "/v2/", "/x/")):
             contents = list(contents_of(operation))
-            assert all(one["examples"] for one in contents), operation["operationId"]
+            assert all(content["examples"] for content in contents), operation["operationId"]
 
 
-def test_every_operation_says_what_it_is_for() -> None:
-    said = [operation for _, _, operation in Description(document()).operations()]
+def test_every_operation_has_a_unique_summary_and_id() -> None:
+    all_operations = [operation for _, _, operation in Description(document()).operations()]
 
-    assert all(one["summary"] and one["description"] and one["tags"] for one in said)
-    assert len({one["operationId"] for one in said}) == len(said)
-    assert len({one["summary"] for one in said}) == len(said)
+    assert all(
+        operation["summary"] and operation["description"] and operation["tags"]
+        for operation in all_operations
+    )
+    assert len({operation["operationId"] for operation in all_operations}) == len(all_operations)
+    assert len({operation["summary"] for operation in all_operations}) == len(all_operations)
 
 
-def test_a_part_of_a_path_that_nobody_describes_stops_the_start() -> None:
-    """A new operation declares it; otherwise the application does not come up."""
+def test_an_undescribed_path_parameter_prevents_the_start() -> None:
+    """A new operation must describe its path parameters, or the application does not start."""
     with pytest.raises(KeyError, match="ghostID"):
         openapi.document([Route("/x/{ghostID}", Endpoint(GET=contacts.team))])

@@ -1,4 +1,4 @@
-"""Refusals that take more than a request: a full allowance, a store that is away, a key in use."""
+"""Errors that need a prepared state: a spent rate limit, an unavailable store, a key in use."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ STAGED = {
     *(Reason.TOO_MANY_REQUESTS, Reason.BUG, Reason.NO_TEAM, Reason.IN_PROGRESS),
     *(Reason.STORE_UNAVAILABLE, Reason.STORE_UNFIT, Reason.CONTENDED, Reason.DATE_TOO_COARSE),
 }
-"""What takes more than a request; each has a test here."""
+"""Errors that no single request causes; each has a test in this module."""
 
-OF_THE_SOCKET = {Reason.MALFORMED_REQUEST, Reason.TOO_MANY_CONNECTIONS, Reason.STOPPING}
-"""Said before there is a request (server/protocol.py), or when the process ends before it does."""
+SOCKET_ERRORS = {Reason.MALFORMED_REQUEST, Reason.TOO_MANY_CONNECTIONS, Reason.STOPPING}
+"""Errors that are sent before a request is parsed (server/protocol.py) or when the process ends."""
 
 LIST = "/v2/contacts/list"
 
@@ -48,14 +48,14 @@ async def prepared(api: Api) -> PreparedApi:
     return await set_up(api)
 
 
-async def test_a_used_up_allowance_is_described(database: str) -> None:
+async def test_an_exceeded_rate_limit_is_described(database: str) -> None:
     async with open_api(database, per_minute=1) as api:
         prepared = PreparedApi(api, NOBODY, {}, api.charlie, {})
         await api.request("GET", "/v1/team")
 
-        heard = await said(prepared, prepared.calls())
+        received = await said(prepared, prepared.calls())
 
-    assert heard == declared(Reason.TOO_MANY_REQUESTS)
+    assert received == declared(Reason.TOO_MANY_REQUESTS)
 
 
 async def test_a_bug_is_described(prepared: PreparedApi, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -65,7 +65,7 @@ async def test_a_bug_is_described(prepared: PreparedApi, monkeypatch: pytest.Mon
     assert await said(prepared, prepared.calls()) == declared(Reason.BUG)
 
 
-async def test_a_store_that_is_gone_is_described(postgres: str, empty_postgres: str) -> None:
+async def test_an_unavailable_store_is_described(postgres: str, empty_postgres: str) -> None:
     store = await open_store(empty_postgres)
     await store.migrate()
     await store.close()
@@ -73,34 +73,36 @@ async def test_a_store_that_is_gone_is_described(postgres: str, empty_postgres: 
         prepared = PreparedApi(api, NOBODY, {}, api.charlie, {})
         await execute(postgres, f"DROP DATABASE {urlsplit(empty_postgres).path[1:]} WITH (FORCE)")
 
-        heard = await said(prepared, prepared.calls())
+        received = await said(prepared, prepared.calls())
 
-    assert heard == declared(Reason.STORE_UNAVAILABLE)
+    assert received == declared(Reason.STORE_UNAVAILABLE)
 
 
-async def test_a_contact_that_others_hold_is_described(shared_postgres: str) -> None:
-    """On PostgreSQL, as SQLite writes in turn."""
+async def test_a_locked_contact_is_described(shared_postgres: str) -> None:
+    """On PostgreSQL only, because SQLite has a single writer."""
     async with open_api(shared_postgres) as api:
         prepared = await set_up(api)
-        calls = [one for one in await on_new_contacts(prepared) if one.name != UNSUPPRESSED]
+        calls = [call for call in await on_new_contacts(prepared) if call.name != UNSUPPRESSED]
         other = await asyncpg.connect(shared_postgres)
         async with other.transaction():
             await other.execute("LOCK TABLE contact, contact_channel IN EXCLUSIVE MODE")
-            heard = await heard_at_once(prepared, calls)
+            received = await send_in_batches(prepared, calls)
         await other.close()
 
-    assert heard == {told for told in declared(Reason.CONTENDED) if told[0] not in NOT_CONTENDED}
+    assert received == {
+        error for error in declared(Reason.CONTENDED) if error[0] not in NOT_CONTENDED
+    }
 
 
 UNSUPPRESSED = "resolve_end_suppression"
 NOT_CONTENDED = {"contacts_write_many", "channel_detail_make_primary", UNSUPPRESSED}
-"""Of many rows each fails alone; the channel is the primary one already; and no address can be
+"""In a bulk write each row fails alone; the channel is primary already; and an address cannot be
 suppressed before the request while the tables are locked.
 """
 
 
-async def test_a_store_of_another_release_is_described(database: str) -> None:
-    """One that has not been migrated yet."""
+async def test_a_store_with_an_old_schema_is_described(database: str) -> None:
+    """The store has not been migrated."""
     async with open_api(database) as api:
         prepared = await set_up(api)
         calls = await on_new_contacts(prepared)
@@ -111,10 +113,10 @@ async def test_a_store_of_another_release_is_described(database: str) -> None:
         assert await said(prepared, calls) == declared(Reason.STORE_UNFIT)
 
 
-async def test_a_team_that_is_gone_is_described(
+async def test_a_deleted_team_is_described(
     prepared: PreparedApi, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Nothing deletes a team; this is what a caller sees whose team was taken by hand."""
+    """No operation deletes a team; its row is deleted by SQL."""
     monkeypatch.setattr(authentication, "TRUSTED_SECONDS", 60)
     team = [
         call for call in prepared.calls(by=prepared.american.by_key()) if call.path == "/v1/team"
@@ -126,7 +128,7 @@ async def test_a_team_that_is_gone_is_described(
     assert await said(prepared, team) == declared(Reason.NO_TEAM)
 
 
-async def test_a_date_that_too_many_share_is_described(prepared: PreparedApi) -> None:
+async def test_a_date_of_too_many_contacts_is_described(prepared: PreparedApi) -> None:
     await plant_many(prepared.api, 5001, start=0, step=100)
     date = "2026-01-02T10:00:00Z"
     calls = [replace(call, body={"date": date}) for call in prepared.calls() if call.path == LIST]
@@ -134,27 +136,27 @@ async def test_a_date_that_too_many_share_is_described(prepared: PreparedApi) ->
     assert await said(prepared, calls) == declared(Reason.DATE_TOO_COARSE)
 
 
-HELD, HELD_NAME = "held", "Idempotency-Key"
+KEY, KEY_HEADER = "held", "Idempotency-Key"
 CONNECTIONS = 8
 
 
 async def test_a_key_that_is_in_use_is_described(shared_postgres: str) -> None:
-    """Another request with the key has not ended: on PostgreSQL, as SQLite writes in turn."""
+    """Another request with the key has not ended; on PostgreSQL only, see above."""
     async with open_api(shared_postgres) as api:
         prepared = await set_up(api)
-        by = {**api.bob.by_key(), "idempotency-key": HELD}
+        by = {**api.bob.by_key(), "idempotency-key": KEY}
         calls = [
-            call for call in await on_new_contacts(prepared, by) if HELD_NAME in call.parameters
+            call for call in await on_new_contacts(prepared, by) if KEY_HEADER in call.parameters
         ]
-        async with in_use(shared_postgres, api.bob.team.team_id):
-            heard = await heard_at_once(prepared, calls)
+        async with key_in_use(shared_postgres, api.bob.team.team_id):
+            received = await send_in_batches(prepared, calls)
 
-    assert heard == declared(Reason.IN_PROGRESS)
+    assert received == declared(Reason.IN_PROGRESS)
 
 
 @asynccontextmanager
-async def in_use(url: str, team_id: int) -> AsyncIterator[None]:
-    """The key is used by a commit that does not end."""
+async def key_in_use(url: str, team_id: int) -> AsyncIterator[None]:
+    """Holds the key in a transaction that does not end."""
     connection = await asyncpg.connect(url)
     try:
         async with connection.transaction():
@@ -163,7 +165,7 @@ async def in_use(url: str, team_id: int) -> AsyncIterator[None]:
                 " (team_id, key, request_hash, status, headers, body, created)"
                 " VALUES ($1, $2, $3, 200, '[]', $3, 0)",
                 team_id,
-                HELD,
+                KEY,
                 b"",
             )
             yield
@@ -172,28 +174,28 @@ async def in_use(url: str, team_id: int) -> AsyncIterator[None]:
 
 
 def batched(calls: list[Call], size: int) -> Iterator[list[Call]]:
-    """As many at a time as find a connection."""
+    """Yields the calls in batches."""
     for start in range(0, len(calls), size):
         yield calls[start : start + size]
 
 
-def test_every_reason_has_been_on_the_tour() -> None:
-    toured = {*PROVOKE, *STAGED, *OF_THE_SOCKET}
+def test_every_described_reason_is_tested() -> None:
+    tested = {*PROVOKE, *STAGED, *SOCKET_ERRORS}
 
-    assert {code for _, code in DESCRIPTION.reasons()} == {one.code for one in toured}
+    assert {code for _, code in DESCRIPTION.reasons()} == {reason.code for reason in tested}
 
 
-async def heard_at_once(prepared: PreparedApi, calls: list[Call]) -> set[tuple[str, str]]:
-    """What is said to many, as many at a time as can have a connection each."""
-    heard: set[tuple[str, str]] = set()
-    for some in batched(calls, CONNECTIONS):
-        for told in await asyncio.gather(*(said(prepared, [call]) for call in some)):
-            heard |= told
-    return heard
+async def send_in_batches(prepared: PreparedApi, calls: list[Call]) -> set[tuple[str, str]]:
+    """Returns the errors of all calls; a batch of calls is sent at once, on a connection each."""
+    received: set[tuple[str, str]] = set()
+    for batch in batched(calls, CONNECTIONS):
+        for errors in await asyncio.gather(*(said(prepared, [call]) for call in batch)):
+            received |= errors
+    return received
 
 
 async def execute(url: str, statement: str) -> None:
-    """A statement by hand, past every foreign key."""
+    """Executes a statement without checking foreign keys."""
     if url.startswith("sqlite"):
         with closing(sqlite3.connect(url.removeprefix("sqlite:///"))) as file, file:
             file.execute(statement)

@@ -1,4 +1,4 @@
-"""Alive, ready or why not: without a credential, never cached, and quiet in the log."""
+"""/healthz and /readyz: no credential, no caching, and no log lines unless they fail."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ READY_WITHIN = 2.0
 
 
 async def execute(database: str, statement: str) -> None:
-    """Do something to a database behind the program's back."""
+    """Execute a statement on a database outside the application."""
     if database.startswith("sqlite:///"):
         connection = apsw.Connection(database.removeprefix("sqlite:///"))
         connection.execute(statement)
@@ -38,7 +38,7 @@ def api(fresh_api: Api) -> Api:
 
 
 @pytest.mark.anyio
-async def test_it_works(api: Api) -> None:
+async def test_healthz_and_readyz_return_200(api: Api) -> None:
     health = await api.request("GET", "/healthz", by={})
     ready = await api.request("GET", "/readyz", by={})
 
@@ -50,48 +50,48 @@ async def test_it_works(api: Api) -> None:
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
 @pytest.mark.parametrize("path", PROBES)
 @pytest.mark.parametrize("by", [{}, {"authorization": "Bearer nonsense"}])
-async def test_nobody_is_asked_who_they_are(
+async def test_probes_ignore_credentials(
     api: Api, path: str, method: str, by: dict[str, str]
 ) -> None:
-    answer = await api.request(method, path, by=by)
+    response = await api.request(method, path, by=by)
 
-    assert answer.status_code == 200
-    assert answer.headers["cache-control"] == "no-store"
-    assert (answer.content == b"") is (method == "HEAD")
+    assert response.status_code == 200
+    assert response.headers["cache-control"] == "no-store"
+    assert (response.content == b"") is (method == "HEAD")
 
 
 @pytest.mark.anyio
-async def test_what_is_not_a_probe_says_nothing_of_caches(api: Api) -> None:
+async def test_other_responses_have_no_cache_control_header(api: Api) -> None:
     assert "cache-control" not in (await api.request("GET", "/v1/team")).headers
 
 
 @pytest.mark.anyio
-async def test_a_schema_that_is_too_old_is_not_ready(api: Api) -> None:
-    """Whatever the reason, the answer is a 503 with a Retry-After, and is not cached."""
+async def test_readyz_is_503_if_the_schema_is_too_old(api: Api) -> None:
+    """The response has Retry-After and is not cached; /healthz is still 200."""
     await execute(api.database, "DELETE FROM schema_version")
 
-    answer = await api.request("GET", "/readyz", by={})
+    response = await api.request("GET", "/readyz", by={})
 
-    assert answer.status_code == 503
-    assert answer.json()["error"] == "unavailable"
-    assert answer.json()["error_code"] == "store_unfit"
-    assert "run: reachbook migrate" in answer.json()["message"]
-    assert int(answer.headers["retry-after"]) >= 1
-    assert answer.headers["cache-control"] == "no-store"
+    assert response.status_code == 503
+    assert response.json()["error"] == "unavailable"
+    assert response.json()["error_code"] == "store_unfit"
+    assert "run: reachbook migrate" in response.json()["message"]
+    assert int(response.headers["retry-after"]) >= 1
+    assert response.headers["cache-control"] == "no-store"
     assert (await api.request("GET", "/healthz", by={})).status_code == 200
 
 
 @pytest.mark.anyio
-async def test_what_serves_stays_ready_when_the_next_release_migrates(api: Api) -> None:
-    """Two releases run side by side during an upgrade, and the older must not be taken out."""
+async def test_readyz_is_200_after_the_next_release_has_migrated(api: Api) -> None:
+    """Two releases run side by side during an upgrade, and the older must keep serving."""
     await execute(api.database, "INSERT INTO schema_version VALUES (999, 'x', '2030-01-01')")
 
     assert (await api.request("GET", "/readyz", by={})).status_code == 200
 
 
 @pytest.mark.anyio
-async def test_a_store_that_is_down_is_not_ready(tmp_path: Path) -> None:
-    """PostgreSQL is stopped: the answer comes in time, with the reason, and /healthz stays good."""
+async def test_readyz_is_503_if_the_store_is_down(tmp_path: Path) -> None:
+    """PostgreSQL is stopped: the response arrives within two seconds, and /healthz is still 200."""
     server = await asyncio.to_thread(get_server, tmp_path / "postgres", cleanup_mode="delete")
     try:
         store = await open_store(server.get_uri())
@@ -100,20 +100,20 @@ async def test_a_store_that_is_down_is_not_ready(tmp_path: Path) -> None:
         async with open_api(server.get_uri()) as api:
             assert (await api.request("GET", "/readyz", by={})).status_code == 200
             await asyncio.to_thread(server.cleanup)
-            asked = time.monotonic()
+            began = time.monotonic()
 
-            answer = await api.request("GET", "/readyz", by={})
+            response = await api.request("GET", "/readyz", by={})
 
-            assert time.monotonic() - asked < READY_WITHIN
-            assert answer.status_code == 503
-            assert answer.json()["error_code"] == "store_unavailable"
-            assert int(answer.headers["retry-after"]) >= 1
+            assert time.monotonic() - began < READY_WITHIN
+            assert response.status_code == 503
+            assert response.json()["error_code"] == "store_unavailable"
+            assert int(response.headers["retry-after"]) >= 1
             assert (await api.request("GET", "/healthz", by={})).status_code == 200
     finally:
         await asyncio.to_thread(server.cleanup)
 
 
-def test_probes_are_logged_when_they_fail_only(tmp_path: Path) -> None:
+def test_probes_are_logged_only_if_they_fail(tmp_path: Path) -> None:
     database = f"sqlite:///{tmp_path}/reachbook.db"
     with serving(tmp_path, database) as served:
         for _ in range(3):
