@@ -1,4 +1,4 @@
-"""The one table of errors: a refusal's status and body, and the way back."""
+"""Errors: the status code and the body of a refusal, and the kind of a status code."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ from tests.support.personas import ALICE
 STRINGS, INTEGERS = Representation.STRING_IDS, Representation.INTEGER_IDS
 
 
-def body(no: Refusal, representation: Representation = STRINGS) -> dict[str, Any]:
-    """The body as a client reads it."""
-    sent = msgspec.json.encode(refusals.body(no, representation, "request-1"))
-    read: dict[str, Any] = json.loads(sent)
-    return read
+def render_body(refused: Refusal, representation: Representation = STRINGS) -> dict[str, Any]:
+    """Returns the body as a client decodes it."""
+    encoded = msgspec.json.encode(refusals.body(refused, representation, "request-1"))
+    decoded: dict[str, Any] = json.loads(encoded)
+    return decoded
 
 
-def test_it_works() -> None:
-    no = Refusal(Reason.BAD_PHONE, "Write it with +.", fields={"channel_id": "not a phone"})
+def test_an_error_body_has_error_code_message_and_fields() -> None:
+    refused = Refusal(Reason.BAD_PHONE, "Write it with +.", fields={"channel_id": "not a phone"})
 
-    assert body(no) == {
+    assert render_body(refused) == {
         "error": "bad_data",
         "error_code": "bad_phone",
         "message": "Write it with +.",
@@ -39,19 +39,19 @@ def test_it_works() -> None:
     }
 
 
-def test_the_request_id_comes_last_and_the_class_first() -> None:
-    no = channel_list.address_taken(ALICE, page("phone:15105553344").channels[0])
+def test_the_keys_begin_with_error_and_end_with_request_id() -> None:
+    refused = channel_list.address_taken(ALICE, page("phone:15105553344").channels[0])
 
-    assert list(body(no)) == [
+    assert list(render_body(refused)) == [
         *("error", "error_code", "message", "fields"),
         *("conflicting_contact_id", "conflicting_channel_id", "channel_id", "request_id"),
     ]
 
 
-def test_when_no_field_is_to_blame_none_is_named() -> None:
-    no = refusal(lambda: channel_list.require_contact(None))
+def test_an_error_without_a_wrong_field_has_no_fields_key() -> None:
+    refused = refusal(lambda: channel_list.require_contact(None))
 
-    assert set(body(no)) == {"error", "error_code", "message", "request_id"}
+    assert set(render_body(refused)) == {"error", "error_code", "message", "request_id"}
 
 
 @pytest.mark.parametrize(
@@ -69,56 +69,56 @@ def test_when_no_field_is_to_blame_none_is_named() -> None:
         ("unavailable", 503),
     ],
 )
-def test_the_table_reads_both_ways(kind: str, status: int) -> None:
+def test_each_kind_has_a_status_code_and_the_reverse(kind: str, status: int) -> None:
     assert refusals.STATUS[Kind(kind)] == status
     assert refusals.KIND[status] is Kind(kind)
 
 
-def test_every_kind_has_a_status_of_its_own() -> None:
+def test_every_kind_has_its_own_status_code() -> None:
     assert set(refusals.STATUS) == set(Kind)
     assert set(refusals.KIND.values()) == set(Kind)
 
 
-def test_every_reason_has_a_code_of_its_own_and_says_what_it_means() -> None:
+def test_every_reason_has_a_unique_code_and_a_meaning() -> None:
     codes = [reason.code for reason in Reason]
 
     assert len(set(codes)) == len(codes)
     assert all(reason.meaning for reason in Reason)
 
 
-@pytest.mark.parametrize(("representation", "shown"), [(STRINGS, "ch_001"), (INTEGERS, 1)])
-def test_a_taken_address_names_who_has_it_in_the_callers_representation(
-    representation: Representation, shown: str | int
+@pytest.mark.parametrize(("representation", "expected"), [(STRINGS, "ch_001"), (INTEGERS, 1)])
+def test_a_taken_address_names_the_owner_in_the_callers_representation(
+    representation: Representation, expected: str | int
 ) -> None:
-    no = channel_list.address_taken(ALICE, page("phone:15105553344").channels[0])
+    refused = channel_list.address_taken(ALICE, page("phone:15105553344").channels[0])
 
-    said = body(no, representation)
+    error = render_body(refused, representation)
 
-    assert (said["error"], said["error_code"]) == ("conflict", "address_taken")
-    assert said["conflicting_contact_id"] == ALICE
-    assert said["conflicting_channel_id"] == shown
-    assert said["channel_id"] == "15105553344"
-    assert said["fields"] == {"channel_id": "already belongs to a contact"}
+    assert (error["error"], error["error_code"]) == ("conflict", "address_taken")
+    assert error["conflicting_contact_id"] == ALICE
+    assert error["conflicting_channel_id"] == expected
+    assert error["channel_id"] == "15105553344"
+    assert error["fields"] == {"channel_id": "already belongs to a contact"}
 
 
 @pytest.mark.parametrize("representation", list(Representation))
-def test_several_lists_the_channels_in_the_callers_representation(
+def test_several_has_the_channels_in_the_callers_representation(
     representation: Representation,
 ) -> None:
     channel_list = page(*TWO_PHONES, "email:a@b.com")
-    no = refusal(lambda: channel_rules.remove_channel(channel_list, name("phone"), NOW))
+    refused = refusal(lambda: channel_rules.remove_channel(channel_list, name("phone"), NOW))
 
-    said = body(no, representation)
+    error = render_body(refused, representation)
 
-    assert (said["error"], said["error_code"]) == ("conflict", "several")
-    assert said["channels"] == msgspec.to_builtins(channels(channel_list, representation)[:2])
+    assert (error["error"], error["error_code"]) == ("conflict", "several")
+    assert error["channels"] == msgspec.to_builtins(channels(channel_list, representation)[:2])
 
 
-def test_ambiguous_digits_are_shown_in_both_readings() -> None:
+def test_ambiguous_digits_have_both_readings() -> None:
     posted = want("phone:6465550123", region="US")
-    no = refusal(lambda: channel_rules.add_channel(page(), posted, NOW))
+    refused = refusal(lambda: channel_rules.add_channel(page(), posted, NOW))
 
-    said = body(no)
+    error = render_body(refused)
 
-    assert (said["error"], said["error_code"]) == ("bad_data", "ambiguous")
-    assert said["readings"] == ["+6465550123", "+16465550123"]
+    assert (error["error"], error["error_code"]) == ("bad_data", "ambiguous")
+    assert error["readings"] == ["+6465550123", "+16465550123"]

@@ -1,4 +1,4 @@
-"""The precision and the time of a list's date, in the spellings that date types print."""
+"""The time and the precision of a list's date, in the forms that date types of languages print."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ SECOND, MILLISECOND, MICROSECOND = Precision.SECOND, Precision.MILLISECOND, Prec
         ("2024-01-15T10:00:00.123456999Z", 123_456, MICROSECOND),
     ],
 )
-def test_it_works(text: str, offset: int, precision: Precision) -> None:
+def test_a_date_is_parsed_with_its_precision(text: str, offset: int, precision: Precision) -> None:
     cursor = parse_cursor(text)
     assert (cursor.time, cursor.precision) == (TEN + offset, precision)
 
@@ -65,7 +65,7 @@ def test_it_works(text: str, offset: int, precision: Precision) -> None:
         *("2024-01-15T10:00:00Z Z", "2024-01-15T10:00:00\x00Z", "٢٠٢٤-01-15T10:00:00Z"),
     ],
 )
-def test_a_text_that_is_no_time_is_refused(text: str) -> None:
+def test_a_malformed_date_is_refused(text: str) -> None:
     with pytest.raises(Refusal) as caught:
         parse_cursor(text)
     assert caught.value.reason is Reason.BAD_VALUE

@@ -1,4 +1,4 @@
-"""The models can be used by a client: they load quickly, and without the server's libraries."""
+"""A client can import the models quickly, and without the server's libraries."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ ATTEMPTS = 10
 
 
 def run(program: str) -> str:
-    """Return the output of a program in a fresh interpreter, without the paths of a user."""
+    """Returns the output of a program in a new interpreter, without the user's site-packages."""
     done = subprocess.run(
         [sys.executable, "-I", "-c", program], capture_output=True, check=True, timeout=60
     )
     return done.stdout.decode()
 
 
-def test_they_import_msgspec_and_light_modules_alone() -> None:
+def test_the_models_import_only_msgspec_and_light_modules() -> None:
     program = (
         f"import sys, msgspec; before = set(sys.modules); import {MODELS}\n"
         "print(*(set(sys.modules) - before))"
@@ -38,8 +38,8 @@ def test_they_import_msgspec_and_light_modules_alone() -> None:
     assert others <= sys.stdlib_module_names
 
 
-def test_they_import_in_less_than_30_ms() -> None:
-    """Processor time, and the best of some attempts: other programs run on the machine."""
+def test_the_models_are_imported_within_30_ms() -> None:
+    """The least CPU time of several attempts, because other programs run on the machine."""
     program = (
         "import time, msgspec, enum, typing; began = time.process_time()\n"
         f"import {MODELS}\n"

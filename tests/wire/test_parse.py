@@ -1,4 +1,4 @@
-"""A request → words, decoded once; a refusal names the field that is to blame."""
+"""Parsing of requests into values of the domain; an error names the wrong field."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ PHONE = {"channel_type": "phone", "channel_id": "+1 510 555 3344"}
 EMAIL = {"channel_type": "email", "channel_id": "alice@example.com"}
 
 
-def sent(value: object) -> bytes:
+def to_json(value: object) -> bytes:
     return json.dumps(value).encode()
 
 
-def test_it_works() -> None:
-    body = sent({**PHONE, "channel_handle": "@alice", "info_channel": "sms-1"})
+def test_a_channel_is_parsed() -> None:
+    body = to_json({**PHONE, "channel_handle": "@alice", "info_channel": "sms-1"})
 
     assert parse.channel_input(body, None) == want("phone:15105553344", "@alice", "sms-1")
 
 
 @pytest.mark.parametrize(
-    ("more", "wanted"),
+    ("extra", "wanted"),
     [
         ({}, want("phone:15105553344")),
         ({"channel_handle": ""}, want("phone:15105553344", "")),
@@ -40,10 +40,10 @@ def test_it_works() -> None:
         ({"id": "ch_001", "team_id": 1, "created": "x", "odd": [{}]}, want("phone:15105553344")),
     ],
 )
-def test_absent_leaves_null_clears_and_unknown_keys_are_let_through(
-    more: dict[str, object], wanted: ChannelInput
+def test_null_clears_a_field_and_unknown_keys_are_ignored(
+    extra: dict[str, object], wanted: ChannelInput
 ) -> None:
-    assert parse.channel_input(sent({**PHONE, **more}), None) == wanted
+    assert parse.channel_input(to_json({**PHONE, **extra}), None) == wanted
 
 
 @pytest.mark.parametrize(
@@ -70,12 +70,12 @@ def test_absent_leaves_null_clears_and_unknown_keys_are_let_through(
         ({**PHONE, "info_channel": "\x00"}, Reason.BAD_VALUE, "info_channel"),
     ],
 )
-def test_a_channel_is_refused_with_the_field_to_blame(
+def test_the_error_names_the_wrong_field_of_a_channel(
     body: object, reason: Reason, field: str
 ) -> None:
-    no = refusal(lambda: parse.channel_input(sent(body), None))
+    error = refusal(lambda: parse.channel_input(to_json(body), None))
 
-    assert (no.reason, list(no.fields)) == (reason, [field])
+    assert (error.reason, list(error.fields)) == (reason, [field])
     assert reason.kind is Kind.BAD_DATA
 
 
@@ -86,7 +86,7 @@ def test_a_channel_is_refused_with_the_field_to_blame(
         *(b"\xff\xfe{\x00}\x00", b"\xef\xbb\xbf{}", b'{"channel_type": "\xe9"}', b'{"a": 1,}'),
         *(b'{"a": NaN}', b'{"a": Infinity}', b'{"a": -Infinity}', b'{"a": 01}', b'{"a": nul}'),
         *(b'{"channel_id": "\\ud800"}', b'{"a": ' + b"[" * 100_000, b'{"a":' * 100_000),
-        sent(PHONE) + b" {}",
+        to_json(PHONE) + b" {}",
     ],
     ids=lambda body: repr(body[:20]),
 )
@@ -94,8 +94,8 @@ def test_a_body_that_is_not_utf8_json_is_malformed(body: bytes) -> None:
     assert refusal(lambda: parse.channel_input(body, None)).reason is Reason.MALFORMED_JSON
 
 
-def test_a_region_is_told_to_the_address() -> None:
-    body = sent({**PHONE, "channel_id": "5105553344"})
+def test_the_address_is_parsed_in_the_region() -> None:
+    body = to_json({**PHONE, "channel_id": "5105553344"})
 
     assert parse.channel_input(body, "US").address.channel_id == "15105553344"
     assert parse.channel_input(body, None).address.channel_id == "5105553344"
@@ -107,7 +107,7 @@ def test_a_region_is_told_to_the_address() -> None:
 @pytest.mark.parametrize(
     "uuid", [ALICE, "00000000-0000-0000-0000-000000000000", "ffffffff-ffff-ffff-ffff-ffffffffffff"]
 )
-def test_a_uuid_is_of_any_version_and_in_any_case(uuid: str) -> None:
+def test_a_uuid_of_any_version_and_letter_case_is_accepted(uuid: str) -> None:
     assert parse.contact_uuid(uuid) == uuid
     assert parse.contact_uuid(uuid.upper()) == uuid
 
@@ -129,15 +129,15 @@ def test_a_uuid_is_of_any_version_and_in_any_case(uuid: str) -> None:
         *("urn:uuid:" + ALICE, "a1b2c3d4e-5f6-7890-abcd-ef1234567890"),
     ],
 )
-def test_what_is_not_a_uuid_is_refused_with_an_example(text: str) -> None:
-    no = refusal(lambda: parse.contact_uuid(text))
+def test_the_error_for_a_malformed_uuid_has_an_example(text: str) -> None:
+    error = refusal(lambda: parse.contact_uuid(text))
 
-    assert (no.reason, list(no.fields)) == (Reason.BAD_UUID, ["contactID"])
-    assert ALICE in no.message
+    assert (error.reason, list(error.fields)) == (Reason.BAD_UUID, ["contactID"])
+    assert ALICE in error.message
 
 
 @pytest.mark.parametrize("text", ["1", "7", "123456789012345678901"])
-def test_an_integer_id_is_told_that_the_path_takes_the_uuid(text: str) -> None:
+def test_the_error_for_an_integer_id_names_the_uuid(text: str) -> None:
     assert "takes the UUID" in refusal(lambda: parse.contact_uuid(text)).message
 
 
@@ -153,9 +153,7 @@ def test_an_integer_id_is_told_that_the_path_takes_the_uuid(text: str) -> None:
         (b"page=2&x&=&representation=string_ids", Options(Representation.STRING_IDS)),
     ],
 )
-def test_the_options_that_are_ours_are_read_and_others_ignored(
-    query: bytes, options: Options
-) -> None:
+def test_known_options_are_parsed_and_others_ignored(query: bytes, options: Options) -> None:
     assert queries.parse_options(query) == options
 
 
@@ -169,13 +167,13 @@ def test_the_options_that_are_ours_are_read_and_others_ignored(
         (b"on_conflict=steal", "on_conflict"),
     ],
 )
-def test_an_unknown_value_of_an_option_is_refused_with_those_we_know(
+def test_the_error_for_an_unknown_option_value_names_the_known_values(
     query: bytes, field: str
 ) -> None:
-    no = refusal(lambda: queries.parse_options(query))
+    error = refusal(lambda: queries.parse_options(query))
 
-    assert (no.reason, list(no.fields)) == (Reason.BAD_VALUE, [field])
-    assert ("string_ids or integer_ids" in no.message) or ("refuse" in no.message)
+    assert (error.reason, list(error.fields)) == (Reason.BAD_VALUE, [field])
+    assert ("string_ids or integer_ids" in error.message) or ("refuse" in error.message)
 
 
 @pytest.mark.parametrize("query", [b"\xff", b"channel_id=%ff", b"channel_id=%ed%a0%80"])
@@ -183,28 +181,28 @@ def test_a_query_that_is_not_utf8_is_refused(query: bytes) -> None:
     assert refusal(lambda: queries.parse_options(query)).reason is Reason.BAD_VALUE
 
 
-def test_a_query_of_too_many_fields_is_told_how_many_there_may_be() -> None:
-    no = refusal(lambda: queries.parse_options(b"&".join([b"utm=1"] * 101)))
+def test_the_error_for_too_many_query_parameters_names_the_limit() -> None:
+    error = refusal(lambda: queries.parse_options(b"&".join([b"utm=1"] * 101)))
 
-    assert no.reason is Reason.BAD_VALUE
-    assert "100" in no.message
+    assert error.reason is Reason.BAD_VALUE
+    assert "100" in error.message
 
 
-def test_a_path_and_an_option_name_a_channel() -> None:
+def test_a_channel_is_selected_by_the_path_and_an_option() -> None:
     assert parse.channel_selector("phone", Options()) == name("phone")
-    named = parse.channel_selector("phone", Options(None, "+1 510 555 3344"))
-    assert (named.address, named.text) == (addressed("phone:15105553344"), "+1 510 555 3344")
+    selector = parse.channel_selector("phone", Options(None, "+1 510 555 3344"))
+    assert (selector.address, selector.text) == (addressed("phone:15105553344"), "+1 510 555 3344")
 
 
-def test_digits_that_name_a_channel_are_read_in_the_region_of_the_team() -> None:
+def test_digits_that_select_a_channel_are_parsed_in_the_region() -> None:
     options = Options(None, "5105553344")
 
-    named, in_a_region = (
+    selector, in_a_region = (
         parse.channel_selector("phone", options),
         parse.channel_selector("phone", options, "US"),
     )
 
-    assert named.address == addressed("phone:5105553344")
+    assert selector.address == addressed("phone:5105553344")
     assert in_a_region.address == addressed("phone:5105553344", "US")
 
 
@@ -218,7 +216,7 @@ def test_digits_that_name_a_channel_are_read_in_the_region_of_the_team() -> None
         ("line", "", Reason.BAD_CHANNEL_ID),
     ],
 )
-def test_a_path_or_an_option_that_names_nothing_is_refused(
+def test_a_malformed_channel_selector_is_refused(
     path_type: str, value: str | None, reason: Reason
 ) -> None:
     assert refusal(lambda: parse.channel_selector(path_type, Options(None, value))).reason is reason

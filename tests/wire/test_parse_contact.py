@@ -1,4 +1,4 @@
-"""The body of POST /v2/contact → words, or a refusal that names the field to blame."""
+"""Parsing of the body of POST /v2/contact; an error names the wrong field."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ PHONE = {"channel_type": "phone", "channel_id": "+1 510 555 3344"}
 EMAIL = {"channel_type": "email", "channel_id": "alice@example.com"}
 
 
-def sent(value: object) -> bytes:
+def to_json(value: object) -> bytes:
     return json.dumps(value).encode()
 
 
-def tags(count: int) -> list[dict[str, int]]:
+def make_tags(count: int) -> list[dict[str, int]]:
     return [{"tag_id": number} for number in range(count)]
 
 
-def test_it_works() -> None:
+def test_a_contact_is_parsed() -> None:
     body = {
         "contact_channels": [PHONE],
         "email": "alice@example.com",
@@ -40,11 +40,11 @@ def test_it_works() -> None:
         "external_id": "crm-1",
         "is_opted_out": True,
         "custom": {"12": "cats"},
-        "tags": tags(2),
+        "tags": make_tags(2),
         "odd": 1,
     }
 
-    assert parse.contact_input(sent(body), None) == ContactInput(
+    assert parse.contact_input(to_json(body), None) == ContactInput(
         channels=(want("phone:15105553344"),),
         email=want("email:alice@example.com").address,
         first="Alice",
@@ -60,8 +60,8 @@ def test_it_works() -> None:
 
 
 @pytest.mark.parametrize("body", [{}, [], {"odd": 1}, {"contact_channels": None}])
-def test_what_is_left_out_is_left_unset(body: object) -> None:
-    assert parse.contact_input(sent(body), None) == ContactInput(())
+def test_absent_fields_are_unset(body: object) -> None:
+    assert parse.contact_input(to_json(body), None) == ContactInput(())
 
 
 @pytest.mark.parametrize(
@@ -85,11 +85,11 @@ def test_what_is_left_out_is_left_unset(body: object) -> None:
         ({"custom": {"12": []}}, "custom", {"12": []}),
         ({"custom": {"12": {"deep": [1.5, None]}}}, "custom", {"12": {"deep": [1.5, None]}}),
         ({"tags": None}, "tags", ()),
-        ({"tags": tags(MAX_TAGS)}, "tags", tuple(range(MAX_TAGS))),
+        ({"tags": make_tags(MAX_TAGS)}, "tags", tuple(range(MAX_TAGS))),
     ],
 )
-def test_null_or_nothing_clears_a_field(body: object, field: str, value: object) -> None:
-    assert getattr(parse.contact_input(sent(body), None), field) == value
+def test_null_or_an_empty_value_clears_a_field(body: object, field: str, value: object) -> None:
+    assert getattr(parse.contact_input(to_json(body), None), field) == value
 
 
 @pytest.mark.parametrize(
@@ -124,7 +124,7 @@ def test_null_or_nothing_clears_a_field(body: object, field: str, value: object)
         ({"custom": [[]]}, Reason.WRONG_TYPE, "custom"),
         ({"tags": [{}]}, Reason.MISSING_FIELD, "tags[0].tag_id"),
         ({"tags": [{"tag_id": -1}]}, Reason.WRONG_TYPE, "tags[0].tag_id"),
-        ({"tags": tags(MAX_TAGS + 1)}, Reason.BAD_VALUE, "tags"),
+        ({"tags": make_tags(MAX_TAGS + 1)}, Reason.BAD_VALUE, "tags"),
         ({"phone": "12"}, Reason.BAD_PHONE, "phone"),
         ({"email": "alice"}, Reason.BAD_EMAIL, "email"),
         (
@@ -134,26 +134,26 @@ def test_null_or_nothing_clears_a_field(body: object, field: str, value: object)
         ),
     ],
 )
-def test_a_contact_is_refused_with_the_field_to_blame(
+def test_the_error_names_the_wrong_field_of_a_contact(
     body: object, reason: Reason, field: str
 ) -> None:
-    no = refusal(lambda: parse.contact_input(sent(body), None))
+    error = refusal(lambda: parse.contact_input(to_json(body), None))
 
-    assert (no.reason, list(no.fields)) == (reason, [field])
+    assert (error.reason, list(error.fields)) == (reason, [field])
 
 
 @given(json_values(), st.sampled_from(["channel_type", "channel_id", "first", "tags", "custom"]))
-def test_any_json_is_words_or_a_refusal(value: object, field: str) -> None:
-    rules: list[Callable[[bytes, None], object]] = [parse.channel_input, parse.contact_input]
+def test_any_json_is_parsed_or_refused(value: object, field: str) -> None:
+    parsers: list[Callable[[bytes, None], object]] = [parse.channel_input, parse.contact_input]
 
-    for rule in rules:
+    for parser in parsers:
         for body in (value, {**PHONE, field: value}):
-            assert attempt(rule, sent(body)) in (Kind.BAD_DATA, Struct)
+            assert parse_or_kind(parser, to_json(body)) in (Kind.BAD_DATA, Struct)
 
 
-def attempt(rule: Callable[[bytes, None], object], body: bytes) -> object:
-    """What came of a body: the kind of the refusal, or that it became words."""
+def parse_or_kind(parser: Callable[[bytes, None], object], body: bytes) -> object:
+    """Returns Struct if the body is parsed, or the kind of the refusal."""
     try:
-        return Struct if isinstance(rule(body, None), Struct) else None
-    except Refusal as no:
-        return no.reason.kind
+        return Struct if isinstance(parser(body, None), Struct) else None
+    except Refusal as error:
+        return error.reason.kind
