@@ -1,4 +1,4 @@
-"""Which channel is meant, how one goes, and what every rule has in common."""
+"""Selecting and removing a channel, and properties of all rules."""
 
 from __future__ import annotations
 
@@ -24,25 +24,26 @@ from tests.support import strategies
 from tests.support.domain import NOW, SECOND, TWO_PHONES, name, page, refusal, values, want
 
 
-def made_primary(channel_list: ChannelList, *when: int | None) -> ChannelList:
-    """The page with its channels made primary at these revisions."""
+def make_primary(channel_list: ChannelList, *when: int | None) -> ChannelList:
+    """Returns the channels, made primary at these revisions."""
     pairs = zip(channel_list.channels, when, strict=True)
     return with_fields(
-        channel_list, channels=tuple(with_fields(one, made_primary=rev) for one, rev in pairs)
+        channel_list,
+        channels=tuple(with_fields(channel, made_primary=rev) for channel, rev in pairs),
     )
 
 
 # ── GET ──────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_it_works() -> None:
+def test_a_channel_is_selected_by_type() -> None:
     channel_list = page("email:a@b.com", "phone:15105553344")
 
     assert select_channel(channel_list, name("phone")) is channel_list.channels[1]
 
 
 @pytest.mark.parametrize(
-    ("when", "picked"),
+    ("when", "selected"),
     [
         ((None, None), "15105553344"),
         ((None, 4), "14155551234"),
@@ -51,33 +52,33 @@ def test_it_works() -> None:
         ((9, 4), "15105553344"),
     ],
 )
-def test_the_primary_is_the_one_last_made_so_else_the_oldest(
-    when: tuple[int | None, ...], picked: str
+def test_primary_is_the_last_channel_made_primary_or_the_oldest(
+    when: tuple[int | None, ...], selected: str
 ) -> None:
-    channel_list = made_primary(page(*TWO_PHONES), *when)
+    channel_list = make_primary(page(*TWO_PHONES), *when)
 
-    assert select_channel(channel_list, name("phone")).channel_id == picked
+    assert select_channel(channel_list, name("phone")).channel_id == selected
 
 
-def test_when_the_primary_goes_the_same_rule_names_the_next() -> None:
-    three = made_primary(page(*TWO_PHONES, "phone:13105550000"), None, 3, 5)
+def test_removing_the_primary_channel_makes_the_previous_one_primary() -> None:
+    three = make_primary(page(*TWO_PHONES, "phone:13105550000"), None, 3, 5)
 
     two = channel_rules.remove_channel(three, name("phone", "13105550000"), NOW)
-    one = channel_rules.remove_channel(two, name("phone", "14155551234"), NOW)
+    single = channel_rules.remove_channel(two, name("phone", "14155551234"), NOW)
 
     assert select_channel(three, name("phone")).channel_id == "13105550000"
     assert select_channel(two, name("phone")).channel_id == "14155551234"
-    assert select_channel(one, name("phone")).channel_id == "15105553344"
+    assert select_channel(single, name("phone")).channel_id == "15105553344"
 
 
-def test_of_two_made_at_the_same_time_the_lower_number_is_the_older() -> None:
+def test_of_two_channels_with_the_same_created_the_lower_id_is_older() -> None:
     channel_list = page(*TWO_PHONES)
-    first, second = (with_fields(one, created=NOW) for one in channel_list.channels)
+    first, second = (with_fields(channel, created=NOW) for channel in channel_list.channels)
 
     assert primary([second, first]) is first
 
 
-def test_of_no_channels_none_is_primary() -> None:
+def test_an_empty_list_has_no_primary_channel() -> None:
     none: list[ContactChannel] = []
 
     assert primary(none) is None
@@ -93,7 +94,7 @@ def test_of_no_channels_none_is_primary() -> None:
         ("facebook:Abc", "Abc"),
     ],
 )
-def test_a_value_names_one_channel_in_any_spelling_of_its_identity(held: str, value: str) -> None:
+def test_a_channel_is_selected_by_any_spelling_of_its_address(held: str, value: str) -> None:
     kind = held.partition(":")[0]
     channel_list = page("phone:15105553344", "email:a@b.com", "facebook:1", held)
 
@@ -101,23 +102,23 @@ def test_a_value_names_one_channel_in_any_spelling_of_its_identity(held: str, va
 
 
 @pytest.mark.parametrize(
-    "named", [name("email"), name("phone", "13105550000"), name("sms", "15105553344")]
+    "selector", [name("email"), name("phone", "13105550000"), name("sms", "15105553344")]
 )
-def test_what_the_contact_does_not_have_is_not_found(named: ChannelSelector) -> None:
+def test_a_missing_channel_is_not_found(selector: ChannelSelector) -> None:
     channel_list = page(*TWO_PHONES)
 
-    for no in (
-        refusal(lambda: select_channel(channel_list, named)),
-        refusal(lambda: channel_rules.remove_channel(channel_list, named, NOW)),
+    for error in (
+        refusal(lambda: select_channel(channel_list, selector)),
+        refusal(lambda: channel_rules.remove_channel(channel_list, selector, NOW)),
     ):
-        assert no.reason is Reason.NO_CHANNEL
-        assert named.channel_type in no.message
+        assert error.reason is Reason.NO_CHANNEL
+        assert selector.channel_type in error.message
 
 
 # ── DELETE ───────────────────────────────────────────────────────────────────────────────────
 
 
-def test_removing_takes_the_channel_of_the_type() -> None:
+def test_removing_by_type_removes_the_channel() -> None:
     before = page("phone:15105553344", "email:a@b.com")
 
     after = channel_rules.remove_channel(before, name("phone"), NOW)
@@ -127,40 +128,40 @@ def test_removing_takes_the_channel_of_the_type() -> None:
     )
 
 
-def test_the_last_channel_may_go() -> None:
+def test_the_last_channel_can_be_removed() -> None:
     assert (
         channel_rules.remove_channel(page("phone:15105553344"), name("phone"), NOW).channels == ()
     )
 
 
-def test_removing_by_type_takes_none_of_several() -> None:
+def test_removing_by_type_is_refused_if_there_are_several() -> None:
     channel_list = page(*TWO_PHONES, "email:a@b.com")
 
-    no = refusal(lambda: channel_rules.remove_channel(channel_list, name("phone"), NOW))
+    error = refusal(lambda: channel_rules.remove_channel(channel_list, name("phone"), NOW))
 
-    assert no.reason is Reason.SEVERAL
-    assert "?channel_id=" in no.message
-    listed = no.facts["channels"]
+    assert error.reason is Reason.SEVERAL
+    assert "?channel_id=" in error.message
+    listed = error.facts["channels"]
     assert isinstance(listed, ChannelList)
     assert listed == with_fields(channel_list, channels=channel_list.channels[:2])
 
 
-def test_removing_one_of_several_needs_its_name() -> None:
+def test_removing_by_address_removes_that_channel() -> None:
     after = channel_rules.remove_channel(page(*TWO_PHONES), name("phone", "+1 510 555 3344"), NOW)
 
     assert values(after) == ["14155551234"]
 
 
-def test_removing_again_finds_nothing() -> None:
-    named = name("phone", "15105553344")
-    after = channel_rules.remove_channel(page(*TWO_PHONES), named, NOW)
+def test_removing_twice_is_refused() -> None:
+    selector = name("phone", "15105553344")
+    after = channel_rules.remove_channel(page(*TWO_PHONES), selector, NOW)
 
-    no = refusal(lambda: channel_rules.remove_channel(after, named, NOW))
+    error = refusal(lambda: channel_rules.remove_channel(after, selector, NOW))
 
-    assert no.reason is Reason.NO_CHANNEL
+    assert error.reason is Reason.NO_CHANNEL
 
 
-# ── what everyone asks of every rule ─────────────────────────────────────────────────────────
+# ── properties of all rules ──────────────────────────────────────────────────────────────────
 
 
 @pytest.mark.parametrize(
@@ -173,12 +174,12 @@ def test_removing_again_finds_nothing() -> None:
         lambda: channel_list.require_contact(None),
     ],
 )
-def test_a_contact_that_is_not_there_is_told_so(rule: Callable[[], object]) -> None:
+def test_every_rule_refuses_a_missing_contact(rule: Callable[[], object]) -> None:
     assert refusal(rule).reason is Reason.NO_CONTACT
 
 
 @pytest.mark.parametrize("behind", [0, 1, 3600 * SECOND])
-def test_time_moves_forward_whatever_the_clock_says(behind: int) -> None:
+def test_updated_increases_even_if_the_clock_is_behind(behind: int) -> None:
     before = page("phone:15105553344")
     late = before.updated - behind
 
@@ -193,42 +194,51 @@ def test_time_moves_forward_whatever_the_clock_says(behind: int) -> None:
 
 @settings(max_examples=200)
 @given(st.lists(st.tuples(st.sampled_from("+=-"), strategies.wanted(), strategies.named())))
-def test_whatever_is_asked_a_page_stays_in_order(
-    asked: list[tuple[str, ChannelInput, ChannelSelector]],
+def test_random_changes_preserve_the_invariants(
+    changes: list[tuple[str, ChannelInput, ChannelSelector]],
 ) -> None:
-    """Each change is one revision later in time; a refusal changes nothing; nothing is twice."""
+    """Each change is a revision with a later time; no address is stored twice; order is by age."""
     channel_list, next_id = page(), 1
-    for verb, wanted, named in asked:
-        after = attempt(verb, channel_list, wanted, named)
+    for verb, wanted, selector in changes:
+        after = apply_or_ignore(verb, channel_list, wanted, selector)
         if after is channel_list:
             continue
         assert (after.rev, after.updated > channel_list.updated) == (channel_list.rev + 1, True)
-        born = {one.id: one.created for one in channel_list.channels}
-        assert all(born.get(one.id, after.updated) == one.created for one in after.channels)
+        created_by_id = {channel.id: channel.created for channel in channel_list.channels}
+        assert all(
+            created_by_id.get(channel.id, after.updated) == channel.created
+            for channel in after.channels
+        )
         next_id += 1
         channel_list = with_fields(
-            after, channels=tuple(with_fields(one, id=one.id or next_id) for one in after.channels)
+            after,
+            channels=tuple(
+                with_fields(channel, id=channel.id or next_id) for channel in after.channels
+            ),
         )
-        unique = {(one.channel_type, one.scope, one.identity) for one in channel_list.channels}
+        unique = {
+            (channel.channel_type, channel.scope, channel.identity)
+            for channel in channel_list.channels
+        }
         assert len(unique) == len(channel_list.channels)
-        assert [one.created for one in channel_list.channels] == sorted(
-            one.created for one in channel_list.channels
+        assert [channel.created for channel in channel_list.channels] == sorted(
+            channel.created for channel in channel_list.channels
         )
 
 
-def attempt(
-    verb: str, channel_list: ChannelList, wanted: ChannelInput, named: ChannelSelector
+def apply_or_ignore(
+    verb: str, channel_list: ChannelList, wanted: ChannelInput, selector: ChannelSelector
 ) -> ChannelList:
-    """What one of the rules makes of a page; the page itself when the rule refuses."""
+    """Returns the result of a rule, or the unchanged list if the rule refuses."""
     of_type = ChannelSelector(wanted.address.channel_type)
     try:
         if verb == "+":
             return channel_rules.add_channel(channel_list, wanted, NOW)
         if verb == "=":
-            same_type = named.channel_type == wanted.address.channel_type
+            same_type = selector.channel_type == wanted.address.channel_type
             return channel_rules.replace_channel(
-                channel_list, wanted, named if same_type else of_type, NOW
+                channel_list, wanted, selector if same_type else of_type, NOW
             )
-        return channel_rules.remove_channel(channel_list, named, NOW)
+        return channel_rules.remove_channel(channel_list, selector, NOW)
     except Refusal:
         return channel_list

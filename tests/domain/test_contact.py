@@ -1,4 +1,4 @@
-"""How contacts come and go: pure, as the rules of their channels are."""
+"""Creating, updating and deleting contacts, which are pure functions."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from tests.support.domain import BEFORE, NOW, SECOND, numbered, refusal, values,
 from tests.support.personas import ALICE
 
 
-def stored() -> Contact:
-    """Alice as the store gives her back."""
+def stored_alice() -> Contact:
+    """Returns Alice with the ids that the store allocates."""
     new = contact.create(1, ALICE, ContactInput((want("phone:15105553344"),)), BEFORE)
-    channels = tuple(with_fields(one, id=1) for one in new.channels)
+    channels = tuple(with_fields(channel, id=1) for channel in new.channels)
     return with_fields(new, id=7, channels=channels)
 
 
-def test_it_works() -> None:
+def test_a_contact_is_created_with_all_fields() -> None:
     wanted = ContactInput(
         channels=(want("phone:15105553344"), want("email:alice@example.com", "@alice")),
         first="Alice",
@@ -62,46 +62,50 @@ def test_it_works() -> None:
         tags=(3, 4),
     )
     assert values(made) == ["15105553344", "alice@example.com"]
-    assert {(one.id, one.created, one.updated) for one in made.channels} == {
+    assert {(channel.id, channel.created, channel.updated) for channel in made.channels} == {
         (NOT_NUMBERED, NOW, NOW)
     }
 
 
-def test_a_contact_may_begin_with_nothing() -> None:
+def test_a_contact_is_created_without_fields() -> None:
     made = contact.create(1, ALICE, ContactInput(()), NOW)
 
     assert made == Contact(1, contact.NOT_STORED, ALICE, 1, NOW, (), NOW)
 
 
-def test_what_is_left_unset_is_not_supplied() -> None:
-    """Unset, as the decoder leaves it, is neither null nor the empty text."""
+def test_unset_fields_have_their_defaults() -> None:
+    """UNSET is how the decoder represents an absent field."""
     made = contact.create(1, ALICE, ContactInput((), first=UNSET, external_id=UNSET), NOW)
 
     assert (made.first, made.external_id) == ("", None)
 
 
 def test_two_new_contacts_do_not_share_their_custom_fields() -> None:
-    one, other = (contact.create(1, ALICE, ContactInput(()), NOW) for _ in range(2))
+    first, second = (contact.create(1, ALICE, ContactInput(()), NOW) for _ in range(2))
 
-    assert one.custom is not other.custom
+    assert first.custom is not second.custom
 
 
-def test_an_address_that_is_given_twice_is_one_channel() -> None:
+def test_an_address_that_is_listed_twice_is_one_channel() -> None:
     twice = (want("phone:5511987654321"), want("phone:551187654321", "@alice"))
 
-    (one,) = contact.create(1, ALICE, ContactInput(twice), NOW).channels
+    (channel,) = contact.create(1, ALICE, ContactInput(twice), NOW).channels
 
-    assert (one.channel_id, one.channel_handle, one.created) == ("5511987654321", "@alice", NOW)
+    assert (channel.channel_id, channel.channel_handle, channel.created) == (
+        "5511987654321",
+        "@alice",
+        NOW,
+    )
 
 
-def test_a_new_contact_is_not_given_digits_in_doubt() -> None:
+def test_a_new_contact_with_ambiguous_digits_is_refused() -> None:
     wanted = ContactInput((want("phone:6465550123", region="US"),))
 
     assert refusal(lambda: contact.create(1, ALICE, wanted, NOW)).reason is Reason.AMBIGUOUS
 
 
-def test_deleting_frees_the_addresses_and_keeps_the_rest() -> None:
-    before = stored()
+def test_deleting_removes_the_channels_and_no_other_field() -> None:
+    before = stored_alice()
 
     after = contact.delete(before, NOW)
 
@@ -109,41 +113,41 @@ def test_deleting_frees_the_addresses_and_keeps_the_rest() -> None:
 
 
 @pytest.mark.parametrize("behind", [0, SECOND])
-def test_deleting_is_later_than_what_was_there_whatever_the_clock_says(behind: int) -> None:
-    before = stored()
+def test_deleting_increases_updated_even_if_the_clock_is_behind(behind: int) -> None:
+    before = stored_alice()
 
     after = contact.delete(before, before.updated - behind)
 
     assert after.updated == after.deleted == before.updated + 1
 
 
-def test_a_contact_that_is_not_there_cannot_be_deleted() -> None:
+def test_a_missing_contact_cannot_be_deleted() -> None:
     assert refusal(lambda: contact.delete(None, NOW)).reason is Reason.NO_CONTACT
 
 
-def test_too_many_tags_are_counted() -> None:
-    no = contact.too_many_tags(6)
+def test_the_error_for_too_many_tags_has_their_number() -> None:
+    error = contact.too_many_tags(6)
 
-    assert no.reason.kind is Kind.BAD_DATA
-    assert "5 tags; 6 were sent" in no.message
-    assert list(no.fields) == ["tags"]
+    assert error.reason.kind is Kind.BAD_DATA
+    assert "5 tags; 6 were sent" in error.message
+    assert list(error.fields) == ["tags"]
 
 
 # ── limits and equal JSON values ─────────────────────────────────────────────────────────────
 
-WRITTEN = ["0", "0.0", "-0.0", "false", "1", "1.0", "true", "null", '""', "[]", "{}", '"0"', "2"]
+JSON_TEXTS = ["0", "0.0", "-0.0", "false", "1", "1.0", "true", "null", '""', "[]", "{}", '"0"', "2"]
 
 
 @pytest.mark.parametrize("form", ["{}", '{{"a":{}}}', "[[{}]]", '{{"a":[1,{{"b":{}}}]}}'])
-def test_values_are_the_same_if_they_are_written_alike(form: str) -> None:
-    for one in WRITTEN:
-        for other in WRITTEN:
-            pair = (msgspec.json.decode(form.format(text)) for text in (one, other))
-            assert contact.same_json(*pair) is (one == other), (one, other)
+def test_json_values_are_equal_only_if_their_texts_are(form: str) -> None:
+    for first in JSON_TEXTS:
+        for second in JSON_TEXTS:
+            pair = (msgspec.json.decode(form.format(text)) for text in (first, second))
+            assert contact.same_json(*pair) is (first == second), (first, second)
 
 
 @pytest.mark.parametrize(
-    ("one", "other", "same"),
+    ("first", "second", "same"),
     [
         ('{"a":1,"b":2}', '{"b":2,"a":1}', True),
         ('[{"a":1,"b":[{"c":1,"d":2}]}]', '[{"b":[{"d":2,"c":1}],"a":1}]', True),
@@ -154,34 +158,36 @@ def test_values_are_the_same_if_they_are_written_alike(form: str) -> None:
         ("18446744073709551616", "1.8446744073709552e19", False),
     ],
 )
-def test_the_order_of_keys_and_the_spelling_of_a_number_do_not_count(
-    one: str, other: str, *, same: bool
+def test_json_values_are_compared_without_key_order_and_number_format(
+    first: str, second: str, *, same: bool
 ) -> None:
-    assert contact.same_json(msgspec.json.decode(one), msgspec.json.decode(other)) is same
+    assert contact.same_json(msgspec.json.decode(first), msgspec.json.decode(second)) is same
 
 
-def many(count: int, kinds: int = 1) -> ContactInput:
-    """A contact with so many channels, of so many types."""
-    return ContactInput(tuple(want(f"t{one % kinds}:{one}") for one in range(count)))
+def contact_with_channels(count: int, kinds: int = 1) -> ContactInput:
+    """Returns a contact with `count` channels of `kinds` different types."""
+    return ContactInput(tuple(want(f"t{number % kinds}:{number}") for number in range(count)))
 
 
 def test_a_contact_has_at_most_500_channels() -> None:
-    full = contact.create(1, ALICE, many(500), NOW)
+    full = contact.create(1, ALICE, contact_with_channels(500), NOW)
 
-    for too_much in (
-        lambda: contact.create(1, ALICE, many(501), NOW),
-        lambda: contact.update(full, many(501), NOW, overwrite=False),
+    for above_limit in (
+        lambda: contact.create(1, ALICE, contact_with_channels(501), NOW),
+        lambda: contact.update(full, contact_with_channels(501), NOW, overwrite=False),
     ):
-        no = refusal(too_much)
-        assert (no.reason, list(no.fields)) == (Reason.TOO_MANY, ["contact_channels"])
-    assert contact.update(full, many(500), NOW, overwrite=False) is full
+        error = refusal(above_limit)
+        assert (error.reason, list(error.fields)) == (Reason.TOO_MANY, ["contact_channels"])
+    assert contact.update(full, contact_with_channels(500), NOW, overwrite=False) is full
 
 
 @pytest.mark.parametrize("kinds", [1, 500])
-def test_the_rules_take_a_few_milliseconds_for_500_channels(kinds: int) -> None:
-    """Returns the least CPU time of some tries of adding, listing and recording channels."""
-    wanted = many(500, kinds)
-    handles = ContactInput(tuple(with_fields(one, channel_handle="a") for one in wanted.channels))
+def test_rules_on_500_channels_take_less_than_15_ms(kinds: int) -> None:
+    """Measures creating, updating, comparing and listing."""
+    wanted = contact_with_channels(500, kinds)
+    handles = ContactInput(
+        tuple(with_fields(channel, channel_handle="a") for channel in wanted.channels)
+    )
     made = contact.create(1, ALICE, wanted, NOW)
     full = numbered(made)
     assert isinstance(full, Contact)
@@ -194,10 +200,10 @@ def test_the_rules_take_a_few_milliseconds_for_500_channels(kinds: int) -> None:
         lambda: event.diff(event.change(full, changed)),
         lambda: extensions.channel_details(full),
     ):
-        assert least_seconds(rule) < 0.015
+        assert least_cpu_seconds(rule) < 0.015
 
 
-def least_seconds(rule: Callable[[], object]) -> float:
+def least_cpu_seconds(rule: Callable[[], object]) -> float:
     times = []
     for _ in range(5):
         began = time.thread_time()

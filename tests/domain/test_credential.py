@@ -9,7 +9,7 @@ from reachbook.domain import credential
 VECTOR_ID = "00000000-0000-4000-8000-000000000001"
 
 
-def test_a_new_api_key_tells_its_id_and_its_team() -> None:
+def test_an_api_key_contains_its_id_and_its_team() -> None:
     key_id = credential.new_key_id(7)
     api_key = credential.new_api_key(key_id)
 
@@ -18,14 +18,14 @@ def test_a_new_api_key_tells_its_id_and_its_team() -> None:
     assert api_key.startswith(key_id)
 
 
-def test_no_two_credentials_are_the_same() -> None:
+def test_new_credentials_are_unique() -> None:
     keys = {credential.new_secret_key() for _ in range(1000)}
     api_keys = {credential.new_api_key("rbk_1_" + "0" * 16) for _ in range(1000)}
 
     assert len(keys) == len(api_keys) == 1000
 
 
-def test_the_hash_of_an_api_key_does_not_hold_it() -> None:
+def test_the_hash_of_an_api_key_does_not_contain_the_key() -> None:
     api_key = credential.new_api_key(credential.new_key_id(1))
 
     assert api_key.encode() not in credential.hash_api_key(api_key)
@@ -42,7 +42,7 @@ def test_the_hash_of_an_api_key_does_not_hold_it() -> None:
         "rbk_1_" + "0" * 16 + "_" + "0" * 40 + "\n",
     ],
 )
-def test_what_is_not_shaped_like_an_api_key_names_none(api_key: str) -> None:
+def test_a_malformed_api_key_has_no_id(api_key: str) -> None:
     assert credential.key_id(api_key) is None
 
 
@@ -54,5 +54,5 @@ def test_what_is_not_shaped_like_an_api_key_names_none(api_key: str) -> None:
         *("rbs_-1_0123456789abcdef", "rbs_" + "1" * 19 + "_0123456789abcdef"),
     ],
 )
-def test_an_id_that_is_not_ours_hints_at_no_team(ident: str) -> None:
+def test_a_malformed_id_has_no_team(ident: str) -> None:
     assert credential.team_hint(ident) is None

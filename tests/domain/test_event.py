@@ -1,4 +1,4 @@
-"""What happened: each step of a contact is named, and told with the values before and after."""
+"""Events: the kind of each change of a contact, and its values before and after."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.support.personas import ALICE
 
 
 def alice() -> Contact:
-    """Alice as the store gives her back, with two phones and a name."""
+    """Returns Alice with two phones, a name, and the ids that the store allocates."""
     phones = tuple(want(spec) for spec in TWO_PHONES)
     made = contact.create(1, ALICE, ContactInput(phones, first="Alice", tags=(3,)), NOW - 1)
     page = numbered(made)
@@ -25,12 +25,14 @@ def alice() -> Contact:
     return page
 
 
-def told(before: ChannelList | None, after: ChannelList) -> tuple[Any, Any]:
-    was, now = event.diff(event.change(before, after))
-    return (None if was is None else json.loads(was)), json.loads(now or "null")
+def diff_of(before: ChannelList | None, after: ChannelList) -> tuple[Any, Any]:
+    old_values, new_values = event.diff(event.change(before, after))
+    return (None if old_values is None else json.loads(old_values)), json.loads(
+        new_values or "null"
+    )
 
 
-def test_it_works() -> None:
+def test_adding_a_channel_is_a_channel_added_event() -> None:
     before = page("phone:15105553344")
     after = channel_rules.add_channel(before, want("email:a@b.com"), NOW)
 
@@ -63,77 +65,85 @@ def test_it_works() -> None:
         ),
     ],
 )
-def test_a_step_is_named_for_what_it_does(
+def test_each_change_has_its_kind(
     before: ChannelList | None, after: ChannelList, kind: Kind
 ) -> None:
     assert event.change(before, after).kind is kind
 
 
-def test_an_added_channel_is_told_with_nothing_before() -> None:
+def test_an_added_channel_has_no_value_before() -> None:
     before = page("phone:15105553344")
     after = numbered(channel_rules.add_channel(before, want("email:a@b.com"), NOW))
 
-    was, now = told(before, after)
+    old_values, new_values = diff_of(before, after)
 
-    assert was == {"channels": []}
-    assert [one["channel_id"] for one in now["channels"]] == ["a@b.com"]
+    assert old_values == {"channels": []}
+    assert [channel["channel_id"] for channel in new_values["channels"]] == ["a@b.com"]
 
 
-def test_a_removed_channel_is_told_with_nothing_after() -> None:
+def test_a_removed_channel_has_no_value_after() -> None:
     before = page(*TWO_PHONES)
     after = channel_rules.remove_channel(before, name("phone", "14155551234"), NOW)
 
-    was, now = told(before, after)
+    old_values, new_values = diff_of(before, after)
 
-    assert [one["channel_id"] for one in was["channels"]] == ["14155551234"]
-    assert now == {"channels": []}
+    assert [channel["channel_id"] for channel in old_values["channels"]] == ["14155551234"]
+    assert new_values == {"channels": []}
 
 
-def test_a_channel_that_becomes_primary_without_a_change_of_its_own_is_told() -> None:
+def test_a_channel_that_becomes_primary_is_part_of_the_event() -> None:
     before = page(*TWO_PHONES)
     removed = channel_rules.remove_channel(before, name("phone", "15105553344"), NOW)
     for after in (removed, channel_rules.make_primary(before, 2, NOW)):
-        was, now = told(before, after)
+        old_values, new_values = diff_of(before, after)
 
-        assert [one["primary"] for one in was["channels"]] == [True, False]
-        assert {one["channel_id"]: one["primary"] for one in now["channels"]}["14155551234"]
+        assert [channel["primary"] for channel in old_values["channels"]] == [True, False]
+        assert {channel["channel_id"]: channel["primary"] for channel in new_values["channels"]}[
+            "14155551234"
+        ]
 
 
-def test_a_changed_channel_is_told_with_its_old_value_and_its_new_one() -> None:
+def test_a_changed_channel_has_its_old_and_new_values() -> None:
     before = page(*TWO_PHONES)
     after = channel_rules.replace_channel(before, want("phone:13105550000"), name("phone"), NOW)
 
-    was, now = told(before, after)
+    old_values, new_values = diff_of(before, after)
 
-    (old,), (new,) = was["channels"], now["channels"]
+    (old,), (new,) = old_values["channels"], new_values["channels"]
     assert (old["id"], old["channel_id"]) == (1, "15105553344")
     assert (new["id"], new["channel_id"]) == (1, "13105550000")
     assert (old["updated"], new["updated"]) == (before.channels[0].updated, NOW)
 
 
-def test_a_new_contact_is_told_with_all_that_is_known() -> None:
-    was, now = told(None, alice())
+def test_a_new_contact_has_all_fields_after() -> None:
+    old_values, new_values = diff_of(None, alice())
 
-    assert was is None
-    assert [one["channel_id"] for one in now.pop("channels")] == ["15105553344", "14155551234"]
-    assert now["uuid"] == ALICE
-    assert now["first"] == "Alice"
-    assert now["tags"] == [3]
-
-
-def test_a_deleted_contact_is_told_with_what_it_had() -> None:
-    was, now = told(alice(), contact.delete(alice(), NOW))
-
-    assert [one["channel_id"] for one in was.pop("channels")] == ["15105553344", "14155551234"]
-    assert was == {"deleted": None}
-    assert now == {"channels": [], "deleted": NOW}
+    assert old_values is None
+    assert [channel["channel_id"] for channel in new_values.pop("channels")] == [
+        "15105553344",
+        "14155551234",
+    ]
+    assert new_values["uuid"] == ALICE
+    assert new_values["first"] == "Alice"
+    assert new_values["tags"] == [3]
 
 
-def test_only_the_fields_that_changed_are_told() -> None:
+def test_a_deleted_contact_has_its_channels_before() -> None:
+    old_values, new_values = diff_of(alice(), contact.delete(alice(), NOW))
+
+    assert [channel["channel_id"] for channel in old_values.pop("channels")] == [
+        "15105553344",
+        "14155551234",
+    ]
+    assert old_values == {"deleted": None}
+    assert new_values == {"channels": [], "deleted": NOW}
+
+
+def test_only_changed_fields_are_part_of_the_event() -> None:
     before = alice()
     after = with_fields(before, rev=2, updated=NOW, first="Alicia", custom={"1": "\u00e9"})
 
-    was, now = told(before, after)
+    old_values, new_values = diff_of(before, after)
 
-    assert was == {"channels": [], "first": "Alice", "custom": {}}
-    assert now == {"channels": [], "first": "Alicia", "custom": {"1": "\u00e9"}}
+    assert old_values == {"channels": [], "first": "Alice", "custom": {}}
+    assert new_values == {"channels": [], "first": "Alicia", "custom": {"1": "\u00e9"}}

@@ -23,19 +23,19 @@ VECTOR_WITH_EXP = (
 )
 
 
-def admit(token: str, now: float = NOW) -> float:
-    """The second the token dies, when it is in the hands of a server that knows one secret."""
+def expiry_of(token: str, now: float = NOW) -> float:
+    """Returns the time at which the token expires; only `SECRET_ID` is a known secret."""
     claimed = jwt.read_jwt(credential.bearer(f"Bearer {token}"))
     return jwt.verify(claimed, KEY if claimed.credential_id == SECRET_ID else None, now)
 
 
 def refusal(token: str, now: float = NOW) -> Refusal:
     with pytest.raises(Refusal) as caught:
-        admit(token, now)
+        expiry_of(token, now)
     return caught.value
 
 
-def test_it_works() -> None:
+def test_a_valid_token_is_accepted() -> None:
     claimed = jwt.read_jwt(sign())
 
     assert claimed.credential_id == SECRET_ID
@@ -43,7 +43,7 @@ def test_it_works() -> None:
 
 
 @pytest.mark.parametrize("token", [VECTOR, VECTOR_WITH_EXP])
-def test_the_known_tokens_of_other_clients_are_taken(token: str) -> None:
+def test_tokens_of_other_clients_are_accepted(token: str) -> None:
     claimed = jwt.read_jwt(token)
 
     assert claimed.credential_id == VECTOR_ID
@@ -54,7 +54,7 @@ def test_the_known_tokens_of_other_clients_are_taken(token: str) -> None:
 
 @settings(max_examples=2000)
 @given(strategies.bad_tokens())
-def test_a_bad_token_is_refused_and_never_an_error(token: str) -> None:
+def test_a_malformed_token_is_always_a_refusal(token: str) -> None:
     assert refusal(token).reason.kind is Kind.UNAUTHORIZED
 
 
@@ -79,8 +79,10 @@ def test_a_bad_token_is_refused_and_never_an_error(token: str) -> None:
         ({"iat": NOW, "sub": 5, "aud": ["us"], "jti": None, "x": {"y": [1]}}, NOW + TOKEN_LIFE),
     ],
 )
-def test_a_token_inside_its_time_is_taken(claims: dict[str, object], expires_at: float) -> None:
-    assert admit(sign(claims={**CLAIMS, **claims})) == pytest.approx(expires_at, abs=0.001)
+def test_a_token_within_its_validity_is_accepted(
+    claims: dict[str, object], expires_at: float
+) -> None:
+    assert expiry_of(sign(claims={**CLAIMS, **claims})) == pytest.approx(expires_at, abs=0.001)
 
 
 @pytest.mark.parametrize(
@@ -107,35 +109,50 @@ def test_a_token_inside_its_time_is_taken(claims: dict[str, object], expires_at:
         ({"iat": float("nan")}, Reason.MALFORMED_TOKEN, "payload is not"),
     ],
 )
-def test_a_refusal_says_what_is_wrong_with_the_claims(
+def test_the_error_message_names_the_wrong_claim(
     claims: dict[str, object], reason: Reason, message: str
 ) -> None:
     """An `exp` is the first second at which a token is no longer good (RFC 7519, 4.1.4)."""
-    no = refusal(sign(claims={**CLAIMS, **claims}))
+    error = refusal(sign(claims={**CLAIMS, **claims}))
 
-    assert (no.reason, message in no.message) == (reason, True), no.message
+    assert (error.reason, message in error.message) == (reason, True), error.message
 
 
 SLOW = "the clock of the machine that signs it is {} s slow"
-ANEW = "Sign a new one."
+REMEDY = "Sign a new one."
 
 
 @pytest.mark.parametrize(
-    ("claims", "seen", "message", "unsaid"),
+    ("claims", "seen", "message", "absent"),
     [
-        ({"iat": NOW - 400}, False, ["its iat", SLOW.format(400)], [ANEW, "exp "]),
-        ({"iat": NOW - 400}, True, ["its iat", ANEW], ["clock", "exp "]),
-        ({"iat": NOW - 400, "exp": NOW - 100}, True, ["its iat", ANEW], ["exp "]),
-        ({"iat": NOW - 10, "exp": NOW - 1}, False, ["1 s ago", "its exp", ANEW], ["iat", "clock"]),
-        ({"iat": NOW - 100, "exp": NOW - 40}, False, ["40 s", "exp", SLOW.format(100)], [ANEW]),
-        ({"iat": NOW - 100, "exp": NOW - 40}, True, ["40 s", "exp", ANEW], ["clock"]),
-        ({"iat": NOW - 10, "exp": 300}, False, ["not later than its iat", "Set exp"], [ANEW]),
+        ({"iat": NOW - 400}, False, ["its iat", SLOW.format(400)], [REMEDY, "exp "]),
+        ({"iat": NOW - 400}, True, ["its iat", REMEDY], ["clock", "exp "]),
+        ({"iat": NOW - 400, "exp": NOW - 100}, True, ["its iat", REMEDY], ["exp "]),
+        (
+            {"iat": NOW - 10, "exp": NOW - 1},
+            False,
+            ["1 s ago", "its exp", REMEDY],
+            ["iat", "clock"],
+        ),
+        (
+            {"iat": NOW - 100, "exp": NOW - 40},
+            False,
+            ["40 s", "exp", SLOW.format(100)],
+            [REMEDY],
+        ),
+        ({"iat": NOW - 100, "exp": NOW - 40}, True, ["40 s", "exp", REMEDY], ["clock"]),
+        (
+            {"iat": NOW - 10, "exp": 300},
+            False,
+            ["not later than its iat", "Set exp"],
+            [REMEDY],
+        ),
         ({"iat": NOW, "nbf": NOW + 61}, False, ["The nbf", "61 s ahead"], ["iat", "clock of"]),
         ({"iat": NOW + 61}, False, ["The iat", "61 s ahead", "clock of"], ["nbf"]),
     ],
 )
-def test_a_refusal_names_the_claim_and_what_helps(
-    claims: dict[str, object], seen: bool, message: list[str], unsaid: list[str]
+def test_the_error_message_names_the_claim_and_the_remedy(
+    claims: dict[str, object], seen: bool, message: list[str], absent: list[str]
 ) -> None:
     """Signing a new token does not help a client whose clock is slow."""
     token = jwt.read_jwt(sign(claims={**CLAIMS, **claims}))
@@ -143,9 +160,9 @@ def test_a_refusal_names_the_claim_and_what_helps(
     with pytest.raises(Refusal) as caught:
         jwt.verify(token, KEY, NOW, seen=seen)
 
-    said = caught.value.message
-    assert [one for one in message if one not in said] == [], said
-    assert [one for one in unsaid if one in said] == [], said
+    text = caught.value.message
+    assert [part for part in message if part not in text] == [], text
+    assert [part for part in absent if part in text] == [], text
 
 
 @pytest.mark.parametrize(
@@ -156,7 +173,7 @@ def test_a_refusal_names_the_claim_and_what_helps(
         ({**HEADER, "crit": ["exp"]}, Reason.MALFORMED_TOKEN),
     ],
 )
-def test_a_header_that_asks_for_more_than_hs256_is_refused(
+def test_a_header_with_another_algorithm_is_refused(
     header: dict[str, object], reason: Reason
 ) -> None:
     assert refusal(sign(header)).reason is reason
@@ -169,17 +186,17 @@ def test_an_unsigned_token_is_refused() -> None:
 
 
 @pytest.mark.parametrize("junk", ["!", "=", "AA", "\n"])
-def test_a_signature_has_one_spelling(junk: str) -> None:
+def test_characters_after_the_signature_are_refused(junk: str) -> None:
     assert refusal(sign() + junk).reason is Reason.MALFORMED_TOKEN
 
 
-def test_of_a_claim_that_is_named_twice_neither_counts() -> None:
+def test_a_duplicate_claim_is_refused() -> None:
     twice = f'{{"iss": "{SECRET_ID}", "iat": 0, "iat": {NOW}}}'.encode()
 
     assert refusal(sign_raw(b'{"alg": "HS256"}', twice)).reason is Reason.MALFORMED_TOKEN
 
 
-def test_an_unknown_id_and_a_wrong_signature_read_the_same() -> None:
+def test_an_unknown_id_and_a_wrong_signature_have_the_same_error() -> None:
     unknown = refusal(sign(claims={**CLAIMS, "iss": "rbs_1_" + "0" * 16}))
     unsigned = refusal(sign(key=b"another key"))
 
@@ -187,15 +204,15 @@ def test_an_unknown_id_and_a_wrong_signature_read_the_same() -> None:
     assert unknown.message == unsigned.message
 
 
-def test_times_are_told_only_to_who_signed_them() -> None:
-    no = refusal(sign(claims={**CLAIMS, "iat": 0}, key=b"another key"))
+def test_the_signature_is_checked_before_the_times() -> None:
+    error = refusal(sign(claims={**CLAIMS, "iat": 0}, key=b"another key"))
 
-    assert no.reason is Reason.BAD_CREDENTIAL
+    assert error.reason is Reason.BAD_CREDENTIAL
 
 
 @pytest.mark.parametrize(
     ("token", "expected"),
     [("a.b.c", True), ("..", True), ("a.b", False), ("a.b.c.d", False), ("a", False)],
 )
-def test_three_parts_make_a_jwt(token: str, expected: bool) -> None:
+def test_a_token_of_three_parts_is_a_jwt(token: str, expected: bool) -> None:
     assert jwt.is_jwt(token) is expected

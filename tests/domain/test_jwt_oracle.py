@@ -1,4 +1,4 @@
-"""PyJWT as the oracle: we take nothing that it refuses, and each of our own noes is named here."""
+"""Comparison with PyJWT: no token that it refuses is accepted; stricter checks are listed here."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from reachbook.domain.errors import Refusal
 from reachbook.domain.jwt import CLOCK_SKEW, TOKEN_LIFE
 from tests.support.strategies import HEADER, KEY, SECRET_ID, base64url, sign, sign_parts
 
-# PyJWT reads the clock by itself, so no time comes nearer to an edge than this many seconds.
+# PyJWT reads the clock itself, so each time is at least this many seconds away from a limit.
 MARGIN = 5
-EDGES = (-10 * TOKEN_LIFE, -TOKEN_LIFE, -CLOCK_SKEW, 0, CLOCK_SKEW, TOKEN_LIFE, 10 * TOKEN_LIFE)
+LIMITS = (-10 * TOKEN_LIFE, -TOKEN_LIFE, -CLOCK_SKEW, 0, CLOCK_SKEW, TOKEN_LIFE, 10 * TOKEN_LIFE)
 
-# PyJWT also judges claims that the contract does not speak of.
+# PyJWT also checks claims that the contract does not mention.
 OPTIONS: Any = {"verify_aud": False, "verify_sub": False, "verify_jti": False}
 
 
-def we_take(token: str) -> bool:
+def is_accepted(token: str) -> bool:
     try:
         claimed = ours.read_jwt(credential.bearer(f"Bearer {token}"))
         signing = KEY if claimed.credential_id == SECRET_ID else None
@@ -37,7 +37,7 @@ def we_take(token: str) -> bool:
     return True
 
 
-def pyjwt_takes(token: str) -> bool:
+def is_accepted_by_pyjwt(token: str) -> bool:
     try:
         jwt.decode(token, KEY, algorithms=["HS256"], leeway=CLOCK_SKEW, options=OPTIONS)
     except jwt.PyJWTError:
@@ -47,184 +47,188 @@ def pyjwt_takes(token: str) -> bool:
 
 @dataclass
 class Draft:
-    """A token in the making: a good one, until it is twisted."""
+    """A valid token, before changes are applied to it."""
 
     header: dict[str, object] = field(default_factory=lambda: dict(HEADER))
     claims: dict[str, object] = field(
         default_factory=lambda: {"iss": SECRET_ID, "iat": int(time.time())}
     )
     key: bytes = KEY
-    written: list[Callable[[bytes], bytes]] = field(default_factory=list)
-    spelled: list[Callable[[str], str]] = field(default_factory=list)
+    json_changes: list[Callable[[bytes], bytes]] = field(default_factory=list)
+    part_changes: list[Callable[[str], str]] = field(default_factory=list)
 
     def token(self) -> str:
         text = json.dumps(self.claims).encode()
-        for write in self.written:
+        for write in self.json_changes:
             text = write(text)
         parts = [base64url(json.dumps(self.header).encode()), base64url(text)]
-        for spell in self.spelled:
+        for spell in self.part_changes:
             parts = [spell(part) for part in parts]
         return sign_parts(parts[0], parts[1], self.key)
 
 
-Twist = Callable[[Draft], object]
+Change = Callable[[Draft], object]
 
 
-def header(**values: object) -> Twist:
+def header(**values: object) -> Change:
     return lambda draft: draft.header.update(values)
 
 
-def claim(**values: object) -> Twist:
+def claim(**values: object) -> Change:
     return lambda draft: draft.claims.update(values)
 
 
-def at(name: str, seconds: float) -> Twist:
-    """A claim of time, so many seconds from now."""
+def time_claim(name: str, seconds: float) -> Change:
+    """Sets a claim to the time that is `seconds` from now."""
     return lambda draft: draft.claims.update({name: int(time.time()) + seconds})
 
 
-def text_at(name: str, seconds: int) -> Twist:
+def text_time_claim(name: str, seconds: int) -> Change:
     return lambda draft: draft.claims.update({name: str(int(time.time()) + seconds)})
 
 
-def lacks(name: str) -> Twist:
+def without_claim(name: str) -> Change:
     return lambda draft: draft.claims.pop(name, None)
 
 
-def written(how: Callable[[bytes], bytes]) -> Twist:
-    return lambda draft: draft.written.append(how)
+def change_json(change: Callable[[bytes], bytes]) -> Change:
+    return lambda draft: draft.json_changes.append(change)
 
 
-def spelled(how: Callable[[str], str]) -> Twist:
-    return lambda draft: draft.spelled.append(how)
+def change_parts(change: Callable[[str], str]) -> Change:
+    return lambda draft: draft.part_changes.append(change)
 
 
-def instead(text: bytes) -> Twist:
-    return written(lambda _text: text)
+def with_payload(text: bytes) -> Change:
+    return change_json(lambda _text: text)
 
 
-def followed_by(junk: str) -> Twist:
-    return spelled(lambda part: part + junk)
+def with_suffix(junk: str) -> Change:
+    return change_parts(lambda part: part + junk)
 
 
-def key(value: bytes) -> Twist:
+def key(value: bytes) -> Change:
     return lambda draft: setattr(draft, "key", value)
 
 
-def _padded(part: str) -> str:
+def _with_padding(part: str) -> str:
     return part.rstrip("=") + "=" * (-len(part.rstrip("=")) % 4)
 
 
 NOT_TIMES: tuple[object, ...] = (None, "soon", [], {}, float("nan"), float("inf"))
 
-# Where we are stricter on purpose: PyJWT takes each of these, and we do not.
-STRICTER: dict[str, Twist] = {
-    "base64url has no padding": spelled(_padded),
-    "JSON has no byte order mark": written(lambda text: b"\xef\xbb\xbf" + text),
-    "JSON is not UTF-16": written(lambda text: text.decode("latin-1").encode("utf-16")),
-    "a name stands once": written(lambda text: text.replace(b"{", b'{"x": 1, "x": 2, ', 1)),
+# Checks that are stricter than PyJWT's on purpose: PyJWT accepts each of these tokens.
+STRICTER: dict[str, Change] = {
+    "base64url has no padding": change_parts(_with_padding),
+    "JSON has no byte order mark": change_json(lambda text: b"\xef\xbb\xbf" + text),
+    "JSON is not UTF-16": change_json(lambda text: text.decode("latin-1").encode("utf-16")),
+    "a name occurs once": change_json(lambda text: text.replace(b"{", b'{"x": 1, "x": 2, ', 1)),
     "NaN is not JSON": claim(x=float("nan")),
     "Infinity is not JSON": claim(x=float("inf")),
     "the issuer is the secret that signs": claim(iss="rbs_1_" + "0" * 16),
     "an issuer is a text": claim(iss=5),
     "an issuer is not null": claim(iss=None),
-    "there is an issuer": lacks("iss"),
-    "there is a time of issue": lacks("iat"),
-    "a token lives 300 s without exp": at("iat", -TOKEN_LIFE - MARGIN),
-    "a token lives 300 s with exp": lambda draft: (
-        at("iat", -2 * TOKEN_LIFE)(draft),
-        at("exp", TOKEN_LIFE)(draft),
+    "an issuer is required": without_claim("iss"),
+    "a time of issue is required": without_claim("iat"),
+    "a token is valid for 300 s without exp": time_claim("iat", -TOKEN_LIFE - MARGIN),
+    "a token is valid for 300 s with exp": lambda draft: (
+        time_claim("iat", -2 * TOKEN_LIFE)(draft),
+        time_claim("exp", TOKEN_LIFE)(draft),
     ),
-    "skew does not prolong exp": at("exp", -MARGIN),
-    "a time of issue is no text": text_at("iat", -MARGIN),
-    "an expiry is no text": text_at("exp", TOKEN_LIFE),
-    "a beginning is no text": text_at("nbf", -MARGIN),
-    "a time of issue is no bool": claim(iat=True),
-    "a beginning is no bool": claim(nbf=False),
+    "skew does not prolong exp": time_claim("exp", -MARGIN),
+    "a time of issue is not a text": text_time_claim("iat", -MARGIN),
+    "an expiry is not a text": text_time_claim("exp", TOKEN_LIFE),
+    "nbf is not a text": text_time_claim("nbf", -MARGIN),
+    "a time of issue is not a bool": claim(iat=True),
+    "nbf is not a bool": claim(nbf=False),
     "a time is within 30 million years": claim(exp=10**16),
     "a token is at most 4096 characters": claim(x="x" * 4096),
 }
 
-# Where we and PyJWT must agree: both take the token, or both refuse it.
-AGREED: dict[str, Twist] = {
+# Checks that must agree with PyJWT: both accept the token, or both refuse it.
+AGREED: dict[str, Change] = {
     "a plain token": lambda _draft: None,
     "other claims": claim(sub=5, aud=["a"], jti=None, x={"y": [1, None, True, "é", 10**30]}),
-    "an infinite number": written(lambda text: text.replace(b"{", b'{"far": 1e999, ', 1)),
-    "spaces in the JSON": written(lambda text: b" \n\t" + text.replace(b":", b" : ") + b"\r\n"),
+    "an infinite number": change_json(lambda text: text.replace(b"{", b'{"far": 1e999, ', 1)),
+    "spaces in the JSON": change_json(lambda text: b" \n\t" + text.replace(b":", b" : ") + b"\r\n"),
     "no typ": lambda draft: draft.header.pop("typ", None),
     "a typ of its own": header(typ="at+jwt"),
     "a key id": header(kid="1"),
     "another key": key(KEY + b"x"),
     **{f"alg {alg!r}": header(alg=alg) for alg in ("none", "HS512", "hs256", None, 5, ["HS256"])},
     **{f"crit {names!r}": header(crit=names) for names in ([], ["x"], "x", None)},
-    **{f"text {text!r}": instead(text) for text in (b"", b"1", b"[]", b'"x"')},
+    **{f"text {text!r}": with_payload(text) for text in (b"", b"1", b"[]", b'"x"')},
     **{f"exp {value!r}": claim(exp=value) for value in NOT_TIMES},
     **{f"iat {value!r}": claim(iat=value) for value in NOT_TIMES},
-    **{f"junk {junk!r}": followed_by(junk) for junk in ("!", "+", "A==")},
+    **{f"junk {junk!r}": with_suffix(junk) for junk in ("!", "+", "A==")},
 }
 
-# Times on both sides of every edge; PyJWT knows no life of 300 s, and lets its leeway prolong exp.
-TIMES: dict[str, Twist] = {
-    f"{name} {edge + side:+}": at(name, edge + side)
+# Times before and after each limit; PyJWT has no limit of 300 s, and adds its leeway to exp.
+TIMES: dict[str, Change] = {
+    f"{name} {limit + offset:+}": time_claim(name, limit + offset)
     for name in ("iat", "exp", "nbf")
-    for edge in EDGES
-    for side in (-MARGIN, MARGIN, MARGIN + 0.25)
+    for limit in LIMITS
+    for offset in (-MARGIN, MARGIN, MARGIN + 0.25)
 }
-OLD = {f"iat {edge + side:+}" for edge in EDGES[:2] for side in (-MARGIN, MARGIN, MARGIN + 0.25)}
-OLD -= {f"iat {-TOKEN_LIFE + side:+}" for side in (MARGIN, MARGIN + 0.25)}
+OLD = {
+    f"iat {limit + offset:+}" for limit in LIMITS[:2] for offset in (-MARGIN, MARGIN, MARGIN + 0.25)
+}
+OLD -= {f"iat {-TOKEN_LIFE + offset:+}" for offset in (MARGIN, MARGIN + 0.25)}
 LATE = {f"exp {seconds:+}" for seconds in (-CLOCK_SKEW + MARGIN, -CLOCK_SKEW + MARGIN + 0.25)}
-OURS = set(STRICTER) | OLD | LATE | {f"exp {-MARGIN:+}"}
-TWISTS = {**STRICTER, **AGREED, **TIMES}
+STRICTER_NAMES = set(STRICTER) | OLD | LATE | {f"exp {-MARGIN:+}"}
+CHANGES = {**STRICTER, **AGREED, **TIMES}
 
 
-def drafts() -> st.SearchStrategy[list[str]]:
-    """Makes lists of up to three twists, so that one may undo or hide another."""
-    return st.lists(st.sampled_from(list(TWISTS)), max_size=3, unique=True)
+def lists_of_changes() -> st.SearchStrategy[list[str]]:
+    """Generates lists of up to three changes; a change may undo or hide another."""
+    return st.lists(st.sampled_from(list(CHANGES)), max_size=3, unique=True)
 
 
-def twisted(names: list[str]) -> str:
+def make_token(names: list[str]) -> str:
     draft = Draft()
     for name in names:
-        TWISTS[name](draft)
+        CHANGES[name](draft)
     return draft.token()
 
 
-def test_it_works() -> None:
+def test_a_valid_token_is_accepted_by_both() -> None:
     token = jwt.encode({"iss": SECRET_ID, "iat": int(time.time())}, KEY, algorithm="HS256")
 
-    assert we_take(token)
-    assert pyjwt_takes(sign(claims=Draft().claims))
+    assert is_accepted(token)
+    assert is_accepted_by_pyjwt(sign(claims=Draft().claims))
 
 
 @pytest.mark.parametrize("name", STRICTER)
-def test_we_are_stricter_on_purpose(name: str) -> None:
-    token = twisted([name])
+def test_stricter_checks_refuse_tokens_that_pyjwt_accepts(name: str) -> None:
+    token = make_token([name])
 
-    assert pyjwt_takes(token)
-    assert not we_take(token)
-
-
-@pytest.mark.parametrize("name", [name for name in TWISTS if name not in OURS])
-def test_else_we_agree(name: str) -> None:
-    token = twisted([name])
-
-    assert we_take(token) == pyjwt_takes(token)
+    assert is_accepted_by_pyjwt(token)
+    assert not is_accepted(token)
 
 
-@settings(max_examples=1000)
-@given(drafts())
-def test_we_take_nothing_that_pyjwt_refuses(names: list[str]) -> None:
-    token = twisted(names)
+@pytest.mark.parametrize("name", [name for name in CHANGES if name not in STRICTER_NAMES])
+def test_other_checks_agree_with_pyjwt(name: str) -> None:
+    token = make_token([name])
 
-    assert pyjwt_takes(token) or not we_take(token)
+    assert is_accepted(token) == is_accepted_by_pyjwt(token)
 
 
 @settings(max_examples=1000)
-@given(drafts())
-def test_what_pyjwt_takes_we_take_but_for_the_named_cases(names: list[str]) -> None:
-    token = twisted(names)
+@given(lists_of_changes())
+def test_no_token_is_accepted_that_pyjwt_refuses(names: list[str]) -> None:
+    token = make_token(names)
 
-    assert we_take(token) or not pyjwt_takes(token) or OURS.intersection(names)
+    assert is_accepted_by_pyjwt(token) or not is_accepted(token)
+
+
+@settings(max_examples=1000)
+@given(lists_of_changes())
+def test_tokens_of_pyjwt_are_accepted_except_for_the_stricter_checks(names: list[str]) -> None:
+    token = make_token(names)
+
+    assert (
+        is_accepted(token) or not is_accepted_by_pyjwt(token) or STRICTER_NAMES.intersection(names)
+    )
 
 
 @pytest.mark.parametrize("values", [{"kid": 5}, {"kid": None}, {"b64": False}])
@@ -232,5 +236,5 @@ def test_a_header_that_pyjwt_refuses_is_refused(values: dict[str, object]) -> No
     """A `kid` is a text (RFC 7515, 4.1.4), and `b64` changes what is signed (RFC 7797)."""
     token = sign({**HEADER, **values}, Draft().claims)
 
-    assert not pyjwt_takes(token)
-    assert not we_take(token)
+    assert not is_accepted_by_pyjwt(token)
+    assert not is_accepted(token)

@@ -1,4 +1,4 @@
-"""The words of names, and the prefixes of a search text."""
+"""Splitting names into words, and a search text into prefixes."""
 
 from __future__ import annotations
 
@@ -33,26 +33,26 @@ WORDS = {
     "Korean": (("\u1100\u1161",), ("\uac00",)),
     "emoji": (("Anna 😀",), ("anna", "😀")),
     "joined emoji": (("👨\u200d👩",), ("👨", "👩")),
-    "a form that stands for several words": (
+    "a compatibility form of several words": (
         ("Anna\u2026Berg \u2100",),
         ("anna", "berg", "a", "c"),
     ),
     "a lone combining mark": (("\u0301",), ("\u0301",)),
     "control characters": (("An\0na", "\x7fBerg"), ("an", "na", "berg")),
     "lone surrogates": (("\ud83dAnna\udc00",), ("anna",)),
-    "code points of nobody": (("\U0010ffffAnna\ue000B",), ("anna", "b")),
+    "private and unassigned code points": (("\U0010ffffAnna\ue000B",), ("anna", "b")),
     "nothing": (("", " - ", "..."), ()),
 }
 
 
 @pytest.mark.parametrize("name", WORDS)
-def test_it_works(name: str) -> None:
+def test_names_are_split_into_words(name: str) -> None:
     given_names, expected = WORDS[name]
 
     assert names.words(*given_names) == expected
 
 
-def test_only_the_first_words_count_and_each_is_cut() -> None:
+def test_the_number_and_the_length_of_words_are_limited() -> None:
     assert names.words("a b c d e", "f g h i") == tuple("abcdefgh")
     assert names.words("x" * 255) == ("x" * MAX_WORD_CHARACTERS,)
     assert names.words(" ".join("xy" for _ in range(85)), "z") == ("xy", "z")
@@ -74,7 +74,7 @@ def test_only_the_first_words_count_and_each_is_cut() -> None:
         (DECOMPOSED, (COMPOSED,)),
     ],
 )
-def test_a_search_text_is_read_as_names_are(text: str, expected: tuple[str, ...]) -> None:
+def test_a_search_text_is_split_into_prefixes(text: str, expected: tuple[str, ...]) -> None:
     assert names.prefixes(text) == expected
 
 
@@ -102,14 +102,19 @@ def test_a_name_itself_finds_the_name(name: str) -> None:
 
 
 @given(st.text("ab ", max_size=30))
-def test_no_prefix_begins_another_one(text: str) -> None:
+def test_no_prefix_is_the_beginning_of_another_prefix(text: str) -> None:
     found = names.prefixes(text)
 
-    assert not [1 for one in found for other in found if one != other and other.startswith(one)]
+    assert not [
+        1
+        for shorter in found
+        for longer in found
+        if shorter != longer and longer.startswith(shorter)
+    ]
 
 
 @pytest.mark.parametrize("position", [NamePosition("anna", 7), NamePosition("é", -(2**63))])
-def test_a_position_is_read_from_its_text(position: NamePosition) -> None:
+def test_a_position_is_parsed_from_its_text(position: NamePosition) -> None:
     assert names.parse_position(position.as_text()) == position
 
 
@@ -120,7 +125,7 @@ def test_a_position_is_read_from_its_text(position: NamePosition) -> None:
         *("7.\0", "7.\ud800", "\u0663.anna", f"{2**63}.anna", "9" * 5000 + ".anna"),
     ],
 )
-def test_a_text_that_is_no_position_is_refused(text: str) -> None:
+def test_a_malformed_position_is_refused(text: str) -> None:
     with pytest.raises(Refusal) as refused:
         names.parse_position(text)
 

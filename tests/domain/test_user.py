@@ -22,7 +22,7 @@ def test_an_address_is_stored_in_lower_case(text: str, email: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "dana", "dana@", "@localhost", "a b@localhost", "x" * 2000])
-def test_what_is_no_address_is_refused(text: str) -> None:
+def test_a_malformed_address_is_refused(text: str) -> None:
     with pytest.raises(Refusal) as caught:
         parse_email(text)
 
@@ -31,7 +31,7 @@ def test_what_is_no_address_is_refused(text: str) -> None:
     assert caught.value.fields == {"email": "not an email address"}
 
 
-def test_a_token_names_its_team_and_is_unique() -> None:
+def test_a_token_contains_its_team_and_is_unique() -> None:
     tokens = {new_token(7) for _ in range(100)}
 
     assert {team_of_token(token) for token in tokens} == {7}

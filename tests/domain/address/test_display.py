@@ -1,4 +1,4 @@
-"""Addresses as people write them."""
+"""Formatting of addresses for people."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from reachbook.domain.address.display import readable
 
 
 @pytest.mark.parametrize(
-    ("kind", "stored", "shown"),
+    ("kind", "stored", "formatted"),
     [
         ("phone", "15105553344", "+1 510-555-3344"),
         ("whatsapp", "4930123456", "+49 30 123456"),
@@ -18,5 +18,5 @@ from reachbook.domain.address.display import readable
         ("facebook", "15105553344", "15105553344"),
     ],
 )
-def test_only_phone_numbers_are_formatted(kind: str, stored: str, shown: str) -> None:
-    assert readable(kind, stored) == shown
+def test_only_phone_numbers_are_formatted(kind: str, stored: str, formatted: str) -> None:
+    assert readable(kind, stored) == formatted

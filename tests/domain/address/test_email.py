@@ -1,4 +1,4 @@
-"""Email addresses: domains that the library reserves."""
+"""Email addresses in domains that the library refuses by default."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ SPECIAL_USE = ["arpa", "invalid", "local", "localhost", "onion", "test"]
 
 @pytest.mark.parametrize("domain", SPECIAL_USE)
 def test_a_special_use_domain_is_accepted(domain: str) -> None:
-    """A company's own mail may use such a domain."""
+    """An internal mail system may use such a domain."""
     assert email.read(f"bob@mail.{domain.upper()}") == (f"bob@mail.{domain}", f"bob@mail.{domain}")
 
 
-def test_the_library_keeps_its_list() -> None:
+def test_the_list_of_the_library_is_not_changed() -> None:
     """A program that imports the client and validates addresses itself must not be affected."""
     program = (
         "import email_validator; before = list(email_validator.SPECIAL_USE_DOMAIN_NAMES)\n"

@@ -1,4 +1,4 @@
-"""The explanation of how an address was read: which reading was chosen, why, every rewrite."""
+"""The explanation of a parsed address: the chosen reading, its reason, and every rewrite."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def test_the_reading_and_every_rewrite_are_explained(
         ("5105553344", "15105553344", "a national number of US: +5105553344 is possible, but"),
     ],
 )
-def test_of_two_readings_the_one_that_has_an_owner_is_explained(
+def test_the_reading_that_has_an_owner_is_explained(
     typed: str, owned: str, explanation: str
 ) -> None:
     read = parsing.parse(ChannelType("phone"), typed, "US")
@@ -100,7 +100,7 @@ def test_of_two_readings_the_one_that_has_an_owner_is_explained(
         ("sms", "SUPPORT", "Support", "sender names"),
     ],
 )
-def test_the_rule_that_makes_one_identity_of_two_spellings_is_explained(
+def test_the_rule_that_makes_two_spellings_equal_is_explained(
     kind: str, typed: str, other: str, rule: str
 ) -> None:
     assert rule in explain.joined(parsing.parse(ChannelType(kind), typed), other)

@@ -1,4 +1,4 @@
-"""Ids of integrations: kept as they are, and compared by their identity."""
+"""Ids of integrations: stored unchanged, and compared by their identity."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def test_the_id_is_unchanged(kind: str, text: str, identity: str) -> None:
 
 @pytest.mark.parametrize("kind", ["facebook", "telegram"])
 @pytest.mark.parametrize("text", ["", "@", "a" * (MAX_CHARACTERS + 1), "a\x00b", "a\ud800"])
-def test_what_cannot_be_stored_is_refused(kind: str, text: str) -> None:
+def test_an_id_that_cannot_be_stored_is_refused(kind: str, text: str) -> None:
     with pytest.raises(Refusal) as refused:
         handle.read(kind, text)
 

@@ -1,4 +1,4 @@
-"""Phone numbers as digits: where our rules meet libphonenumber, and how a region reads a number."""
+"""Phone numbers as digits: comparison with libphonenumber, and parsing in a region."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ KINDS = ["phone", "sms", "whatsapp", "viber", "rcs"]
 UNPREFIXED = ["US", "IT", "CN", "BR", "MX", "ES", "SG", "DK", "CI", "BJ", "RU"]
 
 
-def by_library(digits: str) -> str:
-    """What libphonenumber makes of `+digits`, or "" if that is not possible."""
+def canonical_by_library(digits: str) -> str:
+    """Returns `+digits` as libphonenumber formats it, or "" if it is not possible."""
     try:
         number = phonenumbers.parse("+" + digits)
     except phonenumbers.NumberParseException:
@@ -51,8 +51,8 @@ def parse(kind: str, typed: str, region: str | None) -> parsing.Address:
     return parsing.parse(ChannelType(kind), typed, region)
 
 
-def adding(typed: str, region: str | None) -> parsing.Address | Refusal:
-    """What becomes of a phone that a team with that default region adds."""
+def parse_new(typed: str, region: str | None) -> parsing.Address | Refusal:
+    """Returns the address of a phone that a team with this default region adds, or the refusal."""
     try:
         found = parse("phone", typed, region)
         parsing.require_unambiguous(found)
@@ -66,14 +66,14 @@ def adding(typed: str, region: str | None) -> parsing.Address | Refusal:
 
 @settings(max_examples=1000)
 @given(strategies.international_digits() | strategies.example_numbers() | strategies.digits(1, 18))
-def test_the_fast_path_gives_the_verdict_of_libphonenumber(digits: str) -> None:
+def test_the_fast_path_agrees_with_libphonenumber(digits: str) -> None:
     if numbering._is_canonical(digits):
-        assert by_library(digits) == digits
+        assert canonical_by_library(digits) == digits
 
 
 @settings(max_examples=300)
 @given(strategies.example_numbers())
-def test_examples_of_libphonenumber_are_accepted_as_they_stand(number: str) -> None:
+def test_examples_of_libphonenumber_are_accepted_unchanged(number: str) -> None:
     assume(numbering.renumbered(number) == number)
 
     assert numbering.e164(number) == number
@@ -81,11 +81,11 @@ def test_examples_of_libphonenumber_are_accepted_as_they_stand(number: str) -> N
 
 @settings(max_examples=500)
 @given(strategies.international_digits())
-def test_a_number_is_accepted_if_and_only_if_libphonenumber_calls_it_possible(digits: str) -> None:
-    """Except for renumbered countries, and for digits that change each time they are read."""
+def test_a_number_is_accepted_if_libphonenumber_calls_it_possible(digits: str) -> None:
+    """The reverse holds too, except for renumbered countries and digits that change again."""
     assume(numbering.renumbered(digits) == digits)
-    read = by_library(digits)
-    stable = bool(read) and by_library(read) == read
+    read = canonical_by_library(digits)
+    stable = bool(read) and canonical_by_library(read) == read
 
     assert numbering.is_possible(digits) == stable
     if stable:
@@ -99,7 +99,7 @@ def test_renumbering_twice_changes_nothing(digits: str) -> None:
     assert numbering.renumbered(once) == once
 
 
-# ── a number that can be read in two ways ────────────────────────────────────────────────────
+# ── numbers with two readings ────────────────────────────────────────────────────────────────
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -113,7 +113,7 @@ def test_renumbering_twice_changes_nothing(digits: str) -> None:
         ("659 223 4567", "US", ["+6592234567", "+16592234567"]),
     ],
 )
-def test_two_valid_readings_are_refused_with_both(
+def test_the_error_for_two_valid_readings_has_both(
     kind: str, typed: str, region: str, readings: list[str]
 ) -> None:
     found = parse(kind, typed, region)
@@ -145,7 +145,7 @@ def test_two_valid_readings_are_refused_with_both(
         ("6465550123", None, Number("6465550123")),
     ],
 )
-def test_a_reading_is_chosen_and_the_other_kept_for_look_ups(
+def test_a_reading_is_chosen_and_the_other_returned_for_lookups(
     digits: str, region: str | None, read: Number
 ) -> None:
     assert numbering.read(digits, region) == read
@@ -153,7 +153,7 @@ def test_a_reading_is_chosen_and_the_other_kept_for_look_ups(
 
 @settings(max_examples=300)
 @given(st.sampled_from(strategies.REGIONS), st.data())
-def test_a_national_number_is_never_silently_another_countrys(
+def test_a_national_number_is_never_parsed_as_a_number_of_another_country(
     region: str, data: st.DataObject
 ) -> None:
     """Tests more numbers of regions without a trunk prefix: they look like E.164 digits."""
@@ -163,7 +163,7 @@ def test_a_national_number_is_never_silently_another_countrys(
     if data.draw(st.booleans()):
         typed = re.sub(r"\D", "", typed)
 
-    found = adding(typed, region)
+    found = parse_new(typed, region)
 
     if isinstance(found, Refusal):
         assert found.reason is Reason.AMBIGUOUS
@@ -174,9 +174,9 @@ def test_a_national_number_is_never_silently_another_countrys(
 
 @settings(max_examples=300)
 @given(st.sampled_from(strategies.REGIONS).flatmap(strategies.valid_numbers))
-def test_a_german_team_is_never_refused_e164_digits(number: PhoneNumber) -> None:
+def test_a_german_team_can_add_all_e164_digits(number: PhoneNumber) -> None:
     """German numbers have a trunk prefix, so E.164 digits of any country keep their meaning."""
-    found = adding(e164(number), "DE")
+    found = parse_new(e164(number), "DE")
 
     assert isinstance(found, parsing.Address)
     assert found.identity == numbering.identity(e164(number))
@@ -184,12 +184,10 @@ def test_a_german_team_is_never_refused_e164_digits(number: PhoneNumber) -> None
 
 @settings(max_examples=300)
 @given(st.sampled_from(strategies.REGIONS), st.data())
-def test_a_team_is_never_refused_e164_digits_of_its_own_country(
-    region: str, data: st.DataObject
-) -> None:
+def test_a_team_can_add_e164_digits_of_its_country(region: str, data: st.DataObject) -> None:
     number = data.draw(strategies.valid_numbers(region))
 
-    found = adding(e164(number), region)
+    found = parse_new(e164(number), region)
 
     assert isinstance(found, parsing.Address)
     assert found.identity == numbering.identity(e164(number))
@@ -197,10 +195,10 @@ def test_a_team_is_never_refused_e164_digits_of_its_own_country(
 
 @settings(max_examples=300)
 @given(strategies.international_digits() | strategies.example_numbers(), st.data())
-def test_a_plus_leaves_no_doubt(digits: str, data: st.DataObject) -> None:
+def test_a_number_with_a_plus_is_not_ambiguous(digits: str, data: st.DataObject) -> None:
     plus = data.draw(st.sampled_from(["+", "00", "(+"]))
     region = data.draw(st.sampled_from(strategies.REGIONS))
-    without_region, with_region = adding(plus + digits, None), adding(plus + digits, region)
+    without_region, with_region = parse_new(plus + digits, None), parse_new(plus + digits, region)
 
     if isinstance(without_region, Refusal):
         assert isinstance(with_region, Refusal)
@@ -211,7 +209,7 @@ def test_a_plus_leaves_no_doubt(digits: str, data: st.DataObject) -> None:
 
 @settings(max_examples=200)
 @given(st.sampled_from([*strategies.REGIONS, *UNPREFIXED * 10]), st.data())
-def test_typed_as_its_country_writes_it_is_the_test_of_the_matcher(
+def test_is_typed_nationally_agrees_with_the_phone_number_matcher(
     region: str, data: st.DataObject
 ) -> None:
     number = data.draw(strategies.valid_numbers(region))
@@ -235,7 +233,7 @@ def test_typed_as_its_country_writes_it_is_the_test_of_the_matcher(
 
 @settings(max_examples=200)
 @given(st.sampled_from([*strategies.REGIONS, *UNPREFIXED * 10]), st.data())
-def test_the_shortcut_skips_no_national_number(region: str, data: st.DataObject) -> None:
+def test_the_shortcut_does_not_skip_national_numbers(region: str, data: st.DataObject) -> None:
     number = data.draw(strategies.valid_numbers(region))
     digits = data.draw(
         st.sampled_from([re.sub(r"\D", "", national(number)), e164(number)])
@@ -243,4 +241,4 @@ def test_the_shortcut_skips_no_national_number(region: str, data: st.DataObject)
     )
     assume(not numbering._may_be_national(digits, region))
 
-    assert numbering.national_reading(digits, region) in ("", by_library(digits))
+    assert numbering.national_reading(digits, region) in ("", canonical_by_library(digits))

@@ -1,6 +1,6 @@
-"""What was typed → the canonical address and its identity (contract section 3).
+"""Parsing of a typed text into the canonical address and its identity (contract section 3).
 
-The country variants and the rest of what goes wrong elsewhere stand in `test_variants`.
+Variants of countries and of other spellings are tested in `test_variants`.
 """
 
 from __future__ import annotations
@@ -33,17 +33,17 @@ def refusal(kind: str, text: str) -> Refusal:
     return caught.value
 
 
-def attempt(kind: str, text: str, region: str | None) -> parsing.Address | Refusal:
-    """What becomes of an address that is to be added."""
+def parse_new(kind: str, text: str, region: str | None) -> parsing.Address | Refusal:
+    """Returns the address of a text that is to be added, or the refusal."""
     try:
         found = parse(kind, text, region)
         parsing.require_unambiguous(found)
-    except Refusal as no:
-        return no
+    except Refusal as error:
+        return error
     return found
 
 
-def test_it_works() -> None:
+def test_a_phone_number_is_parsed() -> None:
     found = parse("phone", "+1 (510) 555-3344")
 
     assert found == parsing.Address(ChannelType("phone"), "15105553344", "15105553344")
@@ -82,13 +82,15 @@ def test_it_works() -> None:
         ("x9_-", "+1 510 555 3344", "+1 510 555 3344"),
     ],
 )
-def test_it_takes(kind: str, typed: str, stored: str | None) -> None:
+def test_an_address_is_parsed_to_its_canonical_form(
+    kind: str, typed: str, stored: str | None
+) -> None:
     assert parse(kind, typed).channel_id == (typed if stored is None else stored)
 
 
 @pytest.mark.parametrize("case", [*FINDINGS, *MORE], ids=ascii)
-def test_each_spelling_is_read_as_its_row_says(case: Case) -> None:
-    found = attempt(case.kind, case.sent, case.region)
+def test_each_spelling_has_its_expected_address(case: Case) -> None:
+    found = parse_new(case.kind, case.sent, case.region)
 
     if isinstance(case.expected, Reason):
         assert isinstance(found, Refusal)
@@ -114,12 +116,12 @@ def test_each_spelling_is_read_as_its_row_says(case: Case) -> None:
         *("1" * 65, "1 " * 40, "\u200b" * 2000, "1" * 1001),
     ],
 )
-def test_it_refuses_what_is_no_phone_number(kind: str, typed: str) -> None:
-    no = refusal(kind, typed)
+def test_a_malformed_phone_number_is_refused(kind: str, typed: str) -> None:
+    error = refusal(kind, typed)
 
-    assert no.reason is Reason.BAD_PHONE
-    assert PHONE_EXAMPLE in no.message
-    assert list(no.fields) == ["channel_id"]
+    assert error.reason is Reason.BAD_PHONE
+    assert PHONE_EXAMPLE in error.message
+    assert list(error.fields) == ["channel_id"]
 
 
 @pytest.mark.parametrize("kind", ["whatsapp", "viber"])
@@ -127,7 +129,7 @@ def test_it_refuses_what_is_no_phone_number(kind: str, typed: str) -> None:
     "typed",
     ["12", "1510555334", "001510555334", "(", " 12 ", "+", "", " ", "1" * 65, "+" + "1 " * 40],
 )
-def test_phone_characters_alone_are_never_an_opaque_id(kind: str, typed: str) -> None:
+def test_an_opaque_id_of_phone_characters_is_refused(kind: str, typed: str) -> None:
     assert refusal(kind, typed).reason is Reason.BAD_PHONE
 
 
@@ -151,28 +153,28 @@ def test_phone_characters_alone_are_never_an_opaque_id(kind: str, typed: str) ->
         "mailto:alice@example.com?subject=x",
     ],
 )
-def test_it_refuses_what_is_no_email_address(typed: str) -> None:
-    no = refusal("email", typed)
+def test_a_malformed_email_address_is_refused(typed: str) -> None:
+    error = refusal("email", typed)
 
-    assert no.reason is Reason.BAD_EMAIL
-    assert EMAIL_EXAMPLE in no.message
-    assert list(no.fields) == ["channel_id"]
+    assert error.reason is Reason.BAD_EMAIL
+    assert EMAIL_EXAMPLE in error.message
+    assert list(error.fields) == ["channel_id"]
 
 
 @pytest.mark.parametrize("kind", ["facebook", "whatsapp", "viber"])
 @pytest.mark.parametrize(
     "typed", ["x" * 256, "x\x00", "\x1fx", "x\x7f", "x\x85y", "x\ud800", "\udfffx", "x\ny"]
 )
-def test_it_refuses_what_no_integration_has_as_an_id(kind: str, typed: str) -> None:
-    no = refusal(kind, typed)
+def test_a_malformed_integration_id_is_refused(kind: str, typed: str) -> None:
+    error = refusal(kind, typed)
 
-    assert no.reason is Reason.BAD_CHANNEL_ID
-    assert OPAQUE_EXAMPLE in no.message
-    assert list(no.fields) == ["channel_id"]
+    assert error.reason is Reason.BAD_CHANNEL_ID
+    assert OPAQUE_EXAMPLE in error.message
+    assert list(error.fields) == ["channel_id"]
 
 
 @pytest.mark.parametrize("text", ["phone", "a", "a" * 32, "x9_-", "apple-messages", "identity"])
-def test_a_channel_type_is_an_open_set(text: str) -> None:
+def test_any_well_formed_channel_type_is_accepted(text: str) -> None:
     assert parsing.channel_type(text) == text
 
 
@@ -180,7 +182,7 @@ def test_a_channel_type_is_an_open_set(text: str) -> None:
     "text",
     ["", "id", "Phone", "9a", "_a", "-a", "a" * 33, "a b", "a.b", "phone\n", "a\x00", "é"],
 )
-def test_it_refuses_what_no_channel_type_can_be(text: str) -> None:
+def test_a_malformed_channel_type_is_refused(text: str) -> None:
     with pytest.raises(Refusal) as caught:
         parsing.channel_type(text)
 
@@ -190,12 +192,12 @@ def test_it_refuses_what_no_channel_type_can_be(text: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "x" * 255, "\U0001f600", "Zoë", "\u202e", " "])
-def test_a_short_text_is_kept_as_given(text: str) -> None:
+def test_a_short_text_is_unchanged(text: str) -> None:
     assert parsing.validate_text("first", text) == text
 
 
 @pytest.mark.parametrize("text", ["x" * 256, "\x00", "a\nb", "\x9f", "\ud800"])
-def test_a_text_that_the_stores_would_treat_differently_is_refused(text: str) -> None:
+def test_a_text_with_control_characters_or_too_long_is_refused(text: str) -> None:
     with pytest.raises(Refusal) as caught:
         parsing.validate_text("first", text)
 
@@ -205,12 +207,12 @@ def test_a_text_that_the_stores_would_treat_differently_is_refused(text: str) ->
 
 @settings(max_examples=300)
 @given(strategies.channel_types(), st.data())
-def test_the_canonical_address_is_its_own_canonical_address(
+def test_parsing_a_canonical_address_returns_the_same_address(
     kind: ChannelType, data: st.DataObject
 ) -> None:
     numbers = strategies.international_digits() | strategies.example_numbers()
     texts = strategies.emails() if kind == "email" else numbers.flatmap(strategies.spelled)
-    found = attempt(kind, data.draw(texts), None)
+    found = parse_new(kind, data.draw(texts), None)
     assume(isinstance(found, parsing.Address))
 
     assert isinstance(found, parsing.Address)
@@ -218,21 +220,23 @@ def test_the_canonical_address_is_its_own_canonical_address(
 
 
 @given(strategies.example_numbers(), st.data())
-def test_every_spelling_of_a_number_is_one_identity(number: str, data: st.DataObject) -> None:
+def test_every_spelling_of_a_number_has_the_same_identity(number: str, data: st.DataObject) -> None:
     typed = data.draw(strategies.spelled(number))
 
     assert parse("phone", typed).identity == parse("phone", number).identity
 
 
 @given(strategies.emails(), st.data())
-def test_every_casing_of_an_email_address_is_one_identity(typed: str, data: st.DataObject) -> None:
+def test_every_casing_of_an_email_address_has_the_same_identity(
+    typed: str, data: st.DataObject
+) -> None:
     casing = data.draw(st.sampled_from([str.upper, str.lower, str.title, str.swapcase]))
 
     assert parse("email", casing(typed)).identity == parse("email", typed).identity
 
 
 @given(strategies.emails())
-def test_an_email_address_keeps_its_local_part_as_written(typed: str) -> None:
+def test_the_local_part_of_an_email_address_is_unchanged(typed: str) -> None:
     local, _, domain = typed.partition("@")
 
     assert parse("email", typed).channel_id == f"{local}@{domain.lower()}"
@@ -240,16 +244,18 @@ def test_an_email_address_keeps_its_local_part_as_written(typed: str) -> None:
 
 @settings(max_examples=300)
 @given(strategies.channel_types(), strategies.hostile_text(), st.sampled_from([None, "US", "BR"]))
-def test_hostile_text_is_an_address_or_a_refusal_and_never_an_error(
+def test_hostile_text_is_parsed_or_refused(
     kind: ChannelType, text: str, region: str | None
 ) -> None:
-    """What is taken can be stored as it is by both stores; what is not is told with an example."""
-    found = attempt(kind, text, region)
+    """A parsed address can be stored by both stores; a refusal has an example."""
+    found = parse_new(kind, text, region)
 
     if isinstance(found, Refusal):
         assert found.reason.kind is Kind.BAD_DATA
-        assert any(one in found.message for one in (PHONE_EXAMPLE, EMAIL_EXAMPLE, OPAQUE_EXAMPLE))
+        assert any(
+            example in found.message for example in (PHONE_EXAMPLE, EMAIL_EXAMPLE, OPAQUE_EXAMPLE)
+        )
         return
-    for kept in (found.channel_id, found.identity):
-        assert all(unicodedata.category(one) not in ("Cc", "Cs") for one in kept)
-        assert 1 <= len(kept) <= MAX_CHARACTERS
+    for stored in (found.channel_id, found.identity):
+        assert all(unicodedata.category(character) not in ("Cc", "Cs") for character in stored)
+        assert 1 <= len(stored) <= MAX_CHARACTERS

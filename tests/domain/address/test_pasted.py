@@ -1,4 +1,4 @@
-"""Addresses in texts that were pasted with words around them."""
+"""Finding an address in a pasted text."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_an_email_address_is_found_in_the_words_around_it(text: str, address: st
 
 
 @pytest.mark.parametrize(
-    ("kind", "text", "region", "why"),
+    ("kind", "text", "region", "expected"),
     [
         (PHONE, "a +1 510 555 3344, b +49 30 123456", None, "several numbers, +15105553344, +4930"),
         (PHONE, "call me at (510) 555-3344", None, "the team has no default region"),
@@ -54,14 +54,14 @@ def test_an_email_address_is_found_in_the_words_around_it(text: str, address: st
         (EMAIL, "me @ home", None, "not an email address"),
     ],
 )
-def test_a_text_without_one_address_is_refused_with_the_reason(
-    kind: ChannelType, text: str, region: str | None, why: str
+def test_the_error_for_a_text_without_a_single_address_has_the_reason(
+    kind: ChannelType, text: str, region: str | None, expected: str
 ) -> None:
     with pytest.raises(Refusal) as caught:
         pasted.find(kind, text, region)
 
     assert caught.value.reason in (Reason.BAD_PHONE, Reason.BAD_EMAIL)
-    assert why in caught.value.message
+    assert expected in caught.value.message
 
 
 def test_a_pasted_number_with_two_readings_stays_ambiguous() -> None:

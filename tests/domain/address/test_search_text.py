@@ -1,4 +1,4 @@
-"""What the text of a search box may mean."""
+"""The addresses that the text of a search may be."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_a_text_may_be_an_id_of_each_type_that_the_team_uses() -> None:
     assert "facebook 1789004512" in addresses("1789004512")
 
 
-def test_a_text_that_looks_like_a_number_and_is_none_says_why() -> None:
+def test_the_refusal_explains_why_a_text_is_not_a_number() -> None:
     found = search_text.read("+1 510 555 3344, +1 510 555 3355 and more", "US")
 
     assert found.refusal is not None

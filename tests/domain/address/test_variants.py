@@ -1,7 +1,7 @@
-"""What goes wrong elsewhere: one person under two spellings, two people under one.
+"""Spellings that must have the same identity, and spellings that must not.
 
-Each row of the first two tables is a complaint of users of other systems. `test_numbering` tests
-how a number is read that can be read in two ways.
+Each row of the first two tables is a complaint of users of other systems. Numbers with two
+readings are tested in `test_numbering`.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ PHONE = ChannelType("phone")
 
 
 def identity(kind: str, typed: str, info_channel: str = "") -> tuple[str, str, str]:
-    """What is unique in a team."""
+    """Returns the key that is unique in a team."""
     of_type = ChannelType(kind)
     return kind, parsing.scope(of_type, info_channel), parsing.parse(of_type, typed).identity
 
 
 @pytest.mark.parametrize(
-    ("kind", "one", "other"),
+    ("kind", "first", "second"),
     [
         pytest.param("phone", "+52 1 55 1234 5678", "+52 55 1234 5678", id="Mexico 521"),
         pytest.param("whatsapp", "5215512345678", "525512345678", id="Mexico 521 on WhatsApp"),
@@ -40,7 +40,7 @@ def identity(kind: str, typed: str, info_channel: str = "") -> tuple[str, str, s
         pytest.param("email", "alice@FA\u1e9e.de", "alice@fa\u00df.de", id="capital sharp s"),
         pytest.param("email", "a@xn--fa-hia.de", "a@fa\u00df.de", id="punycode of a sharp s"),
         pytest.param("telegram", "@alice_doe", "Alice_Doe", id="a username's @ and case"),
-        pytest.param("x", "alice", "@ALICE", id="a username of one letter's network"),
+        pytest.param("x", "alice", "@ALICE", id="a username on X"),
         pytest.param("sms", "SUPPORT", "support", id="a sender name's case"),
         pytest.param("phone", "+52 01 55 1234 5678", "525512345678", id="Mexico's trunk code"),
         pytest.param("phone", "22997123456", "2290197123456", id="Benin"),
@@ -50,23 +50,29 @@ def identity(kind: str, typed: str, info_channel: str = "") -> tuple[str, str, s
         pytest.param("email", "a@xn--exmple-cua.de", "a@EXÄMPLE.de", id="punycode"),
     ],
 )
-def test_two_spellings_are_one_identity(kind: str, one: str, other: str) -> None:
-    assert identity(kind, one) == identity(kind, other)
+def test_two_spellings_have_the_same_identity(kind: str, first: str, second: str) -> None:
+    assert identity(kind, first) == identity(kind, second)
 
 
 @pytest.mark.parametrize(
-    ("one", "other"),
+    ("first", "second"),
     [
         pytest.param(
             ("phone", "+55 11 3333-4444"), ("phone", "+55 11 93333-4444"), id="Brazil's landline"
         ),
-        pytest.param(("phone", "551153334444"), ("phone", "5511953334444"), id="a landline too"),
+        pytest.param(
+            ("phone", "551153334444"),
+            ("phone", "5511953334444"),
+            id="a Brazilian landline without plus",
+        ),
         pytest.param(
             ("phone", "+1 415 555 1212"), ("phone", "+41 55 555 12 12"), id="country code"
         ),
         pytest.param(("phone", "15105553344"), ("phone", "15105553345"), id="the last digit"),
-        pytest.param(("phone", "15105553344"), ("sms", "15105553344"), id="one type each"),
-        pytest.param(("phone", "15105553344"), ("whatsapp", "15105553344"), id="WhatsApp apart"),
+        pytest.param(("phone", "15105553344"), ("sms", "15105553344"), id="phone and SMS"),
+        pytest.param(
+            ("phone", "15105553344"), ("whatsapp", "15105553344"), id="phone and WhatsApp"
+        ),
         pytest.param(("email", "a+x@gmail.com"), ("email", "a@gmail.com"), id="plus-tags"),
         pytest.param(("email", "a.b@gmail.com"), ("email", "ab@gmail.com"), id="dots"),
         pytest.param(("email", "a@gmail.com"), ("email", "a@googlemail.com"), id="provider"),
@@ -89,8 +95,10 @@ def test_two_spellings_are_one_identity(kind: str, one: str, other: str) -> None
         pytest.param(("whatsapp", "5491123456789@lid"), ("whatsapp", "541123456789@lid"), id="lid"),
     ],
 )
-def test_two_addresses_are_two_identities(one: tuple[str, str], other: tuple[str, str]) -> None:
-    assert identity(*one) != identity(*other)
+def test_two_addresses_have_different_identities(
+    first: tuple[str, str], second: tuple[str, str]
+) -> None:
+    assert identity(*first) != identity(*second)
 
 
 @pytest.mark.parametrize(
@@ -121,28 +129,26 @@ def test_an_id_is_unique_within_the_page_that_issued_it(kind: str) -> None:
         ("email", "alice@example.com"),
     ],
 )
-def test_a_number_or_an_email_is_the_same_whatever_integration_it_came_through(
-    kind: str, typed: str
-) -> None:
+def test_numbers_and_emails_have_the_same_identity_on_every_page(kind: str, typed: str) -> None:
     assert identity(kind, typed, "page-1") == identity(kind, typed, "page-2")
 
 
-def stands(digits: str) -> bool:
-    """Whether digits are E.164 as they stand, without a trunk prefix that is left out."""
+def is_canonical(digits: str) -> bool:
+    """Returns True if digits are a canonical E.164 number."""
     return numbering.is_possible(digits) and numbering.e164(digits) == digits
 
 
 @given(st.from_regex(r"[1-9][0-9][6-9][0-9]{7}", fullmatch=True))
-def test_a_brazilian_mobile_is_one_identity_with_and_without_its_ninth_digit(local: str) -> None:
+def test_a_brazilian_mobile_has_the_same_identity_without_its_ninth_digit(local: str) -> None:
     short, long = f"55{local}", f"55{local[:2]}9{local[2:]}"
-    assume(stands(short) and stands(long))
+    assume(is_canonical(short) and is_canonical(long))
 
     assert identity("phone", short) == identity("phone", long)
 
 
 @given(st.from_regex(r"[1-9][0-9][2-5][0-9]{7}", fullmatch=True))
-def test_a_brazilian_landline_is_never_a_mobile(local: str) -> None:
+def test_a_brazilian_landline_has_another_identity_than_a_mobile(local: str) -> None:
     short, long = f"55{local}", f"55{local[:2]}9{local[2:]}"
-    assume(stands(short) and stands(long))
+    assume(is_canonical(short) and is_canonical(long))
 
     assert identity("phone", short) != identity("phone", long)
