@@ -1,4 +1,4 @@
-"""Use cases, called as the handlers call them, on both stores."""
+"""Fixtures of the tests of use cases, which run on both stores."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ pytestmark = pytest.mark.anyio
 OPTIONS = CredentialOptions(Representation.STRING_IDS, label="test")
 
 
-async def test_a_team(api: Api) -> None:
+async def test_a_team_can_be_renamed_and_its_region_cleared(api: Api) -> None:
     team = await api.administration.create_team("Support", "DE")
 
     renamed = await api.administration.set_team(team.team_id, "Sales", None)
@@ -27,14 +27,16 @@ async def test_a_team(api: Api) -> None:
 
 
 @pytest.mark.parametrize(("name", "region"), [("", None), ("Support", "XX"), ("a\0b", None)])
-async def test_a_team_that_cannot_be(api: Api, name: str, region: str | None) -> None:
+async def test_a_malformed_name_or_region_is_refused(
+    api: Api, name: str, region: str | None
+) -> None:
     with pytest.raises(Refusal) as refused:
         await api.administration.create_team(name, region)
 
     assert refused.value.reason is Reason.BAD_VALUE
 
 
-async def test_a_team_that_does_not_exist(api: Api) -> None:
+async def test_a_missing_team_is_refused(api: Api) -> None:
     for attempt in (
         api.administration.team(10**6),
         api.administration.set_team(10**6, "Sales", None),
@@ -45,7 +47,7 @@ async def test_a_team_that_does_not_exist(api: Api) -> None:
         assert refused.value.reason is Reason.NO_TEAM
 
 
-async def test_a_team_has_two_live_secrets(api: Api) -> None:
+async def test_a_team_has_at_most_two_secrets(api: Api) -> None:
     administration = api.administration
     team = (await administration.create_team("Support", None)).team_id
     first, key = await administration.create_secret(team, OPTIONS, MASTER_KEY)
@@ -61,7 +63,7 @@ async def test_a_team_has_two_live_secrets(api: Api) -> None:
     assert key != other
 
 
-async def test_a_credential_is_revoked_once(api: Api) -> None:
+async def test_revoking_twice_or_an_unknown_credential_is_refused(api: Api) -> None:
     administration = api.administration
     team = (await administration.create_team("Support", None)).team_id
     key, _ = await administration.create_key(team, OPTIONS)

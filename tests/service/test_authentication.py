@@ -1,6 +1,6 @@
-"""Who is asking, on both stores: a bearer token → a caller, or a refusal that tells little.
+"""Authentication: a bearer token gives a caller, or an error without details.
 
-What a worker remembers, and for how long, stands in `test_authentication_cache`.
+The cache of a worker is tested in `test_authentication_cache`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from tests.support.personas import MASTER_KEY, Api
 pytestmark = pytest.mark.anyio
 
 
-async def test_it_works(api: Api) -> None:
+async def test_a_jwt_and_an_api_key_give_the_caller(api: Api) -> None:
     access, bob = worker(api), api.bob
 
     assert await access.caller(by_jwt(bob)) == Caller(
@@ -29,7 +29,7 @@ async def test_it_works(api: Api) -> None:
     await access.close()
 
 
-async def test_a_token_can_be_used_again_while_it_lives(api: Api) -> None:
+async def test_a_token_can_be_reused_until_it_expires(api: Api) -> None:
     access, authorization = worker(api), by_jwt(api.bob)
 
     first = await access.caller(authorization)
@@ -41,7 +41,7 @@ async def test_a_token_can_be_used_again_while_it_lives(api: Api) -> None:
     await access.close()
 
 
-async def test_what_is_no_token_of_ours_is_unauthorized(api: Api) -> None:
+async def test_a_malformed_token_is_unauthorized(api: Api) -> None:
     access = worker(api)
     headers = [
         *(
@@ -63,7 +63,7 @@ async def test_what_is_no_token_of_ours_is_unauthorized(api: Api) -> None:
         assert (await refusal(access, authorization)).reason.kind is Kind.UNAUTHORIZED
 
 
-async def test_every_credential_that_is_not_live_reads_the_same(api: Api) -> None:
+async def test_every_invalid_credential_has_the_same_error(api: Api) -> None:
     bob, charlie, access = api.bob, api.charlie, worker(api)
     team = bob.team.team_id
     old, old_key = await api.administration.create_secret(
@@ -72,7 +72,7 @@ async def test_every_credential_that_is_not_live_reads_the_same(api: Api) -> Non
     await api.administration.revoke("api_secret", old.id)
     unknown = f"rbs_{team}_{'0' * 16}"
     moved = bob.api_key.replace(f"_{team}_", f"_{charlie.team.team_id}_", 1)
-    asked = {
+    credentials = {
         "an unknown id": signed(api, unknown, bob.secret_key),
         "an id of no team": signed(api, "nobody", bob.secret_key),
         "a wrong signature": signed(api, bob.secret.id, "0" * 64),
@@ -80,42 +80,44 @@ async def test_every_credential_that_is_not_live_reads_the_same(api: Api) -> Non
         "a revoked secret": signed(api, old.id, old_key),
         "an id of the other kind": signed(api, bob.key.id, bob.api_key),
         "a wrong key": f"Bearer {bob.api_key[:-1]}{'1' if bob.api_key[-1] == '0' else '0'}",
-        "a cut key": f"Bearer {bob.api_key[:-1]}",
+        "a truncated key": f"Bearer {bob.api_key[:-1]}",
         "a key without its secret": f"Bearer {bob.key.id}",
         "the key's secret under another id": f"Bearer {charlie.key.id}{bob.api_key[-41:]}",
         "an unknown key": f"Bearer {credential.new_api_key(credential.new_key_id(team))}",
         "an id moved to another team": f"Bearer {moved}",
     }
 
-    said = {what: await refusal(access, authorization) for what, authorization in asked.items()}
+    errors = {
+        name: await refusal(access, authorization) for name, authorization in credentials.items()
+    }
 
-    assert {no.reason for no in said.values()} == {Reason.BAD_CREDENTIAL}, said
-    assert {no.message for no in said.values()} == {credential.bad_credential().message}
+    assert {error.reason for error in errors.values()} == {Reason.BAD_CREDENTIAL}, errors
+    assert {error.message for error in errors.values()} == {credential.bad_credential().message}
 
 
-async def test_over_http_an_unknown_id_and_a_wrong_signature_read_the_same(api: Api) -> None:
+async def test_an_unknown_id_and_a_wrong_signature_have_equal_responses(api: Api) -> None:
     bob = api.bob
     unknown = signed(api, f"rbs_{bob.team.team_id}_{'0' * 16}", bob.secret_key)
-    unsigned = signed(api, bob.secret.id, "0" * 64)
+    wrongly_signed = signed(api, bob.secret.id, "0" * 64)
 
-    answers = [
+    responses = [
         await api.request("GET", "/v1/team", by={"authorization": header, "x-request-id": "1"})
-        for header in (unknown, unsigned)
+        for header in (unknown, wrongly_signed)
     ]
 
-    assert [one.status_code for one in answers] == [401, 401]
-    assert answers[0].content == answers[1].content
-    assert answers[0].headers == answers[1].headers
+    assert [response.status_code for response in responses] == [401, 401]
+    assert responses[0].content == responses[1].content
+    assert responses[0].headers == responses[1].headers
 
 
-async def test_a_secret_sealed_under_another_master_key_lets_nobody_in(api: Api) -> None:
+async def test_a_secret_of_another_master_key_is_refused(api: Api) -> None:
     access = worker(api, b"x" * 32)
 
     assert (await refusal(access, by_jwt(api.bob))).reason is Reason.BAD_CREDENTIAL
 
 
-async def test_a_token_that_names_an_api_key_does_not_lock_the_key_out(api: Api) -> None:
-    """An id is no secret: whoever knows it must not be able to shut its owner out."""
+async def test_a_token_with_the_id_of_an_api_key_does_not_block_the_key(api: Api) -> None:
+    """An id is not secret, so a client that knows it must not be able to block its owner."""
     access, bob = worker(api), api.bob
 
     await refusal(access, signed(api, bob.key.id, "whatever"))
@@ -124,9 +126,9 @@ async def test_a_token_that_names_an_api_key_does_not_lock_the_key_out(api: Api)
     await access.close()
 
 
-async def test_a_read_only_credential_reads_and_does_not_write(api: Api) -> None:
-    terms = CredentialOptions(Representation.STRING_IDS, read_only=True)
-    _, api_key = await api.administration.create_key(api.bob.team.team_id, terms)
+async def test_a_read_only_credential_can_read_but_not_write(api: Api) -> None:
+    options = CredentialOptions(Representation.STRING_IDS, read_only=True)
+    _, api_key = await api.administration.create_key(api.bob.team.team_id, options)
     by = {"authorization": f"Bearer {api_key}"}
     uuid = await api.contact(("phone", "15105553344"))
     body = {"channel_type": "email", "channel_id": "alice@example.com"}
@@ -144,6 +146,8 @@ async def test_a_read_only_credential_reads_and_does_not_write(api: Api) -> None
         await api.request("GET", "/v1/team", by=by),
     ]
 
-    assert [(one.status_code, one.json()["error"]) for one in refused] == [(403, "denied")] * 5
-    assert [one.status_code for one in read] == [200] * 3
-    assert [one["channel_id"] for one in read[0].json()] == ["15105553344"]
+    assert [(response.status_code, response.json()["error"]) for response in refused] == [
+        (403, "denied")
+    ] * 5
+    assert [response.status_code for response in read] == [200] * 3
+    assert [channel["channel_id"] for channel in read[0].json()] == ["15105553344"]

@@ -1,4 +1,4 @@
-"""What a worker remembers of who is asking, for how long, and what it writes of it."""
+"""The cache of credentials of a worker: expiry, limits, and recording of their use."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from tests.support.personas import Api
 
 pytestmark = pytest.mark.anyio
 
-Uptime = Callable[[float], None]
+ForwardClock = Callable[[float], None]
 
 
 @pytest.fixture
-def uptime(monkeypatch: pytest.MonkeyPatch) -> Uptime:
-    """Lets seconds pass for what is trusted, and for nothing else in this process."""
+def forward_clock(monkeypatch: pytest.MonkeyPatch) -> ForwardClock:
+    """Returns a function that moves the clock of the cache forward, and no other clock."""
     passed = [1000.0]
     monkeypatch.setattr(access_module, "time", SimpleNamespace(monotonic=lambda: passed[0]))
 
@@ -37,13 +37,15 @@ def uptime(monkeypatch: pytest.MonkeyPatch) -> Uptime:
     return forward
 
 
-async def kept(api: Api, kind: CredentialKind, one: Credential) -> Credential:
-    found = await api.store.credential(kind, one.team_id, one.id)
+async def stored_credential(api: Api, kind: CredentialKind, expected: Credential) -> Credential:
+    found = await api.store.credential(kind, expected.team_id, expected.id)
     assert found is not None
     return found
 
 
-async def test_revoking_is_felt_within_a_second_in_every_worker(api: Api, uptime: Uptime) -> None:
+async def test_a_revoked_credential_is_refused_within_a_second_by_every_worker(
+    api: Api, forward_clock: ForwardClock
+) -> None:
     workers, bob = [worker(api), worker(api)], api.bob
     headers = [by_jwt(bob), by_key(bob)]
     for access in workers:
@@ -52,7 +54,7 @@ async def test_revoking_is_felt_within_a_second_in_every_worker(api: Api, uptime
 
     await api.administration.revoke("api_secret", bob.secret.id)
     await api.administration.revoke("api_key", bob.key.id)
-    uptime(0.99)
+    forward_clock(0.99)
 
     for access in workers:
         for header in [*headers, by_jwt(bob)]:
@@ -60,21 +62,25 @@ async def test_revoking_is_felt_within_a_second_in_every_worker(api: Api, uptime
         await access.close()
 
 
-async def test_use_does_not_prolong_trust(api: Api, uptime: Uptime) -> None:
+async def test_using_a_credential_does_not_extend_its_cache_time(
+    api: Api, forward_clock: ForwardClock
+) -> None:
     access, header = worker(api), by_key(api.bob)
     await access.caller(header)
     await api.administration.revoke("api_key", api.bob.key.id)
 
-    uptime(0.5)
+    forward_clock(0.5)
     await access.caller(header)
-    uptime(0.49)
+    forward_clock(0.49)
 
     assert (await refusal(access, header)).reason is Reason.BAD_CREDENTIAL
     await access.close()
 
 
-async def test_a_new_credential_is_known_within_a_second(api: Api, uptime: Uptime) -> None:
-    """Not even a token that came too early can keep it out for longer."""
+async def test_a_new_credential_is_accepted_within_a_second(
+    api: Api, forward_clock: ForwardClock
+) -> None:
+    """This holds even if the worker has refused it before it was created."""
     access, bob = worker(api), api.bob
     key_id = credential.new_key_id(bob.team.team_id)
     api_key = credential.new_api_key(key_id)
@@ -82,28 +88,28 @@ async def test_a_new_credential_is_known_within_a_second(api: Api, uptime: Uptim
 
     proof = hashlib.sha256(api_key.encode()).digest()
     await api.store.insert_api_key(with_fields(bob.key, id=key_id, proof=proof))
-    uptime(0.99)
+    forward_clock(0.99)
 
     assert early.reason is Reason.BAD_CREDENTIAL
     assert (await access.caller(f"Bearer {api_key}")).credential_id == key_id
     await access.close()
 
 
-async def test_the_region_of_the_team_comes_with_the_caller(api: Api, uptime: Uptime) -> None:
+async def test_the_caller_has_the_region_of_the_team(api: Api, forward_clock: ForwardClock) -> None:
     access = worker(api)
     assert (await access.caller(by_key(api.bob))).default_region is None
 
     await api.administration.set_team(api.bob.team.team_id, None, "US")
-    uptime(TRUSTED_SECONDS + 0.01)
+    forward_clock(TRUSTED_SECONDS + 0.01)
 
     assert (await access.caller(by_key(api.bob))).default_region == "US"
     await access.close()
 
 
-# ── what is remembered, and what is written ──────────────────────────────────────────────────
+# ── limits and recording of use ──────────────────────────────────────────────────────────────
 
 
-async def test_what_is_remembered_is_bounded(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_size_of_the_cache_is_limited(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(access_module, "MAX_CREDENTIALS", 5)
     monkeypatch.setattr(access_module, "MAX_TOKENS", 5)
     access, bob = worker(api), api.bob
@@ -117,7 +123,7 @@ async def test_what_is_remembered_is_bounded(api: Api, monkeypatch: pytest.Monke
     await access.close()
 
 
-async def test_a_token_that_was_refused_is_not_remembered(api: Api) -> None:
+async def test_a_refused_token_is_not_cached(api: Api) -> None:
     access, bob = worker(api), api.bob
 
     await refusal(access, signed(api, bob.secret.id, "0" * 64))
@@ -126,17 +132,19 @@ async def test_a_token_that_was_refused_is_not_remembered(api: Api) -> None:
     assert access._verified == {}
 
 
-async def test_every_wrong_token_costs_the_same(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
-    """One look into the store, whether the id is known, unknown, or asked for before."""
+async def test_every_wrong_token_needs_one_read_of_the_store(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """This holds if the id is known, unknown, or was requested before."""
     access, bob = worker(api), api.bob
-    looked: list[str] = []
-    look = api.store.credential
+    read_ids: list[str] = []
+    read_credential = api.store.credential
 
-    async def counted(kind: CredentialKind, team_id: int, ident: str) -> Credential | None:
-        looked.append(ident)
-        return await look(kind, team_id, ident)
+    async def record_read(kind: CredentialKind, team_id: int, ident: str) -> Credential | None:
+        read_ids.append(ident)
+        return await read_credential(kind, team_id, ident)
 
-    monkeypatch.setattr(api.store, "credential", counted)
+    monkeypatch.setattr(api.store, "credential", record_read)
     await access.caller(by_jwt(bob))
     await access.caller(by_key(bob))
     stranger, key_id = f"rbs_{bob.team.team_id}_{'0' * 16}", f"rbk_{bob.team.team_id}_{'0' * 16}"
@@ -147,27 +155,27 @@ async def test_every_wrong_token_costs_the_same(api: Api, monkeypatch: pytest.Mo
         f"Bearer {credential.new_api_key(key_id)}",
     ]
     for header in [*wrong, *wrong]:
-        looked.clear()
+        read_ids.clear()
         assert (await refusal(access, header)).reason is Reason.BAD_CREDENTIAL
-        assert len(looked) == 1, header
+        assert len(read_ids) == 1, header
     await access.close()
 
 
 @pytest.mark.parametrize("kind", ["api_secret", "api_key"])
-async def test_use_is_noted_at_most_once_a_minute(api: Api, kind: CredentialKind) -> None:
+async def test_use_is_recorded_at_most_once_a_minute(api: Api, kind: CredentialKind) -> None:
     bob, access, began = api.bob, worker(api), api.clock()
-    one = bob.secret if kind == "api_secret" else bob.key
-    noted = []
+    stored = bob.secret if kind == "api_secret" else bob.key
+    times = []
     for seconds in (0, 1, 58, 2, 59, 2):
         api.clock.forward(seconds)
         await access.caller(by_jwt(bob) if kind == "api_secret" else by_key(bob))
         await access.close()
-        noted.append(((await kept(api, kind, one)).last_used or 0) - began)
+        times.append(((await stored_credential(api, kind, stored)).last_used or 0) - began)
 
-    assert noted == [0, 0, 0, 61 * SECOND, 61 * SECOND, 122 * SECOND]
+    assert times == [0, 0, 0, 61 * SECOND, 61 * SECOND, 122 * SECOND]
 
 
-async def test_use_is_noted_once_for_all_workers(api: Api) -> None:
+async def test_use_is_recorded_once_for_all_workers(api: Api) -> None:
     workers, bob = [worker(api) for _ in range(3)], api.bob
     began = api.clock()
 
@@ -176,10 +184,10 @@ async def test_use_is_noted_once_for_all_workers(api: Api) -> None:
         await access.close()
         api.clock.forward(10)
 
-    assert (await kept(api, "api_key", bob.key)).last_used == began
+    assert (await stored_credential(api, "api_key", bob.key)).last_used == began
 
 
-async def test_many_requests_at_once_are_noted_once(api: Api) -> None:
+async def test_simultaneous_requests_are_recorded_once(api: Api) -> None:
     access, bob = worker(api), api.bob
     await access.caller(by_key(bob))
 
@@ -189,10 +197,10 @@ async def test_many_requests_at_once_are_noted_once(api: Api) -> None:
     await access.close()
 
 
-async def test_a_refused_request_is_no_use(api: Api) -> None:
+async def test_a_refused_request_is_not_recorded_as_use(api: Api) -> None:
     access, bob = worker(api), api.bob
 
     await refusal(access, signed(api, bob.secret.id, "0" * 64))
     await access.close()
 
-    assert (await kept(api, "api_secret", bob.secret)).last_used is None
+    assert (await stored_credential(api, "api_secret", bob.secret)).last_used is None

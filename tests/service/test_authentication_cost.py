@@ -1,6 +1,6 @@
-"""Every bad token costs the same work, so the time of a refusal tells nothing.
+"""Every wrong token causes the same work, so the time of an error reveals nothing.
 
-The expensive calls are counted. A clock would tell the same only on an idle machine.
+The expensive calls are counted, because measured times depend on the load of the machine.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ from tests.support.personas import MASTER_KEY, Api
 pytestmark = pytest.mark.anyio
 
 NEW_KEY, LOST_KEY = b"n" * 32, b"l" * 32
-TERMS = CredentialOptions(Representation.INTEGER_IDS)
-# How many master keys a worker has, and which of them sealed Bob's secret.
-TURNS = {
+OPTIONS = CredentialOptions(Representation.INTEGER_IDS)
+# The master keys of a worker; `MASTER_KEY` sealed Bob's secret.
+MASTER_KEYS = {
     "the only key": (MASTER_KEY,),
     "the current of two": (MASTER_KEY, LOST_KEY),
     "the previous of two": (NEW_KEY, MASTER_KEY),
@@ -38,18 +38,18 @@ TURNS = {
 
 
 @pytest.fixture
-def work(api: Api, monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
-    """Counts the calls that cost time."""
-    done: Counter[str] = Counter()
+def calls(api: Api, monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
+    """Counts the expensive calls."""
+    counts: Counter[str] = Counter()
 
     def count(owner: object, name: str) -> None:
         call: Callable[..., Any] = getattr(owner, name)
 
-        def counted(*asked: Any, **options: Any) -> Any:
-            done[name] += 1
-            return call(*asked, **options)
+        def record_call(*arguments: Any, **keywords: Any) -> Any:
+            counts[name] += 1
+            return call(*arguments, **keywords)
 
-        monkeypatch.setattr(owner, name, counted)
+        monkeypatch.setattr(owner, name, record_call)
 
     count(api.store, "credential")
     count(sealing, "unseal")
@@ -57,15 +57,15 @@ def work(api: Api, monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
     count(master_key, "_mark")
     count(hmac, "digest")
     count(hmac, "compare_digest")
-    return done
+    return counts
 
 
 async def bad_tokens(api: Api) -> dict[str, str]:
-    """A header for each way in which a JWT can be wrong that an attacker must not tell apart."""
+    """Returns a header for each kind of wrong JWT that an attacker must not distinguish."""
     bob, team = api.bob, api.bob.team.team_id
-    old, old_key = await api.administration.create_secret(team, TERMS, MASTER_KEY)
+    old, old_key = await api.administration.create_secret(team, OPTIONS, MASTER_KEY)
     await api.administration.revoke("api_secret", old.id)
-    lost, lost_key = await api.administration.create_secret(team, TERMS, b"?" * 32)
+    lost, lost_key = await api.administration.create_secret(team, OPTIONS, b"?" * 32)
     return {
         "a wrong signature": signed(api, bob.secret.id, "0" * 64),
         "an unknown id": signed(api, f"rbs_{team}_{'0' * 16}", bob.secret_key),
@@ -78,7 +78,7 @@ async def bad_tokens(api: Api) -> dict[str, str]:
 
 async def bad_keys(api: Api) -> dict[str, str]:
     team, api_key = api.bob.team.team_id, api.bob.api_key
-    old, old_key = await api.administration.create_key(team, TERMS)
+    old, old_key = await api.administration.create_key(team, OPTIONS)
     await api.administration.revoke("api_key", old.id)
     other = "1" if api_key[-1] == "0" else "0"
     return {
@@ -89,79 +89,79 @@ async def bad_keys(api: Api) -> dict[str, str]:
     }
 
 
-async def costs(
-    access: Authenticator, headers: dict[str, str], done: Counter[str]
+async def count_calls(
+    access: Authenticator, headers: dict[str, str], counts: Counter[str]
 ) -> dict[str, dict[str, int]]:
-    """The calls that each header causes before it is refused."""
+    """Returns the number of calls until each header is refused."""
     found = {}
     for name, header in headers.items():
-        done.clear()
+        counts.clear()
         with pytest.raises(Refusal) as caught:
             await access.caller(header)
         assert caught.value.reason is Reason.BAD_CREDENTIAL
-        found[name] = dict(done)
+        found[name] = dict(counts)
     return found
 
 
-def same(found: dict[str, dict[str, int]]) -> dict[str, int]:
+def require_equal(found: dict[str, dict[str, int]]) -> dict[str, int]:
     [first, *others] = found.values()
-    assert all(one == first for one in others), found
+    assert all(each == first for each in others), found
     return first
 
 
-@pytest.mark.parametrize("turn", TURNS)
-async def test_every_bad_jwt_costs_the_same(
-    api: Api, work: Counter[str], tmp_path: Path, turn: str
+@pytest.mark.parametrize("keys", MASTER_KEYS)
+async def test_every_wrong_jwt_causes_the_same_calls(
+    api: Api, calls: Counter[str], tmp_path: Path, keys: str
 ) -> None:
-    """The first time and later, when the worker has seen the id, and Bob's in particular."""
+    """This holds for the first request and for later ones, when the worker has cached the id."""
     settings = Settings(data_dir=str(tmp_path))
     access = Authenticator(
-        api.store, TURNS[turn], api.clock, Metrics(), master_key.ChangedKeys(settings)
+        api.store, MASTER_KEYS[keys], api.clock, Metrics(), master_key.ChangedKeys(settings)
     )
     headers = await bad_tokens(api)
-    first = same(await costs(access, headers, work))
-    if turn != "none of them":
+    first = require_equal(await count_calls(access, headers, calls))
+    if keys != "none of them":
         await access.caller(by_jwt(api.bob))
 
-    again = same(await costs(access, headers, work))
+    again = require_equal(await count_calls(access, headers, calls))
 
     assert first == again
     assert first["credential"] == 1
-    assert first["unseal"] == len(TURNS[turn])
+    assert first["unseal"] == len(MASTER_KEYS[keys])
     await access.close()
 
 
-async def test_every_bad_api_key_costs_the_same(api: Api, work: Counter[str]) -> None:
+async def test_every_wrong_api_key_causes_the_same_calls(api: Api, calls: Counter[str]) -> None:
     access = Authenticator(api.store, (MASTER_KEY,), api.clock, Metrics())
     headers = await bad_keys(api)
-    first = same(await costs(access, headers, work))
+    first = require_equal(await count_calls(access, headers, calls))
     await access.caller(by_key(api.bob))
 
-    assert same(await costs(access, headers, work)) == first
+    assert require_equal(await count_calls(access, headers, calls)) == first
     assert first == {"credential": 1, "hash_api_key": 1, "compare_digest": 2}
     await access.close()
 
 
-async def test_a_token_that_was_good_costs_the_same_once_its_secret_is_revoked(
-    api: Api, work: Counter[str]
+async def test_a_token_of_a_revoked_secret_causes_the_same_calls(
+    api: Api, calls: Counter[str]
 ) -> None:
     access, header = (
         Authenticator(api.store, (MASTER_KEY,), api.clock, Metrics()),
         by_jwt(api.bob),
     )
     unknown = {"an unknown id": signed(api, "rbs_1_0000000000000000", "key")}
-    expected = same(await costs(access, unknown, work))
+    expected = require_equal(await count_calls(access, unknown, calls))
     await access.caller(header)
     await access.close()
     await api.administration.revoke("api_secret", api.bob.secret.id)
-    access._known.clear()  # as after the 0.9 s that a credential is trusted
-    await costs(access, {"revoked": header}, work)
+    access._known.clear()  # as after the 0.9 s that a credential is cached
+    await count_calls(access, {"revoked": header}, calls)
 
-    assert same(await costs(access, {"revoked": header}, work)) == expected
+    assert require_equal(await count_calls(access, {"revoked": header}, calls)) == expected
 
 
-def test_an_unknown_secret_is_hashed_and_compared_as_a_real_one() -> None:
-    """HMAC hashes a key that is longer than its block first; a comparison ends at other lengths."""
+def test_the_placeholders_for_unknown_secrets_have_real_lengths() -> None:
+    """HMAC hashes a key longer than its block first; comparing different lengths is faster."""
     secret_id = credential.new_secret_id(1)
     real = jwt.signing_key(secret_id, credential.new_secret_key())
     block = 64
@@ -177,7 +177,7 @@ def test_an_unknown_secret_is_hashed_and_compared_as_a_real_one() -> None:
 # ── the files of the master keys ─────────────────────────────────────────────────────────────
 
 
-def test_keys_that_have_not_changed_are_not_read_again(tmp_path: Path) -> None:
+def test_unchanged_key_files_are_not_read_again(tmp_path: Path) -> None:
     settings = Settings(data_dir=str(tmp_path))
     path = tmp_path / master_key.FILE_NAME
     changed = master_key.ChangedKeys(settings)
@@ -196,7 +196,7 @@ def test_keys_that_have_not_changed_are_not_read_again(tmp_path: Path) -> None:
     assert changed() == master_key.known_keys(settings)
 
 
-def test_keys_of_the_environment_do_not_change(tmp_path: Path) -> None:
+def test_keys_of_the_environment_are_never_reread(tmp_path: Path) -> None:
     settings = Settings(data_dir=str(tmp_path), master_key="bm5u" * 10 + "bm4=")
 
     assert master_key.ChangedKeys(settings)() == ()

@@ -1,4 +1,4 @@
-"""The first start: a team, its credentials, and Alice as the documentation shows her."""
+"""The first start: it creates a team, its credentials, and Alice as in the documentation."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ async def store(database: str) -> AsyncIterator[Store]:
     await opened.close()
 
 
-async def test_it_works(store: Store) -> None:
+async def test_bootstrap_creates_a_team_with_alice(store: Store) -> None:
     made = await bootstrap(store, Administration(store, timestamps.now), MASTER_KEY)
 
     assert made is not None
@@ -43,7 +43,7 @@ async def test_it_works(store: Store) -> None:
     assert msgspec.to_builtins(render.channels(seen, Representation.STRING_IDS)) == ALICE_LIST
 
 
-async def test_each_credential_spells_ids_as_its_documentation_does(store: Store) -> None:
+async def test_each_credential_has_the_representation_of_its_documentation(store: Store) -> None:
     made = await bootstrap(store, Administration(store, timestamps.now), MASTER_KEY)
 
     assert made is not None
@@ -55,7 +55,7 @@ async def test_each_credential_spells_ids_as_its_documentation_does(store: Store
     assert sealing.unseal(MASTER_KEY, secret.id, secret.proof) == made.secret_key
 
 
-async def test_a_second_time_nothing_is_made(store: Store, database: str) -> None:
+async def test_a_second_bootstrap_creates_nothing(store: Store, database: str) -> None:
     administration = Administration(store, timestamps.now)
     await bootstrap(store, administration, MASTER_KEY)
 
@@ -64,7 +64,7 @@ async def test_a_second_time_nothing_is_made(store: Store, database: str) -> Non
         assert await beside(database)(f"SELECT count(*) FROM {table}") == [(1,)]
 
 
-async def test_whoever_has_a_team_is_not_given_another(store: Store) -> None:
+async def test_bootstrap_creates_nothing_if_there_is_a_team(store: Store) -> None:
     administration = Administration(store, timestamps.now)
     await administration.create_team("Bob's team", None)
 
@@ -72,7 +72,7 @@ async def test_whoever_has_a_team_is_not_given_another(store: Store) -> None:
     assert len(await administration.teams()) == 1
 
 
-async def test_what_happened_to_alice_can_be_read(store: Store, database: str) -> None:
+async def test_bootstrap_records_the_events_of_alice(store: Store, database: str) -> None:
     await bootstrap(store, Administration(store, timestamps.now), MASTER_KEY)
 
     assert await beside(database)("SELECT kind, contact_rev, at FROM event ORDER BY id") == [

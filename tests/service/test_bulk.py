@@ -1,4 +1,4 @@
-"""Many contacts in one transaction, and the rows that are left to be written by themselves."""
+"""Many contacts in one transaction; rows that need further checks are left out."""
 
 from __future__ import annotations
 
@@ -35,7 +35,9 @@ async def create(api: Api, context: WriteContext, *wanted: ContactInput) -> list
     return await api.service.contacts.create_many(context.team_id, rows)
 
 
-async def test_contacts_are_as_if_each_had_been_created_alone(api: Api, bob: WriteContext) -> None:
+async def test_contacts_created_together_equal_contacts_created_alone(
+    api: Api, bob: WriteContext
+) -> None:
     wanted = [
         person("Alice", "15105553344", custom={"a": [1, "é"]}, tags=(3,), external_id="a-1"),
         person("Bob", "15105550000", "15105550001", assigned_user_id=7),
@@ -52,7 +54,7 @@ async def test_contacts_are_as_if_each_had_been_created_alone(api: Api, bob: Wri
         await api.service.contacts.delete(bob, each.uuid)
         alone = await api.service.contacts.create(bob, values)
         [other] = await events(api, bob, alone)
-        assert unlike(event.after) == unlike(other.after)
+        assert comparable_values(event.after) == comparable_values(other.after)
         assert event.before is None
 
 
@@ -62,8 +64,8 @@ async def events(api: Api, context: WriteContext, contact: Contact) -> list[Even
     return page.events
 
 
-def unlike(text: str | None) -> Any:
-    """The values of an event without those that differ between two contacts."""
+def comparable_values(text: str | None) -> Any:
+    """Returns the values of an event without those that differ between two contacts."""
     values = json.loads(text or "")
     del values["uuid"]
     for channel in values["channels"]:
@@ -72,7 +74,7 @@ def unlike(text: str | None) -> Any:
     return values
 
 
-async def test_they_share_a_transaction(api: Api, bob: WriteContext) -> None:
+async def test_many_contacts_are_created_in_one_transaction(api: Api, bob: WriteContext) -> None:
     before = api.app.state.state.metrics.registry.get_sample_value("reachbook_transactions_total")
 
     await create(api, bob, *(person(f"Person {n}", f"1510555{n:04d}") for n in range(100)))
@@ -82,7 +84,9 @@ async def test_they_share_a_transaction(api: Api, bob: WriteContext) -> None:
     assert metrics.get_sample_value("reachbook_commits_total") >= 100
 
 
-async def test_what_is_taken_is_left_out(api: Api, bob: WriteContext) -> None:
+async def test_a_row_with_a_taken_address_or_external_id_is_left_out(
+    api: Api, bob: WriteContext
+) -> None:
     await api.service.contacts.create(bob, person("Owner", "15105553344", external_id="taken"))
 
     created = await create(
@@ -96,7 +100,7 @@ async def test_what_is_taken_is_left_out(api: Api, bob: WriteContext) -> None:
     assert [each and each.first for each in created] == [None, "Bob", None]
 
 
-async def test_another_team_is_not_in_the_way(
+async def test_addresses_of_another_team_do_not_conflict(
     api: Api, bob: WriteContext, charlie: WriteContext
 ) -> None:
     await api.service.contacts.create(charlie, person("Owner", "15105553344", external_id="a"))
@@ -120,9 +124,7 @@ async def test_a_row_that_is_refused_or_opts_out_is_left_out(api: Api, bob: Writ
     assert [each and each.first for each in created] == [None, None, "Fine"]
 
 
-async def test_a_suppressed_address_is_not_created_without_its_suppression(
-    api: Api, bob: WriteContext
-) -> None:
+async def test_a_row_with_a_suppressed_address_is_left_out(api: Api, bob: WriteContext) -> None:
     owner = await api.service.contacts.create(
         bob, person("Owner", "15105553344", is_opted_out=True)
     )
@@ -133,17 +135,17 @@ async def test_a_suppressed_address_is_not_created_without_its_suppression(
     assert alone.channels[0].consent.value == "opted_out"
 
 
-async def test_an_owner_that_appears_meanwhile_undoes_the_whole(
+async def test_a_concurrent_owner_rolls_back_the_transaction(
     api: Api, bob: WriteContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await api.service.contacts.create(bob, person("Owner", "15105553344"))
 
-    async def nobody(
-        _self: Queries, _team_id: int, sought: list[AddressQuery]
+    async def no_owners(
+        _self: Queries, _team_id: int, address_queries: list[AddressQuery]
     ) -> list[list[AddressOwner]]:
-        return [[] for _ in sought]
+        return [[] for _ in address_queries]
 
-    monkeypatch.setattr(Queries, "owners", nobody)
+    monkeypatch.setattr(Queries, "owners", no_owners)
     created = await create(api, bob, person("Bob", "15105550000"), person("A", "15105553344"))
     monkeypatch.undo()
 
@@ -158,11 +160,11 @@ async def update(
     return await api.service.contacts.update_many(context.team_id, rows)
 
 
-async def contact(api: Api, context: WriteContext, *given: Any, **fields: Any) -> Contact:
-    return await api.service.contacts.create(context, person(*given, **fields))
+async def contact(api: Api, context: WriteContext, *positional: Any, **fields: Any) -> Contact:
+    return await api.service.contacts.create(context, person(*positional, **fields))
 
 
-async def test_updates_are_as_if_each_had_been_made_alone(api: Api, bob: WriteContext) -> None:
+async def test_updates_made_together_equal_updates_made_alone(api: Api, bob: WriteContext) -> None:
     changes = [
         ContactInput(last="Smith", custom={"b": 2}),
         person("Anna", "15105553344", "15105550009", external_id="a-1"),
@@ -216,9 +218,16 @@ async def test_updates_share_a_transaction(api: Api, bob: WriteContext) -> None:
         ContactInput(is_opted_out=True),
         person("Alice", AMBIGUOUS, region="MX"),
     ],
-    ids=["address", "external id", "releases one", "removes it", "opts out", "ambiguous"],
+    ids=[
+        "address",
+        "external id",
+        "frees external id",
+        "clears external id",
+        "opts out",
+        "ambiguous",
+    ],
 )
-async def test_an_update_that_is_contested_is_left_out(
+async def test_an_update_that_needs_further_checks_is_left_out(
     api: Api, bob: WriteContext, wanted: ContactInput
 ) -> None:
     await contact(api, bob, "Owner", "15105550001", external_id="taken")
@@ -231,7 +240,7 @@ async def test_an_update_that_is_contested_is_left_out(
     assert await api.service.contacts.get(bob, alice.uuid) == alice
 
 
-async def test_another_teams_contact_is_left_out(
+async def test_an_update_of_a_contact_of_another_team_is_left_out(
     api: Api, bob: WriteContext, charlie: WriteContext
 ) -> None:
     alice = await contact(api, bob, "Alice")
@@ -240,18 +249,18 @@ async def test_another_teams_contact_is_left_out(
     assert await api.service.contacts.get(bob, alice.uuid) == alice
 
 
-async def test_a_revision_that_changes_meanwhile_undoes_the_whole(
+async def test_a_concurrent_change_rolls_back_the_transaction(
     api: Api, bob: WriteContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     alice, other = await contact(api, bob, "Alice"), await contact(api, bob, "Other")
     read = Queries.contacts_by_uuid
 
-    async def before_another_write(self: Queries, *arguments: Any) -> dict[str, Contact]:
+    async def read_then_write(self: Queries, *arguments: Any) -> dict[str, Contact]:
         found = await read(self, *arguments)
         await api.service.contacts.update(bob, alice.uuid, person("First"), overwrite=False)
         return found
 
-    monkeypatch.setattr(Queries, "contacts_by_uuid", before_another_write)
+    monkeypatch.setattr(Queries, "contacts_by_uuid", read_then_write)
     rows = [(each.uuid, ContactInput(last="Late")) for each in (alice, other)]
     assert await update(api, bob, *rows) == [None, None]
     monkeypatch.undo()
@@ -269,7 +278,7 @@ def test_an_address_claims_each_of_its_readings() -> None:
     }
 
 
-def test_what_one_row_claims_twice_is_claimed_once() -> None:
+def test_duplicate_claims_within_a_row_are_ignored() -> None:
     twice = person("A", "15105553344", "15105553344")
     assert claims_of_many([twice, person("B", "15105550000")]) == set()
     assert claims_of_many([twice, person("B", "15105553344")]) == {("phone", "15105553344")}

@@ -1,4 +1,4 @@
-"""Channels: each use case commits one revision with one event, and returns what is stored."""
+"""Channels: each use case commits one revision with one event, and returns the stored state."""
 
 from __future__ import annotations
 
@@ -23,23 +23,23 @@ def phone(digits: str) -> ChannelInput:
     return ChannelInput(addresses.parse(PHONE, digits))
 
 
-async def stored(api: Api, context: WriteContext, uuid: str) -> ChannelList | None:
+async def read_stored(api: Api, context: WriteContext, uuid: str) -> ChannelList | None:
     return await api.store.read(ChannelList, context.team_id, uuid)
 
 
-async def test_each_write_returns_what_is_stored(api: Api, bob: WriteContext) -> None:
+async def test_each_write_returns_the_stored_channels(api: Api, bob: WriteContext) -> None:
     channels = api.service.channels
     uuid = (await api.service.contacts.create(bob, ContactInput())).uuid
 
     after = await channels.add(bob, uuid, phone("15105553344"))
-    assert after == await stored(api, bob, uuid)
+    assert after == await read_stored(api, bob, uuid)
     [first] = after.channels
     assert first.id > 0
 
     after = await channels.add(bob, uuid, phone("15105553345"))
     second = after.channels[1]
     after = await channels.make_primary(bob, uuid, second.id)
-    assert after == await stored(api, bob, uuid)
+    assert after == await read_stored(api, bob, uuid)
     assert (await channels.get(bob, uuid, ChannelSelector(PHONE)))[1].id == second.id
 
     after = await channels.patch(bob, uuid, first.id, Patch(label="office"))
@@ -48,11 +48,11 @@ async def test_each_write_returns_what_is_stored(api: Api, bob: WriteContext) ->
     assert [channel.channel_id for channel in after.channels] == ["15105553344", "15105553346"]
     after = await channels.remove_exactly(bob, uuid, first.id)
     after = await channels.remove(bob, uuid, ChannelSelector(PHONE))
-    assert after == await stored(api, bob, uuid)
+    assert after == await read_stored(api, bob, uuid)
     assert (after.channels, after.rev) == ((), 8)
 
 
-async def test_what_the_contact_has_is_not_written_again(api: Api, bob: WriteContext) -> None:
+async def test_adding_an_existing_channel_writes_nothing(api: Api, bob: WriteContext) -> None:
     uuid = (await api.service.contacts.create(bob, ContactInput((phone("15105553344"),)))).uuid
 
     after = await api.service.channels.add(bob, uuid, phone("15105553344"))
@@ -83,7 +83,7 @@ async def test_if_match_is_compared_with_the_stored_revision(api: Api, bob: Writ
     assert refused.value.reason is Reason.STALE_REVISION
 
 
-async def test_another_team_sees_nothing(
+async def test_another_team_has_no_access(
     api: Api, bob: WriteContext, charlie: WriteContext
 ) -> None:
     contact = await api.service.contacts.create(bob, ContactInput((phone("15105553344"),)))
@@ -101,7 +101,7 @@ async def test_another_team_sees_nothing(
         assert refused.value.reason is Reason.NO_CONTACT
 
 
-async def test_a_channel_that_the_contact_lacks(api: Api, bob: WriteContext) -> None:
+async def test_a_missing_channel_is_refused(api: Api, bob: WriteContext) -> None:
     uuid = (await api.service.contacts.create(bob, ContactInput())).uuid
 
     with pytest.raises(Refusal) as refused:

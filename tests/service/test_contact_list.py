@@ -1,4 +1,4 @@
-"""Pages of contacts by the time of their last change. HTTP tests have the vendor's dates."""
+"""Pages of contacts by the time of their last change; see also the HTTP tests of dates."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ CONTACTS = 7
 
 @pytest.fixture
 async def uuids(api: Api, bob: WriteContext) -> list[str]:
-    """Contacts in the order of their last change; a second lies between two."""
+    """Creates contacts a second apart, and returns their UUIDs in that order."""
     made = []
     for _ in range(CONTACTS):
         made.append((await api.service.contacts.create(bob, ContactInput())).uuid)
@@ -27,10 +27,10 @@ async def uuids(api: Api, bob: WriteContext) -> list[str]:
 
 @pytest.mark.parametrize("precision", Precision)
 @pytest.mark.parametrize("limit", [1, 3, 10])
-async def test_the_pages_have_every_contact_once(
+async def test_the_pages_contain_every_contact_once(
     api: Api, bob: WriteContext, uuids: list[str], precision: Precision, limit: int
 ) -> None:
-    """In both directions, with dates that are cut to a precision."""
+    """Reads in both directions, with dates that are truncated to a precision."""
     assert await read_all(api, bob, ListQuery(limit, ascending=True), precision) == uuids
     assert await read_all(api, bob, ListQuery(limit), precision) == uuids[::-1]
 
@@ -38,7 +38,7 @@ async def test_the_pages_have_every_contact_once(
 async def read_all(
     api: Api, bob: WriteContext, query: ListQuery, precision: Precision
 ) -> list[str]:
-    """The UUIDs of all pages; those that a page repeats are left out."""
+    """Returns the UUIDs of all pages without duplicates."""
     seen: list[str] = []
     for _ in range(3 * CONTACTS):
         page = await api.service.contacts.page(bob.team_id, query)
@@ -60,6 +60,8 @@ async def test_pages_can_be_skipped(api: Api, bob: WriteContext, uuids: list[str
     assert pages[3] == []
 
 
-async def test_another_team_has_no_page(api: Api, charlie: WriteContext, uuids: list[str]) -> None:
+async def test_another_team_has_an_empty_page(
+    api: Api, charlie: WriteContext, uuids: list[str]
+) -> None:
     assert uuids
     assert await api.service.contacts.page(charlie.team_id, ListQuery(10)) == []

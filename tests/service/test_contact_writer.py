@@ -30,7 +30,7 @@ def phone(digits: str) -> ChannelInput:
 
 
 def with_key(api: Api, context: WriteContext, key: str, digest: bytes = b"1") -> WriteContext:
-    """A context whose response is the ids of the channels."""
+    """Returns a context whose response has the ids of the channels as its body."""
 
     def respond(after: Any) -> StoredResponse:
         ids = [channel.id for channel in after.channels]
@@ -56,18 +56,18 @@ async def test_a_key_has_one_effect(api: Api, bob: WriteContext) -> None:
     keyed = with_key(api, bob, "key")
     await api.service.contacts.create(keyed, ContactInput((phone("15105553344"),)))
 
-    with pytest.raises(AlreadyAnsweredError) as answered:
+    with pytest.raises(AlreadyAnsweredError) as caught:
         await api.service.contacts.create(keyed, ContactInput((phone("15105553345"),)))
     with pytest.raises(Refusal) as refused:
         await api.service.contacts.create(with_key(api, bob, "key", b"2"), ContactInput())
 
-    assert answered.value.response == replace(
-        (await api.service.stored_response(keyed)) or answered.value.response
+    assert caught.value.response == replace(
+        (await api.service.stored_response(keyed)) or caught.value.response
     )
     assert refused.value.reason is Reason.KEY_REUSED
 
 
-async def test_a_response_of_its_own_is_stored_once(api: Api, bob: WriteContext) -> None:
+async def test_store_response_stores_the_first_response_only(api: Api, bob: WriteContext) -> None:
     keyed = with_key(api, bob, "key")
     first, second = (StoredResponse(200, [], body) for body in (b"1", b"2"))
 
@@ -77,7 +77,7 @@ async def test_a_response_of_its_own_is_stored_once(api: Api, bob: WriteContext)
     assert await api.service.stored_response(keyed) == first
 
 
-async def test_what_is_stale_again_and_again_is_locked(
+async def test_a_write_takes_locks_after_repeated_stale_commits(
     api: Api, bob: WriteContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     uuid = (await api.service.contacts.create(bob, ContactInput())).uuid
@@ -95,7 +95,7 @@ async def test_what_is_stale_again_and_again_is_locked(
     assert after == await api.store.read(ChannelList, bob.team_id, uuid)
 
 
-async def test_what_stays_stale_is_contended(
+async def test_a_write_that_is_stale_under_locks_is_contended(
     api: Api, bob: WriteContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     uuid = (await api.service.contacts.create(bob, ContactInput())).uuid
@@ -111,7 +111,7 @@ async def test_what_stays_stale_is_contended(
     assert refused.value.reason is Reason.CONTENDED
 
 
-async def test_a_move_takes_an_address_in_one_commit(api: Api, bob: WriteContext) -> None:
+async def test_a_move_changes_both_contacts_in_one_commit(api: Api, bob: WriteContext) -> None:
     contacts = api.service.contacts
     owner = await contacts.create(bob, ContactInput((phone("15105553344"),)))
     uuid = (await contacts.create(bob, ContactInput())).uuid
@@ -124,7 +124,7 @@ async def test_a_move_takes_an_address_in_one_commit(api: Api, bob: WriteContext
     assert (before.channels, before.updated) == ((), after.updated)
 
 
-async def test_many_writers_of_one_contact_lose_nothing(api: Api, bob: WriteContext) -> None:
+async def test_simultaneous_writes_of_a_contact_are_all_stored(api: Api, bob: WriteContext) -> None:
     uuid = (await api.service.contacts.create(bob, ContactInput())).uuid
     numbers = [f"1510555{number:04d}" for number in range(20)]
 
@@ -137,6 +137,6 @@ async def test_many_writers_of_one_contact_lose_nothing(api: Api, bob: WriteCont
     assert after.rev == 21
 
 
-def test_a_context_without_a_key_has_no_response() -> None:
+def test_no_response_raises_assertion_error() -> None:
     with pytest.raises(AssertionError):
         no_response(None)

@@ -18,16 +18,16 @@ pytestmark = pytest.mark.anyio
 PHONE = ChannelType("phone")
 
 
-def sought(digits: str, region: str | None = None) -> AddressQuery:
+def address_query(digits: str, region: str | None = None) -> AddressQuery:
     return AddressQuery(addresses.parse(PHONE, digits, region))
 
 
 async def alice(api: Api, context: WriteContext, *digits: str) -> Contact:
-    channels = tuple(ChannelInput(sought(each).address) for each in digits)
+    channels = tuple(ChannelInput(address_query(each).address) for each in digits)
     return await api.service.contacts.create(context, ContactInput(channels, first="Alice"))
 
 
-async def test_each_write_returns_what_is_stored(api: Api, bob: WriteContext) -> None:
+async def test_each_write_returns_the_stored_contact(api: Api, bob: WriteContext) -> None:
     contacts = api.service.contacts
     created = await alice(api, bob, "15105553344")
     assert created == await contacts.get(bob, created.uuid)
@@ -57,10 +57,12 @@ async def test_a_deleted_contact_frees_its_addresses(api: Api, bob: WriteContext
 
     second = await alice(api, bob, "15105553344")
 
-    assert await api.service.contacts.search(bob.team_id, [sought("15105553344")]) == [second]
+    assert await api.service.contacts.search(bob.team_id, [address_query("15105553344")]) == [
+        second
+    ]
 
 
-async def test_a_uuid_is_given_once(api: Api, bob: WriteContext) -> None:
+async def test_a_uuid_cannot_be_reused(api: Api, bob: WriteContext) -> None:
     first = await alice(api, bob)
     await api.service.contacts.delete(bob, first.uuid)
 
@@ -70,7 +72,7 @@ async def test_a_uuid_is_given_once(api: Api, bob: WriteContext) -> None:
     assert refused.value.reason is Reason.UUID_TAKEN
 
 
-async def test_a_search_has_each_contact_once_in_the_order_of_the_addresses(
+async def test_a_search_returns_each_contact_once_in_order_of_the_addresses(
     api: Api, bob: WriteContext, charlie: WriteContext
 ) -> None:
     first = await alice(api, bob, "15105553344", "15105553346")
@@ -78,6 +80,8 @@ async def test_a_search_has_each_contact_once_in_the_order_of_the_addresses(
     await alice(api, charlie, "15105553347")
     numbers = ["15105553345", "15105553346", "15105553344", "15105553347", "15105553348"]
 
-    found = await api.service.contacts.search(bob.team_id, [sought(each) for each in numbers])
+    found = await api.service.contacts.search(
+        bob.team_id, [address_query(each) for each in numbers]
+    )
 
     assert found == [second, first]

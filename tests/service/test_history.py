@@ -21,7 +21,7 @@ PHONE = ChannelType("phone")
 
 @pytest.fixture
 async def uuid(api: Api, bob: WriteContext) -> str:
-    """A contact with three revisions, a second apart: created, a phone added, and removed."""
+    """Creates a contact with three revisions: created, a phone added, and the phone removed."""
     wanted = ChannelInput(addresses.parse(PHONE, "15105553344"))
     made = await api.service.contacts.create(bob, ContactInput(first="Alice"))
     api.clock.forward(1)
@@ -31,7 +31,9 @@ async def uuid(api: Api, bob: WriteContext) -> str:
     return made.uuid
 
 
-async def test_the_events_of_a_contact_newest_first(api: Api, bob: WriteContext, uuid: str) -> None:
+async def test_the_events_of_a_contact_are_listed_newest_first(
+    api: Api, bob: WriteContext, uuid: str
+) -> None:
     history = api.service.history
     first = await history.of_contact(bob.team_id, uuid, before_rev=None, limit=2)
     second = await history.of_contact(bob.team_id, uuid, before_rev=first.next, limit=2)
@@ -53,7 +55,9 @@ async def test_the_feed_is_numbered_without_gaps(api: Api, bob: WriteContext, uu
     assert refused.value.reason is Reason.FEED_RESTARTED
 
 
-async def test_the_channels_as_of_each_revision(api: Api, bob: WriteContext, uuid: str) -> None:
+async def test_channels_as_of_returns_the_channels_at_each_event(
+    api: Api, bob: WriteContext, uuid: str
+) -> None:
     history = api.service.history
     events = (await history.of_contact(bob.team_id, uuid, before_rev=None, limit=9)).events
 
@@ -71,7 +75,9 @@ async def test_an_export_has_every_event(api: Api, bob: WriteContext, uuid: str)
     assert revisions == [1, 2, 3]
 
 
-async def test_nothing_is_left_after_an_erasure(api: Api, bob: WriteContext, uuid: str) -> None:
+async def test_erasing_removes_all_values_and_refuses_further_requests(
+    api: Api, bob: WriteContext, uuid: str
+) -> None:
     await api.service.history.erase(bob, uuid)
 
     page = await api.service.history.feed(bob.team_id, 0, 10)

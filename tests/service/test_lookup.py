@@ -1,4 +1,4 @@
-"""Owners of addresses: in the own type first, then in the phone family; two readings."""
+"""Owners of addresses: lookup by type, then in the phone family; two readings."""
 
 from __future__ import annotations
 
@@ -18,16 +18,18 @@ from tests.support.personas import Api
 pytestmark = pytest.mark.anyio
 
 
-async def own(api: Api, context: WriteContext, kind: str, text: str, page: str = "") -> int:
-    """Make a contact that owns an address; returns its id."""
+async def create_owner(
+    api: Api, context: WriteContext, kind: str, text: str, page: str = ""
+) -> int:
+    """Creates a contact that owns an address, and returns its id."""
     address = addresses.parse(ChannelType(kind), text)
     wanted = ContactInput((ChannelInput(address, info_channel=page),))
     return (await api.service.contacts.create(context, wanted)).id
 
 
-async def owners(api: Api, context: WriteContext, *sought: AddressQuery) -> list[object]:
-    """The ids of the owners of each address, or the refusal."""
-    found = await look_up(Queries(api.store.engine), context.team_id, list(sought))
+async def owners(api: Api, context: WriteContext, *queries: AddressQuery) -> list[object]:
+    """Returns the ids of the owners of each address, or the refusal."""
+    found = await look_up(Queries(api.store.engine), context.team_id, list(queries))
     return [
         each if isinstance(each, Refusal) else [owner.contact_number for owner in each]
         for each in found
@@ -40,18 +42,22 @@ def query(
     return AddressQuery(addresses.parse(ChannelType(kind), text, region), scope)
 
 
-async def test_the_own_type_comes_before_the_family(api: Api, bob: WriteContext) -> None:
-    whatsapp = await own(api, bob, "whatsapp", "15105553344")
+async def test_the_type_of_the_query_has_precedence_over_the_phone_family(
+    api: Api, bob: WriteContext
+) -> None:
+    whatsapp = await create_owner(api, bob, "whatsapp", "15105553344")
     assert await owners(api, bob, query("phone", "+1 510 555 3344")) == [[whatsapp]]
 
-    phone = await own(api, bob, "phone", "15105553344")
+    phone = await create_owner(api, bob, "phone", "15105553344")
     assert await owners(api, bob, query("phone", "15105553344")) == [[phone]]
     assert await owners(api, bob, query("whatsapp", "15105553344")) == [[whatsapp]]
 
 
-async def test_an_id_is_looked_for_in_its_scope_or_in_all(api: Api, bob: WriteContext) -> None:
-    first = await own(api, bob, "facebook", "24681357", "page-1")
-    second = await own(api, bob, "facebook", "24681357", "page-2")
+async def test_an_id_is_looked_up_in_its_scope_or_in_all_scopes(
+    api: Api, bob: WriteContext
+) -> None:
+    first = await create_owner(api, bob, "facebook", "24681357", "page-1")
+    second = await create_owner(api, bob, "facebook", "24681357", "page-2")
 
     assert await owners(
         api,
@@ -62,21 +68,23 @@ async def test_an_id_is_looked_for_in_its_scope_or_in_all(api: Api, bob: WriteCo
     ) == [[second], [first, second], []]
 
 
-async def test_two_readings_of_two_contacts_are_refused(api: Api, bob: WriteContext) -> None:
+async def test_two_readings_with_two_owners_are_refused(api: Api, bob: WriteContext) -> None:
     ambiguous = query("phone", "(646) 555-0123", region="US")
     readings = addresses.readings(ambiguous.address)
     assert len(readings) == 2
-    ids = [await own(api, bob, "phone", f"+{reading.channel_id}") for reading in readings[:1]]
+    ids = [
+        await create_owner(api, bob, "phone", f"+{reading.channel_id}") for reading in readings[:1]
+    ]
     assert await owners(api, bob, ambiguous) == [ids]
 
-    await own(api, bob, "phone", f"+{readings[1].channel_id}")
+    await create_owner(api, bob, "phone", f"+{readings[1].channel_id}")
     [refused] = await owners(api, bob, ambiguous)
     assert isinstance(refused, Refusal)
 
 
-async def test_another_team_owns_nothing(
+async def test_owners_of_another_team_are_not_found(
     api: Api, bob: WriteContext, charlie: WriteContext
 ) -> None:
-    await own(api, bob, "phone", "15105553344")
+    await create_owner(api, bob, "phone", "15105553344")
 
     assert await owners(api, charlie, query("phone", "15105553344")) == [[]]

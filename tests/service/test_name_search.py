@@ -1,4 +1,4 @@
-"""The use case of the search by names: pages by a cursor that is a text."""
+"""Search by names, in pages with a text as the cursor."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ from tests.support.personas import Api
 pytestmark = pytest.mark.anyio
 
 
-async def test_it_works(api: Api, bob: WriteContext, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_search_by_names_is_paged(
+    api: Api, bob: WriteContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(name_search, "PAGE", 2)
     await named(api, bob, "Zoë,Quark", "Zoé,Quill", "Zora,Quist", "Zora,Berg")
 

@@ -1,4 +1,4 @@
-"""Resolve: one contact for an address, and the ends of suppressions."""
+"""Resolve: the contact of an address, and ending suppressions."""
 
 from __future__ import annotations
 
@@ -22,11 +22,13 @@ pytestmark = pytest.mark.anyio
 QUERY = AddressQuery(addresses.parse(ChannelType("phone"), "15105553344"))
 
 
-async def test_nobody_is_a_result(api: Api, bob: WriteContext) -> None:
+async def test_an_address_without_an_owner_is_resolved_to_no_contact(
+    api: Api, bob: WriteContext
+) -> None:
     assert await api.service.resolving.one(bob, QUERY, None) == Resolved(QUERY)
 
 
-async def test_many_requests_make_one_contact(api: Api, bob: WriteContext) -> None:
+async def test_simultaneous_requests_create_one_contact(api: Api, bob: WriteContext) -> None:
     results = await asyncio.gather(
         *(api.service.resolving.one(bob, QUERY, ContactInput()) for _ in range(20))
     )
@@ -36,7 +38,7 @@ async def test_many_requests_make_one_contact(api: Api, bob: WriteContext) -> No
 
 
 async def test_the_address_is_added_once_with_its_info_channel(api: Api, bob: WriteContext) -> None:
-    """Although the contact to make lists it as well."""
+    """This holds even if the contact to create has the address too."""
     query = replace(QUERY, info_channel="line-1")
     listed = ContactInput((ChannelInput(QUERY.address, channel_handle="Al"),))
 
@@ -48,7 +50,7 @@ async def test_the_address_is_added_once_with_its_info_channel(api: Api, bob: Wr
     assert result.channel == channel
 
 
-async def test_the_stored_response_is_that_of_the_result(api: Api, bob: WriteContext) -> None:
+async def test_the_stored_response_is_rendered_from_the_result(api: Api, bob: WriteContext) -> None:
     rendered: list[Resolved] = []
 
     def respond(result: Resolved) -> StoredResponse:

@@ -17,7 +17,7 @@ async def search(api: Api, text: str, region: str | None = None) -> SearchPage:
     return await api.service.search.page(replace(api.bob.team, default_region=region), text)
 
 
-async def found(api: Api, text: str, region: str | None = None) -> list[tuple[str, str]]:
+async def found_channels(api: Api, text: str, region: str | None = None) -> list[tuple[str, str]]:
     page = await search(api, text, region)
     return [(owner.contact.uuid, owner.channel.channel_id) for owner in page.owners]
 
@@ -31,10 +31,10 @@ async def found(api: Api, text: str, region: str | None = None) -> list[tuple[st
         "tel:+15105553344",
     ],
 )
-async def test_a_number_is_found_in_every_spelling_and_type(api: Api, text: str) -> None:
+async def test_a_number_of_another_type_is_found_in_every_spelling(api: Api, text: str) -> None:
     owner = await api.contact(("whatsapp", "15105553344"))
 
-    assert await found(api, text, "US") == [(owner, "15105553344")]
+    assert await found_channels(api, text, "US") == [(owner, "15105553344")]
 
 
 @pytest.mark.parametrize(
@@ -52,10 +52,10 @@ async def test_an_address_of_each_type_is_found(
 ) -> None:
     owner = await api.contact(channel)
 
-    assert [uuid for uuid, _ in await found(api, text)] == [owner]
+    assert [uuid for uuid, _ in await found_channels(api, text)] == [owner]
 
 
-async def test_an_id_of_the_same_digits_is_no_owner_of_the_number(api: Api) -> None:
+async def test_the_owner_of_an_id_with_the_same_digits_is_not_owner_of_the_number(api: Api) -> None:
     owner = await api.contact(("facebook", "15105553344"))
 
     page = await search(api, "15105553344")
@@ -67,8 +67,8 @@ async def test_an_id_of_the_same_digits_is_no_owner_of_the_number(api: Api) -> N
 async def test_another_team_is_not_searched(api: Api) -> None:
     await api.contact(("phone", "15105553344"), ("webchat", "x"), by=api.charlie.by_key())
 
-    assert await found(api, "+15105553344") == []
-    assert await found(api, "x") == []
+    assert await found_channels(api, "+15105553344") == []
+    assert await found_channels(api, "x") == []
 
 
 async def test_both_owners_of_ambiguous_digits_are_found(api: Api) -> None:
@@ -83,7 +83,7 @@ async def test_both_owners_of_ambiguous_digits_are_found(api: Api) -> None:
 
 
 @pytest.mark.parametrize("stored", ["+15105553344", "+5105553344"])
-async def test_the_reading_that_is_shown_is_that_of_the_owner(api: Api, stored: str) -> None:
+async def test_the_reading_of_the_owner_is_returned(api: Api, stored: str) -> None:
     await api.contact(("phone", stored))
 
     [address] = (await search(api, "(510) 555-3344", "US")).addresses
@@ -91,17 +91,19 @@ async def test_the_reading_that_is_shown_is_that_of_the_owner(api: Api, stored: 
     assert f"+{address.reading.address.channel_id}" == stored
 
 
-async def test_names_follow_the_owners_and_repeat_none(api: Api, bob: WriteContext) -> None:
-    [named_so] = await named(api, bob, "Alice,Quark")
+async def test_contacts_found_by_name_follow_the_owners_without_duplicates(
+    api: Api, bob: WriteContext
+) -> None:
+    [found_by_name] = await named(api, bob, "Alice,Quark")
     owner = await api.contact(("telegram", "alice"))
 
     page = await search(api, "alice")
 
     assert [each.contact.uuid for each in page.owners] == [owner]
-    assert [each.uuid for each in page.named.contacts] == [named_so.uuid]
+    assert [each.uuid for each in page.named.contacts] == [found_by_name.uuid]
 
 
-async def test_the_suppression_of_an_address_without_an_owner_is_shown(api: Api) -> None:
+async def test_the_suppression_of_an_address_without_an_owner_is_returned(api: Api) -> None:
     owner = await api.contact(("phone", "15105553344"))
     body = (await api.request("GET", f"/x/contact/{owner}/channels")).json()
     path = f"/x/contact/{owner}/channel/{body[0]['id']}"

@@ -1,4 +1,4 @@
-"""The figures of a team: they add up over pages, are made once, and are of one team."""
+"""Statistics of a team: summed over pages, cached, and separate for each team."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ async def store(database: str) -> AsyncIterator[Store]:
     await opened.close()
 
 
-class CountedReads:
-    """The engine of a store, whose counts are noted and may be made to wait."""
+class RecordedCounts:
+    """Records the counting statements of a store, and can delay them."""
 
     def __init__(self, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
         self.names: list[str] = []
@@ -42,7 +42,7 @@ class CountedReads:
         return await self._count(statement, *values)
 
 
-async def test_pages_add_up(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_counts_are_summed_over_pages(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pages, "MAX_COUNTED_AT_ONCE", 3)
     for number in range(7):
         addresses = [("phone", f"+1202555{number:02d}{n:02d}") for n in range(number)]
@@ -57,7 +57,7 @@ async def test_pages_add_up(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def patch(api: Api, uuid: str, body: dict[str, object]) -> None:
-    """Change the first channel of a contact."""
+    """Changes the first channel of a contact."""
     [channel, *_] = (await api.request("GET", f"/x/contact/{uuid}/channels")).json()
     path = f"/x/contact/{uuid}/channel/{channel['id']}"
     assert (await api.request("PATCH", path, body)).status_code == 200
@@ -77,23 +77,23 @@ async def test_held_and_opted_out_channels_are_counted(api: Api) -> None:
     assert counts.types == [TypeCount("phone", 3, 2, 2, 1), TypeCount("email", 1, 0, 0, 0)]
 
 
-async def test_an_error_is_raised_and_not_remembered(
+async def test_an_error_is_raised_and_not_cached(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    counted = Statistics(store, lambda: 1_900_000_000_000_000)
+    team_statistics = Statistics(store, lambda: 1_900_000_000_000_000)
 
-    async def failing(*_arguments: object) -> Any:
+    async def raise_unavailable(*_arguments: object) -> Any:
         raise unavailable("it is away")
 
     with monkeypatch.context() as patched:
-        patched.setattr(store.engine, "count", failing)
+        patched.setattr(store.engine, "count", raise_unavailable)
         with pytest.raises(Refusal):
-            await counted.of_team(TeamId(1))
+            await team_statistics.of_team(TeamId(1))
 
-    assert (await counted.of_team(TeamId(1))).counts
+    assert (await team_statistics.of_team(TeamId(1))).counts
 
 
-async def test_another_teams_contacts_are_not_counted(api: Api) -> None:
+async def test_contacts_of_another_team_are_not_counted(api: Api) -> None:
     await api.contact(("phone", "+12025550101"), by=api.charlie.by_key())
 
     counts = (await api.service.statistics.of_team(TeamId(api.bob.team.team_id))).counts
@@ -115,7 +115,7 @@ async def test_days_begin_at_midnight_utc(api: Api) -> None:
     assert counts.removed == [0] * DAYS
 
 
-async def test_a_deleted_contact_was_added_and_removed(api: Api) -> None:
+async def test_a_deleted_contact_is_counted_as_added_and_removed(api: Api) -> None:
     api.clock.set("2030-03-01T12:00:00Z")
     deleted, erased = await api.contact(("phone", "+12025550101")), await api.contact()
     api.clock.forward(24 * 60 * 60)
@@ -130,7 +130,7 @@ async def test_a_deleted_contact_was_added_and_removed(api: Api) -> None:
     assert counts.removed[-2:] == [0, 2]
 
 
-async def test_many_types_are_summed(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_rare_types_are_summed(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(statistics, "MAX_SHOWN_TYPES", 2)
     monkeypatch.setattr(statistics, "MAX_COUNTED_TYPES", 3)
     for kind in ("aa", "aa", "bb", "cc", "dd"):
@@ -140,78 +140,80 @@ async def test_many_types_are_summed(api: Api, monkeypatch: pytest.MonkeyPatch) 
     counts = (await api.service.statistics.of_team(TeamId(api.bob.team.team_id))).counts
 
     assert counts is not None
-    shown = [(each.channel_type, each.channels) for each in counts.types]
-    assert shown[0] == ("aa", 2)
-    assert shown[-1] == (OTHER_TYPES, 2)
-    assert len(shown) == 3
+    counted_types = [(each.channel_type, each.channels) for each in counts.types]
+    assert counted_types[0] == ("aa", 2)
+    assert counted_types[-1] == (OTHER_TYPES, 2)
+    assert len(counted_types) == 3
 
 
-async def test_a_team_is_counted_once_at_a_time(
+async def test_simultaneous_callers_share_one_count(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    reads = CountedReads(store, monkeypatch)
+    reads = RecordedCounts(store, monkeypatch)
     reads.seconds = 0.05
-    counted = Statistics(store, lambda: 1_900_000_000_000_000)
+    team_statistics = Statistics(store, lambda: 1_900_000_000_000_000)
 
-    overviews = await asyncio.gather(*(counted.of_team(TeamId(1)) for _ in range(5)))
+    overviews = await asyncio.gather(*(team_statistics.of_team(TeamId(1)) for _ in range(5)))
 
     assert reads.names == ["count_contacts"]
     assert len({id(each.counts) for each in overviews}) == 1
 
 
-async def test_a_caller_that_leaves_does_not_end_the_count_of_another(
+async def test_a_cancelled_caller_does_not_cancel_the_count_of_another(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    reads = CountedReads(store, monkeypatch)
+    reads = RecordedCounts(store, monkeypatch)
     reads.seconds = 0.05
-    counted = Statistics(store, lambda: 1_900_000_000_000_000)
-    leaving, staying = (asyncio.create_task(counted.of_team(TeamId(1))) for _ in range(2))
+    team_statistics = Statistics(store, lambda: 1_900_000_000_000_000)
+    cancelled, waiting = (asyncio.create_task(team_statistics.of_team(TeamId(1))) for _ in range(2))
     await asyncio.sleep(0.01)
-    leaving.cancel()
+    cancelled.cancel()
 
-    overview = await staying
+    overview = await waiting
 
     assert overview.counts is not None
     assert not overview.is_late
 
 
-async def test_a_late_count_is_not_tried_again_at_once(
+async def test_a_late_count_is_not_retried_at_once(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     times = [1_900_000_000_000_000]
-    reads = CountedReads(store, monkeypatch)
-    counted = Statistics(store, lambda: times[0])
+    reads = RecordedCounts(store, monkeypatch)
+    team_statistics = Statistics(store, lambda: times[0])
     monkeypatch.setattr(statistics, "COUNT_SECONDS", 0.05)
     reads.seconds = 1
 
-    late = [await counted.of_team(TeamId(1)) for _ in range(3)]
+    late = [await team_statistics.of_team(TeamId(1)) for _ in range(3)]
     reads.seconds = 0
     times[0] += statistics.COUNT_EVERY
-    good = await counted.of_team(TeamId(1))
+    current = await team_statistics.of_team(TeamId(1))
 
     assert [each.is_late for each in late] == [True] * 3
     assert reads.names == ["count_contacts"] * 2
-    assert (good.is_late, good.counts is None) == (False, False)
+    assert (current.is_late, current.counts is None) == (False, False)
 
 
-async def test_a_clock_that_was_set_back_does_not_keep_old_counts(store: Store) -> None:
+async def test_counts_are_renewed_after_the_clock_was_set_back(store: Store) -> None:
     times = [1_900_000_000_000_000]
-    counted = Statistics(store, lambda: times[0])
-    await counted.of_team(TeamId(1))
+    team_statistics = Statistics(store, lambda: times[0])
+    await team_statistics.of_team(TeamId(1))
     times[0] -= 1_000_000_000
 
-    counts = (await counted.of_team(TeamId(1))).counts
+    counts = (await team_statistics.of_team(TeamId(1))).counts
 
     assert counts is not None
     assert counts.made == times[0]
 
 
-async def test_the_cache_has_a_bound(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_size_of_the_cache_is_limited(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(statistics, "MAX_TEAMS", 2)
-    reads = CountedReads(store, monkeypatch)
-    counted = Statistics(store, lambda: 1_900_000_000_000_000)
+    reads = RecordedCounts(store, monkeypatch)
+    team_statistics = Statistics(store, lambda: 1_900_000_000_000_000)
 
     for team in (1, 2, 1, 3, 1, 2):
-        await counted.of_team(TeamId(team))
+        await team_statistics.of_team(TeamId(team))
 
     assert len(reads.names) == 4  # team 1 was used, so team 2 was dropped for team 3

@@ -1,4 +1,4 @@
-"""The keys with which suppressed addresses are hashed, one for each team."""
+"""The keys of the hashes of suppressed addresses; each team has its own."""
 
 from __future__ import annotations
 
@@ -27,26 +27,26 @@ def api(fresh_api: Api) -> Api:
     return fresh_api
 
 
-async def test_it_is_made_once(api: Api) -> None:
-    """The first process that needs a key makes it; another team has another key."""
+async def test_the_key_of_a_team_is_created_once(api: Api) -> None:
+    """The first process that needs it creates it; each team has a different key."""
     bob, charlie = api.bob.team.team_id, api.charlie.team.team_id
     several = [TeamKeys(api.store, (MASTER_KEY,)) for _ in range(8)]
 
-    opened = await asyncio.gather(*(one.of(bob) for one in several))
+    keys = await asyncio.gather(*(team_keys.of(bob) for team_keys in several))
 
-    assert len(set(opened)) == 1
-    assert await several[0].of(charlie) != opened[0]
-    assert await TeamKeys(api.store, (NEW_KEY, MASTER_KEY)).of(bob) == opened[0]
+    assert len(set(keys)) == 1
+    assert await several[0].of(charlie) != keys[0]
+    assert await TeamKeys(api.store, (NEW_KEY, MASTER_KEY)).of(bob) == keys[0]
     rows = await beside(api.database)("SELECT sealed FROM suppression_key")
-    assert all(opened[0] not in bytes(row[0]) for row in rows)
+    assert all(keys[0] not in bytes(row[0]) for row in rows)
 
 
-async def test_a_request_that_reads_makes_none(api: Api) -> None:
+async def test_a_read_request_creates_no_key(api: Api) -> None:
     await ok(api, "POST", "/x/resolve", {"channel_id": PHONE})
     assert await beside(api.database)("SELECT team_id FROM suppression_key") == []
 
 
-async def test_the_master_keys_are_read_again_when_it_does_not_open(api: Api) -> None:
+async def test_the_master_keys_are_reread_if_the_key_cannot_be_unsealed(api: Api) -> None:
     bob = api.bob.team.team_id
     made = await TeamKeys(api.store, (NEW_KEY,)).of(bob)
 
@@ -54,16 +54,16 @@ async def test_the_master_keys_are_read_again_when_it_does_not_open(api: Api) ->
         return NEW_KEY, MASTER_KEY
 
     assert await TeamKeys(api.store, (MASTER_KEY,), reread).of(bob) == made
-    with pytest.raises(Refusal, match=f"team {bob}") as no:
+    with pytest.raises(Refusal, match=f"team {bob}") as error:
         await TeamKeys(api.store, (MASTER_KEY,)).of(bob)
-    assert no.value.reason is Reason.STORE_UNFIT
+    assert error.value.reason is Reason.STORE_UNFIT
 
 
-async def test_rekey_seals_it_anew(api: Api) -> None:
+async def test_rekey_reseals_the_keys_of_teams(api: Api) -> None:
     uuid, at = await opted_out(api)
     await ok(api, "DELETE", f"/v2/contact/{uuid}")
     keys = (NEW_KEY, MASTER_KEY)
-    found = {one.kind async for one in examine(api.store, keys)}
+    found = {finding.kind async for finding in examine(api.store, keys)}
     assert found == {"previous_key"}
 
     done = await api.administration.rekey_teams(keys, discard=False)
@@ -71,27 +71,27 @@ async def test_rekey_seals_it_anew(api: Api) -> None:
 
     assert done == Rekeyed(0, [], team_keys=1)
     assert (await api.administration.rekey_teams(keys, discard=False)).team_keys == 0
-    assert [one async for one in examine(api.store, (NEW_KEY,))] == []
+    assert [finding async for finding in examine(api.store, (NEW_KEY,))] == []
     await require_team_keys(api.store, (NEW_KEY,))
     again = (await ok(api, "POST", "/v2/contact", {"phone": PHONE}))["uuid"]
     assert (await channel(api, again))["consent_at"] == at
 
 
-async def test_serve_refuses_a_key_that_does_not_open_until_it_is_given_up(api: Api) -> None:
+async def test_serve_refuses_a_key_that_cannot_be_unsealed_until_it_is_discarded(api: Api) -> None:
     bob = api.bob.team.team_id
     uuid, _ = await opted_out(api)
     await ok(api, "DELETE", f"/v2/contact/{uuid}")
-    lost = (OTHER_KEY,)
+    wrong_keys = (OTHER_KEY,)
 
     with pytest.raises(BadSettingError, match=f"team {bob}.*--discard-suppressions"):
-        await require_team_keys(api.store, lost)
-    found = [one async for one in examine(api.store, lost)]
-    assert any("suppression key" in one.message and one.team_id == bob for one in found)
-    done = await api.administration.rekey_teams(lost, discard=False)
+        await require_team_keys(api.store, wrong_keys)
+    found = [finding async for finding in examine(api.store, wrong_keys)]
+    assert any("suppression key" in finding.message and finding.team_id == bob for finding in found)
+    done = await api.administration.rekey_teams(wrong_keys, discard=False)
     assert done.unopened_teams == [bob]
 
-    done = await api.administration.rekey_teams(lost, discard=True)
+    done = await api.administration.rekey_teams(wrong_keys, discard=True)
 
     assert done.discarded_teams == [bob]
-    await require_team_keys(api.store, lost)
+    await require_team_keys(api.store, wrong_keys)
     assert await beside(api.database)("SELECT digest FROM suppression") == []

@@ -25,7 +25,7 @@ PASSWORD = "correct horse battery"
 
 @dataclass
 class Staff:
-    """The users of a team, with an admin and a member."""
+    """The user service, and a team with an admin and a member."""
 
     users: Users
     store: Store
@@ -62,7 +62,7 @@ async def test_an_address_is_unique_in_a_team_whatever_its_case(staff: Staff) ->
     await staff.users.create(other.team_id, "admin@example.com", Role.MEMBER)
 
 
-async def test_a_link_works_once_when_many_use_it(staff: Staff) -> None:
+async def test_a_link_can_be_used_once_by_simultaneous_requests(staff: Staff) -> None:
     token = await staff.users.new_link(staff.member)
 
     sessions = await asyncio.gather(*(staff.users.sign_in_with_link(token) for _ in range(10)))
@@ -71,7 +71,7 @@ async def test_a_link_works_once_when_many_use_it(staff: Staff) -> None:
     assert not await staff.users.has_link(token)
 
 
-async def test_a_link_works_for_ten_minutes(staff: Staff) -> None:
+async def test_a_link_is_valid_for_ten_minutes(staff: Staff) -> None:
     token = await staff.users.new_link(staff.member)
     staff.clock.forward(599)
     assert await staff.users.has_link(token)
@@ -115,7 +115,7 @@ async def test_ended_sessions_and_links_are_deleted(staff: Staff) -> None:
     assert await raw("SELECT count(*) FROM sign_in_link") == [(0,)]
 
 
-async def test_nothing_to_sign_in_with_is_in_the_database(staff: Staff) -> None:
+async def test_passwords_and_tokens_are_not_stored_in_clear_text(staff: Staff) -> None:
     await staff.users.set_password(staff.member, PASSWORD)
     tokens = [
         await staff.users.begin_session(staff.member),
@@ -158,31 +158,31 @@ async def test_a_bad_password_is_refused(staff: Staff, password: str) -> None:
     assert await reason_of(staff.users.set_password(staff.member, password)) is Reason.BAD_VALUE
 
 
-async def test_nobody_signs_in_without_a_password(staff: Staff) -> None:
+async def test_a_user_without_a_password_cannot_sign_in_with_one(staff: Staff) -> None:
     for password in ("", PASSWORD):
         assert await staff.users.check_password("member@example.com", password, None) == []
 
 
-async def test_an_unknown_account_costs_a_hash(
+async def test_an_unknown_account_causes_one_password_check(
     staff: Staff, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A hash takes 0.1 s, and nothing else takes long."""
+    """A check takes 0.1 s, so its absence would reveal that the account is unknown."""
     await staff.users.set_password(staff.admin, PASSWORD)
     checked: list[str] = []
     is_correct = passwords.is_correct
 
-    def counted(password: str, stored: str) -> bool:
+    def record_check(password: str, stored: str) -> bool:
         checked.append(password)
         return is_correct(password, stored)
 
-    monkeypatch.setattr(passwords, "is_correct", counted)
+    monkeypatch.setattr(passwords, "is_correct", record_check)
     for email in ("admin@example.com", "member@example.com", "nobody@example.com", "no address"):
         await staff.users.check_password(email, "wrong password", None)
         assert len(checked) == 1, email
         checked.clear()
 
 
-async def test_a_team_keeps_an_admin_who_can_sign_in(staff: Staff) -> None:
+async def test_the_last_admin_cannot_be_disabled_or_demoted(staff: Staff) -> None:
     assert await reason_of(staff.users.disable(staff.admin)) is Reason.LAST_ADMIN
     assert await reason_of(staff.users.set_role(staff.admin, Role.MEMBER)) is Reason.LAST_ADMIN
     promoted = await staff.users.set_role(staff.member, Role.ADMIN)
@@ -191,7 +191,7 @@ async def test_a_team_keeps_an_admin_who_can_sign_in(staff: Staff) -> None:
     assert await reason_of(staff.users.disable(promoted)) is Reason.LAST_ADMIN
 
 
-async def test_two_admins_cannot_remove_each_other_at_once(staff: Staff) -> None:
+async def test_two_admins_cannot_be_removed_simultaneously(staff: Staff) -> None:
     for _ in range(10):
         both = [
             await staff.users.set_role(user, Role.ADMIN) for user in (staff.admin, staff.member)
@@ -210,7 +210,7 @@ async def test_two_admins_cannot_remove_each_other_at_once(staff: Staff) -> None
 @pytest.mark.parametrize(
     "token", ["", "1", "1.x", f"{2**70}.{'a' * 43}", "x." + "a" * 43, f"1.{'a' * 44}", "1.\udcff"]
 )
-async def test_what_is_no_token_is_nobody(staff: Staff, token: str) -> None:
+async def test_a_malformed_token_has_no_session_or_link(staff: Staff, token: str) -> None:
     assert await staff.users.session(token) is None
     assert not await staff.users.has_link(token)
     assert await staff.users.sign_in_with_link(token) is None
