@@ -137,7 +137,7 @@ def test_ambiguous_digits_prefer_the_channel_with_the_same_digits() -> None:
     assert [channel.channel_handle for channel in after.channels] == ["", "@alice"]
 
 
-# ── several at once ───────────────────────────────────────────────────────────────────────────
+# ── several at once ──────────────────────────────────────────────────────────────────────────
 
 
 @pytest.mark.parametrize("seed", range(20))

@@ -71,7 +71,7 @@ async def raw_request(api: Api, method: str, path: str) -> tuple[int, dict[str, 
     return sent[0]["status"], headers, b"".join(message.get("body", b"") for message in sent[1:])
 
 
-# ── the order ────────────────────────────────────────────────────────────────────────────────
+# ── the order of the checks ──────────────────────────────────────────────────────────────────
 
 
 @pytest.mark.parametrize(
@@ -241,7 +241,7 @@ async def test_a_head_with_status_405_has_no_body(api: Api) -> None:
     assert (await raw_request(api, "HEAD", CHANNEL))[::2] == (405, b"")
 
 
-# ── the right to write ───────────────────────────────────────────────────────────────────────
+# ── read-only credentials ────────────────────────────────────────────────────────────────────
 
 
 @pytest.mark.parametrize("contact_exists", [False, True])

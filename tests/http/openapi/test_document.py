@@ -25,7 +25,7 @@ ROUTES = [*app.ROUTES, app.METRICS]
 CODES = {reason.code: reason for reason in Reason}
 
 
-# ── the checks: each yields the faults of a document ──────────────────────────────────────────────
+# ── the checks: each yields the faults of a document ─────────────────────────────────────────
 
 
 def valid_openapi(spec: Json) -> Iterator[str]:

@@ -154,7 +154,7 @@ async def test_an_unpaired_surrogate_is_refused(api: Api, field: str, surrogate:
 
 
 async def test_every_reported_spelling_has_its_expected_address(api: Api) -> None:
-    """The cases of a region run in one team, one after another: many are the same number."""
+    """The cases of a region run in sequence in one team, because many are the same number."""
     regions = {case.region for case in FINDINGS}
     teams = {
         region: await create_team_client(
@@ -250,7 +250,7 @@ async def test_a_number_under_two_types_is_two_addresses(api: Api) -> None:
     assert (await post_to_new_contact(api, "sms", "15105553344")).status_code == 200
 
 
-# ── look-ups ─────────────────────────────────────────────────────────────────────────────────
+# ── lookups ──────────────────────────────────────────────────────────────────────────────────
 
 
 async def test_a_search_ignores_unreadable_addresses_beside_readable_ones(api: Api) -> None:

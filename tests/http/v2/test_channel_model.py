@@ -198,7 +198,7 @@ class Contacts(RuleBasedStateMachine):
             self.list_all(index)
             self.request("DELETE", f"/v2/contact/{uuid}")
 
-    # ── the checks of a step ────────────────────────────────────────────────────────────────
+    # ── the checks of a step ─────────────────────────────────────────────────────────────────
 
     def _remove(self, index: int, kind: str, selected: Spelling | None) -> None:
         found = self.model.find(index, kind, selected.identity if selected else None)

@@ -399,7 +399,7 @@ async def test_the_address_is_not_stored_in_clear_text(api: Api) -> None:
     assert (reason, version, at % 86_400_000_000) == ("opted_out", IDENTITY_VERSION, 0)
 
 
-# ── addresses that nobody owns ───────────────────────────────────────────────────────────────
+# ── addresses without an owner ───────────────────────────────────────────────────────────────
 
 SUPPRESSED = {"channel_type": "phone", "channel_id": PHONE, "reason": "opted_out"}
 

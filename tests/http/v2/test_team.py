@@ -127,11 +127,11 @@ async def test_exp_and_nbf_are_optional_claims(api: Api) -> None:
     assert (await send(api, bearer(api, exp=now + 300, nbf=now - 1))).status_code == 200
 
 
-# ── refused ────────────────────────────────────────────────────────────────────────────────────
+# ── refused ──────────────────────────────────────────────────────────────────────────────────
 
 
 @pytest.mark.parametrize("age", [301, 3600, 10**9])
-async def test_the_error_for_an_expired_jwt_says_since_when(api: Api, age: int) -> None:
+async def test_the_error_for_an_expired_jwt_has_the_elapsed_seconds(api: Api, age: int) -> None:
     response = await send(api, bearer(api, age=age))
 
     assert refusal(response) == (401, "unauthorized", "expired")
@@ -230,7 +230,7 @@ async def test_wrong_ids_and_wrong_signatures_have_identical_responses(api: Api)
     assert len({tuple(response.headers.multi_items()) for response in responses}) == 1
 
 
-# ── the life of a credential ─────────────────────────────────────────────────────────────────
+# ── revocation ───────────────────────────────────────────────────────────────────────────────
 
 
 async def test_a_revoked_credential_is_refused_within_a_second(api: Api) -> None:

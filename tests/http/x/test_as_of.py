@@ -40,7 +40,7 @@ def microsecond_before(time: str) -> str:
     return parsed.isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
-async def test_as_of_returns_what_was_returned_at_that_time(api: Api) -> None:
+async def test_as_of_returns_the_response_of_that_time(api: Api) -> None:
     """Compares every field of each channel, including `primary`."""
     uuid = await api.contact(("phone", ONE), ("phone", TWO))
     path = f"/x/contact/{uuid}/channels"

@@ -154,7 +154,7 @@ async def test_numbering_does_not_rewrite_the_bodies_of_events(api: Api) -> None
     assert 0 < pages * page_bytes < MIB
 
 
-# ── histories are read to the first event ─────────────────────────────────────────────────────
+# ── histories are read to the first event ────────────────────────────────────────────────────
 
 
 @pytest.mark.parametrize("count", [3, 4, 5, 6])
