@@ -32,8 +32,8 @@ def test_adding_a_channel_increments_the_revision() -> None:
 
     assert after.rev == 2
     assert after.updated == NOW
-    (made,) = after.channels
-    assert made == ContactChannel(
+    (created,) = after.channels
+    assert created == ContactChannel(
         id=NOT_NUMBERED,
         channel_type=ChannelType("phone"),
         channel_id="15105553344",

@@ -40,15 +40,15 @@ def test_a_contact_is_created_with_all_fields() -> None:
         tags=(3, 4),
     )
 
-    made = contact.create(1, ALICE, wanted, NOW)
+    created = contact.create(1, ALICE, wanted, NOW)
 
-    assert made == Contact(
+    assert created == Contact(
         team_id=1,
         id=contact.NOT_STORED,
         uuid=ALICE,
         rev=1,
         updated=NOW,
-        channels=made.channels,
+        channels=created.channels,
         created=NOW,
         deleted=None,
         first="Alice",
@@ -61,23 +61,23 @@ def test_a_contact_is_created_with_all_fields() -> None:
         custom={"12": "cats"},
         tags=(3, 4),
     )
-    assert values(made) == ["15105553344", "alice@example.com"]
-    assert {(channel.id, channel.created, channel.updated) for channel in made.channels} == {
+    assert values(created) == ["15105553344", "alice@example.com"]
+    assert {(channel.id, channel.created, channel.updated) for channel in created.channels} == {
         (NOT_NUMBERED, NOW, NOW)
     }
 
 
 def test_a_contact_is_created_without_fields() -> None:
-    made = contact.create(1, ALICE, ContactInput(()), NOW)
+    created = contact.create(1, ALICE, ContactInput(()), NOW)
 
-    assert made == Contact(1, contact.NOT_STORED, ALICE, 1, NOW, (), NOW)
+    assert created == Contact(1, contact.NOT_STORED, ALICE, 1, NOW, (), NOW)
 
 
 def test_unset_fields_have_their_defaults() -> None:
     """UNSET is how the decoder represents an absent field."""
-    made = contact.create(1, ALICE, ContactInput((), first=UNSET, external_id=UNSET), NOW)
+    created = contact.create(1, ALICE, ContactInput((), first=UNSET, external_id=UNSET), NOW)
 
-    assert (made.first, made.external_id) == ("", None)
+    assert (created.first, created.external_id) == ("", None)
 
 
 def test_two_new_contacts_do_not_share_their_custom_fields() -> None:
@@ -188,8 +188,8 @@ def test_rules_on_500_channels_take_less_than_15_ms(kinds: int) -> None:
     handles = ContactInput(
         tuple(with_fields(channel, channel_handle="a") for channel in wanted.channels)
     )
-    made = contact.create(1, ALICE, wanted, NOW)
-    full = numbered(made)
+    created = contact.create(1, ALICE, wanted, NOW)
+    full = numbered(created)
     assert isinstance(full, Contact)
     changed = contact.update(full, handles, NOW + 1, overwrite=False)
 

@@ -19,8 +19,8 @@ from tests.support.personas import ALICE
 def alice() -> Contact:
     """Returns Alice with two phones, a name, and the ids that the store allocates."""
     phones = tuple(want(spec) for spec in TWO_PHONES)
-    made = contact.create(1, ALICE, ContactInput(phones, first="Alice", tags=(3,)), NOW - 1)
-    page = numbered(made)
+    created = contact.create(1, ALICE, ContactInput(phones, first="Alice", tags=(3,)), NOW - 1)
+    page = numbered(created)
     assert isinstance(page, Contact)
     return page
 

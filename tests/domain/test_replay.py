@@ -139,8 +139,8 @@ def with_channels(row: Row, count: int) -> Row:
     """Returns the event of a new contact with `count` channels."""
     rev, at, before, _ = row
     new = ContactInput(tuple(channel_input(f"1510555{number:04}", "") for number in range(count)))
-    made = event.change(None, contacts.create(1, "an uuid", new, at))
-    [change] = with_ids(Commit(made, "a", "r"), 7, numbers()).changes
+    created = event.change(None, contacts.create(1, "an uuid", new, at))
+    [change] = with_ids(Commit(created, "a", "r"), 7, numbers()).changes
     return (rev, at, before, event.diff(change)[1])
 
 

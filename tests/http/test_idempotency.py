@@ -159,8 +159,8 @@ async def test_simultaneous_retries_have_one_effect(api: Api) -> None:
         names = {"uuid": await api.contact()}
         responses = await asyncio.gather(*(send(api, call, names, key) for _ in range(8)))
         assert len({response.content for response in responses}) == 1, call
-        made = 1 if call is MANY[0] else 2
-        assert await count(api) == before + 1 + made
+        created = 1 if call is MANY[0] else 2
+        assert await count(api) == before + 1 + created
 
 
 @pytest.mark.parametrize("key", ["", " ", "a b", "é".encode(), "x" * 256, "\x7f"])

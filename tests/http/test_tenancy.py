@@ -121,10 +121,10 @@ async def test_two_teams_can_have_the_same_address(api: Api) -> None:
         ],
     }
 
-    made = await api.request("POST", "/v2/contact", body, by=by)
+    created = await api.request("POST", "/v2/contact", body, by=by)
     added = await api.request(
         "POST",
-        f"/v2/contact/{made.json()['uuid']}/channel",
+        f"/v2/contact/{created.json()['uuid']}/channel",
         {"channel_type": "email", "channel_id": EMAIL},
         by=by,
     )

@@ -31,28 +31,28 @@ async def store(database: str) -> AsyncIterator[Store]:
 
 
 async def test_bootstrap_creates_a_team_with_alice(store: Store) -> None:
-    made = await bootstrap(store, Administration(store, timestamps.now), MASTER_KEY)
+    created = await bootstrap(store, Administration(store, timestamps.now), MASTER_KEY)
 
-    assert made is not None
+    assert created is not None
     access = Authenticator(store, (MASTER_KEY,), timestamps.now, Metrics())
-    caller = await access.caller(f"Bearer {made.api_key}")
+    caller = await access.caller(f"Bearer {created.api_key}")
     seen = await store.read(ChannelList, caller.team_id, ALICE)
     await access.close()
     assert seen is not None
-    assert (made.team_id, made.contact) == (1, ALICE)
+    assert (created.team_id, created.contact) == (1, ALICE)
     assert msgspec.to_builtins(render.channels(seen, Representation.STRING_IDS)) == ALICE_LIST
 
 
 async def test_each_credential_has_the_representation_of_its_documentation(store: Store) -> None:
-    made = await bootstrap(store, Administration(store, timestamps.now), MASTER_KEY)
+    created = await bootstrap(store, Administration(store, timestamps.now), MASTER_KEY)
 
-    assert made is not None
+    assert created is not None
     [secret] = await store.credentials("api_secret", 1)
     [key] = await store.credentials("api_key", 1)
-    assert (secret.id, secret.representation) == (made.secret_id, Representation.INTEGER_IDS)
-    assert (key.id, key.representation) == (made.key_id, Representation.STRING_IDS)
+    assert (secret.id, secret.representation) == (created.secret_id, Representation.INTEGER_IDS)
+    assert (key.id, key.representation) == (created.key_id, Representation.STRING_IDS)
     assert (secret.read_only, key.read_only) == (False, False)
-    assert sealing.unseal(MASTER_KEY, secret.id, secret.proof) == made.secret_key
+    assert sealing.unseal(MASTER_KEY, secret.id, secret.proof) == created.secret_key
 
 
 async def test_a_second_bootstrap_creates_nothing(store: Store, database: str) -> None:

@@ -194,12 +194,12 @@ async def alice(api: Api, context: WriteContext) -> Contact:
 
 
 async def test_updates_share_a_transaction(api: Api, bob: WriteContext) -> None:
-    made = await create(api, bob, *(person(f"Person {n}", f"1510555{n:04d}") for n in range(50)))
+    created = await create(api, bob, *(person(f"Person {n}", f"1510555{n:04d}") for n in range(50)))
     metrics = api.app.state.state.metrics.registry
     before = metrics.get_sample_value("reachbook_commits_total")
 
     changed = await update(
-        api, bob, *((each.uuid, ContactInput(last="Smith")) for each in reversed(made) if each)
+        api, bob, *((each.uuid, ContactInput(last="Smith")) for each in reversed(created) if each)
     )
 
     assert [each and (each.first, each.last, each.rev) for each in changed] == [

@@ -18,11 +18,11 @@ CONTACTS = 7
 @pytest.fixture
 async def uuids(api: Api, bob: WriteContext) -> list[str]:
     """Creates contacts a second apart, and returns their UUIDs in that order."""
-    made = []
+    created = []
     for _ in range(CONTACTS):
-        made.append((await api.service.contacts.create(bob, ContactInput())).uuid)
+        created.append((await api.service.contacts.create(bob, ContactInput())).uuid)
         api.clock.forward(1)
-    return made
+    return created
 
 
 @pytest.mark.parametrize("precision", Precision)

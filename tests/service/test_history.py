@@ -23,12 +23,12 @@ PHONE = ChannelType("phone")
 async def uuid(api: Api, bob: WriteContext) -> str:
     """Creates a contact with three revisions: created, a phone added, and the phone removed."""
     wanted = ChannelInput(addresses.parse(PHONE, "15105553344"))
-    made = await api.service.contacts.create(bob, ContactInput(first="Alice"))
+    created = await api.service.contacts.create(bob, ContactInput(first="Alice"))
     api.clock.forward(1)
-    await api.service.channels.add(bob, made.uuid, wanted)
+    await api.service.channels.add(bob, created.uuid, wanted)
     api.clock.forward(1)
-    await api.service.channels.remove(bob, made.uuid, ChannelSelector(PHONE))
-    return made.uuid
+    await api.service.channels.remove(bob, created.uuid, ChannelSelector(PHONE))
+    return created.uuid
 
 
 async def test_the_events_of_a_contact_are_listed_newest_first(

@@ -67,20 +67,20 @@ async def test_the_stored_response_is_rendered_from_the_result(api: Api, bob: Wr
 
 async def test_results_are_in_the_order_of_the_addresses(api: Api, bob: WriteContext) -> None:
     other = AddressQuery(addresses.parse(ChannelType("phone"), "15105553345"))
-    made = await api.service.resolving.one(bob, QUERY, ContactInput())
+    created = await api.service.resolving.one(bob, QUERY, ContactInput())
 
     found = await api.service.resolving.many(bob.team_id, [other, QUERY, other])
 
-    assert found == [Resolved(other), replace(made, created=False), Resolved(other)]
+    assert found == [Resolved(other), replace(created, created=False), Resolved(other)]
 
 
 async def test_a_suppression_can_be_ended_once(api: Api, bob: WriteContext) -> None:
-    made = await api.service.resolving.one(bob, QUERY, ContactInput(is_opted_out=True))
-    assert made.contact is not None
+    created = await api.service.resolving.one(bob, QUERY, ContactInput(is_opted_out=True))
+    assert created.contact is not None
     reason = SuppressionReason.OPTED_OUT
     with pytest.raises(Refusal) as owned:
         await api.service.resolving.end_suppression(bob, QUERY, reason)
-    await api.service.contacts.delete(bob, made.contact.uuid)
+    await api.service.contacts.delete(bob, created.contact.uuid)
 
     nobody = await api.service.resolving.one(bob, QUERY, None)
     await api.service.resolving.end_suppression(bob, QUERY, reason)

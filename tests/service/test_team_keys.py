@@ -48,12 +48,12 @@ async def test_a_read_request_creates_no_key(api: Api) -> None:
 
 async def test_the_master_keys_are_reread_if_the_key_cannot_be_unsealed(api: Api) -> None:
     bob = api.bob.team.team_id
-    made = await TeamKeys(api.store, (NEW_KEY,)).of(bob)
+    created = await TeamKeys(api.store, (NEW_KEY,)).of(bob)
 
     async def reread() -> tuple[bytes, ...]:
         return NEW_KEY, MASTER_KEY
 
-    assert await TeamKeys(api.store, (MASTER_KEY,), reread).of(bob) == made
+    assert await TeamKeys(api.store, (MASTER_KEY,), reread).of(bob) == created
     with pytest.raises(Refusal, match=f"team {bob}") as error:
         await TeamKeys(api.store, (MASTER_KEY,)).of(bob)
     assert error.value.reason is Reason.STORE_UNFIT

@@ -224,6 +224,6 @@ async def test_user_ids_are_skipped_after_a_restore(staff: Staff) -> None:
         await beside(staff.database)("ALTER SEQUENCE team_user_id_seq RESTART")
     again = Users(UserStore(staff.store.engine), staff.clock)
 
-    made = await again.create(staff.team_id, "erin@example.com", Role.MEMBER)
+    created = await again.create(staff.team_id, "erin@example.com", Role.MEMBER)
 
-    assert made.id not in (staff.admin.id, staff.member.id)
+    assert created.id not in (staff.admin.id, staff.member.id)

@@ -44,13 +44,13 @@ def test_the_server_url_is_the_base_path(base_path: str, url: str) -> None:
 
 
 def test_both_kinds_of_credential_are_described_if_one_is_needed() -> None:
-    made = document()
+    spec = document()
 
-    for _, path, operation in Description(made).operations():
+    for _, path, operation in Description(spec).operations():
         needs_credential = path.startswith(("/v1/", "/v2/", "/x/"))
         assert operation["security"] == ([{"jwt": []}, {"api_key": []}] if needs_credential else [])
         assert ("401" in operation["responses"]) is needs_credential
-    assert set(made["components"]["securitySchemes"]) == {"jwt", "api_key"}
+    assert set(spec["components"]["securitySchemes"]) == {"jwt", "api_key"}
 
 
 def test_the_examples_of_the_vendor_documents_are_included() -> None:

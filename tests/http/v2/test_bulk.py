@@ -52,12 +52,12 @@ async def test_a_bulk_write_creates_and_updates_contacts(api: Api) -> None:
     )
 
     assert result["failed_contacts"] == []
-    made, updated, empty = result["contacts"]
-    assert (made["first"], made["phone"], made["rev"]) == ("Bob", PHONE["channel_id"], 1)
-    assert made["contact_channels"][0]["channel_handle"] == "b"
+    created, updated, empty = result["contacts"]
+    assert (created["first"], created["phone"], created["rev"]) == ("Bob", PHONE["channel_id"], 1)
+    assert created["contact_channels"][0]["channel_handle"] == "b"
     assert (updated["uuid"], updated["first"], updated["rev"]) == (uuid, "Alice", 2)
     assert updated["email"] == "alice@example.com"
-    for contact in (made, updated, empty):
+    for contact in (created, updated, empty):
         assert await get(api, contact["uuid"]) == contact
     assert await bulk(api) == {"contacts": [], "failed_contacts": []}
 
@@ -317,9 +317,9 @@ async def test_updates_of_an_unknown_outcome_are_not_retried(
 
 async def test_a_retry_replays_every_update(api: Api) -> None:
     rows = [{"first": f"Person {n}"} for n in range(5)]
-    made = (await bulk(api, *rows))["contacts"]
+    created = (await bulk(api, *rows))["contacts"]
     headers = {**api.bob.by_key(), "idempotency-key": "update"}
-    body = {"contacts": [{"contact_id": each["uuid"], "last": "Smith"} for each in made]}
+    body = {"contacts": [{"contact_id": each["uuid"], "last": "Smith"} for each in created]}
     first = await api.request("POST", "/v2/contacts", body, by=headers)
     await beside(api.database)("DELETE FROM idempotency WHERE key = 'update'")
 
@@ -327,7 +327,7 @@ async def test_a_retry_replays_every_update(api: Api) -> None:
 
     assert again.json() == first.json()
     assert len(first.json()["contacts"]) == 5
-    assert [event["rev"] for event in await history(api, made[0]["uuid"])] == [2, 1]
+    assert [event["rev"] for event in await history(api, created[0]["uuid"])] == [2, 1]
 
 
 async def history(api: Api, uuid: str) -> list[Any]:
@@ -455,11 +455,11 @@ async def test_a_retry_continues_after_the_last_written_row(api: Api) -> None:
 
     again = await api.request("POST", "/v2/contacts", rows, by=by)
 
-    made = [
+    created = [
         [contact["uuid"] for contact in response.json()["contacts"]] for response in (first, again)
     ]
-    assert made[0][0] == made[1][0]
-    assert made[0][1] != made[1][1]
+    assert created[0][0] == created[1][0]
+    assert created[0][1] != created[1][1]
     assert "idempotent-replayed" not in again.headers
     third = await api.request("POST", "/v2/contacts", rows, by=by)
     assert (third.content, third.headers["idempotent-replayed"]) == (again.content, "true")

@@ -31,17 +31,17 @@ FULL: dict[str, object] = {
 
 
 async def test_post_creates_a_contact_that_get_returns(api: Api) -> None:
-    made = await api.request("POST", "/v2/contact", {**FULL, "contact_channels": [PHONE, EMAIL]})
-    contact = made.json()
+    created = await api.request("POST", "/v2/contact", {**FULL, "contact_channels": [PHONE, EMAIL]})
+    contact = created.json()
 
-    assert made.status_code == 200, made.text
+    assert created.status_code == 200, created.text
     assert set(KEYS) <= set(contact)
     assert str(UUID(contact["uuid"])) == contact["uuid"]
     assert contact["rev"] == 1
     assert contact["team_id"] == api.bob.team.team_id
-    shown = {**FULL, "assigned_user_id": FULL["assignee_id"]}
-    del shown["assignee_id"]
-    assert {key: contact[key] for key in shown} == shown
+    expected = {**FULL, "assigned_user_id": FULL["assignee_id"]}
+    del expected["assignee_id"]
+    assert {key: contact[key] for key in expected} == expected
     assert (contact["phone"], contact["email"]) == ("15105553344", "alice@example.com")
     assert contact["created"] == contact["updated"]
     assert TIMESTAMP.fullmatch(contact["created"])

@@ -191,8 +191,8 @@ async def test_search_finds_a_facebook_id_on_any_page(api: Api) -> None:
     owners = []
     for page in ("a", "b"):
         channel = {"channel_type": "facebook", "channel_id": "100", "info_channel": page}
-        made = await api.request("POST", "/v2/contact", {"contact_channels": [channel]})
-        owners.append(made.json()["uuid"])
+        created = await api.request("POST", "/v2/contact", {"contact_channels": [channel]})
+        owners.append(created.json()["uuid"])
 
     found = await search_uuids(api, {"channel_type": "facebook", "channel_ids": ["100"]})
 

@@ -61,12 +61,12 @@ async def test_a_contact_sent_back_whole_changes_nothing(api: Api) -> None:
             {"channel_type": "facebook", "channel_id": "100", "info_channel": "page"},
         ],
     }
-    made = (await api.request("POST", "/v2/contact", body)).json()
+    created = (await api.request("POST", "/v2/contact", body)).json()
     api.clock.forward(5)
 
-    assert await put(api, made["uuid"], made) == made
-    assert await put(api, made["uuid"], made, "?overwrite=true") == made
-    assert await put(api, made["uuid"], {}) == made
+    assert await put(api, created["uuid"], created) == created
+    assert await put(api, created["uuid"], created, "?overwrite=true") == created
+    assert await put(api, created["uuid"], {}) == created
 
 
 @pytest.mark.parametrize("query", ["", "?overwrite=true"])

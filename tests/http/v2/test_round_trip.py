@@ -155,15 +155,15 @@ async def test_the_uuid_of_a_row_makes_it_an_update(api: Api) -> None:
 
 async def test_an_empty_custom_of_php_is_an_empty_object(api: Api) -> None:
     body: dict[str, object] = {"custom": []}
-    made = await api.request("POST", "/v2/contact", body)
+    created = await api.request("POST", "/v2/contact", body)
     resolved = await api.request("POST", "/x/resolve", {"channel_id": PHONE, "create": body})
     bulk = await api.request("POST", "/v2/contacts", {"contacts": [body, []]})
-    uuid = made.json()["uuid"]
+    uuid = created.json()["uuid"]
     await api.request("PUT", f"/v2/contact/{uuid}", {"custom": {"1": "x"}})
     merged = await api.request("PUT", f"/v2/contact/{uuid}", body)
     cleared = await api.request("PUT", f"/v2/contact/{uuid}?overwrite=true", body)
 
-    assert made.json()["custom"] == {}
+    assert created.json()["custom"] == {}
     assert resolved.json()["contact"]["custom"] == {}
     assert [contact["custom"] for contact in bulk.json()["contacts"]] == [{}, {}]
     assert merged.json()["custom"] == {"1": "x"}

@@ -27,8 +27,8 @@ async def by_delete(api: Api, uuid: str) -> None:
 
 
 async def by_channel_id(api: Api, uuid: str) -> None:
-    shown = await channel(api, uuid)
-    await ok(api, "DELETE", f"/x/contact/{uuid}/channel/{shown['id']}")
+    current = await channel(api, uuid)
+    await ok(api, "DELETE", f"/x/contact/{uuid}/channel/{current['id']}")
 
 
 async def by_another_address(api: Api, uuid: str) -> None:
@@ -139,10 +139,10 @@ async def gained_by_bulk_update(api: Api) -> str:
 
 
 async def gained_by_resolve(api: Api) -> str:
-    made = await ok(api, "POST", "/x/resolve", {"channel_id": PHONE, "create": {}})
-    assert made["created"]
-    assert made["channel"]["consent"] == "opted_out"
-    return str(made["contact"]["uuid"])
+    created = await ok(api, "POST", "/x/resolve", {"channel_id": PHONE, "create": {}})
+    assert created["created"]
+    assert created["channel"]["consent"] == "opted_out"
+    return str(created["contact"]["uuid"])
 
 
 GAINS: list[GainAddress] = [
@@ -165,10 +165,10 @@ async def test_an_opt_out_survives_every_way_to_lose_the_address(
     uuid, at = await opted_out(api)
     await lose(api, uuid)
 
-    shown = await channel(api, await gained_by_post(api))
+    current = await channel(api, await gained_by_post(api))
 
-    assert (shown["consent"], shown["consent_source"]) == ("opted_out", "suppression")
-    assert shown["consent_at"] == at
+    assert (current["consent"], current["consent_source"]) == ("opted_out", "suppression")
+    assert current["consent_at"] == at
 
 
 @pytest.mark.parametrize("lose", ERASURES, ids=lambda lose: lose.__name__)
@@ -179,11 +179,11 @@ async def test_an_opt_out_survives_an_erasure_but_only_with_its_date(
     await patch(api, uuid, {"held": True, "held_reason": "bounced"})
     await lose(api, uuid)
 
-    shown = await channel(api, await gained_by_post(api))
+    current = await channel(api, await gained_by_post(api))
 
-    assert (shown["consent"], shown["consent_source"]) == ("opted_out", "suppression")
-    assert shown["consent_at"] == f"{at[:10]}T00:00:00.000000Z"
-    assert shown["held_reason"] is None
+    assert (current["consent"], current["consent_source"]) == ("opted_out", "suppression")
+    assert current["consent_at"] == f"{at[:10]}T00:00:00.000000Z"
+    assert current["held_reason"] is None
 
 
 @pytest.mark.parametrize("gain", GAINS, ids=lambda gain: gain.__name__)
@@ -193,10 +193,10 @@ async def test_an_opt_out_applies_in_every_way_to_gain_the_address(
     uuid, at = await opted_out(api)
     await by_delete(api, uuid)
 
-    shown = await channel(api, await gain(api))
+    current = await channel(api, await gain(api))
 
-    assert (shown["consent"], shown["consent_source"]) == ("opted_out", "suppression")
-    assert shown["consent_at"] == at
+    assert (current["consent"], current["consent_source"]) == ("opted_out", "suppression")
+    assert current["consent_at"] == at
 
 
 async def test_an_opt_out_applies_when_an_address_is_replaced_and_restored(api: Api) -> None:
@@ -206,9 +206,9 @@ async def test_an_opt_out_applies_when_an_address_is_replaced_and_restored(api: 
 
     await ok(api, "PUT", f"/v2/contact/{uuid}", {"phone": PHONE})
 
-    shown = await channel(api, uuid)
-    assert (shown["consent"], shown["consent_source"]) == ("opted_out", "suppression")
-    assert shown["consent_at"] == at
+    current = await channel(api, uuid)
+    assert (current["consent"], current["consent_source"]) == ("opted_out", "suppression")
+    assert current["consent_at"] == at
 
 
 async def test_an_opt_out_applies_to_the_new_owner_of_a_moved_address(api: Api) -> None:
@@ -226,8 +226,8 @@ async def test_an_opt_out_applies_to_the_new_owner_of_a_moved_address(api: Api) 
     done = await ok(api, "POST", "/v2/contacts?on_conflict=move", {"contacts": [row]})
 
     new_owner = done["contacts"][0]["uuid"]
-    shown, other = await channel(api, new_owner), await channel(api, new_owner, EMAIL)
-    assert (shown["consent"], shown["consent_at"]) == ("opted_out", at)
+    current, other = await channel(api, new_owner), await channel(api, new_owner, EMAIL)
+    assert (current["consent"], current["consent_at"]) == ("opted_out", at)
     assert (other["consent"], other["consent_at"]) == ("unknown", None)
 
 
@@ -239,9 +239,13 @@ async def test_an_explicit_consent_ends_an_opt_out(api: Api, consent: str) -> No
     assert (await patch(api, again, {"consent": consent}))["consent"] == consent
     await by_delete(api, again)
 
-    shown = await channel(api, await gained_by_post(api))
+    current = await channel(api, await gained_by_post(api))
 
-    assert (shown["consent"], shown["consent_source"], shown["consent_at"]) == ("unknown", "", None)
+    assert (current["consent"], current["consent_source"], current["consent_at"]) == (
+        "unknown",
+        "",
+        None,
+    )
 
 
 async def test_other_writes_do_not_end_an_opt_out(api: Api) -> None:
@@ -260,9 +264,9 @@ async def test_other_writes_do_not_end_an_opt_out(api: Api) -> None:
     await patch(api, again, {"label": "home", "held": True})
     await by_delete(api, again)
 
-    shown = await channel(api, await gained_by_post(api))
-    assert (shown["consent"], shown["consent_at"]) == ("opted_out", at)
-    assert shown["held"] is False
+    current = await channel(api, await gained_by_post(api))
+    assert (current["consent"], current["consent_at"]) == ("opted_out", at)
+    assert current["held"] is False
 
 
 @pytest.mark.parametrize("reason", ["wrong_person", "recycled", "other"])
@@ -271,9 +275,9 @@ async def test_an_opt_in_and_other_holds_end_with_the_channel(api: Api, reason: 
     await patch(api, uuid, {"consent": "opted_in", "held": True, "held_reason": reason})
     await by_delete(api, uuid)
 
-    shown = await channel(api, await gained_by_post(api))
+    current = await channel(api, await gained_by_post(api))
 
-    assert (shown["consent"], shown["held"]) == ("unknown", False)
+    assert (current["consent"], current["held"]) == ("unknown", False)
 
 
 @pytest.mark.parametrize("lose", LOSSES[:-1], ids=lambda lose: lose.__name__)
@@ -282,8 +286,12 @@ async def test_a_bounce_survives_every_way_to_lose_the_address(api: Api, lose: L
     await patch(api, uuid, {"held": True, "held_reason": "bounced"})
     await lose(api, uuid)
     again = await gained_by_post(api)
-    shown = await channel(api, again)
-    assert (shown["held"], shown["held_reason"], shown["consent"]) == (True, "bounced", "unknown")
+    current = await channel(api, again)
+    assert (current["held"], current["held_reason"], current["consent"]) == (
+        True,
+        "bounced",
+        "unknown",
+    )
 
     await patch(api, again, {"held": False})
     await by_delete(api, again)
@@ -301,21 +309,21 @@ async def test_an_opt_out_applies_only_to_its_team_and_type(api: Api) -> None:
 
     assert (await channel(api, ours["uuid"]))["consent"] == "unknown"
     path = f"/x/contact/{theirs}/channels"
-    [shown] = (await api.request("GET", path, by=api.charlie.by_key())).json()
-    assert shown["consent"] == "unknown"
+    [current] = (await api.request("GET", path, by=api.charlie.by_key())).json()
+    assert current["consent"] == "unknown"
 
 
 async def test_an_opt_out_of_a_facebook_id_applies_only_on_its_page(api: Api) -> None:
     """This also holds if a PATCH sets the page, or a PUT leaves it unchanged."""
-    made = await ok(api, "POST", "/v2/contact", {"contact_channels": [PAGE]})
-    await patch(api, made["uuid"], {"consent": "opted_out"}, PAGE["channel_id"])
-    await ok(api, "DELETE", f"/v2/contact/{made['uuid']}")
+    created = await ok(api, "POST", "/v2/contact", {"contact_channels": [PAGE]})
+    await patch(api, created["uuid"], {"consent": "opted_out"}, PAGE["channel_id"])
+    await ok(api, "DELETE", f"/v2/contact/{created['uuid']}")
 
     elsewhere = {**PAGE, "info_channel": "page-2"}
     uuid = (await ok(api, "POST", "/v2/contact", {"contact_channels": [elsewhere]}))["uuid"]
     assert (await channel(api, uuid, PAGE["channel_id"]))["consent"] == "unknown"
-    shown = await patch(api, uuid, {"info_channel": "page-1"}, PAGE["channel_id"])
-    assert (shown["consent"], shown["consent_source"]) == ("opted_out", "suppression")
+    current = await patch(api, uuid, {"info_channel": "page-1"}, PAGE["channel_id"])
+    assert (current["consent"], current["consent_source"]) == ("opted_out", "suppression")
     other = {"channel_type": "facebook", "channel_id": "999"}
     await ok(api, "PUT", f"/v2/contact/{uuid}/channel", other)
     assert (await channel(api, uuid, "999"))["consent"] == "unknown"
@@ -368,8 +376,8 @@ async def test_an_opt_out_of_an_older_release_survives(api: Api) -> None:
     await by_deletion(api, other)
 
     assert (await channel(api, await gained_by_post(api)))["consent_at"] == at
-    made = await ok(api, "POST", "/v2/contact", {"phone": OTHER})
-    assert (await channel(api, made["uuid"], OTHER))["consent"] == "opted_out"
+    created = await ok(api, "POST", "/v2/contact", {"phone": OTHER})
+    assert (await channel(api, created["uuid"], OTHER))["consent"] == "opted_out"
 
 
 async def test_history_and_export_show_the_source(api: Api) -> None:
@@ -431,8 +439,8 @@ async def test_delete_ends_a_suppression_and_records_it(api: Api) -> None:
     assert found["suppressed"]["reason"] == "bounced"
     again = await api.request("DELETE", "/x/suppression", SUPPRESSED)
     assert refusal(again) == (404, "no_suppression")
-    shown = await channel(api, await gained_by_post(api))
-    assert (shown["consent"], shown["held_reason"]) == ("unknown", "bounced")
+    current = await channel(api, await gained_by_post(api))
+    assert (current["consent"], current["held_reason"]) == ("unknown", "bounced")
     rows = await beside(api.database)(
         f"SELECT reason, ended, actor FROM ended_suppression WHERE team_id = {api.bob.team.team_id}"
     )

@@ -155,8 +155,8 @@ async def test_an_info_channel_that_causes_a_duplicate_is_a_conflict(api: Api) -
     owners = []
     for page in ("a", "b"):
         channel = {"channel_type": "facebook", "channel_id": "100", "info_channel": page}
-        made = await api.request("POST", "/v2/contact", {"contact_channels": [channel]})
-        owners.append(made.json()["uuid"])
+        created = await api.request("POST", "/v2/contact", {"contact_channels": [channel]})
+        owners.append(created.json()["uuid"])
     [path] = await channel_paths(api, owners[0])
 
     response = await api.request("PATCH", path, {"info_channel": "b"})
@@ -209,9 +209,9 @@ async def test_post_primary_makes_a_channel_primary(api: Api) -> None:
     uuid = await api.contact(("phone", ONE), ("phone", TWO), ("email", EMAIL))
     first, second, email = await channel_paths(api, uuid)
 
-    made = await api.request("POST", f"{second}/primary")
+    created = await api.request("POST", f"{second}/primary")
 
-    assert (made.status_code, made.json()["primary"]) == (200, True)
+    assert (created.status_code, created.json()["primary"]) == (200, True)
     assert [channel["primary"] for channel in await get_channels(api, uuid)] == [False, True, True]
     contact = (await api.request("GET", f"/v2/contact/{uuid}")).json()
     assert (contact["phone"], contact["rev"]) == (TWO, 2)

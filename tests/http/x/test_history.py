@@ -112,13 +112,13 @@ async def test_applying_all_events_gives_the_current_channels(api: Api) -> None:
 
 async def test_an_event_has_its_actor_and_request_id(api: Api) -> None:
     by = {**api.bob.by_jwt(), "x-request-id": "asked-for"}
-    made = (await api.request("POST", "/v2/contact", {}, by=by)).json()
+    created = (await api.request("POST", "/v2/contact", {}, by=by)).json()
 
-    [event] = (await history(api, made["uuid"]))["events"]
+    [event] = (await history(api, created["uuid"]))["events"]
 
     assert event["actor"] == {"credential_id": api.bob.secret.id, "label": api.bob.secret.label}
     assert event["request_id"] == "asked-for"
-    assert event["at"] == made["created"]
+    assert event["at"] == created["created"]
 
 
 async def test_following_the_cursor_reads_the_whole_history(api: Api) -> None:
@@ -228,7 +228,7 @@ async def test_a_reader_of_the_feed_gets_every_event_during_writes(api: Api) -> 
         return [await api.contact(by=by) for _ in range(10)]
 
     by_bob, by_charlie = api.bob.by_key(), api.charlie.by_key()
-    followers, made, foreign = await asyncio.gather(
+    followers, created, foreign = await asyncio.gather(
         asyncio.gather(*(follow(limit) for limit in (3, 7, 1000))),
         asyncio.gather(*(write(by_bob) for _ in range(3))),
         write(by_charlie),
@@ -236,7 +236,7 @@ async def test_a_reader_of_the_feed_gets_every_event_during_writes(api: Api) -> 
 
     assert [seq for seq, _ in followers[0]] == list(range(1, 31))
     assert followers[0] == followers[1] == followers[2]
-    expected = sorted(uuid for uuids in made for uuid in uuids)
+    expected = sorted(uuid for uuids in created for uuid in uuids)
     assert sorted(uuid for _, uuid in followers[0]) == expected
     charlies_events = (await get_feed(api, by=api.charlie))["events"]
     assert [event["seq"] for event in charlies_events] == list(range(1, 11))

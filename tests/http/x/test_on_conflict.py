@@ -90,12 +90,12 @@ async def test_a_move_takes_the_address_without_consent_and_hold(api: Api, opera
         "channel_updated",
         "contact_created",
     ]
-    made = new_owner != other
+    created = new_owner != other
     assert await event_kinds(api, new_owner) == (
-        ["contact_created"] if made else ["channel_moved_here", "contact_created"]
+        ["contact_created"] if created else ["channel_moved_here", "contact_created"]
     )
     revs = [(await ok(api, "GET", f"/v2/contact/{uuid}"))["rev"] for uuid in (owner, new_owner)]
-    assert revs == [3, 1 if made else 2]
+    assert revs == [3, 1 if created else 2]
 
 
 async def test_both_events_of_a_move_have_channel_actor_and_request_id(api: Api) -> None:

@@ -77,16 +77,16 @@ async def test_a_number_of_another_type_finds_the_owner_of_the_phone(api: Api, k
 
 async def test_an_info_channel_restricts_the_lookup(api: Api) -> None:
     body = {"channel_type": "facebook", "channel_id": "100"}
-    made = {}
+    created = {}
     for page in ("a", "b"):
-        made[page] = await resolve(api, {**body, "info_channel": page, "create": {}})
-        assert made[page]["created"] is True
-    for page, expected in made.items():
+        created[page] = await resolve(api, {**body, "info_channel": page, "create": {}})
+        assert created[page]["created"] is True
+    for page, expected in created.items():
         found = await resolve(api, {**body, "info_channel": page})
         assert found["contact"] == expected["contact"]
         assert found["channel"]["info_channel"] == page
     assert await resolve(api, {**body, "info_channel": "c"}) == NOT_FOUND
-    assert (await resolve(api, body))["contact"] == made["a"]["contact"]
+    assert (await resolve(api, body))["contact"] == created["a"]["contact"]
 
 
 # ── create ───────────────────────────────────────────────────────────────────────────────────
