@@ -18,13 +18,15 @@ from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
 from queue import Empty, SimpleQueue
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
-import structlog
 from msgspec import Struct
 
 from reachbook.domain import escaping
+
+if TYPE_CHECKING:
+    import structlog
 
 MAX_LINES = 4096
 RESUME_LINES = 4
@@ -39,13 +41,57 @@ _PIECE_BYTES = select.PIPE_BUF
 _STANDARD_ERROR = 2
 
 
-def configure(dropped: Callable[[int], object] = lambda _lines: None) -> None:
+def configure(
+    dropped: Callable[[int], object] = lambda _lines: None, *, lazily: bool = False
+) -> None:
     """Send our events and the warnings of libraries to standard error as JSON lines.
 
-    `dropped` is called with the number of lines when some are dropped.
+    `dropped` is called with the number of lines when some are dropped. If `lazily`, structlog is
+    imported with the first event that needs it.
     """
     _lines.file, _lines.dropped = sys.stderr.fileno(), dropped
     _lines.is_configured = True
+    if not lazily:
+        _configure_structlog()
+    _lines.start()
+    handler = _Handler()
+    handler.setFormatter(_Line())
+    logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
+    logging.captureWarnings(capture=True)
+
+
+class EventLogger:
+    """Writes events with structlog.
+
+    A module can make one without importing structlog, which imports rich and so takes longer than
+    the rest of the framework.
+    """
+
+    def info(self, event: str, **facts: object) -> None:
+        """Write an event."""
+        _structlog_logger().info(event, **facts)
+
+    def warning(self, event: str, **facts: object) -> None:
+        """Write an event that an operator should see."""
+        _structlog_logger().warning(event, **facts)
+
+    def error(self, event: str, **facts: object) -> None:
+        """Write an event that is a fault of this program."""
+        _structlog_logger().error(event, **facts)
+
+
+def _structlog_logger() -> structlog.stdlib.BoundLogger:
+    import structlog
+
+    if _lines.is_configured and not structlog.is_configured():
+        _configure_structlog()
+    logger: structlog.stdlib.BoundLogger = structlog.get_logger()
+    return logger
+
+
+def _configure_structlog() -> None:
+    import structlog
+
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,
@@ -55,11 +101,6 @@ def configure(dropped: Callable[[int], object] = lambda _lines: None) -> None:
         logger_factory=_Logger,
         cache_logger_on_first_use=True,
     )
-    _lines.start()
-    handler = _Handler()
-    handler.setFormatter(_Line())
-    logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
-    logging.captureWarnings(capture=True)
 
 
 class RequestLine(Struct):

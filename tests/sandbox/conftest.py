@@ -3,7 +3,7 @@ from __future__ import annotations
 import json
 import signal
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -50,10 +50,12 @@ class SandboxProcess:
 
 
 @contextmanager
-def running(folder: Path, *arguments: str) -> Iterator[SandboxProcess]:
+def running(
+    folder: Path, *arguments: str, program: Sequence[str] = (str(PROGRAM),)
+) -> Iterator[SandboxProcess]:
     output = folder / "sandbox.json"
     command = [
-        str(PROGRAM),
+        *program,
         "sandbox",
         "--port",
         "0",

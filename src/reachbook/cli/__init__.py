@@ -1,25 +1,65 @@
-"""The command line: it imports everything, and nothing imports it."""
+"""The command line: it imports everything, and nothing imports it.
+
+The module of a command is imported when the command is used, because some of them take long.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
+from importlib import import_module
 from typing import Any
 
 import click
 
 from reachbook import __version__
-from reachbook.cli.channel import channel
-from reachbook.cli.contact import contact
-from reachbook.cli.credential import key, secret
-from reachbook.cli.history import erase, export, history
-from reachbook.cli.maintenance import backup, doctor, rekey, restore
-from reachbook.cli.resolve import resolve
-from reachbook.cli.sandbox import sandbox
-from reachbook.cli.serve import migrate, serve, show_settings
-from reachbook.cli.team import team
-from reachbook.cli.user import user
 from reachbook.domain import escaping
+
+COMMANDS = {
+    "backup": "maintenance:backup",
+    "channel": "channel:channel",
+    "contact": "contact:contact",
+    "doctor": "maintenance:doctor",
+    "key": "credential:key",
+    "migrate": "serve:migrate",
+    "rekey": "maintenance:rekey",
+    "resolve": "resolve:resolve",
+    "restore": "maintenance:restore",
+    "sandbox": "sandbox:sandbox",
+    "secret": "credential:secret",
+    "serve": "serve:serve",
+    "settings": "serve:show_settings",
+    "team": "team:team",
+    "user": "user:user",
+}
+"""The module of each command, and its name there."""
+
+
+class LazyCommands(MutableMapping[str, click.Command]):
+    """The commands by name; `places` are those of `COMMANDS`, imported when they are looked up."""
+
+    def __init__(self, places: Mapping[str, str]) -> None:
+        self._commands: dict[str, click.Command | str] = dict(places)
+
+    def __getitem__(self, name: str) -> click.Command:
+        command = self._commands[name]
+        if isinstance(command, str):
+            module, _, attribute = command.partition(":")
+            found: click.Command = getattr(import_module(f"reachbook.cli.{module}"), attribute)
+            self._commands[name] = command = found
+        return command
+
+    def __setitem__(self, name: str, command: click.Command) -> None:
+        self._commands[name] = command
+
+    def __delitem__(self, name: str) -> None:
+        del self._commands[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._commands)
+
+    def __len__(self) -> int:
+        return len(self._commands)
 
 
 class Program(click.Group):
@@ -48,6 +88,7 @@ def _escaped() -> Iterator[None]:
 
 @click.group(
     cls=Program,
+    commands=LazyCommands(COMMANDS),
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="Start with: reachbook serve. It makes a store to try things with, and prints a curl "
     "line. Each command has its own --help.",
@@ -59,13 +100,3 @@ def main() -> None:
     It serves the Heymarket v2 contact-channel API from an embedded SQLite file or from
     PostgreSQL. Settings come from flags, then REACHBOOK_* variables, then defaults.
     """
-
-
-for command in (serve, sandbox, migrate, team, user, secret, key, show_settings):
-    main.add_command(command)
-for command in (resolve, contact, channel):
-    main.add_command(command)
-for command in (history, export, erase):
-    contact.add_command(command)
-for command in (doctor, backup, restore, rekey):
-    main.add_command(command)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from reachbook.cli import common
+from reachbook.cli.history import erase, export, history
 from reachbook.domain.address import parsing as addresses
 from reachbook.domain.channel_rules import ChannelInput
 from reachbook.domain.contact import Contact, ContactInput
@@ -114,3 +115,7 @@ def _channel(text: str, region: str | None) -> ChannelInput:
     if not equals:
         raise click.BadParameter(f"{text!r} is not TYPE=VALUE, like phone=15105553344")
     return ChannelInput(addresses.parse(addresses.channel_type(kind), value, region))
+
+
+for command in (history, export, erase):
+    contact.add_command(command)

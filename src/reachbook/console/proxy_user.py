@@ -8,11 +8,8 @@ from reachbook.console import cookies
 from reachbook.console.request import ConsoleRequest
 from reachbook.console.state import ConsoleState
 from reachbook.domain.errors import Reason, Refusal
-from reachbook.http.headers import header
+from reachbook.http.headers import PEER, header
 from reachbook.service.users import Session
-
-PEER = "reachbook.peer"
-"""The key of the address of the socket's peer in a scope, before X-Forwarded-For replaces it."""
 
 
 def named(state: ConsoleState, scope: Scope) -> str | None:

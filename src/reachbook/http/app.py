@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from functools import lru_cache
+from functools import lru_cache, partial
 
 from starlette.applications import Starlette
 from starlette.routing import Route
@@ -13,7 +13,6 @@ from starlette.types import Receive, Scope, Send
 from reachbook.domain.credential import Representation
 from reachbook.domain.errors import Reason, Refusal
 from reachbook.http.middleware import RequestLogMiddleware
-from reachbook.http.openapi import document
 from reachbook.http.operation import Endpoint, PublicEndpoint
 from reachbook.http.ops import docs, probes
 from reachbook.http.response import error_response
@@ -100,7 +99,7 @@ def build(
     # A redirect would answer POST with 307 and a body that no client of this API reads; a path with
     # a trailing slash is another path, and 404 says so.
     app.router.redirect_slashes = False
-    app.state.description = _description(shows_metrics=shows_metrics, base_path=base_path)
+    app.state.description = partial(_description, shows_metrics=shows_metrics, base_path=base_path)
     return app
 
 
@@ -109,9 +108,11 @@ def _routes(*, shows_metrics: bool) -> list[Route]:
     return [*ROUTES, METRICS] if shows_metrics else ROUTES
 
 
-# A process may build several applications, as tests do, and this takes longer than the rest.
+# Made when it is needed, and once for all applications of a process: it takes longer than the rest.
 @lru_cache(maxsize=8)
 def _description(*, shows_metrics: bool, base_path: str) -> bytes:
+    from reachbook.http.openapi import document
+
     return document.document(_routes(shows_metrics=shows_metrics), base_path)
 
 

@@ -8,6 +8,9 @@ import re
 from starlette.types import Scope
 
 HEADERS = "reachbook.headers"
+PEER = "reachbook.peer"
+"""The key of the address of the socket's peer in a scope, before X-Forwarded-For replaces it."""
+
 _VISIBLE_ASCII = re.compile(r"[\x21-\x7e]{1,128}")
 Headers = list[tuple[bytes, bytes]]
 

@@ -6,7 +6,6 @@ import asyncio
 import time
 from typing import Final
 
-import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from reachbook import logs
@@ -19,7 +18,7 @@ NO_ROUTE = "none"
 REFUSED = 400
 PROBES = frozenset({"/healthz", "/readyz", "/metrics"})
 
-log: Final = structlog.stdlib.get_logger()
+log: Final = logs.EventLogger()
 
 
 class RequestLogMiddleware:

@@ -9,7 +9,6 @@ from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
-import structlog
 from limits import RateLimitItem, RateLimitItemPerMinute
 from limits.aio.storage import MemoryStorage, RedisStorage
 from limits.aio.strategies import SlidingWindowCounterRateLimiter
@@ -34,7 +33,7 @@ _PLAIN, _OVER_TLS = ("redis", "valkey"), ("rediss", "valkeys")
 
 Count = tuple[bool, float, int]
 
-log: Final = structlog.stdlib.get_logger()
+log: Final = logs.EventLogger()
 
 
 class RateLimiter:

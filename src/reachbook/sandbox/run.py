@@ -54,7 +54,7 @@ def run(
         )
         listener = bind(settings)
         team = asyncio.run(create_team(settings))
-        logs.configure()
+        logs.configure(lazily=True)
         # On all interfaces, too: the routes under /sandbox accept a loopback address only.
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
         config = server_config(settings, partial(SandboxApp, settings, token), SandboxProtocol)

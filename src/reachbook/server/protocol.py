@@ -11,9 +11,9 @@ import asyncio
 from typing import Final
 
 import httptools
-import structlog
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
+from reachbook import logs
 from reachbook.domain.errors import Reason, Refusal
 from reachbook.http.headers import request_id
 from reachbook.http.request import MAX_BODY_BYTES
@@ -52,7 +52,7 @@ MAX_CONNECTIONS = 1000
 
 _NOT_WAITING = 0.0
 
-log: Final = structlog.stdlib.get_logger()
+log: Final = logs.EventLogger()
 
 
 class BoundedProtocol(HttpToolsProtocol):

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
-from reachbook.console.proxy_user import PEER
+from reachbook.http.headers import PEER
 
 
 class TrustedProxies:

@@ -8,19 +8,18 @@ import os
 import signal
 import socket
 import tempfile
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager, suppress
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import uvicorn
 from prometheus_client import CollectorRegistry
+from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from reachbook import background, logs
-from reachbook.console.attempts import SignInAttempts
-from reachbook.console.routes import ROUTES as PAGES
-from reachbook.console.state import ConsoleState
 from reachbook.domain import timestamps
 from reachbook.http import app
 from reachbook.http.rate_limit import RateLimiter
@@ -43,6 +42,9 @@ from reachbook.service.authentication import Authenticator
 from reachbook.service.bootstrap import Bootstrap, bootstrap
 from reachbook.settings import BadSettingError, Settings
 from reachbook.storage import Store, open_store, opening
+
+if TYPE_CHECKING:
+    from reachbook.console.state import ConsoleState
 
 DRAIN_SECONDS = 7  # less than the 10 s after which docker stop kills a process
 CLOSE_SECONDS = 0.5
@@ -174,16 +176,29 @@ def make_app(settings: Settings, metrics: Metrics | None = None) -> ASGIApp:
         partial(open_state, settings, metrics),
         shows_metrics=settings.metrics_address is None,
         base_path=settings.base_path,
-        pages=PAGES if settings.console else (),
+        pages=_pages() if settings.console else (),
     )
+    application.state.description()  # made now: a request for it must not delay others
     # X-Forwarded-For is believed only if a proxy is named: any client can send it.
     if not settings.trusted_proxies:
         return application
     return TrustedProxies(application, settings.trusted_proxies)
 
 
-def _console(settings: Settings, store: Store, service: Service) -> ConsoleState:
-    """Returns the state of the web console."""
+def _pages() -> Sequence[Route]:
+    """Returns the routes of the web console; a server without it does not import its templates."""
+    from reachbook.console.routes import ROUTES
+
+    return ROUTES
+
+
+def _console(settings: Settings, store: Store, service: Service) -> ConsoleState | None:
+    """Returns the state of the web console, or None if the settings turn it off."""
+    if not settings.console:
+        return None
+    from reachbook.console.attempts import SignInAttempts
+    from reachbook.console.state import ConsoleState
+
     return ConsoleState(
         service,
         Administration(store, timestamps.now),

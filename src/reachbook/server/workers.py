@@ -12,17 +12,16 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final
 
-import structlog
 import uvicorn
 from prometheus_client.multiprocess import mark_process_dead
 from uvicorn.supervisors.multiprocess import Multiprocess, Process
 
-from reachbook import background
+from reachbook import background, logs
 from reachbook.settings import BadSettingError
 
 WORKER_START_SECONDS = 30.0
 
-log: Final = structlog.stdlib.get_logger()
+log: Final = logs.EventLogger()
 
 
 class OneProcess(uvicorn.Server):

@@ -2,7 +2,8 @@
 
 The declaration of an operation stands at its handler. Shared parts are added here: who may ask,
 the options under every path, the headers of every answer, and the refusals that are not the
-operation's own (`openapi/shared.py`). It is built when the application starts, and served as bytes.
+operation's own (`openapi/shared.py`). It is served as bytes. `serve` builds it at
+its start; otherwise it is built when it is first read.
 """
 
 from __future__ import annotations

@@ -68,7 +68,7 @@ NAME = Parameter("name", str, "A file of the page, as the page names it.", where
 @opens(success=Success("An OpenAPI 3.1 document.", (dict[str, Any],)), headers=(CACHING,))
 async def description(visit: PublicRequest) -> ApiResponse:
     """Read this description."""
-    body: bytes = visit.scope["app"].state.description
+    body: bytes = visit.scope["app"].state.description()
     return ApiResponse(200, body, [(b"cache-control", b"no-cache")])
 
 
