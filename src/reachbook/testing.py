@@ -13,7 +13,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import IO, Any, Final, Literal
+from typing import Any, Final, Literal
 
 import httpx
 
@@ -167,7 +167,7 @@ def _facts(process: subprocess.Popen[bytes]) -> dict[str, Any]:
     timer = threading.Timer(START_SECONDS, process.kill)
     timer.start()
     with process.stdout:
-        text = _document(process.stdout)
+        text = process.stdout.readline()
     timer.cancel()
     if text.endswith(b"}\n"):
         facts: dict[str, Any] = json.loads(text)
@@ -175,13 +175,3 @@ def _facts(process: subprocess.Popen[bytes]) -> dict[str, Any]:
     raise SandboxError(
         "reachbook sandbox did not start; run it by hand to see why. It needs reachbook[sandbox]."
     )
-
-
-def _document(stream: IO[bytes]) -> bytes:
-    """Returns the lines of a JSON document, or those before the end of the stream."""
-    text = b""
-    for line in stream:
-        text += line
-        if line.startswith(b"}"):
-            break
-    return text

@@ -28,7 +28,7 @@ class SandboxProcess:
     def facts(self) -> dict[str, Any]:
         """What the command printed, when the server can respond."""
         text = wait_until(
-            lambda: self.output.read_text() if "}" in self.output.read_text() else None,
+            lambda: self.output.read_text() if "\n" in self.output.read_text() else None,
             30,
             "the sandbox prints its facts",
         )

@@ -375,6 +375,11 @@ def test_the_rate_limit_can_be_turned_off(tmp_path: Path) -> None:
             assert {client.get(sandbox.contact).status_code for _ in range(520)} == {200}
 
 
+def test_the_facts_are_one_line(sandbox: SandboxProcess) -> None:
+    assert sandbox.output.read_text().count("\n") == 1
+    assert {"url", "control_token", "api_key", "secret_id", "secret_key"} < sandbox.facts.keys()
+
+
 def test_its_store_is_deleted_at_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     monkeypatch.setattr(tempfile, "tempdir", None)

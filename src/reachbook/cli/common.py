@@ -164,6 +164,11 @@ def print_json(value: object) -> None:
     click.echo(json_text(value))
 
 
+def print_json_line(value: object) -> None:
+    """Print one JSON document on a line of standard output, for a program that reads by lines."""
+    click.echo(escaping.in_json(msgspec.json.encode(value)).decode())
+
+
 def print_part(text: str) -> None:
     """Print a part of a JSON document, as `json_text` returns it, on standard output."""
     click.echo(text, nl=False)

@@ -44,7 +44,7 @@ MIN_TOKEN = 16
     envvar="REACHBOOK_SANDBOX_TOKEN",
     help="The bearer token of the routes under /sandbox.  [default: a random one]",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON document and nothing else.")
+@click.option("--json", "as_json", is_flag=True, help="Print one line of JSON and nothing else.")
 @common.report_errors
 def sandbox(
     port: int,
@@ -83,7 +83,7 @@ def _facts(made: Sandbox) -> dict[str, object]:
 
 
 def _say_json(made: Sandbox) -> None:
-    common.print_json(_facts(made))
+    common.print_json_line(_facts(made))
 
 
 def _say(made: Sandbox) -> None:
