@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import signal
+import socket
 import tempfile
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
@@ -15,6 +19,7 @@ import pytest
 from reachbook.domain.jwt import sign
 from tests.sandbox.conftest import TOKEN, SandboxProcess, running
 from tests.support.server_process import serving
+from tests.support.waiting import wait_until
 
 ROUTES = [
     ("POST", "reset"),
@@ -40,6 +45,22 @@ def code(response: httpx.Response) -> tuple[int, str]:
 def names(sandbox: SandboxProcess) -> set[str]:
     listed = sandbox.request("POST", "/v2/contacts/list", json={"limit": 500})
     return {each["first"] for each in listed.json()}
+
+
+@contextmanager
+def stalled_upload(sandbox: SandboxProcess) -> Iterator[socket.socket]:
+    """A request whose body does not arrive; `"Zoe"}` completes it."""
+    address = urlsplit(sandbox.facts["url"])
+    assert address.hostname
+    with socket.create_connection((address.hostname, address.port or 0), 20) as upload:
+        upload.sendall(
+            f"POST /v2/contact HTTP/1.1\r\nHost: {address.netloc}\r\nContent-Length: 16\r\n"
+            f"Authorization: Bearer {sandbox.facts['api_key']}\r\n\r\n"
+            '{"first": '.encode()
+        )
+        while not sandbox.control("GET", "journal").json()["entries"]:
+            time.sleep(0.01)
+        yield upload
 
 
 def jwt(sandbox: SandboxProcess, issued: float) -> dict[str, str]:
@@ -322,8 +343,59 @@ def test_a_delayed_request_does_not_reach_the_next_store(sandbox: SandboxProcess
         while not sandbox.control("GET", "journal").json()["entries"]:
             time.sleep(0.01)
         sandbox.control("POST", "reset")
-        assert isinstance(late.exception(), httpx.TransportError)
+        assert late.result().status_code == 200
     assert "Zoe" not in names(sandbox)
+
+
+def test_a_reset_does_not_wait_for_a_stalled_upload(sandbox: SandboxProcess) -> None:
+    with stalled_upload(sandbox) as upload:
+        started = time.monotonic()
+        for _ in range(12):  # more than the stores that may wait for their requests
+            assert sandbox.control("POST", "reset").status_code == 200
+            assert "Zoe" not in names(sandbox)
+        assert sandbox.control("PUT", "snapshots/stalled").status_code == 200
+        assert sandbox.control("POST", "snapshots/stalled/restore").status_code == 200
+        assert time.monotonic() - started < 4  # a request may stall for 5 seconds
+        upload.sendall(b'"Zoe"}')
+        response = upload.recv(65_536)
+    assert b" 200 " in response.partition(b"\r\n")[0] or not response
+    assert "Zoe" not in names(sandbox)
+    sandbox.control("DELETE", "snapshots/stalled")
+
+
+def test_the_store_of_a_request_that_does_not_end_is_closed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    with running(tmp_path) as sandbox:
+        sandbox.control("POST", "faults", json={"fault": "slow", "milliseconds": 60_000})
+        with ThreadPoolExecutor(1) as threads:
+            slow = threads.submit(sandbox.request, "GET", sandbox.contact)
+            while not sandbox.control("GET", "journal").json()["entries"]:
+                time.sleep(0.01)
+            sandbox.control("POST", "reset")
+            assert isinstance(slow.exception(20), httpx.TransportError)
+
+        def files() -> list[str]:
+            return sorted(path.name for path in tmp_path.glob("reachbook-sandbox-*/*.db"))
+
+        wait_until(lambda: files() == ["generation-1.db"], 10, "the first store is deleted")
+        assert sandbox.request("GET", sandbox.contact).status_code == 200
+
+
+def test_a_snapshot_has_the_writes_of_its_moment(sandbox: SandboxProcess) -> None:
+    with ThreadPoolExecutor(4) as threads:
+        for turn in range(5):
+            writes = [
+                threads.submit(sandbox.request, "POST", "/v2/contact", json={"first": f"{turn}"})
+                for _ in range(8)
+            ]
+            assert writes[0].result().status_code == 200
+            assert sandbox.control("PUT", "snapshots/moment").status_code == 200
+            assert {write.result().status_code for write in writes} == {200}
+    sandbox.control("POST", "snapshots/moment/restore")
+    assert {"0", "1", "2", "3", "4"} <= names(sandbox)
+    sandbox.control("DELETE", "snapshots/moment")
 
 
 def test_the_journal_redacts_by_name(sandbox: SandboxProcess) -> None:

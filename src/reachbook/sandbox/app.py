@@ -56,17 +56,13 @@ class SandboxApp:
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         entry = self._controls.journal.add(scope)
         receive, send = journal.recording(entry, receive, send)
-        fault = self._controls.faults.take(scope)
-        if fault is not None:
-            entry.fault = fault.fault
-            generation = self._store.generation
-            if await faults.apply(fault, scope, receive, send):
-                return
-            # A request that was delayed must not reach the store of the next test.
-            if generation != self._store.generation:
-                scope[faults.ABORT]()
-                return
-        async with self._store.api() as api:
+        # From here on: a request that a fault delays belongs to the store that it was sent to.
+        with self._store.request(scope[faults.ABORT]) as (api, generation):
+            fault = self._controls.faults.take(scope)
+            if fault is not None:
+                entry.fault = fault.fault
+                if await faults.apply(fault, scope, receive, send, generation.is_aborted):
+                    return
             await api(scope, receive, send)
 
 

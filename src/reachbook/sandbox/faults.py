@@ -103,11 +103,18 @@ def _saying_what_is_accepted() -> Iterator[None]:
         raise Refusal(refusal.reason, message, fields=refusal.fields) from None
 
 
-async def apply(fault: Fault, scope: Scope, receive: Receive, send: Send) -> bool:
-    """Apply a fault; returns whether it was the response, and nothing more may be sent."""
+async def apply(
+    fault: Fault, scope: Scope, receive: Receive, send: Send, aborted: asyncio.Event
+) -> bool:
+    """Apply a fault; returns whether it was the response, and nothing more may be sent.
+
+    `aborted` is set when the connection has been closed, and the store may be, too.
+    """
     if fault.fault == "slow":
-        await asyncio.sleep(fault.milliseconds / 1000)
-        return False
+        if not await _is_set_within(aborted, fault.milliseconds / 1000):
+            return False
+        await _wait_for_disconnect(receive, ABORT_SECONDS)
+        return True
     if fault.fault in _REFUSALS:
         reason, retry_after = _REFUSALS[fault.fault]
         refusal = Refusal(
@@ -121,6 +128,13 @@ async def apply(fault: Fault, scope: Scope, receive: Receive, send: Send) -> boo
     # The server would answer 500 to a request without a response on an open connection.
     await _wait_for_disconnect(receive, ABORT_SECONDS)
     return True
+
+
+async def _is_set_within(event: asyncio.Event, seconds: float) -> bool:
+    with suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await event.wait()
+    return event.is_set()
 
 
 async def _wait_for_disconnect(receive: Receive, seconds: float) -> None:
