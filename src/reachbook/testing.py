@@ -136,10 +136,12 @@ class Sandbox:
 def run_sandbox(*arguments: str) -> Iterator[Sandbox]:
     """Run `reachbook sandbox` on a free port until the context ends.
 
-    `arguments` are further options of the command. Raises `SandboxError` if it does not start.
+    It also ends when this process is killed. `arguments` are further options of the command.
+    Raises `SandboxError` if it does not start.
     """
     command = [sys.executable, "-m", "reachbook", "sandbox", "--port", "0", "--json"]
-    command += arguments
+    # This process may be killed, and can then not end the sandbox.
+    command += ["--parent-pid", str(os.getpid()), *arguments]
     # In the environment, because other users can see the arguments of a process.
     environment = {**os.environ, "REACHBOOK_SANDBOX_TOKEN": secrets.token_hex(16)}
     # Its log of requests is of no use here: the journal has them.

@@ -42,7 +42,10 @@ DOCUMENTED = {
     "restore": set(),
     "rekey": {"--new-key-file"},
     "settings": set(),
-    "sandbox": {"--port", "--listen-on-all-interfaces", "--rate-limit", "--control-token"},
+    "sandbox": {
+        *("--port", "--listen-on-all-interfaces", "--rate-limit", "--control-token"),
+        "--parent-pid",
+    },
 }
 
 

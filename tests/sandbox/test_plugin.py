@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import httpx
 import pytest
 
 from reachbook.client import ChannelRequest, Client, ContactRequest, UnauthorizedError
 from reachbook.testing import Faults, Sandbox, SandboxError, run_sandbox
+from tests.sandbox.conftest import running
+from tests.support.waiting import wait_until
 
 
 @pytest.mark.parametrize("_turn", range(2))
@@ -41,6 +49,41 @@ def test_the_clock_moves(reachbook_sandbox: Sandbox) -> None:
 def test_a_fault_that_cannot_be_understood_raises(reachbook_faults: Faults) -> None:
     with pytest.raises(SandboxError, match="A fault is"):
         reachbook_faults.add("418")  # type: ignore[arg-type]
+
+
+SESSION = """
+import time
+
+def test_it_runs(reachbook_sandbox):
+    print(reachbook_sandbox.url, flush=True)
+    time.sleep(60)
+"""
+
+
+def test_it_ends_when_its_session_is_killed(tmp_path: Path) -> None:
+    """The session is a process of its own, which SIGKILL ends."""
+    (tmp_path / "test_session.py").write_text(SESSION)
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    command = [sys.executable, "-m", "pytest", "-s", "-p", "no:cacheprovider", "test_session.py"]
+    environment = {**os.environ, "TMPDIR": str(temporary)}
+    with subprocess.Popen(
+        command, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, text=True
+    ) as session:
+        assert session.stdout is not None
+        url = next(line for line in session.stdout if "http://" in line).split()[-1]
+        assert httpx.get(f"{url}/healthz").status_code == 200
+        session.kill()
+
+    wait_until(lambda: not list(temporary.iterdir()), 15, "the sandbox deletes its store")
+    with pytest.raises(httpx.ConnectError):
+        httpx.get(f"{url}/healthz")
+
+
+def test_a_sandbox_ends_if_its_parent_was_killed_before_it_started(tmp_path: Path) -> None:
+    another = os.getppid()
+    with running(tmp_path, "--parent-pid", str(another)) as sandbox:
+        assert sandbox.process.wait(15) == 0
 
 
 def test_a_sandbox_that_does_not_start_raises() -> None:

@@ -44,6 +44,13 @@ MIN_TOKEN = 16
     envvar="REACHBOOK_SANDBOX_TOKEN",
     help="The bearer token of the routes under /sandbox.  [default: a random one]",
 )
+@click.option(
+    "--parent-pid",
+    type=click.IntRange(min=1),
+    metavar="PID",
+    help="End when this process is no longer the parent: the process that started the sandbox, "
+    "which may be killed.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one line of JSON and nothing else.")
 @common.report_errors
 def sandbox(
@@ -51,6 +58,7 @@ def sandbox(
     listen_on_all_interfaces: bool,
     rate_limit: int,
     control_token: str | None,
+    parent_pid: int | None,
     as_json: bool,
 ) -> None:
     """Serve a temporary store with a small team, for tests of an integration.
@@ -67,7 +75,8 @@ def sandbox(
             param_hint="--control-token",
         )
     host = "0.0.0.0" if listen_on_all_interfaces else "127.0.0.1"  # noqa: S104 - asked for
-    server.run(host, port, rate_limit, token, _say_json if as_json else _say)
+    options = server.Options(host, port, rate_limit, token, parent_pid)
+    server.run(options, _say_json if as_json else _say)
 
 
 def _facts(made: Sandbox) -> dict[str, object]:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import sys
 import tempfile
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import cast
 
@@ -21,8 +24,7 @@ from reachbook.server.run import bind, run_process, server_config
 from reachbook.service.bootstrap import Bootstrap
 from reachbook.settings import Settings
 
-RATE_LIMIT = 500
-"""Requests a minute for each credential, as the vendor allows."""
+PARENT_SECONDS = 0.5
 
 
 class Sandbox(Struct, frozen=True):
@@ -42,23 +44,64 @@ class SandboxProtocol(BoundedProtocol):
         cast("dict[str, object]", self.scope)[ABORT] = self.transport.abort
 
 
-def run(
-    host: str, port: int, rate_limit: int, token: str, announce: Callable[[Sandbox], None]
-) -> None:
+class Options(Struct, frozen=True):
+    """How a sandbox runs. It ends when its parent is no longer the process `parent_pid`."""
+
+    host: str
+    port: int
+    rate_limit: int
+    token: str
+    parent_pid: int | None = None
+
+
+def run(options: Options, announce: Callable[[Sandbox], None]) -> None:
     """Serve until a signal; the store is then deleted. Call `announce` at the start."""
     # Until the server has its own handler: a signal must not leave the directory behind.
     signal.signal(signal.SIGTERM, _exit)
     with tempfile.TemporaryDirectory(prefix="reachbook-sandbox-") as folder:
         settings = Settings(
-            data_dir=folder, host=host, port=port, rate_limit=rate_limit, console=False
+            data_dir=folder,
+            host=options.host,
+            port=options.port,
+            rate_limit=options.rate_limit,
+            console=False,
         )
         listener = bind(settings)
         team = asyncio.run(create_team(settings))
         logs.configure(lazily=True)
         # On all interfaces, too: the routes under /sandbox accept a loopback address only.
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        config = server_config(settings, partial(SandboxApp, settings, token), SandboxProtocol)
-        run_process(config, listener, lambda: announce(Sandbox(url, token, team)))
+        make = partial(SandboxApp, settings, options.token)
+        config = server_config(settings, make, SandboxProtocol)
+        found = Sandbox(url, options.token, team)
+        with ending_with(options.parent_pid):
+            run_process(config, listener, lambda: announce(found))
+
+
+@contextmanager
+def ending_with(parent_pid: int | None) -> Iterator[None]:
+    """Send this process SIGTERM when its parent is another process than the given one.
+
+    A process whose parent is killed gets another parent, and no signal. There is no race: if the
+    parent was killed before this is called, the parent is another one already.
+    """
+    if parent_pid is None:
+        yield
+        return
+    ended = threading.Event()
+
+    def watch() -> None:
+        while os.getppid() == parent_pid:
+            if ended.wait(PARENT_SECONDS):
+                return
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    # A thread, so that a stalled event loop does not matter.
+    threading.Thread(target=watch, name="reachbook-parent", daemon=True).start()
+    try:
+        yield
+    finally:
+        ended.set()
 
 
 def _exit(_number: int, _frame: object) -> None:
