@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import socket
 import tempfile
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -423,6 +424,51 @@ def test_the_journal_has_the_body_that_was_read(sandbox: SandboxProcess) -> None
 
     assert len(long["body"]) == 16_384
     assert short["body"] == '{"first": "Zoe"}'
+
+
+@pytest.mark.parametrize("fault", ["wrong credential", "429", "503", "disconnect", "hang"])
+def test_the_journal_has_a_body_that_the_api_did_not_read(
+    sandbox: SandboxProcess, fault: str
+) -> None:
+    headers = {"authorization": f"Bearer {sandbox.facts['api_key']}"}
+    if fault == "wrong credential":
+        headers["authorization"] = "Bearer wrong"
+    else:
+        sandbox.control("POST", "faults", json={"fault": fault})
+    with suppress(httpx.TransportError):
+        sandbox.request("POST", "/v2/contact", json={"first": "Zoe"}, headers=headers, timeout=1)
+
+    [entry] = sandbox.control("GET", "journal").json()["entries"]
+    assert json.loads(entry["body"]) == {"first": "Zoe"}
+
+
+def test_a_body_that_is_read_ahead_is_bounded(sandbox: SandboxProcess) -> None:
+    sandbox.control("POST", "faults", json={"fault": "503"})
+    response = sandbox.request("POST", "/v2/contact", content=b"\xc3\xa4" * 400_000)
+    assert response.status_code == 503
+    [entry] = sandbox.control("GET", "journal").json()["entries"]
+    assert entry["body"] == "ä" * 16_384
+
+
+def test_a_body_that_does_not_arrive_delays_a_refusal_shortly(sandbox: SandboxProcess) -> None:
+    sandbox.control("POST", "faults", json={"fault": "503"})
+    started = time.monotonic()
+    with stalled_upload(sandbox) as upload:
+        assert upload.recv(65_536).startswith(b"HTTP/1.1 503 ")
+    assert time.monotonic() - started < 4
+    assert sandbox.control("GET", "journal").json()["entries"][0]["body"] == '{"first": '
+
+
+def test_a_body_that_waits_to_be_asked_for_is_not_asked_for(sandbox: SandboxProcess) -> None:
+    head = (
+        "POST /v2/contact HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 100000\r\n"
+        "Authorization: Bearer wrong\r\nExpect: 100-continue\r\n\r\n"
+    )
+    address = urlsplit(sandbox.facts["url"])
+    assert address.hostname
+    with socket.create_connection((address.hostname, address.port or 0), 20) as upload:
+        upload.sendall(head.encode())
+        assert upload.recv(65_536).startswith(b"HTTP/1.1 401 ")
 
 
 def test_a_wrong_place_in_the_journal_is_refused(sandbox: SandboxProcess) -> None:

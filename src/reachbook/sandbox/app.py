@@ -13,9 +13,10 @@ from reachbook.domain.errors import Reason, Refusal
 from reachbook.http.headers import request_id
 from reachbook.http.response import error_response
 from reachbook.metrics import Metrics
-from reachbook.sandbox import faults, journal
+from reachbook.sandbox import faults
 from reachbook.sandbox.clock import SandboxClock
 from reachbook.sandbox.control import Controls
+from reachbook.sandbox.journal import Recorder
 from reachbook.sandbox.store import SandboxStore
 from reachbook.settings import Settings
 
@@ -55,15 +56,15 @@ class SandboxApp:
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         entry = self._controls.journal.add(scope)
-        receive, send = journal.recording(entry, receive, send)
+        recorder = Recorder(entry, scope, receive, send)
         # From here on: a request that a fault delays belongs to the store that it was sent to.
         with self._store.request(scope[faults.ABORT]) as (api, generation):
             fault = self._controls.faults.take(scope)
             if fault is not None:
                 entry.fault = fault.fault
-                if await faults.apply(fault, scope, receive, send, generation.is_aborted):
+                if await faults.apply(fault, scope, recorder, generation.is_aborted):
                     return
-            await api(scope, receive, send)
+            await api(scope, recorder.receive, recorder.send)
 
 
 async def _no_route(scope: Scope, receive: Receive, send: Send) -> None:

@@ -9,11 +9,12 @@ from contextlib import contextmanager, suppress
 from typing import Annotated, Literal
 
 from msgspec import Meta, Struct, field
-from starlette.types import Receive, Scope, Send
+from starlette.types import Receive, Scope
 
 from reachbook.domain.credential import Representation
 from reachbook.domain.errors import Reason, Refusal
 from reachbook.http.response import error_response
+from reachbook.sandbox.journal import Recorder
 from reachbook.wire.parse import decode
 
 MAX_FAULTS = 100
@@ -103,9 +104,7 @@ def _saying_what_is_accepted() -> Iterator[None]:
         raise Refusal(refusal.reason, message, fields=refusal.fields) from None
 
 
-async def apply(
-    fault: Fault, scope: Scope, receive: Receive, send: Send, aborted: asyncio.Event
-) -> bool:
+async def apply(fault: Fault, scope: Scope, recorder: Recorder, aborted: asyncio.Event) -> bool:
     """Apply a fault; returns whether it was the response, and nothing more may be sent.
 
     `aborted` is set when the connection has been closed, and the store may be, too.
@@ -113,20 +112,23 @@ async def apply(
     if fault.fault == "slow":
         if not await _is_set_within(aborted, fault.milliseconds / 1000):
             return False
-        await _wait_for_disconnect(receive, ABORT_SECONDS)
+        await _wait_for_disconnect(recorder.receive, ABORT_SECONDS)
         return True
     if fault.fault in _REFUSALS:
         reason, retry_after = _REFUSALS[fault.fault]
         refusal = Refusal(
             reason, "A fault that was queued in the sandbox.", retry_after=retry_after
         )
-        await error_response(refusal, scope, Representation.STRING_IDS)(scope, receive, send)
+        response = error_response(refusal, scope, Representation.STRING_IDS)
+        response.headers.append((b"x-request-id", scope["request_id"].encode()))
+        await response(scope, recorder.receive, recorder.send)
         return True
+    await recorder.read_ahead()
     if fault.fault == "hang":
-        await _wait_for_disconnect(receive, HANG_SECONDS)
+        await _wait_for_disconnect(recorder.receive, HANG_SECONDS)
     scope[ABORT]()
     # The server would answer 500 to a request without a response on an open connection.
-    await _wait_for_disconnect(receive, ABORT_SECONDS)
+    await _wait_for_disconnect(recorder.receive, ABORT_SECONDS)
     return True
 
 

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections import deque
+from contextlib import suppress
 
 from msgspec import Struct, field
 from starlette.types import Message, Receive, Scope, Send
 
 from reachbook.domain import timestamps
+from reachbook.http.headers import header
+from reachbook.http.request import carries_body
 
 MAX_ENTRIES = 1000
 MAX_BODY_CHARACTERS = 16_384
+MAX_BODY_BYTES = 4 * MAX_BODY_CHARACTERS  # a character of UTF-8 has at most four bytes
+READ_AHEAD_SECONDS = 1.0
 REDACTED = "********"
 
 _SECRET_NAME = re.compile(r"auth|cookie|token|secret|password|api[-_]?key", re.IGNORECASE)
@@ -75,22 +81,61 @@ class Journal(Struct):
         return [entry for entry in self.entries if entry.number > number]
 
 
-def recording(entry: Entry, receive: Receive, send: Send) -> tuple[Receive, Send]:
-    """Returns `receive` and `send` that write the body and the status into an entry."""
+class Recorder:
+    """The `receive` and `send` of a request, which write its body and its status into an entry.
 
-    async def receive_body() -> Message:
-        message = await receive()
-        if message["type"] == "http.request" and len(entry.body) < MAX_BODY_CHARACTERS:
-            text = message.get("body", b"").decode("utf-8", "replace")
-            entry.body = redact(entry.body + text)[:MAX_BODY_CHARACTERS]
+    An application may respond before it has read the body, and a server passes on no body after the
+    response. So the start of the body is read before the response is sent, and kept for the
+    application. A request that expects `100 Continue` is excepted: to read its body asks for it.
+    """
+
+    def __init__(self, entry: Entry, scope: Scope, receive: Receive, send: Send) -> None:
+        self.entry = entry
+        self._receive = receive
+        self._send = send
+        self._has_more = carries_body(scope)
+        self._reads_ahead = header(scope, b"expect") is None
+        self._ahead: deque[Message] = deque()
+        self._start = bytearray()
+
+    async def receive(self) -> Message:
+        """Returns the next message of the request."""
+        if self._ahead:
+            return self._ahead.popleft()
+        return await self._receive_next()
+
+    async def send(self, message: Message) -> None:
+        """Send a message of the response."""
+        if message["type"] == "http.response.start":
+            await self.read_ahead()
+            self.entry.status = message["status"]
+        await self._send(message)
+
+    async def read_ahead(self) -> None:
+        """Read the start of the body, as far as it arrives within `READ_AHEAD_SECONDS`."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(READ_AHEAD_SECONDS):
+                while self._reads_ahead and self._has_more and not self._is_full():
+                    self._ahead.append(await self._receive_next())
+        self._write_body()
+
+    async def _receive_next(self) -> Message:
+        message = await self._receive()
+        if message["type"] != "http.request":
+            self._has_more = False
+        elif not self._is_full():
+            self._start += message.get("body", b"")[: MAX_BODY_BYTES - len(self._start)]
+            self._has_more = message.get("more_body", False)
+            if self._is_full() or not self._has_more:
+                self._write_body()
         return message
 
-    async def send_status(message: Message) -> None:
-        if message["type"] == "http.response.start":
-            entry.status = message["status"]
-        await send(message)
+    def _is_full(self) -> bool:
+        return len(self._start) >= MAX_BODY_BYTES
 
-    return receive_body, send_status
+    def _write_body(self) -> None:
+        text = redact(self._start.decode("utf-8", "replace"))
+        self.entry.body = text[:MAX_BODY_CHARACTERS]
 
 
 def redact(text: str) -> str:
