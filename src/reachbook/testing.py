@@ -13,7 +13,8 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, Final, Literal
+from datetime import datetime
+from typing import Any, Literal
 
 import httpx
 
@@ -110,6 +111,13 @@ class Sandbox:
     def advance_clock(self, seconds: int) -> None:
         """Move the clock forward; tokens that were signed before may expire."""
         self.control("POST", "clock", {"advance_seconds": seconds})
+
+    def set_clock(self, at: datetime) -> None:
+        """Set the clock to a time with its offset, from which it goes on.
+
+        Raises `SandboxError` if the time has no offset, or is before 1970 or too far in the future.
+        """
+        self.control("POST", "clock", {"at": at.isoformat()})
 
     def journal(self, after: int = 0) -> list[dict[str, Any]]:
         """Returns the API requests since the last reset, at most 1,000, oldest first.

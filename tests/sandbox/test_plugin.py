@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 
 import httpx
@@ -44,6 +45,13 @@ def test_the_clock_moves(reachbook_sandbox: Sandbox) -> None:
         reachbook_sandbox.advance_clock(400)
         with pytest.raises(UnauthorizedError, match="expired"):
             client.get_team()
+
+
+def test_the_clock_is_set(reachbook_sandbox: Sandbox, reachbook_client: Client) -> None:
+    reachbook_sandbox.set_clock(datetime(2035, 1, 1, tzinfo=UTC))
+    assert reachbook_client.create_contact(ContactRequest(first="Zoe")).created.startswith("2035-")
+    with pytest.raises(SandboxError, match="with its offset"):
+        reachbook_sandbox.set_clock(datetime(2035, 1, 1))  # noqa: DTZ001 - refused
 
 
 def test_a_fault_that_cannot_be_understood_raises(reachbook_faults: Faults) -> None:

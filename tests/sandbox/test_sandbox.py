@@ -108,6 +108,44 @@ def test_other_methods_and_paths_are_refused(sandbox: SandboxProcess) -> None:
     assert code(sandbox.control("GET", "reset")) == (405, "method_not_allowed")
     assert code(sandbox.control("GET", "other")) == (404, "no_route")
     assert code(sandbox.control("GET", "clock/")) == (404, "no_route")
+    assert code(sandbox.control("POST", "reset%0A")) == (404, "no_route")
+    assert code(sandbox.request("POST", "/sandbox")) == (404, "no_route")
+
+
+@pytest.mark.parametrize(
+    ("path", "allow"),
+    [("reset", "OPTIONS, POST"), ("journal", "DELETE, GET, HEAD, OPTIONS")],
+)
+def test_a_path_names_its_methods(sandbox: SandboxProcess, path: str, allow: str) -> None:
+    refused = sandbox.control("PATCH", path)
+    assert (refused.status_code, refused.headers["allow"]) == (405, allow)
+    listed = sandbox.control("OPTIONS", path)
+    assert (listed.status_code, listed.headers["allow"]) == (204, allow)
+    assert code(sandbox.control("PATCH", path, headers={"authorization": ""}))[0] == 401
+
+
+def test_head_is_get_without_a_body(sandbox: SandboxProcess) -> None:
+    response = sandbox.control("HEAD", "snapshots")
+    assert (response.status_code, response.content) == (200, b"")
+    assert response.headers["content-length"] == str(len('{"snapshots":[]}'))
+
+
+@pytest.mark.parametrize(
+    ("method", "path"), [("GET", "clock"), ("PUT", "clock"), ("GET", "other"), ("GET", "journal?a")]
+)
+def test_a_response_has_the_id_of_its_request(
+    sandbox: SandboxProcess, method: str, path: str
+) -> None:
+    response = sandbox.control(method, path, headers={"x-request-id": "id-of-a-test"})
+    assert response.headers["x-request-id"] == "id-of-a-test"
+    assert sandbox.control(method, path).headers["x-request-id"]
+
+
+@pytest.mark.parametrize(
+    ("method", "path"), [("GET", "journal?aftr=1"), ("POST", "reset?hard=1"), ("GET", "clock?at=")]
+)
+def test_an_unknown_parameter_is_refused(sandbox: SandboxProcess, method: str, path: str) -> None:
+    assert code(sandbox.control(method, path)) == (400, "unknown_name")
 
 
 def test_serve_has_no_such_routes(tmp_path: Path) -> None:
@@ -210,8 +248,52 @@ def test_a_token_expires_when_the_clock_moves(sandbox: SandboxProcess) -> None:
     assert sandbox.request("GET", path, headers=jwt(sandbox, now)).status_code == 200
 
 
+def test_the_clock_can_be_set(sandbox: SandboxProcess) -> None:
+    now = time.time()
+    path = f"{sandbox.contact}/channels"
+    for at, shown in (
+        ("2035-01-01T00:00:00Z", "2035-01-01T00:00:0"),
+        ("2020-06-01T12:00:00.500000+02:00", "2020-06-01T10:00:0"),
+    ):
+        moved = sandbox.control("POST", "clock", json={"at": at}).json()
+        assert moved["now"].startswith(shown)
+        there = jwt(sandbox, time.time() + moved["offset_seconds"])
+        assert sandbox.request("GET", path, headers=there).status_code == 200
+        made = sandbox.request("POST", "/v2/contact", json={"first": "Zoe"}).json()
+        assert made["created"].startswith(shown[:16])
+    assert code(sandbox.request("GET", path, headers=jwt(sandbox, now))) == (401, "not_yet_valid")
+    sandbox.control("POST", "reset")
+    assert sandbox.control("GET", "clock").json()["offset_seconds"] == 0
+
+
+def test_the_limit_of_requests_is_free_again_after_a_minute(tmp_path: Path) -> None:
+    with running(tmp_path, "--rate-limit", "3") as sandbox:
+
+        def exhaust() -> None:
+            statuses = [sandbox.request("GET", sandbox.contact).status_code for _ in range(4)]
+            assert statuses == [200] * 3 + [429]
+
+        exhaust()
+        sandbox.control("POST", "clock", json={"advance_seconds": 30})
+        sandbox.control("PUT", "snapshots/a")  # a snapshot does not free it
+        assert sandbox.request("GET", sandbox.contact).status_code == 429
+        sandbox.control("POST", "clock", json={"advance_seconds": 30})
+        exhaust()
+        sandbox.control("DELETE", "clock")
+        exhaust()
+        for path in ("reset", "snapshots/a/restore"):
+            sandbox.control("POST", path)
+            exhaust()
+
+
 @pytest.mark.parametrize(
-    "body", [{}, {"advance_seconds": 0}, {"advance_seconds": 1e12}, {"advance": 1}, [], "x"]
+    "body",
+    [
+        *({}, {"advance_seconds": 0}, {"advance_seconds": 1e12}, {"advance": 1}, [], "x"),
+        {"advance_seconds": 1, "at": "2027-01-01T00:00:00Z"},
+        *({"at": at} for at in ("", "tomorrow", "2027-01-01T00:00:00", "1969-12-31T23:59:59Z")),
+        *({"at": at} for at in ("9999-01-01T00:00:00Z", 1_800_000_000, None)),
+    ],
 )
 def test_a_wrong_step_of_the_clock_is_refused(sandbox: SandboxProcess, body: Any) -> None:
     assert sandbox.control("POST", "clock", json=body).status_code == 400

@@ -76,6 +76,11 @@ class RateLimiter:
                 retry_after=seconds,
             )
 
+    async def clear(self) -> None:
+        """Forget the requests that were counted; a shared count is left as it is."""
+        if self._pool is None:
+            await self._limiter.storage.reset()
+
     async def close(self) -> None:
         """Let go of the shared counter."""
         if self._pool:

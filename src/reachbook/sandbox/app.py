@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from msgspec import Struct
 from starlette.applications import Starlette
 from starlette.types import Receive, Scope, Send
 
 from reachbook.domain.credential import Representation
 from reachbook.domain.errors import Reason, Refusal
 from reachbook.http.headers import request_id
+from reachbook.http.middleware import RequestLogMiddleware
 from reachbook.http.response import error_response
 from reachbook.metrics import Metrics
 from reachbook.sandbox import faults
@@ -21,6 +23,12 @@ from reachbook.sandbox.store import SandboxStore
 from reachbook.settings import Settings
 
 PREFIX = "/sandbox"
+
+
+class ControlState(Struct, frozen=True):
+    """The state that the middleware needs."""
+
+    metrics: Metrics
 
 
 class SandboxApp:
@@ -40,21 +48,20 @@ class SandboxApp:
                 await self._store.close()
 
         self._control_app = Starlette(routes=self._controls.routes(), lifespan=lifespan)
+        self._control_app.state.state = ControlState(metrics)
+        self._control_app.middleware_stack = RequestLogMiddleware(self._control_app.router)
         self._control_app.router.default = _no_route
         self._control_app.router.redirect_slashes = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request, or the start and the end of the server."""
-        if scope["type"] != "http":
+        if scope["type"] != "http" or f"{scope['path']}/".startswith(f"{PREFIX}/"):
             await self._control_app(scope, receive, send)
-            return
-        scope["request_id"] = request_id(scope)
-        if scope["path"] == PREFIX or scope["path"].startswith(f"{PREFIX}/"):
-            await self._control_app.router(scope, receive, send)
-            return
-        await self._serve(scope, receive, send)
+        else:
+            await self._serve(scope, receive, send)
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        scope["request_id"] = request_id(scope)
         entry = self._controls.journal.add(scope)
         recorder = Recorder(entry, scope, receive, send)
         # From here on: a request that a fault delays belongs to the store that it was sent to.

@@ -1,4 +1,4 @@
-"""The clock of the sandbox, which a test can move forward."""
+"""The clock of the sandbox, which a test can move and set."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ class SandboxClock:
     """The time of this host plus an offset, in microseconds since the epoch."""
 
     def __init__(self) -> None:
-        self.offset_seconds = 0
+        self.offset = 0
 
     def now(self) -> int:
         """Returns the time of the sandbox."""
-        return timestamps.now() + self.offset_seconds * MICROSECONDS
+        return timestamps.now() + self.offset
