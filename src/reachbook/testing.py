@@ -24,7 +24,9 @@ START_SECONDS = 30.0
 STOP_SECONDS = 15.0
 REQUEST_SECONDS = 20.0
 
-FaultKind = Literal["429", "500", "503", "hang", "disconnect", "slow"]
+FaultKind = Literal[
+    "401", "409", "429", "500", "503", "hang", "disconnect", "disconnect_after", "slow"
+]
 
 
 class SandboxError(Exception):
@@ -48,8 +50,9 @@ class Faults:
     ) -> None:
         """Queue a fault for the next `times` requests with a method and a path.
 
-        `*` in the path is any text. `milliseconds` is for `slow`. Raises `SandboxError` if the
-        sandbox does not understand the fault.
+        `*` in the path is any text. `milliseconds` is for `slow`. Requests that meet `slow` or
+        `disconnect_after` are executed, and others are not. Raises `SandboxError` if the sandbox
+        does not understand the fault.
         """
         body: dict[str, object] = {"fault": fault, "path": path, "times": times}
         if method is not None:

@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from reachbook.client import ChannelRequest, Client, ContactRequest, UnauthorizedError
-from reachbook.testing import Faults, Sandbox, SandboxError, run_sandbox
+from reachbook.testing import FaultKind, Faults, Sandbox, SandboxError, run_sandbox
 from tests.sandbox.conftest import running
 from tests.support.waiting import wait_until
 
@@ -52,6 +52,38 @@ def test_the_clock_is_set(reachbook_sandbox: Sandbox, reachbook_client: Client) 
     assert reachbook_client.create_contact(ContactRequest(first="Zoe")).created.startswith("2035-")
     with pytest.raises(SandboxError, match="with its offset"):
         reachbook_sandbox.set_clock(datetime(2035, 1, 1))  # noqa: DTZ001 - refused
+
+
+@pytest.mark.parametrize(
+    ("fault", "met"),
+    [
+        ("disconnect", ["disconnect", None]),
+        ("disconnect_after", ["disconnect_after", None]),
+        ("409", ["409", None]),
+    ],
+)
+def test_the_client_writes_once(
+    reachbook_sandbox: Sandbox,
+    reachbook_client: Client,
+    reachbook_faults: Faults,
+    fault: FaultKind,
+    met: list[str | None],
+) -> None:
+    reachbook_faults.add(fault, method="POST", path="/v2/contact")
+
+    zoe = reachbook_client.create_contact(ContactRequest(first="Zoe"))
+
+    assert [each["fault"] for each in reachbook_sandbox.journal()] == met
+    found = reachbook_client.iterate_contacts()
+    assert [contact.uuid for contact in found if contact.first == "Zoe"] == [zoe.uuid]
+
+
+def test_the_client_raises_the_fault_of_an_expired_token(
+    reachbook_client: Client, reachbook_faults: Faults
+) -> None:
+    reachbook_faults.add("401")
+    with pytest.raises(UnauthorizedError):
+        reachbook_client.get_team()
 
 
 def test_a_fault_that_cannot_be_understood_raises(reachbook_faults: Faults) -> None:

@@ -305,6 +305,8 @@ def test_a_wrong_step_of_the_clock_is_refused(sandbox: SandboxProcess, body: Any
 @pytest.mark.parametrize(
     ("fault", "expected"),
     [
+        ("401", (401, "expired")),
+        ("409", (409, "in_progress")),
         ("429", (429, "too_many_requests")),
         ("500", (500, "server_error")),
         ("503", (503, "store_unavailable")),
@@ -320,7 +322,9 @@ def test_a_fault_is_the_response(
     for _ in range(2):
         response = sandbox.request("POST", "/v2/contact", json={"first": "Zoe"})
         assert code(response) == expected
-        assert ("retry-after" in response.headers) is (fault != "500")
+        assert ("retry-after" in response.headers) is (fault in {"429", "503"})
+        assert ("www-authenticate" in response.headers) is (fault == "401")
+        assert response.headers["x-request-id"]
     assert "Zoe" not in names(sandbox)
     assert sandbox.request("POST", "/v2/contact", json={"first": "Zoe"}).status_code == 200
     assert sandbox.control("GET", "faults").json() == {"faults": []}
@@ -332,6 +336,37 @@ def test_a_connection_is_closed_without_a_response(sandbox: SandboxProcess) -> N
     with pytest.raises((httpx.NetworkError, httpx.RemoteProtocolError)):
         sandbox.request("GET", sandbox.contact)
     assert sandbox.request("GET", sandbox.contact).status_code == 200
+
+
+@pytest.mark.parametrize(("key", "writes"), [(True, 1), (False, 2)])
+def test_a_write_whose_response_is_lost_is_repeated(
+    sandbox: SandboxProcess, key: bool, writes: int
+) -> None:
+    sandbox.control("POST", "faults", json={"fault": "disconnect_after", "path": "/v2/contact"})
+    headers = {"authorization": f"Bearer {sandbox.facts['api_key']}"}
+    if key:
+        headers["idempotency-key"] = "a-key"
+    body = {"first": "Zoe"}
+
+    with pytest.raises((httpx.NetworkError, httpx.RemoteProtocolError)):
+        sandbox.request("POST", "/v2/contact", json=body, headers=headers)
+    again = sandbox.request("POST", "/v2/contact", json=body, headers=headers)
+
+    assert again.status_code == 200
+    assert ("idempotent-replayed" in again.headers) is key
+    listed = sandbox.request("POST", "/v2/contacts/list", json={"limit": 500}).json()
+    assert [each["first"] for each in listed].count("Zoe") == writes
+    entries = sandbox.control("GET", "journal").json()["entries"]
+    assert [entry["status"] for entry in entries[:2]] == [200, 200]
+    assert [entry["fault"] for entry in entries[:2]] == ["disconnect_after", None]
+
+
+def test_a_list_whose_response_is_lost(sandbox: SandboxProcess) -> None:
+    path = "/v2/contacts/list"
+    sandbox.control("POST", "faults", json={"fault": "disconnect_after", "path": path})
+    with pytest.raises((httpx.NetworkError, httpx.RemoteProtocolError)):
+        sandbox.request("POST", path, json={"limit": 500})
+    assert "Alice" in names(sandbox)
 
 
 def test_a_request_hangs(sandbox: SandboxProcess) -> None:

@@ -67,11 +67,14 @@ class SandboxApp:
         # From here on: a request that a fault delays belongs to the store that it was sent to.
         with self._store.request(scope[faults.ABORT]) as (api, generation):
             fault = self._controls.faults.take(scope)
-            if fault is not None:
-                entry.fault = fault.fault
-                if await faults.apply(fault, scope, recorder, generation.is_aborted):
-                    return
-            await api(scope, recorder.receive, recorder.send)
+            if fault is None:
+                await api(scope, recorder.receive, recorder.send)
+                return
+            entry.fault = fault.fault
+            if fault.fault == "disconnect_after":
+                await faults.execute_and_disconnect(api, scope, recorder)
+            elif not await faults.apply(fault, scope, recorder, generation.is_aborted):
+                await api(scope, recorder.receive, recorder.send)
 
 
 async def _no_route(scope: Scope, receive: Receive, send: Send) -> None:

@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from typing import Annotated, Literal
 
 from msgspec import Meta, Struct, field
-from starlette.types import Receive, Scope
+from starlette.types import ASGIApp, Message, Receive, Scope
 
 from reachbook.domain.credential import Representation
 from reachbook.domain.errors import Reason, Refusal
@@ -26,22 +26,30 @@ ABORT = "reachbook.abort"
 """The key of the function in the scope that closes a connection without a response."""
 
 ACCEPTED = (
-    'A fault is {"fault": "429", "500", "503", "hang", "disconnect" or "slow"}, with optional '
-    '"method" like "POST", "path" with * for any text like "/v2/contact/*/channel", "times" from 1 '
-    f'to {MAX_TIMES}, and for "slow" "milliseconds" from 1 to {MAX_MILLISECONDS}.'
+    'A fault is {"fault": "401", "409", "429", "500", "503", "hang", "disconnect", '
+    '"disconnect_after" or "slow"}, with optional "method" like "POST", "path" with * for any text '
+    f'like "/v2/contact/*/channel", "times" from 1 to {MAX_TIMES}, and for "slow" "milliseconds" '
+    f"from 1 to {MAX_MILLISECONDS}."
 )
 
 _REFUSALS = {
+    "401": (Reason.EXPIRED, None),
+    "409": (Reason.IN_PROGRESS, None),
     "429": (Reason.TOO_MANY_REQUESTS, 1),
     "500": (Reason.BUG, None),
     "503": (Reason.STORE_UNAVAILABLE, 1),
 }
 
 
+FaultKind = Literal[
+    "401", "409", "429", "500", "503", "hang", "disconnect", "disconnect_after", "slow"
+]
+
+
 class Fault(Struct, forbid_unknown_fields=True):
     """What the next `times` requests with a method and a path get instead of their response."""
 
-    fault: Literal["429", "500", "503", "hang", "disconnect", "slow"]
+    fault: FaultKind
     method: Literal["GET", "POST", "PUT", "PATCH", "DELETE"] | None = None
     path: Annotated[str, Meta(min_length=1, max_length=500)] = "*"
     times: Annotated[int, Meta(ge=1, le=MAX_TIMES)] = 1
@@ -102,6 +110,21 @@ def _saying_what_is_accepted() -> Iterator[None]:
     except Refusal as refusal:
         message = f"{refusal.message} {ACCEPTED}"
         raise Refusal(refusal.reason, message, fields=refusal.fields) from None
+
+
+async def execute_and_disconnect(api: ASGIApp, scope: Scope, recorder: Recorder) -> None:
+    """Execute a request, and close its connection in place of the response.
+
+    The entry in the journal has the status of the response that is not sent.
+    """
+
+    async def lose(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            recorder.entry.status = message["status"]
+            scope[ABORT]()
+
+    await api(scope, recorder.receive, lose)
+    await _wait_for_disconnect(recorder.receive, ABORT_SECONDS)
 
 
 async def apply(fault: Fault, scope: Scope, recorder: Recorder, aborted: asyncio.Event) -> bool:
