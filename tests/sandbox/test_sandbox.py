@@ -627,6 +627,16 @@ def test_its_store_is_deleted_at_the_end(tmp_path: Path, monkeypatch: pytest.Mon
         assert "Traceback" not in (tmp_path / "sandbox.log").read_text()
 
 
+def test_a_request_that_hangs_does_not_delay_the_end(tmp_path: Path) -> None:
+    with running(tmp_path) as sandbox, ThreadPoolExecutor(1) as threads:
+        sandbox.control("POST", "faults", json={"fault": "hang"})
+        threads.submit(sandbox.request, "GET", sandbox.contact)
+        while not sandbox.control("GET", "journal").json()["entries"]:
+            time.sleep(0.01)
+        sandbox.process.send_signal(signal.SIGTERM)
+        assert sandbox.process.wait(5) == 0
+
+
 def test_a_short_control_token_is_refused(tmp_path: Path) -> None:
     with running(tmp_path, "--control-token", "short") as sandbox:
         assert sandbox.process.wait(15) == 2

@@ -25,6 +25,7 @@ from reachbook.service.bootstrap import Bootstrap
 from reachbook.settings import Settings
 
 PARENT_SECONDS = 0.5
+DRAIN_SECONDS = 1
 
 
 class Sandbox(Struct, frozen=True):
@@ -73,6 +74,8 @@ def run(options: Options, announce: Callable[[Sandbox], None]) -> None:
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
         make = partial(SandboxApp, settings, options.token)
         config = server_config(settings, make, SandboxProtocol)
+        # Its store is deleted: a request that hangs must not delay the end of a test session.
+        config.timeout_graceful_shutdown = DRAIN_SECONDS
         found = Sandbox(url, options.token, team)
         with ending_with(options.parent_pid):
             run_process(config, listener, lambda: announce(found))
