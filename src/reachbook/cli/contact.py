@@ -117,5 +117,6 @@ def _channel(text: str, region: str | None) -> ChannelInput:
     return ChannelInput(addresses.parse(addresses.channel_type(kind), value, region))
 
 
-for command in (history, export, erase):
-    contact.add_command(command)
+contact.add_command(history)
+contact.add_command(export)
+contact.add_command(erase)

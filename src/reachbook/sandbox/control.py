@@ -73,8 +73,8 @@ class Controls:
         self._store = store
         self._clock = clock
         self._counted_from = 0
-        self.faults = Faults()
-        self.journal = Journal()
+        self.faults: Final = Faults()
+        self.journal: Final = Journal()
 
     def routes(self) -> list[Route]:
         """Returns the routes, each with its methods."""

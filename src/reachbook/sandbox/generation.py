@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import AsyncExitStack, contextmanager, suppress
 from pathlib import Path
+from typing import Final
 
 from starlette.applications import Starlette
 
@@ -26,7 +27,7 @@ class Generation:
 
     def __init__(self, file: Path, open_state: OpenState) -> None:
         self.file = file
-        self.is_aborted = asyncio.Event()
+        self.is_aborted: Final = asyncio.Event()
         """Set when a request that still runs must do nothing more with the store."""
         self._api = app.build(open_state)
         self._lifespan = AsyncExitStack()
