@@ -1,6 +1,6 @@
-"""Data directories in which the commands of a test run, on either store.
+"""Data directories in which the commands of a test run, with SQLite or PostgreSQL.
 
-Commands run in the process of the test, unless it takes `home.as_process()`.
+Commands run in the test's process, unless the test uses `home.as_process()`.
 """
 
 from __future__ import annotations
@@ -18,20 +18,20 @@ from tests.support.home import Home
 
 @pytest.fixture
 def home(tmp_path: Path) -> Home:
-    """An empty data directory; the store will be SQLite in it."""
+    """An empty data directory; the database will be an SQLite file in it."""
     return Home(tmp_path / "data").in_process()
 
 
 @pytest.fixture
-def bobs(home: Home) -> Home:
-    """SQLite with one team, Bob's."""
+def sqlite_home(home: Home) -> Home:
+    """An SQLite database with one team, Bob's."""
     asyncio.run(_make_team(f"sqlite:///{home.directory}/reachbook.db"))
     return home
 
 
 @pytest.fixture
-def housed(database: str, tmp_path: Path) -> Home:
-    """A migrated database with one team, Bob's; once on each store."""
+def team_home(database: str, tmp_path: Path) -> Home:
+    """A migrated database with one team, Bob's; on SQLite and on PostgreSQL."""
     asyncio.run(_make_team(database))
     return Home(tmp_path / "data").in_process().having(database=database)
 

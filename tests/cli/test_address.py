@@ -1,4 +1,4 @@
-"""Addresses at the command line are read by the rules that hold over HTTP."""
+"""The command line parses addresses by the same rules as the HTTP API."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.support.address_cases import FINDINGS, Case
 
 
 async def make_teams(database: str) -> list[int]:
-    """A team for each case, since many of them are one number."""
+    """Create a team for each case, because many cases are the same number."""
     store = await open_store(database)
     administration = Administration(store, timestamps.now)
     teams = [await administration.create_team("Bob's team", case.region) for case in FINDINGS]
@@ -26,13 +26,15 @@ async def make_teams(database: str) -> list[int]:
 
 
 def create(case: Case, team: int, database: str, data_dir: Path) -> Result:
-    """Runs in this process: a new process for each case would take half a minute."""
+    """Run in this process: a new process for each case would take half a minute."""
     channel = f"{case.kind}={case.sent}"
     where = ("--database", database, "--data-dir", str(data_dir), "--team", str(team))
     return CliRunner().invoke(main, ["contact", "create", "--channel", channel, "--json", *where])
 
 
-def test_every_reported_spelling_is_read_as_its_row_says(database: str, tmp_path: Path) -> None:
+def test_each_reported_spelling_gives_its_expected_address_or_error(
+    database: str, tmp_path: Path
+) -> None:
     teams = asyncio.run(make_teams(database))
 
     for case, team in zip(FINDINGS, teams, strict=True):

@@ -13,80 +13,84 @@ BOB = "b0b00000-0000-4000-8000-000000000000"
 
 
 @pytest.fixture
-def alices(housed: Home) -> Home:
-    """Alice has a phone; once on each store."""
-    return with_alice(housed)
+def alice_home(team_home: Home) -> Home:
+    """Bob's team has a contact, Alice, with a phone; on SQLite and on PostgreSQL."""
+    return with_alice(team_home)
 
 
 @pytest.fixture
-def small(bobs: Home) -> Home:
-    """The same on SQLite alone."""
-    return with_alice(bobs)
+def alice_sqlite(sqlite_home: Home) -> Home:
+    """The same, only on SQLite."""
+    return with_alice(sqlite_home)
 
 
 def with_alice(home: Home) -> Home:
+    """Create the contact, and return the home."""
     phone = ("--channel", "phone=15105553344")
     home.run("contact", "create", "--uuid", ALICE, *phone).succeeded()
     return home
 
 
-def test_it_works(alices: Home) -> None:
-    alices = alices.as_process()
-    alices.run("channel", "add", ALICE, "alice@Example.com").succeeded()
+def test_a_channel_is_added_listed_and_removed(alice_home: Home) -> None:
+    alice_home = alice_home.as_process()
+    alice_home.run("channel", "add", ALICE, "alice@Example.com").succeeded()
 
-    shown = alices.run("channel", "list", ALICE).succeeded()
+    shown = alice_home.run("channel", "list", ALICE).succeeded()
 
     assert re.search(r"ch_001 +phone +15105553344 +yes +- +unknown ", shown)
     assert re.search(r"ch_002 +email +alice@example.com +yes +- +unknown ", shown)
-    assert "15105553344" not in alices.run("channel", "remove", ALICE, "ch_001").succeeded()
+    assert "15105553344" not in alice_home.run("channel", "remove", ALICE, "ch_001").succeeded()
 
 
-def test_each_command_prints_one_json_document(alices: Home) -> None:
-    added = alices.json("channel", "add", ALICE, "+44 20 7946 0000")
+def test_each_command_prints_one_json_document(alice_home: Home) -> None:
+    added = alice_home.json("channel", "add", ALICE, "+44 20 7946 0000")
 
-    assert alices.json("channel", "list", ALICE) == added
-    assert [(one["id"], one["primary"]) for one in added] == [("ch_001", True), ("ch_002", False)]
-    assert alices.json("channel", "remove", ALICE, "ch_002") == added[:1]
+    assert alice_home.json("channel", "list", ALICE) == added
+    assert [(channel["id"], channel["primary"]) for channel in added] == [
+        ("ch_001", True),
+        ("ch_002", False),
+    ]
+    assert alice_home.json("channel", "remove", ALICE, "ch_002") == added[:1]
 
 
-def test_what_it_has_is_updated(small: Home) -> None:
-    words = ("channel", "add", ALICE, "-1001234", "--type", "telegram")
-    small.json(*words)
+def test_adding_an_existing_channel_updates_it(alice_sqlite: Home) -> None:
+    arguments = ("channel", "add", ALICE, "-1001234", "--type", "telegram")
+    alice_sqlite.json(*arguments)
 
-    [_, changed] = small.json(*words, "--handle", "-bob", "--info-channel", "bot 1")
+    [_, changed] = alice_sqlite.json(*arguments, "--handle", "-bob", "--info-channel", "bot 1")
 
     assert changed["channel_id"] == "-1001234"
     assert (changed["channel_handle"], changed["info_channel"]) == ("-bob", "bot 1")
 
 
-def test_an_address_that_another_contact_owns_is_refused_or_moved(alices: Home) -> None:
-    alices.run("contact", "create", "--uuid", BOB).succeeded()
+def test_an_address_that_another_contact_owns_is_refused_or_moved(alice_home: Home) -> None:
+    alice_home.run("contact", "create", "--uuid", BOB).succeeded()
 
-    assert ALICE in alices.run("channel", "add", BOB, "+15105553344").refusal()
-    [moved] = alices.json("channel", "add", BOB, "+15105553344", "--move")
+    assert ALICE in alice_home.run("channel", "add", BOB, "+15105553344").refusal()
+    [moved] = alice_home.json("channel", "add", BOB, "+15105553344", "--move")
 
     assert (moved["channel_id"], moved["contact_id"]) == ("15105553344", BOB)
-    assert alices.json("channel", "list", ALICE) == []
+    assert alice_home.json("channel", "list", ALICE) == []
 
 
-def test_the_last_channel_may_go(small: Home) -> None:
-    said = small.run("channel", "remove", ALICE, "phone").succeeded()
+def test_the_last_channel_can_be_removed(alice_sqlite: Home) -> None:
+    output = alice_sqlite.run("channel", "remove", ALICE, "phone").succeeded()
 
-    assert said == "The contact has no channel, and cannot be reached.\n"
-    assert small.run("channel", "list", ALICE).succeeded() == said
+    assert output == "The contact has no channel, and cannot be reached.\n"
+    assert alice_sqlite.run("channel", "list", ALICE).succeeded() == output
 
 
-def test_a_type_of_which_there_are_several_removes_none(small: Home) -> None:
-    before = small.json("channel", "add", ALICE, "442079460000")
+def test_removing_a_type_with_several_channels_is_refused(alice_sqlite: Home) -> None:
+    before = alice_sqlite.json("channel", "add", ALICE, "442079460000")
 
-    said = small.run("channel", "remove", ALICE, "phone").refusal()
+    message = alice_sqlite.run("channel", "remove", ALICE, "phone").refusal()
 
-    assert "ch_001 (15105553344), ch_002 (442079460000)" in said
-    assert small.json("channel", "list", ALICE) == before
+    assert "ch_001 (15105553344), ch_002 (442079460000)" in message
+    assert alice_sqlite.json("channel", "list", ALICE) == before
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "expected"),
     [
         (("add", ALICE, "12"), "15105553344"),
         (("add", ALICE, "6465550123"), "+16465550123"),
@@ -102,17 +106,19 @@ def test_a_type_of_which_there_are_several_removes_none(small: Home) -> None:
         (("remove", NOBODY, "phone"), "no contact"),
     ],
 )
-def test_what_cannot_be_done_is_refused(small: Home, arguments: tuple[str, ...], said: str) -> None:
-    assert said in small.run("channel", *arguments).refusal()
+def test_an_invalid_argument_is_refused(
+    alice_sqlite: Home, arguments: tuple[str, ...], expected: str
+) -> None:
+    assert expected in alice_sqlite.run("channel", *arguments).refusal()
 
 
-def test_several_teams_have_to_be_told_apart(small: Home) -> None:
-    small.json("team", "create", "Charlie's team")
+def test_team_is_required_if_there_are_several(alice_sqlite: Home) -> None:
+    alice_sqlite.json("team", "create", "Charlie's team")
 
-    for words in (("add", ALICE, "a@b.test"), ("list", ALICE), ("remove", ALICE, "phone")):
-        assert "2 (Charlie's team)" in small.run("channel", *words).refusal()
-        assert "no contact" in small.run("channel", *words, "--team", "2").refusal()
-    assert len(small.json("channel", "list", ALICE, "--team", "1")) == 1
+    for arguments in (("add", ALICE, "a@b.test"), ("list", ALICE), ("remove", ALICE, "phone")):
+        assert "2 (Charlie's team)" in alice_sqlite.run("channel", *arguments).refusal()
+        assert "no contact" in alice_sqlite.run("channel", *arguments, "--team", "2").refusal()
+    assert len(alice_sqlite.json("channel", "list", ALICE, "--team", "1")) == 1
 
 
 @pytest.mark.parametrize("arguments", [("add", ALICE), ("add", ALICE, "1", "2"), ("list",)])

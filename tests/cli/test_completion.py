@@ -1,4 +1,4 @@
-"""Completion in the shell, as docs/cli.md describes it."""
+"""Shell completion, as docs/cli.md describes it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def complete(**variables: str) -> str:
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
-def test_each_shell_gets_a_script(shell: str) -> None:
+def test_a_completion_script_is_printed_for_each_shell(shell: str) -> None:
     script = complete(_REACHBOOK_COMPLETE=f"{shell}_source")
     assert "_REACHBOOK_COMPLETE" in script
     assert f"{shell}_complete" in script

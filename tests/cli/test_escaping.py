@@ -25,7 +25,7 @@ UNSAFE = [
     *"\u061c\u200b\u200e\u200f\u2028\u2029\u202a\u202b\u202c\u202d\u202e",
     *"\u2060\u2066\u2067\u2068\u2069\ufeff\ud800\udfff",
 ]
-# Clears the screen, sets the title, ends a row, and turns the direction of what follows.
+# Clears the screen, sets the title, ends a row, and changes the direction of the text after it.
 HOSTILE = "\x1b[2J\x1b]0;owned\x07\r\n\x7f\x9b31m\u202egnp\u2066\u2028end"
 CLI = Path(reachbook.__file__).parent / "cli"
 
@@ -44,12 +44,12 @@ def test_an_unsafe_character_is_escaped(unsafe: str) -> None:
 @pytest.mark.parametrize(
     "text", ["José", "日本語", "שלום", "👩\u200d👧", "\u0645\u06cc\u200c\u062e", "a\\b", ""]
 )
-def test_what_people_write_is_shown_as_it_is(text: str) -> None:
+def test_printable_text_is_not_changed(text: str) -> None:
     assert escape(text) == text
 
 
-@pytest.mark.parametrize("unsafe", [one for one in UNSAFE if not "\ud800" <= one <= "\udfff"])
-def test_json_stays_the_same_document(unsafe: str) -> None:
+@pytest.mark.parametrize("unsafe", [text for text in UNSAFE if not "\ud800" <= text <= "\udfff"])
+def test_escaped_json_decodes_to_the_same_value(unsafe: str) -> None:
     value = {f"{unsafe}é": [f"a{unsafe}b"]}
     document = json.dumps(value, ensure_ascii=False, indent=1).encode()
 
@@ -59,8 +59,8 @@ def test_json_stays_the_same_document(unsafe: str) -> None:
     assert all(line.isprintable() for line in escaped.decode().splitlines())
 
 
-def test_nothing_is_printed_past_it() -> None:
-    """Only one module prints text; the others must use it."""
+def test_only_one_module_prints_text() -> None:
+    """The other modules must call it, so that all output is escaped."""
     printing = re.compile(r"click\.(?:echo|secho|prompt)|\bprint\(|sys\.std(?:out|err)\.write")
 
     found = {file.name for file in CLI.glob("*.py") if printing.search(file.read_text())}
@@ -68,12 +68,12 @@ def test_nothing_is_printed_past_it() -> None:
     assert found == {"common.py"}
 
 
-# ── every command that prints text ───────────────────────────────────────────────────────────
+# ── commands that print stored text or arguments ─────────────────────────────────────────────────
 
 
 @pytest.fixture(scope="module")
 def hostile(tmp_path_factory: pytest.TempPathFactory) -> tuple[Home, str]:
-    """A store in which every text of a contact, its history and its team is hostile."""
+    """A database in which all text of a contact, its history and its team is hostile."""
     home = Home(tmp_path_factory.mktemp("hostile") / "data")
     with home.serve("--json") as server:
         welcome = json.loads(server.output.read_text())
@@ -81,19 +81,19 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> tuple[Home, str]:
         body = {"custom": {HOSTILE: HOSTILE}, "first": "Alice", "tags": [{"tag_id": 1}]}
         url = f"{server.url}/v2/contact/{welcome['contact']}"
         assert httpx.put(url, headers=headers, json=body).status_code == 200
-    _spoil(home.directory / "reachbook.db")
+    _write_hostile_text(home.directory / "reachbook.db")
     return home, welcome["contact"]
 
 
-def _spoil(path: Path) -> None:
-    """Write values into rows that the API refuses: another program may have written them."""
+def _write_hostile_text(path: Path) -> None:
+    """Write values that the API refuses into rows, as another program might do."""
     connection = apsw.Connection(str(path))
     connection.execute("UPDATE team SET name = ?", (HOSTILE,))
     connection.execute("UPDATE api_key SET label = ?", (HOSTILE,))
     connection.execute("UPDATE api_secret SET label = ?", (HOSTILE,))
     texts = ("first", "last", "display_name", "external_id")
     connection.execute(
-        f"UPDATE contact SET {', '.join(f'{one} = ?1' for one in texts)}", (HOSTILE,)
+        f"UPDATE contact SET {', '.join(f'{text} = ?1' for text in texts)}", (HOSTILE,)
     )
     connection.execute(
         "UPDATE contact_channel SET channel_id = channel_id || ?1, channel_handle = ?1, label = ?1",
@@ -108,17 +108,17 @@ def _spoil(path: Path) -> None:
 
 
 def run(home: Home, *words: str) -> Result:
-    """Runs a command in this process."""
+    """Run a command in this process."""
     runner = CliRunner(env={"REACHBOOK_DATA_DIR": str(home.directory)})
     return runner.invoke(main, words, prog_name="reachbook")
 
 
-SHOWING = [
+COMMANDS_THAT_SHOW = [
     *(("team", "list"), ("key", "list"), ("secret", "list"), ("doctor",)),
     *(("contact", "show", ALICE), ("contact", "history", ALICE), ("channel", "list", ALICE)),
     ("resolve", ALICE_LIST[0]["channel_id"]),
 ]
-QUOTING = [
+COMMANDS_THAT_FAIL = [
     *(("contact", "show", HOSTILE), ("contact", "show", ALICE, HOSTILE), ("contact", HOSTILE)),
     *(("channel", "add", ALICE, HOSTILE), ("channel", "remove", ALICE, HOSTILE)),
     *(("key", "revoke", HOSTILE), ("team", "create", HOSTILE), ("team", "set", HOSTILE)),
@@ -129,18 +129,18 @@ QUOTING = [
 ]
 
 
-@pytest.mark.parametrize("command", SHOWING, ids=" ".join)
-def test_what_is_stored_is_escaped(hostile: tuple[Home, str], command: tuple[str, ...]) -> None:
+@pytest.mark.parametrize("command", COMMANDS_THAT_SHOW, ids=" ".join)
+def test_stored_text_is_escaped(hostile: tuple[Home, str], command: tuple[str, ...]) -> None:
     done = run(hostile[0], *command)
 
-    said = done.stdout + done.stderr
-    assert "\\x1b[2J" in said or command == ("doctor",)
-    assert said.count("\\u202egnp") == said.count("gnp")
-    assert all(line.isprintable() for line in said.split("\n")), said
+    output = done.stdout + done.stderr
+    assert "\\x1b[2J" in output or command == ("doctor",)
+    assert output.count("\\u202egnp") == output.count("gnp")
+    assert all(line.isprintable() for line in output.split("\n")), output
 
 
-@pytest.mark.parametrize("command", QUOTING, ids=ascii)
-def test_what_is_quoted_in_a_refusal_is_escaped(
+@pytest.mark.parametrize("command", COMMANDS_THAT_FAIL, ids=ascii)
+def test_arguments_quoted_in_an_error_are_escaped(
     hostile: tuple[Home, str], command: tuple[str, ...]
 ) -> None:
     done = run(hostile[0], *command)
@@ -155,23 +155,25 @@ def texts(value: object) -> Iterator[str]:
     """Yields every text in a JSON value, keys included."""
     if isinstance(value, str):
         yield value
-    for one in value.items() if isinstance(value, dict) else ():
-        yield from texts(list(one))
-    for one in value if isinstance(value, list) else ():
-        yield from texts(one)
+    for pair in value.items() if isinstance(value, dict) else ():
+        yield from texts(list(pair))
+    for item in value if isinstance(value, list) else ():
+        yield from texts(item)
 
 
-@pytest.mark.parametrize("command", [one for one in SHOWING if one != ("doctor",)], ids=" ".join)
-def test_json_is_escaped_and_stays_true(
+@pytest.mark.parametrize(
+    "command", [command for command in COMMANDS_THAT_SHOW if command != ("doctor",)], ids=" ".join
+)
+def test_json_output_is_escaped_and_holds_the_stored_text(
     hostile: tuple[Home, str], command: tuple[str, ...]
 ) -> None:
-    said = run(hostile[0], *command, "--json").stdout
+    output = run(hostile[0], *command, "--json").stdout
 
-    assert all(line.isprintable() for line in said.split("\n")), command
-    assert any(HOSTILE in one for one in texts(json.loads(said)))
+    assert all(line.isprintable() for line in output.split("\n")), command
+    assert any(HOSTILE in text for text in texts(json.loads(output)))
 
 
-def test_a_sentence_that_names_what_is_stored_is_escaped(hostile: tuple[Home, str]) -> None:
+def test_stored_text_in_an_error_is_escaped(hostile: tuple[Home, str]) -> None:
     home, _ = hostile
     assert run(home, "team", "create", "Another").exit_code == 0
 

@@ -49,28 +49,28 @@ DOCUMENTED = {
 }
 
 
-def leaves(group: click.Group, path: str = "") -> Iterator[tuple[str, click.Command]]:
-    """Every command that does something, by the words that call it."""
+def subcommands(group: click.Group, path: str = "") -> Iterator[tuple[str, click.Command]]:
+    """Yield each command that is not a group, with its full name."""
     for name, command in group.commands.items():
         if isinstance(command, click.Group):
-            yield from leaves(command, f"{path}{name} ")
+            yield from subcommands(command, f"{path}{name} ")
         else:
             yield f"{path}{name}", command
 
 
-COMMANDS = dict(leaves(main))
+COMMANDS = dict(subcommands(main))
 
 
-def test_it_works(home: Home) -> None:
+def test_help_lists_every_command(home: Home) -> None:
     home = home.as_process()
-    said = home.run("--help").succeeded()
+    output = home.run("--help").succeeded()
 
     for noun in main.commands:
-        assert f"\n  {noun} " in said
-    assert "reachbook serve" in said
+        assert f"\n  {noun} " in output
+    assert "reachbook serve" in output
 
 
-def test_every_documented_command_is_there() -> None:
+def test_the_commands_are_the_documented_commands() -> None:
     assert COMMANDS.keys() == DOCUMENTED.keys()
 
 
@@ -78,25 +78,25 @@ def test_every_documented_command_is_there() -> None:
 def test_every_command_has_its_options_and_json(name: str) -> None:
     options = {text for parameter in COMMANDS[name].params for text in parameter.opts}
 
-    # A sandbox has a temporary store of its own.
-    of_a_store = set() if name == "sandbox" else {"--database", "--data-dir"}
-    assert options >= DOCUMENTED[name] | {"--json"} | of_a_store
+    # The sandbox creates a temporary database.
+    store_options = set() if name == "sandbox" else {"--database", "--data-dir"}
+    assert options >= DOCUMENTED[name] | {"--json"} | store_options
 
 
 @pytest.mark.parametrize("name", DOCUMENTED)
-def test_every_command_says_what_it_does(name: str) -> None:
+def test_every_command_has_a_help_text(name: str) -> None:
     assert COMMANDS[name].help
 
 
 @pytest.mark.parametrize("group", ["", "team", "secret", "key", "contact", "channel"])
-def test_a_bare_command_prints_its_help(home: Home, group: str) -> None:
-    said = home.run(*group.split()).misuse()
+def test_a_group_without_a_command_prints_its_help(home: Home, group: str) -> None:
+    message = home.run(*group.split()).misuse()
 
-    assert "Usage: reachbook" in said
-    assert "Commands:" in said
+    assert "Usage: reachbook" in message
+    assert "Commands:" in message
 
 
-def test_the_version_is_told(home: Home) -> None:
+def test_version_prints_the_version(home: Home) -> None:
     assert reachbook.__version__ in home.run("--version").succeeded()
 
 

@@ -1,4 +1,4 @@
-"""The migrations of identities and names by real processes, on a store of the previous release."""
+"""Migrating identities and names of the previous release, in separate processes."""
 
 from __future__ import annotations
 
@@ -32,22 +32,22 @@ PAIR = [
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
-def old(request: pytest.FixtureRequest, tmp_path: Path) -> Home:
-    """The home of an empty store; the tests plant the store of an older release."""
+def old_home(request: pytest.FixtureRequest, tmp_path: Path) -> Home:
+    """A home with an empty database, in which tests create the rows of the previous release."""
     database = f"sqlite:///{tmp_path}/data/reachbook.db"
     if request.param == "postgres":
         database = str(request.getfixturevalue("empty_postgres"))
     return Home(tmp_path / "data").having(database=database)
 
 
-def rows(home: Home, statement: str) -> list[tuple[Any, ...]]:
+def query(home: Home, statement: str) -> list[tuple[Any, ...]]:
     async def run() -> list[tuple[Any, ...]]:
         return await beside(home.database)(statement)
 
     return asyncio.run(run())
 
 
-def fill(home: Home, channels: list[Planted], region: str | None = None) -> None:
+def plant_channels(home: Home, channels: list[Planted], region: str | None = None) -> None:
     home.directory.mkdir(parents=True, exist_ok=True)
     asyncio.run(plant(home.database, channels, region))
 
@@ -56,14 +56,14 @@ def is_postgres(home: Home) -> bool:
     return home.database.startswith("postgres")
 
 
-def test_it_works(old: Home) -> None:
+def test_migrate_reports_collisions_and_both_channels_remain_reachable(old_home: Home) -> None:
     """The report, the doctor's report, and both channels of a pair over HTTP."""
-    fill(old, PAIR, "US")
+    plant_channels(old_home, PAIR, "US")
 
-    report = old.json("migrate")["identities"]
-    again = old.json("migrate")
+    report = old_home.json("migrate")["identities"]
+    second = old_home.json("migrate")
 
-    assert "identities" not in again
+    assert "identities" not in second
     assert (report["channels"], report["refused"], report["collision_count"]) == (4, 1, 1)
     assert report["collisions"] == [
         {
@@ -75,19 +75,19 @@ def test_it_works(old: Home) -> None:
     ]
     [reading] = report["read_differently"]
     assert (reading["team_id"], reading["region"], reading["count"]) == (1, "US", 1)
-    found = old.run("doctor", "--json")
-    shared = [one for one in json.loads(found.out) if one["kind"] == "shared_address"]
-    assert [one["contact_id"] for one in shared] == [uuid(1)]
+    found = old_home.run("doctor", "--json")
+    shared = [finding for finding in json.loads(found.out) if finding["kind"] == "shared_address"]
+    assert [finding["contact_id"] for finding in shared] == [uuid(1)]
     assert uuid(2) in shared[0]["what"]
-    key = old.json("key", "create", "--team", "1")["api_key"]
-    with old.serve() as server, server.client(key) as client:
-        both_are_reached(client)
-        an_address_that_is_refused_now_is_reached(client)
-    assert old.json("doctor") == []
+    key = old_home.json("key", "create", "--team", "1")["api_key"]
+    with old_home.serve() as server, server.client(key) as client:
+        assert_both_are_reachable(client)
+        assert_a_now_invalid_address_is_reachable(client)
+    assert old_home.json("doctor") == []
 
 
-def both_are_reached(client: httpx.Client) -> None:
-    """Each channel is found by its stored value; neither can take the other's."""
+def assert_both_are_reachable(client: httpx.Client) -> None:
+    """Each channel is found by its stored value, and a write to one leaves the other unchanged."""
     for number, name in ((1, "ann"), (2, "@Ann")):
         path = f"/v2/contact/{uuid(number)}/channel"
         found = client.get(f"{path}/telegram", params={"channel_id": name})
@@ -107,7 +107,7 @@ def both_are_reached(client: httpx.Client) -> None:
     assert client.get(f"/v2/contact/{uuid(2)}/channel/telegram").status_code == 200
 
 
-def an_address_that_is_refused_now_is_reached(client: httpx.Client) -> None:
+def assert_a_now_invalid_address_is_reachable(client: httpx.Client) -> None:
     path = f"/v2/contact/{uuid(4)}/channel/whatsapp"
     named = {"channel_id": "447700900401 (work)"}
     assert client.get(path, params=named).json()["channel_id"] == named["channel_id"]
@@ -118,27 +118,29 @@ def an_address_that_is_refused_now_is_reached(client: httpx.Client) -> None:
     assert client.delete(path, params=named).status_code == 200
 
 
-def test_a_person_reads_the_report(old: Home) -> None:
-    fill(old, PAIR, "US")
+def test_the_report_is_printed_as_text(old_home: Home) -> None:
+    plant_channels(old_home, PAIR, "US")
 
-    said = old.run("migrate").succeeded()
+    output = old_home.run("migrate").succeeded()
 
-    assert f"@Ann of contact {uuid(2)} keeps it; ann of contact {uuid(1)}" in said
-    assert "Addresses that are refused now, and keep their identity: 1." in said
-    assert "Team 1: 1 numbers read differently" in said
-    assert "The names of 4 contacts were indexed." in said
+    assert f"@Ann of contact {uuid(2)} keeps it; ann of contact {uuid(1)}" in output
+    assert "Addresses that are refused now, and keep their identity: 1." in output
+    assert "Team 1: 1 numbers read differently" in output
+    assert "The names of 4 contacts were indexed." in output
 
 
-def test_a_migration_that_is_killed_goes_on(old: Home) -> None:
+def test_a_killed_identity_migration_is_resumed(old_home: Home) -> None:
     """After kill -9 between batches, nothing is lost and nothing is migrated twice."""
     names = [f"{'@' * (n % 2)}User{n // 2}" for n in range(2, MANY + 2)]
-    fill(old, [Planted(n, "telegram", name, name) for n, name in enumerate(names, 1)])
+    plant_channels(
+        old_home, [Planted(n, "telegram", name, name) for n, name in enumerate(names, 1)]
+    )
     cursor = "SELECT value FROM store_info WHERE name = 'identity_cursor'"
-    process = subprocess.Popen([PROGRAM, "migrate"], env=old.environment)
+    process = subprocess.Popen([PROGRAM, "migrate"], env=old_home.environment)
 
     def has_begun() -> bool:
         try:
-            return bool(rows(old, cursor)[0][0])
+            return bool(query(old_home, cursor)[0][0])
         except Exception:  # noqa: BLE001 - the table is not there yet
             return False
 
@@ -146,13 +148,13 @@ def test_a_migration_that_is_killed_goes_on(old: Home) -> None:
     os.kill(process.pid, signal.SIGKILL)
     process.wait(10)
     version = "SELECT value FROM store_info WHERE name = 'identity_version'"
-    assert rows(old, version) == [("1",)]
-    assert "reachbook migrate" in old.run("team", "list").refusal()
+    assert query(old_home, version) == [("1",)]
+    assert "reachbook migrate" in old_home.run("team", "list").refusal()
 
-    report = old.json("migrate")["identities"]
+    report = old_home.json("migrate")["identities"]
 
-    assert rows(old, version) == [(str(IDENTITY_VERSION),)]
-    found = rows(old, "SELECT id, channel_id, identity FROM contact_channel ORDER BY id")
+    assert query(old_home, version) == [(str(IDENTITY_VERSION),)]
+    found = query(old_home, "SELECT id, channel_id, identity FROM contact_channel ORDER BY id")
     assert [row[:2] for row in found] == list(enumerate(names, 1))
     assert [row[2] for row in found] == [
         stand_in(n) if n % 2 == 0 else f"user{(n + 1) // 2}" for n in range(1, MANY + 1)
@@ -160,46 +162,48 @@ def test_a_migration_that_is_killed_goes_on(old: Home) -> None:
     assert report["collision_count"] == MANY // 2
 
 
-def test_an_index_of_names_that_is_killed_goes_on(old: Home) -> None:
-    """After kill -9 between batches, every contact has its words."""
-    fill(old, [Planted(n, "phone", f"1510{n:07}", f"1510{n:07}") for n in range(1, MANY + 1)])
-    rows(old, "UPDATE contact SET first = 'Person', last = 'No. ' || id")
+def test_a_killed_name_index_is_resumed(old_home: Home) -> None:
+    """After kill -9 between batches, every contact's words are indexed."""
+    plant_channels(
+        old_home, [Planted(n, "phone", f"1510{n:07}", f"1510{n:07}") for n in range(1, MANY + 1)]
+    )
+    query(old_home, "UPDATE contact SET first = 'Person', last = 'No. ' || id")
     cursor = "SELECT value FROM store_info WHERE name = 'names_cursor'"
-    process = subprocess.Popen([PROGRAM, "migrate"], env=old.environment)
+    process = subprocess.Popen([PROGRAM, "migrate"], env=old_home.environment)
 
     def has_begun() -> bool:
         try:
-            return len(rows(old, cursor)[0][0]) > len("{}")
+            return len(query(old_home, cursor)[0][0]) > len("{}")
         except Exception:  # noqa: BLE001 - the table is not there yet
             return False
 
     wait_until(has_begun, 30)
     os.kill(process.pid, signal.SIGKILL)
     process.wait(10)
-    assert rows(old, cursor) != [("",)]
+    assert query(old_home, cursor) != [("",)]
 
-    assert old.json("migrate")["names"] == {"contacts": MANY}
+    assert old_home.json("migrate")["names"] == {"contacts": MANY}
 
-    assert rows(old, cursor) == [("",)]
+    assert query(old_home, cursor) == [("",)]
     counts = "SELECT count(*), count(DISTINCT contact_id) FROM contact_name"
-    assert rows(old, counts) == [(3 * MANY, MANY)]
-    assert "names" not in old.json("migrate")
+    assert query(old_home, counts) == [(3 * MANY, MANY)]
+    assert "names" not in old_home.json("migrate")
 
 
-def test_it_does_not_start_while_the_store_is_in_use(old: Home) -> None:
-    fill(old, PAIR)
-    if is_postgres(old):
-        refused = asyncio.run(migrate_beside_a_session(old))
-        assert "stop every process" in refused
+def test_migrate_is_refused_while_the_database_is_in_use(old_home: Home) -> None:
+    plant_channels(old_home, PAIR)
+    if is_postgres(old_home):
+        message = asyncio.run(migrate_beside_a_session(old_home))
+        assert "stop every process" in message
     else:
-        served = old.directory / "reachbook.db.serving"
+        served = old_home.directory / "reachbook.db.serving"
         with served.open("a+") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
-            assert "is being served" in old.run("migrate").refusal()
-    [[version]] = rows(old, "SELECT max(version) FROM schema_version")
+            assert "is being served" in old_home.run("migrate").refusal()
+    [[version]] = query(old_home, "SELECT max(version) FROM schema_version")
     assert version == 4
 
-    old.run("migrate").succeeded()
+    old_home.run("migrate").succeeded()
 
 
 async def migrate_beside_a_session(home: Home) -> str:
@@ -212,25 +216,27 @@ async def migrate_beside_a_session(home: Home) -> str:
         await session.close()
 
 
-def test_serve_migrates_sqlite_and_waits_for_postgresql(old: Home) -> None:
-    """On PostgreSQL a server of the new release answers 503 until the migration is done."""
-    fill(old, PAIR)
-    if not is_postgres(old):
-        with old.serve() as server:
+def test_serve_migrates_sqlite_but_not_postgresql(old_home: Home) -> None:
+    """On PostgreSQL a server of the new release responds with 503 until the migration is done."""
+    plant_channels(old_home, PAIR)
+    if not is_postgres(old_home):
+        with old_home.serve() as server:
             assert httpx.get(f"{server.url}/readyz").status_code == 200
-        assert rows(old, "SELECT identity FROM contact_channel WHERE id = 2") == [("ann",)]
+        assert query(old_home, "SELECT identity FROM contact_channel WHERE id = 2") == [("ann",)]
         return
-    old.run("migrate").succeeded()
-    _, api_key = old.team_with_key()
-    asyncio.run(set_version(old, "1"))
-    with old.serve() as server, server.client(api_key) as client:
+    old_home.run("migrate").succeeded()
+    _, api_key = old_home.team_with_key()
+    asyncio.run(set_version(old_home, "1"))
+    with old_home.serve() as server, server.client(api_key) as client:
         for path in ("/readyz", "/v1/team", f"/v2/contact/{uuid(1)}", "/x/events"):
-            answer = client.get(path)
-            assert (answer.status_code, answer.json()["error_code"]) == (503, "store_unfit"), path
-            assert "reachbook migrate" in answer.json()["message"]
-            assert answer.headers["retry-after"]
+            response = client.get(path)
+            assert (response.status_code, response.json()["error_code"]) == (503, "store_unfit"), (
+                path
+            )
+            assert "reachbook migrate" in response.json()["message"]
+            assert response.headers["retry-after"]
         assert client.get("/healthz").status_code == 200
-        asyncio.run(set_version(old, str(IDENTITY_VERSION)))
+        asyncio.run(set_version(old_home, str(IDENTITY_VERSION)))
         assert client.get("/readyz").status_code == 200
         assert client.get("/v1/team").status_code == 200
 

@@ -23,78 +23,82 @@ NEWEST = migrations.newest("postgres")
 
 
 @pytest.fixture
-def bare(home: Home, empty_postgres: str) -> Home:
-    """PostgreSQL with nothing in it."""
+def empty_home(home: Home, empty_postgres: str) -> Home:
+    """An empty PostgreSQL database."""
     return home.having(database=empty_postgres)
 
 
-def test_it_works(bare: Home) -> None:
-    bare = bare.as_process()
-    first = bare.run("migrate").succeeded()
-    second = bare.run("migrate").succeeded()
+def test_migrate_creates_the_schema_once(empty_home: Home) -> None:
+    empty_home = empty_home.as_process()
+    first = empty_home.run("migrate").succeeded()
+    second = empty_home.run("migrate").succeeded()
 
     assert first == f"The schema went from version 0 to {NEWEST}.\n"
     assert second == f"The schema is at version {NEWEST} already.\n"
-    assert bare.json("team", "list") == []
+    assert empty_home.json("team", "list") == []
 
 
-def test_json_tells_the_versions(bare: Home) -> None:
-    assert bare.json("migrate") == {"from": 0, "to": NEWEST}
-    assert bare.json("migrate") == {"from": NEWEST, "to": NEWEST}
+def test_json_output_has_both_schema_versions(empty_home: Home) -> None:
+    assert empty_home.json("migrate") == {"from": 0, "to": NEWEST}
+    assert empty_home.json("migrate") == {"from": NEWEST, "to": NEWEST}
 
 
-def test_a_new_sqlite_file_went_from_nothing_to_the_newest(home: Home) -> None:
+def test_a_new_sqlite_file_is_migrated_from_version_0_to_the_newest(home: Home) -> None:
     newest = migrations.newest("sqlite")
 
     assert home.json("migrate") == {"from": 0, "to": newest}
     assert home.json("migrate") == {"from": newest, "to": newest}
 
 
-def test_of_several_at_once_one_migrates_and_the_others_wait(bare: Home) -> None:
+def test_concurrent_migrations_wait_for_the_first(empty_home: Home) -> None:
     with ThreadPoolExecutor(3) as pool:
-        told = list(pool.map(lambda _: bare.as_process().json("migrate"), range(3)))
+        reports = list(pool.map(lambda _: empty_home.as_process().json("migrate"), range(3)))
 
-    assert sorted(one["from"] for one in told) == [0, NEWEST, NEWEST]
-    assert {one["to"] for one in told} == {NEWEST}
+    assert sorted(report["from"] for report in reports) == [0, NEWEST, NEWEST]
+    assert {report["to"] for report in reports} == {NEWEST}
 
 
-def test_other_commands_do_not_migrate_postgresql(bare: Home) -> None:
+def test_other_commands_do_not_migrate_postgresql(empty_home: Home) -> None:
     for command in (["team", "list"], ["team", "create", "x"], ["key", "list"]):
-        assert "reachbook migrate" in bare.run(*command).refusal()
+        assert "reachbook migrate" in empty_home.run(*command).refusal()
 
-    assert bare.json("migrate")["from"] == 0
+    assert empty_home.json("migrate")["from"] == 0
 
 
-async def test_who_may_not_make_tables_is_told_so(bare: Home, empty_postgres: str) -> None:
-    """Since PostgreSQL 15 this is what a new role meets in a database that is not its own."""
+async def test_migrate_by_a_role_without_create_permission_is_refused(
+    empty_home: Home, empty_postgres: str
+) -> None:
+    """Since PostgreSQL 15 a new role may not create tables in the schema `public`."""
     guest = await _role(empty_postgres, "guest")
 
-    said = bare.having(database=guest).run("migrate").refusal()
+    message = empty_home.having(database=guest).run("migrate").refusal()
 
-    assert "the user of the database may not do this" in said
+    assert "the user of the database may not do this" in message
 
 
-async def test_who_may_not_read_the_tables_is_told_so(bare: Home, empty_postgres: str) -> None:
-    bare.run("migrate").succeeded()
+async def test_a_command_by_a_role_without_select_permission_is_refused(
+    empty_home: Home, empty_postgres: str
+) -> None:
+    empty_home.run("migrate").succeeded()
     stranger = await _role(empty_postgres, "stranger")
 
-    said = bare.having(database=stranger).run("team", "list").refusal()
+    message = empty_home.having(database=stranger).run("team", "list").refusal()
 
-    assert "the user of the database may not do this" in said
+    assert "the user of the database may not do this" in message
 
 
 @pytest.mark.parametrize("engine", ["sqlite", "postgres"])
-async def test_a_database_of_somebody_elses_is_left_alone(
+async def test_a_database_of_another_application_is_refused_and_unchanged(
     home: Home, empty_postgres: str, tmp_path: Path, engine: str
 ) -> None:
-    """One with a table of a name that we use."""
+    """It has a table with the name of one of ours."""
     theirs = empty_postgres if engine == "postgres" else f"sqlite:///{tmp_path}/theirs.db"
     await beside(theirs)("CREATE TABLE contact (name text)")
 
-    said = home.having(database=theirs).run("migrate").refusal()
+    message = home.having(database=theirs).run("migrate").refusal()
 
-    assert "contact" in said
-    assert "database of its own" in said
+    assert "contact" in message
+    assert "database of its own" in message
     assert await beside(theirs)("SELECT name FROM contact") == []
 
 
@@ -103,7 +107,7 @@ def test_wrong_usage_exits_with_2(home: Home) -> None:
 
 
 async def _role(database: str, name: str) -> str:
-    """The URL of the same database for a new role that has been granted nothing."""
+    """Create a role without privileges, and return the URL of the same database for it."""
     connection = await asyncpg.connect(database)
     try:
         await connection.execute(f"CREATE ROLE {name} LOGIN")
@@ -114,8 +118,10 @@ async def _role(database: str, name: str) -> str:
 
 
 @pytest.fixture
-async def distributing(bare: Home, empty_postgres: str, monkeypatch: pytest.MonkeyPatch) -> Home:
-    """PostgreSQL with stand-ins for the functions of Citus, on which one worker is gone."""
+async def citus_home(
+    empty_home: Home, empty_postgres: str, monkeypatch: pytest.MonkeyPatch
+) -> Home:
+    """PostgreSQL with stand-ins for the functions of Citus, where one worker node fails."""
 
     async def is_installed(_connection: Connection) -> bool:
         return True
@@ -123,12 +129,14 @@ async def distributing(bare: Home, empty_postgres: str, monkeypatch: pytest.Monk
     await citus_stand_in.install(empty_postgres)
     await beside(empty_postgres)("UPDATE stand_in_worker SET success = nodename = 'w1'")
     monkeypatch.setattr(citus, "is_installed", is_installed)
-    return bare
+    return empty_home
 
 
-async def test_it_says_what_was_distributed_and_what_is_left_to_run(distributing: Home) -> None:
-    first = await asyncio.to_thread(distributing.run, "migrate")
-    second = await asyncio.to_thread(distributing.json, "migrate")
+async def test_migrate_prints_the_distributed_tables_and_the_statements_left_to_run(
+    citus_home: Home,
+) -> None:
+    first = await asyncio.to_thread(citus_home.run, "migrate")
+    second = await asyncio.to_thread(citus_home.json, "migrate")
 
     first_lines = first.succeeded().splitlines()
     assert first_lines[1].startswith("Distributed over the nodes of Citus: team, ")

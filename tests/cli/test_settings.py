@@ -13,7 +13,7 @@ from tests.support.home import Home
 MASTER_KEY = base64.b64encode(b"k" * 32).decode()
 
 
-def test_it_works(home: Home) -> None:
+def test_each_setting_is_printed_with_its_source(home: Home) -> None:
     home = home.as_process()
     shown = home.having(port="8123").run("settings").succeeded()
 
@@ -22,7 +22,7 @@ def test_it_works(home: Home) -> None:
     assert not home.directory.exists()
 
 
-def test_json_gives_each_value_with_its_source(home: Home) -> None:
+def test_json_output_has_each_value_and_its_source(home: Home) -> None:
     shown = home.having(rate_limit="500").json("settings")
 
     assert list(shown) == list(Settings.__struct_fields__)
@@ -33,7 +33,7 @@ def test_json_gives_each_value_with_its_source(home: Home) -> None:
     assert shown["database"] == {"value": database, "source": "default"}
 
 
-def test_a_flag_comes_before_a_variable(home: Home) -> None:
+def test_a_flag_overrides_a_variable(home: Home) -> None:
     other = home.having(database="sqlite:////variable.db")
 
     shown = other.json("settings", "--database", "sqlite:////flag.db", "--data-dir", "/flag")
@@ -65,13 +65,13 @@ def test_the_master_key_is_masked(home: Home) -> None:
         ("master_key", "c2hvcnQ="),
     ],
 )
-def test_a_variable_that_cannot_be_is_refused_by_name(home: Home, name: str, value: str) -> None:
-    said = home.having(**{name: value}).run("settings").refusal()
+def test_the_error_for_an_invalid_variable_names_it(home: Home, name: str, value: str) -> None:
+    message = home.having(**{name: value}).run("settings").refusal()
 
-    assert f"REACHBOOK_{name.upper()}" in said
+    assert f"REACHBOOK_{name.upper()}" in message
 
 
-def test_a_refused_master_key_is_not_repeated(home: Home) -> None:
+def test_the_error_does_not_repeat_an_invalid_master_key(home: Home) -> None:
     wrong = base64.b64encode(b"w" * 31).decode()
 
     assert wrong not in home.having(master_key=wrong).run("settings").refusal()

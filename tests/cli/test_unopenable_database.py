@@ -1,4 +1,4 @@
-"""A database that cannot be opened: every command says so in one sentence."""
+"""If the database cannot be opened, every command prints one sentence and exits with 1."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ COMMANDS = [["team", "list"], ["migrate"], ["serve", "--port", "0"]]
 def test_an_unreachable_postgresql_is_refused(home: Home, command: list[str]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
-    nobody = home.having(database=f"postgresql://bob:hunter2@127.0.0.1:{port}/book")
+    unreachable = home.having(database=f"postgresql://bob:hunter2@127.0.0.1:{port}/book")
 
-    said = nobody.run(*command).refusal()
+    message = unreachable.run(*command).refusal()
 
-    assert "cannot answer" in said
-    assert "hunter2" not in said
+    assert "cannot answer" in message
+    assert "hunter2" not in message
 
 
 @pytest.mark.parametrize(
@@ -39,26 +39,26 @@ def test_an_unreachable_postgresql_is_refused(home: Home, command: list[str]) ->
         "sqlite://host/reachbook.db",
     ],
 )
-def test_a_url_that_names_no_database_is_refused(home: Home, database: str) -> None:
+def test_an_invalid_database_url_is_refused(home: Home, database: str) -> None:
     home.having(database=database).run("team", "list").refusal()
 
 
-def test_an_unknown_scheme_is_told_which_there_are(home: Home) -> None:
-    said = home.run("team", "list", "--database", "mysql://db/book").refusal()
+def test_the_error_for_an_unknown_scheme_names_the_known_schemes(home: Home) -> None:
+    message = home.run("team", "list", "--database", "mysql://db/book").refusal()
 
-    assert "postgresql://" in said
-    assert "sqlite:///" in said
+    assert "postgresql://" in message
+    assert "sqlite:///" in message
 
 
-def test_a_part_of_the_password_is_not_repeated(home: Home) -> None:
-    """A slash that should have been percent-encoded ends the host there."""
-    said = home.run("team", "list", "--database", "postgresql://bob:hunter2/x@db/book").refusal()
+def test_the_error_for_an_invalid_url_does_not_repeat_the_password(home: Home) -> None:
+    """A slash in the password that is not percent-encoded ends the host there."""
+    message = home.run("team", "list", "--database", "postgresql://bob:hunter2/x@db/book").refusal()
 
-    assert "hunter2" not in said
+    assert "hunter2" not in message
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_a_file_that_is_no_database_is_refused_and_left_alone(
+def test_a_file_that_is_no_database_is_refused_and_unchanged(
     home: Home, command: list[str]
 ) -> None:
     home.directory.mkdir()
@@ -71,23 +71,21 @@ def test_a_file_that_is_no_database_is_refused_and_left_alone(
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_a_directory_is_no_database(home: Home, tmp_path: Path, command: list[str]) -> None:
-    said = home.run(*command, "--database", f"sqlite:///{tmp_path}").refusal()
+def test_a_directory_as_database_is_refused(home: Home, tmp_path: Path, command: list[str]) -> None:
+    message = home.run(*command, "--database", f"sqlite:///{tmp_path}").refusal()
 
-    assert str(tmp_path) in said
+    assert str(tmp_path) in message
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_a_file_where_the_data_directory_should_be_is_refused(
-    home: Home, command: list[str]
-) -> None:
+def test_a_file_as_data_directory_is_refused(home: Home, command: list[str]) -> None:
     home.directory.write_text("")
 
     assert str(home.directory) in home.as_process().run(*command).refusal()
 
 
-def test_a_new_file_is_for_its_owner_alone(home: Home, tmp_path: Path) -> None:
-    """Also in a directory that others may read."""
+def test_a_new_database_file_has_mode_600(home: Home, tmp_path: Path) -> None:
+    """Even if other users may read the directory."""
     tmp_path.chmod(0o755)
     home.run("team", "list", "--database", f"sqlite:///{tmp_path}/book.db").succeeded()
 
@@ -96,17 +94,17 @@ def test_a_new_file_is_for_its_owner_alone(home: Home, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("parameter", ["connect_timeout=10", "channel_binding=prefer"])
 @pytest.mark.parametrize("command", COMMANDS)
-def test_a_parameter_that_postgresql_does_not_take_is_named(
+def test_the_error_names_an_unknown_parameter_of_the_url(
     home: Home, empty_postgres: str, command: list[str], parameter: str
 ) -> None:
-    said = home.run(*command, "--database", f"{empty_postgres}&{parameter}").refusal()
+    message = home.run(*command, "--database", f"{empty_postgres}&{parameter}").refusal()
 
-    assert parameter.partition("=")[0] in said
+    assert parameter.partition("=")[0] in message
 
 
 @pytest.mark.parametrize("command", [["team", "list"], ["team", "list", "--json"], ["settings"]])
-def test_output_that_cannot_be_written_is_a_refusal(home: Home, command: list[str]) -> None:
-    """Its disk is full."""
+def test_a_write_error_on_standard_output_is_reported(home: Home, command: list[str]) -> None:
+    """The disk of the output file is full."""
     with Path("/dev/full").open("w") as full:
         done = home.run(*command, output=full)
 
@@ -126,10 +124,10 @@ def test_a_newer_schema_is_refused(home: Home, command: list[str]) -> None:
     url = f"sqlite:///{home.directory}/reachbook.db"
     asyncio.run(_make_newer(url))
 
-    said = home.run(*command).refusal()
+    message = home.run(*command).refusal()
 
-    assert "schema version 99" in said
-    assert "newer" in said
+    assert "schema version 99" in message
+    assert "newer" in message
 
 
 async def _make_newer(url: str) -> None:

@@ -8,11 +8,11 @@ import pytest
 
 from tests.support.home import Home
 
-FACTS = ["team_id", "user_id", "email", "role", "has_password", "created", "disabled"]
+FIELDS = ["team_id", "user_id", "email", "role", "has_password", "created", "disabled"]
 
 
-def test_it_works(bobs: Home) -> None:
-    home = bobs.as_process()
+def test_a_user_is_created_listed_and_gets_a_link(sqlite_home: Home) -> None:
+    home = sqlite_home.as_process()
     made = home.run("user", "create", "Dana@Example.com", "--role", "admin").succeeded()
     listed = home.run("user", "list").succeeded()
     link = home.run("user", "link", "dana@example.com").succeeded()
@@ -22,18 +22,20 @@ def test_it_works(bobs: Home) -> None:
     assert re.fullmatch(r"http://127\.0\.0\.1:8080/console/link/1\.[\w-]{43}\n", link)
 
 
-def test_each_command_prints_one_json_document(bobs: Home) -> None:
-    made = bobs.json("user", "create", "dana@example.com")
-    bobs.json("user", "create", "erin@example.com", "--role", "admin")
-    disabled = bobs.json("user", "disable", "dana@example.com")
-    enabled = bobs.json("user", "enable", "dana@example.com")
-    link = bobs.json("user", "link", "dana@example.com", "--url", "https://book.example.com/x/")
+def test_each_command_prints_one_json_document(sqlite_home: Home) -> None:
+    made = sqlite_home.json("user", "create", "dana@example.com")
+    sqlite_home.json("user", "create", "erin@example.com", "--role", "admin")
+    disabled = sqlite_home.json("user", "disable", "dana@example.com")
+    enabled = sqlite_home.json("user", "enable", "dana@example.com")
+    link = sqlite_home.json(
+        "user", "link", "dana@example.com", "--url", "https://book.example.com/x/"
+    )
 
-    assert list(made) == FACTS
+    assert list(made) == FIELDS
     assert made["role"] == "member"
     assert disabled["disabled"]
     assert enabled == made
-    assert [user["email"] for user in bobs.json("user", "list")] == [
+    assert [user["email"] for user in sqlite_home.json("user", "list")] == [
         *("dana@example.com", "erin@example.com")
     ]
     assert link["url"].startswith("https://book.example.com/x/console/link/1.")
@@ -49,23 +51,25 @@ def test_each_command_prints_one_json_document(bobs: Home) -> None:
         (["create", "Erin@example.com"], "has a user erin@example.com already"),
     ],
 )
-def test_what_is_refused_says_why(bobs: Home, arguments: list[str], message: str) -> None:
-    bobs.json("user", "create", "erin@example.com", "--role", "admin")
+def test_the_error_message_gives_the_reason(
+    sqlite_home: Home, arguments: list[str], message: str
+) -> None:
+    sqlite_home.json("user", "create", "erin@example.com", "--role", "admin")
 
-    assert message in bobs.run("user", *arguments).refusal()
-
-
-def test_a_disabled_user_gets_no_link(bobs: Home) -> None:
-    bobs.json("user", "create", "dana@example.com")
-    bobs.json("user", "disable", "dana@example.com")
-
-    assert "enable the user first" in bobs.run("user", "link", "dana@example.com").refusal()
+    assert message in sqlite_home.run("user", *arguments).refusal()
 
 
-def test_an_address_of_several_teams_needs_the_team(bobs: Home) -> None:
-    bobs.json("team", "create", "Charlie's team")
+def test_a_link_for_a_disabled_user_is_refused(sqlite_home: Home) -> None:
+    sqlite_home.json("user", "create", "dana@example.com")
+    sqlite_home.json("user", "disable", "dana@example.com")
+
+    assert "enable the user first" in sqlite_home.run("user", "link", "dana@example.com").refusal()
+
+
+def test_team_is_required_if_the_address_is_in_several_teams(sqlite_home: Home) -> None:
+    sqlite_home.json("team", "create", "Charlie's team")
     for team in ("1", "2"):
-        bobs.json("user", "create", "dana@example.com", "--team", team)
+        sqlite_home.json("user", "create", "dana@example.com", "--team", team)
 
-    assert "--team: 1, 2" in bobs.run("user", "link", "dana@example.com").refusal()
-    assert "/link/2." in bobs.json("user", "link", "dana@example.com", "--team", "2")["url"]
+    assert "--team: 1, 2" in sqlite_home.run("user", "link", "dana@example.com").refusal()
+    assert "/link/2." in sqlite_home.json("user", "link", "dana@example.com", "--team", "2")["url"]
