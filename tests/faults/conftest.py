@@ -1,4 +1,4 @@
-"""A PostgreSQL server that the fault tests may stop, and notes of measured values."""
+"""A PostgreSQL server that the fault tests may stop, and a report of measured values."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ _NOTES = pytest.StashKey[list[str]]()
 
 @pytest.fixture(scope="session")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    with running(tmp_path_factory.mktemp("cluster")) as one:
-        yield one
+    with running(tmp_path_factory.mktemp("cluster")) as started:
+        yield started
 
 
 @pytest.fixture
 def note(request: pytest.FixtureRequest) -> Note:
     """Return a function that prints a note at the end of the run."""
     notes = request.config.stash.setdefault(_NOTES, [])
-    return lambda said: notes.append(f"{request.node.nodeid}: {said}")
+    return lambda text: notes.append(f"{request.node.nodeid}: {text}")
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

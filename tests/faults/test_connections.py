@@ -1,4 +1,4 @@
-"""What is refused before it is a request: garbage, strange methods, one connection too many."""
+"""Refusals before a request is served: malformed requests, unknown methods, the connection limit."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ GARBAGE = {
     "http/2": b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
     "an unknown method": b"FROB / HTTP/1.1\r\nhost: book\r\n\r\n",
     "a method in lower case": b"get / HTTP/1.1\r\nhost: book\r\n\r\n",
-    "a version to come": b"GET / HTTP/9.9\r\nhost: book\r\n\r\n",
+    "an unknown version": b"GET / HTTP/9.9\r\nhost: book\r\n\r\n",
     "HTTP/2.0 in a request line": b"GET / HTTP/2.0\r\nhost: book\r\n\r\n",
     "HTTP/1.2": b"GET / HTTP/1.2\r\nhost: book\r\n\r\n",
     "HTTP/0.9": b"GET / HTTP/0.9\r\nhost: book\r\n\r\n",
@@ -58,7 +58,7 @@ GARBAGE = {
     "RTSP": b"GET / RTSP/1.0\r\nhost: book\r\n\r\n",
     "ICE": b"SOURCE / ICE/1.0\r\nhost: book\r\n\r\n",
     "no host": b"GET / HTTP/1.1\r\n\r\n",
-    "no host, but others": b"GET / HTTP/1.1\r\naccept: */*\r\nx-host: book\r\n\r\n",
+    "no host, but other headers": b"GET / HTTP/1.1\r\naccept: */*\r\nx-host: book\r\n\r\n",
     "no host, but a URL": b"GET http://book/ HTTP/1.1\r\n\r\n",
     "two hosts": GET + b"host: book\r\n\r\n",
     "two hosts that differ": GET + b"a: b\r\nHOST: other\r\n\r\n",
@@ -68,7 +68,7 @@ GARBAGE = {
     "a connect": b"CONNECT book:443 HTTP/1.1\r\nhost: book\r\n\r\n",
     "a path that is not ASCII": "GET /é HTTP/1.1\r\nhost: book\r\n\r\n".encode(),
     "a URL without a host": b"GET http:// HTTP/1.1\r\nhost: book\r\n\r\n",
-    "a URL with half a host": b"GET http://[ HTTP/1.1\r\nhost: book\r\n\r\n",
+    "a URL with an invalid host": b"GET http://[ HTTP/1.1\r\nhost: book\r\n\r\n",
     "a header without a colon": GET + b"nonsense\r\n\r\n",
     "a header name with a space": GET + b"a b: c\r\n\r\n",
     "a NUL in a header": GET + b"a: b\x00c\r\n\r\n",
@@ -76,10 +76,10 @@ GARBAGE = {
     "a length and chunks": GET
     + b"content-length: 1\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n",
     "a negative length": GET + b"content-length: -1\r\n\r\n",
-    "a length that is no number": GET + b"content-length: many\r\n\r\n",
+    "a length that is not a number": GET + b"content-length: many\r\n\r\n",
     "a length of many digits": GET + b"content-length: " + b"0" * 5000 + b"1\r\n\r\na",
-    "a length past all numbers": GET + b"content-length: 99999999999999999999999\r\n\r\n",
-    "a chunk size that is none": GET + b"transfer-encoding: chunked\r\n\r\nzz\r\n",
+    "a length over 64 bits": GET + b"content-length: 99999999999999999999999\r\n\r\n",
+    "an invalid chunk size": GET + b"transfer-encoding: chunked\r\n\r\nzz\r\n",
     "a body of an unknown coding": GET + b"transfer-encoding: gzip\r\n\r\n",
     "a body of two codings": GET + b"transfer-encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
     "a coding twice": GET + b"transfer-encoding: chunked\r\n" * 2 + b"\r\n0\r\n\r\n",
@@ -94,7 +94,7 @@ GARBAGE = {
 
 @pytest.fixture(scope="module")
 def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("door")
+    return tmp_path_factory.mktemp("connections")
 
 
 @pytest.fixture(scope="module")
@@ -105,12 +105,12 @@ async def key(directory: Path) -> str:
 @pytest.fixture(scope="module")
 async def server(directory: Path, key: str) -> AsyncIterator[Server]:
     """Serve the database that holds the key."""
-    async with serving_async(directory, f"sqlite:///{directory}/reachbook.db") as one:
-        yield one
+    async with serving_async(directory, f"sqlite:///{directory}/reachbook.db") as started:
+        yield started
 
 
 @contextmanager
-def may_open(files: int) -> Iterator[None]:
+def open_file_limit(files: int) -> Iterator[None]:
     """Set the number of files that this process, and processes that it starts, may open."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(files, hard), hard))
@@ -120,31 +120,35 @@ def may_open(files: int) -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
-def spec(answer: Response, status: int, code: str) -> None:
-    told = answer.json()
-    assert (answer.status, told["error_code"]) == (status, code)
-    assert answer.headers["content-type"] == "application/json"
-    assert answer.headers["x-request-id"] == told["request_id"]
-    assert told["message"]
+def assert_error(response: Response, status: int, code: str) -> None:
+    error = response.json()
+    assert (response.status, error["error_code"]) == (status, code)
+    assert response.headers["content-type"] == "application/json"
+    assert response.headers["x-request-id"] == error["request_id"]
+    assert error["message"]
 
 
-async def test_it_works(server: Server) -> None:
-    spec(await send_raw(server.port, b"this is no request\r\n\r\n"), 400, "malformed_request")
+async def test_a_malformed_request_is_refused_and_the_server_continues(server: Server) -> None:
+    assert_error(
+        await send_raw(server.port, b"this is no request\r\n\r\n"), 400, "malformed_request"
+    )
     assert (await send_raw(server.port, GET + b"connection: close\r\n\r\n")).status == 200
 
 
 @pytest.mark.parametrize("garbage", GARBAGE.values(), ids=GARBAGE.keys())
-async def test_garbage_is_refused_in_our_words(server: Server, garbage: bytes) -> None:
-    """It is refused once, without an error in the log."""
-    before, logged = await refusals(server.port), len(server.errors.read_text())
-    answer = await send_raw(server.port, garbage)
-    spec(answer, 400, "malformed_request")
+async def test_a_malformed_request_is_refused_with_a_json_error(
+    server: Server, garbage: bytes
+) -> None:
+    """It is counted once, and the log has no error."""
+    before, log_length = await refusals(server.port), len(server.errors.read_text())
+    response = await send_raw(server.port, garbage)
+    assert_error(response, 400, "malformed_request")
     assert await refusals(server.port) == before + 1
-    own_id = answer.headers["x-request-id"]
+    request_id = response.headers["x-request-id"]
     await wait_until_async(
-        lambda: own_id in server.errors.read_text(), 5, "a thread writes the line"
+        lambda: request_id in server.errors.read_text(), 5, "a thread writes the line"
     )
-    log = server.errors.read_text()[logged:]
+    log = server.errors.read_text()[log_length:]
     assert "rror:" not in log
     assert '"event":"bug"' not in log
 
@@ -161,19 +165,19 @@ async def test_garbage_is_refused_in_our_words(server: Server, garbage: bytes) -
         ("no version and no head", "HTTP/1.1"),
         ("HTTP/2.0 in a request line", "HTTP/1.1"),
         ("a connect", "CONNECT"),
-        ("a chunk size that is none", "chunk size"),
+        ("an invalid chunk size", "chunk size"),
         ("a URL without a host", "target"),
     ],
 )
-async def test_a_refusal_says_what_is_wrong(server: Server, garbage: str, words: str) -> None:
-    answer = await send_raw(server.port, GARBAGE[garbage])
+async def test_the_error_message_names_the_fault(server: Server, garbage: str, words: str) -> None:
+    response = await send_raw(server.port, GARBAGE[garbage])
 
-    assert words in answer.json()["message"]
+    assert words in response.json()["message"]
 
 
 @pytest.mark.parametrize("size", [1, 16])
 @pytest.mark.parametrize("garbage", ["no version", "no host", "two hosts", "RTSP"])
-async def test_garbage_in_small_pieces_is_refused_too(
+async def test_a_malformed_request_in_small_pieces_is_refused(
     server: Server, garbage: str, size: int
 ) -> None:
     async with connected(server.port) as (reader, writer):
@@ -181,46 +185,46 @@ async def test_garbage_in_small_pieces_is_refused_too(
         for start in range(0, len(content), size):
             writer.write(content[start : start + size])
             await asyncio.sleep(0.001)
-        spec(await read_response(reader), 400, "malformed_request")
+        assert_error(await read_response(reader), 400, "malformed_request")
 
 
 @pytest.mark.parametrize("host", [b"", b"host: book\r\n"])
-async def test_http_1_0_needs_no_host(server: Server, host: bytes) -> None:
-    answer = await send_raw(server.port, b"GET /healthz HTTP/1.0\r\n" + host + b"\r\n")
+async def test_http_1_0_requires_no_host_header(server: Server, host: bytes) -> None:
+    response = await send_raw(server.port, b"GET /healthz HTTP/1.0\r\n" + host + b"\r\n")
 
-    assert (answer.status, answer.headers["connection"]) == (200, "close")
+    assert (response.status, response.headers["connection"]) == (200, "close")
 
 
-async def test_a_head_may_be_as_large_as_its_limits(server: Server) -> None:
+async def test_a_head_of_the_maximum_size_is_accepted(server: Server) -> None:
     """A head with the most headers is accepted; one more byte or header is refused."""
     head = GET + b"connection: close\r\n" + b"a: b\r\n" * (MAX_HEADERS - 3) + b"c: \r\n\r\n"
     full = head.replace(b"c: ", b"c: " + b"d" * (MAX_HEAD_BYTES - len(head)))
 
     assert (await send_raw(server.port, full)).status == 200
-    for one_more in (full.replace(b"d", b"dd", 1), head.replace(b"c:", b"a: b\r\nc:")):
-        spec(await send_raw(server.port, one_more), 400, "malformed_request")
+    for too_large in (full.replace(b"d", b"dd", 1), head.replace(b"c:", b"a: b\r\nc:")):
+        assert_error(await send_raw(server.port, too_large), 400, "malformed_request")
 
 
-async def test_what_is_refused_at_the_door_is_counted_and_logged(server: Server) -> None:
+async def test_a_malformed_request_is_counted_and_logged(server: Server) -> None:
     before = await refusals(server.port)
-    answer = await send_raw(server.port, b"this is no request\r\n\r\n")
+    response = await send_raw(server.port, b"this is no request\r\n\r\n")
 
     assert await refusals(server.port) == before + 1
-    logged = answer.headers["x-request-id"]
+    request_id = response.headers["x-request-id"]
     await wait_until_async(
-        lambda: logged in server.errors.read_text(), 5, "a thread writes the line"
+        lambda: request_id in server.errors.read_text(), 5, "a thread writes the line"
     )
 
 
-async def test_what_is_refused_at_the_door_bears_the_callers_own_id(server: Server) -> None:
-    """When it had been read by then."""
+async def test_the_error_for_a_malformed_request_has_the_callers_request_id(server: Server) -> None:
+    """If the header was received before the fault."""
     head = GET + b"x-request-id: mine-1\r\n"
     chunk = b"transfer-encoding: chunked\r\n\r\nzz\r\n"
-    for asked in (head + b"a: b\r\n" * 101 + b"\r\n", head + b"host: two\r\n\r\n", head + chunk):
-        answer = await send_raw(server.port, asked)
+    for request in (head + b"a: b\r\n" * 101 + b"\r\n", head + b"host: two\r\n\r\n", head + chunk):
+        response = await send_raw(server.port, request)
 
-        spec(answer, 400, "malformed_request")
-        assert answer.headers["x-request-id"] == "mine-1"
+        assert_error(response, 400, "malformed_request")
+        assert response.headers["x-request-id"] == "mine-1"
 
 
 async def refusals(port: int) -> float:
@@ -229,34 +233,34 @@ async def refusals(port: int) -> float:
 
 
 async def count(port: int, name: str) -> float:
-    """Return what `/metrics` shows under a name, or 0."""
-    answer = await send_raw(port, b"GET /metrics HTTP/1.1\r\nhost: book" + CLOSE)
-    values = dict(line.rsplit(" ", 1) for line in answer.body.decode().splitlines())
+    """Return the value of a metric in `/metrics`, or 0."""
+    response = await send_raw(port, b"GET /metrics HTTP/1.1\r\nhost: book" + CLOSE)
+    values = dict(line.rsplit(" ", 1) for line in response.body.decode().splitlines())
     return float(values.get(name, 0))
 
 
-async def test_a_known_method_of_another_protocol_is_one_the_path_does_not_take(
+async def test_a_webdav_method_is_refused_with_405(
     server: Server,
 ) -> None:
-    asked = b"PROPFIND /healthz HTTP/1.1\r\nhost: book\r\nconnection: close\r\n\r\n"
-    spec(await send_raw(server.port, asked), 405, "method_not_allowed")
+    request = b"PROPFIND /healthz HTTP/1.1\r\nhost: book\r\nconnection: close\r\n\r\n"
+    assert_error(await send_raw(server.port, request), 405, "method_not_allowed")
 
 
-async def test_many_small_requests_in_one_piece_are_no_large_head(server: Server) -> None:
-    """A client that does not wait for answers, and whose last request is only half there."""
-    asked = GET + b"\r\n"
-    number = 100_000 // len(asked)
+async def test_many_small_requests_in_one_read_do_not_exceed_the_head_limit(server: Server) -> None:
+    """The client does not wait for responses, and sends its last request in two parts."""
+    request = GET + b"\r\n"
+    number = 100_000 // len(request)
     async with connected(server.port) as (reader, writer):
-        writer.write(asked * number + asked[:20])
+        writer.write(request * number + request[:20])
 
         for _ in range(number):
             assert (await read_response(reader)).status == 200
-        writer.write(asked[20:])
+        writer.write(request[20:])
         assert (await read_response(reader)).status == 200
 
 
 BAD_BODIES = {
-    "a chunk size that is none": b"zz\r\n",
+    "an invalid chunk size": b"zz\r\n",
     "a chunk that is too long": b"1\r\nab\r\n",
     "a chunk without its end": b"1\r\na0\r\n\r\n",
     "a bare line feed": b"1\na\r\n",
@@ -265,10 +269,10 @@ BAD_BODIES = {
 
 
 @pytest.mark.parametrize("garbage", GARBAGE.values(), ids=GARBAGE.keys())
-async def test_garbage_after_a_request_does_not_take_its_answer(
+async def test_a_malformed_request_does_not_replace_the_response_to_the_previous_request(
     server: Server, garbage: bytes
 ) -> None:
-    """Or a client would take the refusal for the answer to what it asked before.
+    """Otherwise a client would read the error as the response to its previous request.
 
     A large head may arrive after the first response has left; the refusal then follows it.
     """
@@ -285,10 +289,10 @@ async def test_garbage_after_a_request_does_not_take_its_answer(
 
 @pytest.mark.parametrize("number", [1, 2, 20])
 @pytest.mark.parametrize("bad", BAD_BODIES.values(), ids=BAD_BODIES.keys())
-async def test_a_bad_body_after_writes_does_not_take_their_answers(
+async def test_a_malformed_body_does_not_replace_the_responses_to_previous_writes(
     server: Server, key: str, number: int, bad: bytes
 ) -> None:
-    """Each request is answered; the last response has `Connection: close`."""
+    """Each complete request gets its response; the last response has `Connection: close`."""
     async with connected(server.port) as (reader, writer):
         write = encode_request("POST", "/v2/contact", key, b"{}")
         chunked = write.replace(
@@ -296,15 +300,17 @@ async def test_a_bad_body_after_writes_does_not_take_their_answers(
         )
         writer.write(write * number + chunked + bad + write * 20)
 
-        answers = [await read_response(reader) for _ in range(number)]
-        assert [(one.status, one.json()["rev"]) for one in answers] == [(200, 1)] * number
-        assert [one.headers.get("connection") for one in answers] == [None] * (number - 1) + [
-            "close"
-        ]
+        responses = [await read_response(reader) for _ in range(number)]
+        assert [(response.status, response.json()["rev"]) for response in responses] == [
+            (200, 1)
+        ] * number
+        assert [response.headers.get("connection") for response in responses] == [None] * (
+            number - 1
+        ) + ["close"]
         assert await reader.read() == b""
 
 
-async def test_a_bad_body_is_refused_when_nothing_is_left_to_answer(
+async def test_a_malformed_body_is_refused_after_all_responses_are_sent(
     server: Server, key: str
 ) -> None:
     async with connected(server.port) as (reader, writer):
@@ -312,17 +318,19 @@ async def test_a_bad_body_is_refused_when_nothing_is_left_to_answer(
         writer.write(write)
         assert (await read_response(reader)).status == 200
         writer.write(write.replace(b"content-length: 2\r\n", b"transfer-encoding: chunked\r\n"))
-        spec(await read_response(reader), 400, "malformed_request")
+        assert_error(await read_response(reader), 400, "malformed_request")
         assert await reader.read() == b""
 
 
 @pytest.mark.parametrize("offer", [b"", b"connection: upgrade\r\nupgrade: h2c\r\n"])
-async def test_a_refused_head_starts_no_request(server: Server, key: str, offer: bytes) -> None:
+async def test_a_refused_head_does_not_start_a_request(
+    server: Server, key: str, offer: bytes
+) -> None:
     """This also holds for a request whose body is not read."""
     get = encode_request("GET", "/v1/team", key)
-    coded = get.replace(b"\r\n\r\n", b"\r\ntransfer-encoding: gzip\r\n" + offer + b"\r\n")
+    with_gzip = get.replace(b"\r\n\r\n", b"\r\ntransfer-encoding: gzip\r\n" + offer + b"\r\n")
     served = await count(server.port, TEAM_SERVED)
-    spec(await send_raw(server.port, coded), 400, "malformed_request")
+    assert_error(await send_raw(server.port, with_gzip), 400, "malformed_request")
 
     assert await count(server.port, TEAM_SERVED) == served
 
@@ -334,27 +342,31 @@ async def test_a_refused_head_starts_no_request(server: Server, key: str, offer:
         *("host: other", "idempotency-key: trailer", "content-encoding: gzip", "expect: nothing"),
     ],
 )
-async def test_trailer_fields_are_no_headers(server: Server, key: str, field: str) -> None:
+async def test_trailer_fields_are_not_used_as_headers(server: Server, key: str, field: str) -> None:
     """This holds for a request without a credential and for a complete request."""
     chunks = f"2\r\n{{}}\r\n0\r\n{field.format(key=key)}\r\n\r\n".encode()
     write = encode_request("POST", "/v2/contact", key)
     head = write.replace(b"\r\n\r\n", b"\r\ntransfer-encoding: chunked\r\n\r\n")
-    without = head.replace(f"authorization: Bearer {key}\r\n".encode(), b"")
+    head_without_credential = head.replace(f"authorization: Bearer {key}\r\n".encode(), b"")
     async with connected(server.port) as (reader, writer):
-        for asked, status in ((without, 401), (head, 200), (without, 401)):
-            writer.write(asked + chunks)
-            answer = await read_response(reader)
-            assert answer.status == status
-            assert answer.headers["x-request-id"] != "trailer"
+        for head_sent, status in (
+            (head_without_credential, 401),
+            (head, 200),
+            (head_without_credential, 401),
+        ):
+            writer.write(head_sent + chunks)
+            response = await read_response(reader)
+            assert response.status == status
+            assert response.headers["x-request-id"] != "trailer"
 
 
-async def test_a_wish_for_another_protocol_is_passed_over(server: Server) -> None:
-    """As RFC 9110 has it; and whatever the client asks next on the connection has its answer."""
+async def test_an_offer_to_upgrade_is_ignored(server: Server) -> None:
+    """RFC 9110 permits this; the next request on the connection is served too."""
     async with connected(server.port) as (reader, writer):
         writer.write(GET + b"connection: upgrade\r\nupgrade: h2c\r\n\r\n")
-        answer = await read_response(reader)
-        assert answer.status == 200
-        if answer.headers.get("connection") != "close":
+        response = await read_response(reader)
+        assert response.status == 200
+        if response.headers.get("connection") != "close":
             writer.write(GET + b"\r\n")
             assert (await read_response(reader)).status == 200
 
@@ -369,11 +381,11 @@ class Connections:
 
     @property
     def write(self) -> bytes:
-        """A write; without its last byte it is a request under way."""
+        """A write request; without its last byte it is a request in progress."""
         return encode_request("POST", "/v2/contact", self.key, b"{}")
 
     async def open(self, number: int, *beginnings: bytes) -> list[Connection]:
-        """Open connections, send the beginnings in turn, and return the response to a GET."""
+        """Open connections, send the beginnings in turn, and read the response to a whole GET."""
         for beginning in islice(cycle(beginnings), number):
             reader, writer = await asyncio.open_connection(HOST, self.server.port)
             self.opened.append((reader, writer))
@@ -385,13 +397,13 @@ class Connections:
 
 @pytest.fixture
 async def connections(tmp_path: Path) -> AsyncIterator[Connections]:
-    """Its server starts with a limit of open files that is too low."""
+    """The server starts with a limit of open files that is too low, and must raise it."""
     database = f"sqlite:///{tmp_path}/reachbook.db"
     key = await create_api_key(database)
     async with AsyncExitStack() as stack:
-        with may_open(MAX_CONNECTIONS // 2):
+        with open_file_limit(MAX_CONNECTIONS // 2):
             server = await stack.enter_async_context(serving_async(tmp_path, database))
-        stack.enter_context(may_open(4 * MAX_CONNECTIONS))
+        stack.enter_context(open_file_limit(4 * MAX_CONNECTIONS))
         found = Connections(server, key)
         yield found
         for _, writer in found.opened:
@@ -399,47 +411,55 @@ async def connections(tmp_path: Path) -> AsyncIterator[Connections]:
         await asyncio.sleep(0)
 
 
-async def test_the_connection_that_is_idle_longest_makes_room(connections: Connections) -> None:
+async def test_the_longest_idle_connection_is_closed_for_a_new_one(
+    connections: Connections,
+) -> None:
     """It may have sent nothing or a part of a head, or have been served before.
 
-    A request that is under way keeps its connection, however long it has been open.
+    A connection with a request in progress is not closed, however old it is.
     """
     [(reader, writer)] = await connections.open(1, connections.write[:-1])
     idle = await connections.open(MAX_CONNECTIONS - 1, b"", GET, SERVED, SERVED + GET)
     for _ in range(10):
         await connections.open(1, b"")
-        answer = await send_raw(connections.server.port, GET + CLOSE[2:])
-        assert answer.status == 200
-        assert answer.seconds < 1
+        response = await send_raw(connections.server.port, GET + CLOSE[2:])
+        assert response.status == 200
+        assert response.seconds < 1
 
-    ended = [one.at_eof() for one, _ in idle]
-    assert ended == sorted(ended, reverse=True)
-    assert 10 < ended.count(True) < 20
+    is_closed = [reader.at_eof() for reader, _ in idle]
+    assert is_closed == sorted(is_closed, reverse=True)
+    assert 10 < is_closed.count(True) < 20
     writer.write(connections.write[-1:])
     assert (await read_response(reader)).status == 200
     port, closed = connections.server.port, "reachbook_idle_connections_closed_total"
-    assert await count(port, closed) >= ended.count(True)
+    assert await count(port, closed) >= is_closed.count(True)
 
 
-async def test_when_no_connection_is_idle_one_more_is_refused(connections: Connections) -> None:
-    """The requests under way are served; when one is complete, a new connection is accepted."""
+async def test_a_connection_over_the_limit_is_refused_if_none_is_idle(
+    connections: Connections,
+) -> None:
+    """The requests in progress are served; after one of them a new connection is accepted."""
     reader, writer = (await connections.open(MAX_CONNECTIONS, connections.write[:-1]))[-1]
     await asyncio.sleep(0.2)
     refused = await send_raw(
         connections.server.port, encode_request("GET", "/v1/team", connections.key)
     )
-    spec(refused, 503, "too_many_connections")
+    assert_error(refused, 503, "too_many_connections")
     assert refused.headers["retry-after"] == "1"
 
     writer.write(connections.write[-1:])
     assert (await read_response(reader)).status == 200
-    answer = await send_raw(connections.server.port, GET + CLOSE[2:])
-    assert answer.status == 200
+    response = await send_raw(connections.server.port, GET + CLOSE[2:])
+    assert response.status == 200
     assert await reader.read() == b""
 
 
-@pytest.mark.parametrize("received", [1, 30, -2, -1], ids=["a letter", "a line", "head", "body"])
-async def test_a_request_half_received_at_the_end_is_answered(
+@pytest.mark.parametrize(
+    "received",
+    [1, 30, -2, -1],
+    ids=["first byte", "request line", "without the body", "without the last byte"],
+)
+async def test_a_partly_received_request_is_served_during_shutdown(
     tmp_path: Path, received: int
 ) -> None:
     database = f"sqlite:///{tmp_path}/reachbook.db"
@@ -453,15 +473,15 @@ async def test_a_request_half_received_at_the_end_is_answered(
         stopping = asyncio.create_task(asyncio.to_thread(server.stop))
         await asyncio.sleep(2 * FAREWELL_SECONDS)
         writer.write(whole[received:])
-        answer = await read_response(reader)
+        response = await read_response(reader)
         code = await stopping
 
-    assert (answer.status, answer.headers["connection"]) == (200, "close")
+    assert (response.status, response.headers["connection"]) == (200, "close")
     assert code == 0
 
 
-async def test_who_asks_while_it_drains_is_told_that_it_was_the_last_time(tmp_path: Path) -> None:
-    """A connection that is kept alive does not end under a request that is on its way."""
+async def test_a_response_during_shutdown_has_connection_close(tmp_path: Path) -> None:
+    """A persistent connection is not closed while a request of the client may be on its way."""
     database = f"sqlite:///{tmp_path}/reachbook.db"
     key = await create_api_key(database)
     async with serving_async(tmp_path, database) as server:
@@ -469,6 +489,6 @@ async def test_who_asks_while_it_drains_is_told_that_it_was_the_last_time(tmp_pa
         assert (await client.request("GET", "/v1/team")).status == 200
         stopping = asyncio.create_task(asyncio.to_thread(server.stop))
         await asyncio.sleep(0.3)
-        answer = await client.request("GET", "/v1/team")
-        assert (answer.status, answer.headers["connection"]) == (200, "close")
+        response = await client.request("GET", "/v1/team")
+        assert (response.status, response.headers["connection"]) == (200, "close")
         assert await stopping == 0

@@ -1,4 +1,4 @@
-"""No room is left under SQLite: refused, nothing lost, and served again when there is room."""
+"""A full disk under SQLite: writes are refused, none is lost, and they succeed after cleaning up."""
 
 from __future__ import annotations
 
@@ -29,26 +29,26 @@ REFUSED_SECONDS = 10
 HEAL_SECONDS = 2
 MAX_BYTES = 8192
 
-Room = Callable[[Server, bool], None]
-Means = Callable[[Path], AbstractContextManager[Room]]
+SetFree = Callable[[Server, bool], None]
+LimitDisk = Callable[[Path], AbstractContextManager[SetFree]]
 
 
 @contextmanager
-def by_file_size(directory: Path) -> Iterator[Room]:
-    """No file of the server may grow past a few pages, by its own resource limit."""
+def by_file_size(directory: Path) -> Iterator[SetFree]:
+    """Limit the size of the server's files to a few pages, with a resource limit."""
     (directory / "data").mkdir()
 
-    def room(server: Server, there: bool) -> None:
+    def set_free(server: Server, is_free: bool) -> None:
         hard = resource.RLIM_INFINITY
-        limit = hard if there else MAX_BYTES
+        limit = hard if is_free else MAX_BYTES
         resource.prlimit(server.process.pid, resource.RLIMIT_FSIZE, (limit, hard))
 
-    yield room
+    yield set_free
 
 
 @contextmanager
-def by_file_system(directory: Path) -> Iterator[Room]:
-    """The file system is full, as a real one is: what was there stays, and no byte more."""
+def by_file_system(directory: Path) -> Iterator[SetFree]:
+    """Use a small file system, and fill it: existing files remain, and none can grow."""
     data = directory / "data"
     data.mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", str(data)]
@@ -56,8 +56,8 @@ def by_file_system(directory: Path) -> Iterator[Room]:
         pytest.skip("only root can mount a small file system")
     filler = data / "filler"
 
-    def room(server: Server, there: bool) -> None:
-        if there:
+    def set_free(server: Server, is_free: bool) -> None:
+        if is_free:
             filler.unlink()
             return
         with filler.open("wb", buffering=0) as file:
@@ -68,48 +68,50 @@ def by_file_system(directory: Path) -> Iterator[Room]:
                     return
 
     try:
-        yield room
+        yield set_free
     finally:
         subprocess.run(["umount", str(data)], check=True, timeout=10)
 
 
-@pytest.mark.parametrize("means", [by_file_size, by_file_system])
-async def test_it_works(tmp_path: Path, means: Means, note: Note) -> None:
-    with means(tmp_path) as room:
+@pytest.mark.parametrize("limit_disk", [by_file_size, by_file_system])
+async def test_writes_are_refused_while_the_disk_is_full_and_none_is_lost(
+    tmp_path: Path, limit_disk: LimitDisk, note: Note
+) -> None:
+    with limit_disk(tmp_path) as set_free:
         database = f"sqlite:///{tmp_path}/data/reachbook.db"
-        load = await without_room_now_and_then(tmp_path, database, room)
+        load = await fill_the_disk_repeatedly(tmp_path, database, set_free)
         faults = (await truth(database)).faults(load.ledger)
     note(f"{load.ledger.acknowledged} acknowledged, {len(load.refused_after)} refused")
     assert (faults, load.wrong, load.cuts) == ([], [], 0)
 
 
-async def without_room_now_and_then(directory: Path, database: str, room: Room) -> Load:
+async def fill_the_disk_repeatedly(directory: Path, database: str, set_free: SetFree) -> Load:
     key = await create_api_key(database)
     async with serving_async(directory, database, errors=Path(os.devnull)) as server:
         load = Load([Client(server.port, key) for _ in range(CLIENTS)])
         async with load.running():
             for _ in range(scaled(1, 10)):
-                await full_and_free_again(server, load, room, key)
+                await fill_and_free(server, load, set_free, key)
         assert await asyncio.to_thread(server.stop) == 0
     return load
 
 
-async def full_and_free_again(server: Server, load: Load, room: Room, key: str) -> None:
+async def fill_and_free(server: Server, load: Load, set_free: SetFree, key: str) -> None:
     now = time.monotonic()
     await wait_until_async(
-        lambda: load.all_served_since(now), REFUSED_SECONDS, "everyone is served"
+        lambda: load.all_served_since(now), REFUSED_SECONDS, "all clients are served"
     )
-    room(server, False)
+    set_free(server, False)
     full = time.monotonic()
     await wait_until_async(
-        lambda: min(load.refused_at) > full, REFUSED_SECONDS, "everyone is refused"
+        lambda: min(load.refused_at) > full, REFUSED_SECONDS, "all clients are refused"
     )
     async with open_clients(1, server.port, key) as [reader]:
         assert (await reader.request("GET", "/v1/team")).status == 200
         assert (await reader.request("GET", "/healthz")).status == 200
     await asyncio.sleep(0.3)
-    room(server, True)
+    set_free(server, True)
     free = time.monotonic()
     await wait_until_async(
-        lambda: load.all_served_since(free), HEAL_SECONDS, "everyone is served again"
+        lambda: load.all_served_since(free), HEAL_SECONDS, "all clients are served again"
     )

@@ -1,4 +1,4 @@
-"""Killed while it acknowledges writes: all that was acknowledged is there when it starts again."""
+"""After a server is killed under load, every acknowledged write is in the database."""
 
 from __future__ import annotations
 
@@ -27,28 +27,28 @@ CLIENTS = 16
 SERVED_SECONDS = 10
 
 
-async def test_it_works_on_sqlite(tmp_path: Path, note: Note) -> None:
-    await killed_again_and_again(tmp_path, f"sqlite:///{tmp_path}/reachbook.db", [], note)
+async def test_no_acknowledged_write_is_lost_on_sqlite(tmp_path: Path, note: Note) -> None:
+    await kill_repeatedly(tmp_path, f"sqlite:///{tmp_path}/reachbook.db", [], note)
 
 
-async def test_it_works_on_postgresql(tmp_path: Path, cluster: Cluster, note: Note) -> None:
-    """The parent and its two workers, all at once."""
+async def test_no_acknowledged_write_is_lost_on_postgresql(
+    tmp_path: Path, cluster: Cluster, note: Note
+) -> None:
+    """The parent and its two workers are killed at the same time."""
     database = cluster.url(await cluster.database())
-    await killed_again_and_again(tmp_path, database, ["--workers", "2"], note)
+    await kill_repeatedly(tmp_path, database, ["--workers", "2"], note)
 
 
-async def doctored(database: str) -> list[Finding]:
+async def findings_of_the_doctor(database: str) -> list[Finding]:
     store = await open_store(database)
     try:
-        return [one async for one in examine(store, (MASTER_KEY,))]
+        return [finding async for finding in examine(store, (MASTER_KEY,))]
     finally:
         await store.close()
 
 
-async def killed_again_and_again(
-    directory: Path, database: str, arguments: list[str], note: Note
-) -> None:
-    chosen = random.Random(4)
+async def kill_repeatedly(directory: Path, database: str, arguments: list[str], note: Note) -> None:
+    random_delays = random.Random(4)
     key = await create_api_key(database)
     ledger = Ledger()
     kills = scaled(3, 30)
@@ -60,11 +60,11 @@ async def killed_again_and_again(
                 await wait_until_async(
                     lambda: load.all_served_since(0),  # noqa: B023
                     SERVED_SECONDS,
-                    "everyone is served",
+                    "all clients are served",
                 )
-                await asyncio.sleep(chosen.uniform(0, 0.5))
+                await asyncio.sleep(random_delays.uniform(0, 0.5))
                 await asyncio.to_thread(server.kill)
             assert load.wrong == []
         assert (await truth(database)).faults(ledger) == []
-        assert await doctored(database) == []
+        assert await findings_of_the_doctor(database) == []
     note(f"{kills} kills, {ledger.acknowledged} writes acknowledged, none lost")

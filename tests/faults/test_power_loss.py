@@ -1,4 +1,4 @@
-"""Power loss while SQLite writes: at FULL no acknowledged write is lost."""
+"""Power loss while SQLite writes: with synchronous=FULL no acknowledged write is lost."""
 
 from __future__ import annotations
 
@@ -34,23 +34,23 @@ SECONDS = 20
 
 
 @dataclass
-class InProcess:
+class InProcessClient:
     """A client of the application in this process."""
 
     api: Api
 
     async def request(self, method: str, path: str, body: object = None) -> Response:
-        began = time.monotonic()
-        return answer_of(await self.api.request(method, path, body), began)
+        start = time.monotonic()
+        return to_response(await self.api.request(method, path, body), start)
 
     def close(self) -> None:
         pass
 
 
-def answer_of(got: httpx.Response, began: float | None = None) -> Response:
+def to_response(response: httpx.Response, start: float | None = None) -> Response:
     """Convert a response of httpx."""
-    seconds = 0.0 if began is None else time.monotonic() - began
-    return Response(got.status_code, got.headers, got.content, seconds)
+    seconds = 0.0 if start is None else time.monotonic() - start
+    return Response(response.status_code, response.headers, response.content, seconds)
 
 
 def writer(api: Api) -> Any:
@@ -59,55 +59,57 @@ def writer(api: Api) -> Any:
 
 
 @asynccontextmanager
-async def on_a_disk(directory: Path) -> AsyncIterator[tuple[vfs.Disk, Api, Load]]:
+async def on_simulated_disk(directory: Path) -> AsyncIterator[tuple[vfs.Disk, Api, Load]]:
     with vfs.simulated() as disk:
         async with open_api(f"sqlite:///{directory}/{FILE}") as api:
-            yield disk, api, Load([InProcess(api) for _ in range(CLIENTS)], pause=0)
+            yield disk, api, Load([InProcessClient(api) for _ in range(CLIENTS)], pause=0)
 
 
-async def after_a_loss(directory: Path, seed: int, synchronous: str) -> list[str]:
-    """Lose power under load, and return what is wrong with the database afterwards."""
-    chosen = random.Random(seed)
-    found: list[tuple[vfs.Image, int]] = []
-    async with on_a_disk(directory) as (disk, api, load):
+async def faults_after_power_loss(directory: Path, seed: int, synchronous: str) -> list[str]:
+    """Lose power under load, and return the faults of the database afterwards."""
+    random_choice = random.Random(seed)
+    images: list[tuple[vfs.Image, int]] = []
+    async with on_simulated_disk(directory) as (disk, api, load):
         writer(api).pragma("synchronous", synchronous)
-        writer(api).pragma("wal_autocheckpoint", chosen.choice([50, 1000, 1000]))
+        writer(api).pragma("wal_autocheckpoint", random_choice.choice([50, 1000, 1000]))
         async with load.running():
             await wait_until_async(lambda: load.all_served_since(0), SECONDS, "everyone is served")
             disk.lose_power(
-                chosen,
-                chosen.randrange(MAX_STEPS),
-                lambda image: found.append((image, len(load.ledger.lines))),
+                random_choice,
+                random_choice.randrange(MAX_STEPS),
+                lambda image: images.append((image, len(load.ledger.lines))),
             )
-            await wait_until_async(lambda: bool(found), SECONDS, "the power goes")
+            await wait_until_async(lambda: bool(images), SECONDS, "the power goes")
         assert load.wrong == []
-    image, lines = found[0]
+    image, lines = images[0]
     vfs.put(image, directory / "back")
-    kept = Ledger(load.ledger.lines[:lines])
-    return (await truth(f"sqlite:///{directory}/back/{FILE}")).faults(kept)
+    acknowledged = Ledger(load.ledger.lines[:lines])
+    return (await truth(f"sqlite:///{directory}/back/{FILE}")).faults(acknowledged)
 
 
 @pytest.mark.parametrize("seed", range(scaled(5, 40)))
-async def test_it_works(tmp_path: Path, seed: int) -> None:
-    """At FULL no acknowledged write is lost, and no change is incomplete."""
-    assert await after_a_loss(tmp_path, seed, "FULL") == []
+async def test_no_acknowledged_write_is_lost_with_synchronous_full(
+    tmp_path: Path, seed: int
+) -> None:
+    """Also no change is incomplete."""
+    assert await faults_after_power_loss(tmp_path, seed, "FULL") == []
 
 
 async def test_a_lost_write_is_detected(tmp_path: Path, note: Note) -> None:
-    """At NORMAL, where a commit does not wait for the disk, writes are lost."""
+    """With synchronous=NORMAL a commit does not wait for the disk, so writes are lost."""
     runs = scaled(10, 40)
     lost = 0
     for seed in range(runs):
         directory = tmp_path / str(seed)
         directory.mkdir()
-        lost += await after_a_loss(directory, seed, "NORMAL") != []
-    note(f"at NORMAL {lost} of {runs} losses of power lost writes")
+        lost += await faults_after_power_loss(directory, seed, "NORMAL") != []
+    note(f"with NORMAL, {lost} of {runs} power losses lost writes")
 
     assert lost
 
 
-async def test_a_commit_that_fails_answers_everyone_who_waited_for_it(tmp_path: Path) -> None:
-    async with on_a_disk(tmp_path) as (disk, api, load):
+async def test_a_failed_commit_refuses_all_waiting_writes(tmp_path: Path) -> None:
+    async with on_simulated_disk(tmp_path) as (disk, api, load):
         async with load.running():
             await wait_until_async(lambda: load.all_served_since(0), SECONDS, "everyone is served")
             disk.syncs = False
@@ -126,28 +128,30 @@ async def test_a_commit_that_fails_answers_everyone_who_waited_for_it(tmp_path: 
     assert (await truth(f"sqlite:///{tmp_path}/{FILE}")).faults(load.ledger) == []
 
 
-async def test_a_disk_that_does_not_read_is_a_store_out_of_reach(tmp_path: Path) -> None:
-    async with on_a_disk(tmp_path) as (disk, api, _):
+async def test_a_read_error_of_the_disk_gives_503(tmp_path: Path) -> None:
+    async with on_simulated_disk(tmp_path) as (disk, api, _):
         uuid = await api.contact(("email", "a@example.test"))
         path = f"/v2/contact/{uuid}/channels"
         disk.reads = False
-        assert untyped(answer_of(await api.request("GET", path))) == ""
+        assert untyped(to_response(await api.request("GET", path))) == ""
         disk.reads = True
         assert (await api.request("GET", path)).status_code == 200
 
 
-async def test_what_was_refused_for_its_slowness_is_not_done_later(tmp_path: Path) -> None:
-    """A write that still waits when its caller is told so is not written."""
-    async with on_a_disk(tmp_path) as (_, api, _):
+async def test_a_write_refused_for_a_timeout_is_not_done_later(tmp_path: Path) -> None:
+    """The write is still in the writer's queue when its request is refused."""
+    async with on_simulated_disk(tmp_path) as (_, api, _):
         uuid = await api.contact(("email", "a@example.test"))
         engine = cast("Sqlite", api.store.engine)
         hold = asyncio.create_task(engine._writer.run(lambda _: time.sleep(2.1)))
         await asyncio.sleep(0.1)
         body = {"channel_type": "email", "channel_id": "b@example.test"}
 
-        answer = await api.request("POST", f"/v2/contact/{uuid}/channel", body)
+        response = await api.request("POST", f"/v2/contact/{uuid}/channel", body)
 
-        assert untyped(answer_of(answer)) == ""
+        assert untyped(to_response(response)) == ""
         await hold
         shown = await api.request("GET", f"/v2/contact/{uuid}/channels")
-        assert [one["channel_id"] for one in json.loads(shown.content)] == ["a@example.test"]
+        assert [channel["channel_id"] for channel in json.loads(shown.content)] == [
+            "a@example.test"
+        ]

@@ -1,4 +1,4 @@
-"""Clients that send slowly, idle, do not read or send without end are closed soon."""
+"""Clients that send slowly, are idle, do not read or send endlessly are disconnected."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ from tests.support.teams import create_api_key
 pytestmark = pytest.mark.anyio
 
 MIB = 1024 * 1024
-GONE_SECONDS = 15
+DISCONNECTED_SECONDS = 15
 ROUNDS = 3
 GROWTH_BYTES = 64 * MIB
-NOISE = 1 if LONG else 5  # times more, on a machine that runs other tests as well
+NOISE = 1 if LONG else 5  # factor for a machine that runs other tests at the same time
 CHUNK = b"f000\r\n" + b"a" * 0xF000 + b"\r\n"
 CHANNELS = 100
 FLOODS = 20
@@ -45,7 +45,7 @@ HEAD = b"POST /v2/contact HTTP/1.1\r\nhost: book\r\n"
 
 @dataclass(frozen=True)
 class PreparedServer:
-    """A server, a key for it, and a contact with so many channels that its list is long."""
+    """A server, an API key, and a contact with many channels, whose list is a long response."""
 
     server: Server
     key: str
@@ -71,8 +71,8 @@ async def prepare(directory: Path) -> AsyncIterator[PreparedServer]:
         open_clients(1, server.port, key) as [client],
     ):
         channels = [
-            {"channel_type": "email", "channel_id": f"a{one}@example.test"}
-            for one in range(CHANNELS)
+            {"channel_type": "email", "channel_id": f"a{number}@example.test"}
+            for number in range(CHANNELS)
         ]
         made = await client.request("POST", "/v2/contact", {"contact_channels": channels})
         yield PreparedServer(server, key, made.json()["uuid"])
@@ -80,28 +80,30 @@ async def prepare(directory: Path) -> AsyncIterator[PreparedServer]:
 
 @pytest.fixture(scope="module")
 async def prepared(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[PreparedServer]:
-    async with prepare(tmp_path_factory.mktemp("slow")) as one:
-        yield one
+    async with prepare(tmp_path_factory.mktemp("slow")) as started:
+        yield started
 
 
-async def does_not_listen(prepared: PreparedServer) -> float:
+async def send_without_reading(prepared: PreparedServer) -> float:
     """Request more than the buffers hold, read nothing, and return the seconds until closed."""
-    began = time.monotonic()
-    deaf = socket.socket()
-    deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-    deaf.setblocking(False)
+    start = time.monotonic()
+    silent = socket.socket()
+    silent.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    silent.setblocking(False)
     loop = asyncio.get_running_loop()
-    await loop.sock_connect(deaf, (HOST, prepared.server.port))
-    asked = encode_request("GET", f"/v2/contact/{prepared.uuid}/channels", prepared.key)
-    watch = select.poll()
-    watch.register(deaf, select.POLLHUP | select.POLLERR)
-    with deaf:
-        while not watch.poll(0):
-            with suppress(OSError):  # it is full, or it has just ended
-                deaf.send(asked * 100)
+    await loop.sock_connect(silent, (HOST, prepared.server.port))
+    request = encode_request("GET", f"/v2/contact/{prepared.uuid}/channels", prepared.key)
+    poller = select.poll()
+    poller.register(silent, select.POLLHUP | select.POLLERR)
+    with silent:
+        while not poller.poll(0):
+            with suppress(OSError):  # the buffer is full, or the connection has just been closed
+                silent.send(request * 100)
             await asyncio.sleep(0.2)
-            assert time.monotonic() - began < 3 * GONE_SECONDS, "a deaf client is served for ever"
-    return time.monotonic() - began
+            assert time.monotonic() - start < 3 * DISCONNECTED_SECONDS, (
+                "a client that does not read is never disconnected"
+            )
+    return time.monotonic() - start
 
 
 async def send_without_end(
@@ -109,7 +111,7 @@ async def send_without_end(
 ) -> int:
     """Send until the server closes; return the status of its response, or 0 without one."""
     reader, writer = await asyncio.open_connection(HOST, prepared.server.port)
-    answer = asyncio.create_task(read_response(reader))
+    response = asyncio.create_task(read_response(reader))
     pieces = piece * max(1, 65536 // len(piece))
     with suppress(ConnectionError):
         writer.write(head)
@@ -118,33 +120,38 @@ async def send_without_end(
             await writer.drain()
     status = 0
     with suppress(ConnectionError, asyncio.IncompleteReadError):
-        status = (await answer).status
+        status = (await response).status
     writer.transport.abort()
     return status
 
 
-async def one_round(prepared: PreparedServer) -> tuple[float, float, float]:
+async def measure_round(prepared: PreparedServer) -> tuple[float, float, float]:
     """Return the p99 without and with bad clients, and the seconds until the last one is closed."""
     port, path = prepared.server.port, f"/v2/contact/{prepared.uuid}/channel/email"
     body = prepared.head + b"content-length: 1000\r\n\r\n{"
-    deaf = [asyncio.create_task(does_not_listen(prepared)) for _ in range(5)]
-    await asyncio.sleep(1)  # their own requests are served first, and cost as much as others
-    calm = await p99(port, prepared.key, path, scaled(200, 1000))
+    silent = [asyncio.create_task(send_without_reading(prepared)) for _ in range(5)]
+    await asyncio.sleep(1)  # until the requests of these clients have been served
+    alone = await p99(port, prepared.key, path, scaled(200, 1000))
     slow = [
         (HEAD + b"x-slow: ", b"a"),
         (body, b"a"),
         (prepared.chunked, b"1\r\na\r\n"),
         (b"", b""),
     ]
-    bad = [asyncio.create_task(send_slowly(port, *slow[one % 4])) for one in range(scaled(60, 300))]
+    bad = [
+        asyncio.create_task(send_slowly(port, *slow[number % 4]))
+        for number in range(scaled(60, 300))
+    ]
     huge = asyncio.create_task(send_without_end(prepared, prepared.chunked, CHUNK, scaled(20, 600)))
-    hurried = await p99(port, prepared.key, path, scaled(200, 1000))
+    under_attack = await p99(port, prepared.key, path, scaled(200, 1000))
     assert await huge == 413
-    return calm, hurried, max(await asyncio.gather(*bad, *deaf))
+    return alone, under_attack, max(await asyncio.gather(*bad, *silent))
 
 
-async def test_it_works(prepared: PreparedServer, note: Note) -> None:
-    """Every kind of bad client at once: they are closed within 15 s, and the others are served."""
+async def test_bad_clients_are_disconnected_and_others_are_served(
+    prepared: PreparedServer, note: Note
+) -> None:
+    """Every kind of bad client at the same time: each is disconnected within 15 s."""
     before = prepared.server.memory()
     times: list[float] = []
     for attempt in range(ROUNDS):
@@ -152,16 +159,16 @@ async def test_it_works(prepared: PreparedServer, note: Note) -> None:
         # round is enough; at full size every round counts.
         if attempt and not LONG and min(times) < 2 * NOISE:
             break
-        calm, hurried, most = await one_round(prepared)
-        assert most < GONE_SECONDS
-        times.append(hurried / calm)
+        alone, under_attack, longest = await measure_round(prepared)
+        assert longest < DISCONNECTED_SECONDS
+        times.append(under_attack / alone)
         note(
-            f"the last bad client gone after {most:.1f} s, "
-            f"p99 {1000 * hurried:.1f} ms, in quiet {1000 * calm:.1f} ms"
+            f"the last bad client disconnected after {longest:.1f} s, "
+            f"p99 {1000 * under_attack:.1f} ms, without them {1000 * alone:.1f} ms"
         )
-    grown = prepared.server.memory() - before
-    note(f"{grown / MIB:.1f} MiB more")
-    assert grown < GROWTH_BYTES
+    growth = prepared.server.memory() - before
+    note(f"{growth / MIB:.1f} MiB more")
+    assert growth < GROWTH_BYTES
     assert (median(times) if LONG else min(times)) < 2 * NOISE
 
 
@@ -188,14 +195,14 @@ async def test_it_works(prepared: PreparedServer, note: Note) -> None:
         "small headers",
         "a large header",
         "a long path",
-        "a body nobody wants",
+        "a body without a credential",
         "empty lines",
     ],
 )
-async def test_what_has_no_end_is_cut_off(
+async def test_an_endless_request_is_refused(
     prepared: PreparedServer, head: str, piece: bytes, status: int
 ) -> None:
-    """It is refused when the limit is reached, and is not stored."""
+    """It is refused when the limit is reached, and is not buffered."""
     heads = {
         "chunked": prepared.chunked,
         "trailers": prepared.chunked + b"0\r\n",
@@ -205,18 +212,17 @@ async def test_what_has_no_end_is_cut_off(
         "nothing": b"",
     }
     before = prepared.server.memory()
-    began = time.monotonic()
+    start = time.monotonic()
 
     assert await send_without_end(prepared, heads[head], piece, scaled(4, 600)) == status
 
-    assert time.monotonic() - began < GONE_SECONDS
+    assert time.monotonic() - start < DISCONNECTED_SECONDS
     assert prepared.server.memory() - before < GROWTH_BYTES
 
 
-async def test_a_body_that_is_long_under_way_does_not_count_against_the_store(
+async def test_a_body_slower_than_the_store_timeout_is_served(
     prepared: PreparedServer,
 ) -> None:
-    """A body that takes longer than the deadline of the store is served."""
     body = b'{"channel_type": "email", "channel_id": "slow@example.test"}'
     head = prepared.head.replace(b"/v2/contact", f"/v2/contact/{prepared.uuid}/channel".encode())
     async with connected(prepared.server.port) as (reader, writer):
@@ -234,13 +240,10 @@ async def read_all(reader: asyncio.StreamReader) -> None:
             pass
 
 
-async def test_thousands_of_requests_sent_at_once_cost_little(
+async def test_thousands_of_pipelined_requests_use_little_time_and_memory(
     prepared: PreparedServer, note: Note
 ) -> None:
-    """They delay no other client, and do not use much memory. Half of the clients read.
-
-    The attack needs no credential.
-    """
+    """They do not delay other clients. Half of the clients read; no credential is needed."""
     tiny = b"GET / HTTP/1.1\r\nHost:\r\n\r\n"
     many = tiny * (FLOOD_BYTES // len(tiny))
     before = most = prepared.server.memory()
@@ -257,7 +260,7 @@ async def test_thousands_of_requests_sent_at_once_cost_little(
         while not waiting.done():
             await asyncio.wait([waiting], timeout=0.1)
             most = max(most, prepared.server.memory())
-    grown, seconds = most - before, await waiting
-    note(f"p99 {1000 * seconds:.1f} ms, {grown / MIB:.1f} MiB more")
-    assert grown < 32 * MIB
+    growth, seconds = most - before, await waiting
+    note(f"p99 {1000 * seconds:.1f} ms, {growth / MIB:.1f} MiB more")
+    assert growth < 32 * MIB
     assert seconds < 0.1 * NOISE

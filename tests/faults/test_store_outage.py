@@ -1,4 +1,4 @@
-"""PostgreSQL fails under load: typed refusals within a time, and no acknowledged write is lost."""
+"""PostgreSQL fails under load: requests get 503 in time, and no acknowledged write is lost."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ from tests.support.write_load import Load, untyped
 pytestmark = pytest.mark.anyio
 
 CLIENTS = 32
-ANSWER_SECONDS = 2.0  # within this a request without a store is refused
-HEAL_SECONDS = 2.0  # and within this a store that is back is used
+RESPONSE_SECONDS = 2.0  # within this time a request is refused if the database is not reachable
+HEAL_SECONDS = 2.0  # within this time a request is served after the database is reachable again
 WATCHED_SECONDS = 0.6
-NOISE_SECONDS = 0.0 if LONG else 0.5  # what other programs of a machine under test may cost
+NOISE_SECONDS = 0.0 if LONG else 0.5  # for other programs on a machine that runs tests
 
 FAULTS = [
     (Network.CLOSED, 0.0),
@@ -70,11 +70,11 @@ async def prepare(
 
 @pytest.fixture
 async def prepared(cluster: Cluster, tmp_path: Path) -> AsyncIterator[PreparedServer]:
-    async with prepare(cluster, tmp_path) as one:
-        yield one
+    async with prepare(cluster, tmp_path) as started:
+        yield started
 
 
-async def heals(load: Load) -> float:
+async def wait_until_healed(load: Load) -> float:
     """Wait until every client is served again, and return the seconds."""
     back = time.monotonic()
     seconds = HEAL_SECONDS + NOISE_SECONDS
@@ -85,7 +85,7 @@ async def heals(load: Load) -> float:
     return healed - back
 
 
-async def nothing_was_lost(prepared: PreparedServer, load: Load, note: Note) -> None:
+async def assert_nothing_was_lost(prepared: PreparedServer, load: Load, note: Note) -> None:
     slowest = max(load.refused_after, default=0.0)
     note(
         f"{load.ledger.acknowledged} acknowledged, {len(load.refused_after)} refused, "
@@ -93,42 +93,46 @@ async def nothing_was_lost(prepared: PreparedServer, load: Load, note: Note) -> 
     )
     assert load.wrong == []
     assert load.cuts == 0
-    assert 0 < slowest <= ANSWER_SECONDS + NOISE_SECONDS
+    assert 0 < slowest <= RESPONSE_SECONDS + NOISE_SECONDS
     assert (await truth(prepared.cluster.url(prepared.name))).faults(load.ledger) == []
-    await nothing_leaks(prepared)
+    await assert_no_connection_leaks(prepared)
 
 
-async def nothing_leaks(prepared: PreparedServer) -> None:
+async def assert_no_connection_leaks(prepared: PreparedServer) -> None:
     """Check that all connections of the pool work, and that PostgreSQL has no others."""
     await prepared.proxy.close_silent()
     async with open_clients(3 * POOL_SIZE, prepared.server.port, prepared.key) as clients:
         async with asyncio.timeout(10):
             for _ in range(5):
-                answers = await asyncio.gather(*[one.request("GET", "/v1/team") for one in clients])
-                assert {answer.status for answer in answers} == {200}
+                responses = await asyncio.gather(
+                    *[client.request("GET", "/v1/team") for client in clients]
+                )
+                assert {response.status for response in responses} == {200}
         await asyncio.sleep(0.5)
         assert await prepared.cluster.connections(prepared.name) <= POOL_SIZE
 
 
-async def test_it_works(prepared: PreparedServer, note: Note) -> None:
+async def test_network_faults_are_survived(prepared: PreparedServer, note: Note) -> None:
     """Every fault of the network under load, one after the other and then at random."""
     load = Load([Client(prepared.server.port, prepared.key) for _ in range(CLIENTS)])
-    chosen = random.Random(3)
-    faults = [FAULTS[i] if i < len(FAULTS) else chosen.choice(FAULTS) for i in range(scaled(6, 50))]
+    random_choice = random.Random(3)
+    faults = [
+        FAULTS[i] if i < len(FAULTS) else random_choice.choice(FAULTS) for i in range(scaled(6, 50))
+    ]
     slowest = 0.0
     async with load.running():
         await asyncio.sleep(0.5)
         for network, delay in faults:
             await prepared.proxy.set_network(network, delay)
-            await asyncio.sleep(chosen.uniform(0.5, 2.5) if LONG else 1)
+            await asyncio.sleep(random_choice.uniform(0.5, 2.5) if LONG else 1)
             await prepared.proxy.set_network(Network.OPEN)
-            slowest = max(slowest, await heals(load))
+            slowest = max(slowest, await wait_until_healed(load))
     note(f"{len(faults)} faults, healed after {slowest:.2f} s at most")
-    await nothing_was_lost(prepared, load, note)
+    await assert_nothing_was_lost(prepared, load, note)
 
 
 @pytest.mark.parametrize("mode", ["fast", "immediate"])
-async def test_postgresql_itself_is_stopped_and_started(
+async def test_restarts_of_postgresql_are_survived(
     prepared: PreparedServer, mode: str, note: Note
 ) -> None:
     load = Load([Client(prepared.server.port, prepared.key) for _ in range(CLIENTS)])
@@ -139,12 +143,12 @@ async def test_postgresql_itself_is_stopped_and_started(
             await prepared.cluster.stop(mode)
             await asyncio.sleep(0.5)
             await prepared.cluster.start()
-            slowest = max(slowest, await heals(load))
+            slowest = max(slowest, await wait_until_healed(load))
     note(f"stopped {stops} times, healed after {slowest:.2f} s at most")
-    await nothing_was_lost(prepared, load, note)
+    await assert_nothing_was_lost(prepared, load, note)
 
 
-LONG_ONES: list[tuple[str, str, object]] = [
+LONG_OPERATIONS: list[tuple[str, str, object]] = [
     ("POST", "/v2/contacts/list", {}),
     ("POST", "/v2/contacts/search", {"contact_channels": [{"channel_ids": ["15105553344"]}]}),
     ("POST", "/v2/contacts", {"contacts": [{"first": "Alice"}, {"first": "Bob"}]}),
@@ -154,69 +158,72 @@ LONG_ONES: list[tuple[str, str, object]] = [
     ("GET", f"/x/contact/{ALICE}/export", None),
     ("DELETE", f"/x/contact/{ALICE}/erase", None),
 ]
-"""Operations with a long deadline, which are refused as soon as the others without a store."""
+"""Operations with a long timeout."""
 
 
 @pytest.mark.parametrize("network", [Network.CUTTING, Network.SWALLOWING, Network.DEAF])
-async def test_what_may_take_long_is_refused_as_soon(
+async def test_long_operations_are_refused_as_quickly_as_others(
     prepared: PreparedServer, network: Network
 ) -> None:
-    async with open_clients(len(LONG_ONES), prepared.server.port, prepared.key) as clients:
-        await asyncio.gather(*[one.request("GET", "/v1/team") for one in clients])
+    async with open_clients(len(LONG_OPERATIONS), prepared.server.port, prepared.key) as clients:
+        await asyncio.gather(*[client.request("GET", "/v1/team") for client in clients])
         await prepared.proxy.set_network(network)
-        began = time.monotonic()
-        answers = await asyncio.gather(
-            *[one.request(*asked) for one, asked in zip(clients, LONG_ONES, strict=True)]
+        start = time.monotonic()
+        responses = await asyncio.gather(
+            *[
+                client.request(*operation)
+                for client, operation in zip(clients, LONG_OPERATIONS, strict=True)
+            ]
         )
-        took = time.monotonic() - began
+        seconds = time.monotonic() - start
 
-    assert [untyped(one) for one in answers] == [""] * len(LONG_ONES)
-    assert {one.status for one in answers} == {503}
-    assert took <= ANSWER_SECONDS + NOISE_SECONDS
+    assert [untyped(response) for response in responses] == [""] * len(LONG_OPERATIONS)
+    assert {response.status for response in responses} == {503}
+    assert seconds <= RESPONSE_SECONDS + NOISE_SECONDS
 
 
-async def test_the_rows_that_are_left_fail_when_the_store_goes_away(
+async def test_the_remaining_rows_of_a_bulk_write_fail_if_the_database_is_lost(
     prepared: PreparedServer,
 ) -> None:
-    """What was done before is told; what is told as done is there."""
+    """The contacts in the response were written before, and are in the database."""
     rows = [{"first": f"Number {number}"} for number in range(1000)]
     async with open_clients(1, prepared.server.port, prepared.key) as [client]:
-        onlooker = await asyncpg.connect(prepared.cluster.url(prepared.name))
+        observer = await asyncpg.connect(prepared.cluster.url(prepared.name))
         writing = asyncio.create_task(client.request("POST", "/v2/contacts", {"contacts": rows}))
-        async with asyncio.timeout(ANSWER_SECONDS):
-            while not await onlooker.fetchval("SELECT count(*) FROM contact"):
+        async with asyncio.timeout(RESPONSE_SECONDS):
+            while not await observer.fetchval("SELECT count(*) FROM contact"):
                 pass
-        await onlooker.close()
+        await observer.close()
         cut = time.monotonic()
         await prepared.proxy.set_network(Network.DEAF)
-        answer = await writing
-        took = time.monotonic() - cut
+        response = await writing
+        seconds = time.monotonic() - cut
 
-    told = answer.json()
-    assert answer.status == 200
-    assert took <= ANSWER_SECONDS + NOISE_SECONDS
-    assert 0 < len(told["contacts"]) < len(rows)
-    assert len(told["contacts"]) + len(told["failed_contacts"]) == len(rows)
-    assert {one["error_code"] for one in told["failed_contacts"]} == {"store_unavailable"}
-    kept = {uuid for _, uuid, _ in (await truth(prepared.cluster.url(prepared.name))).contacts}
-    assert {one["uuid"] for one in told["contacts"]} <= kept
+    result = response.json()
+    assert response.status == 200
+    assert seconds <= RESPONSE_SECONDS + NOISE_SECONDS
+    assert 0 < len(result["contacts"]) < len(rows)
+    assert len(result["contacts"]) + len(result["failed_contacts"]) == len(rows)
+    assert {contact["error_code"] for contact in result["failed_contacts"]} == {"store_unavailable"}
+    stored = {uuid for _, uuid, _ in (await truth(prepared.cluster.url(prepared.name))).contacts}
+    assert {contact["uuid"] for contact in result["contacts"]} <= stored
 
 
 @pytest.mark.parametrize("network", [Network.SWALLOWING, Network.DEAF])
-async def test_an_unhurried_client_is_served_soon_after_the_road_is_back(
+async def test_a_single_client_is_served_soon_after_the_network_returns(
     prepared: PreparedServer, network: Network
 ) -> None:
-    """Each connection of the pool may be dead without knowing; they must not be tried in turn."""
+    """Every connection of the pool may be broken; they must not be tried one after the other."""
     async with open_clients(2 * POOL_SIZE, prepared.server.port, prepared.key) as clients:
-        await asyncio.gather(*[one.request("GET", "/v1/team") for one in clients])
+        await asyncio.gather(*[client.request("GET", "/v1/team") for client in clients])
         await prepared.proxy.set_network(network)
         await asyncio.sleep(1)
         assert untyped(await clients[0].request("GET", "/v1/team")) == ""
         await prepared.proxy.set_network(Network.OPEN)
         back = time.monotonic()
 
-        while (answer := await clients[0].request("GET", "/v1/team")).status != 200:
-            assert untyped(answer) == ""
+        while (response := await clients[0].request("GET", "/v1/team")).status != 200:
+            assert untyped(response) == ""
             assert time.monotonic() - back < HEAL_SECONDS + NOISE_SECONDS
             await asyncio.sleep(0.1)
-    await nothing_leaks(prepared)
+    await assert_no_connection_leaks(prepared)

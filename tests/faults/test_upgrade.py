@@ -1,4 +1,4 @@
-"""An offer to upgrade is ignored: the body is framed as the head declares.
+"""An offer to upgrade is ignored: the body is framed as the headers declare.
 
 Java's HttpClient offers h2c with every cleartext request, and so do `curl --http2` and others.
 """
@@ -30,7 +30,7 @@ from tests.support.teams import create_api_key
 pytestmark = pytest.mark.anyio
 
 PROGRAM_SECONDS = 60
-ANSWER_SECONDS = 5
+RESPONSE_SECONDS = 5
 PAUSE_SECONDS = 0.01
 ADDRESS = "alice@example.test"
 BODY = json.dumps({"contact_channels": [{"channel_ids": [ADDRESS]}]}).encode()
@@ -46,9 +46,9 @@ OFFERS = {
     b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n",
     "TLS": b"Connection: Upgrade\r\nUpgrade: TLS/1.0\r\n",
     "several": b"Connection: upgrade\r\nUpgrade: HTTP/2.0, TLS/1.2\r\nUpgrade: websocket\r\n",
-    "an empty one": b"Connection: upgrade\r\nUpgrade:\r\n",
-    "half of one": b"Upgrade: h2c\r\n",
-    "the other half": b"Connection: upgrade\r\n",
+    "an empty offer": b"Connection: upgrade\r\nUpgrade:\r\n",
+    "only the Upgrade header": b"Upgrade: h2c\r\n",
+    "only the Connection header": b"Connection: upgrade\r\n",
 }
 LENGTH = b"Content-Length: %d\r\n\r\n" % len(BODY) + BODY
 CHUNKS = b"Transfer-Encoding: chunked\r\n\r\n7\r\n%b\r\n%x\r\n%b\r\n" % (
@@ -100,13 +100,13 @@ class PreparedServer:
     key: str
 
     def post(self, offer: bytes, body: bytes, more: bytes = b"") -> bytes:
-        """Return a search for the contact; without its body it would be refused."""
+        """Return a request that searches for the contact; without its body it would be refused."""
         head = b"POST /v2/contacts/search HTTP/1.1\r\nHost: book\r\nAuthorization: Bearer "
         return head + self.key.encode() + b"\r\n" + offer + more + body
 
-    async def answers(self, pieces: list[bytes], number: int) -> list[Response]:
+    async def send_pieces(self, pieces: list[bytes], number: int) -> list[Response]:
         """Send pieces of requests on one connection, and read the responses."""
-        async with connected(self.server.port, ANSWER_SECONDS) as (reader, writer):
+        async with connected(self.server.port, RESPONSE_SECONDS) as (reader, writer):
             for piece in pieces:
                 writer.write(piece)
                 if len(pieces) > 1:
@@ -127,15 +127,15 @@ async def prepared(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Pr
         yield PreparedServer(server, key)
 
 
-def finds_one(answer: Response) -> None:
-    assert answer.status == 200, answer
-    assert len(answer.json()) == 1
+def assert_one_contact(response: Response) -> None:
+    assert response.status == 200, response
+    assert len(response.json()) == 1
 
 
 @pytest.mark.parametrize("offer", OFFERS.values(), ids=OFFERS.keys())
 @pytest.mark.parametrize("body", BODIES.values(), ids=BODIES.keys())
 @pytest.mark.parametrize("cut", ["nowhere", "before the body", "in the head and the body"])
-async def test_the_body_is_read(
+async def test_the_body_of_a_request_with_an_offer_is_read(
     prepared: PreparedServer, offer: bytes, body: bytes, cut: str
 ) -> None:
     """The connection also serves the next request, which was pipelined."""
@@ -146,33 +146,33 @@ async def test_the_body_is_read(
         "before the body": [end_of_head],
         "in the head and the body": [20, end_of_head - 2, end_of_head + 5, end_of_head + 10],
     }
-    borders = [0, *cuts[cut], len(content)]
-    pieces = [content[start:end] for start, end in pairwise(borders)]
+    positions = [0, *cuts[cut], len(content)]
+    pieces = [content[start:end] for start, end in pairwise(positions)]
 
-    found, team = await prepared.answers(pieces, 2)
+    found, team = await prepared.send_pieces(pieces, 2)
 
-    finds_one(found)
+    assert_one_contact(found)
     assert team.json()["name"] == "Bob's team"
 
 
 @pytest.mark.parametrize("offer", OFFERS.values(), ids=OFFERS.keys())
-async def test_a_request_without_a_body_is_served_and_the_next_too(
+async def test_a_request_without_a_body_and_the_next_are_served(
     prepared: PreparedServer, offer: bytes
 ) -> None:
     get = encode_request("GET", "/v1/team", prepared.key).replace(
         b"\r\n\r\n", b"\r\n" + offer + b"\r\n"
     )
 
-    answers = await prepared.answers([get + prepared.post(offer, LENGTH) + get + get], 4)
+    responses = await prepared.send_pieces([get + prepared.post(offer, LENGTH) + get + get], 4)
 
-    assert [one.status for one in answers] == [200] * 4
-    finds_one(answers[1])
+    assert [response.status for response in responses] == [200] * 4
+    assert_one_contact(responses[1])
 
 
 @pytest.mark.parametrize("offer", OFFERS.values(), ids=OFFERS.keys())
 @pytest.mark.parametrize("in_chunks", [False, True])
 @pytest.mark.parametrize("apart", [False, True])
-async def test_a_body_is_never_the_next_request(
+async def test_a_body_is_never_parsed_as_the_next_request(
     prepared: PreparedServer, offer: bytes, in_chunks: bool, apart: bool
 ) -> None:
     hidden = encode_request("DELETE", "/v1/team", prepared.key)
@@ -184,7 +184,7 @@ async def test_a_body_is_never_the_next_request(
     after = encode_request("GET", "/v1/team", prepared.key)
     pieces = [head, body + after] if apart else [head + body + after]
 
-    refused, team = await prepared.answers(pieces, 2)
+    refused, team = await prepared.send_pieces(pieces, 2)
 
     assert (refused.status, refused.json()["error_code"]) == (400, "malformed_json")
     assert team.status == 200
@@ -192,28 +192,30 @@ async def test_a_body_is_never_the_next_request(
 
 @pytest.mark.parametrize("offer", OFFERS.values(), ids=OFFERS.keys())
 @pytest.mark.parametrize("body", BODIES.values(), ids=BODIES.keys())
-async def test_a_client_that_waits_for_100_is_told_to_go_on(
+async def test_100_continue_is_sent_before_the_body(
     prepared: PreparedServer, offer: bytes, body: bytes
 ) -> None:
     content = prepared.post(offer, body, b"Expect: 100-continue\r\n")
     end_of_head = content.index(b"\r\n\r\n") + 4
-    async with connected(prepared.server.port, ANSWER_SECONDS) as (reader, writer):
+    async with connected(prepared.server.port, RESPONSE_SECONDS) as (reader, writer):
         writer.write(content[:end_of_head])
         assert (await read_response(reader)).status == 100
         writer.write(content[end_of_head:])
-        finds_one(await read_response(reader))
+        assert_one_contact(await read_response(reader))
 
 
 @pytest.mark.parametrize("offer", OFFERS.values(), ids=OFFERS.keys())
-async def test_http_1_0_is_answered_once(prepared: PreparedServer, offer: bytes) -> None:
-    old = (
+async def test_http_1_0_gets_one_response_and_is_closed(
+    prepared: PreparedServer, offer: bytes
+) -> None:
+    request = (
         prepared.post(offer, LENGTH)
         .replace(b"HTTP/1.1", b"HTTP/1.0")
         .replace(b"Host: book\r\n", b"")
     )
-    [found] = await prepared.answers([old], 1)
+    [found] = await prepared.send_pieces([request], 1)
 
-    finds_one(found)
+    assert_one_contact(found)
     assert found.headers["connection"] == "close"
 
 
@@ -227,15 +229,15 @@ async def test_http_1_0_is_answered_once(prepared: PreparedServer, offer: bytes)
     ],
 )
 @pytest.mark.parametrize("offer", OFFERS.values(), ids=OFFERS.keys())
-async def test_a_body_without_a_certain_end_is_refused(
+async def test_a_body_without_a_defined_length_is_refused(
     prepared: PreparedServer, offer: bytes, fields: bytes
 ) -> None:
-    [refused] = await prepared.answers([prepared.post(offer, fields + b"\r\n" + BODY)], 1)
+    [refused] = await prepared.send_pieces([prepared.post(offer, fields + b"\r\n" + BODY)], 1)
 
     assert (refused.status, refused.json()["error_code"]) == (400, "malformed_request")
 
 
-# ── real clients ─────────────────────────────────────────────────────────────────────────────
+# ── real clients ─────────────────────────────────────────────────────────────────────────────────
 
 
 def run(*command: str) -> str:
@@ -247,8 +249,8 @@ def run(*command: str) -> str:
 
 
 @pytest.mark.skipif(shutil.which("java") is None, reason="not on this machine: java")
-async def test_java_is_served(prepared: PreparedServer, tmp_path: Path) -> None:
-    """Uses the default client, twice, with a body of a known length and with chunks."""
+async def test_the_java_client_is_served(prepared: PreparedServer, tmp_path: Path) -> None:
+    """The default client sends a body with a length and one in chunks, twice."""
     source = tmp_path / "Post.java"
     source.write_text(JAVA)
     url = f"http://{HOST}:{prepared.server.port}/v2/contacts/search"

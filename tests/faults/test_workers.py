@@ -1,4 +1,4 @@
-"""Workers that die, servers that are replaced: requests go on, and nothing acknowledged is lost."""
+"""Workers that are killed and servers that are replaced: no acknowledged write is lost."""
 
 from __future__ import annotations
 
@@ -28,40 +28,44 @@ SERVED_SECONDS = 10
 REPLACED_SECONDS = 15
 
 
-async def everyone_is_served(load: Load) -> None:
+async def wait_until_all_are_served(load: Load) -> None:
     now = time.monotonic()
-    await wait_until_async(lambda: load.all_served_since(now), SERVED_SECONDS, "everyone is served")
+    await wait_until_async(
+        lambda: load.all_served_since(now), SERVED_SECONDS, "all clients are served"
+    )
 
 
-def replaced(server: Server, dead: psutil.Process) -> bool:
-    pids = [one.pid for one in server.workers()]
+def is_replaced(server: Server, dead: psutil.Process) -> bool:
+    pids = [worker.pid for worker in server.workers()]
     return len(pids) == 2 and dead.pid not in pids
 
 
-async def test_a_worker_that_dies_is_replaced(tmp_path: Path, cluster: Cluster, note: Note) -> None:
+async def test_a_killed_worker_is_replaced(tmp_path: Path, cluster: Cluster, note: Note) -> None:
     database = cluster.url(await cluster.database())
     key = await create_api_key(database)
     async with serving_async(tmp_path, database, "--workers", "2") as server:
         load = Load([Client(server.port, key) for _ in range(CLIENTS)])
         async with load.running():
             for _ in range(scaled(1, 5)):
-                await everyone_is_served(load)
+                await wait_until_all_are_served(load)
                 dead = server.workers()[0]
                 dead.kill()
                 await wait_until_async(
-                    lambda: replaced(server, dead),  # noqa: B023
+                    lambda: is_replaced(server, dead),  # noqa: B023
                     REPLACED_SECONDS,
                     "a new worker",
                 )
-            await everyone_is_served(load)
+            await wait_until_all_are_served(load)
         code = await asyncio.to_thread(server.stop)
     note(f"{load.ledger.acknowledged} acknowledged, {load.cuts} requests without an answer")
     assert (code, load.wrong, load.refused_after) == (0, [], [])
-    assert load.cuts <= scaled(1, 5) * CLIENTS  # at most what the dead workers had in hand
+    assert (
+        load.cuts <= scaled(1, 5) * CLIENTS
+    )  # at most the requests in progress in the killed workers
     assert (await truth(database)).faults(load.ledger) == []
 
 
-async def test_a_worker_that_dies_while_the_store_is_away_is_replaced_when_it_is_back(
+async def test_a_worker_killed_during_an_outage_is_replaced_after_it(
     tmp_path: Path, cluster: Cluster
 ) -> None:
     name = await cluster.database()
@@ -76,33 +80,35 @@ async def test_a_worker_that_dies_while_the_store_is_away_is_replaced_when_it_is
             await asyncio.sleep(3)
             assert server.process.poll() is None
             await proxy.set_network(Network.OPEN)
-            await wait_until_async(lambda: replaced(server, dead), REPLACED_SECONDS, "a new worker")
+            await wait_until_async(
+                lambda: is_replaced(server, dead), REPLACED_SECONDS, "a new worker"
+            )
             load = Load([Client(server.port, key) for _ in range(CLIENTS)])
             async with load.running():
-                await everyone_is_served(load)
+                await wait_until_all_are_served(load)
             code = await asyncio.to_thread(server.stop)
     assert code == 0
 
 
-async def test_workers_do_not_outlive_their_parent(tmp_path: Path, cluster: Cluster) -> None:
-    """Or they would hold the port, and what replaces the parent could not listen."""
+async def test_workers_exit_with_their_parent(tmp_path: Path, cluster: Cluster) -> None:
+    """Otherwise they would hold the port, and a new server could not listen on it."""
     database = cluster.url(await cluster.database())
     key = await create_api_key(database)
     async with serving_async(tmp_path, database, "--workers", "2") as server:
-        family = server.processes()
+        processes = server.processes()
         load = Load([Client(server.port, key) for _ in range(CLIENTS)])
         async with load.running():
-            await everyone_is_served(load)
+            await wait_until_all_are_served(load)
             server.process.send_signal(signal.SIGKILL)
-            await asyncio.to_thread(psutil.wait_procs, family, STOP_SECONDS)
-        assert [one for one in family if one.is_running()] == []
+            await asyncio.to_thread(psutil.wait_procs, processes, STOP_SECONDS)
+        assert [process for process in processes if process.is_running()] == []
         assert load.wrong == []
     assert (await truth(database)).faults(load.ledger) == []
     async with serving_async(tmp_path, database, "--port", str(server.port)):
         pass
 
 
-async def test_a_store_that_hangs_does_not_hold_up_the_end(
+async def test_an_unresponsive_database_does_not_delay_the_shutdown(
     tmp_path: Path, cluster: Cluster
 ) -> None:
     name = await cluster.database()
@@ -114,7 +120,7 @@ async def test_a_store_that_hangs_does_not_hold_up_the_end(
         ) as server:
             load = Load([Client(server.port, key) for _ in range(CLIENTS)])
             async with load.running():
-                await everyone_is_served(load)
+                await wait_until_all_are_served(load)
                 await proxy.set_network(Network.SWALLOWING)
                 await asyncio.sleep(0.2)
                 code = await asyncio.to_thread(server.stop)
@@ -122,16 +128,16 @@ async def test_a_store_that_hangs_does_not_hold_up_the_end(
     assert (await truth(cluster.url(name))).faults(load.ledger) == []
 
 
-async def replace(server: Server, directory: Path, database: str, load: Load) -> None:
+async def replace_server(server: Server, directory: Path, database: str, load: Load) -> None:
     assert await asyncio.to_thread(server.stop) == 0
     async with serving_async(directory, database, "--port", str(server.port)):
-        await everyone_is_served(load)
+        await wait_until_all_are_served(load)
 
 
-async def test_two_servers_of_one_database_are_replaced_one_after_the_other(
+async def test_a_rolling_restart_refuses_no_request(
     tmp_path: Path, cluster: Cluster, note: Note
 ) -> None:
-    """Clients go to the other one when a connection ends, as those behind a proxy do."""
+    """Clients connect to the other server when a connection ends, like those behind a proxy."""
     database = cluster.url(await cluster.database())
     key = await create_api_key(database)
     async with (
@@ -139,12 +145,12 @@ async def test_two_servers_of_one_database_are_replaced_one_after_the_other(
         serving_async(tmp_path, database) as second,
         serving_async(tmp_path, database) as spare,
     ):
-        ways = [[first.port, second.port], [second.port, first.port]]
-        load = Load([Client([*ways[one % 2], spare.port], key) for one in range(CLIENTS)])
+        ports = [[first.port, second.port], [second.port, first.port]]
+        load = Load([Client([*ports[number % 2], spare.port], key) for number in range(CLIENTS)])
         async with load.running():
             for server in [first, second]:
-                await everyone_is_served(load)
-                await replace(server, tmp_path, database, load)
+                await wait_until_all_are_served(load)
+                await replace_server(server, tmp_path, database, load)
     note(f"{load.ledger.acknowledged} acknowledged, {load.cuts} requests without an answer")
     assert (load.wrong, load.refused_after, load.cuts) == ([], [], 0)
     assert (await truth(database)).faults(load.ledger) == []

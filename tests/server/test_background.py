@@ -21,7 +21,7 @@ from reachbook.domain.errors import Reason, Refusal
 from reachbook.http.rate_limit import RateLimiter
 from reachbook.metrics import Metrics
 from reachbook.server import metrics_server, run
-from reachbook.server import workers as supervising
+from reachbook.server import workers as workers_module
 from reachbook.service import Service
 from reachbook.service.authentication import Authenticator
 from reachbook.settings import Settings
@@ -36,8 +36,8 @@ pytestmark = pytest.mark.anyio
 SECRET = "15105553344"
 
 
-def counted(metrics: Metrics) -> dict[str, float]:
-    """How many errors of each kind of work were counted; those that are none are left out."""
+def error_counts(metrics: Metrics) -> dict[str, float]:
+    """Return the number of counted errors by task, without zeros."""
     found = samples(metrics.text().decode())
     start, end = 'reachbook_background_errors_total{task="', '"}'
     errors = {name: value for name, value in found.items() if name.startswith(start) and value}
@@ -45,49 +45,49 @@ def counted(metrics: Metrics) -> dict[str, float]:
 
 
 def logged(caplog: pytest.LogCaptureFixture) -> list[tuple[str, str]]:
-    """The work that each line names, and the kind of error."""
+    """Return the task and the type of the exception of each logged line."""
     return [
-        (getattr(one, "task", ""), type(one.exc_info[1]).__name__ if one.exc_info else "")
-        for one in caplog.records
-        if one.name == "reachbook.background"
+        (getattr(record, "task", ""), type(record.exc_info[1]).__name__ if record.exc_info else "")
+        for record in caplog.records
+        if record.name == "reachbook.background"
     ]
 
 
 class Failing:
-    """Work that raises the given errors, one for each call, and then succeeds."""
+    """A callable that raises one of the given errors in each call, and then succeeds."""
 
     def __init__(self, *errors: BaseException) -> None:
         self.errors = [*errors]
         self.calls = 0
 
-    async def __call__(self, *_asked: object, **_options: object) -> None:
+    async def __call__(self, *_arguments: object, **_options: object) -> None:
         self.calls += 1
         if len(self.errors) >= self.calls:
             raise self.errors[self.calls - 1]
 
 
-async def test_a_loop_goes_on_after_any_error(caplog: pytest.LogCaptureFixture) -> None:
-    """A cancellation that comes from within, of a connection say, is not meant for the loop."""
+async def test_a_background_loop_continues_after_an_error(caplog: pytest.LogCaptureFixture) -> None:
+    """A CancelledError raised by the work, for example by a connection, does not end the loop."""
     metrics = Metrics()
-    away = Refusal(Reason.STORE_UNAVAILABLE, SECRET)
-    work = Failing(ValueError(SECRET), asyncio.CancelledError(), away, RecursionError())
+    unavailable = Refusal(Reason.STORE_UNAVAILABLE, SECRET)
+    work = Failing(ValueError(SECRET), asyncio.CancelledError(), unavailable, RecursionError())
 
     loop = background.start(
         metrics, "expired_responses", background.repeat(metrics, "expired_responses", 0, work)
     )
-    await wait_until_async(lambda: work.calls > 6, 5, "it goes on")
+    await wait_until_async(lambda: work.calls > 6, 5, "the loop continues")
     loop.cancel()
     await asyncio.wait({loop})
 
     assert loop.cancelled()
-    assert counted(metrics) == {"expired_responses": 3}
+    assert error_counts(metrics) == {"expired_responses": 3}
     assert [kind for _, kind in logged(caplog)] == [
         *("ValueError", "CancelledError", "", "RecursionError")
     ]
-    assert SECRET not in " ".join(one.getMessage() for one in caplog.records)
+    assert SECRET not in " ".join(record.getMessage() for record in caplog.records)
 
 
-async def test_the_sweeper_of_a_server_goes_on(
+async def test_purging_of_expired_responses_continues_after_an_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     work = Failing(RuntimeError())
@@ -96,9 +96,9 @@ async def test_the_sweeper_of_a_server_goes_on(
     metrics = Metrics()
 
     async with run.open_state(settings(tmp_path), metrics):
-        await wait_until_async(lambda: work.calls > 2, 5, "it goes on")
+        await wait_until_async(lambda: work.calls > 2, 5, "the loop continues")
 
-    assert counted(metrics) == {"expired_responses": 1}
+    assert error_counts(metrics) == {"expired_responses": 1}
     assert logged(caplog) == [("expired_responses", "RuntimeError")]
 
 
@@ -106,33 +106,33 @@ def settings(tmp_path: Path) -> Settings:
     return Settings(database=f"sqlite:///{tmp_path}/reachbook.db", data_dir=str(tmp_path))
 
 
-async def test_a_note_of_use_that_fails_is_told(
+async def test_a_failed_write_of_last_used_is_logged(
     api: Api, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     work = Failing(TypeError())
     monkeypatch.setattr(api.store, "record_use", work)
-    access = worker(api)
+    authenticator = worker(api)
 
-    await access.caller(by_key(api.bob))
-    await access.close()
+    await authenticator.caller(by_key(api.bob))
+    await authenticator.close()
     api.clock.forward(61)
-    await access.caller(by_key(api.bob))
-    await access.close()
+    await authenticator.caller(by_key(api.bob))
+    await authenticator.close()
 
     assert work.calls == 2
-    assert counted(access._metrics) == {"credential_use": 1}
+    assert error_counts(authenticator._metrics) == {"credential_use": 1}
     assert logged(caplog) == [("credential_use", "TypeError")]
 
 
 @pytest.mark.parametrize("api_database", ["sqlite"], indirect=True)
 @pytest.mark.parametrize("error", [ValueError(), SystemExit()])
-async def test_the_writer_of_sqlite_goes_on(
+async def test_the_sqlite_writer_thread_continues_after_an_error(
     api: Api,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
     error: BaseException,
 ) -> None:
-    """Waiting writes are refused; without the thread no write would be answered again."""
+    """Waiting writes are refused. Without the thread no later write would get a response."""
 
     def fail() -> None:
         raise error
@@ -145,14 +145,14 @@ async def test_the_writer_of_sqlite_goes_on(
 
     assert (failed.status_code, failed.json()["error_code"]) == (503, "store_unavailable")
     assert written.status_code == 200
-    assert counted(metrics) == {"sqlite_writer": 1}
+    assert error_counts(metrics) == {"sqlite_writer": 1}
     assert logged(caplog) == [("sqlite_writer", type(error).__name__)]
 
 
-# ── the last resort ──────────────────────────────────────────────────────────────────────────
+# ── uncaught exceptions ──────────────────────────────────────────────────────────────────────────
 
 
-def fail(*_quoted: object) -> None:
+def fail(*_arguments: object) -> None:
     raise ValueError(SECRET)
 
 
@@ -161,28 +161,28 @@ class Unraisable:
         fail()
 
 
-def in_a_thread() -> None:
+def fail_in_a_thread() -> None:
     thread = threading.Thread(target=fail, args=(SECRET,))
     thread.start()
     thread.join(5)
 
 
-LAST_RESORTS: list[tuple[str, Callable[[], object]]] = [
+UNCAUGHT: list[tuple[str, Callable[[], object]]] = [
     ("event_loop", lambda: asyncio.get_running_loop().call_soon(fail, SECRET)),
     ("event_loop", lambda: asyncio.get_running_loop().call_later(0.001, fail, SECRET)),
-    ("thread", in_a_thread),
+    ("thread", fail_in_a_thread),
     ("unraisable", Unraisable),
 ]
 
 
-@pytest.mark.parametrize(("task", "cause"), LAST_RESORTS)
-async def test_what_nobody_catches_is_told(
+@pytest.mark.parametrize(("task", "cause"), UNCAUGHT)
+async def test_an_uncaught_exception_is_logged_and_counted(
     caplog: pytest.LogCaptureFixture,
     capfd: pytest.CaptureFixture[str],
     task: str,
     cause: Callable[[], object],
 ) -> None:
-    """Timers and threads among it. Python would write a traceback to standard error itself."""
+    """Python itself would write a traceback, which may contain personal data, to standard error."""
     metrics = Metrics()
     hooks = threading.excepthook, sys.unraisablehook
 
@@ -190,14 +190,14 @@ async def test_what_nobody_catches_is_told(
         cause()
         await asyncio.sleep(0.02)
 
-    assert counted(metrics) == {task: 1}
+    assert error_counts(metrics) == {task: 1}
     assert logged(caplog) == [(task, "ValueError")]
     assert SECRET not in caplog.records[0].getMessage()
     assert capfd.readouterr().err == ""
     assert hooks == (threading.excepthook, sys.unraisablehook)
 
 
-async def test_a_client_that_is_cut_off_is_no_error_of_ours(
+async def test_the_timeout_of_an_aborted_connection_is_not_counted(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     metrics = Metrics()
@@ -206,19 +206,19 @@ async def test_a_client_that_is_cut_off_is_no_error_of_ours(
         loop.call_exception_handler({"message": "cut off", "exception": TimeoutError()})
         loop.call_exception_handler({"message": "Task was destroyed but it is pending!"})
 
-    assert counted(metrics) == {"event_loop": 1}
+    assert error_counts(metrics) == {"event_loop": 1}
     assert "destroyed" in caplog.records[-1].getMessage()
 
 
-# ── closing ──────────────────────────────────────────────────────────────────────────────────
+# ── closing ──────────────────────────────────────────────────────────────────────────────────────
 
 
 @pytest.mark.parametrize("part", [Authenticator, RateLimiter])
 @pytest.mark.parametrize("error", [RuntimeError, None])
-async def test_whatever_cannot_be_closed_the_store_is(
+async def test_the_store_is_closed_even_if_another_part_cannot_be(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, part: type, error: type[Exception] | None
 ) -> None:
-    """A part fails, or never ends."""
+    """The other part raises an error, or does not return."""
 
     async def close(_part: object) -> None:
         if error:
@@ -232,20 +232,20 @@ async def test_whatever_cannot_be_closed_the_store_is(
 
     with pytest.raises(Refusal, match="being closed"):
         await state.service.ping()
-    assert counted(metrics) == ({"closing": 1} if error else {})
+    assert error_counts(metrics) == ({"closing": 1} if error else {})
 
 
-# ── /metrics on an address of its own ────────────────────────────────────────────────────────
+# ── /metrics on an address of its own ────────────────────────────────────────────────────────────
 
 
 class Unreadable(CollectorRegistry):
     """A registry that cannot be read the first time."""
 
-    asked = 0
+    collected = 0
 
     def collect(self) -> Iterator[object]:  # type: ignore[override]
-        self.asked += 1
-        if self.asked == 1:
+        self.collected += 1
+        if self.collected == 1:
             fail()
         yield from super().collect()
 
@@ -255,24 +255,26 @@ async def send(port: int) -> httpx.Response:
         return await client.get(f"http://127.0.0.1:{port}/metrics")
 
 
-async def test_metrics_that_cannot_be_read_are_told(caplog: pytest.LogCaptureFixture) -> None:
+async def test_an_error_in_collecting_metrics_is_logged_and_gives_500(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     metrics, registry, port = Metrics(), Unreadable(), free_port()
     Gauge("something", "Something.", registry=registry)
 
     with metrics_server.serving(("127.0.0.1", port), registry, metrics):
-        answers = [await send(port), await send(port)]
+        responses = [await send(port), await send(port)]
 
-    assert [one.status_code for one in answers] == [500, 200]
-    assert SECRET not in answers[0].text
-    assert "something 0.0" in answers[1].text
-    assert counted(metrics) == {"metrics_server": 1}
+    assert [response.status_code for response in responses] == [500, 200]
+    assert SECRET not in responses[0].text
+    assert "something 0.0" in responses[1].text
+    assert error_counts(metrics) == {"metrics_server": 1}
     assert logged(caplog) == [("metrics_server", "ValueError")]
 
 
-async def test_the_server_of_metrics_goes_on(
+async def test_the_metrics_server_continues_after_an_error(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its thread fails once, between two connections."""
+    """The error is raised in its thread, between two connections."""
     failing = iter([True])
     monkeypatch.setattr(metrics_server, "PAUSE_SECONDS", 0.01)
     monkeypatch.setattr(
@@ -281,36 +283,36 @@ async def test_the_server_of_metrics_goes_on(
     metrics, port = Metrics(), free_port()
 
     with metrics_server.serving(("127.0.0.1", port), CollectorRegistry(), metrics):
-        answers = [await send(port) for _ in range(3)]
+        responses = [await send(port) for _ in range(3)]
 
-    assert [one.status_code for one in answers] == [200] * 3
+    assert [response.status_code for response in responses] == [200] * 3
     assert logged(caplog) == [("metrics_server", "ValueError")]
 
 
-# ── the parent of workers ────────────────────────────────────────────────────────────────────
+# ── the parent of workers ────────────────────────────────────────────────────────────────────────
 
 
 @pytest.fixture
-def workers() -> Iterator[supervising.Workers]:
-    """The parent of one worker that the system did not start."""
-    before = {one: signal.getsignal(one) for one in signal.Signals}
+def workers() -> Iterator[workers_module.Workers]:
+    """A parent with one worker whose process was never started."""
+    before = {number: signal.getsignal(number) for number in signal.Signals}
     config = uvicorn.Config("nothing:here", log_config=None, workers=1)
-    parent = supervising.Workers(config, [], lambda: None)
+    parent = workers_module.Workers(config, [], lambda: None)
     parent.processes = [Process(config, [])]
     yield parent
-    for one, handler in before.items():
-        if one not in (signal.SIGKILL, signal.SIGSTOP) and handler is not None:
-            signal.signal(one, handler)
+    for number, handler in before.items():
+        if number not in (signal.SIGKILL, signal.SIGSTOP) and handler is not None:
+            signal.signal(number, handler)
 
 
 @pytest.mark.parametrize("action", ["keep_subprocess_alive", "handle_signals"])
-async def test_the_parent_of_workers_goes_on(
-    workers: supervising.Workers,
+async def test_the_parent_of_workers_continues_after_an_error(
+    workers: workers_module.Workers,
     caplog: pytest.LogCaptureFixture,
     monkeypatch: pytest.MonkeyPatch,
     action: str,
 ) -> None:
-    """A worker that cannot be replaced now is replaced later; the others must not end with it."""
+    """A worker that cannot be replaced now is replaced later; the parent must not exit."""
     monkeypatch.setattr(workers, "restart_all", fail)
     workers.signal_queue.append(signal.SIGHUP)
 

@@ -1,4 +1,4 @@
-"""Expect: 100-continue on a request that is refused: the connection serves the next request."""
+"""After a refused request with Expect: 100-continue, the connection serves the next request."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ LARGE = MAX_EXPECTED_BYTES + 1
 
 
 @pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server, str]]:
+def server_and_key(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server, str]]:
     """A server and an API key."""
     folder = tmp_path_factory.mktemp("expect")
     database = f"sqlite:///{folder}/reachbook.db"
@@ -46,7 +46,7 @@ class Connection:
         self._socket.sendall(data)
 
     def head(self) -> list[bytes]:
-        """Returns the lines of the head of the next response, and skips its body."""
+        """Return the lines of the head of the next response, and skip its body."""
         while b"\r\n\r\n" not in self._received:
             data = self._socket.recv(65536)
             if not data:
@@ -68,8 +68,8 @@ class Connection:
 
 
 @contextmanager
-def connected(served: Server) -> Iterator[Connection]:
-    with connected_socket(served.port, 5) as connection:
+def connected(server_and_key: Server) -> Iterator[Connection]:
+    with connected_socket(server_and_key.port, 5) as connection:
         yield Connection(connection)
 
 
@@ -94,9 +94,11 @@ REFUSED = [
 
 
 @pytest.mark.parametrize(("line", "known", "status"), REFUSED)
-def test_it_works(served: tuple[Server, str], line: str, known: bool, status: bytes) -> None:
-    """The client is told to continue, sends its body, and asks again on the same connection."""
-    server, key = served
+def test_a_refused_request_with_expect_leaves_the_connection_usable(
+    server_and_key: tuple[Server, str], line: str, known: bool, status: bytes
+) -> None:
+    """After 100 Continue the client sends its body, and repeats the request on the connection."""
+    server, key = server_and_key
     with connected(server) as connection:
         for _ in range(2):
             connection.send(head(line, key if known else "wrong", len(BODY)))
@@ -110,16 +112,20 @@ def test_it_works(served: tuple[Server, str], line: str, known: bool, status: by
 
 
 @pytest.mark.parametrize("length", [LARGE, MAX_BODY_BYTES + 1])
-def test_a_large_body_is_not_asked_for(served: tuple[Server, str], length: int) -> None:
-    server, _ = served
+def test_100_continue_is_not_sent_for_a_large_body(
+    server_and_key: tuple[Server, str], length: int
+) -> None:
+    server, _ = server_and_key
     with connected(server) as connection:
         connection.send(head("POST /v2/contact", "wrong", length))
 
         assert connection.head()[0].split()[1] == b"401"
 
 
-def test_a_body_over_the_limit_is_refused_at_once(served: tuple[Server, str]) -> None:
-    server, key = served
+def test_a_body_over_the_limit_is_refused_without_100_continue(
+    server_and_key: tuple[Server, str],
+) -> None:
+    server, key = server_and_key
     with connected(server) as connection:
         connection.send(head("POST /v2/contact", key, MAX_BODY_BYTES + 1))
 
@@ -128,33 +134,35 @@ def test_a_body_over_the_limit_is_refused_at_once(served: tuple[Server, str]) ->
         assert (first.split()[1], b"connection: close" in headers) == (b"413", True)
 
 
-def test_a_client_that_does_not_send_its_body_is_answered(served: tuple[Server, str]) -> None:
-    server, _ = served
+def test_a_client_that_does_not_send_its_body_gets_a_response(
+    server_and_key: tuple[Server, str],
+) -> None:
+    server, _ = server_and_key
     with connected(server) as connection:
-        began = time.monotonic()
+        start = time.monotonic()
         connection.send(head("POST /v2/contact", "wrong", len(BODY)))
 
         assert connection.head() == [CONTINUE]
         assert connection.head()[0].split()[1] == b"401"
-        assert time.monotonic() - began < EXPECTED_SECONDS + 1
+        assert time.monotonic() - start < EXPECTED_SECONDS + 1
         connection.send(BODY + NEXT)
         assert connection.head()[0] == OK
 
 
-def test_a_body_that_was_read_is_not_waited_for_again(served: tuple[Server, str]) -> None:
-    server, key = served
+def test_an_invalid_body_is_refused_without_delay(server_and_key: tuple[Server, str]) -> None:
+    server, key = server_and_key
     with connected(server) as connection:
         connection.send(head("POST /v2/contact", key, 2) + b"{]")
-        began = time.monotonic()
+        start = time.monotonic()
 
         assert connection.head() == [CONTINUE]
         assert connection.head()[0].split()[1] == b"400"
-        assert time.monotonic() - began < EXPECTED_SECONDS
+        assert time.monotonic() - start < EXPECTED_SECONDS
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="needs curl")
-def test_curl_keeps_its_connection(served: tuple[Server, str], tmp_path: Path) -> None:
-    server, _ = served
+def test_curl_reuses_its_connection(server_and_key: tuple[Server, str], tmp_path: Path) -> None:
+    server, _ = server_and_key
     body = tmp_path / "body"
     body.write_bytes(BODY.ljust(5000))
     url = f"{server.url}/v2/contact"

@@ -1,4 +1,4 @@
-"""Received bytes are split into pieces that never reach beyond the end of a request."""
+"""Received bytes are split into pieces that never extend past the end of a request."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from reachbook.server.framing import Framing, MalformedRequestError, head_end
 
 HEAD = b"POST /a HTTP/1.1\r\nhost: reachbook\r\n"
-MANY = 1 << 30
+NO_LIMIT = 1 << 30
 
-# What a search for the end of a request could take for it.
+# Bytes that a search could mistake for the end of a request.
 DATA = st.lists(
     st.sampled_from(
         [b"\r\n", b"\r\n\r\n", b"\n0", b"\n", b"\r", b"0", b"0\r\n\r\n", b"a", b"GET / HTTP/1.1"]
@@ -41,8 +41,8 @@ def with_length(body: bytes) -> Message:
 
 
 def in_chunks(chunks: list[bytes], extension: bytes, zeros: int, fields: bytes) -> Message:
-    chunks = [one for one in chunks if one]
-    lines = [b"%0*x%b\r\n%b\r\n" % (zeros, len(one), extension, one) for one in chunks]
+    chunks = [chunk for chunk in chunks if chunk]
+    lines = [b"%0*x%b\r\n%b\r\n" % (zeros, len(chunk), extension, chunk) for chunk in chunks]
     last = b"0" * zeros + extension + b"\r\n" + fields + b"\r\n"
     head = HEAD + b"transfer-encoding: chunked\r\n\r\n"
     return Message(head + b"".join(lines) + last, b"".join(chunks), is_chunked=True)
@@ -58,7 +58,7 @@ EMPTY_LINES = st.sampled_from([b"", b"", b"\r\n", b"\r\n\r\n", b"\r\n\r\n\r\n"])
 
 @dataclass
 class Reader:
-    """Feeds httptools by `Framing`, as the protocol does, and keeps what it parsed."""
+    """Feeds httptools with pieces of `Framing`, as the protocol does, and records the result."""
 
     bodies: list[bytes] = field(default_factory=list)
     ends: list[int] = field(default_factory=list)
@@ -102,14 +102,16 @@ class Reader:
 @settings(max_examples=60)
 @example(messages=[(b"", in_chunks([b"\n0\r\n"], b"", 1, b"")), (b"", with_length(b"a"))])
 @given(messages=st.lists(st.tuples(EMPTY_LINES, MESSAGES), max_size=3))
-def test_no_piece_reaches_beyond_a_request(messages: list[tuple[bytes, Message]]) -> None:
-    """Wherever two reads part, and however little a read holds."""
+def test_a_piece_never_extends_past_the_end_of_a_request(
+    messages: list[tuple[bytes, Message]],
+) -> None:
+    """For each split into two reads, and for reads of one byte."""
     content, ends = b"", []
     for empty_lines, message in messages:
         content += empty_lines + message.content
         ends.append(len(content))
-    parted = [[content[:cut], content[cut:]] for cut in range(len(content))]
-    for reads in [*parted, [bytes([one]) for one in content]]:
+    split_reads = [[content[:cut], content[cut:]] for cut in range(len(content))]
+    for reads in [*split_reads, [bytes([byte]) for byte in content]]:
         reader = Reader()
         for data in reads:
             reader.read(data)
@@ -120,8 +122,8 @@ def test_no_piece_reaches_beyond_a_request(messages: list[tuple[bytes, Message]]
 
 @pytest.mark.parametrize("head", [HEAD + b"\r\n", b"GET / HTTP/1.0\r\n\r\n"])
 @pytest.mark.parametrize("rest", [b"", b"{}", b"\r\n\r\n", HEAD])
-def test_the_end_of_a_whole_head_is_found_at_once(head: bytes, rest: bytes) -> None:
-    assert head_end(head + rest, MANY) == len(head)
+def test_head_end_returns_the_length_of_a_complete_head(head: bytes, rest: bytes) -> None:
+    assert head_end(head + rest, NO_LIMIT) == len(head)
     assert head_end(head + rest, len(head) - 1) == 0
 
 
@@ -139,8 +141,8 @@ def test_the_end_of_a_whole_head_is_found_at_once(head: bytes, rest: bytes) -> N
         b"HTTP/1.1\r\n\r\n",
     ],
 )
-def test_a_head_that_needs_a_closer_look_has_no_end(data: bytes) -> None:
-    assert head_end(data, MANY) == 0
+def test_head_end_returns_0_for_an_incomplete_or_unusual_head(data: bytes) -> None:
+    assert head_end(data, NO_LIMIT) == 0
 
 
 def split(data: bytes, size: int) -> None:
@@ -158,7 +160,7 @@ def split(data: bytes, size: int) -> None:
 )
 @pytest.mark.parametrize("before", [b"", b"\r\n"])
 @pytest.mark.parametrize("size", [1, 7, 1000])
-def test_a_request_line_is_refused_however_it_is_split(
+def test_an_invalid_request_line_is_refused_in_any_split(
     before: bytes, line: bytes, size: int
 ) -> None:
     data = before + line + b"\r\nhost: a\r\n\r\n"
@@ -168,7 +170,7 @@ def test_a_request_line_is_refused_however_it_is_split(
 
 
 @pytest.mark.parametrize("text", [b"\r\n", b"a", b"\r\n0\r\n", b"0\r\n\r\n"])
-def test_a_body_of_a_given_length_is_one_piece_of_each_read(text: bytes) -> None:
+def test_a_body_with_content_length_is_one_piece(text: bytes) -> None:
     body = text * (1024 * 1024 // len(text))
     reader = Reader()
     reader.read(with_length(body).content)
@@ -179,7 +181,7 @@ def test_a_body_of_a_given_length_is_one_piece_of_each_read(text: bytes) -> None
 
 @pytest.mark.parametrize("text", [b"\r\n", b"a", b"\r\n\r\n"])
 @pytest.mark.parametrize("size", [0x1000, 0x10000])
-def test_blank_lines_in_chunks_make_no_pieces(text: bytes, size: int) -> None:
+def test_blank_lines_in_chunks_are_not_split(text: bytes, size: int) -> None:
     chunk = text * (size // len(text))
     reader = Reader()
     message = in_chunks([chunk] * (1024 * 1024 // size), b"", 1, b"")

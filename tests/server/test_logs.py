@@ -27,7 +27,7 @@ from tests.support.server_process import STOP_SECONDS, Server, worker_arguments
 from tests.support.waiting import wait_until
 
 DROPPED = "reachbook_log_lines_dropped_total"
-TOGETHER = 500
+PIPELINED = 500
 REQUEST = b"GET /v1/team HTTP/1.1\r\nHost: book\r\n\r\n"
 
 
@@ -45,7 +45,7 @@ class Lines(logs._Lines):
         self.lost += lines
 
     def read(self, seconds: float = 5) -> list[bytes]:
-        """All that has been written, read until nothing more is queued."""
+        """Return all lines that have been written, until no more are queued."""
         parts: list[bytes] = []
         os.set_blocking(self.out, False)
         deadline = time.monotonic() + seconds
@@ -69,28 +69,27 @@ def lines() -> Iterator[Lines]:
     os.close(opened.file)
 
 
-def test_it_works(lines: Lines) -> None:
-    """Every line is written, whole and in order."""
-    said = [b"%d %s\n" % (number, b"x" * number) for number in range(300)]
-    for line in said:
+def test_lines_are_written_whole_and_in_order(lines: Lines) -> None:
+    written = [b"%d %s\n" % (number, b"x" * number) for number in range(300)]
+    for line in written:
         lines.put(line)
 
-    assert lines.read() == [line.rstrip(b"\n") for line in said]
+    assert lines.read() == [line.rstrip(b"\n") for line in written]
     assert lines.lost == 0
 
 
-def test_putting_a_line_never_waits_and_the_queue_is_bounded(lines: Lines) -> None:
+def test_put_does_not_block_and_the_queue_is_bounded(lines: Lines) -> None:
     slowest = 0.0
     for number in range(3 * logs.MAX_LINES):
-        began = time.monotonic()
+        start = time.monotonic()
         lines.put(b"%06d %s\n" % (number, b"x" * 200))
-        slowest = max(slowest, time.monotonic() - began)
+        slowest = max(slowest, time.monotonic() - start)
 
     written = lines.read()
 
     assert slowest < 0.2
     assert lines.lost >= logs.MAX_LINES
-    # What is written is in order; lines between tell how many were dropped.
+    # Written lines are in order; lines between them have the number of dropped lines.
     numbers = [int(line[:6]) for line in written if line[:1] == b"0"]
     assert numbers == sorted(numbers)
     assert len(numbers) + lines.lost == 3 * logs.MAX_LINES
@@ -99,8 +98,8 @@ def test_putting_a_line_never_waits_and_the_queue_is_bounded(lines: Lines) -> No
     assert sum(map(int, counts)) == lines.lost
 
 
-def test_lines_of_several_writers_of_one_pipe_stay_whole(lines: Lines) -> None:
-    """Workers share standard error, so no piece is larger than a pipe takes at once."""
+def test_lines_of_two_writers_to_one_pipe_are_not_mixed(lines: Lines) -> None:
+    """Workers share standard error, so each write is at most as large as a pipe's atomic write."""
     other = Lines()
     os.close(other.out)
     os.close(other.file)
@@ -117,7 +116,7 @@ def test_lines_of_several_writers_of_one_pipe_stay_whole(lines: Lines) -> None:
     assert all(line[5:] == line[:1] * 300 for line in written)
 
 
-def test_a_flush_is_bounded(lines: Lines) -> None:
+def test_flush_returns_false_after_its_timeout(lines: Lines) -> None:
     for _ in range(100):
         lines.put(b"x" * 200 + b"\n")
     began = time.monotonic()
@@ -126,8 +125,8 @@ def test_a_flush_is_bounded(lines: Lines) -> None:
     assert time.monotonic() - began < 1
 
 
-def test_a_file_that_does_not_wait_is_waited_for(lines: Lines) -> None:
-    """Another process that shares standard error can have made it non-blocking."""
+def test_lines_are_written_to_a_non_blocking_file(lines: Lines) -> None:
+    """Another process that shares standard error may have made it non-blocking."""
     os.set_blocking(lines.file, False)
     for number in range(200):
         lines.put(b"%03d %s\n" % (number, b"x" * 200))
@@ -136,7 +135,7 @@ def test_a_file_that_does_not_wait_is_waited_for(lines: Lines) -> None:
     assert lines.lost == 0
 
 
-def test_a_line_that_cannot_be_written_is_counted(lines: Lines) -> None:
+def test_lines_that_cannot_be_written_are_counted(lines: Lines) -> None:
     os.close(lines.file)
     lines.file = os.open("/dev/full", os.O_WRONLY)
     for _ in range(5):
@@ -146,16 +145,16 @@ def test_a_line_that_cannot_be_written_is_counted(lines: Lines) -> None:
     assert lines.lost == 5
 
 
-def test_threads_that_log_at_once_lose_nothing(lines: Lines) -> None:
+def test_lines_of_concurrent_threads_are_all_written(lines: Lines) -> None:
     def put() -> None:
         for _ in range(100):
             lines.put(b"x\n")
 
     threads = [threading.Thread(target=put) for _ in range(8)]
-    for one in threads:
-        one.start()
-    for one in threads:
-        one.join(10)
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(10)
 
     assert lines.read() == [b"x"] * 800
 
@@ -176,16 +175,16 @@ else:
 """
 
 
-def test_a_forked_child_has_a_thread_of_its_own() -> None:
-    """A process that ends writes the queued lines.
+def test_a_forked_process_writes_its_own_lines() -> None:
+    """Each process writes the lines queued in it.
 
-    Python 3.12 and newer warn of a fork beside a thread, which is what is tested here.
+    Python 3.12 and newer warn of a fork in a process with several threads, as this one.
     """
     command = [sys.executable, "-W", "ignore::DeprecationWarning", "-c", FORKED]
     done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=True)
 
-    said = [json.loads(line)["event"] for line in done.stderr.splitlines()]
-    assert sorted(said) == ["of the child", "of the parent", "of the parent again"]
+    events = [json.loads(line)["event"] for line in done.stderr.splitlines()]
+    assert sorted(events) == ["of the child", "of the parent", "of the parent again"]
 
 
 LIBRARIES = """
@@ -198,8 +197,8 @@ print(sys.stderr.isatty(), threading.active_count())
 """
 
 
-def test_what_libraries_say_is_lines_too() -> None:
-    """A record that cannot be read would be told on standard error in the thread that logged it."""
+def test_log_records_and_warnings_of_libraries_are_json_lines() -> None:
+    """`logging` itself would print a record that cannot be formatted to standard error."""
     done = subprocess.run(
         [sys.executable, "-W", "default", "-c", LIBRARIES],
         capture_output=True,
@@ -208,12 +207,12 @@ def test_what_libraries_say_is_lines_too() -> None:
         check=True,
     )
 
-    said = [json.loads(line) for line in done.stderr.splitlines()]
-    assert [one["logger"] for one in said] == ["a.library", "py.warnings"]
+    logged = [json.loads(line) for line in done.stderr.splitlines()]
+    assert [record["logger"] for record in logged] == ["a.library", "py.warnings"]
 
 
-def test_what_a_terminal_obeys_is_escaped() -> None:
-    """The address of a client can come from a header of a proxy, and hold anything."""
+def test_control_characters_are_escaped() -> None:
+    """A client's address may come from a proxy's header, and contain any character."""
     hostile = "\x1b[2J\x7f\x9b31m\u202egnp\u2028"
 
     line = logs._encoded({"event": "request", "client": hostile, "first": "José"})
@@ -222,12 +221,12 @@ def test_what_a_terminal_obeys_is_escaped() -> None:
     assert line.decode().rstrip("\n").isprintable()
 
 
-# ── a server whose standard error nobody reads ───────────────────────────────────────────────
+# ── a server whose standard error is not read ────────────────────────────────────────────────────
 
 
 @contextmanager
-def unread(database: str, tmp_path: Path, *arguments: str) -> Iterator[Server]:
-    """A server whose standard error is a pipe that is full and that nobody reads."""
+def serving_with_full_stderr(database: str, tmp_path: Path, *arguments: str) -> Iterator[Server]:
+    """Run a server whose standard error is a full pipe without a reader."""
     pipe = tmp_path / "unread"
     os.mkfifo(pipe)
     reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
@@ -241,13 +240,13 @@ def unread(database: str, tmp_path: Path, *arguments: str) -> Iterator[Server]:
         os.close(reader)
 
 
-def answered(server: Server, requests: int) -> int:
-    """How many of so many requests, on one connection, are answered."""
+def count_responses(server: Server, requests: int) -> int:
+    """Send requests on one connection, and return the number of responses."""
     with connected_socket(server.port) as connection:
         found = 0
-        for _ in range(requests // TOGETHER):
-            connection.sendall(REQUEST * TOGETHER)
-            found += _statuses(connection, TOGETHER)
+        for _ in range(requests // PIPELINED):
+            connection.sendall(REQUEST * PIPELINED)
+            found += _statuses(connection, PIPELINED)
         return found
 
 
@@ -265,11 +264,11 @@ def dropped(server: Server) -> float:
     return samples(httpx.get(f"{server.url}/metrics", timeout=STOP_SECONDS).text)[DROPPED]
 
 
-def test_a_server_whose_log_nobody_reads_goes_on(database: str, tmp_path: Path) -> None:
-    requests = 2 * logs.MAX_LINES - 2 * logs.MAX_LINES % TOGETHER
-    with unread(database, tmp_path, *worker_arguments(database)) as server:
+def test_a_server_whose_standard_error_is_not_read_continues(database: str, tmp_path: Path) -> None:
+    requests = 2 * logs.MAX_LINES - 2 * logs.MAX_LINES % PIPELINED
+    with serving_with_full_stderr(database, tmp_path, *worker_arguments(database)) as server:
         began = time.monotonic()
-        assert answered(server, requests) == requests
+        assert count_responses(server, requests) == requests
 
         assert time.monotonic() - began < 30
         assert wait_until(lambda: dropped(server)) > requests - logs.MAX_LINES - 100
@@ -279,9 +278,9 @@ def test_a_server_whose_log_nobody_reads_goes_on(database: str, tmp_path: Path) 
         assert time.monotonic() - began < STOP_SECONDS - 5
 
 
-def test_lines_are_written_before_a_server_ends(tmp_path: Path) -> None:
+def test_queued_lines_are_written_before_the_server_exits(tmp_path: Path) -> None:
     with Home(tmp_path / "data").serve() as server:
-        assert answered(server, TOGETHER) == TOGETHER
+        assert count_responses(server, PIPELINED) == PIPELINED
         assert server.stop() == 0
 
-    assert len(server.errors.read_text().splitlines()) == TOGETHER
+    assert len(server.errors.read_text().splitlines()) == PIPELINED

@@ -1,4 +1,4 @@
-"""The key that API secrets are sealed under: made once, the owner's alone, tried before use."""
+"""The master key: created once, readable by its owner only, checked before use."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.support.home import Home
 pytestmark = pytest.mark.anyio
 
 KEY = b"k" * 32
-SPELLED = base64.b64encode(KEY).decode()
+ENCODED_KEY = base64.b64encode(KEY).decode()
 
 
 @pytest.fixture
@@ -38,12 +38,12 @@ def settings(tmp_path: Path) -> Settings:
 
 
 @pytest.fixture
-def file(settings: Settings) -> Path:
+def key_file(settings: Settings) -> Path:
     return settings.directory / FILE_NAME
 
 
-async def seal_one(store: Store, key: bytes = KEY) -> None:
-    """The store now has an API secret, sealed under a key."""
+async def create_secret(store: Store, key: bytes = KEY) -> None:
+    """Create a team with an API secret that is encrypted with `key`."""
     administration = Administration(store, timestamps.now)
     team = await administration.create_team("Bob's team", None)
     await administration.create_secret(
@@ -51,132 +51,138 @@ async def seal_one(store: Store, key: bytes = KEY) -> None:
     )
 
 
-def mode(path: Path) -> int:
+def mode_of(path: Path) -> int:
     return path.stat().st_mode & 0o777
 
 
-def names(directory: Path) -> list[str]:
-    return [one.name for one in directory.iterdir()]
+def file_names(directory: Path) -> list[str]:
+    return [path.name for path in directory.iterdir()]
 
 
-def content_of(file: Path) -> bytes | None:
-    return file.read_bytes() if file.exists() else None
+def content_of(key_file: Path) -> bytes | None:
+    return key_file.read_bytes() if key_file.exists() else None
 
 
-def write(file: Path, content: bytes, mode: int = 0o600) -> None:
-    file.parent.mkdir(exist_ok=True)
-    file.write_bytes(content)
-    file.chmod(mode)
+def write(key_file: Path, content: bytes, mode_of: int = 0o600) -> None:
+    key_file.parent.mkdir(exist_ok=True)
+    key_file.write_bytes(content)
+    key_file.chmod(mode_of)
 
 
-async def test_it_works(store: Store, settings: Settings, file: Path) -> None:
-    """The first time a file is made, for the owner alone; later it is read."""
-    made = await open_master_key(settings, store)
-    await seal_one(store, made)
+async def test_the_key_file_is_created_once_with_mode_600(
+    store: Store, settings: Settings, key_file: Path
+) -> None:
+    """The first call creates the file; later calls read it."""
+    created = await open_master_key(settings, store)
+    await create_secret(store, created)
 
-    assert len(made) == 32
-    assert base64.b64decode(content_of(file) or b"") == made
-    assert mode(file) == 0o600
-    assert mode(file.parent) == 0o700
-    assert [one.name for one in file.parent.iterdir()] == [FILE_NAME]
-    assert await open_master_key(settings, store) == made
+    assert len(created) == 32
+    assert base64.b64decode(content_of(key_file) or b"") == created
+    assert mode_of(key_file) == 0o600
+    assert mode_of(key_file.parent) == 0o700
+    assert file_names(key_file.parent) == [FILE_NAME]
+    assert await open_master_key(settings, store) == created
 
 
-async def test_two_homes_have_two_keys(store: Store, tmp_path: Path) -> None:
+async def test_two_data_directories_have_different_keys(store: Store, tmp_path: Path) -> None:
     homes = [Settings(data_dir=str(tmp_path / name)) for name in ("one", "two")]
 
     assert len({await open_master_key(home, store) for home in homes}) == 2
 
 
-async def test_the_variable_comes_before_the_file(
-    store: Store, settings: Settings, file: Path
+async def test_the_variable_overrides_the_file(
+    store: Store, settings: Settings, key_file: Path
 ) -> None:
-    await seal_one(store)
-    write(file, base64.b64encode(b"o" * 32))
+    await create_secret(store)
+    write(key_file, base64.b64encode(b"o" * 32))
 
-    opened = await open_master_key(Settings(data_dir=settings.data_dir, master_key=SPELLED), store)
+    opened = await open_master_key(
+        Settings(data_dir=settings.data_dir, master_key=ENCODED_KEY), store
+    )
 
     assert opened == KEY
 
 
-async def test_with_the_variable_no_file_is_made(
-    store: Store, settings: Settings, file: Path
+async def test_no_file_is_created_if_the_variable_is_set(
+    store: Store, settings: Settings, key_file: Path
 ) -> None:
-    await open_master_key(Settings(data_dir=settings.data_dir, master_key=SPELLED), store)
+    await open_master_key(Settings(data_dir=settings.data_dir, master_key=ENCODED_KEY), store)
 
-    assert content_of(file) is None
+    assert content_of(key_file) is None
 
 
-@pytest.mark.parametrize("loose", [0o644, 0o640, 0o604, 0o620, 0o601])
-async def test_a_file_that_others_can_use_is_refused(
-    store: Store, settings: Settings, file: Path, loose: int
+@pytest.mark.parametrize("file_mode", [0o644, 0o640, 0o604, 0o620, 0o601])
+async def test_a_file_accessible_to_others_is_refused(
+    store: Store, settings: Settings, key_file: Path, file_mode: int
 ) -> None:
-    write(file, SPELLED.encode(), loose)
+    write(key_file, ENCODED_KEY.encode(), file_mode)
 
-    with pytest.raises(BadSettingError, match=f"chmod 600 {file}"):
+    with pytest.raises(BadSettingError, match=f"chmod 600 {key_file}"):
         await open_master_key(settings, store)
 
 
-async def test_another_key_is_refused_by_the_name_of_where_it_came_from(
-    store: Store, settings: Settings, file: Path
+async def test_the_error_for_a_wrong_key_names_its_source(
+    store: Store, settings: Settings, key_file: Path
 ) -> None:
-    await seal_one(store, b"o" * 32)
-    write(file, SPELLED.encode())
-    by_variable = Settings(data_dir=settings.data_dir, master_key=SPELLED)
+    await create_secret(store, b"o" * 32)
+    write(key_file, ENCODED_KEY.encode())
+    by_variable = Settings(data_dir=settings.data_dir, master_key=ENCODED_KEY)
 
-    with pytest.raises(BadSettingError, match=f"^{file} is not the master key"):
+    with pytest.raises(BadSettingError, match=f"^{key_file} is not the master key"):
         await open_master_key(settings, store)
     with pytest.raises(BadSettingError, match=r"^REACHBOOK_MASTER_KEY is not the master key"):
         await open_master_key(by_variable, store)
 
 
-async def test_a_missing_key_is_not_made_anew_for_a_store_that_holds_secrets(
-    store: Store, settings: Settings, file: Path
+async def test_no_key_is_created_if_the_database_has_secrets(
+    store: Store, settings: Settings, key_file: Path
 ) -> None:
-    await seal_one(store)
+    await create_secret(store)
 
-    with pytest.raises(BadSettingError, match=f"neither REACHBOOK_MASTER_KEY nor {file}"):
+    with pytest.raises(BadSettingError, match=f"neither REACHBOOK_MASTER_KEY nor {key_file}"):
         await open_master_key(settings, store)
 
-    assert content_of(file) is None
+    assert content_of(key_file) is None
 
 
 @pytest.mark.parametrize(
     "content",
-    [b"", b"short", base64.b64encode(b"k" * 31), b"\xff" * 32, SPELLED.encode() * 2],
-    ids=["nothing", "no base64", "31 bytes", "raw bytes", "twice"],
+    [b"", b"short", base64.b64encode(b"k" * 31), b"\xff" * 32, ENCODED_KEY.encode() * 2],
+    ids=["empty", "not base64", "31 bytes", "raw bytes", "twice"],
 )
-async def test_a_file_that_holds_something_else_is_refused_by_name(
-    store: Store, settings: Settings, file: Path, content: bytes
+async def test_the_error_for_an_invalid_key_file_names_it(
+    store: Store, settings: Settings, key_file: Path, content: bytes
 ) -> None:
-    """The fourth is what `openssl rand 32` writes when -base64 is forgotten."""
-    write(file, content)
+    """The fourth is the output of `openssl rand 32` without -base64."""
+    write(key_file, content)
 
     with pytest.raises(BadSettingError) as refused:
         await open_master_key(settings, store)
 
-    assert str(file) in str(refused.value)
-    assert content_of(file) == content
+    assert str(key_file) in str(refused.value)
+    assert content_of(key_file) == content
 
 
-async def test_a_directory_that_cannot_be_made_is_refused(store: Store, tmp_path: Path) -> None:
+async def test_the_error_for_a_data_directory_that_cannot_be_created_names_the_key_file(
+    store: Store, tmp_path: Path
+) -> None:
     (tmp_path / "home").write_text("a file")
 
     with pytest.raises(BadSettingError, match="key file"):
         await open_master_key(Settings(data_dir=str(tmp_path / "home")), store)
 
 
-async def test_what_a_crash_left_beside_it_does_not_stop_the_next_start(
-    store: Store, settings: Settings, file: Path
+async def test_a_temporary_file_of_a_crashed_process_is_ignored(
+    store: Store, settings: Settings, key_file: Path
 ) -> None:
-    """In a container the next start often has the process id of the last."""
-    write(file.with_name(f"{FILE_NAME}.{os.getpid()}"), b"half a k")
+    """In a container the next process often has the same process id."""
+    write(key_file.with_name(f"{FILE_NAME}.{os.getpid()}"), b"half a k")
 
     assert len(await open_master_key(settings, store)) == 32
 
 
-async def test_of_first_starts_at_once_one_makes_the_key(database: str, tmp_path: Path) -> None:
-    """Two live secrets, made by two processes, that one key opens."""
+async def test_concurrent_first_starts_create_one_key(database: str, tmp_path: Path) -> None:
+    """Two processes each create a secret, and both are encrypted with the same key."""
     store = await open_store(database)
     await Administration(store, timestamps.now).create_team("Bob's team", None)
     await store.close()
@@ -192,6 +198,6 @@ async def test_of_first_starts_at_once_one_makes_the_key(database: str, tmp_path
     key = await open_master_key(Settings(data_dir=str(home.directory)), store)
     sealed = await store.credentials("api_secret", 1)
     await store.close()
-    assert [one.name for one in home.directory.iterdir()] == [FILE_NAME]
+    assert file_names(home.directory) == [FILE_NAME]
     assert len(sealed) == 2
-    assert all(unseal(key, one.id, one.proof) for one in sealed)
+    assert all(unseal(key, secret.id, secret.proof) for secret in sealed)

@@ -1,4 +1,4 @@
-"""The nginx example fits our limits; and Reachbook behind it, with TLS, two workers, PostgreSQL."""
+"""The nginx example: its limits, and the server behind it with TLS, two workers, PostgreSQL."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ from tests.support.waiting import wait_until
 
 EXAMPLE = (Path(__file__).parents[2] / "deploy/nginx.conf").read_text()
 NAME = "reachbook.example.com"
-NEEDED = [tool for tool in ("nginx", "openssl") if not shutil.which(tool)]
-with_nginx = pytest.mark.skipif(bool(NEEDED), reason=f"not on this machine: {', '.join(NEEDED)}")
+MISSING = [tool for tool in ("nginx", "openssl") if not shutil.which(tool)]
+with_nginx = pytest.mark.skipif(bool(MISSING), reason=f"not on this machine: {', '.join(MISSING)}")
 
 NOTHING: Mapping[str, str] = {}
 PASSING_UPGRADES_ON = {
@@ -43,7 +43,7 @@ PASSING_UPGRADES_ON = {
     "proxy_set_header Connection $http_connection;"
 }
 
-AROUND = """
+MAIN_CONFIGURATION = """
 daemon off;
 worker_processes 1;
 pid {folder}/nginx.pid;
@@ -60,47 +60,47 @@ http {{
 """
 
 
-# ── what it says ─────────────────────────────────────────────────────────────────────────────
+# ── the configuration ────────────────────────────────────────────────────────────────────────────
 
 
-def told(directive: str) -> list[str]:
-    """What a directive is given, wherever it stands."""
-    bare = re.sub(r"^\s*#.*$", "", EXAMPLE, flags=re.MULTILINE)
-    return re.findall(rf"^\s*{directive}\s+([^;{{]+);", bare, re.MULTILINE)
+def directives(directive: str) -> list[str]:
+    """Return the values of all occurrences of a directive."""
+    without_comments = re.sub(r"^\s*#.*$", "", EXAMPLE, flags=re.MULTILINE)
+    return re.findall(rf"^\s*{directive}\s+([^;{{]+);", without_comments, re.MULTILINE)
 
 
 def seconds(text: str) -> int:
     return int(re.fullmatch(r"(\d+)s", text)[1])  # type: ignore[index]
 
 
-def test_nginx_lets_an_idle_connection_go_before_we_do() -> None:
-    upstream, _ = told("keepalive_timeout")
+def test_nginx_closes_idle_upstream_connections_before_the_server() -> None:
+    upstream, _ = directives("keepalive_timeout")
 
     assert seconds(upstream) < protocol.IDLE_SECONDS
-    assert told("proxy_http_version") == ["1.1"]
-    assert 'Connection ""' in told("proxy_set_header")
+    assert directives("proxy_http_version") == ["1.1"]
+    assert 'Connection ""' in directives("proxy_set_header")
 
 
-def test_its_limits_are_ours() -> None:
-    assert told("client_max_body_size") == ["1m"]
+def test_the_limits_of_nginx_are_those_of_the_server() -> None:
+    assert directives("client_max_body_size") == ["1m"]
     assert request.MAX_BODY_BYTES == 1024 * 1024
     for directive in ("client_header_timeout", "client_body_timeout"):
-        assert [seconds(one) for one in told(directive)] == [protocol.REQUEST_SECONDS]
+        assert [seconds(value) for value in directives(directive)] == [protocol.REQUEST_SECONDS]
 
 
-def test_it_waits_longer_than_we_take() -> None:
-    [answer] = told("proxy_read_timeout")
+def test_nginx_waits_longer_than_the_timeouts_of_the_server() -> None:
+    [response] = directives("proxy_read_timeout")
 
-    assert seconds(answer) > max(request.STORE_SECONDS, DRAIN_SECONDS)
+    assert seconds(response) > max(request.STORE_SECONDS, DRAIN_SECONDS)
 
 
-def test_a_base_path_is_stripped_and_a_whole_host_is_not() -> None:
+def test_the_example_strips_a_base_path() -> None:
     ways = re.findall(r"location (\S+) \{\s*proxy_pass (\S+);", EXAMPLE)
 
     assert ways == [("/", "http://reachbook"), ("/reachbook/", "http://reachbook/")]
 
 
-def test_its_log_has_no_query() -> None:
+def test_the_log_format_has_no_query() -> None:
     [written] = re.findall(r"log_format reachbook ([^;]+);", EXAMPLE)
 
     assert "$path_without_token" in written
@@ -114,24 +114,24 @@ def test_its_log_has_no_query() -> None:
         "$http_",
     ):
         assert variable not in written
-    assert [one.split()[1] for one in told("access_log")] == ["reachbook"]
+    assert [value.split()[1] for value in directives("access_log")] == ["reachbook"]
 
 
-# ── what it does ─────────────────────────────────────────────────────────────────────────────
+# ── a running nginx ──────────────────────────────────────────────────────────────────────────────
 
 
 @dataclass
-class Front:
-    """A running nginx, and a client that believes its certificate."""
+class Nginx:
+    """A running nginx, and a client that trusts its certificate."""
 
     url: str
     folder: Path
     trust: ssl.SSLContext
 
     def request(
-        self, path: str, method: str = "GET", *, come_from: str = "127.0.0.1", **options: Any
+        self, path: str, method: str = "GET", *, local_address: str = "127.0.0.1", **options: Any
     ) -> httpx.Response:
-        transport = httpx.HTTPTransport(verify=self.trust, local_address=come_from)
+        transport = httpx.HTTPTransport(verify=self.trust, local_address=local_address)
         headers = {"host": NAME, **options.pop("headers", {})}
         with httpx.Client(transport=transport, timeout=15) as client:
             return client.request(
@@ -143,24 +143,24 @@ class Front:
             )
 
 
-def adapted(folder: Path, port: int, upstream: str, replaced: Mapping[str, str]) -> str:
-    """The example with the ports and the files of a test; all else as it stands."""
+def adapted_example(folder: Path, port: int, upstream: str, replaced: Mapping[str, str]) -> str:
+    """Return the example with the ports and the files of a test, otherwise unchanged."""
     text = EXAMPLE
-    for theirs, ours in (
+    for old, new in (
         *replaced.items(),
         ("listen 443 ssl", f"listen 127.0.0.1:{port} ssl"),
         ("server 127.0.0.1:8080", f"server {upstream}"),
         ("/etc/nginx/tls", str(folder)),
         ("/var/log/nginx", str(folder)),
     ):
-        assert theirs in text
-        text = text.replace(theirs, ours)
+        assert old in text
+        text = text.replace(old, new)
     return text
 
 
 @contextmanager
-def nginx(folder: Path, upstream: str, replaced: Mapping[str, str] = NOTHING) -> Iterator[Front]:
-    """Runs nginx before a server, with some lines of the example replaced."""
+def nginx(folder: Path, upstream: str, replaced: Mapping[str, str] = NOTHING) -> Iterator[Nginx]:
+    """Run nginx in front of a server, with some lines of the example replaced."""
     port = free_port()
     certificate = folder / "reachbook.crt"
     subprocess.run(
@@ -173,9 +173,9 @@ def nginx(folder: Path, upstream: str, replaced: Mapping[str, str] = NOTHING) ->
         timeout=30,
         check=True,
     )
-    (folder / "reachbook.conf").write_text(adapted(folder, port, upstream, replaced))
+    (folder / "reachbook.conf").write_text(adapted_example(folder, port, upstream, replaced))
     as_root = "user root;" if os.geteuid() == 0 else ""
-    (folder / "nginx.conf").write_text(as_root + AROUND.format(folder=folder))
+    (folder / "nginx.conf").write_text(as_root + MAIN_CONFIGURATION.format(folder=folder))
     command = [
         "nginx",
         "-p",
@@ -190,7 +190,7 @@ def nginx(folder: Path, upstream: str, replaced: Mapping[str, str] = NOTHING) ->
     )
     assert tried.returncode == 0, tried.stderr
     assert "[warn]" not in tried.stderr
-    front = Front(
+    front = Nginx(
         f"https://127.0.0.1:{port}", folder, ssl.create_default_context(cafile=certificate)
     )
     process = subprocess.Popen(command)
@@ -202,7 +202,7 @@ def nginx(folder: Path, upstream: str, replaced: Mapping[str, str] = NOTHING) ->
         process.wait(STOP_SECONDS)
 
 
-def _accepts(front: Front) -> bool:
+def _accepts(front: Nginx) -> bool:
     try:
         front.request("/healthz")
     except httpx.ConnectError:
@@ -211,17 +211,17 @@ def _accepts(front: Front) -> bool:
 
 
 @dataclass
-class House:
-    """Reachbook behind nginx, and Bob, who has credentials."""
+class BehindNginx:
+    """A server behind nginx, and Bob's credentials."""
 
-    front: Front
+    front: Nginx
     served: Server
     bob: TeamClient
     database: str
 
 
 @pytest.fixture(scope="module")
-def house(postgres: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+def behind_nginx(postgres: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[BehindNginx]:
     database = asyncio.run(_create(postgres, TEMPLATE))
     folder = tmp_path_factory.mktemp("nginx")
     bob = create_team(database)
@@ -230,40 +230,46 @@ def house(postgres: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[H
         serving(folder, database, "--workers", "2", errors=None, **settings) as served,
         nginx(folder, served.url.removeprefix("http://")) as front,
     ):
-        yield House(front, served, bob, database)
+        yield BehindNginx(front, served, bob, database)
 
 
 @with_nginx
 @pytest.mark.parametrize("below", ["", "/reachbook"])
-def test_it_works(house: House, below: str) -> None:
-    headers = house.bob.by_key()
-    contact = house.front.request(f"{below}/v2/contact", "POST", json={}, headers=headers).json()
+def test_a_channel_is_added_and_listed_through_nginx(behind_nginx: BehindNginx, below: str) -> None:
+    headers = behind_nginx.bob.by_key()
+    contact = behind_nginx.front.request(
+        f"{below}/v2/contact", "POST", json={}, headers=headers
+    ).json()
     channel = {"channel_type": "email", "channel_id": f"a{contact['id']}@example.com"}
     path = f"{below}/v2/contact/{contact['uuid']}/channel"
 
-    added = house.front.request(path, "POST", json=channel, headers=headers)
-    listed = house.front.request(f"{path}s", headers=headers)
+    added = behind_nginx.front.request(path, "POST", json=channel, headers=headers)
+    listed = behind_nginx.front.request(f"{path}s", headers=headers)
 
     assert added.status_code == listed.status_code == 200
-    assert [one["channel_id"] for one in listed.json()] == [channel["channel_id"]]
+    assert [channel["channel_id"] for channel in listed.json()] == [channel["channel_id"]]
     assert "max-age" in listed.headers["strict-transport-security"]
 
 
 @with_nginx
-def test_the_base_path_is_taken_off_once(house: House) -> None:
-    answer = house.front.request("/reachbook/reachbook/v1/team", headers=house.bob.by_key())
+def test_the_base_path_is_stripped_only_once(behind_nginx: BehindNginx) -> None:
+    response = behind_nginx.front.request(
+        "/reachbook/reachbook/v1/team", headers=behind_nginx.bob.by_key()
+    )
 
-    assert answer.json()["error_code"] == "no_route"
+    assert response.json()["error_code"] == "no_route"
 
 
 @with_nginx
-def test_the_log_has_the_address_of_the_client(house: House) -> None:
-    """And not one that the client made up."""
+def test_the_log_has_the_address_of_the_client(behind_nginx: BehindNginx) -> None:
+    """An X-Forwarded-For header of the client is ignored."""
     mark = {"x-request-id": "from-afar", "x-forwarded-for": "10.1.2.3"}
-    house.front.request("/v1/team", come_from="127.0.0.7", headers=mark | house.bob.by_key())
+    behind_nginx.front.request(
+        "/v1/team", local_address="127.0.0.7", headers=mark | behind_nginx.bob.by_key()
+    )
 
     def clients() -> list[str]:
-        lines = house.served.log_lines()
+        lines = behind_nginx.served.log_lines()
         return [line["client"] for line in lines if line.get("request_id") == "from-afar"]
 
     wait_until(lambda: clients() == ["127.0.0.7"])
@@ -273,32 +279,36 @@ def test_the_log_has_the_address_of_the_client(house: House) -> None:
 @pytest.mark.parametrize(
     ("more", "status", "code"), [(0, 400, "malformed_json"), (1, 413, "body_too_large")]
 )
-def test_nginx_takes_the_bodies_that_we_take(
-    house: House, more: int, status: int, code: str
+def test_nginx_and_the_server_accept_bodies_of_the_same_size(
+    behind_nginx: BehindNginx, more: int, status: int, code: str
 ) -> None:
-    """One byte beyond is refused in our words."""
+    """For one byte more, nginx returns the JSON error that the server would return."""
     body = b"x" * (request.MAX_BODY_BYTES + more)
-    answer = house.front.request("/v2/contact", "POST", content=body, headers=house.bob.by_key())
+    response = behind_nginx.front.request(
+        "/v2/contact", "POST", content=body, headers=behind_nginx.bob.by_key()
+    )
 
-    assert answer.status_code == status
-    assert answer.json()["error_code"] == code
-    assert answer.json()["request_id"] == answer.headers["x-request-id"]
+    assert response.status_code == status
+    assert response.json()["error_code"] == code
+    assert response.json()["request_id"] == response.headers["x-request-id"]
 
 
 @with_nginx
 @pytest.mark.parametrize("path", ["/metrics", "/readyz", "/reachbook/metrics", "/reachbook/readyz"])
-def test_what_is_for_the_operator_is_not_for_the_world(house: House, path: str) -> None:
-    answer = house.front.request(path)
+def test_metrics_and_readyz_are_not_served_through_nginx(
+    behind_nginx: BehindNginx, path: str
+) -> None:
+    response = behind_nginx.front.request(path)
 
-    assert answer.status_code == 404
-    assert answer.json()["error_code"] == "no_route"
+    assert response.status_code == 404
+    assert response.json()["error_code"] == "no_route"
 
 
 @with_nginx
-def test_a_query_is_not_in_the_access_log(house: House) -> None:
+def test_a_query_is_not_in_the_access_log(behind_nginx: BehindNginx) -> None:
     path = "/v2/contact/00000000-0000-4000-8000-000000000000/channel/phone"
-    house.front.request(f"{path}?channel_id=15105553344", headers=house.bob.by_key())
-    log = house.front.folder / "reachbook.log"
+    behind_nginx.front.request(f"{path}?channel_id=15105553344", headers=behind_nginx.bob.by_key())
+    log = behind_nginx.front.folder / "reachbook.log"
 
     wait_until(lambda: path in log.read_text())
     assert "15105553344" not in log.read_text()
@@ -314,23 +324,25 @@ async def link_token(database: str, team_id: int) -> str:
 
 
 @with_nginx
-def test_a_user_signs_in_through_nginx_and_no_log_has_the_token(house: House) -> None:
-    token = asyncio.run(link_token(house.database, house.bob.team.team_id))
+def test_a_user_signs_in_through_nginx_and_no_log_has_the_token(behind_nginx: BehindNginx) -> None:
+    token = asyncio.run(link_token(behind_nginx.database, behind_nginx.bob.team.team_id))
     path = f"/reachbook/console/link/{token}"
 
-    shown = house.front.request(path)
+    shown = behind_nginx.front.request(path)
     csrf = shown.text.partition('name="csrf" value="')[2][:64]
     cookie = shown.headers["set-cookie"].partition(";")[0]
-    signed_in = house.front.request(path, "POST", data={"csrf": csrf}, headers={"cookie": cookie})
+    signed_in = behind_nginx.front.request(
+        path, "POST", data={"csrf": csrf}, headers={"cookie": cookie}
+    )
     session = signed_in.headers["set-cookie"]
-    page = house.front.request(
+    page = behind_nginx.front.request(
         "/reachbook/console/account", headers={"cookie": session.partition(";")[0]}
     )
 
     assert session.startswith("__Secure-reachbook-session=")
     assert "; Secure" in session
     assert 'href="/reachbook/console/contacts"' in page.text
-    log = house.front.folder / "reachbook.log"
+    log = behind_nginx.front.folder / "reachbook.log"
     wait_until(lambda: "/reachbook/console/link/-" in log.read_text())
     assert token not in log.read_text()
 
@@ -338,21 +350,23 @@ def test_a_user_signs_in_through_nginx_and_no_log_has_the_token(house: House) ->
 @with_nginx
 @pytest.mark.parametrize("offer", ["h2c", "websocket", "TLS/1.0"])
 @pytest.mark.parametrize("in_chunks", [False, True])
-def test_a_body_is_no_request_when_nginx_passes_upgrades_on(
-    house: House, tmp_path: Path, offer: str, in_chunks: bool
+def test_a_body_is_not_read_as_a_request_if_nginx_forwards_upgrades(
+    behind_nginx: BehindNginx, tmp_path: Path, offer: str, in_chunks: bool
 ) -> None:
-    """nginx has the usual lines for WebSockets; the body must still be read as a body."""
+    """nginx has the usual lines for WebSockets; the body must still be parsed as a body."""
     hidden = b"GET /x/events HTTP/1.1\r\nhost: book\r\n\r\n"
     address = f"{offer.partition('/')[0]}-{in_chunks}@example.com"
     search = json.dumps({"contact_channels": [{"channel_ids": [address]}]}).encode()
     content = iter([search]) if in_chunks else search
-    headers = house.bob.by_key() | {"connection": "upgrade", "upgrade": offer}
-    upstream = house.served.url.removeprefix("http://")
-    house.front.request("/v2/contact", "POST", json={"email": address}, headers=house.bob.by_key())
+    headers = behind_nginx.bob.by_key() | {"connection": "upgrade", "upgrade": offer}
+    upstream = behind_nginx.served.url.removeprefix("http://")
+    behind_nginx.front.request(
+        "/v2/contact", "POST", json={"email": address}, headers=behind_nginx.bob.by_key()
+    )
     with nginx(tmp_path, upstream, PASSING_UPGRADES_ON) as front:
         found = front.request("/v2/contacts/search", "POST", content=content, headers=headers)
         smuggled = front.request("/v2/contacts/search", "POST", content=hidden, headers=headers)
-        after = front.request("/v1/team", headers=house.bob.by_key())
+        after = front.request("/v1/team", headers=behind_nginx.bob.by_key())
 
     assert (found.status_code, len(found.json())) == (200, 1)
     assert smuggled.json()["error_code"] == "malformed_json"
@@ -360,11 +374,11 @@ def test_a_body_is_no_request_when_nginx_passes_upgrades_on(
 
 
 @with_nginx
-def test_when_we_are_not_there_nginx_says_so_in_our_words(tmp_path: Path) -> None:
+def test_nginx_returns_a_json_error_if_the_server_is_down(tmp_path: Path) -> None:
     with nginx(tmp_path, f"127.0.0.1:{free_port()}") as front:
-        answer = front.request("/v1/team")
+        response = front.request("/v1/team")
 
-    assert answer.status_code == 503
-    assert answer.json()["error"] == "unavailable"
-    assert answer.json()["request_id"] == answer.headers["x-request-id"]
-    assert int(answer.headers["retry-after"]) >= 1
+    assert response.status_code == 503
+    assert response.json()["error"] == "unavailable"
+    assert response.json()["request_id"] == response.headers["x-request-id"]
+    assert int(response.headers["retry-after"]) >= 1

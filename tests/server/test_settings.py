@@ -1,4 +1,4 @@
-"""Flags, then variables, then defaults; secrets masked."""
+"""Settings: flags override variables, which override defaults; secrets are masked."""
 
 from __future__ import annotations
 
@@ -15,12 +15,13 @@ from reachbook.storage import opening
 KEY = base64.b64encode(b"k" * 32).decode()
 
 
-def shown(flags: dict[str, object], environment: dict[str, str]) -> dict[str, dict[str, object]]:
+def shown_settings(
+    flags: dict[str, object], environment: dict[str, str]
+) -> dict[str, dict[str, object]]:
     return settings.shown(*settings.read(flags, environment))
 
 
-def test_it_works() -> None:
-    """Each setting comes from where it is said first."""
+def test_a_flag_overrides_a_variable_and_a_variable_the_default() -> None:
     environment = {"REACHBOOK_PORT": "8001", "REACHBOOK_HOST": "0.0.0.0", "PORT": "9"}
     read, sources = settings.read({"port": 8002, "host": None, "as_json": True}, environment)
 
@@ -55,7 +56,7 @@ def test_every_setting_has_a_variable_and_a_flag(name: str, value: object, defau
     assert getattr(Settings(), name) == default
 
 
-def test_an_empty_variable_is_none() -> None:
+def test_an_empty_variable_is_ignored() -> None:
     read, sources = settings.read({}, {"REACHBOOK_PORT": "", "REACHBOOK_DATABASE": ""})
 
     assert read == Settings()
@@ -84,29 +85,29 @@ def test_an_empty_variable_is_none() -> None:
         ("master_key", "é" * 44),
     ],
 )
-def test_what_a_setting_cannot_be_is_refused_by_name(name: str, value: str) -> None:
+def test_the_error_for_an_invalid_value_names_the_variable(name: str, value: str) -> None:
     with pytest.raises(BadSettingError) as refused:
         settings.read({}, {f"REACHBOOK_{name.upper()}": value})
 
-    said = str(refused.value)
-    assert f"REACHBOOK_{name.upper()}" in said
-    assert "\n" not in said
-    assert name != "master_key" or value not in said
+    message = str(refused.value)
+    assert f"REACHBOOK_{name.upper()}" in message
+    assert "\n" not in message
+    assert name != "master_key" or value not in message
 
 
-def test_settings_do_not_change() -> None:
+def test_settings_are_immutable() -> None:
     with pytest.raises(AttributeError):
         Settings().port = 1  # type: ignore[misc]
 
 
-def test_the_store_is_in_the_data_directory_unless_said_otherwise() -> None:
+def test_the_default_database_is_in_the_data_directory() -> None:
     assert Settings().directory == user_data_path("reachbook")
     assert Settings(data_dir="/srv/book").database_url == "sqlite:////srv/book/reachbook.db"
     assert Settings(data_dir="/srv", database="sqlite:///x.db").database_url == "sqlite:///x.db"
 
 
 @pytest.mark.parametrize("name", ["plain", "a b", "a%20b", "a?b", "a#b", "名前", "a:b@c", "%2e"])
-def test_any_directory_can_hold_the_store(tmp_path: Path, name: str) -> None:
+def test_the_database_url_escapes_the_directory(tmp_path: Path, name: str) -> None:
     directory = tmp_path / name
 
     url = Settings(data_dir=str(directory)).database_url
@@ -115,20 +116,22 @@ def test_any_directory_can_hold_the_store(tmp_path: Path, name: str) -> None:
     assert opening.sqlite_path(url) == directory / "reachbook.db"
 
 
-def test_a_relative_directory_is_taken_from_here(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_relative_directory_is_resolved_to_the_working_directory(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.chdir("/tmp")
 
     assert Settings(data_dir="book").database_url == "sqlite:////tmp/book/reachbook.db"
 
 
-def test_what_is_shown_has_each_value_with_its_source() -> None:
-    told = shown({"workers": 2}, {"REACHBOOK_DATA_DIR": "/srv/book"})
+def test_shown_returns_each_value_with_its_source() -> None:
+    values = shown_settings({"workers": 2}, {"REACHBOOK_DATA_DIR": "/srv/book"})
 
-    assert list(told) == list(Settings.__struct_fields__)
-    assert told["workers"] == {"value": 2, "source": "flag"}
-    assert told["data_dir"] == {"value": "/srv/book", "source": "environment"}
-    assert told["database"] == {"value": "sqlite:////srv/book/reachbook.db", "source": "default"}
-    assert told["master_key"] == {"value": "", "source": "default"}
+    assert list(values) == list(Settings.__struct_fields__)
+    assert values["workers"] == {"value": 2, "source": "flag"}
+    assert values["data_dir"] == {"value": "/srv/book", "source": "environment"}
+    assert values["database"] == {"value": "sqlite:////srv/book/reachbook.db", "source": "default"}
+    assert values["master_key"] == {"value": "", "source": "default"}
 
 
 @pytest.mark.parametrize(
@@ -149,8 +152,8 @@ def test_what_is_shown_has_each_value_with_its_source() -> None:
     ],
 )
 def test_a_password_is_masked(database: str) -> None:
-    """The last ones are misspelled, and then people show what they have set."""
-    value = str(shown({"database": database}, {})["database"]["value"])
+    """The last URLs are invalid: users print their settings to find the mistake."""
+    value = str(shown_settings({"database": database}, {})["database"]["value"])
 
     assert ":hunter2" not in value
     assert "=hunter2" not in value
@@ -158,17 +161,17 @@ def test_a_password_is_masked(database: str) -> None:
     assert "********" in value
 
 
-def test_the_password_of_the_shared_counter_is_masked() -> None:
-    told = shown({}, {"REACHBOOK_RATE_LIMIT_URL": "redis://:hunter2@cache:6379/0"})
+def test_the_password_of_rate_limit_url_is_masked() -> None:
+    values = shown_settings({}, {"REACHBOOK_RATE_LIMIT_URL": "redis://:hunter2@cache:6379/0"})
 
-    assert told["rate_limit_url"]["value"] == "redis://:********@cache:6379/0"
+    assert values["rate_limit_url"]["value"] == "redis://:********@cache:6379/0"
 
 
 def test_the_master_key_is_masked() -> None:
-    told = shown({}, {"REACHBOOK_MASTER_KEY": KEY})
+    values = shown_settings({}, {"REACHBOOK_MASTER_KEY": KEY})
 
-    assert told["master_key"] == {"value": "********", "source": "environment"}
-    assert KEY not in str(told)
+    assert values["master_key"] == {"value": "********", "source": "environment"}
+    assert KEY not in str(values)
 
 
 @pytest.mark.parametrize("text", [KEY, f" {KEY}\n"])

@@ -1,4 +1,4 @@
-"""SIGTERM: stop accepting, finish what is under way, exit 0 within ten seconds."""
+"""SIGTERM: stop accepting, finish the running requests, exit with 0 within ten seconds."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ BODY = json.dumps({"contact_channels": [{"channel_type": "phone", "channel_id": 
 
 @contextmanager
 def serving(database: str, tmp_path: Path) -> Iterator[tuple[Home, Server, str]]:
-    """A server with two workers where the store allows it, and an API key."""
+    """Run a server, with two workers on PostgreSQL; yield its home, the server and an API key."""
     home = Home(tmp_path / "data").having(database=database)
     _, api_key = home.team_with_key()
     with home.serve(*worker_arguments(database)) as server:
@@ -36,7 +36,7 @@ def request(api_key: str) -> bytes:
     return (head + BODY).encode()
 
 
-def errors(port: int) -> bool:
+def is_refused(port: int) -> bool:
     try:
         connected_socket(port, 1).close()
     except OSError:
@@ -44,8 +44,8 @@ def errors(port: int) -> bool:
     return False
 
 
-def all_of(connection: socket.socket) -> bytes:
-    """What the server answers until it closes the connection."""
+def read_all(connection: socket.socket) -> bytes:
+    """Return all bytes until the server closes the connection."""
     parts = []
     while part := connection.recv(65536):
         parts.append(part)
@@ -53,7 +53,9 @@ def all_of(connection: socket.socket) -> bytes:
 
 
 @pytest.mark.parametrize("received", ["half of the body", "half of the head"])
-def test_a_request_half_received_is_answered(database: str, tmp_path: Path, received: str) -> None:
+def test_a_partly_received_request_gets_its_response(
+    database: str, tmp_path: Path, received: str
+) -> None:
     with serving(database, tmp_path) as (home, server, api_key):
         text = request(api_key)
         cut = len(text) - len(BODY) // 2 if received == "half of the body" else 30
@@ -63,39 +65,39 @@ def test_a_request_half_received_is_answered(database: str, tmp_path: Path, rece
             server.process.terminate()
             time.sleep(0.3)
             connection.sendall(text[cut:])
-            answer = all_of(connection)
+            response = read_all(connection)
 
-        assert answer.startswith(b"HTTP/1.1 200 ")
+        assert response.startswith(b"HTTP/1.1 200 ")
         assert server.process.wait(STOP_SECONDS) == 0
-        uuid = json.loads(answer.partition(b"\r\n\r\n")[2])["uuid"]
+        uuid = json.loads(response.partition(b"\r\n\r\n")[2])["uuid"]
         assert home.json("contact", "show", uuid, "--team", "1")["phone"] == "15105553344"
 
 
-def test_nobody_is_let_in_while_it_drains(database: str, tmp_path: Path) -> None:
-    """Who is refused at once can go to another server; who is let in would wait for no answer."""
+def test_new_connections_are_refused_while_the_server_drains(database: str, tmp_path: Path) -> None:
+    """A refused client can connect to another server at once."""
     with serving(database, tmp_path) as (_, server, api_key):
         with connected_socket(server.port, STOP_SECONDS) as connection:
             connection.sendall(request(api_key)[:-1])
             time.sleep(0.3)
             server.process.terminate()
 
-            wait_until(lambda: errors(server.port), 3)
+            wait_until(lambda: is_refused(server.port), 3)
             connection.sendall(request(api_key)[-1:])
 
-            assert all_of(connection).startswith(b"HTTP/1.1 200 ")
+            assert read_all(connection).startswith(b"HTTP/1.1 200 ")
         assert server.process.wait(STOP_SECONDS) == 0
 
 
-def test_an_idle_connection_does_not_hold_it_up(database: str, tmp_path: Path) -> None:
+def test_an_idle_connection_does_not_delay_the_stop(database: str, tmp_path: Path) -> None:
     with serving(database, tmp_path) as (_, server, api_key), server.client(api_key) as client:
         assert client.get("/v1/team").status_code == 200
-        began = time.monotonic()
+        start = time.monotonic()
 
         assert server.stop() == 0
-        assert time.monotonic() - began < 4
+        assert time.monotonic() - start < 4
 
 
-def test_a_request_that_never_ends_does_not_hold_it_up_for_ever(tmp_path: Path) -> None:
+def test_a_request_that_never_ends_is_refused_with_503(tmp_path: Path) -> None:
     database = f"sqlite:///{tmp_path}/reachbook.db"
     with serving(database, tmp_path) as (_, server, api_key):
         with connected_socket(server.port, STOP_SECONDS) as connection:
@@ -103,11 +105,11 @@ def test_a_request_that_never_ends_does_not_hold_it_up_for_ever(tmp_path: Path) 
             time.sleep(0.3)
 
             assert server.stop() == 0
-            head, _, body = all_of(connection).partition(b"\r\n\r\n")
+            head, _, body = read_all(connection).partition(b"\r\n\r\n")
 
-        told = json.loads(body)
+        error = json.loads(body)
         assert head.startswith(b"HTTP/1.1 503 ")
-        assert (told["error"], told["error_code"]) == ("unavailable", "stopping")
-        assert f"x-request-id: {told['request_id']}".encode() in head
+        assert (error["error"], error["error_code"]) == ("unavailable", "stopping")
+        assert f"x-request-id: {error['request_id']}".encode() in head
         for line in server.errors.read_text().splitlines():
             json.loads(line)
