@@ -1,4 +1,4 @@
-"""Refusals before a request is served: malformed requests, unknown methods, the connection limit."""
+"""Refusals before a request is served: malformed requests, bad methods, too many connections."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A full disk under SQLite: writes are refused, none is lost, and they succeed after cleaning up."""
+"""A full disk under SQLite: writes are refused, none is lost, and they succeed after a cleanup."""
 
 from __future__ import annotations
 
