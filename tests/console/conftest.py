@@ -1,4 +1,4 @@
-"""The console in this process, and a served one with a browser to visit it."""
+"""The console in this process, and a server process with a browser."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from tests.support.server_process import Server
 
 @pytest.fixture
 async def console(api: Api) -> AsyncIterator[Console]:
-    """The console beside the API in this process, once on each store."""
+    """The console and the API in this process, on SQLite and on PostgreSQL."""
     async with open_console(api) as served:
         yield served
 
 
 @dataclass
 class Site:
-    """A server process, its data directory, and how to sign in to its console."""
+    """A server process and its data directory, with a method to sign in to its console."""
 
     server: Server
     home: Home
@@ -69,13 +69,13 @@ async def browser(site: Site) -> AsyncIterator[Browser]:
 
 @pytest.fixture
 async def page(browser: Browser, site: Site) -> AsyncIterator[Page]:
-    """A page of a browser context of its own, that nobody has signed in to."""
+    """A page in a new browser context, not signed in."""
     async with opened(browser, site.url) as (_, made):
         yield made
 
 
 @pytest.fixture
 async def admin_page(page: Page, site: Site) -> Page:
-    """A page of the admin, who is signed in."""
+    """A page in which the admin is signed in."""
     await site.sign_in(page)
     return page

@@ -1,4 +1,4 @@
-"""The page Account: a password, and the end of all sessions."""
+"""The page Account: setting a password, and ending all sessions."""
 
 from __future__ import annotations
 
@@ -26,18 +26,18 @@ async def test_a_user_sets_a_password_and_signs_in_with_it(console: Console) -> 
     ):
         await visitor.get("/console/account")
         done = await change(visitor, PASSWORD)
-        left = await elsewhere.get("/console/account")
+        ended = await elsewhere.get("/console/account")
         await later.get("/console/sign-in")
         form = {"email": console.member.email, "password": PASSWORD}
         signed_in = await later.post("/console/sign-in", form)
 
     assert "The password was set, and every other session was ended." in done
     assert "Change the password" in done
-    assert left.status_code == 303
+    assert ended.status_code == 303
     assert console.member.email in text_of(signed_in)
 
 
-async def test_a_change_needs_the_current_password(console: Console) -> None:
+async def test_a_change_requires_the_current_password(console: Console) -> None:
     users = console.state.service.users
     await users.set_password(console.member, PASSWORD)
     async with console.visitor(console.member) as visitor:
@@ -50,7 +50,7 @@ async def test_a_change_needs_the_current_password(console: Console) -> None:
     assert await users.check_password(console.member.email, OTHER, None)
 
 
-async def test_a_current_password_cannot_be_guessed(console: Console) -> None:
+async def test_attempts_at_the_current_password_are_limited(console: Console) -> None:
     await console.state.service.users.set_password(console.member, PASSWORD)
     async with console.visitor(console.member) as visitor:
         await visitor.get("/console/account")
@@ -70,7 +70,7 @@ async def test_a_current_password_cannot_be_guessed(console: Console) -> None:
         ("", "", "12 to 256 characters"),
     ],
 )
-async def test_a_bad_password_says_why_and_is_not_shown(
+async def test_an_invalid_password_is_refused_with_a_reason_and_not_shown(
     console: Console, new: str, again: str, message: str
 ) -> None:
     async with console.visitor(console.member) as visitor:
@@ -82,7 +82,7 @@ async def test_a_bad_password_says_why_and_is_not_shown(
     assert not new or new not in response.text
 
 
-async def test_a_password_is_not_kept_in_a_form_of_an_ended_session(console: Console) -> None:
+async def test_a_password_is_not_shown_again_after_the_session_has_ended(console: Console) -> None:
     async with console.visitor(console.member) as visitor:
         await visitor.get("/console/account")
         console.api.clock.forward(13 * 60 * 60)

@@ -1,4 +1,4 @@
-"""Settings > Integrations > API: generate, use, rotate and revoke credentials."""
+"""The page Settings > Integrations > API: generate, use, rotate and revoke credentials."""
 
 from __future__ import annotations
 
@@ -39,11 +39,11 @@ async def status_of(console: Console, curl: str) -> int:
     """Return the status of the request of a curl line."""
     _, url, _, header = shlex.split(curl)
     name, _, value = header.partition(": ")
-    answer = await console.api.client.get(url, headers={name: value})
-    return answer.status_code
+    response = await console.api.client.get(url, headers={name: value})
+    return response.status_code
 
 
-async def test_the_whole_life_of_a_secret(console: Console) -> None:
+async def test_a_secret_is_generated_used_and_revoked(console: Console) -> None:
     console.api.clock.set("2030-01-15T10:00:00Z")
     [old] = await console.api.administration.list("api_secret", console.admin.team_id)
     async with console.visitor(console.admin) as visitor:
@@ -51,7 +51,7 @@ async def test_the_whole_life_of_a_secret(console: Console) -> None:
         shown = await shown_values(visitor, "secrets")
         works = await status_of(console, shown["curl"])
         listed = await visitor.get(PATH)
-        asked = await visitor.get(f"{PATH}/{shown['id']}/revoke")
+        response = await visitor.get(f"{PATH}/{shown['id']}/revoke")
         await visitor.post(f"{PATH}/{shown['id']}/revoke")
         console.api.clock.forward(1)
         again = await visitor.post(f"{PATH}/{shown['id']}/revoke")
@@ -61,7 +61,7 @@ async def test_the_whole_life_of_a_secret(console: Console) -> None:
     assert "CRM sync" in text_of(listed)
     assert "The team has 2 API secrets, which is the most." in text_of(listed)
     assert (old.label or old.id) in text_of(listed)
-    assert "Revoke CRM sync ?" in text_of(asked)
+    assert "Revoke CRM sync ?" in text_of(response)
     assert "The credential was revoked." in text_of(again)
     [_, revoked] = await console.api.administration.list("api_secret", console.admin.team_id)
     assert revoked.revoked
@@ -73,14 +73,14 @@ async def test_the_recipe_signs_a_token_with_the_shown_values(console: Console) 
         shown = await shown_values(visitor, "secrets")
     assert shown["recipe"].startswith(RECIPE)
     done = await anyio.run_process([sys.executable, "-"], input=shown["recipe"].encode())
-    # The clock of the API stands still, and that of the program does not.
+    # The clock of the API is stopped; the program uses the clock of the host.
     console.api.clock.now = timestamps.now()
 
     by = {"authorization": f"Bearer {done.stdout.decode().strip()}"}
     assert (await console.api.request("GET", "/v1/team", by=by)).status_code == 200
 
 
-async def test_the_whole_life_of_a_key(console: Console) -> None:
+async def test_a_key_is_generated_and_used(console: Console) -> None:
     async with console.visitor(console.admin) as visitor:
         await visitor.get(PATH)
         shown = await shown_values(visitor, "keys", read_only="1", representation="string_ids")
@@ -95,7 +95,7 @@ async def test_the_whole_life_of_a_key(console: Console) -> None:
     assert made.label == "CRM sync"
 
 
-async def test_a_third_secret_is_refused_and_the_form_is_kept(console: Console) -> None:
+async def test_a_third_secret_is_refused_and_the_form_keeps_its_values(console: Console) -> None:
     async with console.visitor(console.admin) as visitor:
         await visitor.get(PATH)
         await shown_values(visitor, "secrets")
@@ -114,7 +114,7 @@ async def test_a_third_secret_is_refused_and_the_form_is_kept(console: Console) 
         ({"representation": "roman"}, "Choose one of the two forms of ids."),
     ],
 )
-async def test_a_bad_form_says_why_and_makes_nothing(
+async def test_an_invalid_form_is_refused_with_a_reason(
     console: Console, form: dict[str, str], message: str
 ) -> None:
     before = await console.api.administration.list("api_key", console.admin.team_id)
@@ -138,7 +138,7 @@ async def test_a_label_is_shown_as_typed(console: Console, label: str) -> None:
     assert "<b>" not in listed.text
 
 
-async def test_another_teams_credential_does_not_exist(console: Console) -> None:
+async def test_a_credential_of_another_team_is_not_found(console: Console) -> None:
     charlie = console.api.charlie
     async with console.visitor(console.admin) as visitor:
         await visitor.get(PATH)
@@ -153,9 +153,9 @@ async def test_another_teams_credential_does_not_exist(console: Console) -> None
 
 
 async def test_a_revoked_credential_is_refused_within_a_second(console: Console) -> None:
-    terms = CredentialOptions(Representation.INTEGER_IDS)
+    options = CredentialOptions(Representation.INTEGER_IDS)
     team_id = console.admin.team_id
-    key, api_key = await console.api.administration.create_key(team_id, terms)
+    key, api_key = await console.api.administration.create_key(team_id, options)
     by = {"authorization": f"Bearer {api_key}"}
     async with console.visitor(console.admin) as visitor:
         await visitor.get(PATH)
@@ -166,7 +166,7 @@ async def test_a_revoked_credential_is_refused_within_a_second(console: Console)
     assert (await console.api.request("GET", "/v1/team", by=by)).status_code == 401
 
 
-def test_the_recipe_is_that_of_the_documentation() -> None:
+def test_the_recipe_is_the_one_in_the_documentation() -> None:
     [snippet] = blocks(read("docs/credentials.md"), "python")
 
     assert snippet.strip() == RECIPE.strip()

@@ -49,13 +49,13 @@ async def contact(api: httpx.AsyncClient, name: str, *channels: str, **fields: o
         ],
         **fields,
     }
-    answer = await api.post("/v2/contact", json=body)
-    assert answer.status_code == 200, answer.text
-    return f"/console/contact/{answer.json()['uuid']}"
+    response = await api.post("/v2/contact", json=body)
+    assert response.status_code == 200, response.text
+    return f"/console/contact/{response.json()['uuid']}"
 
 
 async def faults(page: Page) -> list[str]:
-    """Return what axe finds wrong with a page, and whether it is wider than the window."""
+    """Return the accessibility faults that axe finds, and a fault if the page is too wide."""
     size = await page.evaluate("[document.documentElement.scrollWidth, window.innerWidth]")
     found = [f"{page.url} is {size[0]} pixels wide"] if size[0] > size[1] else []
     result = await Axe().run(page)
@@ -65,8 +65,8 @@ async def faults(page: Page) -> list[str]:
     return found
 
 
-async def live_through_a_channel(page: Page, path: str, added: str, edited: str) -> None:
-    """Add a channel, and change it in each way, until it and the last one are deleted.
+async def change_and_delete_a_channel(page: Page, path: str, added: str, edited: str) -> None:
+    """Add a channel, change it in every way, and delete it and the other channel.
 
     `added` and `edited` are the last digits of its first and its second number.
     """
@@ -108,7 +108,7 @@ async def live_through_a_channel(page: Page, path: str, added: str, edited: str)
 
 
 async def delete_two_channels(page: Page, card: Locator) -> None:
-    """Delete one of two channels, and then the other, which is warned about."""
+    """Delete one of two channels, and then the last one, which shows a warning."""
     await card.get_by_role("link", name="Delete").click()
     await expect(page.get_by_role("alert")).to_have_count(0)
     await page.get_by_role("button", name="Delete channel").click()
@@ -121,27 +121,29 @@ async def delete_two_channels(page: Page, card: Locator) -> None:
     await expect(page.get_by_text("The contact cannot be reached yet.")).to_be_visible()
 
 
-async def test_the_whole_life_of_a_channel(admin_page: Page, api: httpx.AsyncClient) -> None:
+async def test_a_channel_is_added_changed_and_deleted(
+    admin_page: Page, api: httpx.AsyncClient
+) -> None:
     path = await contact(api, "Lived", "phone 15105550101")
 
-    await live_through_a_channel(admin_page, path, "0199", "0188")
+    await change_and_delete_a_channel(admin_page, path, "0199", "0188")
 
     await expect(admin_page.locator(".timeline time").first).to_contain_text("just now")
 
 
-async def test_the_whole_life_of_a_channel_without_a_script(
+async def test_a_channel_is_added_changed_and_deleted_without_javascript(
     browser: Browser, site: Site, api: httpx.AsyncClient
 ) -> None:
     path = await contact(api, "Lived without a script", "phone 15105550102")
     async with opened(browser, site.url, java_script_enabled=False) as (_, page):
         await site.sign_in(page)
 
-        await live_through_a_channel(page, path, "0177", "0166")
+        await change_and_delete_a_channel(page, path, "0177", "0166")
 
         await expect(page.locator(".timeline time").first).to_contain_text("UTC")
 
 
-async def test_a_new_contact_from_a_search(admin_page: Page) -> None:
+async def test_a_contact_is_created_from_a_search(admin_page: Page) -> None:
     await admin_page.goto("/console/contacts")
     await admin_page.get_by_label("Search").fill("text +1 510 555 0103 please")
     await admin_page.get_by_role("button", name="Search").click()
@@ -155,7 +157,9 @@ async def test_a_new_contact_from_a_search(admin_page: Page) -> None:
     await expect(admin_page.locator(".channel")).to_contain_text("+1 510-555-0103")
 
 
-async def test_a_conflict_is_moved(admin_page: Page, api: httpx.AsyncClient) -> None:
+async def test_an_address_of_another_contact_is_moved(
+    admin_page: Page, api: httpx.AsyncClient
+) -> None:
     await contact(api, "Former owner", "phone 15105550104")
     path = await contact(api, "New owner")
     await admin_page.goto(path)
@@ -174,7 +178,7 @@ async def test_a_conflict_is_moved(admin_page: Page, api: httpx.AsyncClient) -> 
     await expect(admin_page.locator(".contact-list")).to_contain_text("New owner")
 
 
-async def test_two_browsers_race_on_one_contact(
+async def test_concurrent_edits_of_one_contact_show_both_versions(
     browser: Browser, site: Site, api: httpx.AsyncClient
 ) -> None:
     path = await contact(api, "Raced", first="Before")
@@ -224,7 +228,7 @@ async def press_until_focused(page: Page, name: str) -> None:
     raise AssertionError(name)
 
 
-async def test_the_keyboard_alone_finds_a_contact_and_adds_a_channel(
+async def test_a_contact_is_found_and_a_channel_added_by_keyboard(
     admin_page: Page, api: httpx.AsyncClient
 ) -> None:
     await contact(api, "Keyed Person", "phone 15105550105")
@@ -249,7 +253,7 @@ async def test_the_keyboard_alone_finds_a_contact_and_adds_a_channel(
     await expect(page.locator(".channel").nth(1)).to_contain_text("keyed@example.com")
 
 
-async def test_an_error_has_the_focus_and_is_announced(
+async def test_a_field_with_an_error_has_the_focus_and_the_error_is_announced(
     admin_page: Page, api: httpx.AsyncClient
 ) -> None:
     await admin_page.goto(await contact(api, "Mistyped"))
@@ -318,7 +322,7 @@ async def test_pages_of_errors_are_accessible(
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-async def test_pages_of_late_forms_are_accessible(
+async def test_pages_for_outdated_forms_are_accessible(
     browser: Browser, site: Site, api: httpx.AsyncClient, scheme: str
 ) -> None:
     path = await contact(api, "Late", f"telegram late_{scheme}")

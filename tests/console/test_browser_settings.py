@@ -1,4 +1,4 @@
-"""The pages of an admin in a browser: a secret from its making to its end, and new users."""
+"""The pages of an admin in a browser: credentials and users."""
 
 from __future__ import annotations
 
@@ -71,49 +71,49 @@ async def test_a_new_user_sets_a_password_and_is_disabled(
     await page.get_by_label("Email address").fill("dana@example.com")
     await page.get_by_role("button", name="Add user").click()
     link = await page.get_by_label("Link").input_value()
-    async with opened(browser, site.url) as (_, danas):
-        await danas.goto(link)
-        await danas.get_by_role("button", name="Sign in").click()
-        await danas.goto("/console/account")
-        await danas.get_by_label("New password", exact=True).fill(PASSWORD)
-        await danas.get_by_label("New password again").fill(PASSWORD)
-        await danas.get_by_role("button", name="Set the password").click()
-        await danas.get_by_role("button", name="Sign out", exact=True).click()
-        await danas.get_by_label("Email address").fill("dana@example.com")
-        await danas.get_by_label("Password").fill(PASSWORD)
-        await danas.get_by_role("button", name="Sign in").click()
-        await expect(danas.get_by_role("link", name="dana@example.com")).to_be_visible()
+    async with opened(browser, site.url) as (_, danas_page):
+        await danas_page.goto(link)
+        await danas_page.get_by_role("button", name="Sign in").click()
+        await danas_page.goto("/console/account")
+        await danas_page.get_by_label("New password", exact=True).fill(PASSWORD)
+        await danas_page.get_by_label("New password again").fill(PASSWORD)
+        await danas_page.get_by_role("button", name="Set the password").click()
+        await danas_page.get_by_role("button", name="Sign out", exact=True).click()
+        await danas_page.get_by_label("Email address").fill("dana@example.com")
+        await danas_page.get_by_label("Password").fill(PASSWORD)
+        await danas_page.get_by_role("button", name="Sign in").click()
+        await expect(danas_page.get_by_role("link", name="dana@example.com")).to_be_visible()
 
         await page.goto("/console/team")
         await page.get_by_role("link", name="Disable dana@example.com").click()
         await page.get_by_role("button", name="Disable").click()
         await expect(page.get_by_role("status")).to_contain_text("signed out everywhere")
-        await danas.goto("/console/account")
-        await expect(danas.get_by_role("heading", level=1)).to_have_text("Sign in")
+        await danas_page.goto("/console/account")
+        await expect(danas_page.get_by_role("heading", level=1)).to_have_text("Sign in")
 
 
-async def test_a_key_lives_and_ends_by_keyboard_alone(admin_page: Page) -> None:
+async def test_a_key_is_generated_and_revoked_by_keyboard(admin_page: Page) -> None:
     page = admin_page
     await page.goto(API)
-    await press_until(page, "Generate key")
+    await press_until_focused(page, "Generate key")
     await page.keyboard.press("Enter")
     await expect(page.get_by_role("heading", level=1)).to_have_text("New API key")
-    await press_until(page, "Copy API key")
+    await press_until_focused(page, "Copy API key")
     await page.keyboard.press("Enter")
     await expect(page.get_by_role("button", name="Copied")).to_be_focused()
-    await press_until(page, "I have copied it")
+    await press_until_focused(page, "I have copied it")
     await page.keyboard.press("Enter")
     await page.wait_for_url(f"**{API}")
-    await press_until(page, "Revoke rbk_")
+    await press_until_focused(page, "Revoke rbk_")
     await page.keyboard.press("Enter")
     await page.wait_for_url("**/revoke")
-    await press_until(page, "Revoke")
+    await press_until_focused(page, "Revoke")
     await page.keyboard.press("Enter")
     await expect(page.get_by_role("status")).to_contain_text("The credential was revoked.")
 
 
-async def press_until(page: Page, text: str) -> None:
-    """Press Tab until an element whose text begins so has the focus."""
+async def press_until_focused(page: Page, text: str) -> None:
+    """Press Tab until an element whose text starts with `text` has the focus."""
     for _ in range(60):
         await page.keyboard.press("Tab")
         focused = await page.evaluate("document.activeElement.textContent.trim()")
@@ -122,7 +122,7 @@ async def press_until(page: Page, text: str) -> None:
     pytest.fail(f"no element {text!r} can be reached with Tab")
 
 
-async def test_everything_works_without_javascript(browser: Browser, site: Site) -> None:
+async def test_the_settings_work_without_javascript(browser: Browser, site: Site) -> None:
     async with opened(browser, site.url, java_script_enabled=False) as (_, page):
         await site.sign_in(page)
         await page.goto(API)
@@ -138,7 +138,9 @@ async def test_everything_works_without_javascript(browser: Browser, site: Site)
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-async def test_the_pages_that_a_form_leads_to(browser: Browser, site: Site, scheme: str) -> None:
+async def test_pages_after_submitting_a_form_are_accessible(
+    browser: Browser, site: Site, scheme: str
+) -> None:
     size, found, email = {"width": 360, "height": 800}, [], f"{scheme}@example.com"
     async with opened(browser, site.url, viewport=size, color_scheme=scheme) as (_, page):
         await site.sign_in(page)

@@ -1,4 +1,4 @@
-"""A contact's page: its channels, details and history, and forms that come too late."""
+"""A contact's page: its channels, details and history, and outdated forms."""
 
 from __future__ import annotations
 
@@ -38,20 +38,20 @@ async def contact(console: Console, *channels: tuple[str, str], **fields: object
         ],
         **fields,
     }
-    answer = await console.api.request("POST", "/v2/contact", body)
-    return f"/console/contact/{answer.json()['uuid']}"
+    response = await console.api.request("POST", "/v2/contact", body)
+    return f"/console/contact/{response.json()['uuid']}"
 
 
 async def stored(console: Console, path: str) -> dict[str, Any]:
-    """Return a contact as the API has it."""
-    answer: dict[str, Any] = (
+    """Return a contact as the API returns it."""
+    body: dict[str, Any] = (
         await console.api.request("GET", path.replace("/console/", "/v2/"))
     ).json()
-    return answer
+    return body
 
 
 async def channel(console: Console, path: str, place: int = 0) -> tuple[str, dict[str, Any]]:
-    """Return the path of a channel, and the channel as the API has it."""
+    """Return the path of a channel, and the channel as the API returns it."""
     channels = (
         await console.api.request("GET", f"{path.replace('/console/', '/x/')}/channels")
     ).json()
@@ -62,7 +62,7 @@ async def channel(console: Console, path: str, place: int = 0) -> tuple[str, dic
 async def submit(
     visitor: Visitor, page: str, action: str, form: dict[str, str] | None = None
 ) -> httpx.Response:
-    """Open a page and send a form of it, with the revision that the page has."""
+    """Open a page, and send a form with the revision of the page."""
     return await visitor.post(action, {"rev": await revision(visitor, page), **(form or {})})
 
 
@@ -72,15 +72,15 @@ async def revision(visitor: Visitor, page: str) -> str:
 
 
 def error(response: httpx.Response, field: str) -> str:
-    """Return the sentence beside a field."""
+    """Return the error message of a field."""
     [found] = re.findall(rf'id="{field}-error" dir="auto">([^<]+)', response.text)
     return str(found)
 
 
-# ── the page ─────────────────────────────────────────────────────────────────────────────────
+# ── the page ─────────────────────────────────────────────────────────────────────────────────────
 
 
-async def test_the_page_takes_four_statements_and_writes_nothing(
+async def test_the_page_executes_at_most_four_statements_and_writes_nothing(
     console: Console, visitor: Visitor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = await contact(console, ("phone", "15105553344"), ("email", "alice@example.com"))
@@ -122,7 +122,7 @@ async def test_the_primary_channel_of_each_type_is_first(
     assert "The channel is now the primary one of its type." in text_of(made)
 
 
-async def test_many_channels_have_pages(
+async def test_many_channels_are_paged(
     console: Console, visitor: Visitor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(contact_page, "CHANNELS", 2)
@@ -140,11 +140,11 @@ async def test_many_channels_have_pages(
 
 
 @pytest.mark.parametrize("uuid", [NOBODY, "7", "nonsense"])
-async def test_a_contact_that_never_was(visitor: Visitor, uuid: str) -> None:
-    answer = await visitor.get(f"/console/contact/{uuid}")
+async def test_an_unknown_contact_returns_404(visitor: Visitor, uuid: str) -> None:
+    response = await visitor.get(f"/console/contact/{uuid}")
 
-    assert answer.status_code == 404
-    assert "Go to the contacts" in text_of(answer)
+    assert response.status_code == 404
+    assert "Go to the contacts" in text_of(response)
 
 
 async def test_a_contact_of_another_team_is_not_shown(console: Console, visitor: Visitor) -> None:
@@ -154,7 +154,9 @@ async def test_a_contact_of_another_team_is_not_shown(console: Console, visitor:
     assert (await visitor.get(f"/console/contact/{uuid}/delete")).status_code == 404
 
 
-async def test_a_deleted_and_an_erased_contact_say_so(console: Console, visitor: Visitor) -> None:
+async def test_the_page_of_a_deleted_or_erased_contact_shows_when(
+    console: Console, visitor: Visitor
+) -> None:
     path = await contact(console, ("phone", "15105553344"))
     await submit(visitor, f"{path}/delete", f"{path}/delete")
     deleted = await visitor.get(path)
@@ -169,7 +171,7 @@ async def test_a_deleted_and_an_erased_contact_say_so(console: Console, visitor:
     assert "510" not in text_of(erased)
 
 
-async def test_the_address_of_a_form_leads_to_the_contact(
+async def test_a_get_of_a_forms_action_redirects_to_the_contact(
     console: Console, visitor: Visitor
 ) -> None:
     path = await contact(console)
@@ -177,7 +179,7 @@ async def test_the_address_of_a_form_leads_to_the_contact(
     assert (await visitor.get(f"{path}/edit")).headers["location"] == path
 
 
-# ── channels ─────────────────────────────────────────────────────────────────────────────────
+# ── channels ─────────────────────────────────────────────────────────────────────────────────────
 
 
 async def test_a_channel_is_added_and_edited(console: Console, visitor: Visitor) -> None:
@@ -198,7 +200,7 @@ async def test_a_channel_is_added_and_edited(console: Console, visitor: Visitor)
     assert f"by {console.member.email}" in text_of(edited)
 
 
-async def test_a_channel_is_held_released_and_given_a_consent(
+async def test_a_channel_is_held_and_released_and_a_consent_recorded(
     console: Console, visitor: Visitor
 ) -> None:
     path = await contact(console, ("phone", "15105553344"))
@@ -222,18 +224,20 @@ async def test_the_last_channel_is_deleted_after_a_warning(
 ) -> None:
     path = await contact(console, ("phone", "15105553344"))
     channel_path, _ = await channel(console, path)
-    asked = await visitor.get(f"{channel_path}/delete")
+    response = await visitor.get(f"{channel_path}/delete")
     deleted = await submit(visitor, f"{channel_path}/delete", f"{channel_path}/delete")
 
     assert (
         "This is the only channel of the contact. Deleting it may prevent you from messaging "
-        "that contact." in text_of(asked)
+        "that contact." in text_of(response)
     )
     assert "Phone +1 510-555-3344 removed" in text_of(deleted)
     assert "The contact cannot be reached yet." in text_of(deleted)
 
 
-async def test_only_the_last_channel_is_warned_about(console: Console, visitor: Visitor) -> None:
+async def test_deleting_a_channel_that_is_not_the_last_shows_no_warning(
+    console: Console, visitor: Visitor
+) -> None:
     path = await contact(console, ("phone", "15105553344"), ("email", "a@example.com"))
     channel_path, _ = await channel(console, path)
 
@@ -258,7 +262,7 @@ async def test_only_the_last_channel_is_warned_about(console: Console, visitor: 
         ),
     ],
 )
-async def test_a_refused_channel_stands_in_its_form_with_the_reason(
+async def test_an_invalid_channel_is_refused_with_an_error_at_its_field(
     console: Console, visitor: Visitor, form: dict[str, str], field: str, sentence: str
 ) -> None:
     path = await contact(console)
@@ -271,7 +275,7 @@ async def test_a_refused_channel_stands_in_its_form_with_the_reason(
     assert "<title>Error: Alice" in refused.text
 
 
-async def test_a_choice_that_is_none_is_refused(console: Console, visitor: Visitor) -> None:
+async def test_an_unknown_choice_is_refused(console: Console, visitor: Visitor) -> None:
     path = await contact(console, ("phone", "15105553344"))
     channel_path, _ = await channel(console, path)
     for action, field in (("hold", "reason"), ("consent", "consent")):
@@ -283,7 +287,7 @@ async def test_a_choice_that_is_none_is_refused(console: Console, visitor: Visit
         )
 
 
-async def test_an_edit_that_changes_nothing_says_so(console: Console, visitor: Visitor) -> None:
+async def test_an_edit_without_changes_is_reported(console: Console, visitor: Visitor) -> None:
     path = await contact(console, ("phone", "15105553344"))
     channel_path, _ = await channel(console, path)
 
@@ -292,7 +296,7 @@ async def test_an_edit_that_changes_nothing_says_so(console: Console, visitor: V
     assert "Nothing was changed" in text_of(same)
 
 
-async def test_a_conflict_names_the_owner_and_moves_the_address(
+async def test_a_conflict_shows_the_owner_and_the_address_can_be_moved(
     console: Console, visitor: Visitor
 ) -> None:
     owner = await contact(console, ("phone", "15105553344"), first="Bob")
@@ -301,7 +305,7 @@ async def test_a_conflict_names_the_owner_and_moves_the_address(
     form = {"address": "+15105553344", "label": "work", "rev": await revision(visitor, path)}
     refused = await visitor.post(f"{channel_path}/edit", form)
     moved = await visitor.post(f"{channel_path}/edit", {**form, "move": "1"})
-    left = await visitor.get(owner)
+    former_owner = await visitor.get(owner)
 
     assert refused.status_code == 409
     assert f'href="{owner}"' in refused.text
@@ -309,8 +313,8 @@ async def test_a_conflict_names_the_owner_and_moves_the_address(
     assert 'name="label" value="work"' in refused.text
     assert "The address was moved to this contact." in text_of(moved)
     assert "Phone changed from +1 415-555-0120 to +1 510-555-3344" in text_of(moved)
-    assert "Phone +1 510-555-3344 moved to another contact" in text_of(left)
-    assert '/console/contacts?q=%2B1%20510-555-3344"' in left.text
+    assert "Phone +1 510-555-3344 moved to another contact" in text_of(former_owner)
+    assert '/console/contacts?q=%2B1%20510-555-3344"' in former_owner.text
 
 
 async def test_an_address_that_the_contact_has_cannot_be_moved(
@@ -326,7 +330,7 @@ async def test_an_address_that_the_contact_has_cannot_be_moved(
     assert "Move the address" not in text_of(refused)
 
 
-# ── details ──────────────────────────────────────────────────────────────────────────────────
+# ── details ──────────────────────────────────────────────────────────────────────────────────────
 
 CUSTOM = {"plan": "pro", "age": 7, "nested": {"a": [1, None]}, "text": "a\r\nb", "empty": ""}
 
@@ -372,7 +376,7 @@ def custom_form(page: httpx.Response) -> dict[str, str]:
     }
 
 
-async def test_the_details_are_saved_and_untouched_values_stay(
+async def test_details_are_saved_and_other_values_are_unchanged(
     console: Console, visitor: Visitor
 ) -> None:
     path = await contact(console, custom=CUSTOM)
@@ -429,7 +433,7 @@ async def test_a_custom_field_without_a_name_and_a_value_is_deleted(
         ({"last": "x" * 256}, "d-last", "This is 256 characters"),
     ],
 )
-async def test_an_error_in_the_details_keeps_what_was_typed(
+async def test_a_form_with_an_error_keeps_the_typed_values(
     console: Console, visitor: Visitor, form: dict[str, str], field: str, sentence: str
 ) -> None:
     path = await contact(console)
@@ -441,7 +445,7 @@ async def test_an_error_in_the_details_keeps_what_was_typed(
     assert 'value="Typed"' in refused.text
 
 
-async def test_many_custom_fields_are_one_json_text(console: Console, visitor: Visitor) -> None:
+async def test_many_custom_fields_are_edited_as_json(console: Console, visitor: Visitor) -> None:
     path = await contact(console, custom={f"key{number}": number for number in range(80)})
     page = await visitor.get(path)
     form = custom_form(page)
@@ -452,7 +456,9 @@ async def test_many_custom_fields_are_one_json_text(console: Console, visitor: V
     assert len((await stored(console, path))["custom"]) == 80
 
 
-async def test_a_taken_external_id_names_its_owner(console: Console, visitor: Visitor) -> None:
+async def test_the_error_for_a_used_external_id_links_to_its_owner(
+    console: Console, visitor: Visitor
+) -> None:
     owner = await contact(console, first="Bob", external_id="7")
     path = await contact(console)
 
@@ -462,12 +468,10 @@ async def test_a_taken_external_id_names_its_owner(console: Console, visitor: Vi
     assert f'href="{owner}"' in refused.text
 
 
-# ── two users at once ────────────────────────────────────────────────────────────────────────
+# ── concurrent edits ─────────────────────────────────────────────────────────────────────────────
 
 
-async def test_a_stale_form_shows_both_versions_and_loses_neither(
-    console: Console, visitor: Visitor
-) -> None:
+async def test_an_outdated_form_shows_both_versions(console: Console, visitor: Visitor) -> None:
     path = await contact(console, custom={"plan": "pro"})
     rev = await revision(visitor, path)
     theirs = {"first": "Alicia", "custom": {"plan": "family"}}
@@ -490,7 +494,7 @@ async def test_a_stale_form_shows_both_versions_and_loses_neither(
 async def submit_again(
     visitor: Visitor, page: httpx.Response, action: str, form: dict[str, str]
 ) -> httpx.Response:
-    """Send the form of a page again, with the revision that the page has."""
+    """Send the form of a page again, with the revision of the page."""
     [rev] = set(re.findall(r'name="rev" value="(\d+)"', page.text))
     return await visitor.post(action, {"rev": rev, **form})
 
@@ -506,7 +510,7 @@ async def submit_again(
         ("delete", {}),
     ],
 )
-async def test_every_form_of_a_channel_can_be_stale(
+async def test_an_outdated_form_of_a_channel_is_refused_and_can_be_sent_again(
     console: Console, visitor: Visitor, action: str, form: dict[str, str]
 ) -> None:
     path = await contact(console, ("phone", "15105553344"), ("phone", "12125550100"))
@@ -524,7 +528,7 @@ async def test_every_form_of_a_channel_can_be_stale(
     assert f'action="{channel_path}/{action}"' in stale.text
 
 
-async def test_a_new_channel_and_a_deletion_can_be_stale(
+async def test_an_outdated_new_channel_or_deletion_is_refused(
     console: Console, visitor: Visitor
 ) -> None:
     path = await contact(console)
@@ -542,14 +546,16 @@ async def test_a_new_channel_and_a_deletion_can_be_stale(
     assert "The contact was deleted." in text_of(gone)
 
 
-async def test_a_form_without_a_revision_is_stale(console: Console, visitor: Visitor) -> None:
+async def test_a_form_without_a_valid_revision_is_refused(
+    console: Console, visitor: Visitor
+) -> None:
     path = await contact(console)
     for rev in ("", "x", "9" * 40):
         stale = await visitor.post(f"{path}/edit", {"rev": rev, "first": "Al"})
         assert stale.status_code == 412
 
 
-async def test_the_text_of_a_channel_that_was_deleted_meanwhile_is_kept(
+async def test_the_form_of_a_deleted_channel_keeps_its_values(
     console: Console, visitor: Visitor
 ) -> None:
     path = await contact(console, ("phone", "15105553344"))
@@ -561,17 +567,17 @@ async def test_the_text_of_a_channel_that_was_deleted_meanwhile_is_kept(
     lost = await visitor.post(f"{channel_path}/edit", form)
     held = await visitor.post(f"{channel_path}/hold", {"rev": rev, "reason": "other"})
     removed = await visitor.post(f"{channel_path}/delete", {"rev": rev})
-    asked = await visitor.get(f"{channel_path}/delete")
+    response = await visitor.get(f"{channel_path}/delete")
 
     assert lost.status_code == 412
     assert "You can add it again as you typed it." in text_of(lost)
     assert 'value="+14155550120"' in lost.text
     assert "There is nothing left to change." in text_of(held)
     assert "it is deleted already" in text_of(removed)
-    assert asked.status_code == 404
+    assert response.status_code == 404
 
 
-async def test_the_text_for_a_contact_that_was_deleted_meanwhile_is_shown(
+async def test_the_form_of_a_deleted_contact_shows_its_values(
     console: Console, visitor: Visitor
 ) -> None:
     path = await contact(console)
@@ -586,10 +592,10 @@ async def test_the_text_for_a_contact_that_was_deleted_meanwhile_is_shown(
         assert "My text" in text_of(lost)
 
 
-# ── history ──────────────────────────────────────────────────────────────────────────────────
+# ── history ──────────────────────────────────────────────────────────────────────────────────────
 
 
-async def test_the_history_has_pages(
+async def test_the_history_is_paged(
     console: Console, visitor: Visitor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(contact_page, "HISTORY_EVENTS", 2)
@@ -607,7 +613,7 @@ async def test_the_history_has_pages(
     assert "Older events" not in text_of(second)
 
 
-async def test_actors_have_names(console: Console, visitor: Visitor) -> None:
+async def test_the_history_names_the_actors(console: Console, visitor: Visitor) -> None:
     api = console.api
     path = await contact(console, ("phone", "15105553344"))
     team = TeamId(api.bob.team.team_id)
@@ -627,7 +633,7 @@ async def test_actors_have_names(console: Console, visitor: Visitor) -> None:
         assert f"by {name}" in history
 
 
-async def test_an_address_that_came_from_another_contact(
+async def test_the_history_shows_that_an_address_was_moved_here(
     console: Console, visitor: Visitor
 ) -> None:
     await contact(console, ("phone", "15105553344"), first="Bob")
@@ -640,18 +646,18 @@ async def test_an_address_that_came_from_another_contact(
     assert "Phone +1 510-555-3344 moved here from another contact" in text_of(moved)
 
 
-async def test_every_write_needs_a_session(console: Console) -> None:
+async def test_a_write_without_a_session_is_refused(console: Console) -> None:
     path = await contact(console, ("phone", "15105553344"))
     async with console.visitor() as nobody:
         await nobody.get("/console/sign-in")
-        answer = await nobody.post(f"{path}/edit", {"rev": "1", "first": "Mallory"})
+        response = await nobody.post(f"{path}/edit", {"rev": "1", "first": "Mallory"})
 
     assert (await stored(console, path))["first"] == "Alice"
-    assert "Mallory" in answer.text  # the text is offered again after signing in
+    assert "Mallory" in response.text  # the text is shown again after signing in
 
 
 @pytest.mark.parametrize("key", ["", "two\nlines"])
-async def test_custom_fields_whose_names_no_field_can_hold_are_one_json_text(
+async def test_custom_fields_with_unusual_names_are_edited_as_json(
     console: Console, visitor: Visitor, key: str
 ) -> None:
     path = await contact(console, custom={key: "kept"})
@@ -661,7 +667,7 @@ async def test_custom_fields_whose_names_no_field_can_hold_are_one_json_text(
     assert (await stored(console, path))["custom"] == {key: "kept"}
 
 
-async def test_typed_custom_fields_stay_rows_if_the_contact_gets_many(
+async def test_an_outdated_form_keeps_its_rows_of_custom_fields(
     console: Console, visitor: Visitor
 ) -> None:
     path = await contact(console)

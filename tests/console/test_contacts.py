@@ -36,7 +36,7 @@ def titles(response: httpx.Response) -> list[str]:
     return [str(each) for each in rows]
 
 
-async def test_an_empty_team_is_told_what_to_do_first(console: Console) -> None:
+async def test_the_list_of_an_empty_team_shows_the_first_steps(console: Console) -> None:
     async with console.visitor(console.admin) as visitor:
         for_admin = await visitor.get("/console/contacts")
     async with console.visitor(console.member) as visitor:
@@ -47,7 +47,7 @@ async def test_an_empty_team_is_told_what_to_do_first(console: Console) -> None:
     assert "an admin of your team makes its credentials" in text_of(for_member)
 
 
-async def test_contacts_are_listed_by_their_last_change_in_pages(
+async def test_contacts_are_listed_by_last_change_and_paged(
     console: Console, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(contacts, "PAGE", 2)
@@ -57,12 +57,12 @@ async def test_contacts_are_listed_by_their_last_change_in_pages(
         await api.request("POST", "/v2/contact", {"first": name})
     async with console.visitor(console.member) as visitor:
         first = await visitor.get("/console/contacts")
-        [onwards] = re.findall(r'rel="next" href="([^"]+)"', first.text)
-        second = await visitor.get(onwards)
-        [back] = re.findall(r'rel="prev" href="([^"]+)"', second.text)
-        again = await visitor.get(back)
-        [onwards] = re.findall(r'rel="next" href="([^"]+)"', second.text)
-        last = await visitor.get(onwards)
+        [next_url] = re.findall(r'rel="next" href="([^"]+)"', first.text)
+        second = await visitor.get(next_url)
+        [previous_url] = re.findall(r'rel="prev" href="([^"]+)"', second.text)
+        again = await visitor.get(previous_url)
+        [next_url] = re.findall(r'rel="next" href="([^"]+)"', second.text)
+        last = await visitor.get(next_url)
 
     assert titles(first) == titles(again) == ["Five", "Four"]
     assert titles(second) == ["Three", "Two"]
@@ -72,16 +72,16 @@ async def test_contacts_are_listed_by_their_last_change_in_pages(
 
 
 @pytest.mark.parametrize("query", ["before=x", "after=", "before=" + "9" * 40, "after=-1"])
-async def test_a_position_that_is_none_shows_the_newest(console: Console, query: str) -> None:
+async def test_an_invalid_position_shows_the_newest_contacts(console: Console, query: str) -> None:
     await console.api.request("POST", "/v2/contact", {"first": "One"})
     async with console.visitor(console.member) as visitor:
         assert titles(await visitor.get(f"/console/contacts?{query}")) == ["One"]
 
 
-# ── search ───────────────────────────────────────────────────────────────────────────────────
+# ── search ───────────────────────────────────────────────────────────────────────────────────────
 
 
-async def test_the_owner_of_a_number_stands_first_with_the_channel_marked(
+async def test_the_owner_of_a_number_is_listed_with_the_channel_marked(
     console: Console,
 ) -> None:
     await console.api.contact(("phone", "15105553344"), ("email", "alice@example.com"))
@@ -94,7 +94,7 @@ async def test_the_owner_of_a_number_stands_first_with_the_channel_marked(
     assert "alice@example.com Match" not in text_of(found)
 
 
-async def test_a_name_is_read_as_beginnings_of_words(console: Console) -> None:
+async def test_a_name_is_searched_by_prefixes_of_words(console: Console) -> None:
     await named(console.api, context(console), "Anna,Smith", "Annabel,Smithers", "Bo,Ann")
     async with console.visitor(console.member) as visitor:
         found = await visitor.get("/console/contacts?q=ann+smi")
@@ -103,15 +103,13 @@ async def test_a_name_is_read_as_beginnings_of_words(console: Console) -> None:
     assert "Read as a name: words that begin with ann and smi" in text_of(found)
 
 
-async def test_the_pages_of_a_search_by_name(
-    console: Console, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_search_by_name_is_paged(console: Console, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("reachbook.service.name_search.PAGE", 2)
     await named(console.api, context(console), "Ann,A", "Ann,B", "Ann,C")
     async with console.visitor(console.member) as visitor:
         first = await visitor.get("/console/contacts?q=ann")
-        [onwards] = re.findall(r'href="([^"]+)">More results', first.text)
-        second = await visitor.get(onwards.replace("&amp;", "&"))
+        [next_url] = re.findall(r'href="([^"]+)">More results', first.text)
+        second = await visitor.get(next_url.replace("&amp;", "&"))
         broken = await visitor.get("/console/contacts?q=ann&cursor=x")
 
     assert titles(first) == ["Ann A", "Ann B"]
@@ -119,7 +117,7 @@ async def test_the_pages_of_a_search_by_name(
     assert broken.status_code == 400
 
 
-async def test_a_number_that_nobody_has_can_become_a_contact(console: Console) -> None:
+async def test_an_unknown_number_links_to_a_new_contact(console: Console) -> None:
     async with console.visitor(console.member) as visitor:
         found = await visitor.get("/console/contacts?q=%2B15105553344")
         [link] = re.findall(r'href="([^"]+)">New contact with this number', found.text)
@@ -129,7 +127,7 @@ async def test_a_number_that_nobody_has_can_become_a_contact(console: Console) -
     assert 'value="+1 510-555-3344"' in form.text
 
 
-async def test_a_suppressed_number_without_an_owner_says_so(console: Console) -> None:
+async def test_a_suppressed_number_without_an_owner_is_shown(console: Console) -> None:
     api = console.api
     uuid = await api.contact(("phone", "15105553344"))
     [channel] = (await api.request("GET", f"/x/contact/{uuid}/channels")).json()
@@ -142,7 +140,7 @@ async def test_a_suppressed_number_without_an_owner_says_so(console: Console) ->
     assert "The phone number +1 510-555-3344 was opted out at" in text_of(found)
 
 
-async def test_an_ambiguous_number_shows_both_readings(console: Console) -> None:
+async def test_both_readings_of_an_ambiguous_number_are_shown(console: Console) -> None:
     team = console.api.bob.team.team_id
     await console.api.administration.set_team(team, None, "US")
     async with console.visitor(console.member) as visitor:
@@ -160,21 +158,21 @@ async def test_two_numbers_in_one_text_are_refused_with_the_reason(console: Cons
     assert "several numbers, +15105553344, +15105553355" in text_of(found)
 
 
-async def test_a_national_number_without_a_region_says_who_can_set_it(console: Console) -> None:
+async def test_a_national_number_without_a_region_shows_how_to_set_one(console: Console) -> None:
     async with console.visitor(console.member) as visitor:
         found = await visitor.get("/console/contacts?q=call+(510)+555-3344+please")
 
     assert "An admin can choose the default region on the page Team." in text_of(found)
 
 
-async def test_nothing_found_says_what_can_be_done(console: Console) -> None:
+async def test_a_search_without_results_links_to_a_new_contact(console: Console) -> None:
     async with console.visitor(console.member) as visitor:
         by_name = await visitor.get("/console/contacts?q=Zoe+Quark")
-        signs = await visitor.get("/console/contacts?q=%2C%2C")
+        punctuation = await visitor.get("/console/contacts?q=%2C%2C")
 
     assert "No contact matches." in text_of(by_name)
     assert "/console/contacts/new?first=Zoe&amp;last=Quark" in by_name.text
-    assert "the text has no words of a name" in text_of(signs)
+    assert "the text has no words of a name" in text_of(punctuation)
 
 
 async def test_the_contacts_of_another_team_are_not_found(console: Console) -> None:
@@ -186,7 +184,7 @@ async def test_the_contacts_of_another_team_are_not_found(console: Console) -> N
 
 
 @pytest.mark.parametrize("name", [MARKUP, ARABIC, "👩‍👩‍👧 " * 20, "x" * 255])
-async def test_names_are_shown_as_typed(console: Console, name: str) -> None:
+async def test_names_are_escaped_and_shown_unchanged(console: Console, name: str) -> None:
     async with console.visitor(console.member) as visitor:
         await visitor.get("/console/contacts/new")
         made = await visitor.post("/console/contacts/new", {"display_name": name})
@@ -197,10 +195,10 @@ async def test_names_are_shown_as_typed(console: Console, name: str) -> None:
     assert heading(made) == " ".join(name.split())
 
 
-# ── a new contact ────────────────────────────────────────────────────────────────────────────
+# ── a new contact ────────────────────────────────────────────────────────────────────────────────
 
 
-async def test_a_new_contact_with_a_channel(console: Console) -> None:
+async def test_a_contact_is_created_with_a_channel(console: Console) -> None:
     form = {
         "first": "Alice",
         "last": "Quark",
@@ -221,7 +219,7 @@ async def test_a_new_contact_with_a_channel(console: Console) -> None:
     assert f"by {console.member.email}" in text_of(made)
 
 
-async def test_a_channel_of_another_type(console: Console) -> None:
+async def test_a_contact_is_created_with_a_channel_of_a_custom_type(console: Console) -> None:
     form = {"type": "other", "other_type": "Webchat", "address": "visitor-7"}
     async with console.visitor(console.member) as visitor:
         await visitor.get("/console/contacts/new")
@@ -242,7 +240,7 @@ async def test_a_channel_of_another_type(console: Console) -> None:
         ({"last": " "}, "n-first", "Type a name or an address"),
     ],
 )
-async def test_an_error_stands_beside_its_field_and_the_text_is_kept(
+async def test_a_form_with_an_error_shows_it_and_keeps_the_typed_values(
     console: Console, form: dict[str, str], field: str, sentence: str
 ) -> None:
     async with console.visitor(console.member) as visitor:
@@ -255,7 +253,9 @@ async def test_an_error_stands_beside_its_field_and_the_text_is_kept(
     assert f'value="{form.get("last", "Kept")}"' in refused.text
 
 
-async def test_a_taken_address_names_its_owner_and_can_be_moved(console: Console) -> None:
+async def test_the_error_for_a_used_address_links_to_its_owner_and_it_can_be_moved(
+    console: Console,
+) -> None:
     owner = await console.api.contact(("phone", "15105553344"))
     form = {"first": "Bob", "type": "phone", "address": "+1 510 555 3344"}
     async with console.visitor(console.member) as visitor:
@@ -269,7 +269,7 @@ async def test_a_taken_address_names_its_owner_and_can_be_moved(console: Console
     assert "Phone +1 510-555-3344 Primary" in text_of(moved)
 
 
-async def test_a_taken_external_id_names_its_owner(console: Console) -> None:
+async def test_the_error_for_a_used_external_id_names_its_owner(console: Console) -> None:
     await console.api.request("POST", "/v2/contact", {"first": "Eve", "external_id": "7"})
     async with console.visitor(console.member) as visitor:
         await visitor.get("/console/contacts/new")

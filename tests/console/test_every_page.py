@@ -1,4 +1,4 @@
-"""What holds for every page: accessible, of this host alone, and as wide as the screen."""
+"""Every page is accessible, loads nothing from other hosts, and fits a narrow screen."""
 
 from __future__ import annotations
 
@@ -40,24 +40,26 @@ async def narrow_page(
 
 
 async def faults_of(page: Page, path: str) -> list[str]:
-    """Return what is wrong with a page."""
+    """Return the faults of a page."""
     await page.goto(path)
     return await faults(page, WIDTH)
 
 
-async def test_the_pages_before_signing_in(narrow_page: Page) -> None:
+async def test_the_pages_without_a_session_have_no_faults(narrow_page: Page) -> None:
     assert [
         fault for path in SIGNED_OUT.values() for fault in await faults_of(narrow_page, path)
     ] == []
 
 
-async def test_the_pages_of_an_admin(narrow_page: Page, site: Site, pages: dict[str, str]) -> None:
+async def test_the_pages_of_an_admin_have_no_faults(
+    narrow_page: Page, site: Site, pages: dict[str, str]
+) -> None:
     await site.sign_in(narrow_page)
 
     assert [fault for path in pages.values() for fault in await faults_of(narrow_page, path)] == []
 
 
-async def test_a_fault_is_found(page: Page) -> None:
+async def test_axe_finds_a_missing_label(page: Page) -> None:
     await page.goto("/console/sign-in")
     await page.evaluate("document.querySelector('label').remove()")
 

@@ -1,4 +1,4 @@
-"""The page Overview: its figures, its charts, and what it says when there are none."""
+"""The page Overview: its figures and charts, and its texts when there are none."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ async def change(console: Console, uuid: str, body: dict[str, object]) -> None:
     """Change the only channel of a contact of Bob's team."""
     [channel] = (await console.api.request("GET", f"/x/contact/{uuid}/channels")).json()
     path = f"/x/contact/{uuid}/channel/{channel['id']}"
-    answer = await console.api.request("PATCH", path, body)
-    assert answer.status_code == 200, answer.text
+    response = await console.api.request("PATCH", path, body)
+    assert response.status_code == 200, response.text
 
 
 async def fill(console: Console) -> None:
@@ -50,7 +50,7 @@ def rows_of(page: str, heading: str) -> list[list[str]]:
     return [[re.sub(r"<[^>]+>", "", cell) for cell in row] for row in cells]
 
 
-async def test_the_figures_are_those_of_the_team(console: Console) -> None:
+async def test_the_tables_show_the_counts_of_the_team(console: Console) -> None:
     await fill(console)
     async with console.visitor(console.member) as visitor:
         response = await visitor.get(PATH)
@@ -70,7 +70,7 @@ async def test_the_figures_are_those_of_the_team(console: Console) -> None:
     assert "Contacts 4" in text_of(response)
 
 
-async def test_the_page_needs_no_inline_style(console: Console) -> None:
+async def test_the_charts_have_titles_and_no_inline_style(console: Console) -> None:
     await fill(console)
     async with console.visitor(console.admin) as visitor:
         response = await visitor.get(PATH)
@@ -81,7 +81,7 @@ async def test_the_page_needs_no_inline_style(console: Console) -> None:
         assert f'<title id="{title}">' in response.text
 
 
-async def test_an_empty_team_is_told_what_to_do(console: Console) -> None:
+async def test_the_page_of_an_empty_team_shows_the_first_steps(console: Console) -> None:
     async with console.visitor(console.admin) as visitor:
         of_admin = await visitor.get(PATH)
     async with console.visitor(console.member) as visitor:
@@ -94,7 +94,7 @@ async def test_an_empty_team_is_told_what_to_do(console: Console) -> None:
     assert "<svg" not in of_admin.text
 
 
-async def test_a_quiet_month_is_said_and_not_drawn(console: Console) -> None:
+async def test_a_month_without_changes_has_a_text_and_no_chart(console: Console) -> None:
     await console.api.contact(("phone", "+12025550101"))
     console.api.clock.forward(31 * 24 * 60 * 60)
     async with console.visitor(console.admin) as visitor:
@@ -104,7 +104,7 @@ async def test_a_quiet_month_is_said_and_not_drawn(console: Console) -> None:
     assert response.text.count('role="img"') == 2
 
 
-async def test_counts_are_used_for_ten_minutes(console: Console) -> None:
+async def test_counts_are_cached_for_ten_minutes(console: Console) -> None:
     async with console.visitor(console.admin) as visitor:
         await console.api.contact()
         first = await visitor.get(PATH)
@@ -119,7 +119,7 @@ async def test_counts_are_used_for_ten_minutes(console: Console) -> None:
     assert "Contacts 2" in shown[2]
 
 
-async def test_a_count_that_takes_too_long_shows_the_older_one(
+async def test_a_count_that_takes_too_long_shows_the_previous_counts(
     console: Console, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with console.visitor(console.admin) as visitor:
@@ -135,7 +135,7 @@ async def test_a_count_that_takes_too_long_shows_the_older_one(
     assert "Contacts 1" in text_of(late)
 
 
-async def test_a_first_count_that_takes_too_long_says_so(
+async def test_a_first_count_that_takes_too_long_shows_a_message(
     console: Console, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(statistics, "COUNT_SECONDS", 0.0)
@@ -157,7 +157,9 @@ async def test_a_first_count_that_takes_too_long_says_so(
         (999, 1000, "99%"),
     ],
 )
-def test_a_share_is_all_or_nothing_only_if_it_is(part: int, whole: int, shown: str) -> None:
+def test_a_share_is_rounded_to_0_or_100_percent_only_if_exact(
+    part: int, whole: int, shown: str
+) -> None:
     assert show_share(part, whole) == shown
 
 
@@ -197,7 +199,7 @@ def test_days_stay_inside_their_drawing(added: Sequence[int], removed: Sequence[
 
 
 def assert_inside(part: charts.Part, width: float, height: float) -> None:
-    """Fail unless a part can be seen, and is inside a drawing."""
+    """Fail unless a part is visible and inside a drawing."""
     assert part.width > 0
     assert part.height > 0
     assert 0 <= part.x <= part.x + part.width <= width + 0.1

@@ -1,4 +1,4 @@
-"""A proxy names the user of the console; only the socket's peer is asked whether it may."""
+"""A trusted proxy names the user in a header; only the address of the socket's peer counts."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ def home(tmp_path: Path) -> Home:
 
 
 def location(url: str, **headers: str) -> str:
-    """Return where the start of the console leads, for a request with headers."""
+    """Return the status and the Location header of the console's start page."""
     sent = {name.replace("_", "-"): value for name, value in headers.items()}
-    answer = httpx.get(f"{url}/console", headers=sent)
-    return f"{answer.status_code} {answer.headers.get('location', '')}"
+    response = httpx.get(f"{url}/console", headers=sent)
+    return f"{response.status_code} {response.headers.get('location', '')}"
 
 
-def test_a_trusted_proxy_names_the_user(home: Home) -> None:
+def test_the_user_header_of_a_trusted_proxy_signs_the_user_in(home: Home) -> None:
     settings = {"trusted_proxies": "127.0.0.1", "trusted_user_header": HEADER}
     with home.having(**settings).serve("--port", "0") as server:
         signed_in = location(server.url, X_Forwarded_User="Dana@example.com")
@@ -58,8 +58,10 @@ def test_a_trusted_proxy_names_the_user(home: Home) -> None:
         {"trusted_proxies": "203.0.113.9", "trusted_user_header": HEADER},
     ],
 )
-def test_nobody_else_names_a_user(home: Home, settings: dict[str, str]) -> None:
-    """Also if X-Forwarded-For says that the client is the trusted proxy."""
+def test_the_user_header_of_an_untrusted_peer_is_ignored(
+    home: Home, settings: dict[str, str]
+) -> None:
+    """Even if X-Forwarded-For has the address of the trusted proxy."""
     with home.having(**settings).serve("--port", "0") as server:
         plain = location(server.url, X_Forwarded_User="dana@example.com")
         forged = location(
@@ -88,7 +90,7 @@ def test_the_console_can_be_turned_off(home: Home) -> None:
         assert server.request("/healthz").status_code == 200
 
 
-def test_no_token_reaches_the_log(home: Home) -> None:
+def test_tokens_are_not_logged(home: Home) -> None:
     with home.serve("--port", "0") as server:
         url = home.json("user", "link", "dana@example.com", "--url", server.url)["url"]
         token = url.rpartition("/")[2]

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.anyio
 PASSWORD = "correct horse battery"
 
 
-async def test_the_get_of_a_link_does_not_use_it(console: Console) -> None:
+async def test_a_get_does_not_use_up_a_link(console: Console) -> None:
     token = await console.state.service.users.new_link(console.admin)
     async with console.visitor() as visitor:
         for _ in range(3):
@@ -31,7 +31,7 @@ async def test_the_get_of_a_link_does_not_use_it(console: Console) -> None:
     assert again.status_code == 410
 
 
-async def test_a_disabled_user_is_signed_out_at_once(console: Console) -> None:
+async def test_a_disabled_user_is_signed_out(console: Console) -> None:
     async with console.visitor(console.member) as visitor:
         assert (await visitor.get("/console")).headers["location"] == "/console/contacts"
         await console.state.service.users.disable(console.member)
@@ -40,11 +40,11 @@ async def test_a_disabled_user_is_signed_out_at_once(console: Console) -> None:
     assert after.headers["location"] == "/console/sign-in?next=%2Fconsole"
 
 
-async def test_a_wrong_account_and_a_wrong_password_have_the_same_answer(console: Console) -> None:
+async def test_a_wrong_account_and_a_wrong_password_get_the_same_response(console: Console) -> None:
     await console.state.service.users.set_password(console.admin, PASSWORD)
     async with console.visitor() as visitor:
         await visitor.get("/console/sign-in")
-        answers = [
+        responses = [
             await visitor.post("/console/sign-in", {"email": email, "password": password})
             for email, password in [
                 (console.admin.email, "wrong password"),
@@ -54,9 +54,9 @@ async def test_a_wrong_account_and_a_wrong_password_have_the_same_answer(console
             ]
         ]
 
-    assert {answer.status_code for answer in answers} == {403}
-    assert len({text_of(answer) for answer in answers}) == 1
-    assert "The email address or the password is wrong." in text_of(answers[0])
+    assert {response.status_code for response in responses} == {403}
+    assert len({text_of(response) for response in responses}) == 1
+    assert "The email address or the password is wrong." in text_of(responses[0])
 
 
 async def test_attempts_are_limited_by_account(console: Console) -> None:
@@ -82,7 +82,7 @@ async def test_attempts_are_limited_by_address() -> None:
     assert await attempts.seconds_to_wait("x@example.com", "203.0.113.9") == 0
 
 
-async def test_a_form_without_its_token_changes_nothing(console: Console) -> None:
+async def test_a_form_without_its_csrf_token_is_refused(console: Console) -> None:
     async with console.visitor(console.admin) as visitor:
         visitor.csrf = "0" * 64
         await visitor.post("/console/sign-out")
@@ -95,7 +95,7 @@ async def test_a_form_without_its_token_changes_nothing(console: Console) -> Non
     assert forged.status_code == 403
 
 
-async def test_an_api_credential_opens_no_page_and_a_session_no_route(console: Console) -> None:
+async def test_api_credentials_and_sessions_are_not_interchangeable(console: Console) -> None:
     async with console.visitor() as visitor:
         by_key = await visitor.get("/console", headers=console.api.bob.by_key())
     async with console.visitor(console.admin) as visitor:
@@ -105,28 +105,28 @@ async def test_an_api_credential_opens_no_page_and_a_session_no_route(console: C
     assert by_session.status_code == 401
 
 
-async def test_a_form_of_an_ended_session_keeps_its_text(console: Console) -> None:
+async def test_a_form_of_an_ended_session_is_shown_again_after_signing_in(console: Console) -> None:
     await console.state.service.users.set_password(console.member, PASSWORD)
     typed = {"first": 'Zoë "<b>" \U0001f389', "note": "line one\nline two"}
     async with console.visitor(console.member) as visitor:
         await visitor.get("/console/nowhere")
         console.api.clock.forward(13 * 60 * 60)
-        asked = await visitor.post("/console/sign-out-everywhere", typed)
-        hidden = dict(re.findall(r'name="(resume\w*)" value="([^"]*)"', asked.text))
+        response = await visitor.post("/console/sign-out-everywhere", typed)
+        hidden = dict(re.findall(r'name="(resume\w*)" value="([^"]*)"', response.text))
         form = {name: unescape(value) for name, value in hidden.items()}
         resumed = await visitor.post(
             "/console/sign-in", {**form, "email": console.member.email, "password": PASSWORD}
         )
 
-    assert asked.status_code == 403
-    assert "Your session has ended." in text_of(asked)
+    assert response.status_code == 403
+    assert "Your session has ended." in text_of(response)
     assert "Your text is still here" in text_of(resumed)
     assert 'action="/console/sign-out-everywhere"' in resumed.text
     for value in typed.values():
         assert unescape(resumed.text).count(value) == 1
 
 
-async def test_a_form_is_resumed_in_a_browser_that_has_signed_in_again(console: Console) -> None:
+async def test_a_form_of_a_previous_session_is_shown_again(console: Console) -> None:
     async with console.visitor(console.member) as visitor:
         stale = visitor.csrf
         token = await console.state.service.users.new_link(console.member)
@@ -142,7 +142,7 @@ async def test_a_form_is_resumed_in_a_browser_that_has_signed_in_again(console: 
 @pytest.mark.parametrize(
     "path", ["https://evil.example/", "//evil.example", "/console//evil", "/console/\\evil", "/v2"]
 )
-async def test_a_sign_in_leads_to_no_other_site(console: Console, path: str) -> None:
+async def test_sign_in_does_not_redirect_to_another_site(console: Console, path: str) -> None:
     await console.state.service.users.set_password(console.member, PASSWORD)
     form = {"email": console.member.email, "password": PASSWORD}
     async with console.visitor() as visitor:
@@ -159,7 +159,7 @@ async def test_a_sign_in_leads_to_no_other_site(console: Console, path: str) -> 
     assert "evil" not in elsewhere.text
 
 
-async def test_the_team_is_asked_for_if_an_address_has_several(console: Console) -> None:
+async def test_sign_in_asks_for_the_team_if_an_address_has_several(console: Console) -> None:
     users, email = console.state.service.users, console.member.email
     other = await users.create(console.api.charlie.team.team_id, email, Role.MEMBER)
     for user in (console.member, other):
@@ -167,21 +167,22 @@ async def test_the_team_is_asked_for_if_an_address_has_several(console: Console)
     form = {"email": email, "password": PASSWORD}
     async with console.visitor() as visitor:
         await visitor.get("/console/sign-in")
-        asked = await visitor.post("/console/sign-in", form)
+        response = await visitor.post("/console/sign-in", form)
         await visitor.post("/console/sign-in", {**form, "team": str(other.team_id)})
         shown = await visitor.get("/console/nowhere")
 
-    assert "Several teams have this account." in text_of(asked)
-    assert f'<option value="{other.team_id}">Charlie' in asked.text
+    assert "Several teams have this account." in text_of(response)
+    assert f'<option value="{other.team_id}">Charlie' in response.text
     assert 'title="Charlie&#39;s team"' in shown.text
 
 
 async def test_signing_out_everywhere_ends_every_session(console: Console) -> None:
-    async with console.visitor(console.member) as one, console.visitor(console.member) as other:
-        await one.post("/console/sign-out-everywhere")
-        left = [await each.get("/console") for each in (one, other)]
+    async with console.visitor(console.member) as first, console.visitor(console.member) as second:
+        await first.post("/console/sign-out-everywhere")
+        responses = [await visitor.get("/console") for visitor in (first, second)]
 
-    assert [each.headers["location"].partition("?")[0] for each in left] == ["/console/sign-in"] * 2
+    locations = [response.headers["location"].partition("?")[0] for response in responses]
+    assert locations == ["/console/sign-in"] * 2
 
 
 @pytest.mark.parametrize(
@@ -192,7 +193,7 @@ async def test_signing_out_everywhere_ends_every_session(console: Console) -> No
         ("https", "/book", "__Secure-reachbook-session=.*; Path=/book/console; .*; Secure"),
     ],
 )
-async def test_the_cookie_of_a_session_is_guarded(
+async def test_the_session_cookie_has_its_security_attributes(
     api: Api, scheme: str, base_path: str, cookie: str
 ) -> None:
     async with open_console(api, base_path=base_path) as console:
@@ -200,7 +201,7 @@ async def test_the_cookie_of_a_session_is_guarded(
         async with console.visitor() as visitor:
             visitor.client.base_url = httpx.URL(f"{scheme}://book")
             shown = await visitor.get(f"/console/link/{token}")
-            # By hand: a proxy strips the base path, and without it this client sends no cookie.
+            # A proxy strips the base path, and without it this client does not send the cookie.
             sent = {"cookie": shown.headers["set-cookie"].partition(";")[0]}
             used = await visitor.client.post(
                 f"/console/link/{token}", data={"csrf": visitor.csrf}, headers=sent
@@ -211,7 +212,7 @@ async def test_the_cookie_of_a_session_is_guarded(
 
 
 @pytest.mark.parametrize("path", ["/console", "/console/link/x", "/console/sign-in", "/console/x"])
-async def test_every_page_has_the_headers_of_a_guarded_page(console: Console, path: str) -> None:
+async def test_every_page_has_the_security_headers(console: Console, path: str) -> None:
     async with console.visitor() as visitor:
         headers = (await visitor.get(path)).headers
 
@@ -232,16 +233,16 @@ async def test_every_page_has_the_headers_of_a_guarded_page(console: Console, pa
         (b"a" * 2_000_000, "application/x-www-form-urlencoded", 413),
     ],
 )
-async def test_a_bad_form_is_refused(
+async def test_a_malformed_form_is_refused(
     console: Console, body: bytes, content_type: str, status: int
 ) -> None:
     async with console.visitor() as visitor:
-        answer = await visitor.client.post(
+        response = await visitor.client.post(
             "/console/sign-in", content=body, headers={"content-type": content_type}
         )
 
-    assert answer.status_code in (status, 400)
-    assert answer.headers["content-type"] == "text/html; charset=utf-8"
+    assert response.status_code in (status, 400)
+    assert response.headers["content-type"] == "text/html; charset=utf-8"
 
 
 async def test_other_methods_are_refused(console: Console) -> None:

@@ -1,4 +1,4 @@
-"""The page Team: its name and region, its users, and what a member sees of it."""
+"""The page Team: its name and region, its users, and the page for a member."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ async def test_an_admin_changes_name_and_region(console: Console) -> None:
         ({"name": "x", "region": "XX"}, "two capital letters"),
     ],
 )
-async def test_a_bad_name_or_region_says_why(
+async def test_an_invalid_name_or_region_is_refused_with_a_reason(
     console: Console, form: dict[str, str], message: str
 ) -> None:
     async with console.visitor(console.admin) as visitor:
@@ -87,7 +87,7 @@ async def test_a_new_link_of_a_user_works(console: Console) -> None:
         ({"email": "", "role": "member"}, 400, "not an email address"),
     ],
 )
-async def test_a_bad_user_says_why_and_keeps_the_form(
+async def test_an_invalid_user_is_refused_with_a_reason_and_the_form_keeps_its_values(
     console: Console, form: dict[str, str], status: int, message: str
 ) -> None:
     async with console.visitor(console.admin) as visitor:
@@ -109,35 +109,35 @@ async def test_a_second_user_with_an_address_is_refused(console: Console) -> Non
     assert "has a user" in text_of(refused)
 
 
-async def test_roles_change_but_the_last_admin_stays(console: Console) -> None:
+async def test_the_last_admin_cannot_be_demoted_or_disabled(console: Console) -> None:
     member, admin = (f"{PATH}/users/{user.id}" for user in (console.member, console.admin))
     async with console.visitor(console.admin) as visitor:
         await visitor.get(PATH)
         last = await visitor.post(f"{admin}/role", {"role": "member"})
-        alone = await visitor.post(f"{admin}/disable")
+        disabled = await visitor.post(f"{admin}/disable")
         await visitor.post(f"{member}/role", {"role": "admin"})
-        gone = await visitor.post(f"{admin}/role", {"role": "member"})
+        changed = await visitor.post(f"{admin}/role", {"role": "member"})
 
-    assert (last.status_code, alone.status_code) == (409, 409)
+    assert (last.status_code, disabled.status_code) == (409, 409)
     assert "make another user an admin first" in text_of(last)
-    assert "Make a member" not in text_of(gone)  # a member sees no buttons
+    assert "Make a member" not in text_of(changed)  # a member sees no buttons
 
 
 async def test_a_user_is_disabled_and_enabled(console: Console) -> None:
     path = f"{PATH}/users/{console.member.id}"
     async with console.visitor(console.admin) as visitor, console.visitor(console.member) as other:
-        asked = await visitor.get(f"{path}/disable")
+        response = await visitor.get(f"{path}/disable")
         disabled = await visitor.post(f"{path}/disable")
         signed_out = await other.get("/console/team")
         enabled = await visitor.post(f"{path}/enable")
 
-    assert f"Disable {console.member.email} ?" in text_of(asked)
+    assert f"Disable {console.member.email} ?" in text_of(response)
     assert "is signed out everywhere" in text_of(disabled)
     assert signed_out.status_code == 303
     assert "The user can sign in again." in text_of(enabled)
 
 
-async def test_a_member_sees_the_team_and_changes_nothing(console: Console) -> None:
+async def test_a_member_cannot_change_the_team(console: Console) -> None:
     async with console.visitor(console.member) as visitor:
         seen = await visitor.get(PATH)
         refused = await visitor.post(f"{PATH}/settings", {"name": "Mine", "region": ""})
@@ -148,7 +148,7 @@ async def test_a_member_sees_the_team_and_changes_nothing(console: Console) -> N
     assert refused.status_code == 403
 
 
-async def test_another_teams_user_does_not_exist(console: Console) -> None:
+async def test_a_user_of_another_team_is_not_found(console: Console) -> None:
     charlie = console.api.charlie.team.team_id
     frank = await console.state.service.users.create(charlie, f"f{charlie}@example.com", Role.ADMIN)
     async with console.visitor(console.admin) as visitor:

@@ -60,13 +60,15 @@ def channels(**changes: object) -> dict[str, Any]:
         ({"consent_source": "a form"}, "Source of the consent of Phone set to a form"),
     ],
 )
-def test_a_change_of_a_channel(changes: dict[str, Any], sentence: str) -> None:
+def test_a_changed_field_of_a_channel_has_a_sentence(
+    changes: dict[str, Any], sentence: str
+) -> None:
     [line] = sentences(Kind.CHANNEL_UPDATED, channels(), channels(**changes))
 
     assert line.endswith(sentence)
 
 
-def test_a_release_and_a_new_primary_channel() -> None:
+def test_a_release_and_a_new_primary_channel_have_sentences() -> None:
     held, released = channels(held_reason="other", primary=False), channels()
 
     assert sentences(Kind.CHANNEL_UPDATED, held, released) == [
@@ -75,7 +77,7 @@ def test_a_release_and_a_new_primary_channel() -> None:
     ]
 
 
-def test_a_channel_that_comes_with_a_suppression() -> None:
+def test_a_channel_added_with_a_suppression_has_sentences() -> None:
     after = channels(consent="opted_out", consent_source="suppression", held_reason="bounced")
 
     assert sentences(Kind.CHANNEL_ADDED, {}, after) == [
@@ -98,7 +100,7 @@ def test_a_channel_that_comes_with_a_suppression() -> None:
         ({"custom": {}}, {"custom": {"a": "x" * 400}}, f"Custom field a set to {'x' * 297}..."),
     ],
 )
-def test_a_change_of_the_contact(
+def test_a_changed_field_of_the_contact_has_a_sentence(
     before: dict[str, Any], after: dict[str, Any], sentence: str
 ) -> None:
     assert sentences(Kind.CONTACT_UPDATED, before, after) == [sentence]
@@ -108,11 +110,13 @@ def test_a_change_of_the_contact(
 @pytest.mark.parametrize(
     "values", [None, "{", "[]", '{"channels": [{"id": "x"}]}', '{"custom": 7}']
 )
-def test_every_kind_has_a_sentence_without_readable_values(kind: str, values: str | None) -> None:
+def test_every_kind_has_a_sentence_if_its_values_are_unreadable(
+    kind: str, values: str | None
+) -> None:
     assert sentences(kind, values, values)
 
 
-def test_an_event_with_many_changes_is_cut() -> None:
+def test_an_event_with_many_changes_is_shortened() -> None:
     after = {"custom": {str(number): number for number in range(100)}}
     event = EventRecord("u", 2, "contact_updated", "{}", json.dumps(after), "x", "r", 7, None)
 
@@ -121,7 +125,7 @@ def test_an_event_with_many_changes_is_cut() -> None:
     assert (len(entry.lines), entry.more) == (30, 70)
 
 
-def test_a_user_who_is_no_longer_known() -> None:
+def test_an_unknown_user_is_shown_as_a_former_user() -> None:
     event = EventRecord("u", 2, "contact_updated", None, None, "user:7", "r", 7, None)
 
     assert timeline.entries(EventPage([event], None, {}))[0].actor == "a former user"
