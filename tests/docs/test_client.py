@@ -1,4 +1,4 @@
-"""The examples of docs/client.md run, in their order, against a real server."""
+"""The examples of docs/client.md run in order against a real server."""
 
 from __future__ import annotations
 
@@ -23,23 +23,23 @@ PAGE = "docs/client.md"
 
 @pytest.fixture
 def first_start(tmp_path: Path) -> Iterator[tuple[Server, Bootstrap]]:
-    """A server on the store that the first start makes, with its credentials."""
+    """A server on the database that the first start creates, with its credentials."""
     url = f"sqlite:///{tmp_path}/reachbook.db"
 
-    async def fill() -> Bootstrap | None:
+    async def create_database() -> Bootstrap | None:
         store = await open_store(url)
         try:
             return await bootstrap(store, Administration(store, timestamps.now), MASTER_KEY)
         finally:
             await store.close()
 
-    made = asyncio.run(fill())
+    made = asyncio.run(create_database())
     assert made
     with serving(tmp_path, url) as server:
         yield server, made
 
 
-def test_the_examples_run(
+def test_the_examples_of_the_page_run(
     first_start: tuple[Server, Bootstrap], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     server, made = first_start
@@ -51,10 +51,10 @@ def test_the_examples_run(
         exec(compile(example.replace(HOST, server.url), PAGE, "exec"), names)
 
     assert len(examples) == 10
-    opened = [each for each in names.values() if isinstance(each, client.Client)]
-    assert len(opened) == 4
-    for each in opened:
-        each.close()
+    clients = [value for value in names.values() if isinstance(value, client.Client)]
+    assert len(clients) == 4
+    for opened in clients:
+        opened.close()
 
 
 def test_the_example_of_the_readme_runs(
@@ -73,7 +73,7 @@ def test_the_example_of_the_readme_runs(
     opened.close()
 
 
-def test_every_class_of_an_error_is_listed() -> None:
+def test_every_error_class_is_listed() -> None:
     listed = {cls: (kind, subclasses) for cls, kind, subclasses in rows(section(PAGE, "Errors"))}
 
     assert {cls: kind for cls, (kind, _) in listed.items()} == {
@@ -83,7 +83,7 @@ def test_every_class_of_an_error_is_listed() -> None:
         assert cls.__name__ in listed[OF_KIND[reason.kind].__name__][1]
 
 
-def test_every_method_is_said_to_work_with_the_vendor_or_not() -> None:
+def test_the_methods_in_the_vendor_table_exist() -> None:
     named = {
         name
         for row in rows(section(PAGE, "The vendor"))

@@ -1,4 +1,4 @@
-"""Every query of the Grafana dashboard, held against what /metrics really shows."""
+"""Every query of the Grafana dashboard is checked against the metrics of /metrics."""
 
 from __future__ import annotations
 
@@ -14,53 +14,55 @@ from prometheus_client.parser import text_string_to_metric_families
 from tests.support.personas import Api
 
 DASHBOARD = json.loads((Path(__file__).parents[2] / "deploy/grafana.json").read_text())
-OF_THE_SCRAPE = {"instance", "job"}
+LABELS_OF_THE_SCRAPE = {"instance", "job"}
 FUNCTIONS = {"sum", "rate", "histogram_quantile", "by", "label_values", "or", "vector"}
 Exposed = dict[str, list[dict[str, str]]]
 
 
 async def exposed(api: Api) -> Exposed:
-    """Every sample that /metrics can show, with its labels, after a little of everything."""
+    """Return every sample of /metrics with its labels, after requests of several kinds."""
     uuid = await api.contact(("phone", "15105553344"))
     token = api.bob.by_jwt()
     for path in (f"/v2/contact/{uuid}/channels", "/v1/team", "/nothing", "/healthz", "/readyz"):
         await api.request("GET", path, by=token)
     await api.request("GET", "/metrics", by={})
-    broken = api.app.state.state.metrics
-    broken.request("GET", "/v1/team", 503, 0.1)
+    metrics = api.app.state.state.metrics
+    metrics.request("GET", "/v1/team", 503, 0.1)
     found: Exposed = defaultdict(list)
-    for family in text_string_to_metric_families(broken.text().decode()):
+    for family in text_string_to_metric_families(metrics.text().decode()):
         for sample in family.samples:
             found[sample.name].append(sample.labels)
     return found
 
 
 def queries() -> list[tuple[str, str]]:
-    """Each query of the dashboard, with the legend that its result is given."""
+    """Return each query of the dashboard with its legend."""
     shown = [
         (target["expr"], target["legendFormat"])
         for panel in DASHBOARD["panels"]
         for target in panel["targets"]
     ]
-    asked = [
-        (one["query"]["query"], "")
-        for one in DASHBOARD["templating"]["list"]
-        if one["type"] == "query"
+    of_variables = [
+        (variable["query"]["query"], "")
+        for variable in DASHBOARD["templating"]["list"]
+        if variable["type"] == "query"
     ]
     assert shown
-    assert asked
-    return shown + asked
+    assert of_variables
+    return shown + of_variables
 
 
 def query_faults(query: str, legend: str, known: Exposed) -> Iterator[str]:
-    """What is wrong with a query: a name, a label or a value that /metrics does not show."""
+    """Yield the faults of a query: names, labels and values that are not in /metrics."""
     if query.count("(") != query.count(")") or query.count("{") != query.count("}"):
         yield "brackets do not match"
     yield from (
-        f"{one}() is new" for one in re.findall(r"(\w+) ?\(", query) if one not in FUNCTIONS
+        f"{function}() is new"
+        for function in re.findall(r"(\w+) ?\(", query)
+        if function not in FUNCTIONS
     )
     named = re.findall(r"(reachbook_\w+)(?:\{([^}]*)\})?(\[)?", query)
-    labels = {label for name, _, _ in named for one in known.get(name, []) for label in one}
+    labels = {label for name, _, _ in named for sample in known.get(name, []) for label in sample}
     for name, matchers, rate in named:
         if name not in known:
             yield f"{name} is not shown"
@@ -70,25 +72,25 @@ def query_faults(query: str, legend: str, known: Exposed) -> Iterator[str]:
             yield from _matcher_faults(matcher, known.get(name, []))
     for group in re.findall(r"by \(([^)]*)\)", query):
         wanted = set(group.split(", "))
-        yield from (f"{one} is no label" for one in wanted - labels - OF_THE_SCRAPE)
+        yield from (f"{label} is no label" for label in wanted - labels - LABELS_OF_THE_SCRAPE)
         legends = set(re.findall(r"\{\{(\w+)\}\}", legend))
-        yield from (f"the legend names {one}" for one in legends - wanted)
+        yield from (f"the legend names {label}" for label in legends - wanted)
 
 
 def _matcher_faults(matcher: tuple[str, str, str], samples: list[dict[str, str]]) -> Iterator[str]:
-    """A matcher that no sample can meet, or that keeps out what is not there."""
+    """Yield a fault for each value of a matcher that no sample has."""
     label, compare, value = matcher
-    if label in OF_THE_SCRAPE:
+    if label in LABELS_OF_THE_SCRAPE:
         return
-    values = {one[label] for one in samples if label in one}
+    values = {sample[label] for sample in samples if label in sample}
     wanted = value.split("|") if "~" in compare else [re.escape(value)]
-    for one in wanted:
-        if not any(re.fullmatch(one, there) for there in values):
-            yield f"no sample has {label} {one}"
+    for pattern in wanted:
+        if not any(re.fullmatch(pattern, present) for present in values):
+            yield f"no sample has {label} {pattern}"
 
 
 @pytest.mark.anyio
-async def test_the_dashboard_asks_for_what_is_shown(api: Api) -> None:
+async def test_the_queries_of_the_dashboard_have_no_faults(api: Api) -> None:
     known = await exposed(api)
 
     faults = [
@@ -101,13 +103,13 @@ async def test_the_dashboard_asks_for_what_is_shown(api: Api) -> None:
 
 
 @pytest.mark.anyio
-async def test_the_dashboard_shows_every_measure(api: Api) -> None:
-    asked = {name for query, _ in queries() for name in re.findall(r"reachbook_\w+", query)}
+async def test_the_dashboard_shows_every_metric(api: Api) -> None:
+    queried = {name for query, _ in queries() for name in re.findall(r"reachbook_\w+", query)}
 
-    assert set(await exposed(api)) - asked == set()
+    assert set(await exposed(api)) - queried == set()
 
 
-PLANTED = [
+WRONG_QUERIES = [
     ("sum(rate(reachbook_request_total[5m]))", "", "reachbook_request_total is not shown"),
     ("sum(reachbook_requests_total)", "", "reachbook_requests_total is a counter"),
     ("sum(rate(reachbook_workers[5m]))", "", "reachbook_workers is a counter without"),
@@ -122,7 +124,7 @@ PLANTED = [
 
 @pytest.mark.anyio
 @pytest.mark.parametrize("api_database", ["sqlite"], indirect=True)
-async def test_a_wrong_query_is_named(api: Api) -> None:
+async def test_a_wrong_query_is_reported(api: Api) -> None:
     known = await exposed(api)
-    for query, legend, fault in PLANTED:
+    for query, legend, fault in WRONG_QUERIES:
         assert fault in "\n".join(query_faults(query, legend, known)), query

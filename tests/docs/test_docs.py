@@ -1,4 +1,4 @@
-"""What the documentation shows is true: its requests, its snippet, its commands and its tables."""
+"""The requests, the snippet, the commands and the tables of the documentation are correct."""
 
 from __future__ import annotations
 
@@ -37,38 +37,38 @@ FENCE = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
 def blocks(text: str, *languages: str) -> list[str]:
-    """The fenced blocks of some languages, in order."""
+    """Return the fenced blocks in the given languages, in order."""
     return [body for language, body in FENCE.findall(text) if language in languages]
 
 
 def read(page: str) -> str:
-    """The text of a page, which is named by its path in the repository."""
+    """Return the text of a page, given by its path in the repository."""
     return (ROOT / page).read_text()
 
 
 def section(page: str, title: str) -> str:
-    """The text under a heading of a page."""
+    """Return the text under a heading of a page."""
     pattern = rf"^(## {title})\n(.*?)(?=^## |\Z)"
     [(_, body)] = re.findall(pattern, read(page), re.MULTILINE | re.DOTALL)
     return str(body)
 
 
 def rows(text: str) -> list[list[str]]:
-    """The cells of the tables in a text, without their heads; backquotes taken off."""
+    """Return the cells of the tables in a text, without heads and backquotes."""
     lines = re.findall(r"^\|(.+)\|$", text, re.MULTILINE)
     cells = [[cell.strip().strip("`") for cell in line.split("|")] for line in lines]
     return [
-        row for row, below in zip(cells, [*cells[1:], []], strict=True) if not _rule(row, below)
+        row for row, below in zip(cells, [*cells[1:], []], strict=True) if not _has_rule(row, below)
     ]
 
 
-def _rule(*cells: list[str]) -> bool:
-    """Whether one of two rows is the rule under a table's head."""
+def _has_rule(*cells: list[str]) -> bool:
+    """Return whether any of the rows is the line under a table's head."""
     return any(row and set("".join(row)) <= {"-", "|"} for row in cells)
 
 
 def shell_lines(text: str) -> Iterator[str]:
-    """The commands of a page: the lines of its shell blocks, and its inline code."""
+    """Yield the commands of a page: the lines of its shell blocks, and its inline code."""
     for block in blocks(text, "sh"):
         yield from block.replace("\\\n", " ").splitlines()
     yield from re.findall(r"`([^`\n]+)`", FENCE.sub("", text))
@@ -77,12 +77,12 @@ def shell_lines(text: str) -> Iterator[str]:
 EVERY_LINE = [line for page in PAGES for line in shell_lines(page.read_text())]
 
 
-# ── the requests ─────────────────────────────────────────────────────────────────────────────
+# ── the requests ─────────────────────────────────────────────────────────────────────────────────
 
 
 @pytest.fixture
 async def first_start(tmp_path: Path) -> AsyncIterator[tuple[Api, Bootstrap]]:
-    """The application on the store that the first start makes, with its credentials."""
+    """The application on the database that the first start creates, with its credentials."""
     url = f"sqlite:///{tmp_path}/reachbook.db"
     store = await open_store(url)
     made = await bootstrap(store, Administration(store, timestamps.now), MASTER_KEY)
@@ -93,7 +93,7 @@ async def first_start(tmp_path: Path) -> AsyncIterator[tuple[Api, Bootstrap]]:
 
 
 def snippet_token(made: Bootstrap) -> str:
-    """A JWT as the snippet of the documentation signs it."""
+    """Return a JWT signed by the snippet of the documentation."""
     [snippet] = blocks(read("docs/credentials.md"), "python")
     names: dict[str, object] = {}
     exec(compile(snippet, "docs/credentials.md", "exec"), names)
@@ -103,22 +103,22 @@ def snippet_token(made: Bootstrap) -> str:
 
 
 async def curl(api: Api, line: str) -> httpx.Response:
-    """What a curl line is answered, asked in this process."""
+    """Send the request of a curl line to the application in this process."""
     parser = argparse.ArgumentParser()
     parser.add_argument("url")
     parser.add_argument("-X", dest="method")
     parser.add_argument("-H", dest="headers", action="append", default=[])
     parser.add_argument("-d", dest="data")
-    asked = parser.parse_args(shlex.split(line.replace("\\\n", " "))[1:])
-    method = asked.method or ("GET" if asked.data is None else "POST")
-    headers = dict(header.split(": ", 1) for header in asked.headers)
-    body = None if asked.data is None else asked.data.encode()
-    assert asked.url.startswith(HOST)
-    return await api.request(method, asked.url.removeprefix(HOST), body, by=headers)
+    options = parser.parse_args(shlex.split(line.replace("\\\n", " "))[1:])
+    method = options.method or ("GET" if options.data is None else "POST")
+    headers = dict(header.split(": ", 1) for header in options.headers)
+    body = None if options.data is None else options.data.encode()
+    assert options.url.startswith(HOST)
+    return await api.request(method, options.url.removeprefix(HOST), body, by=headers)
 
 
-def requests_shown() -> list[tuple[str, str]]:
-    """Each curl line with the JSON that stands below it."""
+def requests_with_response() -> list[tuple[str, str]]:
+    """Return each curl line that has a JSON block below it, with that block."""
     return [
         (block[block.index("curl ") :].partition("\n\n")[0], below)
         for page in PAGES
@@ -127,26 +127,28 @@ def requests_shown() -> list[tuple[str, str]]:
     ]
 
 
-def test_every_answer_shown_has_its_request() -> None:
+def test_every_response_block_has_its_request() -> None:
     shown = [block for page in PAGES for block in blocks(page.read_text(), "json")]
 
-    assert len(requests_shown()) == len(shown) == 7
+    assert len(requests_with_response()) == len(shown) == 7
 
 
-def requests_alone() -> list[str]:
-    """The curl lines below which no answer is shown."""
+def requests_without_response() -> list[str]:
+    """Return the curl lines without a JSON block below them."""
     every = {
         block
         for page in PAGES
         for block in blocks(page.read_text(), "sh")
         if block.startswith("curl ")
     }
-    return sorted(every - {line for line, _ in requests_shown()})
+    return sorted(every - {line for line, _ in requests_with_response()})
 
 
 @pytest.mark.anyio
-@pytest.mark.parametrize("line", requests_alone())
-async def test_a_request_alone_succeeds(first_start: tuple[Api, Bootstrap], line: str) -> None:
+@pytest.mark.parametrize("line", requests_without_response())
+async def test_a_request_without_a_shown_response_succeeds(
+    first_start: tuple[Api, Bootstrap], line: str
+) -> None:
     api, made = first_start
     line = line.replace("$KEY", made.api_key)
 
@@ -156,25 +158,25 @@ async def test_a_request_alone_succeeds(first_start: tuple[Api, Bootstrap], line
 
 
 @pytest.mark.anyio
-@pytest.mark.parametrize(("line", "shown"), requests_shown())
-async def test_a_request_is_answered_as_shown(
+@pytest.mark.parametrize(("line", "shown"), requests_with_response())
+async def test_a_request_gets_the_shown_response(
     first_start: tuple[Api, Bootstrap], line: str, shown: str
 ) -> None:
-    """Byte for byte once laid out, the order of keys included; a request id is any UUID."""
+    """Byte for byte after indentation, including the order of keys; a request id is any UUID."""
     api, made = first_start
     for placeholder in ("$KEY", "rbk_1_..."):
         line = line.replace(placeholder, made.api_key)
     line = line.replace("$TOKEN", snippet_token(made))
 
-    answer = (await curl(api, line)).json()
+    response = (await curl(api, line)).json()
 
-    if "request_id" in answer:
-        assert str(UUID(answer["request_id"])) == answer["request_id"]
-        answer["request_id"] = json.loads(shown)["request_id"]
-    assert json.dumps(answer, indent=2) == shown.rstrip("\n")
+    if "request_id" in response:
+        assert str(UUID(response["request_id"])) == response["request_id"]
+        response["request_id"] = json.loads(shown)["request_id"]
+    assert json.dumps(response, indent=2) == shown.rstrip("\n")
 
 
-def test_the_snippet_needs_nothing_but_the_standard_library() -> None:
+def test_the_snippet_imports_only_the_standard_library() -> None:
     [snippet] = blocks(read("docs/credentials.md"), "python")
     imports = [node for node in ast.walk(ast.parse(snippet)) if isinstance(node, ast.Import)]
 
@@ -184,7 +186,7 @@ def test_the_snippet_needs_nothing_but_the_standard_library() -> None:
     assert names <= set(sys.stdlib_module_names)
 
 
-def test_the_first_start_prints_what_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_first_start_prints_the_shown_text(capsys: pytest.CaptureFixture[str]) -> None:
     made = Bootstrap(1, "rbs_1_...", "...", "rbk_1", "rbk_1_...", ALICE, ADMIN, "...")
     _say(HOST, made, Settings())
 
@@ -192,10 +194,10 @@ def test_the_first_start_prints_what_is_shown(capsys: pytest.CaptureFixture[str]
     assert capsys.readouterr().out.strip() == shown.strip()
 
 
-# ── the tables ───────────────────────────────────────────────────────────────────────────────
+# ── the tables ───────────────────────────────────────────────────────────────────────────────────
 
 
-def test_the_routes_are_the_ones_listed() -> None:
+def test_all_routes_are_listed() -> None:
     listed = {row[0] for row in rows(section(README, "Endpoints"))}
 
     served = {
@@ -208,19 +210,21 @@ def test_the_routes_are_the_ones_listed() -> None:
 
 
 @pytest.mark.anyio
-async def test_what_is_not_there_yet_is_not_there(first_start: tuple[Api, Bootstrap]) -> None:
-    """When one of them comes, its line has to go."""
+async def test_routes_listed_as_not_implemented_do_not_exist(
+    first_start: tuple[Api, Bootstrap],
+) -> None:
+    """When a route is implemented, its line must be removed."""
     api, _ = first_start
-    asked = re.findall(r"`([A-Z]+) (/\S+)`", section("docs/contacts.md", "Not implemented"))
-    assert asked
-    for method, path in asked:
-        answer = await api.request(method, path.replace("{contactID}", ALICE))
+    listed = re.findall(r"`([A-Z]+) (/\S+)`", section("docs/contacts.md", "Not implemented"))
+    assert listed
+    for method, path in listed:
+        response = await api.request(method, path.replace("{contactID}", ALICE))
 
-        assert answer.status_code in (404, 405), f"{method} {path}"
-        assert answer.json()["error_code"] in ("no_route", "method_not_allowed")
+        assert response.status_code in (404, 405), f"{method} {path}"
+        assert response.json()["error_code"] in ("no_route", "method_not_allowed")
 
 
-def test_the_settings_are_the_ones_listed() -> None:
+def test_all_settings_are_listed() -> None:
     flags = {parameter.name: parameter.opts[0] for parameter in serve.params}
     expected = [
         [name, PREFIX + name.upper(), flags.get(name, ""), str(getattr(Settings(), name))]
@@ -230,32 +234,32 @@ def test_the_settings_are_the_ones_listed() -> None:
     assert [row[:4] for row in rows(read("docs/settings.md"))] == expected
 
 
-# ── the commands ─────────────────────────────────────────────────────────────────────────────
+# ── the commands ─────────────────────────────────────────────────────────────────────────────────
 
 
 def parse(line: str) -> str:
-    """The command that a line runs, without running it; raises what click would say."""
+    """Return the name of the command in a line; raise click.UsageError or KeyError if invalid."""
     words = shlex.split(line)
     command: click.Command = main
     path = [words.pop(0)]
     while isinstance(command, click.Group):
         path.append(words.pop(0))
         command = command.commands[path[-1]]
-    # With the settings of the program: click keeps the help option that it makes first.
+    # With the settings of the program, because click stores the first help option that it creates.
     command.make_context(path[-1], words, **main.context_settings)
     return " ".join(path)
 
 
-def every_command(group: click.Group, path: str) -> Iterator[str]:
+def command_names(group: click.Group, path: str) -> Iterator[str]:
     for name, command in group.commands.items():
         if isinstance(command, click.Group):
-            yield from every_command(command, f"{path} {name}")
+            yield from command_names(command, f"{path} {name}")
         else:
             yield f"{path} {name}"
 
 
-@pytest.mark.parametrize("line", [one for one in EVERY_LINE if one.startswith("reachbook ")])
-def test_a_command_shown_is_one_that_parses(line: str) -> None:
+@pytest.mark.parametrize("line", [line for line in EVERY_LINE if line.startswith("reachbook ")])
+def test_a_shown_command_is_valid(line: str) -> None:
     assert parse(line)
 
 
@@ -268,7 +272,7 @@ def test_a_command_shown_is_one_that_parses(line: str) -> None:
         "reachbook secret create --team 1 --representation strings",
     ],
 )
-def test_a_command_that_does_not_parse_is_noticed(line: str) -> None:
+def test_an_invalid_command_is_detected(line: str) -> None:
     with pytest.raises((KeyError, click.UsageError)):
         parse(line)
 
@@ -277,18 +281,18 @@ def test_every_command_is_shown() -> None:
     lines = shell_lines(read("docs/cli.md"))
     shown = {parse(line) for line in lines if line.startswith("reachbook ")}
 
-    assert shown == set(every_command(main, "reachbook"))
+    assert shown == set(command_names(main, "reachbook"))
 
 
-def test_every_make_verb_is_there() -> None:
-    verbs = {line.split()[1] for line in EVERY_LINE if line.startswith("make ")}
+def test_every_shown_make_target_exists() -> None:
+    shown = {line.split()[1] for line in EVERY_LINE if line.startswith("make ")}
 
-    there = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
-    assert {"serve", "test", "check", "bench"} <= verbs
-    assert verbs <= there
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    assert {"serve", "test", "check", "bench"} <= shown
+    assert shown <= targets
 
 
-# ── links and paths ──────────────────────────────────────────────────────────────────────────
+# ── links and paths ──────────────────────────────────────────────────────────────────────────────
 
 
 def anchors(page: Path) -> set[str]:
@@ -297,23 +301,23 @@ def anchors(page: Path) -> set[str]:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_links_lead_somewhere(page: Path) -> None:
+def test_the_targets_of_links_exist(page: Path) -> None:
     for target in re.findall(r"\]\(([^)]+)\)", page.read_text()):
         file, _, anchor = target.partition("#")
         if "://" in target:
             continue
-        there = page.parent / file if file else page
-        assert there.exists(), target
-        assert not anchor or anchor in anchors(there), target
+        linked = page.parent / file if file else page
+        assert linked.exists(), target
+        assert not anchor or anchor in anchors(linked), target
 
 
 @pytest.mark.parametrize(
     ("page", "title"), [(README, "Path of a request"), ("CONTRIBUTING.md", "Recipes")]
 )
-def test_the_modules_that_are_named_exist(page: str, title: str) -> None:
+def test_the_named_modules_exist(page: str, title: str) -> None:
     pattern = r"`([a-z_/]+(?:\.py|\.sql|\.md|/))`"
     named = re.findall(pattern, section(page, title))
 
     assert named
-    there = (ROOT, ROOT / "src" / "reachbook")
-    assert [one for one in named if not any((base / one).exists() for base in there)] == []
+    bases = (ROOT, ROOT / "src" / "reachbook")
+    assert [path for path in named if not any((base / path).exists() for base in bases)] == []

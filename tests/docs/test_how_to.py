@@ -1,4 +1,4 @@
-"""The steps of the how-to guides that the requests of no other test follow."""
+"""Steps of the how-to guides that no other test covers."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import pytest
 from tests.support.personas import Api
 
 UUID = "11111111-2222-3333-4444-555555555555"
-# A contact as the vendor documents it: with keys that Reachbook does not know, and no UUID.
+# A contact as in the vendor's documentation: with keys unknown to Reachbook, and without a UUID.
 VENDOR = {
     "id": 5,
     "rev": 3,
@@ -32,7 +32,7 @@ async def write(api: Api, row: dict[str, object]) -> dict[str, list[dict[str, ob
 
 
 @pytest.mark.anyio
-async def test_contacts_of_the_vendor_are_copied_once_and_then_updated(api: Api) -> None:
+async def test_a_contact_of_the_vendor_is_created_and_then_updated(api: Api) -> None:
     [copied] = (await write(api, VENDOR))["contacts"]
     changed = {**VENDOR, "first": "Zoë"}
     [failed] = (await write(api, changed))["failed_contacts"]
@@ -47,7 +47,7 @@ async def test_contacts_of_the_vendor_are_copied_once_and_then_updated(api: Api)
 
 @pytest.mark.anyio
 @pytest.mark.parametrize("key", ["uuid", "contact_id"])
-async def test_a_row_with_the_uuid_of_the_vendor_fails(api: Api, key: str) -> None:
+async def test_a_row_with_an_unknown_uuid_fails(api: Api, key: str) -> None:
     [failed] = (await write(api, {**VENDOR, key: UUID}))["failed_contacts"]
 
     assert failed["error_code"] == "no_contact"

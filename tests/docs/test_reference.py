@@ -1,4 +1,4 @@
-"""The reference has every event, every route of the sandbox and every part of the API."""
+"""The reference documents every event, route, type, error, command and route of the sandbox."""
 
 from __future__ import annotations
 
@@ -59,7 +59,9 @@ def test_every_type_is_in_the_reference(reference: str) -> None:
 
 def test_every_error_of_a_route_is_in_the_reference(reference: str) -> None:
     codes = {row[0] for row in rows(section("docs/errors.md", "Error codes"))}
-    operations = [each for path in openapi_document()["paths"].values() for each in path.values()]
+    operations = [
+        operation for path in openapi_document()["paths"].values() for operation in path.values()
+    ]
     found = {
         code
         for operation in operations
@@ -102,7 +104,7 @@ def test_every_option_is_in_the_reference_of_commands() -> None:
 
 
 def sandbox_routes() -> list[list[str]]:
-    """The methods and paths of the documentation of the sandbox."""
+    """Return the methods and paths in the documentation of the sandbox."""
     table = rows(section("docs/sandbox.md", "Control"))
     return [row[0].split() for row in table]
 

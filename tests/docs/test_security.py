@@ -1,4 +1,4 @@
-"""SECURITY.md: the tests that it names exist, and the claims that no other test shows."""
+"""SECURITY.md: the tests that it names exist; and tests of claims not covered elsewhere."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ PAGES_OF_ADMINS = ("/console/settings", "/console/team/")
 
 
 def named_tests() -> list[tuple[str, str]]:
-    """The file and the function of every test that SECURITY.md names."""
+    """Return the file and the function of every test that SECURITY.md names."""
     text = (ROOT / "SECURITY.md").read_text()
     return re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", text)
 
@@ -46,7 +46,7 @@ def test_a_named_test_exists(file: str, function: str) -> None:
     assert re.search(rf"^(async )?def {function}\(", (ROOT / file).read_text(), re.MULTILINE)
 
 
-def test_every_claim_names_a_test_or_says_why_not() -> None:
+def test_every_claim_names_a_test_or_is_marked_not_tested() -> None:
     rows = re.findall(
         r"^\| (?!shown by)(.+) \| (.+) \|$", (ROOT / "SECURITY.md").read_text(), re.MULTILINE
     )
@@ -55,22 +55,22 @@ def test_every_claim_names_a_test_or_says_why_not() -> None:
     assert all("::" in shown or "not tested" in shown for _, shown in rows)
 
 
-async def test_every_route_but_the_public_ones_needs_a_credential(api: Api) -> None:
-    asked = [
+async def test_every_route_except_public_ones_requires_a_credential(api: Api) -> None:
+    requests = [
         (method, re.sub(r"{\w+}", NOBODY, route.path))
         for route in app.ROUTES
         if isinstance(route.endpoint, Endpoint)
         for method in route.endpoint.operations
     ]
 
-    statuses = {(await api.request(*each, by={})).status_code for each in asked}
+    statuses = {(await api.request(*request, by={})).status_code for request in requests}
 
-    assert len(asked) > 20
+    assert len(requests) > 20
     assert statuses == {401}
 
 
-async def everything(api: Api) -> str:
-    """All rows of the tables, as text; bytes as hexadecimal digits and as the text they hold."""
+async def dump_tables(api: Api) -> str:
+    """Return all rows of the tables as text; bytes as hexadecimal digits and decoded."""
     send = beside(api.database)
     cells = []
     for table in TABLES:
@@ -81,16 +81,16 @@ async def everything(api: Api) -> str:
     return " ".join(str(cell) for cell in cells)
 
 
-async def test_the_database_holds_people_in_the_clear(api: Api) -> None:
+async def test_personal_data_is_stored_unencrypted(api: Api) -> None:
     await api.contact(("phone", PHONE))
 
-    assert PHONE in await everything(api)
+    assert PHONE in await dump_tables(api)
 
 
-async def test_the_database_holds_no_usable_credential(api: Api) -> None:
+async def test_the_database_has_no_usable_credential(api: Api) -> None:
     bob = api.bob
 
-    stored = await everything(api)
+    stored = await dump_tables(api)
 
     assert bob.secret.id in stored
     assert bob.secret_key not in stored
@@ -99,7 +99,7 @@ async def test_the_database_holds_no_usable_credential(api: Api) -> None:
     assert bob.api_key.removeprefix(bob.key.id) not in stored
 
 
-async def test_the_database_and_the_master_key_together_sign(api: Api) -> None:
+async def test_the_database_with_the_master_key_can_sign_tokens(api: Api) -> None:
     bob = api.bob
     select = f"SELECT sealed FROM api_secret WHERE secret_id = '{bob.secret.id}'"
     [[sealed]] = await beside(api.database)(select)
@@ -109,11 +109,11 @@ async def test_the_database_and_the_master_key_together_sign(api: Api) -> None:
     assert secret_key is not None
     claims: dict[str, object] = {"iss": bob.secret.id, "iat": api.clock() // 1_000_000}
     token = sign(claims, bob.secret.id, secret_key)
-    answer = await api.request("GET", "/v1/team", by={"authorization": f"Bearer {token}"})
-    assert answer.status_code == 200
+    response = await api.request("GET", "/v1/team", by={"authorization": f"Bearer {token}"})
+    assert response.status_code == 200
 
 
-async def test_write_access_to_the_database_is_access_to_everything(api: Api) -> None:
+async def test_write_access_to_the_database_gives_access_to_the_api(api: Api) -> None:
     team_id = api.bob.team.team_id
     key_id = credential.new_key_id(team_id)
     api_key = credential.new_api_key(key_id)
@@ -125,9 +125,9 @@ async def test_write_access_to_the_database_is_access_to_everything(api: Api) ->
         f" FROM api_key WHERE team_id = {team_id}"
     )
 
-    answer = await api.request("GET", "/v1/team", by={"authorization": f"Bearer {api_key}"})
+    response = await api.request("GET", "/v1/team", by={"authorization": f"Bearer {api_key}"})
 
-    assert answer.status_code == 200
+    assert response.status_code == 200
 
 
 def test_the_default_address_is_loopback() -> None:
@@ -138,7 +138,7 @@ def test_the_default_address_is_loopback() -> None:
     ("trusted", "logged"),
     [("", "127.0.0.1"), ("127.0.0.2", "127.0.0.1"), ("127.0.0.1", "10.1.2.3")],
 )
-def test_a_forwarded_address_counts_only_from_a_trusted_proxy(
+def test_a_forwarded_address_is_used_only_from_a_trusted_proxy(
     tmp_path: Path, trusted: str, logged: str
 ) -> None:
     home = Home(tmp_path / "data").having(trusted_proxies=trusted)
@@ -160,7 +160,7 @@ def path_of(route: ExactRoute) -> str:
     return re.sub(r"{uuid}", NOBODY, re.sub(r"{(?!uuid)[^}]*}", "1", route.path))
 
 
-async def test_every_page_but_the_public_ones_needs_a_session(console: Console) -> None:
+async def test_every_page_except_public_ones_requires_a_session(console: Console) -> None:
     guarded = [route for route in ROUTES if route.path not in PUBLIC_PAGES]
     assert guarded
     async with console.visitor() as visitor:
@@ -173,7 +173,7 @@ async def test_every_page_but_the_public_ones_needs_a_session(console: Console) 
             assert sent.status_code in (403, 405), route.path
 
 
-async def test_a_member_changes_no_credential_user_or_setting(console: Console) -> None:
+async def test_a_member_cannot_change_credentials_users_or_settings(console: Console) -> None:
     of_admins = [route for route in ROUTES if route.path.startswith(PAGES_OF_ADMINS)]
     assert of_admins
     async with console.visitor(console.member) as visitor:

@@ -1,4 +1,4 @@
-"""`make setup`: which Python it takes, its message if there is none, and the locked packages."""
+"""`make setup`: the Python that it chooses, the error if there is none, the locked packages."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ RESOLVE_SECONDS = 120
 needs_make = pytest.mark.skipif(shutil.which("make") is None, reason="needs make")
 
 
-def plant(directory: Path, name: str, *, version: str, fit: bool) -> Path:
-    """An executable that answers as an interpreter does to `--version` and to the probe."""
+def create_python(directory: Path, name: str, *, version: str, is_usable: bool) -> Path:
+    """Create an executable that responds like an interpreter to `--version` and to the check."""
     file = directory / name
-    probe = f"exit {int(not fit)}"
+    probe = f"exit {int(not is_usable)}"
     file.write_text(f'#!/bin/sh\n[ "$1" != --version ] && {probe}\necho "Python {version}"\n')
     file.chmod(0o755)
     return file
 
 
 def find(path: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """The outcome of the search with only the directory `path`, and `head`, on the search path."""
+    """Run the search with only the directory `path`, and `head`, on the search path."""
     head = shutil.which("head")
     assert head
     (path / "head").symlink_to(head)
@@ -44,25 +44,25 @@ def find(path: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_python3_is_taken_if_it_is_fit(tmp_path: Path) -> None:
-    python3 = plant(tmp_path, "python3", version="3.14.1", fit=True)
-    plant(tmp_path, "python3.15", version="3.15.0", fit=True)
+def test_python3_is_chosen_if_usable(tmp_path: Path) -> None:
+    python3 = create_python(tmp_path, "python3", version="3.14.1", is_usable=True)
+    create_python(tmp_path, "python3.15", version="3.15.0", is_usable=True)
 
     assert find(tmp_path).stdout == f"{python3}\n"
 
 
-def test_a_newer_python_on_the_path_is_taken_if_python3_is_not_fit(tmp_path: Path) -> None:
-    plant(tmp_path, "python3", version="3.9.2", fit=False)
-    plant(tmp_path, "python3.11", version="3.11.7", fit=True)
-    newest = plant(tmp_path, "python3.13", version="3.13.0", fit=True)
-    plant(tmp_path, "python3.14", version="3.14.0", fit=False)
+def test_a_newer_python_is_chosen_if_python3_is_not_usable(tmp_path: Path) -> None:
+    create_python(tmp_path, "python3", version="3.9.2", is_usable=False)
+    create_python(tmp_path, "python3.11", version="3.11.7", is_usable=True)
+    newest = create_python(tmp_path, "python3.13", version="3.13.0", is_usable=True)
+    create_python(tmp_path, "python3.14", version="3.14.0", is_usable=False)
 
     assert find(tmp_path).stdout == f"{newest}\n"
 
 
-def test_a_python_that_was_named_is_not_replaced_by_another(tmp_path: Path) -> None:
-    named = plant(tmp_path, "python3.9", version="3.9.2", fit=False)
-    plant(tmp_path, "python3", version="3.13.0", fit=True)
+def test_a_named_python_that_is_not_usable_is_refused(tmp_path: Path) -> None:
+    named = create_python(tmp_path, "python3.9", version="3.9.2", is_usable=False)
+    create_python(tmp_path, "python3", version="3.13.0", is_usable=True)
 
     refused = find(tmp_path, str(named))
 
@@ -71,9 +71,9 @@ def test_a_python_that_was_named_is_not_replaced_by_another(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("names", [(), ("python3",), ("python3", "python3.11")])
-def test_one_sentence_says_what_to_install(tmp_path: Path, names: tuple[str, ...]) -> None:
+def test_the_error_names_the_packages_to_install(tmp_path: Path, names: tuple[str, ...]) -> None:
     for name in names:
-        plant(tmp_path, name, version="3.8.10", fit=False)
+        create_python(tmp_path, name, version="3.8.10", is_usable=False)
 
     refused = find(tmp_path)
 
@@ -84,8 +84,8 @@ def test_one_sentence_says_what_to_install(tmp_path: Path, names: tuple[str, ...
     assert "apt install python3 python3-venv" in refused.stderr
 
 
-def test_this_python_is_fit() -> None:
-    """The probe in the script runs on a real interpreter."""
+def test_the_running_python_is_usable() -> None:
+    """The check in the script runs on a real interpreter."""
     found = subprocess.run(
         ["sh", str(FIND), sys.executable], capture_output=True, text=True, timeout=10, check=True
     )
@@ -95,7 +95,7 @@ def test_this_python_is_fit() -> None:
 
 @needs_make
 def test_make_setup_stops_before_pip_if_python_is_too_old(tmp_path: Path) -> None:
-    old = plant(tmp_path, "python3", version="3.9.2", fit=False)
+    old = create_python(tmp_path, "python3", version="3.9.2", is_usable=False)
     environment = {key: value for key, value in os.environ.items() if not key.startswith("MAKE")}
 
     refused = subprocess.run(
@@ -115,7 +115,7 @@ def test_make_setup_stops_before_pip_if_python_is_too_old(tmp_path: Path) -> Non
 
 
 def test_no_lock_file_names_a_registry() -> None:
-    """The user has configured a registry."""
+    """Each user has configured a registry."""
     ours = [file.read_text() for file in (ROOT / "requirements").glob("*.txt")]
     from_npm = json.loads(
         (ROOT / "tests/http/openapi/generated_clients/package-lock.json").read_text()
@@ -128,7 +128,7 @@ def test_no_lock_file_names_a_registry() -> None:
 
 @pytest.mark.parametrize("version", PYTHONS)
 def test_every_locked_package_has_a_wheel(tmp_path: Path, version: str) -> None:
-    """The lock resolves for each Python from wheels alone, with hashes."""
+    """The lock file resolves for each Python, only from wheels and with hashes."""
     resolved = subprocess.run(
         [
             *(Path(sys.executable).with_name("uv"), "pip", "install", "--dry-run", "--quiet"),

@@ -1,4 +1,4 @@
-"""The documentation site: it builds without a warning, has every page, and no dead link."""
+"""The documentation site builds without warnings, has every page, and has no dead link."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 SECONDS = 120
-# By scripts/reference.py, for the site alone.
-MADE = ["docs/api.md", "docs/client-reference.md", "docs/commands.md"]
+# By scripts/reference.py, only for the site.
+GENERATED = ["docs/api.md", "docs/client-reference.md", "docs/commands.md"]
 
 
 class Page(HTMLParser):
@@ -56,21 +56,21 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def pages(site: Path) -> dict[Path, Page]:
-    # The page of a missing address has links from the root of a host.
+    # 404.html is excluded: its links start at the root of the host.
     files = [file for file in site.rglob("*.html") if file.name != "404.html"]
     return {file: Page(file.read_text()) for file in files}
 
 
 def test_every_page_is_in_the_navigation() -> None:
     listed = re.findall(r": (\S+\.md)$", (ROOT / "mkdocs.yml").read_text(), re.MULTILINE)
-    there = [
+    pages = [
         *ROOT.glob("*.md"),
         *(ROOT / "docs").rglob("*.md"),
         *ROOT.glob("examples/*/README.md"),
         ROOT / "bench" / "README.md",
         ROOT / "deploy" / "README.md",
     ]
-    assert sorted(listed) == sorted([*MADE, *(str(page.relative_to(ROOT)) for page in there)])
+    assert sorted(listed) == sorted([*GENERATED, *(str(page.relative_to(ROOT)) for page in pages)])
 
 
 def test_no_link_is_dead(site: Path, pages: dict[Path, Page]) -> None:
@@ -79,13 +79,13 @@ def test_no_link_is_dead(site: Path, pages: dict[Path, Page]) -> None:
         f"{file.relative_to(site)}: {link}"
         for file, page in pages.items()
         for link in (*page.links, *page.assets)
-        if not is_there(file, link, pages)
+        if not link_exists(file, link, pages)
     ]
     assert dead == []
 
 
-def is_there(file: Path, link: str, pages: dict[Path, Page]) -> bool:
-    """Returns whether a link has a target; a link to another host is not followed."""
+def link_exists(file: Path, link: str, pages: dict[Path, Page]) -> bool:
+    """Return whether the target of a link exists; links to other hosts are not followed."""
     url = urlsplit(link)
     if url.scheme:
         return True
@@ -96,8 +96,8 @@ def is_there(file: Path, link: str, pages: dict[Path, Page]) -> bool:
 
 
 def test_nothing_is_loaded_from_another_host(pages: dict[Path, Page]) -> None:
-    assert [each for page in pages.values() for each in remote(page)] == []
+    assert [asset for page in pages.values() for asset in remote_assets(page)] == []
 
 
-def remote(page: Page) -> Iterator[str]:
+def remote_assets(page: Page) -> Iterator[str]:
     return (asset for asset in page.assets if urlsplit(asset).netloc)

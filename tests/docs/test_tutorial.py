@@ -1,4 +1,4 @@
-"""The commands of the tutorial, run in their order against a sandbox as it is started there."""
+"""The commands of the tutorial run in order, against a sandbox started as described there."""
 
 from __future__ import annotations
 
@@ -17,26 +17,29 @@ TOKEN = "tutorial-control-token"
 SECONDS = 60
 
 
-def test_the_commands_do_what_the_tutorial_says() -> None:
+def test_the_commands_of_the_tutorial_give_the_described_results() -> None:
     assert f"--control-token {TOKEN}" in TUTORIAL
     with run_sandbox("--control-token", TOKEN) as sandbox:
         outputs = run(sandbox)
 
     channels, owner, created, repeated, conflict, history, feed, fault = outputs
-    assert [each["channel_id"] for each in channels[0]] == ["15105553344", "alice@example.com"]
+    assert [channel["channel_id"] for channel in channels[0]] == [
+        "15105553344",
+        "alice@example.com",
+    ]
     assert owner[0]["contact"]["first"] == "Alice"
     assert owner[0]["channel"]["channel_id"] == "15105553344"
     assert (created[0]["created"], created[0]["contact"]["first"]) == (True, "Bob")
     assert repeated[0] == repeated[1]
     assert conflict[0]["conflicting_contact_id"] == created[0]["contact"]["uuid"]
-    assert "13035550142" in [each["channel_id"] for each in conflict[1]]
+    assert "13035550142" in [channel["channel_id"] for channel in conflict[1]]
     assert history[0]["events"][0]["kind"] == "channel_moved_here"
     assert [event["seq"] for event in feed[0]["events"]] == [1, 2, 3, 4, 5]
     assert fault[1]["error_code"] == "store_unavailable"
 
 
 def run(sandbox: Sandbox) -> list[list[Any]]:
-    """Run the commands in one shell; returns the JSON documents that each block printed."""
+    """Run the commands in one shell; return the JSON documents that each block printed."""
     separator = "-- the next block --"
     script = f"\necho; echo '{separator}'\n".join(["set -eu", *COMMANDS])
     done = subprocess.run(
@@ -52,7 +55,7 @@ def run(sandbox: Sandbox) -> list[list[Any]]:
 
 
 def documents(text: str) -> list[Any]:
-    """Returns the JSON documents that stand one after the other in a text."""
+    """Return the JSON documents of a text, which follow one another."""
     decoder = json.JSONDecoder()
     found, rest = [], text.strip()
     while rest:
