@@ -1,4 +1,4 @@
-"""What the storage tests share: the tables as they are, and the machine's own PostgreSQL 15."""
+"""Fixtures of the storage tests: raw SQL, and the installed PostgreSQL 15."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ START_TRIES = 100
 
 @pytest.fixture
 def raw(database: str) -> Raw:
-    """Runs a statement in the database by the driver alone; its rows."""
+    """A function that runs a statement with the driver alone, and returns its rows."""
     return beside(database)
 
 
 @pytest.fixture(scope="session")
 def debian_postgres() -> Iterator[str]:
-    """The URL of an empty database on the machine's own PostgreSQL 15, where there is one."""
+    """The URL of an empty database on the installed PostgreSQL 15; skips the test without one."""
     if not (DEBIAN / "initdb").exists():
         pytest.skip(f"there is no PostgreSQL 15 in {DEBIAN}")
     directory = Path(tempfile.mkdtemp(prefix="reachbook-pg15-"))
@@ -74,14 +74,14 @@ def _run_debian(directory: Path) -> Iterator[str]:
     )
     try:
         url = f"postgresql://bob@127.0.0.1:{port}/postgres"
-        asyncio.run(_wait_until_it_answers(url))
+        asyncio.run(_wait_until_it_accepts(url))
         yield url
     finally:
         end(server)
 
 
 def _as_unprivileged(directory: Path) -> Sequence[str]:
-    """PostgreSQL does not run as root; a root that tests hands it to somebody else."""
+    """Return the command that drops root privileges, because PostgreSQL does not run as root."""
     if os.geteuid() != 0:
         return ()
     for name in UNPRIVILEGED:
@@ -94,10 +94,10 @@ def _as_unprivileged(directory: Path) -> Sequence[str]:
         if setpriv:
             ids = (f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}")
             return (setpriv, *ids, "--clear-groups", "--")
-    pytest.skip("PostgreSQL does not run as root, and there is nobody to run it as")
+    pytest.skip("PostgreSQL does not run as root, and there is no other user to run it as")
 
 
-async def _wait_until_it_answers(url: str) -> None:
+async def _wait_until_it_accepts(url: str) -> None:
     for _ in range(START_TRIES):
         try:
             connection = await asyncpg.connect(url, timeout=1)

@@ -1,7 +1,6 @@
-"""A migration on Citus distributes the tables. The functions of Citus are stand-ins here.
+"""A migration on Citus distributes the tables; the functions of Citus are stand-ins.
 
-The embedded PostgreSQL does not have Citus: `citus_stand_in` describes what is tested and what is
-not.
+The embedded PostgreSQL does not have Citus: `citus_stand_in` lists the behaviour that is tested.
 """
 
 from __future__ import annotations
@@ -35,11 +34,11 @@ def raw(empty_postgres: str) -> Raw:
 async def with_citus(empty_postgres: str, monkeypatch: pytest.MonkeyPatch) -> str:
     """The URL of an empty database with the stand-ins."""
     await citus_stand_in.install(empty_postgres)
-    detect(monkeypatch)
+    pretend_citus_is_installed(monkeypatch)
     return empty_postgres
 
 
-def detect(monkeypatch: pytest.MonkeyPatch) -> None:
+def pretend_citus_is_installed(monkeypatch: pytest.MonkeyPatch) -> None:
     async def is_installed(_connection: Connection) -> bool:
         return True
 
@@ -54,7 +53,7 @@ async def migrate(url: str) -> SchemaChange:
         await store.close()
 
 
-async def test_every_table_of_teams_is_distributed_with_team(with_citus: str, raw: Raw) -> None:
+async def test_every_table_with_team_id_is_distributed(with_citus: str, raw: Raw) -> None:
     change = await migrate(with_citus)
 
     managed = {name: (kind, group) for name, kind, group in await raw(MANAGED)}
@@ -69,14 +68,14 @@ async def test_every_table_of_teams_is_distributed_with_team(with_citus: str, ra
     assert (change.before, change.after, change.to_run) == (0, NEWEST, ())
 
 
-async def test_the_copies_of_the_coordinator_are_deleted(with_citus: str, raw: Raw) -> None:
+async def test_the_coordinators_copies_are_truncated(with_citus: str, raw: Raw) -> None:
     change = await migrate(with_citus)
 
     calls = await raw("SELECT argument FROM stand_in_call WHERE name = 'truncate' ORDER BY n")
     assert tuple(row[0] for row in calls) == change.distributed
 
 
-async def test_a_second_time_distributes_nothing(with_citus: str, raw: Raw) -> None:
+async def test_a_second_migration_distributes_nothing(with_citus: str, raw: Raw) -> None:
     await migrate(with_citus)
     before = await raw(MANAGED)
 
@@ -94,12 +93,12 @@ async def test_a_table_of_a_later_migration_is_distributed(with_citus: str, raw:
     assert (await migrate(with_citus)).distributed == ("a_later",)
 
 
-async def test_the_extension_can_be_added_later(
+async def test_tables_are_distributed_after_the_extension_is_added(
     empty_postgres: str, raw: Raw, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = await migrate(empty_postgres)
     await citus_stand_in.install(empty_postgres)
-    detect(monkeypatch)
+    pretend_citus_is_installed(monkeypatch)
 
     change = await migrate(empty_postgres)
 
@@ -135,7 +134,7 @@ async def test_the_lock_timeout_is_set_on_every_node(with_citus: str, raw: Raw) 
     assert calls == [(f"ALTER DATABASE {name} SET lock_timeout = '{LOCK_TIMEOUT}'",)]
 
 
-async def test_a_worker_that_refuses_is_left_to_the_operator(with_citus: str, raw: Raw) -> None:
+async def test_the_statement_that_failed_on_a_worker_is_returned(with_citus: str, raw: Raw) -> None:
     await raw("UPDATE stand_in_worker SET success = false WHERE nodename = 'w2'")
 
     [statement] = (await migrate(with_citus)).to_run
@@ -144,7 +143,7 @@ async def test_a_worker_that_refuses_is_left_to_the_operator(with_citus: str, ra
     await raw(statement)
 
 
-async def test_a_user_who_does_not_own_the_database_learns_what_to_run(
+async def test_a_user_who_does_not_own_the_database_gets_the_statement_to_run(
     with_citus: str, raw: Raw
 ) -> None:
     await migrate(with_citus)

@@ -1,4 +1,4 @@
-"""Ids are reserved in growing blocks, and each is given once."""
+"""Ids are reserved in growing blocks, and each is used once."""
 
 from __future__ import annotations
 
@@ -21,43 +21,43 @@ PHONE = ChannelType("phone")
 
 
 class Sequence:
-    """A sequence that lets other tasks run before it answers."""
+    """A sequence that lets other tasks run before it returns."""
 
     def __init__(self) -> None:
-        self.asked: list[int] = []
+        self.counts: list[int] = []
         self.last = 0
 
     async def reserve(self, _table: str, count: int) -> list[int]:
-        self.asked.append(count)
+        self.counts.append(count)
         self.last += count
         ids = list(range(self.last - count + 1, self.last + 1))
         await asyncio.sleep(0)
         return ids
 
 
-def creating(*digits: str) -> Commit:
+def create_commit(*digits: str) -> Commit:
     channels = tuple(ChannelInput(addresses.parse(PHONE, each)) for each in digits)
     new = contacts.create(1, "a1b2c3d4-e5f6-7890-abcd-ef1234567890", ContactInput(channels), 1)
     return Commit(event.change(None, new), "a", "r")
 
 
-async def test_blocks_grow() -> None:
+async def test_blocks_grow_to_the_maximum() -> None:
     sequence = Sequence()
     ids = IdBlocks(sequence.reserve)
 
     taken = [await ids.take("contact") for _ in range(200)]
 
     assert taken == [[number] for number in range(1, 201)]
-    assert sequence.asked == [1, 2, 4, 8, 16, 32, 64, MAX_ID_BLOCK, MAX_ID_BLOCK]
+    assert sequence.counts == [1, 2, 4, 8, 16, 32, 64, MAX_ID_BLOCK, MAX_ID_BLOCK]
 
 
-async def test_more_than_a_block_is_reserved_when_it_is_wanted() -> None:
+async def test_more_ids_than_a_block_are_reserved_if_requested() -> None:
     ids = IdBlocks(Sequence().reserve)
 
     assert await ids.take("contact_channel", 500) == list(range(1, 501))
 
 
-async def test_no_id_is_given_twice_to_tasks_that_wait_together() -> None:
+async def test_no_id_is_returned_twice_to_concurrent_tasks() -> None:
     ids = IdBlocks(Sequence().reserve)
 
     taken = await asyncio.gather(*(ids.take("contact", 1 + turn % 5) for turn in range(100)))
@@ -66,7 +66,7 @@ async def test_no_id_is_given_twice_to_tasks_that_wait_together() -> None:
     assert len(set(given)) == len(given) == sum(1 + turn % 5 for turn in range(100))
 
 
-async def test_what_was_reserved_is_discarded() -> None:
+async def test_discard_drops_the_reserved_ids() -> None:
     ids = IdBlocks(Sequence().reserve)
     for _ in range(4):
         await ids.take("contact")  # 1, then 2 and 3, then 4 to 7
@@ -76,9 +76,9 @@ async def test_what_was_reserved_is_discarded() -> None:
     assert await ids.take("contact") == [8]
 
 
-async def test_a_commit_that_is_decided_again_gets_the_same_ids() -> None:
-    """The transaction of the attempt before was rolled back."""
-    ids, commit = IdsOfCommit([7], [21, 22]), creating("15105553344", "15105553345")
+async def test_a_retried_commit_gets_the_same_ids() -> None:
+    """The transaction of the previous attempt was rolled back."""
+    ids, commit = IdsOfCommit([7], [21, 22]), create_commit("15105553344", "15105553345")
 
     first, second = ids.assign(commit), ids.assign(commit)
 
@@ -89,12 +89,12 @@ async def test_a_commit_that_is_decided_again_gets_the_same_ids() -> None:
 
 
 @pytest.mark.parametrize("ids", [IdsOfCommit([], [21, 22]), IdsOfCommit([7], [21])])
-async def test_too_few_ids(ids: IdsOfCommit) -> None:
+async def test_too_few_ids_raise_an_error(ids: IdsOfCommit) -> None:
     with pytest.raises(IdsExhaustedError):
-        ids.assign(creating("15105553344", "15105553345"))
+        ids.assign(create_commit("15105553344", "15105553345"))
 
 
-async def test_what_has_its_ids_keeps_them() -> None:
-    commit = IdsOfCommit([7], [21]).assign(creating("15105553344"))
+async def test_a_commit_with_ids_is_not_changed() -> None:
+    commit = IdsOfCommit([7], [21]).assign(create_commit("15105553344"))
 
     assert IdsOfCommit([8], [22]).assign(commit) == commit

@@ -1,4 +1,4 @@
-"""The schema from nothing to the newest version, on both engines, beside others who do the same."""
+"""Migrations from an empty database to the newest version, on both engines, and concurrently."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.anyio
 
 @pytest.fixture(params=["sqlite", "postgres"])
 def empty(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """The URL of a database with nothing in it."""
+    """The URL of an empty database."""
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path}/reachbook.db"
     return str(request.getfixturevalue("empty_postgres"))
@@ -43,7 +43,7 @@ async def refusal(database: str) -> Refusal:
     return refused.value
 
 
-async def test_it_works(empty: str) -> None:
+async def test_an_empty_database_is_migrated_to_the_newest_version(empty: str) -> None:
     newest = migrations.newest("sqlite")
 
     await migrate(empty)
@@ -57,7 +57,7 @@ async def test_it_works(empty: str) -> None:
     assert steps == [(step.version, step.name) for step in migrations.steps("sqlite")]
 
 
-async def test_a_second_time_changes_nothing(empty: str) -> None:
+async def test_a_second_migration_changes_nothing(empty: str) -> None:
     newest = migrations.newest("sqlite")
     await migrate(empty)
     before = await beside(empty)("SELECT * FROM schema_version")
@@ -66,7 +66,7 @@ async def test_a_second_time_changes_nothing(empty: str) -> None:
     assert await beside(empty)("SELECT * FROM schema_version") == before
 
 
-async def test_several_at_once_migrate_once(empty: str) -> None:
+async def test_concurrent_migrations_run_each_step_once(empty: str) -> None:
     done = await asyncio.gather(*(migrate(empty) for _ in range(5)))
 
     newest = migrations.newest("sqlite")
@@ -78,16 +78,14 @@ async def test_a_newer_schema_is_refused(empty: str) -> None:
     await migrate(empty)
     await beside(empty)("INSERT INTO schema_version VALUES (99, 'future', '2030-01-01')")
 
-    no = await refusal(empty)
+    error = await refusal(empty)
 
-    assert no.reason is Reason.STORE_UNFIT
-    assert "schema version 99" in no.message
-    assert f"knows up to {migrations.newest('sqlite')}" in no.message
+    assert error.reason is Reason.STORE_UNFIT
+    assert "schema version 99" in error.message
+    assert f"knows up to {migrations.newest('sqlite')}" in error.message
 
 
-async def test_a_step_that_fails_leaves_nothing(
-    empty: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_failed_step_is_rolled_back(empty: str, monkeypatch: pytest.MonkeyPatch) -> None:
     bad = Step(1, "bad", "CREATE TABLE half (n INTEGER); INSERT INTO nothing VALUES (1);")
     monkeypatch.setattr(migrations, "steps", lambda _engine, *, after=0: [bad][after:])
 
@@ -99,13 +97,13 @@ async def test_a_step_that_fails_leaves_nothing(
     assert "half" not in await catalogue_of(empty)
 
 
-def test_the_steps_are_numbered_without_gaps_and_alike() -> None:
+def test_both_engines_have_the_same_steps_numbered_without_gaps() -> None:
     steps = {engine: migrations.steps(engine) for engine in ("sqlite", "postgres")}
 
-    assert [(one.version, one.name) for one in steps["sqlite"]] == [
-        (one.version, one.name) for one in steps["postgres"]
+    assert [(step.version, step.name) for step in steps["sqlite"]] == [
+        (step.version, step.name) for step in steps["postgres"]
     ]
-    assert [one.version for one in steps["sqlite"]] == list(range(1, len(steps["sqlite"]) + 1))
+    assert [step.version for step in steps["sqlite"]] == list(range(1, len(steps["sqlite"]) + 1))
 
 
 BEFORE_BODIES = 3
@@ -128,10 +126,10 @@ OLD_ROWS = [
 ]
 
 
-async def test_the_values_of_events_move_to_their_own_table(
+async def test_the_values_of_events_are_moved_to_their_own_table(
     empty: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Tests the events of a new, a changed and an erased contact."""
+    """The events are of a created, a changed and an erased contact."""
     every, raw = migrations.steps, beside(empty)
 
     def older(engine: str, *, after: int = 0) -> list[Step]:
@@ -140,7 +138,7 @@ async def test_the_values_of_events_move_to_their_own_table(
     monkeypatch.setattr(migrations, "steps", older)
     await migrate(empty)
     for statement in OLD_ROWS:
-        await raw(statement.format(no="0" if empty.startswith("sqlite") else "false"))
+        await raw(statement.format(error="0" if empty.startswith("sqlite") else "false"))
     monkeypatch.undo()
 
     await migrate(empty)
@@ -163,7 +161,7 @@ async def catalogue_of(database: str) -> dict[str, catalogue.Table]:
 
 
 async def test_both_engines_have_the_same_tables(empty_postgres: str, tmp_path: Path) -> None:
-    """Columns in their order, which may be null, keys, unique indexes with their conditions."""
+    """Columns in order, nullability, keys, and unique indexes with their conditions are equal."""
     on_sqlite = f"sqlite:///{tmp_path}/reachbook.db"
     for database in (on_sqlite, empty_postgres):
         await migrate(database)
@@ -177,7 +175,7 @@ async def test_both_engines_have_the_same_tables(empty_postgres: str, tmp_path: 
         assert table == big[name], name
 
 
-async def test_the_comparison_sees_a_difference(empty_postgres: str) -> None:
+async def test_the_comparison_detects_a_difference(empty_postgres: str) -> None:
     raw = beside(empty_postgres)
     await migrate(empty_postgres)
     before = await catalogue_of(empty_postgres)
@@ -194,10 +192,10 @@ async def test_the_comparison_sees_a_difference(empty_postgres: str) -> None:
         before = after
 
 
-async def test_stored_responses_of_the_release_before_name_their_contacts(
+async def test_stored_responses_of_the_previous_release_get_their_contacts(
     empty: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Those whose contacts are unknown, or erased, are deleted; an erasure can still be retried."""
+    """Responses with unknown or erased contacts are deleted; an erasure can still be retried."""
     known = {engine: migrations.steps(engine) for engine in ("sqlite", "postgres")}
     monkeypatch.setattr(migrations, "steps", lambda engine, *, after=0: known[engine][after:2])
     await migrate(empty)
@@ -235,14 +233,14 @@ async def test_stored_responses_of_the_release_before_name_their_contacts(
     assert await raw("SELECT request_id FROM event ORDER BY id") == [("request-1",), ("",)]
 
 
-# ── others hold the lock ─────────────────────────────────────────────────────────────────────
+# ── another program has the lock ─────────────────────────────────────────────────────────────────
 
 
 @pytest.mark.parametrize("migrated", [False, True], ids=["empty", "migrated"])
-async def test_a_lock_that_another_holds_is_waited_for_and_then_refused(
+async def test_migrate_is_refused_after_waiting_for_the_lock(
     empty_postgres: str, monkeypatch: pytest.MonkeyPatch, migrated: bool
 ) -> None:
-    """Both waits are shortened by the same factor, so that the same one ends first."""
+    """Both timeouts are shortened by the same factor, so the same timeout ends first."""
     if migrated:
         await migrate(empty_postgres)
     shorter = pool.STATEMENT_SECONDS / schema.LOCK_SECONDS
@@ -254,17 +252,17 @@ async def test_a_lock_that_another_holds_is_waited_for_and_then_refused(
     try:
         await other.execute(schema._VERSION_TABLE)
         await other.execute("LOCK TABLE schema_version IN ACCESS EXCLUSIVE MODE")
-        no = await refusal(empty_postgres)
+        error = await refusal(empty_postgres)
     finally:
         await transaction.rollback()
         await other.close()
 
-    assert no.reason is Reason.STORE_UNFIT
-    assert "Another program is migrating this database" in no.message
+    assert error.reason is Reason.STORE_UNFIT
+    assert "Another program is migrating this database" in error.message
     assert (await migrate(empty_postgres))[1] == migrations.newest("postgres")
 
 
-async def test_a_lock_that_is_let_go_in_time_is_no_trouble(empty_postgres: str) -> None:
+async def test_migrate_continues_if_the_lock_is_released_in_time(empty_postgres: str) -> None:
     other = await asyncpg.connect(empty_postgres)
     transaction = other.transaction()
     await transaction.start()
@@ -278,10 +276,10 @@ async def test_a_lock_that_is_let_go_in_time_is_no_trouble(empty_postgres: str) 
     assert await asyncio.wait_for(ours, 10) == (0, migrations.newest("postgres"))
 
 
-async def test_a_step_may_take_longer_than_a_request(
+async def test_a_step_may_take_longer_than_the_statement_timeout(
     empty_postgres: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An index on a large table takes minutes; a request has seconds."""
+    """Creating an index on a large table takes minutes; a request has seconds."""
     await migrate(empty_postgres)
     known = migrations.steps("postgres")
     newest = known[-1].version
@@ -294,7 +292,7 @@ async def test_a_step_may_take_longer_than_a_request(
     assert await migrate(empty_postgres) == (newest, newest + 1)
 
 
-async def test_a_file_that_another_holds_is_waited_for_and_then_refused(
+async def test_migrate_is_refused_after_waiting_for_a_locked_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     database = f"sqlite:///{tmp_path}/reachbook.db"
@@ -304,9 +302,9 @@ async def test_a_file_that_another_holds_is_waited_for_and_then_refused(
     holder = connect(tmp_path / "reachbook.db", 0)
     holder.execute("BEGIN IMMEDIATE")
 
-    no = await refusal(database)
+    error = await refusal(database)
     holder.execute("ROLLBACK")
     holder.close()
 
-    assert no.reason is Reason.STORE_UNAVAILABLE
+    assert error.reason is Reason.STORE_UNAVAILABLE
     await migrate(database)

@@ -1,4 +1,4 @@
-"""The search by prefixes: its order, its pages, and the bound on what a page reads."""
+"""The search by prefixes: its order, its pages, and the bound on the entries read for a page."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ TEXTS = ["a", "an", "an sm", "an smi na", "ma na ri an", "e", "é", "王", "th t
 
 @pytest.fixture
 def api(fresh_api: Api) -> Api:
-    """The API on a database of its own: the tests count its contacts."""
+    """The API on a database of its own, because the tests count its contacts."""
     return fresh_api
 
 
@@ -39,7 +39,7 @@ def bob(api: Api) -> WriteContext:
     return WriteContext(api.bob.secret.team_id, api.bob.key.id, "request-1")
 
 
-async def fill(api: Api, context: WriteContext, seed: int = 5) -> list[Contact]:
+async def create_contacts(api: Api, context: WriteContext, seed: int = 5) -> list[Contact]:
     """Create contacts with names of a few syllables, so that many share a prefix."""
     choose = random.Random(seed)
 
@@ -63,16 +63,16 @@ async def search(
     return await queries.contacts_named(team_id, names.prefixes(text), after, limit)
 
 
-async def pages(api: Api, team_id: TeamId, text: str, limit: int) -> list[NamedContacts]:
-    """Returns every page of a search."""
+async def all_pages(api: Api, team_id: TeamId, text: str, limit: int) -> list[NamedContacts]:
+    """Return every page of a search."""
     found = [await search(api, team_id, text, None, limit)]
     while found[-1].following is not None:
         found.append(await search(api, team_id, text, found[-1].following, limit))
     return found
 
 
-def matching(contacts: Sequence[Contact], text: str) -> set[int]:
-    """Returns the numbers of the contacts that a search must find."""
+def expected_ids(contacts: Sequence[Contact], text: str) -> set[int]:
+    """Return the ids of the contacts that a search must find."""
     prefixes = names.prefixes(text)
     return {
         each.id
@@ -86,8 +86,10 @@ def words_of(contact: Contact) -> tuple[str, ...]:
     return names.words(contact.first, contact.last, contact.display_name)
 
 
-async def test_it_works(api: Api, bob: WriteContext) -> None:
-    """Whole contacts in the order of the word that begins with the rarest prefix."""
+async def test_contacts_are_found_in_the_order_of_the_rarest_prefix(
+    api: Api, bob: WriteContext
+) -> None:
+    """The order is that of the word that starts with the rarest prefix."""
     made = await named(
         api, bob, "Anna,Smith", "Ann,Smythe", "Annette,Berg", "Bob,Smith", "Anja Anna,Smit"
     )
@@ -102,21 +104,21 @@ async def test_it_works(api: Api, bob: WriteContext) -> None:
 
 
 @pytest.mark.parametrize("limit", [1, 7, 200])
-async def test_pages_hold_each_contact_once(api: Api, bob: WriteContext, limit: int) -> None:
-    made = await fill(api, bob)
+async def test_each_contact_is_on_one_page(api: Api, bob: WriteContext, limit: int) -> None:
+    made = await create_contacts(api, bob)
     for text in TEXTS:
-        found = await pages(api, bob.team_id, text, limit)
+        found = await all_pages(api, bob.team_id, text, limit)
 
         contacts = [each for page in found for each in page.contacts]
         assert len({each.id for each in contacts}) == len(contacts)
-        assert {each.id for each in contacts} == matching(made, text), text
+        assert {each.id for each in contacts} == expected_ids(made, text), text
         assert all(len(page.contacts) == limit for page in found[:-1])
         assert not any(page.is_cut for page in found)
-        assert in_order(contacts, text)
+        assert is_in_order(contacts, text)
 
 
-def in_order(contacts: list[Contact], text: str) -> bool:
-    """Whether the order is that of the lowest word for one of the prefixes."""
+def is_in_order(contacts: list[Contact], text: str) -> bool:
+    """Return whether the order is that of the lowest word with one of the prefixes."""
     keys = [
         [
             (min(word for word in words_of(each) if word.startswith(prefix)), each.id)
@@ -131,22 +133,22 @@ def in_order(contacts: list[Contact], text: str) -> bool:
 async def test_a_page_reads_a_bounded_number_of_entries(
     api: Api, bob: WriteContext, monkeypatch: pytest.MonkeyPatch, most: int
 ) -> None:
-    """It then says so, may be empty, and the next page goes on; nothing is lost or repeated."""
+    """Such a page has `is_cut`, may be empty, and the next page continues without loss."""
     monkeypatch.setattr(name_search, "MAX_CANDIDATES", most)
-    made = await fill(api, bob)
+    made = await create_contacts(api, bob)
     for text in TEXTS:
-        found = await pages(api, bob.team_id, text, 4)
+        found = await all_pages(api, bob.team_id, text, 4)
 
         contacts = [each.id for page in found for each in page.contacts]
-        assert sorted(contacts) == sorted(matching(made, text)), text
+        assert sorted(contacts) == sorted(expected_ids(made, text)), text
         assert all(page.is_cut or len(page.contacts) == 4 for page in found[:-1])
         assert not found[-1].is_cut
-    # The rarer prefix of these two has more entries than a page reads.
-    assert any(page.is_cut for page in await pages(api, bob.team_id, "an zn", 4)) is False
-    assert any(page.is_cut for page in await pages(api, bob.team_id, "an ma", 1_000))
+    # The rarer of the two prefixes has more entries than are read for a page.
+    assert any(page.is_cut for page in await all_pages(api, bob.team_id, "an zn", 4)) is False
+    assert any(page.is_cut for page in await all_pages(api, bob.team_id, "an ma", 1_000))
 
 
-async def test_the_rarest_prefix_is_read(
+async def test_only_entries_of_the_rarest_prefix_are_read(
     api: Api, bob: WriteContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await named(api, bob, *(f"Anna {n},Smith" for n in range(9)), "Anna,Zed")
@@ -167,7 +169,9 @@ async def test_the_rarest_prefix_is_read(
     assert read == [("z", 1)]
 
 
-async def test_changes_between_pages_lose_nobody_else(api: Api, bob: WriteContext) -> None:
+async def test_changes_between_pages_do_not_lose_other_contacts(
+    api: Api, bob: WriteContext
+) -> None:
     made = list(await named(api, bob, *(f"Anna,B{n}" for n in range(10))))
     first = await search(api, bob.team_id, "an b", None, 4)
     seen = [each.id for each in first.contacts]
@@ -190,7 +194,7 @@ async def test_another_team_is_not_searched(api: Api, bob: WriteContext) -> None
     assert len((await search(api, charlie.team_id, "xan")).contacts) == 1
 
 
-async def test_a_text_without_words_finds_nobody(api: Api, bob: WriteContext) -> None:
+async def test_a_text_without_words_finds_no_contact(api: Api, bob: WriteContext) -> None:
     await named(api, bob, "Anna,Smith")
 
     assert await search(api, bob.team_id, " - ") == NamedContacts([])

@@ -1,4 +1,4 @@
-"""The index of the words of names: every change of a name, and the migration that fills it."""
+"""The index of words of names: writes that change a name, and the migration that fills it."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ OLD_CONTACTS = 25
 
 @pytest.fixture
 def api(fresh_api: Api) -> Api:
-    """The API on a database of its own, whose index is read whole."""
+    """The API on a database of its own, because the tests read the whole index."""
     return fresh_api
 
 
@@ -49,28 +49,29 @@ def phone(digits: str) -> ChannelInput:
     return ChannelInput(addresses.parse(addresses.channel_type("phone"), digits))
 
 
-async def words(api: Api, contact: Contact) -> list[str]:
-    """Returns the indexed words of a contact; the rest of the index must be right, too."""
+async def indexed_words(api: Api, contact: Contact) -> list[str]:
+    """Return the indexed words of a contact, and check the rest of the index."""
     found = await indexed(api.database, contact.team_id)
     assert found == await expected(api.database, contact.team_id)
     return found.get(contact.id, [])
 
 
-async def test_it_works(api: Api, bob: WriteContext, anna: Contact) -> None:
-    """Tests a contact that is created, renamed and deleted."""
-    assert await words(api, anna) == ["anna", "maria", "müller"]
+async def test_the_words_follow_creation_renaming_and_deletion(
+    api: Api, bob: WriteContext, anna: Contact
+) -> None:
+    assert await indexed_words(api, anna) == ["anna", "maria", "müller"]
 
     renamed = ContactInput(last="Smith", display_name="Annie")
     await api.service.contacts.update(bob, anna.uuid, renamed, overwrite=False)
-    assert await words(api, anna) == ["anna", "annie", "maria", "smith"]
+    assert await indexed_words(api, anna) == ["anna", "annie", "maria", "smith"]
 
     nameless = ContactInput(first="", last="", display_name="")
     await api.service.contacts.update(bob, anna.uuid, nameless, overwrite=False)
-    assert await words(api, anna) == []
+    assert await indexed_words(api, anna) == []
 
     await api.service.contacts.update(bob, anna.uuid, ContactInput(first="Eve"), overwrite=False)
     await api.service.contacts.delete(bob, anna.uuid)
-    assert await words(api, anna) == []
+    assert await indexed_words(api, anna) == []
 
 
 @pytest.mark.parametrize("deleted_before", [False, True])
@@ -82,10 +83,10 @@ async def test_an_erased_contact_has_no_words(
     path = f"/x/contact/{anna.uuid}/erase"
     assert (await api.request("DELETE", path)).status_code == 200
 
-    assert await words(api, anna) == []
+    assert await indexed_words(api, anna) == []
 
 
-async def test_many_contacts_at_once(api: Api, bob: WriteContext) -> None:
+async def test_the_words_of_a_bulk_creation_are_indexed(api: Api, bob: WriteContext) -> None:
     wanted = [ContactInput(first=f"Person {n}", last="Straße") for n in range(30)]
     wanted += [ContactInput((phone("15105553344"),)), ContactInput(first="Person 0")]
 
@@ -94,20 +95,22 @@ async def test_many_contacts_at_once(api: Api, bob: WriteContext) -> None:
     )
 
     assert made[7] is not None
-    assert await words(api, made[7]) == ["7", "person", "strasse"]
-    assert len(await indexed(api.database, bob.team_id)) == 31 + len(await others(api, bob))
+    assert await indexed_words(api, made[7]) == ["7", "person", "strasse"]
+    assert len(await indexed(api.database, bob.team_id)) == 31 + len(
+        await contacts_of_the_fixture(api, bob)
+    )
 
 
-async def others(api: Api, context: WriteContext) -> list[Any]:
-    """Returns the contacts with a name that the fixture has created."""
+async def contacts_of_the_fixture(api: Api, context: WriteContext) -> list[Any]:
+    """Return the contacts with a name that the fixture `api` created."""
     statement = f"SELECT id FROM contact WHERE team_id = {context.team_id} AND first = 'Alice'"
     return await beside(api.database)(statement)
 
 
-async def test_a_change_of_anything_else_writes_no_words(
+async def test_a_change_without_a_name_writes_no_words(
     api: Api, bob: WriteContext, anna: Contact
 ) -> None:
-    """The index is emptied behind the program's back: a write of words would be seen."""
+    """The index is emptied with SQL before, so a write of words would be visible."""
     await beside(api.database)("DELETE FROM contact_name")
 
     await api.service.channels.add(bob, anna.uuid, phone("15105553344"))
@@ -121,7 +124,7 @@ async def test_a_change_of_anything_else_writes_no_words(
     assert await indexed(api.database, bob.team_id) == {}
 
 
-async def test_a_refused_create_leaves_no_words(api: Api, bob: WriteContext) -> None:
+async def test_a_refused_creation_writes_no_words(api: Api, bob: WriteContext) -> None:
     await api.service.contacts.create(bob, ContactInput((phone("15105553344"),), first="Owner"))
     response = await api.request("POST", "/v2/contact", {"first": "Second", "phone": "15105553344"})
 
@@ -129,19 +132,19 @@ async def test_a_refused_create_leaves_no_words(api: Api, bob: WriteContext) -> 
     assert await indexed(api.database, bob.team_id) == await expected(api.database, bob.team_id)
 
 
-# ── the migration ────────────────────────────────────────────────────────────────────────────
+# ── the migration ────────────────────────────────────────────────────────────────────────────────
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
-def old(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """The URL of a database with nothing in it."""
+def old_database(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The URL of an empty database."""
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path}/reachbook.db"
     return str(request.getfixturevalue("empty_postgres"))
 
 
-async def plant_named(database: str, count: int = OLD_CONTACTS) -> None:
-    """Make the store of the previous release, with contacts that have names."""
+async def plant_named_contacts(database: str, count: int = OLD_CONTACTS) -> None:
+    """Create a database of the previous release, with contacts that have names."""
     await plant(database, [Planted(n, "telegram", f"u{n}", f"u{n}") for n in range(1, count + 1)])
     raw = beside(database)
     await raw("UPDATE contact SET first = 'Person ' || id, last = 'Straße'")
@@ -158,38 +161,38 @@ async def migrate(database: str) -> NamesProgress | None:
         await store.close()
 
 
-async def test_contacts_of_the_previous_release_are_indexed(old: str) -> None:
-    await plant_named(old)
+async def test_contacts_of_the_previous_release_are_indexed(old_database: str) -> None:
+    await plant_named_contacts(old_database)
 
-    progress = await migrate(old)
+    progress = await migrate(old_database)
 
     assert progress is not None
     assert progress.contacts == OLD_CONTACTS
-    found = await indexed(old, 1)
-    assert found == await expected(old, 1)
+    found = await indexed(old_database, 1)
+    assert found == await expected(old_database, 1)
     assert found[7] == ["7", "person", "strasse"]
     assert 3 not in found
-    assert await migrate(old) is None
+    assert await migrate(old_database) is None
 
 
-async def test_a_new_store_has_nothing_to_index(old: str) -> None:
-    assert await migrate(old) is None
+async def test_a_new_database_has_no_names_to_index(old_database: str) -> None:
+    assert await migrate(old_database) is None
 
 
-async def test_a_migration_that_is_killed_continues(
-    old: str, monkeypatch: pytest.MonkeyPatch
+async def test_a_killed_migration_is_resumed(
+    old_database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each batch is lost once with its transaction; meanwhile the API writes."""
+    """Each batch is rolled back once, while the API writes."""
     monkeypatch.setattr(names, "BATCH", 4)
-    await plant_named(old)
-    store = await open_store(old)
+    await plant_named_contacts(old_database)
+    store = await open_store(old_database)
     await store.migrate()
     await store.migrate_identities()
     [service] = services([store])
     bob = WriteContext((await store.teams())[0].team_id, "test", "test")  # type: ignore[arg-type]
     for number in range(1, OLD_CONTACTS + 1, 3):
         with pytest.raises(KilledError):
-            await store.engine.run(lambda: killed_at_the_end(names.next_batch()))
+            await store.engine.run(lambda: fail_at_the_end(names.next_batch()))
         await store.engine.run(names.next_batch)
         assert not await store.has_all_names()
         if number != 3:
@@ -206,53 +209,57 @@ async def test_a_migration_that_is_killed_continues(
     assert progress is not None
     assert progress.contacts >= OLD_CONTACTS
     assert await store.has_all_names()
-    assert await indexed(old, 1) == await expected(old, 1)
+    assert await indexed(old_database, 1) == await expected(old_database, 1)
     await store.close()
 
 
 class KilledError(Exception):
-    """The process ended in the middle of a transaction."""
+    """Stands for the end of the process in the middle of a transaction."""
 
 
-def killed_at_the_end(script: Any) -> Any:
-    """Runs the statements of a script, and fails in place of its end."""
+def fail_at_the_end(script: Any) -> Any:
+    """Run the statements of a script, and raise KilledError at its end."""
     yield from script
     raise KilledError
 
 
-async def test_several_at_once_take_turns(old: str, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_concurrent_migrations_take_turns(
+    old_database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(names, "BATCH", 3)
-    await plant_named(old)
-    first = await open_store(old)
+    await plant_named_contacts(old_database)
+    first = await open_store(old_database)
     await first.migrate()
-    second = await open_store(old, migrating=True)
+    second = await open_store(old_database, migrating=True)
 
     done = await asyncio.gather(first.index_names(), second.index_names())
 
     assert sum(each is not None for each in done) == 1
-    assert await indexed(old, 1) == await expected(old, 1)
+    assert await indexed(old_database, 1) == await expected(old_database, 1)
     await first.close()
     await second.close()
 
 
-async def test_words_that_an_older_release_left_behind_are_replaced(
-    old: str, monkeypatch: pytest.MonkeyPatch
+async def test_outdated_words_of_an_older_release_are_replaced(
+    old_database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its processes change names without their words, also of contacts that are indexed."""
+    """An older release changes names without changing their words."""
     monkeypatch.setattr(names, "BATCH", 10)
-    await plant_named(old)
-    store = await open_store(old)
+    await plant_named_contacts(old_database)
+    store = await open_store(old_database)
     await store.migrate()
-    raw = beside(old)
+    raw = beside(old_database)
     await raw("INSERT INTO contact_name (team_id, word, contact_id) VALUES (1, 'stale', 7)")
 
     await store.index_names()
 
-    assert await indexed(old, 1) == await expected(old, 1)
+    assert await indexed(old_database, 1) == await expected(old_database, 1)
     await store.close()
 
 
-async def test_one_contact_is_written_anew(api: Api, bob: WriteContext, anna: Contact) -> None:
+async def test_rewrite_names_indexes_one_contact(
+    api: Api, bob: WriteContext, anna: Contact
+) -> None:
     await beside(api.database)("DELETE FROM contact_name")
 
     await api.store.rewrite_names(bob.team_id, anna.id)

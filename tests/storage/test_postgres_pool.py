@@ -1,4 +1,4 @@
-"""The PostgreSQL pool: which connections are discarded, and when."""
+"""The PostgreSQL pool: discarded connections, waiting callers and cached plans."""
 
 from __future__ import annotations
 
@@ -31,34 +31,34 @@ async def pool(shared_postgres: str) -> AsyncIterator[Pool]:
 
 
 async def process_ids(pool: Pool) -> set[int]:
-    """The process ids of as many connections as the pool has, all in use at once."""
-    together = asyncio.Barrier(POOL_SIZE)
+    """Return the process ids of all connections of the pool, all in use at the same time."""
+    barrier = asyncio.Barrier(POOL_SIZE)
 
-    async def one() -> int:
+    async def backend_pid() -> int:
         async with pool.connection() as connection:
-            await together.wait()
+            await barrier.wait()
             return int(await connection.fetchval("SELECT pg_backend_pid()"))
 
-    return set(await asyncio.gather(*(one() for _ in range(POOL_SIZE))))
+    return set(await asyncio.gather(*(backend_pid() for _ in range(POOL_SIZE))))
 
 
-async def given_up(pool: Pool, seconds: float) -> None:
-    """A statement whose caller stops waiting."""
+async def cancelled_statement(pool: Pool, seconds: float) -> None:
+    """Run a statement whose caller stops waiting."""
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(seconds), pool.connection() as connection:
             await connection.fetchval("SELECT pg_sleep(30)")
 
 
-async def refused_for_its_time(pool: Pool, seconds: float) -> None:
-    """A statement that the pool itself stops waiting for."""
+async def timed_out_statement(pool: Pool, seconds: float) -> None:
+    """Run a statement that the pool stops waiting for."""
     with pytest.raises(Refusal) as caught:
         async with pool.connection() as connection:
             await connection.fetchval("SELECT pg_sleep(30)", timeout=seconds)
     assert caught.value.reason is Reason.STORE_UNAVAILABLE
 
 
-@pytest.mark.parametrize("give_up", [given_up, refused_for_its_time])
-async def test_one_slow_statement_costs_one_connection(pool: Pool, give_up: object) -> None:
+@pytest.mark.parametrize("give_up", [cancelled_statement, timed_out_statement])
+async def test_a_slow_statement_discards_one_connection(pool: Pool, give_up: object) -> None:
     assert callable(give_up)
     before = await process_ids(pool)
 
@@ -69,17 +69,17 @@ async def test_one_slow_statement_costs_one_connection(pool: Pool, give_up: obje
     assert len(before & after) == POOL_SIZE - 1
 
 
-async def test_many_slow_statements_cost_no_more_than_themselves(pool: Pool) -> None:
+async def test_slow_statements_discard_only_their_connections(pool: Pool) -> None:
     before = await process_ids(pool)
 
-    await asyncio.gather(*(given_up(pool, 0.1) for _ in range(4)))
+    await asyncio.gather(*(cancelled_statement(pool, 0.1) for _ in range(4)))
 
     assert len(before & await process_ids(pool)) == POOL_SIZE - 4
 
 
-async def test_once_every_connection_has_answered_none_is_asked_again(pool: Pool) -> None:
+async def test_connections_are_not_checked_after_all_have_responded(pool: Pool) -> None:
     await process_ids(pool)
-    await given_up(pool, 0.1)
+    await cancelled_statement(pool, 0.1)
     assert pool._suspicion is not None
 
     await process_ids(pool)
@@ -87,9 +87,9 @@ async def test_once_every_connection_has_answered_none_is_asked_again(pool: Pool
     assert pool._suspicion is None
 
 
-async def test_a_caller_that_leaves_while_a_connection_is_asked_keeps_none(pool: Pool) -> None:
+async def test_a_caller_cancelled_during_a_check_releases_its_connection(pool: Pool) -> None:
     await process_ids(pool)
-    await given_up(pool, 0.1)
+    await cancelled_statement(pool, 0.1)
 
     for _ in range(2 * POOL_SIZE):
         context = asyncio.create_task(_use(pool))
@@ -105,12 +105,12 @@ async def _use(pool: Pool) -> None:
         await connection.fetchval("SELECT 1")
 
 
-async def test_a_server_that_ends_a_connection_is_asked_on_another(
+async def test_a_closed_connection_is_replaced_for_the_caller(
     pool: Pool, shared_postgres: str
 ) -> None:
-    """A request does not fail if the connection that it acquires is closed."""
+    """A request does not fail if the server has closed the connection that it acquires."""
     ids = await process_ids(pool)
-    await given_up(pool, 0.1)
+    await cancelled_statement(pool, 0.1)
     other = await Pool.open(shared_postgres, Metrics())
     async with other.connection() as connection:
         # With a time limit it returns when they have ended.
@@ -120,8 +120,8 @@ async def test_a_server_that_ends_a_connection_is_asked_on_another(
     await asyncio.wait_for(asyncio.gather(*(_use(pool) for _ in range(2 * POOL_SIZE))), 5)
 
 
-async def test_a_caller_that_is_cancelled_passes_its_connection_on(pool: Pool) -> None:
-    """It is cancelled in the moment in which the connection was assigned and it has not run."""
+async def test_a_cancelled_caller_passes_its_connection_to_the_next(pool: Pool) -> None:
+    """It is cancelled after the connection was assigned to it, and before it runs."""
     held = [await pool.acquire() for _ in range(POOL_SIZE)]
     first, second = asyncio.create_task(pool.acquire()), asyncio.create_task(pool.acquire())
     await asyncio.sleep(0)
@@ -136,7 +136,7 @@ async def test_a_caller_that_is_cancelled_passes_its_connection_on(pool: Pool) -
     assert len(await process_ids(pool)) == POOL_SIZE
 
 
-async def test_a_caller_in_line_may_connect_when_a_connection_has_ended(pool: Pool) -> None:
+async def test_a_waiting_caller_connects_if_a_connection_was_closed(pool: Pool) -> None:
     held = [await pool.acquire() for _ in range(POOL_SIZE)]
     first, second = asyncio.create_task(pool.acquire()), asyncio.create_task(pool.acquire())
     await asyncio.sleep(0)
@@ -152,7 +152,7 @@ async def test_a_caller_in_line_may_connect_when_a_connection_has_ended(pool: Po
     assert len(await process_ids(pool)) == POOL_SIZE
 
 
-async def test_a_caller_in_line_is_refused_in_time(
+async def test_a_waiting_caller_is_refused_after_the_timeout(
     pool: Pool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(pool_module, "CONNECT_SECONDS", 0.1)
@@ -167,7 +167,7 @@ async def test_a_caller_in_line_is_refused_in_time(
     assert len(await process_ids(pool)) == POOL_SIZE
 
 
-async def test_callers_are_served_in_the_order_of_their_arrival(pool: Pool) -> None:
+async def test_callers_are_served_in_order(pool: Pool) -> None:
     held = [await pool.acquire() for _ in range(POOL_SIZE)]
     served: list[int] = []
 
@@ -185,16 +185,16 @@ async def test_callers_are_served_in_the_order_of_their_arrival(pool: Pool) -> N
 
 
 async def rows_read(connection: Connection) -> int:
-    """Returns how many contacts statements have read by an index."""
+    """Return the number of contacts that statements have read by an index."""
     await connection.execute("SELECT pg_stat_force_next_flush()")
     counted = "SELECT idx_tup_fetch FROM pg_stat_user_tables WHERE relname = 'contact'"
     return int(await connection.fetchval(counted))
 
 
-async def test_statements_are_planned_again_when_a_table_has_grown(
+async def test_statements_are_planned_again_after_a_table_has_grown(
     empty_postgres: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """PostgreSQL keeps the plan that it made while the table was empty."""
+    """PostgreSQL caches the plan that it made while the table was empty."""
     monkeypatch.setattr(connection_module, "FIRST_PLAN_SECONDS", 0.0)
     store = await open_store(empty_postgres)
     await store.migrate()
@@ -213,7 +213,7 @@ async def test_statements_are_planned_again_when_a_table_has_grown(
     await store.close()
 
 
-async def test_plans_are_made_more_often_after_a_pause(
+async def test_plans_are_renewed_more_often_after_a_pause(
     pool: Pool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = time.monotonic()
@@ -241,7 +241,7 @@ async def test_a_statement_is_prepared_again_after_a_migration(pool: Pool) -> No
         assert await connection.fetch("SELECT * FROM changing") == []
 
 
-async def test_an_internal_error_of_the_server_is_no_bug_of_ours(pool: Pool) -> None:
+async def test_an_internal_error_of_postgresql_is_store_unavailable(pool: Pool) -> None:
     """Citus reports a lost worker as XX000."""
     with pytest.raises(Refusal) as caught:
         async with pool.connection() as connection:
@@ -253,7 +253,7 @@ async def test_an_internal_error_of_the_server_is_no_bug_of_ours(pool: Pool) -> 
     assert caught.value.reason is Reason.STORE_UNAVAILABLE
 
 
-async def test_closing_ends_connections_that_are_in_use(shared_postgres: str) -> None:
+async def test_close_closes_connections_in_use(shared_postgres: str) -> None:
     opened = await Pool.open(shared_postgres, Metrics())
     used = await opened.acquire()
 
@@ -264,10 +264,10 @@ async def test_closing_ends_connections_that_are_in_use(shared_postgres: str) ->
         await _use(opened)
 
 
-async def test_sessions_are_planned_for_each_value_on_citus(
+async def test_sessions_on_citus_use_custom_plans(
     shared_postgres: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Citus chooses the shard by the value of team_id. This is PostgreSQL without Citus."""
+    """Citus chooses the shard by the value of team_id. Only the detection of Citus is replaced."""
 
     async def is_installed(_connection: Connection) -> bool:
         return True

@@ -1,4 +1,4 @@
-"""Every statement finds its rows by the index that its condition names, whatever statistics say.
+"""Every statement uses an index for its condition, with any statistics.
 
 PostgreSQL chooses by statistics, so each statement runs in four states of them and with both kinds
 of plans. SQLite has statistics only if an operator runs ANALYZE.
@@ -30,15 +30,15 @@ AFTER_PERSONS = f"person{AFTER_ALL}"
 AT_THE_END = filling.BEGINNING + FILLED
 MODES: tuple[plans.PlanMode, ...] = ("force_custom_plan", "force_generic_plan")
 
-TEAMS_ARE_FEW = "there are few teams and credentials, and a person at a terminal waits"
+TEAMS_ARE_FEW = "there are few teams and credentials, and only commands of an operator read all"
 REASONS = {
     "teams": TEAMS_ARE_FEW,
     "any_api_secret": TEAMS_ARE_FEW,
     "suppression_keys": TEAMS_ARE_FEW,
     "discard_suppressions": "all of a team's suppressions are deleted when its key is lost",
     "discard_ended_suppressions": "all of a team's records are deleted when its key is lost",
-    "unnumbered": "the index holds only what has no number, and the first is enough",
-    "number_events": "the index holds only what has no number, and all of it gets one",
+    "unnumbered": "the index has only events without a number, and the first is enough",
+    "number_events": "the index has only events without a number, and all get a number",
     "any_channel": "the first row is enough",
     "newest_seq": "the last entry of the index is enough",
     "identity_next_team": "the first entry of the index is enough",
@@ -46,11 +46,11 @@ REASONS = {
     "doctor_next_team": "the first entry of each index is enough",
     "skip_used_ids": "the last entry of each index is enough",
 }
-"""Statements that go through more than they name, and why."""
+"""Statements that read more rows than their condition names, with the reason."""
 
 PAGES = {"contacts_of": 1_000, "owners": 1_000}
 FEW = 2
-"""The most rows that a statement reads: one for each entry of a list, else a few."""
+"""The most rows that a statement reads: one for each entry of a list, otherwise a few."""
 
 RANGES = {
     *("contacts_after", "contacts_before", "contact_ids_after", "contact_ids_before"),
@@ -227,9 +227,9 @@ VALUES: dict[str, dict[int, object]] = {
         **dict(enumerate(["", AFTER_ALL, "", AFTER_ALL, 51], 9)),
     },
 }
-"""Values as a busy program binds them, by the number of the parameter; others are 1."""
+"""Values of the parameters as under load, by the number of the parameter; others are 1."""
 
-BAD = [
+WITHOUT_INDEX = [
     "SELECT uuid FROM contact WHERE team_id = $1 AND last = $2",
     "SELECT c.id FROM contact_channel AS c WHERE c.team_id = $1 AND c.channel_handle = $2",
     "SELECT id FROM event AS e WHERE e.team_id = $1 AND e.request_id = $2 ORDER BY at",
@@ -242,7 +242,7 @@ BAD = [
 
 
 @pytest.fixture
-async def filled_sqlite(tmp_path: Path) -> AsyncIterator[apsw.Connection]:
+async def sqlite_connection(tmp_path: Path) -> AsyncIterator[apsw.Connection]:
     path = tmp_path / "reachbook.db"
     await (await open_store(f"sqlite:///{path}")).close()
     filling.fill_sqlite(str(path), range(1, FILLED + 1))
@@ -261,7 +261,7 @@ async def connected(url: str) -> AsyncIterator[asyncpg.Connection[asyncpg.Record
 
 
 @pytest.fixture
-async def migrated(empty_postgres: str) -> str:
+async def migrated_postgres(empty_postgres: str) -> str:
     store = await open_store(empty_postgres)
     await store.migrate()
     await store.close()
@@ -311,12 +311,12 @@ async def scans(
 
 
 @pytest.mark.parametrize("state", STATES)
-async def test_postgresql_uses_the_same_indexes_whatever_its_statistics_say(
-    migrated: str, state: Callable[[str], Awaitable[int]]
+async def test_postgresql_uses_the_same_indexes_with_any_statistics(
+    migrated_postgres: str, state: Callable[[str], Awaitable[int]]
 ) -> None:
-    team = await state(migrated)
+    team = await state(migrated_postgres)
     indexes, rows = {}, {}
-    async with connected(migrated) as connection:
+    async with connected(migrated_postgres) as connection:
         for name, text in sql.statements("postgres").items():
             values = {1: team, **VALUES.get(name, {})}
             if found := await scans(connection, text, values):
@@ -329,36 +329,38 @@ async def test_postgresql_uses_the_same_indexes_whatever_its_statistics_say(
     assert {name: rows[name] for name in most if rows[name] > most[name]} == {}
 
 
-async def test_sqlite_finds_rows_by_an_index(filled_sqlite: apsw.Connection) -> None:
+async def test_sqlite_uses_an_index_for_every_statement(sqlite_connection: apsw.Connection) -> None:
     texts = sql.statements("sqlite")
-    faults = {name: plans.of_sqlite(filled_sqlite, texts[name]) for name in texts}
+    faults = {name: plans.of_sqlite(sqlite_connection, texts[name]) for name in texts}
 
     assert {name for name in faults if faults[name]} == REASONS.keys() - {"newest_seq"}, faults
 
 
 async def test_sqlite_uses_the_same_indexes_with_statistics(
-    filled_sqlite: apsw.Connection,
+    sqlite_connection: apsw.Connection,
 ) -> None:
     texts = sql.statements("sqlite")
-    without = {name: plans.indexes_of_sqlite(filled_sqlite, texts[name]) for name in texts}
-    filled_sqlite.execute("ANALYZE")
-    filled_sqlite.execute("ANALYZE sqlite_schema")  # the connection reads the statistics again
+    without = {name: plans.indexes_of_sqlite(sqlite_connection, texts[name]) for name in texts}
+    sqlite_connection.execute("ANALYZE")
+    sqlite_connection.execute("ANALYZE sqlite_schema")  # the connection reads the statistics again
 
-    analyzed = {name: plans.indexes_of_sqlite(filled_sqlite, texts[name]) for name in texts}
+    analyzed = {name: plans.indexes_of_sqlite(sqlite_connection, texts[name]) for name in texts}
 
     assert analyzed == without
 
 
 async def test_a_statement_without_an_index_is_reported_on_sqlite(
-    filled_sqlite: apsw.Connection,
+    sqlite_connection: apsw.Connection,
 ) -> None:
-    for text in BAD:
-        assert plans.of_sqlite(filled_sqlite, text.replace("$", "?")), text
+    for text in WITHOUT_INDEX:
+        assert plans.of_sqlite(sqlite_connection, text.replace("$", "?")), text
 
 
-async def test_a_statement_without_an_index_is_reported_on_postgresql(migrated: str) -> None:
-    team = await analyzed(migrated)
-    async with connected(migrated) as connection:
-        for text in BAD:
+async def test_a_statement_without_an_index_is_reported_on_postgresql(
+    migrated_postgres: str,
+) -> None:
+    team = await analyzed(migrated_postgres)
+    async with connected(migrated_postgres) as connection:
+        for text in WITHOUT_INDEX:
             found = await scans(connection, text, {1: team, 2: filling.uuid(1)})
             assert max(scan.rows for scan in found) > FEW, text

@@ -1,4 +1,4 @@
-"""Rows are read by the names of their columns, and a list of columns stands in one place."""
+"""Rows are decoded by the names of their columns, and each list of columns is defined once."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ PAGES = [page for page in files(sql).iterdir() if page.name.endswith(".sql")]
 
 
 @pytest.mark.parametrize("statement", ROWS)
-async def test_a_statement_returns_the_columns_that_are_decoded_on_sqlite(
+async def test_a_statement_returns_the_decoded_columns_on_sqlite(
     statement: str, tmp_path: Path
 ) -> None:
     engine = await Sqlite.open(tmp_path / "reachbook.db", Metrics())
@@ -45,11 +45,11 @@ async def test_a_statement_returns_the_columns_that_are_decoded_on_sqlite(
     connection = apsw.Connection(str(tmp_path / "reachbook.db"))
     described: list[str] = []
 
-    def note(cursor: apsw.Cursor, _text: object, _values: object) -> bool:
+    def record_columns(cursor: apsw.Cursor, _text: object, _values: object) -> bool:
         described.extend(column[0] for column in cursor.get_description())
-        return False  # it is not run
+        return False  # the statement is not run
 
-    connection.exec_trace = note
+    connection.exec_trace = record_columns
     values = [None] * max(int(number) for number in re.findall(r"\?(\d+)", text))
     with pytest.raises(apsw.ExecTraceAbort):
         connection.execute(text, values)
@@ -58,7 +58,7 @@ async def test_a_statement_returns_the_columns_that_are_decoded_on_sqlite(
 
 
 @pytest.mark.parametrize("statement", ROWS)
-async def test_a_statement_returns_the_columns_that_are_decoded_on_postgres(
+async def test_a_statement_returns_the_decoded_columns_on_postgres(
     statement: str, shared_postgres: str
 ) -> None:
     connection = await asyncpg.connect(shared_postgres)
@@ -68,7 +68,7 @@ async def test_a_statement_returns_the_columns_that_are_decoded_on_postgres(
     await connection.close()
 
 
-def test_the_columns_are_the_fields() -> None:
+def test_the_columns_are_the_fields_of_the_structs() -> None:
     fields = ContactChannel.__struct_fields__
     fixed = {"id", "channel_type", "created"}
 
@@ -79,20 +79,20 @@ def test_the_columns_are_the_fields() -> None:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=[page.name for page in PAGES])
-def test_a_list_of_columns_stands_once(page: object) -> None:
-    """A new column of a channel is added to the lists of contact_channel.sql, and nowhere else."""
+def test_a_list_of_columns_is_defined_once(page: object) -> None:
+    """A new column of a channel is added only to the lists of contact_channel.sql."""
     text = re.sub(r"^-- columns: .*?;$", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)  # type: ignore[attr-defined]
 
     assert "consent_source" not in text
     assert "display_name" not in text
 
 
-def test_a_list_that_does_not_exist_is_an_error() -> None:
+def test_an_unknown_list_of_columns_raises() -> None:
     with pytest.raises(LookupError, match=r"no \.sql file has a list of columns nothing"):
         sql.columns("nothing")
 
 
-def test_a_row_is_decoded_by_name() -> None:
+def test_a_row_is_decoded_by_column_names() -> None:
     decoder = rows.RowDecoder(ContactChannel, ("id", *reversed(rows.CHANNEL)), begin=1)
     channel = ContactChannel(7, "phone", "1", "", "1", "", "", None, 1, 2)  # type: ignore[arg-type]
     values = dict(zip(rows.CHANNEL, rows.channel_values(channel), strict=True))
@@ -100,6 +100,6 @@ def test_a_row_is_decoded_by_name() -> None:
     assert decoder.decode((99, *reversed([*values.values()]))) == channel
 
 
-def test_a_column_that_is_missing_is_an_error() -> None:
+def test_a_missing_column_raises() -> None:
     with pytest.raises(ValueError, match="not in tuple"):
         rows.RowDecoder(ContactChannel, rows.CHANNEL[:-1])

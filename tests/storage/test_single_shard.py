@@ -1,4 +1,4 @@
-"""A commit as steps for Citus has the outcome of the commit as one statement."""
+"""A commit written as steps for Citus has the same outcome as a commit in one statement."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.anyio
 
 TEXTS = sql.statements("postgres")
 STEPS = {name for name in TEXTS if name.startswith("step_")}
-AT_ONCE = {"commit", "commit_new_channel", "store_response", "end_suppression"}
+SINGLE_STATEMENTS = {"commit", "commit_new_channel", "store_response", "end_suppression"}
 START = timestamps.now()
 PHONE, OTHER = "15105553344", "15105553345"
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
@@ -94,8 +94,8 @@ ROWS = (
 
 
 @pytest.fixture
-def sent(monkeypatch: pytest.MonkeyPatch) -> set[str]:
-    """The names of the statements that were sent."""
+def sent_statements(monkeypatch: pytest.MonkeyPatch) -> set[str]:
+    """The names of the statements that were sent to PostgreSQL."""
     names: set[str] = set()
     by_text = {text: name for name, text in TEXTS.items()}
     fetch = Connection.fetch
@@ -108,46 +108,46 @@ def sent(monkeypatch: pytest.MonkeyPatch) -> set[str]:
     return names
 
 
-async def outcome(url: str, *, has_citus: bool) -> tuple[list[tuple[int, str]], list[Any]]:
-    """The responses to the requests without their UUIDs, and the rows that they leave."""
+async def run_requests(url: str, *, has_citus: bool) -> tuple[list[tuple[int, str]], list[Any]]:
+    """Return the responses without UUIDs, and the rows of the database after the requests."""
     async with open_api(url) as api:
         assert isinstance(api.store.engine, Postgres)
         api.store.engine.has_citus = has_citus
         api.clock.now = START
         names = {"a": await api.contact(("phone", PHONE), ("line", "a")), "b": await api.contact()}
-        responses = [await answered(api, names, *request) for request in REQUESTS]
+        responses = [await send(api, names, *request) for request in REQUESTS]
     return responses, [await beside(url)(text) for text in ROWS]
 
 
-async def answered(
+async def send(
     api: Api, names: dict[str, str], method: str, path: str, body: object
 ) -> tuple[int, str]:
     api.clock.forward(1)
     if "{p}" in path:
         listed = (await api.request("GET", f"/x/contact/{names['a']}/channels")).json()
-        [found] = [one for one in listed if one["channel_id"] == PHONE]
-        names["p"] = str(found["id"])
+        [channel] = [item for item in listed if item["channel_id"] == PHONE]
+        names["p"] = str(channel["id"])
     key = f"{api.clock() - START}"
     by = {**api.bob.by_key(), "idempotency-key": key} if method in ("POST", "DELETE") else None
-    answer = await api.request(method, path.format(**names), body, by=by)
-    return answer.status_code, re.sub(
-        r"rbk_\w+|\"incarnation\":\"\w+\"", "", _UUID.sub("", answer.text)
+    response = await api.request(method, path.format(**names), body, by=by)
+    return response.status_code, re.sub(
+        r"rbk_\w+|\"incarnation\":\"\w+\"", "", _UUID.sub("", response.text)
     )
 
 
-async def test_the_outcomes_are_the_same(
-    copied_postgres: str, copy_postgres: Callable[[], Awaitable[str]], sent: set[str]
+async def test_steps_have_the_same_outcome_as_one_statement(
+    copied_postgres: str, copy_postgres: Callable[[], Awaitable[str]], sent_statements: set[str]
 ) -> None:
-    responses, rows = await outcome(copied_postgres, has_citus=False)
-    assert sent >= AT_ONCE
-    assert not sent & STEPS
-    sent.clear()
+    responses, rows = await run_requests(copied_postgres, has_citus=False)
+    assert sent_statements >= SINGLE_STATEMENTS
+    assert not sent_statements & STEPS
+    sent_statements.clear()
 
-    of_steps = await outcome(await copy_postgres(), has_citus=True)
+    by_steps = await run_requests(await copy_postgres(), has_citus=True)
 
-    assert sent >= STEPS
-    assert not sent & AT_ONCE
+    assert sent_statements >= STEPS
+    assert not sent_statements & SINGLE_STATEMENTS
     assert [status for status, _ in responses if status != 200] == [409, 404]
-    assert of_steps[0] == responses
-    assert of_steps[1] == rows
+    assert by_steps[0] == responses
+    assert by_steps[1] == rows
     assert all(rows)

@@ -1,4 +1,4 @@
-"""SQLite's write-ahead log: a reader outside the process makes it grow, and then it shrinks."""
+"""SQLite's write-ahead log grows while another process reads, and shrinks afterwards."""
 
 from __future__ import annotations
 
@@ -37,14 +37,16 @@ sys.stdin.read()
 async def engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Sqlite]:
     monkeypatch.setattr(writer, "CHECKPOINT_SECONDS", 0.1)
     opened = await Sqlite.open(tmp_path / "reachbook.db", Metrics())
-    await opened._writer.run(lambda one: one.execute("CREATE TABLE filler (bytes BLOB)"))
+    await opened._writer.run(
+        lambda connection: connection.execute("CREATE TABLE filler (bytes BLOB)")
+    )
     yield opened
     await opened.close()
 
 
 @contextmanager
 def reading(path: Path) -> Iterator[None]:
-    """A process of its own that holds a read transaction until the block ends."""
+    """Run a process with a read transaction until the block ends."""
     process = subprocess.Popen(
         [sys.executable, "-c", READER, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     )
@@ -59,45 +61,47 @@ def reading(path: Path) -> Iterator[None]:
 
 async def write(engine: Sqlite, size: int) -> float:
     """Write bytes and return the seconds that it took."""
-    began = time.monotonic()
+    start = time.monotonic()
     await engine._writer.run(
-        lambda one: one.execute("INSERT INTO filler VALUES (zeroblob(?))", (size,)).fetchall()
+        lambda connection: connection.execute(
+            "INSERT INTO filler VALUES (zeroblob(?))", (size,)
+        ).fetchall()
     )
-    return time.monotonic() - began
+    return time.monotonic() - start
 
 
-async def until_at_most(wal: Path, size: int) -> None:
+async def wait_until_at_most(wal: Path, size: int) -> None:
     await wait_until_async(lambda: wal.stat().st_size <= size, 5, "the log is small")
 
 
-async def test_it_is_small_again_soon_after_the_reader_left(engine: Sqlite, tmp_path: Path) -> None:
+async def test_the_log_shrinks_after_the_reader_has_ended(engine: Sqlite, tmp_path: Path) -> None:
     wal = tmp_path / "reachbook.db-wal"
     with reading(tmp_path / "reachbook.db"):
         for _ in range(WRITTEN // MIB):
             await write(engine, MIB)
         assert wal.stat().st_size > WRITTEN
 
-    await until_at_most(wal, MAX_WAL_BYTES)
+    await wait_until_at_most(wal, MAX_WAL_BYTES)
 
 
-async def test_writes_do_not_wait_for_the_reader(engine: Sqlite, tmp_path: Path) -> None:
-    """Another program's writes do not wait either: no checkpoint holds the lock for a reader."""
+async def test_writes_do_not_wait_for_a_reader(engine: Sqlite, tmp_path: Path) -> None:
+    """Writes of another connection do not wait either: no checkpoint waits for a reader."""
     with reading(tmp_path / "reachbook.db"):
         await write(engine, WRITTEN)
         other = await Sqlite.open(tmp_path / "reachbook.db", Metrics())
         slowest = 0.0
         for _ in range(4):
-            await asyncio.sleep(0.15)  # long enough for the writer to be idle and to try
+            await asyncio.sleep(0.15)  # until the writer is idle and tries a checkpoint
             slowest = max(slowest, await write(engine, 100), await write(other, 100))
         await other.close()
 
     assert slowest < 1
 
 
-async def test_it_is_small_again_also_while_writes_go_on(
+async def test_the_log_shrinks_during_writes(
     engine: Sqlite, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The writer is never idle here: SQLite cuts the log when it begins to fill it anew."""
+    """The writer is never idle here: SQLite truncates the log when it starts to reuse it."""
     monkeypatch.setattr(writer, "CHECKPOINT_SECONDS", 60)
     wal = tmp_path / "reachbook.db-wal"
     with reading(tmp_path / "reachbook.db"):
@@ -108,4 +112,4 @@ async def test_it_is_small_again_also_while_writes_go_on(
         await write(engine, 100)
 
     assert wal.stat().st_size <= MAX_WAL_BYTES
-    assert await engine._writer.run(lambda one: one.pragma("busy_timeout")) == 10_000
+    assert await engine._writer.run(lambda connection: connection.pragma("busy_timeout")) == 10_000

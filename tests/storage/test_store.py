@@ -1,4 +1,4 @@
-"""The store on both engines: a commit is all of it or nothing, and its event is written with it."""
+"""The store on both engines: a commit is atomic, and its event is written in the same commit."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ ORDER BY e.id"""
 
 @pytest.fixture
 def api(fresh_api: Api) -> Api:
-    """On a database of its own, whose tables are then read whole."""
+    """The API on a database of its own, because the tests read whole tables."""
     return fresh_api
 
 
@@ -45,34 +45,34 @@ def bob(api: Api) -> WriteContext:
     return WriteContext(api.bob.secret.team_id, "rbk_actor", "request-1")
 
 
-async def alice(api: Api, *digits: str) -> Contact:
-    """A contact of Bob's team with these phones."""
-    wanted = ContactInput(tuple(phone(one) for one in digits), first="Alice")
+async def create_alice(api: Api, *digits: str) -> Contact:
+    """Create a contact of Bob's team with these phones."""
+    wanted = ContactInput(tuple(phone(digit) for digit in digits), first="Alice")
     return await api.service.contacts.create(bob(api), wanted, ALICE)
 
 
-async def seen(api: Api, uuid: str = ALICE) -> ChannelList:
+async def read_channels(api: Api, uuid: str = ALICE) -> ChannelList:
     found = await api.store.read(ChannelList, bob(api).team_id, uuid)
     assert found is not None
     return found
 
 
-def adding(before: ChannelList, wanted: ChannelInput, now: int = 1) -> Commit:
+def add_commit(before: ChannelList, wanted: ChannelInput, now: int = 1) -> Commit:
     after = channel_rules.add_channel(before, wanted, now)
     return Commit(event.change(before, after), "rbk_actor", "request-1")
 
 
-async def everything(raw: Raw) -> list[Any]:
-    """All that is kept of contacts."""
+async def read_tables(raw: Raw) -> list[Any]:
+    """Return all rows of the tables of contacts."""
     return [
         await raw(f"SELECT * FROM {table} ORDER BY 2")
         for table in ("contact", "contact_channel", "event", "event_body")
     ]
 
 
-async def test_it_works(api: Api, raw: Raw) -> None:
-    """One event a revision, in the same commit, with the values before and after."""
-    made = await alice(api, "15105553344")
+async def test_each_revision_has_one_event(api: Api, raw: Raw) -> None:
+    """The event is in the same commit, with the time of the revision."""
+    made = await create_alice(api, "15105553344")
     api.clock.forward(5)
     added = await api.service.channels.add(bob(api), ALICE, phone("15105553345"))
     api.clock.forward(5)
@@ -80,25 +80,27 @@ async def test_it_works(api: Api, raw: Raw) -> None:
         bob(api), ALICE, phone("15105553346"), ChannelSelector(PHONE)
     )
     second = ChannelSelector(PHONE, phone("15105553345").address)
-    left = await api.service.channels.remove(bob(api), ALICE, second)
+    removed = await api.service.channels.remove(bob(api), ALICE, second)
     await api.service.contacts.delete(bob(api), ALICE)
 
     events = await raw(EVENTS)
-    assert [(one[1], one[2]) for one in events] == [
+    assert [(row[1], row[2]) for row in events] == [
         (1, "contact_created"),
         (2, "channel_added"),
         (3, "channel_updated"),
         (4, "channel_removed"),
         (5, "contact_deleted"),
     ]
-    assert {one[0] for one in events} == {made.id}
-    assert {one[5:7] for one in events} == {("rbk_actor", "request-1")}
-    assert [one[7] for one in events[:4]] == [one.updated for one in (made, added, put, left)]
-    assert {one[8] for one in events} == {None}
+    assert {row[0] for row in events} == {made.id}
+    assert {row[5:7] for row in events} == {("rbk_actor", "request-1")}
+    assert [row[7] for row in events[:4]] == [
+        contact.updated for contact in (made, added, put, removed)
+    ]
+    assert {row[8] for row in events} == {None}
 
 
-async def test_an_event_holds_what_was_touched_before_and_after(api: Api, raw: Raw) -> None:
-    made = await alice(api, "15105553344", "15105553345")
+async def test_an_event_has_the_changed_values_before_and_after(api: Api, raw: Raw) -> None:
+    made = await create_alice(api, "15105553344", "15105553345")
     before = made.channels[0]
     changed = await api.service.channels.replace(
         bob(api), ALICE, phone("15105553346"), ChannelSelector(PHONE)
@@ -106,10 +108,13 @@ async def test_an_event_holds_what_was_touched_before_and_after(api: Api, raw: R
     await api.service.contacts.delete(bob(api), ALICE)
 
     created, updated, deleted = [
-        (json.loads(one[3] or "null"), json.loads(one[4])) for one in await raw(EVENTS)
+        (json.loads(row[3] or "null"), json.loads(row[4])) for row in await raw(EVENTS)
     ]
     assert created[0] is None
-    assert [one["channel_id"] for one in created[1]["channels"]] == ["15105553344", "15105553345"]
+    assert [channel["channel_id"] for channel in created[1]["channels"]] == [
+        "15105553344",
+        "15105553345",
+    ]
     assert created[1]["first"] == "Alice"
     [was], [now] = updated[0]["channels"], updated[1]["channels"]
     assert (was["id"], was["channel_id"]) == (before.id, "15105553344")
@@ -120,100 +125,100 @@ async def test_an_event_holds_what_was_touched_before_and_after(api: Api, raw: R
     assert deleted[1]["deleted"]
 
 
-async def test_the_numbers_in_the_event_are_those_of_the_rows(api: Api, raw: Raw) -> None:
-    await alice(api, "15105553344")
+async def test_the_ids_in_the_event_are_those_of_the_rows(api: Api, raw: Raw) -> None:
+    await create_alice(api, "15105553344")
 
-    [[told]] = await raw("SELECT after FROM event_body")
+    [[after]] = await raw("SELECT after FROM event_body")
     [[number]] = await raw("SELECT id FROM contact_channel")
-    assert json.loads(told)["channels"][0]["id"] == number
+    assert json.loads(after)["channels"][0]["id"] == number
 
 
-async def test_what_changes_nothing_writes_nothing(api: Api, raw: Raw) -> None:
-    await alice(api, "15105553344")
-    before = await everything(raw)
+async def test_a_write_without_changes_is_not_stored(api: Api, raw: Raw) -> None:
+    await create_alice(api, "15105553344")
+    before = await read_tables(raw)
 
     await api.service.channels.add(bob(api), ALICE, phone("+1 510 555 3344"))
     await api.service.channels.replace(
         bob(api), ALICE, phone("15105553344"), ChannelSelector(PHONE)
     )
 
-    assert await everything(raw) == before
+    assert await read_tables(raw) == before
 
 
 @pytest.mark.parametrize("whole", [False, True])
 async def test_a_stale_commit_writes_nothing(api: Api, raw: Raw, whole: bool) -> None:
-    """Whether it carries the channels only or the whole contact."""
-    old: ChannelList = await alice(api, "15105553344")
+    """The commit has only the channels, or the whole contact."""
+    old: ChannelList = await create_alice(api, "15105553344")
     if not whole:
-        old = await seen(api)
+        old = await read_channels(api)
     await api.service.channels.add(bob(api), ALICE, phone("15105553345"))
-    before = await everything(raw)
+    before = await read_tables(raw)
 
-    added = adding(old, phone("15105553346"))
+    added = add_commit(old, phone("15105553346"))
     removed = Commit(event.change(old, replace(old, rev=2, channels=())), "a", "r")
 
     assert await api.store.commit(added) is STALE
     assert await api.store.commit(removed) is STALE
-    assert await everything(raw) == before
+    assert await read_tables(raw) == before
 
 
-async def test_of_two_commits_on_one_revision_one_holds(api: Api, raw: Raw) -> None:
-    await alice(api)
-    old = await seen(api)
-    commits = [adding(old, phone(f"151055533{number}")) for number in range(40, 50)]
+async def test_only_one_concurrent_commit_of_a_revision_is_saved(api: Api, raw: Raw) -> None:
+    await create_alice(api)
+    old = await read_channels(api)
+    commits = [add_commit(old, phone(f"151055533{number}")) for number in range(40, 50)]
 
-    outcomes = await asyncio.gather(*(api.store.commit(one) for one in commits))
+    outcomes = await asyncio.gather(*(api.store.commit(commit) for commit in commits))
 
-    [saved] = [one for one in outcomes if isinstance(one, Saved)]
+    [saved] = [outcome for outcome in outcomes if isinstance(outcome, Saved)]
     assert outcomes.count(STALE) == len(commits) - 1
-    assert await seen(api) == saved.after
+    assert await read_channels(api) == saved.after
     assert len(await raw(EVENTS)) == 2
 
 
 async def test_a_commit_without_its_contact_is_stale(api: Api, raw: Raw) -> None:
-    ghost = ChannelList(bob(api).team_id, 4711, NOBODY, 1, 0, ())
+    unknown = ChannelList(bob(api).team_id, 4711, NOBODY, 1, 0, ())
 
-    assert await api.store.commit(adding(ghost, phone("15105553344"))) is STALE
-    assert await everything(raw) == [[], [], [], []]
+    assert await api.store.commit(add_commit(unknown, phone("15105553344"))) is STALE
+    assert await read_tables(raw) == [[], [], [], []]
 
 
 async def test_a_commit_to_another_team_is_stale(api: Api, raw: Raw) -> None:
-    """The number is Alice's, the team is not."""
-    made = await alice(api, "15105553344")
-    before = await everything(raw)
-    foreign = replace(await seen(api), team_id=api.charlie.team.team_id, channels=())
+    """The id is Alice's, but the team is another."""
+    made = await create_alice(api, "15105553344")
+    before = await read_tables(raw)
+    foreign = replace(await read_channels(api), team_id=api.charlie.team.team_id, channels=())
 
-    assert await api.store.commit(adding(foreign, phone("15105553399"))) is STALE
-    assert await everything(raw) == before
+    assert await api.store.commit(add_commit(foreign, phone("15105553399"))) is STALE
+    assert await read_tables(raw) == before
     assert made.rev == 1
 
 
-async def test_an_address_that_is_taken_leaves_nothing_behind(api: Api, raw: Raw) -> None:
-    """The second of two channels is the one that cannot be had; the first goes with it."""
-    owner = await alice(api, "15105553344")
+async def test_a_commit_with_a_used_address_writes_nothing(api: Api, raw: Raw) -> None:
+    """The second of three channels has a used address; the others are not written either."""
+    owner = await create_alice(api, "15105553344")
     other = await api.service.contacts.create(bob(api), ContactInput())
-    before = await everything(raw)
+    before = await read_tables(raw)
     both = ContactInput((phone("15105553300"), phone("15105553344"), phone("15105553399")))
     now = api.clock()
 
     new = contacts.create(bob(api).team_id, NOBODY, both, now)
     outcomes = [
-        await api.store.commit(adding(other, phone("15105553344"), now)),
+        await api.store.commit(add_commit(other, phone("15105553344"), now)),
         await api.store.commit(Commit(event.change(None, new), "a", "r")),
     ]
 
     for outcome in outcomes:
         assert outcome == Conflict(ALICE, "address", owner.channels[0])
-    assert await everything(raw) == before
+    assert await read_tables(raw) == before
 
 
 @pytest.mark.parametrize("uuid", [ALICE, NOBODY])
-async def test_a_uuid_or_external_id_in_use_leaves_nothing_behind(
+async def test_a_commit_with_a_used_uuid_or_external_id_writes_nothing(
     api: Api, raw: Raw, uuid: str
 ) -> None:
     wanted = ContactInput(external_id="crm-1")
     await api.service.contacts.create(bob(api), wanted, ALICE)
-    before = await everything(raw)
+    before = await read_tables(raw)
 
     with pytest.raises(Refusal) as refused:
         await api.service.contacts.create(
@@ -225,34 +230,33 @@ async def test_a_uuid_or_external_id_in_use_leaves_nothing_behind(
     reason = Reason.UUID_TAKEN if uuid == ALICE else Reason.EXTERNAL_ID_TAKEN
     assert refused.value.reason is reason
     assert refused.value.facts == {"conflicting_contact_id": ALICE}
-    assert await everything(raw) == before
+    assert await read_tables(raw) == before
 
 
-async def test_the_uuid_of_a_deleted_contact_is_not_given_again(api: Api) -> None:
-    await alice(api, "15105553344")
+async def test_the_uuid_of_a_deleted_contact_cannot_be_used_again(api: Api) -> None:
+    await create_alice(api, "15105553344")
     await api.service.contacts.delete(bob(api), ALICE)
 
     with pytest.raises(Refusal) as refused:
-        await alice(api)
+        await create_alice(api)
 
     assert refused.value.reason is Reason.UUID_TAKEN
     other = ContactInput((phone("15105553344"),))
     assert (await api.service.contacts.create(bob(api), other)).channels
 
 
-async def test_teams_do_not_share_anything(api: Api) -> None:
-    await alice(api, "15105553344")
+async def test_teams_may_use_the_same_uuid_and_address(api: Api) -> None:
+    await create_alice(api, "15105553344")
     charlie = WriteContext(api.charlie.secret.team_id, "c", "r")
     wanted = ContactInput((phone("15105553344"),), external_id="crm-1")
 
     made = await api.service.contacts.create(charlie, wanted, ALICE)
 
     assert made.channels[0].channel_id == "15105553344"
-    assert (await seen(api)).channels[0].id != made.channels[0].id
+    assert (await read_channels(api)).channels[0].id != made.channels[0].id
 
 
-async def test_both_stores_answer_the_same_page(database: str) -> None:
-    """Every kind of value comes back as it was written."""
+async def test_every_kind_of_value_is_read_as_it_was_written(database: str) -> None:
     store = await open_store(database)
     team_id = TeamId((await store.create_team("Bob's team", "US", 1)).team_id)
     custom: dict[str, object] = {"a": [1, 2.5, None, True, {"b": "é\u2028"}], "": ""}

@@ -1,6 +1,6 @@
-"""Ids that were allocated twice: a failover lost the sequence's last steps, or a restore did.
+"""Ids allocated twice, after a failover or a restore that lost the sequence's last steps.
 
-Nothing may be overwritten, and the store must get past all of the ids at once.
+No row may be overwritten, and the store must skip all used ids in one step.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ pytestmark = pytest.mark.anyio
 
 FILLED = 2000
 TEAMS = 20
-ASKING = WriteContext(TeamId(filling.TEAM), "test", "test")
+CONTEXT = WriteContext(TeamId(filling.TEAM), "test", "test")
 PHONE = addresses.channel_type("phone")
 
 
 @pytest.fixture
 async def store(database: str) -> AsyncIterator[Store]:
-    """A store with a phone and an event for each of its contacts, and several teams."""
+    """A store with many contacts, each with a phone and an event, and several teams."""
     opened = await open_store(database)
     if database.startswith("sqlite"):
         filling.fill_sqlite(str(sqlite_path(database)), range(1, FILLED + 1))
@@ -43,8 +43,8 @@ async def store(database: str) -> AsyncIterator[Store]:
     await opened.close()
 
 
-async def set_back(database: str, table: str, id_column: str) -> None:
-    """Make the sequence of a table begin again."""
+async def reset_sequence(database: str, table: str, id_column: str) -> None:
+    """Reset the sequence of a table to its start."""
     statement = (
         f"UPDATE sequence SET last = 0 WHERE name = '{table}'"
         if database.startswith("sqlite")
@@ -57,20 +57,24 @@ def phone(digits: str) -> ChannelInput:
     return ChannelInput(addresses.parse(PHONE, digits))
 
 
-async def test_it_works(store: Store, database: str) -> None:
-    """Every table whose ids are allocated ahead: its rows stay, and the write succeeds."""
+async def test_used_ids_are_skipped(store: Store, database: str) -> None:
+    """For each table with ids allocated ahead, existing rows are unchanged and a write succeeds."""
     service, last = Service(store, TeamKeys(store, (MASTER_KEY,))), filling.uuid(FILLED)
     writes: list[tuple[str, str, Callable[[], Awaitable[Any]]]] = [
-        ("contact_channel", "id", lambda: service.channels.add(ASKING, last, phone("15105553344"))),
-        ("event", "id", lambda: service.channels.add(ASKING, last, phone("15105553345"))),
-        ("contact", "id", lambda: service.contacts.create(ASKING, ContactInput())),
+        (
+            "contact_channel",
+            "id",
+            lambda: service.channels.add(CONTEXT, last, phone("15105553344")),
+        ),
+        ("event", "id", lambda: service.channels.add(CONTEXT, last, phone("15105553345"))),
+        ("contact", "id", lambda: service.contacts.create(CONTEXT, ContactInput())),
         ("team", "team_id", lambda: store.create_team("New team", None, filling.BEGINNING)),
     ]
     for table, id_column, write in writes:
         rows = f"SELECT {id_column} AS id, {table}.* FROM {table} ORDER BY {id_column}"
         before = await beside(database)(rows)
-        await set_back(database, table, id_column)
-        for _ in range(5):  # PostgreSQL allocates in growing blocks: the last one holds spare ids
+        await reset_sequence(database, table, id_column)
+        for _ in range(5):  # PostgreSQL allocates growing blocks; the last has unused ids
             await store._ids.take(table)
 
         assert await write()
@@ -80,25 +84,27 @@ async def test_it_works(store: Store, database: str) -> None:
         assert after[-1][0] > before[-1][0]
 
 
-async def test_several_channels_of_one_commit(store: Store, database: str) -> None:
-    """A contact is created with three channels whose ids are all in use."""
+async def test_used_ids_of_several_channels_are_skipped(store: Store, database: str) -> None:
+    """A contact is created with three channels whose ids are all used."""
     rows = "SELECT * FROM contact_channel ORDER BY id"
     before = await beside(database)(rows)
-    await set_back(database, "contact_channel", "id")
+    await reset_sequence(database, "contact_channel", "id")
     numbers = tuple(phone(f"1510555334{number}") for number in range(3))
 
     made = await Service(store, TeamKeys(store, (MASTER_KEY,))).contacts.create(
-        ASKING, ContactInput(numbers)
+        CONTEXT, ContactInput(numbers)
     )
 
     assert (await beside(database)(rows))[:-3] == before
     assert min(channel.id for channel in made.channels) > FILLED
 
 
-async def test_each_process_gets_past_the_ids_in_its_own_block(store: Store, database: str) -> None:
+async def test_each_process_skips_the_used_ids_of_its_own_block(
+    store: Store, database: str
+) -> None:
     """Two processes that allocated the same ids ahead add a channel each."""
     other = await open_store(database)
-    await set_back(database, "contact_channel", "id")
+    await reset_sequence(database, "contact_channel", "id")
     for process in (store, other):
         for _ in range(5):
             await process._ids.take("contact_channel")
@@ -106,7 +112,7 @@ async def test_each_process_gets_past_the_ids_in_its_own_block(store: Store, dat
     for number, process in enumerate((store, other)):
         wanted = phone(f"1510555334{number}")
         service = Service(process, TeamKeys(process, (MASTER_KEY,)))
-        await service.channels.add(ASKING, filling.uuid(1 + number), wanted)
+        await service.channels.add(CONTEXT, filling.uuid(1 + number), wanted)
     await other.close()
 
     assert await beside(database)("SELECT count(*) FROM contact_channel") == [(FILLED + 2,)]

@@ -14,9 +14,9 @@ from reachbook.storage.postgres.engine import Postgres
 
 @pytest.fixture(autouse=True)
 def has_citus() -> Iterator[None]:
-    """Every store of the test writes commits as steps."""
+    """Make every store of the test write its commits as steps."""
     always = property(lambda _engine: True, lambda _engine, _found: None)
-    # Not the fixture `monkeypatch`: some of the tests undo it.
+    # The fixture `monkeypatch` is not used, because some tests undo it.
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Postgres, "has_citus", always, raising=False)
         yield
