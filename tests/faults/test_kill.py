@@ -48,7 +48,7 @@ async def findings_of_the_doctor(database: str) -> list[Finding]:
 
 
 async def kill_repeatedly(directory: Path, database: str, arguments: list[str], note: Note) -> None:
-    random_delays = random.Random(4)
+    rng = random.Random(4)
     key = await create_api_key(database)
     ledger = Ledger()
     kills = scaled(3, 30)
@@ -62,7 +62,7 @@ async def kill_repeatedly(directory: Path, database: str, arguments: list[str], 
                     SERVED_SECONDS,
                     "all clients are served",
                 )
-                await asyncio.sleep(random_delays.uniform(0, 0.5))
+                await asyncio.sleep(rng.uniform(0, 0.5))
                 await asyncio.to_thread(server.kill)
             assert load.wrong == []
         assert (await truth(database)).faults(ledger) == []

@@ -67,16 +67,16 @@ async def on_simulated_disk(directory: Path) -> AsyncIterator[tuple[vfs.Disk, Ap
 
 async def faults_after_power_loss(directory: Path, seed: int, synchronous: str) -> list[str]:
     """Lose power under load, and return the faults of the database afterwards."""
-    random_choice = random.Random(seed)
+    rng = random.Random(seed)
     images: list[tuple[vfs.Image, int]] = []
     async with on_simulated_disk(directory) as (disk, api, load):
         writer(api).pragma("synchronous", synchronous)
-        writer(api).pragma("wal_autocheckpoint", random_choice.choice([50, 1000, 1000]))
+        writer(api).pragma("wal_autocheckpoint", rng.choice([50, 1000, 1000]))
         async with load.running():
             await wait_until_async(lambda: load.all_served_since(0), SECONDS, "everyone is served")
             disk.lose_power(
-                random_choice,
-                random_choice.randrange(MAX_STEPS),
+                rng,
+                rng.randrange(MAX_STEPS),
                 lambda image: images.append((image, len(load.ledger.lines))),
             )
             await wait_until_async(lambda: bool(images), SECONDS, "the power goes")

@@ -115,16 +115,14 @@ async def assert_no_connection_leaks(prepared: PreparedServer) -> None:
 async def test_network_faults_are_survived(prepared: PreparedServer, note: Note) -> None:
     """Every fault of the network under load, one after the other and then at random."""
     load = Load([Client(prepared.server.port, prepared.key) for _ in range(CLIENTS)])
-    random_choice = random.Random(3)
-    faults = [
-        FAULTS[i] if i < len(FAULTS) else random_choice.choice(FAULTS) for i in range(scaled(6, 50))
-    ]
+    rng = random.Random(3)
+    faults = [FAULTS[i] if i < len(FAULTS) else rng.choice(FAULTS) for i in range(scaled(6, 50))]
     slowest = 0.0
     async with load.running():
         await asyncio.sleep(0.5)
         for network, delay in faults:
             await prepared.proxy.set_network(network, delay)
-            await asyncio.sleep(random_choice.uniform(0.5, 2.5) if LONG else 1)
+            await asyncio.sleep(rng.uniform(0.5, 2.5) if LONG else 1)
             await prepared.proxy.set_network(Network.OPEN)
             slowest = max(slowest, await wait_until_healed(load))
     note(f"{len(faults)} faults, healed after {slowest:.2f} s at most")

@@ -1,4 +1,4 @@
-"""Many clients at once over real HTTP: PostgreSQL with two workers, SQLite with its one."""
+"""Many concurrent clients over HTTP: PostgreSQL with two workers, SQLite with one."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Outcome = tuple[int, tuple[str, ...] | None]
 
 
 @pytest.fixture
-def served(database: str, tmp_path: Path) -> Iterator[tuple[str, str]]:
+def url_and_key(database: str, tmp_path: Path) -> Iterator[tuple[str, str]]:
     """The URL of a server, and an API key."""
     home = Home(tmp_path / "data").having(database=database)
     _, api_key = home.team_with_key()
@@ -33,9 +33,9 @@ def served(database: str, tmp_path: Path) -> Iterator[tuple[str, str]]:
 
 
 @pytest.fixture
-async def client(served: tuple[str, str]) -> AsyncIterator[httpx.AsyncClient]:
+async def client(url_and_key: tuple[str, str]) -> AsyncIterator[httpx.AsyncClient]:
     """A client with as many connections as there are clients in a race."""
-    url, api_key = served
+    url, api_key = url_and_key
     limits = httpx.Limits(max_connections=CLIENTS, max_keepalive_connections=CLIENTS)
     headers = {"authorization": f"Bearer {api_key}"}
     async with httpx.AsyncClient(
@@ -44,9 +44,9 @@ async def client(served: tuple[str, str]) -> AsyncIterator[httpx.AsyncClient]:
         yield opened
 
 
-async def contacts(client: httpx.AsyncClient, count: int) -> list[str]:
-    answers = await asyncio.gather(*(client.post("/v2/contact", json={}) for _ in range(count)))
-    return [str(one.json()["uuid"]) for one in answers]
+async def create_contacts(client: httpx.AsyncClient, count: int) -> list[str]:
+    responses = await asyncio.gather(*(client.post("/v2/contact", json={}) for _ in range(count)))
+    return [str(response.json()["uuid"]) for response in responses]
 
 
 def add(client: httpx.AsyncClient, uuid: str, address: str) -> asyncio.Task[httpx.Response]:
@@ -54,58 +54,60 @@ def add(client: httpx.AsyncClient, uuid: str, address: str) -> asyncio.Task[http
     return asyncio.ensure_future(client.post(f"/v2/contact/{uuid}/channel", json=body))
 
 
-async def listed(client: httpx.AsyncClient, uuid: str) -> list[str]:
-    answer = await client.get(f"/v2/contact/{uuid}/channels")
-    return [str(one["channel_id"]) for one in answer.json()]
+async def list_addresses(client: httpx.AsyncClient, uuid: str) -> list[str]:
+    response = await client.get(f"/v2/contact/{uuid}/channels")
+    return [str(channel["channel_id"]) for channel in response.json()]
 
 
-async def test_it_works(client: httpx.AsyncClient) -> None:
-    """Fifty add one address to fifty contacts: one gets it, and the others are told who has it."""
-    uuids = await contacts(client, CLIENTS)
+async def test_only_one_of_fifty_contacts_gets_an_address(client: httpx.AsyncClient) -> None:
+    """Fifty clients add an address to a contact each: the others get 409 with the owner."""
+    uuids = await create_contacts(client, CLIENTS)
     for number in range(ROUNDS):
         digits = f"151055510{number:02d}"
         spellings = itertools.cycle((digits, f"+{digits}", f"+1 (510) 555-10{number:02d}"))
-        answers = await asyncio.gather(
+        responses = await asyncio.gather(
             *(add(client, uuid, text) for uuid, text in zip(uuids, spellings, strict=False))
         )
 
         [owner] = [
-            (uuid, one.json()[-1])
-            for uuid, one in zip(uuids, answers, strict=True)
-            if one.status_code == 200
+            (uuid, response.json()[-1])
+            for uuid, response in zip(uuids, responses, strict=True)
+            if response.status_code == 200
         ]
-        refusals = [one.json() for one in answers if one.status_code == 409]
-        assert len(refusals) == CLIENTS - 1, {one.status_code for one in answers}
+        refusals = [response.json() for response in responses if response.status_code == 409]
+        assert len(refusals) == CLIENTS - 1, {response.status_code for response in responses}
         for refusal in refusals:
             assert refusal["error_code"] == "address_taken"
             assert refusal["conflicting_contact_id"] == owner[0]
             assert refusal["conflicting_channel_id"] == owner[1]["id"]
             assert refusal["channel_id"] == owner[1]["channel_id"] == digits
 
-    lists = await asyncio.gather(*(listed(client, uuid) for uuid in uuids))
+    lists = await asyncio.gather(*(list_addresses(client, uuid) for uuid in uuids))
     assert sorted(itertools.chain(*lists)) == [f"151055510{n:02d}" for n in range(ROUNDS)]
 
 
-async def test_fifty_addresses_for_one_contact_all_land(client: httpx.AsyncClient) -> None:
-    [uuid] = await contacts(client, 1)
-    numbers = [f"1510555{number:04d}" for number in range(CLIENTS)]
-
-    answers = await asyncio.gather(*(add(client, uuid, one) for one in numbers))
-
-    assert {one.status_code for one in answers} == {200}
-    for number, answer in zip(numbers, answers, strict=True):
-        assert number in [one["channel_id"] for one in answer.json()]
-    assert sorted(await listed(client, uuid)) == numbers
-    contact = (await client.get(f"/v2/contact/{uuid}")).json()
-    assert contact["rev"] == 1 + CLIENTS
-    assert len({one["id"] for one in contact["contact_channels"]}) == CLIENTS
-
-
-async def test_two_contacts_that_swap_addresses_end_with_an_owner_each(
+async def test_fifty_concurrent_addresses_are_added_to_one_contact(
     client: httpx.AsyncClient,
 ) -> None:
-    """Each takes the address of the other and releases its own; no request hangs or fails."""
-    first, second = await contacts(client, 2)
+    [uuid] = await create_contacts(client, 1)
+    numbers = [f"1510555{number:04d}" for number in range(CLIENTS)]
+
+    responses = await asyncio.gather(*(add(client, uuid, number) for number in numbers))
+
+    assert {response.status_code for response in responses} == {200}
+    for number, response in zip(numbers, responses, strict=True):
+        assert number in [channel["channel_id"] for channel in response.json()]
+    assert sorted(await list_addresses(client, uuid)) == numbers
+    contact = (await client.get(f"/v2/contact/{uuid}")).json()
+    assert contact["rev"] == 1 + CLIENTS
+    assert len({channel["id"] for channel in contact["contact_channels"]}) == CLIENTS
+
+
+async def test_two_contacts_that_replace_each_others_address_have_one_each(
+    client: httpx.AsyncClient,
+) -> None:
+    """Requests for both addresses run on both contacts; each responds with 200 or 409."""
+    first, second = await create_contacts(client, 2)
     await add(client, first, "15105551001")
     await add(client, second, "15105551002")
 
@@ -116,19 +118,21 @@ async def test_two_contacts_that_swap_addresses_end_with_an_owner_each(
             )
             for uuid, number in itertools.product((first, second), ("15105551001", "15105551002"))
         ]
-        statuses = {one.status_code for one in await asyncio.gather(*puts)}
+        statuses = {response.status_code for response in await asyncio.gather(*puts)}
         assert statuses <= {200, 409}
-        assert sorted([*await listed(client, first), *await listed(client, second)]) == [
+        assert sorted(
+            [*await list_addresses(client, first), *await list_addresses(client, second)]
+        ) == [
             "15105551001",
             "15105551002",
         ]
 
 
-async def test_a_contact_that_is_deleted_meanwhile_keeps_no_address(
+async def test_an_address_added_during_a_deletion_is_released(
     client: httpx.AsyncClient,
 ) -> None:
     for number in range(ROUNDS):
-        gone, other = await contacts(client, 2)
+        gone, other = await create_contacts(client, 2)
         address = f"151055520{number:02d}"
         deleted, _ = await asyncio.gather(
             client.delete(f"/v2/contact/{gone}"), add(client, gone, address)
@@ -138,7 +142,7 @@ async def test_a_contact_that_is_deleted_meanwhile_keeps_no_address(
         assert (await add(client, other, address)).status_code == 200
 
 
-# ── PUT and DELETE on one contact ────────────────────────────────────────────────────────────
+# ── PUT and DELETE on one contact ────────────────────────────────────────────────────────────────
 
 
 @dataclass(frozen=True)
@@ -148,31 +152,31 @@ class Operation:
     method: str
     address: str = ""
 
-    def told(self, had: tuple[str, ...]) -> Outcome:
-        """What a single client would be answered: the status and, if it worked, the list."""
+    def expected_outcome(self, before: tuple[str, ...]) -> Outcome:
+        """Return the expected status and list of channels without concurrency."""
         if self.method == "POST":
-            return 200, had if self.address in had else (*had, self.address)
-        if not had:
+            return 200, before if self.address in before else (*before, self.address)
+        if not before:
             return 404, None
         if self.method == "DELETE":
-            return (409, None) if len(had) > 1 else (200, ())
-        if self.address in had[1:]:
+            return (409, None) if len(before) > 1 else (200, ())
+        if self.address in before[1:]:
             return 409, None
-        return 200, (self.address, *had[1:])
+        return 200, (self.address, *before[1:])
 
     async def send(self, client: httpx.AsyncClient, uuid: str) -> Outcome:
         path = f"/v2/contact/{uuid}/channel"
         if self.method == "DELETE":
-            answer = await client.delete(f"{path}/phone")
+            response = await client.delete(f"{path}/phone")
         else:
             body = {"channel_type": "phone", "channel_id": self.address}
-            answer = await client.request(self.method, path, json=body)
-        if answer.status_code != 200:
-            return answer.status_code, None
-        return 200, tuple(one["channel_id"] for one in answer.json())
+            response = await client.request(self.method, path, json=body)
+        if response.status_code != 200:
+            return response.status_code, None
+        return 200, tuple(channel["channel_id"] for channel in response.json())
 
 
-RACERS = [
+OPERATIONS = [
     Operation("PUT", "15105551002"),
     Operation("DELETE"),
     Operation("PUT", "15105551003"),
@@ -181,42 +185,44 @@ RACERS = [
 ]
 
 
-def explained(start: tuple[str, ...], told: Sequence[Outcome], end: tuple[str, ...]) -> bool:
-    """Whether one after the other, in some order, they would have been told the same."""
-    for order in itertools.permutations(range(len(RACERS))):
-        had = start
+def is_serializable(
+    start: tuple[str, ...], outcomes: Sequence[Outcome], end: tuple[str, ...]
+) -> bool:
+    """Return whether some order of the operations, one after the other, has the same outcomes."""
+    for order in itertools.permutations(range(len(OPERATIONS))):
+        before = start
         for number in order:
-            outcome = RACERS[number].told(had)
-            if outcome != told[number]:
+            outcome = OPERATIONS[number].expected_outcome(before)
+            if outcome != outcomes[number]:
                 break
-            had = had if outcome[1] is None else outcome[1]
+            before = before if outcome[1] is None else outcome[1]
         else:
-            if had == end:
+            if before == end:
                 return True
     return False
 
 
-def test_the_judge_of_orders_is_not_blind() -> None:
-    start, one_by_one = ("15105551001",), []
-    had: tuple[str, ...] = start
-    for racer in RACERS:
-        one_by_one.append(racer.told(had))
-        had = had if one_by_one[-1][1] is None else one_by_one[-1][1]
+def test_is_serializable_detects_an_impossible_outcome() -> None:
+    start, outcomes = ("15105551001",), []
+    before: tuple[str, ...] = start
+    for operation in OPERATIONS:
+        outcomes.append(operation.expected_outcome(before))
+        before = before if outcomes[-1][1] is None else outcomes[-1][1]
 
-    assert explained(start, one_by_one, had)
-    assert not explained(start, one_by_one, ("15105551002",))
-    assert not explained(start, [(200, ("15105551002",)), *one_by_one[2:], (200, ())], had)
+    assert is_serializable(start, outcomes, before)
+    assert not is_serializable(start, outcomes, ("15105551002",))
+    assert not is_serializable(start, [(200, ("15105551002",)), *outcomes[2:], (200, ())], before)
 
 
-async def test_racing_put_and_delete_leave_what_some_order_explains(
+async def test_concurrent_put_and_delete_are_serializable(
     client: httpx.AsyncClient,
 ) -> None:
     for _ in range(ROUNDS):
-        [uuid] = await contacts(client, 1)
+        [uuid] = await create_contacts(client, 1)
         assert (await add(client, uuid, "15105551001")).status_code == 200
 
-        told = await asyncio.gather(*(racer.send(client, uuid) for racer in RACERS))
-        end = tuple(await listed(client, uuid))
+        outcomes = await asyncio.gather(*(operation.send(client, uuid) for operation in OPERATIONS))
+        end = tuple(await list_addresses(client, uuid))
 
-        assert explained(("15105551001",), told, end), (told, end)
+        assert is_serializable(("15105551001",), outcomes, end), (outcomes, end)
         assert (await client.delete(f"/v2/contact/{uuid}")).status_code == 200

@@ -1,4 +1,4 @@
-"""A list by time of change stays whole while the contacts in it are changed."""
+"""A list by time of change is complete while its contacts are changed."""
 
 from __future__ import annotations
 
@@ -19,40 +19,40 @@ from tests.support.services import services, stores, team
 pytestmark = pytest.mark.anyio
 
 CONTACTS = scaled(1000, 100_000)
-AT_ONCE = 50
+CONCURRENT = 50
 WRITERS = 4
 PAGE = scaled(50, 500)
 MAX_PAGES = 20 * CONTACTS // PAGE
 PATIENCE_SECONDS = scaled(60, 900)
 
 
-async def made(service: Service, context: WriteContext, count: int) -> list[str]:
-    """Create contacts, a few at a time; returns their UUIDs."""
+async def create_contacts(service: Service, context: WriteContext, count: int) -> list[str]:
+    """Create contacts concurrently, and return their UUIDs."""
 
     async def make(start: int) -> list[str]:
-        numbers = range(start, count, AT_ONCE)
+        numbers = range(start, count, CONCURRENT)
         wanted = [ContactInput(first=f"Person {number}") for number in numbers]
-        return [(await service.contacts.create(context, one)).uuid for one in wanted]
+        return [(await service.contacts.create(context, contact)).uuid for contact in wanted]
 
-    made_ = await asyncio.gather(*(make(start) for start in range(AT_ONCE)))
-    return [uuid for some in made_ for uuid in some]
+    groups = await asyncio.gather(*(make(start) for start in range(CONCURRENT)))
+    return [uuid for group in groups for uuid in group]
 
 
 async def write(
     service: Service, context: WriteContext, uuids: list[str], done: asyncio.Event
 ) -> int:
-    """Change contacts at random until the list is read; how many times."""
-    chosen = random.Random(uuids[0])
+    """Change contacts at random until the list is read; return the number of changes."""
+    rng = random.Random(uuids[0])
     turn = 0
     while not done.is_set():
         turn += 1
         wanted = ContactInput(last=f"turn {turn}")
-        await service.contacts.update(context, chosen.choice(uuids), wanted, overwrite=False)
+        await service.contacts.update(context, rng.choice(uuids), wanted, overwrite=False)
     return turn
 
 
 async def read(service: Service, context: WriteContext, precision: Precision) -> list[Contact]:
-    """The whole list in ascending pages, each after the last row's time cut to a precision."""
+    """Read the whole list in ascending pages, each after the last row's time at a precision."""
     rows: list[Contact] = []
     after: ListCursor | None = None
     for _ in range(MAX_PAGES):
@@ -62,14 +62,15 @@ async def read(service: Service, context: WriteContext, precision: Precision) ->
             break
         rows += page
         after = ListCursor(page[-1].updated, precision)
-        if len(rows) > CONTACTS * 5:  # the writers are faster than the reader: an end is an end
+        # If the writers are faster than the reader, the list never ends.
+        if len(rows) > CONTACTS * 5:
             break
     return rows
 
 
 @pytest.mark.parametrize("precision", Precision)
-async def test_it_works(database: str, precision: Precision) -> None:
-    """Half of the contacts are changed all the while, the other half is left alone.
+async def test_no_contact_is_missing_from_the_pages(database: str, precision: Precision) -> None:
+    """Half of the contacts are changed during the reading, the other half is unchanged.
 
     A date of seconds is refused if over `MAX_GROUP` contacts share its second, and a fast store
     creates more than that in one.
@@ -78,7 +79,7 @@ async def test_it_works(database: str, precision: Precision) -> None:
     async with stores(database) as opened, asyncio.timeout(PATIENCE_SECONDS):
         first, *_, last = [*services(opened), *services(opened)]
         context = await team(opened[0])
-        uuids = await made(first, context, count)
+        uuids = await create_contacts(first, context, count)
         changed, untouched = uuids[::2], uuids[1::2]
         done = asyncio.Event()
         writers = [
@@ -89,17 +90,17 @@ async def test_it_works(database: str, precision: Precision) -> None:
         done.set()
         turns = await asyncio.gather(*writers)
 
-    assert all(turns), "a writer had no turn"
-    seen = Counter(one.uuid for one in rows)
+    assert all(turns), "a writer made no change"
+    seen = Counter(row.uuid for row in rows)
     assert set(uuids) <= seen.keys()
-    if precision is not Precision.SECOND:  # a date of seconds begins with its second again
+    if precision is not Precision.SECOND:  # a date of seconds repeats the rows of its second
         assert {seen[uuid] for uuid in untouched} == {1}
-        moments = [one.updated for one in rows]
-        assert moments == sorted(moments)
+        times = [row.updated for row in rows]
+        assert times == sorted(times)
 
 
 @pytest.mark.parametrize("ascending", [True, False])
-async def test_a_page_never_ends_inside_a_group_that_shares_an_instant(
+async def test_contacts_of_the_same_time_are_on_the_same_page(
     database: str, *, ascending: bool
 ) -> None:
     async with stores(database) as opened:
@@ -114,11 +115,11 @@ async def test_a_page_never_ends_inside_a_group_that_shares_an_instant(
             page = await service.contacts.page(context.team_id, query)
             if not page:
                 break
-            pages.append([one.updated for one in page])
+            pages.append([contact.updated for contact in page])
             after = ListCursor(page[-1].updated, Precision.MICROSECOND)
 
-    moments = [one for page in pages for one in page]
-    assert len(moments) == 30
-    assert moments == sorted(moments, reverse=not ascending)
+    times = [updated for page in pages for updated in page]
+    assert len(times) == 30
+    assert times == sorted(times, reverse=not ascending)
     assert all(before[-1] != following[0] for before, following in pairwise(pages))
     assert [len(page) for page in pages] == ([7, 7, 7, 7, 2] if ascending else [9, 7, 7, 7])

@@ -1,4 +1,4 @@
-"""Erasures that run while a response is stored: however the two interleave, it is not replayed."""
+"""Erasures during the storing of a response: in any order, the response is not replayed."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Store = Callable[[], Awaitable[Any]]
 
 @dataclass(frozen=True)
 class Write:
-    """A request with a key whose response speaks of an existing contact.
+    """A request with an Idempotency-Key whose response has data of an existing contact.
 
     `step` is the method of the store that stores the response. In the body, {uuid} is the
     contact's UUID, {upper} the same in capitals and {escaped} with a JSON escape for each letter.
@@ -75,7 +75,7 @@ ECHOES = {
     "under a key that comes twice": bulk('{"contact_id": "{uuid}", "contact_id": "7"}'),
     "nested": bulk('{"phone": "nope", "custom": {"a": [{"b": "see {escaped}."}]}}'),
     "as a key": bulk('{"phone": "nope", "custom": {"{uuid}": 1}}'),
-    "beside a UUID that overlaps it": bulk(
+    "next to a UUID that overlaps it": bulk(
         '{"phone": "nope", "custom": {"a": "00000000-0000-4000-8000-0000{uuid}"}}'
     ),
     "after two backslashes": bulk('{"phone": "nope", "custom": {"a": "\\\\\\\\{escaped}"}}'),
@@ -83,8 +83,8 @@ ECHOES = {
 }
 
 
-async def person(api: Api) -> dict[str, str]:
-    """A contact with a phone: its UUID in several spellings, and the id of the channel."""
+async def create_contact(api: Api) -> dict[str, str]:
+    """Create a contact with a phone; return its UUID in several spellings, and the channel's id."""
     body = {"first": "zz-first", "phone": PHONE}
     uuid = str((await api.request("POST", "/v2/contact", body)).json()["uuid"])
     [phone] = (await api.request("GET", f"/x/contact/{uuid}/channels")).json()
@@ -103,19 +103,19 @@ async def send(api: Api, write: Write, names: dict[str, str]) -> httpx.Response:
 
 
 async def erase(api: Api, names: dict[str, str]) -> None:
-    answer = await api.request("DELETE", f"/x/contact/{names['uuid']}/erase")
-    assert answer.status_code == 200, answer.text
+    response = await api.request("DELETE", f"/x/contact/{names['uuid']}/erase")
+    assert response.status_code == 200, response.text
 
 
-async def stored(api: Api) -> list[str]:
-    """The keys of the team's stored responses."""
+async def stored_keys(api: Api) -> list[str]:
+    """Return the keys of the team's stored responses."""
     statement = f"SELECT key FROM idempotency WHERE team_id = {api.bob.team.team_id}"
     return [str(row[0]) for row in await beside(api.database)(statement)]
 
 
-async def assert_forgotten(api: Api, write: Write, names: dict[str, str]) -> None:
-    """No response that speaks of the contact is stored; a retry is a new request."""
-    assert set(await stored(api)) <= {"k 1"}  # the response of another row
+async def assert_not_stored(api: Api, write: Write, names: dict[str, str]) -> None:
+    """Assert that no response with data of the contact is stored, and a retry is a new request."""
+    assert set(await stored_keys(api)) <= {"k 1"}  # the response of another row
     again = await send(api, write, names)
     assert "idempotent-replayed" not in again.headers
     uuid = names["uuid"]
@@ -123,10 +123,10 @@ async def assert_forgotten(api: Api, write: Write, names: dict[str, str]) -> Non
     assert refusal(await api.request("GET", f"/v2/contact/{uuid}")) == (404, "no_contact")
 
 
-def before(
+def run_before(
     api: Api, patch: pytest.MonkeyPatch, step: str, run: Callable[[Store], Awaitable[Any]]
 ) -> None:
-    """The next time the store takes a step, `run` takes its place and is handed the step."""
+    """Replace the next call of a method of the store by `run`, which gets the original call."""
     original = getattr(api.store, step)
 
     async def replacement(*values: Any) -> Any:
@@ -136,13 +136,13 @@ def before(
     patch.setattr(api.store, step, replacement)
 
 
-def expected(write: Write) -> int:
-    """The status of a request whose contact is erased before its response is stored."""
+def expected_status(write: Write) -> int:
+    """Return the status of a request whose contact is erased before its response is stored."""
     return 404 if write.step == "commit" and write.path != "/v2/contacts" else 200
 
 
-async def waiting(api: Api, count: int) -> None:
-    """Wait until so many statements wait for a lock."""
+async def wait_for_lock_waiters(api: Api, count: int) -> None:
+    """Wait until `count` statements wait for a lock."""
     statement = (
         "SELECT count(*) FROM pg_stat_activity "
         "WHERE datname = current_database() AND wait_event_type = 'Lock'"
@@ -155,36 +155,36 @@ async def waiting(api: Api, count: int) -> None:
 
 
 @pytest.mark.parametrize("name", MORE_WRITES)
-async def test_erased_before_the_response_is_stored(
+async def test_the_response_is_not_stored_after_an_erasure(
     api: Api, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
-    """The request is answered as usual; its response is not stored."""
-    write, names = MORE_WRITES[name], await person(api)
+    """The request gets its usual response, but it is not stored."""
+    write, names = MORE_WRITES[name], await create_contact(api)
 
-    async def erase_first(store: Store) -> Any:
+    async def erase_before_storing(store: Store) -> Any:
         await erase(api, names)
         return await store()
 
-    before(api, monkeypatch, write.step, erase_first)
+    run_before(api, monkeypatch, write.step, erase_before_storing)
 
-    assert (await send(api, write, names)).status_code == expected(write)
-    await assert_forgotten(api, write, names)
+    assert (await send(api, write, names)).status_code == expected_status(write)
+    await assert_not_stored(api, write, names)
 
 
 @pytest.mark.parametrize("name", [*MORE_WRITES, *ECHOES])
-async def test_erased_after_the_response_was_stored(api: Api, name: str) -> None:
-    write, names = {**MORE_WRITES, **ECHOES}[name], await person(api)
+async def test_an_erasure_deletes_the_stored_response(api: Api, name: str) -> None:
+    write, names = {**MORE_WRITES, **ECHOES}[name], await create_contact(api)
     first = await send(api, write, names)
     again = await send(api, write, names)
     assert (again.content, again.headers["idempotent-replayed"]) == (first.content, "true")
 
     await erase(api, names)
 
-    await assert_forgotten(api, write, names)
+    await assert_not_stored(api, write, names)
 
 
-async def test_a_contact_that_the_request_created(api: Api) -> None:
-    """Tests a resolve, a single write, and a row of a bulk write."""
+async def test_an_erasure_deletes_the_response_that_created_the_contact(api: Api) -> None:
+    """The contact is created by a resolve, a single write, and a row of a bulk write."""
     create = f'{{"first": "zz-first", "phone": "{PHONE}"}}'
     for write in (
         Write("POST", "/x/resolve", f'{{"channel_id": "{PHONE}", "create": {{}}}}', ""),
@@ -195,7 +195,7 @@ async def test_a_contact_that_the_request_created(api: Api) -> None:
         found = await api.request("POST", "/x/resolve", {"channel_id": PHONE})
         names = {"uuid": str(found.json()["contact"]["uuid"])}
         await erase(api, names)
-        assert await stored(api) == []
+        assert await stored_keys(api) == []
         again = await send(api, write, {})
         assert "idempotent-replayed" not in again.headers
         assert names["uuid"] not in again.text
@@ -203,54 +203,54 @@ async def test_a_contact_that_the_request_created(api: Api) -> None:
         await erase(api, {"uuid": str(found.json()["contact"]["uuid"])})
 
 
-# ── PostgreSQL: both at once ─────────────────────────────────────────────────────────────────
+# ── PostgreSQL: concurrent transactions ──────────────────────────────────────────────────────────
 
 
 @pytest.mark.parametrize("api_database", ["postgres"], indirect=True)
 @pytest.mark.parametrize("name", WRITES)
-async def test_the_request_waits_for_an_erasure_that_is_under_way(
+async def test_a_request_waits_for_a_running_erasure(
     api: Api, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
-    """The erasure has locked the contact and waits for one of its events, which we hold."""
-    write, names = WRITES[name], await person(api)
+    """The erasure has locked the contact, and waits for an event that the test has locked."""
+    write, names = WRITES[name], await create_contact(api)
     uuid = names["uuid"]
     event = f"(SELECT id FROM contact WHERE uuid = '{uuid}') FOR UPDATE"
 
     async def erase_meanwhile(store: Store) -> Any:
         async with locked(api.database, f"SELECT id FROM event WHERE contact_id = {event}"):
             erasing = asyncio.create_task(erase(api, names))
-            await waiting(api, 1)
+            await wait_for_lock_waiters(api, 1)
             storing = asyncio.ensure_future(store())
-            await waiting(api, 2)
+            await wait_for_lock_waiters(api, 2)
         await erasing
         return await storing
 
-    before(api, monkeypatch, write.step, erase_meanwhile)
+    run_before(api, monkeypatch, write.step, erase_meanwhile)
 
-    assert (await send(api, write, names)).status_code == expected(write)
-    await assert_forgotten(api, write, names)
+    assert (await send(api, write, names)).status_code == expected_status(write)
+    await assert_not_stored(api, write, names)
 
 
 @pytest.mark.parametrize("api_database", ["postgres"], indirect=True)
 @pytest.mark.parametrize("name", WRITES)
-async def test_an_erasure_waits_for_a_response_that_is_being_stored(
+async def test_an_erasure_waits_for_the_storing_of_a_response(
     api: Api, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
-    """The request has stored its response and waits for the contact, which we hold."""
-    write, names = WRITES[name], await person(api)
+    """The request has stored its response, and waits for the contact that the test has locked."""
+    write, names = WRITES[name], await create_contact(api)
     contact = f"SELECT id FROM contact WHERE uuid = '{names['uuid']}' FOR UPDATE"
 
     async def erase_meanwhile(store: Store) -> Any:
         async with locked(api.database, contact):
             storing = asyncio.ensure_future(store())
-            await waiting(api, 1)
+            await wait_for_lock_waiters(api, 1)
             erasing = asyncio.create_task(erase(api, names))
-            await waiting(api, 2)
+            await wait_for_lock_waiters(api, 2)
         outcome = await storing
         await erasing
         return outcome
 
-    before(api, monkeypatch, write.step, erase_meanwhile)
+    run_before(api, monkeypatch, write.step, erase_meanwhile)
 
     assert (await send(api, write, names)).status_code == 200
-    await assert_forgotten(api, write, names)
+    await assert_not_stored(api, write, names)

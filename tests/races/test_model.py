@@ -1,4 +1,4 @@
-"""Random lives of contacts: the past replayed is the present, and the feed tells all of it once."""
+"""Random concurrent writes: replaying the history gives the contacts, and the feed is complete."""
 
 from __future__ import annotations
 
@@ -42,18 +42,18 @@ PATIENCE_SECONDS = scaled(60, 900)
 EXPECTED = (Kind.CONFLICT, Kind.NOT_FOUND)
 
 Seen = dict[tuple[str, int], tuple[ContactChannel, ...]]
-"""The channels of contacts, by UUID and revision, as they were answered."""
+"""The channels of contacts in responses, by UUID and revision."""
 
 
-def some_address(choose: random.Random) -> Address:
+def random_address(choose: random.Random) -> Address:
     kind = addresses.channel_type(choose.choice(["phone", "phone", "email", "facebook"]))
     number = choose.randrange(5)
     typed = {"phone": f"1510555000{number}", "email": f"p{number}@example.com"}
     return addresses.parse(kind, typed.get(kind, f"17890{number}"))
 
 
-class Life:
-    """A client's random steps on the contacts of a team, and what it was answered."""
+class RandomClient:
+    """A client that makes random writes to the contacts of a team, and records the results."""
 
     def __init__(
         self, service: Service, context: WriteContext, uuids: list[str], seed: int
@@ -64,19 +64,19 @@ class Life:
         self.choose = random.Random(seed)
         self.seen: Seen = {}
 
-    async def live(self, steps: int) -> None:
+    async def run(self, steps: int) -> None:
         for _ in range(steps):
             try:
                 after = await self.step()
-            except Refusal as no:
-                if no.reason.kind not in EXPECTED:
+            except Refusal as refusal:
+                if refusal.reason.kind not in EXPECTED:
                     raise
             else:
                 self.seen[after.uuid, after.rev] = after.channels
 
     async def step(self) -> ChannelList:
-        """One random operation; it may be refused."""
-        uuid, address = self.choose.choice(self.uuids), some_address(self.choose)
+        """Make a random write, which may be refused."""
+        uuid, address = self.choose.choice(self.uuids), random_address(self.choose)
         if self.choose.random() < 0.3:
             return await self._step_on_contact(uuid, address)
         return await self._step_on_channel(uuid, address)
@@ -126,8 +126,8 @@ class Life:
 
     async def _step_on_one(self, context: WriteContext, uuid: str) -> ChannelList:
         channels = self.service.channels
-        there = (await channels.all(context, uuid)).channels
-        number = self.choose.choice(there).id if there else 1
+        existing = (await channels.all(context, uuid)).channels
+        number = self.choose.choice(existing).id if existing else 1
         match self.choose.randrange(4):
             case 0:
                 return await channels.make_primary(context, uuid, number)
@@ -142,69 +142,74 @@ class Life:
 
 
 async def events(store: Store, context: WriteContext, number: int) -> list[EventRecord]:
-    """A contact's events, oldest first."""
-    directory = Queries(store.engine)
-    found = await directory.history(
-        context.team_id, number, before_rev=FAR_FUTURE, limit=MAX_EVENTS
-    )
+    """Return the events of a contact, oldest first."""
+    queries = Queries(store.engine)
+    found = await queries.history(context.team_id, number, before_rev=FAR_FUTURE, limit=MAX_EVENTS)
     return found[::-1]
 
 
-async def test_it_works(database: str) -> None:
-    """The history gives exactly the present, every revision that was seen, and every moment."""
+async def test_the_history_reproduces_every_revision(database: str) -> None:
+    """Replaying it gives the stored contact, each revision, and the state at each time."""
     async with stores(database) as opened, asyncio.timeout(PATIENCE_SECONDS):
         context = await team(opened[0])
-        some = services(opened)
+        processes = services(opened)
         uuids = [
-            (await some[0].contacts.create(context, ContactInput(first=f"Person {number}"))).uuid
+            (
+                await processes[0].contacts.create(context, ContactInput(first=f"Person {number}"))
+            ).uuid
             for number in range(PEOPLE)
         ]
-        lives = [Life(some[turn % len(some)], context, uuids, turn) for turn in range(CLIENTS)]
-        await asyncio.gather(*(one.live(STEPS) for one in lives))
-        seen: Seen = {key: channels for one in lives for key, channels in one.seen.items()}
+        clients = [
+            RandomClient(processes[turn % len(processes)], context, uuids, turn)
+            for turn in range(CLIENTS)
+        ]
+        await asyncio.gather(*(client.run(STEPS) for client in clients))
+        seen: Seen = {key: channels for client in clients for key, channels in client.seen.items()}
         for uuid in uuids:
-            await _is_what_its_history_says(opened[0], context, uuid, seen)
+            await _assert_history_reproduces_contact(opened[0], context, uuid, seen)
 
     assert len(seen) > STEPS
 
 
-async def _is_what_its_history_says(
+async def _assert_history_reproduces_contact(
     store: Store, context: WriteContext, uuid: str, seen: Seen
 ) -> None:
     contact = await store.read_ever(context.team_id, uuid)
     assert contact
-    told = await events(store, context, contact.id)
-    rows: list[replay.Row] = [(one.rev, one.at, one.before, one.after) for one in told]
-    assert [one.rev for one in told] == list(range(1, contact.rev + 1))
+    records = await events(store, context, contact.id)
+    rows: list[replay.Row] = [
+        (record.rev, record.at, record.before, record.after) for record in records
+    ]
+    assert [record.rev for record in records] == list(range(1, contact.rev + 1))
     assert replay.contact(replay.replay(rows), contact) == contact
-    past = Service(store, TeamKeys(store, (MASTER_KEY,))).history
-    for one in told:
-        then = replay.replay(rows, rev=one.rev).channels
-        assert then == seen.get((uuid, one.rev), then)
-        as_of = await past.channels_as_of(context.team_id, uuid, one.at)
-        assert (as_of.rev, as_of.channels) == (one.rev, then)
-        before = await past.channels_as_of(context.team_id, uuid, one.at - 1)
-        assert before.rev == one.rev - 1
+    history = Service(store, TeamKeys(store, (MASTER_KEY,))).history
+    for record in records:
+        then = replay.replay(rows, rev=record.rev).channels
+        assert then == seen.get((uuid, record.rev), then)
+        as_of = await history.channels_as_of(context.team_id, uuid, record.at)
+        assert (as_of.rev, as_of.channels) == (record.rev, then)
+        before = await history.channels_as_of(context.team_id, uuid, record.at - 1)
+        assert before.rev == record.rev - 1
 
 
 async def follow(
-    service: Service, context: WriteContext, still: asyncio.Event
+    service: Service, context: WriteContext, writers_done: asyncio.Event
 ) -> list[EventRecord]:
-    """Read the feed as it grows, until the writers are done and nothing more comes."""
-    told: list[EventRecord] = []
+    """Read the feed while it grows, until the writers are done and no event follows."""
+    records: list[EventRecord] = []
     for _ in range(MAX_PAGES):
-        done = still.is_set()
-        page = await service.history.feed(context.team_id, len(told), 7)
-        assert page.next == len(told) + len(page.events)
-        told += page.events
+        done = writers_done.is_set()
+        page = await service.history.feed(context.team_id, len(records), 7)
+        assert page.next == len(records) + len(page.events)
+        records += page.events
         if done and not page.events:
-            return told
+            return records
         await asyncio.sleep(0)
     raise AssertionError("the feed has no end")
 
 
 async def write(service: Service, context: WriteContext, uuids: Sequence[str], seed: int) -> int:
-    """Change contacts at random; how many changes were made."""
+    """Change contacts at random; return the number of changes."""
     choose = random.Random(seed)
     made = 0
     for _ in range(WRITES):
@@ -217,24 +222,28 @@ async def write(service: Service, context: WriteContext, uuids: Sequence[str], s
     return made
 
 
-async def test_the_feed_is_gapless_and_the_same_for_everyone(database: str) -> None:
-    """Three follow it live, from both ends of the house, while sixteen write."""
+async def test_the_feed_has_no_gaps_and_is_the_same_for_all_readers(database: str) -> None:
+    """Three clients of two processes read the feed while sixteen write."""
     async with stores(database) as opened, asyncio.timeout(PATIENCE_SECONDS):
         context = await team(opened[0])
-        some = services(opened)
-        uuids = [(await some[0].contacts.create(context, ContactInput())).uuid for _ in range(8)]
-        still = asyncio.Event()
+        processes = services(opened)
+        uuids = [
+            (await processes[0].contacts.create(context, ContactInput())).uuid for _ in range(8)
+        ]
+        writers_done = asyncio.Event()
         readers = [
-            asyncio.create_task(follow(some[turn % len(some)], context, still))
+            asyncio.create_task(follow(processes[turn % len(processes)], context, writers_done))
             for turn in range(READERS)
         ]
-        writers = [write(some[turn % len(some)], context, uuids, turn) for turn in range(WRITERS)]
+        writers = [
+            write(processes[turn % len(processes)], context, uuids, turn) for turn in range(WRITERS)
+        ]
         made = await asyncio.gather(*writers)
-        still.set()
+        writers_done.set()
         first, *others = await asyncio.gather(*readers)
 
-    assert [one.seq for one in first] == list(range(1, sum(made) + len(uuids) + 1))
+    assert [record.seq for record in first] == list(range(1, sum(made) + len(uuids) + 1))
     assert all(other == first for other in others)
     for uuid in uuids:
-        revisions = [one.rev for one in first if one.contact_uuid == uuid]
+        revisions = [record.rev for record in first if record.contact_uuid == uuid]
         assert revisions == list(range(1, len(revisions) + 1))

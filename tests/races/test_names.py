@@ -1,4 +1,4 @@
-"""The index of names stays that of the names while contacts are renamed."""
+"""The index of names is correct while contacts are renamed."""
 
 from __future__ import annotations
 
@@ -27,8 +27,10 @@ FIRST = ("Anna", "Annette", "Bob", "Straße", "王小明", "")
 LAST = ("Smith", "Smythe", "Jones Smith", "")
 
 
-async def made(service: Service, context: WriteContext, count: int = CONTACTS) -> list[str]:
-    """Create contacts; returns their UUIDs."""
+async def create_contacts(
+    service: Service, context: WriteContext, count: int = CONTACTS
+) -> list[str]:
+    """Create contacts, and return their UUIDs."""
     wanted = [ContactInput(first="Anna", last=f"Smith {n}") for n in range(count)]
     return [(await service.contacts.create(context, each)).uuid for each in wanted]
 
@@ -41,17 +43,17 @@ async def rename(service: Service, context: WriteContext, uuids: Sequence[str], 
         await service.contacts.update(context, choose.choice(uuids), wanted, overwrite=False)
 
 
-async def forget_words(database: str) -> None:
-    """Put a store in the state that a migration of the schema leaves behind."""
+async def delete_words(database: str) -> None:
+    """Put a database in the state after the migration of the schema."""
     await beside(database)("DELETE FROM contact_name")
     await beside(database)("UPDATE store_info SET value = '{}' WHERE name = 'names_cursor'")
 
 
-async def test_renames_at_once_leave_the_words_of_the_last(database: str) -> None:
+async def test_concurrent_renames_leave_the_words_of_the_last(database: str) -> None:
     async with stores(database) as opened:
         processes = services(opened)
         context = await team(opened[0])
-        [uuid] = await made(processes[0], context, 1)
+        [uuid] = await create_contacts(processes[0], context, 1)
 
         await asyncio.gather(
             *(rename(processes[n % len(processes)], context, [uuid], n) for n in range(WRITERS))
@@ -60,16 +62,16 @@ async def test_renames_at_once_leave_the_words_of_the_last(database: str) -> Non
         assert await indexed(database, context.team_id) == await expected(database, context.team_id)
 
 
-async def test_the_migration_beside_writes(database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_migration_during_writes(database: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Contacts are renamed, created and deleted while their words are written in small batches."""
     monkeypatch.setattr(names, "BATCH", 2)
     async with stores(database) as opened:
         processes = services(opened)
         context = await team(opened[0])
-        uuids = await made(processes[0], context)
-        await forget_words(database)
+        uuids = await create_contacts(processes[0], context)
+        await delete_words(database)
 
-        async def come_and_go() -> None:
+        async def create_and_delete() -> None:
             for turn in range(RENAMES // 2):
                 wanted = ContactInput(first=f"New {turn}")
                 new = await processes[-1].contacts.create(context, wanted)
@@ -77,7 +79,7 @@ async def test_the_migration_beside_writes(database: str, monkeypatch: pytest.Mo
                     await processes[0].contacts.delete(context, new.uuid)
 
         await asyncio.gather(
-            come_and_go(),
+            create_and_delete(),
             *(store.index_names() for store in opened),
             *(rename(processes[n % len(processes)], context, uuids, n) for n in range(WRITERS)),
         )
@@ -88,18 +90,18 @@ async def test_the_migration_beside_writes(database: str, monkeypatch: pytest.Mo
 
 @pytest.mark.parametrize("database", ["postgres"], indirect=True)
 async def test_the_migration_waits_for_a_rename_of_an_older_release(database: str) -> None:
-    """That rename writes no words, and ends after the migration has begun to read the contact."""
+    """That rename writes no words, and commits after the migration has started to read."""
     async with stores(database) as [store, _]:
         context = await team(store)
-        await made(services([store])[0], context, 1)
-        await forget_words(database)
+        await create_contacts(services([store])[0], context, 1)
+        await delete_words(database)
         connection = await asyncpg.connect(database)
         renaming = connection.transaction()
         await renaming.start()
         await connection.execute("UPDATE contact SET last = 'Latest', rev = rev + 1")
 
         migration = asyncio.create_task(store.index_names())
-        await waits_for_a_lock(database)
+        await wait_for_a_lock_waiter(database)
         await renaming.commit()
         await connection.close()
         await migration
@@ -107,22 +109,22 @@ async def test_the_migration_waits_for_a_rename_of_an_older_release(database: st
         assert list((await indexed(database, context.team_id)).values()) == [["anna", "latest"]]
 
 
-async def waits_for_a_lock(database: str) -> None:
+async def wait_for_a_lock_waiter(database: str) -> None:
     statement = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
     for _ in range(400):
         if await beside(database)(statement) != [(0,)]:
             return
         await asyncio.sleep(0.005)
-    raise AssertionError("nobody waited for a lock")
+    raise AssertionError("no statement waited for a lock")
 
 
-async def test_a_search_beside_renames_finds_who_is_never_renamed(database: str) -> None:
-    """Each page is whole although entries come and go between its reads."""
+async def test_a_search_during_renames_finds_all_unchanged_contacts(database: str) -> None:
+    """Each page is complete although entries change between the reads."""
     async with stores(database) as opened:
         processes = services(opened)
         context = await team(opened[0])
-        uuids = await made(processes[0], context, 2 * CONTACTS)
-        steady, renamed = set(uuids[::2]), uuids[1::2]
+        uuids = await create_contacts(processes[0], context, 2 * CONTACTS)
+        unchanged, renamed = set(uuids[::2]), uuids[1::2]
         writers = [
             asyncio.create_task(rename(processes[n % len(processes)], context, renamed, n))
             for n in range(WRITERS)
@@ -131,13 +133,13 @@ async def test_a_search_beside_renames_finds_who_is_never_renamed(database: str)
         while searches < 5 or not all(writer.done() for writer in writers):
             found = await search_all(opened[-1], context)
             searches += 1
-            assert steady <= set(found)
-            assert len([uuid for uuid in found if uuid in steady]) == len(steady)
+            assert unchanged <= set(found)
+            assert len([uuid for uuid in found if uuid in unchanged]) == len(unchanged)
         await asyncio.gather(*writers)
 
 
 async def search_all(store: Store, context: WriteContext) -> list[str]:
-    """Returns the UUIDs of all pages of a search."""
+    """Return the UUIDs of all pages of a search."""
     queries, after, uuids = Queries(store.engine), None, []
     while True:
         page = await queries.contacts_named(context.team_id, prefixes("ann sm"), after, 5)

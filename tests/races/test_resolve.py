@@ -1,4 +1,4 @@
-"""Many clients resolve an address at once: its contact is created exactly once."""
+"""Many clients resolve an address concurrently: its contact is created once."""
 
 from __future__ import annotations
 
@@ -20,40 +20,44 @@ CLIENTS = scaled(16, 64)
 ADDRESSES = scaled(100, 1000)
 PATIENCE_SECONDS = scaled(40, 600)
 
-Told = tuple[str, str, bool]
+Resolved = tuple[str, str, bool]
 
 
-def spelled(number: int, turn: int) -> str:
-    """One of the spellings of a number: what is typed differs, the address does not."""
+def spelling(number: int, turn: int) -> str:
+    """Return one of the spellings of a number, which are the same address."""
     plain = f"1510555{number:04d}"
     return [plain, f"+{plain}", f"+1 (510) 555-{number:04d}"][turn % 3]
 
 
-async def walk(client: Client, turn: int) -> list[Told]:
-    """Resolve every address, one after the other; the address, the contact, whether it is new."""
-    told = []
+async def resolve_all(client: Client, turn: int) -> list[Resolved]:
+    """Resolve every address in order; return its address, contact and whether it was created."""
+    results = []
     for number in range(ADDRESSES):
-        body = {"channel_id": spelled(number, turn), "create": {"first": f"By client {turn}"}}
-        answer = await client.request("POST", "/x/resolve", body)
-        assert answer.status == 200, answer.body
-        said = answer.json()
-        told.append((said["channel"]["channel_id"], said["contact"]["uuid"], said["created"]))
-    return told
+        body = {"channel_id": spelling(number, turn), "create": {"first": f"By client {turn}"}}
+        response = await client.request("POST", "/x/resolve", body)
+        assert response.status == 200, response.body
+        result = response.json()
+        results.append(
+            (result["channel"]["channel_id"], result["contact"]["uuid"], result["created"])
+        )
+    return results
 
 
-async def test_it_works(database: str, tmp_path: Path) -> None:
-    """Everyone walks the same addresses side by side."""
+async def test_each_address_gets_one_contact(database: str, tmp_path: Path) -> None:
+    """All clients resolve the same addresses in the same order."""
     key = await create_api_key(database)
     async with (
         serving_async(tmp_path, database, *worker_arguments(database)) as server,
-        open_clients(CLIENTS, server.port, key) as some,
+        open_clients(CLIENTS, server.port, key) as clients,
         asyncio.timeout(PATIENCE_SECONDS),
     ):
-        walks = await asyncio.gather(*(walk(one, turn) for turn, one in enumerate(some)))
+        results_of_clients = await asyncio.gather(
+            *(resolve_all(client, turn) for turn, client in enumerate(clients))
+        )
 
     owners: defaultdict[str, set[str]] = defaultdict(set)
     made: Counter[str] = Counter()
-    for address, uuid, created in (one for told in walks for one in told):
+    for address, uuid, created in (result for results in results_of_clients for result in results):
         owners[address].add(uuid)
         made[address] += created
     assert len(owners) == ADDRESSES
@@ -66,32 +70,33 @@ async def test_it_works(database: str, tmp_path: Path) -> None:
     assert counted == [[(ADDRESSES,)]] * 3
 
 
-async def test_an_owner_that_comes_meanwhile_by_another_road_is_found(
+async def test_a_resolve_finds_a_contact_created_concurrently(
     database: str, tmp_path: Path
 ) -> None:
-    """Half make the contact plainly and half resolve: one of all makes it, and nobody fails."""
+    """Half of the clients create the contact and half resolve: exactly one creates it."""
     key = await create_api_key(database)
     rounds, racers = 20, 8
     async with (
         serving_async(tmp_path, database, *worker_arguments(database)) as server,
-        open_clients(racers, server.port, key) as some,
+        open_clients(racers, server.port, key) as clients,
     ):
         for number in range(rounds):
             address = f"1510555{number:04d}"
             plain = {"contact_channels": [{"channel_type": "phone", "channel_id": address}]}
-            asked = [
-                one.request("POST", "/v2/contact", plain)
+            requests = [
+                client.request("POST", "/v2/contact", plain)
                 if turn % 2
-                else one.request("POST", "/x/resolve", {"channel_id": address, "create": {}})
-                for turn, one in enumerate(some)
+                else client.request("POST", "/x/resolve", {"channel_id": address, "create": {}})
+                for turn, client in enumerate(clients)
             ]
-            answers = await asyncio.gather(*asked)
+            responses = await asyncio.gather(*requests)
 
-            resolved = [one.json() for one in answers[::2] if one.status == 200]
-            made = [one.json() for one in answers[1::2] if one.status == 200]
-            refused = [one.json() for one in answers[1::2] if one.status == 409]
+            resolved = [response.json() for response in responses[::2] if response.status == 200]
+            made = [response.json() for response in responses[1::2] if response.status == 200]
+            refused = [response.json() for response in responses[1::2] if response.status == 409]
             assert (len(resolved), len(made) + len(refused)) == (racers // 2, racers // 2)
-            assert sum(one["created"] for one in resolved) + len(made) == 1
-            uuids = {one["contact"]["uuid"] for one in resolved} | {one["uuid"] for one in made}
-            uuids |= {one["conflicting_contact_id"] for one in refused}
+            assert sum(result["created"] for result in resolved) + len(made) == 1
+            uuids = {result["contact"]["uuid"] for result in resolved}
+            uuids |= {contact["uuid"] for contact in made}
+            uuids |= {error["conflicting_contact_id"] for error in refused}
             assert len(uuids) == 1

@@ -1,4 +1,4 @@
-"""Retries with an Idempotency-Key: one effect each, whatever dies in between."""
+"""Retries with an Idempotency-Key have one effect, even if the server is killed between them."""
 
 from __future__ import annotations
 
@@ -29,102 +29,106 @@ PATIENCE_SECONDS = scaled(60, 900)
 
 @dataclass
 class Retries:
-    """The requests that wait, and the responses of each key."""
+    """The waiting requests, and the responses of each key."""
 
     waiting: deque[int]
-    answers: defaultdict[int, list[Response]] = field(default_factory=lambda: defaultdict(list))
-    cut: int = 0
+    responses_by_key: defaultdict[int, list[Response]] = field(
+        default_factory=lambda: defaultdict(list)
+    )
+    lost: int = 0
 
     async def work(self, client: Client) -> None:
-        """Send until no request waits or the server is killed; lost requests are sent again."""
+        """Send requests until none waits or the server is killed; lost requests are sent again."""
         while self.waiting:
             number = self.waiting.popleft()
             method, path, body = _request(number)
             try:
-                answer = await client.request(method, path, body, idempotency_key=f"key-{number}")
+                response = await client.request(method, path, body, idempotency_key=f"key-{number}")
             except ConnectionLostError:
-                self.cut += 1
+                self.lost += 1
                 self.waiting.append(number)
                 return
-            if answer.status == 409 and answer.json()["error_code"] == "in_progress":
+            if response.status == 409 and response.json()["error_code"] == "in_progress":
                 self.waiting.append(number)
                 continue
-            assert answer.status == 200, answer.body
-            self.answers[number].append(answer)
+            assert response.status == 200, response.body
+            self.responses_by_key[number].append(response)
 
 
 def _request(number: int) -> tuple[str, str, object]:
-    """A write that is not repeatable by itself; every other one through resolve."""
+    """Return a write that is not idempotent by itself: a POST of a contact, or a resolve."""
     if number % 2:
         return "POST", "/v2/contact", {"first": f"Person {number}"}
     create = {"first": f"Person {number}"}
     return "POST", "/x/resolve", {"channel_id": f"1510555{number:04d}", "create": create}
 
 
-async def test_it_works(database: str, tmp_path: Path) -> None:
-    """Many retries under each key, side by side, with the server killed while they wait."""
+async def test_each_key_has_one_effect(database: str, tmp_path: Path) -> None:
+    """Concurrent retries of each key, while the server is killed."""
     key = await create_api_key(database)
-    chosen = [number for number in range(KEYS) for _ in range(RETRIES)]
-    random.Random(4).shuffle(chosen)
-    retries = Retries(deque(chosen))
+    numbers = [number for number in range(KEYS) for _ in range(RETRIES)]
+    random.Random(4).shuffle(numbers)
+    retries = Retries(deque(numbers))
     async with asyncio.timeout(PATIENCE_SECONDS):
         for kill in range(KILLS + 1):
-            left = len(chosen) * (KILLS - kill) // (KILLS + 1)
-            await _until_killed(tmp_path, database, key, retries, left)
+            left = len(numbers) * (KILLS - kill) // (KILLS + 1)
+            await _serve_until_killed(tmp_path, database, key, retries, left)
 
-    assert retries.cut >= KILLS
+    assert retries.lost >= KILLS
     assert not retries.waiting
     for number in range(KEYS):
-        told = retries.answers[number]
-        assert len(told) == RETRIES
-        assert len({one.body for one in told}) == 1
-        assert sum("idempotent-replayed" not in one.headers for one in told) <= 1
+        received = retries.responses_by_key[number]
+        assert len(received) == RETRIES
+        assert len({response.body for response in received}) == 1
+        assert sum("idempotent-replayed" not in response.headers for response in received) <= 1
     for table in ("contact", "event", "idempotency"):
         assert await beside(database)(f"SELECT count(*) FROM {table}") == [(KEYS,)]
 
 
-async def _until_killed(
+async def _serve_until_killed(
     directory: Path, database: str, key: str, retries: Retries, left: int
 ) -> None:
-    """Serve until no more than `left` wait, then die at once; at 0 everything is answered."""
+    """Serve until at most `left` requests wait, then kill the server; with 0, serve all of them."""
     async with serving_async(directory, database, *worker_arguments(database)) as server:
-        some = [Client(server.port, key) for _ in range(CLIENTS)]
-        working = [asyncio.create_task(retries.work(one)) for one in some]
+        clients = [Client(server.port, key) for _ in range(CLIENTS)]
+        working = [asyncio.create_task(retries.work(client)) for client in clients]
         if left:
             await wait_until_async(
-                lambda: len(retries.waiting) <= left, PATIENCE_SECONDS, "many are answered"
+                lambda: len(retries.waiting) <= left,
+                PATIENCE_SECONDS,
+                "enough requests have responses",
             )
             await asyncio.to_thread(server.kill)
         await asyncio.gather(*working)
-        for one in some:
-            one.close()
+        for client in clients:
+            client.close()
 
 
 async def test_a_concurrent_duplicate_waits_and_replays(api: Api) -> None:
     headers = {**api.bob.by_key(), "idempotency-key": "one"}
-    answers = await asyncio.gather(
+    responses = await asyncio.gather(
         *(api.request("POST", "/v2/contact", {"first": "Alice"}, by=headers) for _ in range(8))
     )
 
-    assert {one.status_code for one in answers} == {200}
-    assert len({one.content for one in answers}) == 1
-    assert len({one.headers["etag"] for one in answers}) == 1
-    assert sum("idempotent-replayed" not in one.headers for one in answers) == 1
+    assert {response.status_code for response in responses} == {200}
+    assert len({response.content for response in responses}) == 1
+    assert len({response.headers["etag"] for response in responses}) == 1
+    assert sum("idempotent-replayed" not in response.headers for response in responses) == 1
 
 
-async def test_concurrent_requests_that_differ_share_no_key(api: Api) -> None:
-    """One of two different requests has its effect; the other is told that the key is used."""
+async def test_a_concurrent_request_with_a_used_key_is_refused(api: Api) -> None:
+    """Of two different requests with one key, the second gets 422."""
     headers = {**api.bob.by_key(), "idempotency-key": "two"}
-    answers = await asyncio.gather(
+    responses = await asyncio.gather(
         *(api.request("POST", "/v2/contact", {"first": name}, by=headers) for name in ("A", "B"))
     )
 
-    assert sorted(one.status_code for one in answers) == [200, 422]
+    assert sorted(response.status_code for response in responses) == [200, 422]
 
 
 @pytest.mark.parametrize("api_database", ["postgres"], indirect=True)
-async def test_a_duplicate_that_does_not_end_in_time_is_in_progress(api: Api) -> None:
-    """On SQLite every write waits in one queue, so that a duplicate is never beside the first."""
+async def test_a_duplicate_gets_409_while_the_first_request_runs(api: Api) -> None:
+    """On SQLite writes are in one queue, so a duplicate never runs concurrently with the first."""
     headers = {**api.bob.by_key(), "idempotency-key": "slow"}
     first = (
         "INSERT INTO idempotency (team_id, key, request_hash, status, headers, body, created) "
@@ -141,15 +145,15 @@ async def test_a_duplicate_that_does_not_end_in_time_is_in_progress(api: Api) ->
 
 @pytest.mark.parametrize("api_database", ["postgres"], indirect=True)
 @pytest.mark.parametrize("key", [{}, {"idempotency-key": "held"}], ids=["no key", "key"])
-async def test_a_contact_that_somebody_holds_too_long_is_contended(
+async def test_a_write_to_a_contact_locked_for_too_long_gets_503(
     api: Api, key: dict[str, str]
 ) -> None:
     uuid = await api.contact()
-    hold = f"SELECT id FROM contact WHERE uuid = '{uuid}' FOR UPDATE"
+    lock = f"SELECT id FROM contact WHERE uuid = '{uuid}' FOR UPDATE"
     body = {"channel_type": "phone", "channel_id": "15105553344"}
     headers = {**api.bob.by_key(), **key}
 
-    async with locked(api.database, hold):
+    async with locked(api.database, lock):
         refused = await api.request("POST", f"/v2/contact/{uuid}/channel", body, by=headers)
     again = await api.request("POST", f"/v2/contact/{uuid}/channel", body, by=headers)
 

@@ -1,4 +1,4 @@
-"""An opt-out that is lost to its contact while another contact gains the address."""
+"""A contact with an opt-out loses an address while another contact gets it."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from tests.support.suppressions import PHONE, channel, ok, opted_out, patch
 
 pytestmark = pytest.mark.anyio
 
-Between = Callable[[], Awaitable[object]]
+Action = Callable[[], Awaitable[object]]
 POST = {"channel_type": "phone", "channel_id": PHONE}
 
 
-def before_the_first_commit(api: Api, monkeypatch: pytest.MonkeyPatch, between: Between) -> None:
-    """Run something after the next write has read, and before it commits."""
+def run_before_the_first_commit(api: Api, monkeypatch: pytest.MonkeyPatch, action: Action) -> None:
+    """Run `action` after the next write has read, and before it commits."""
     store, commit = api.store, api.store.commit
 
     async def interrupted(*wanted: Any) -> Outcome:
         monkeypatch.setattr(store, "commit", commit)
-        await between()
+        await action()
         return await commit(*wanted)
 
     monkeypatch.setattr(store, "commit", interrupted)
@@ -37,8 +37,8 @@ async def consent(api: Api, uuid: str) -> tuple[str, str]:
     return shown["consent"], shown["consent_source"]
 
 
-def losses(api: Api, uuid: str, other: str) -> dict[str, Callable[[], Awaitable[Any]]]:
-    """Ways in which the address leaves the contact that opted it out; all end with no owner."""
+def ways_to_lose(api: Api, uuid: str, other: str) -> dict[str, Callable[[], Awaitable[Any]]]:
+    """Return functions that take the address from its contact; afterwards it has no owner."""
 
     async def removal() -> None:
         await ok(api, "DELETE", f"/v2/contact/{uuid}/channel/phone")
@@ -65,13 +65,13 @@ def losses(api: Api, uuid: str, other: str) -> dict[str, Callable[[], Awaitable[
 
 @pytest.mark.parametrize("way", ["removal", "move", "erasure", "opt-out and removal"])
 @pytest.mark.parametrize("gain", ["POST", "PUT", "create"])
-async def test_an_add_meets_a_loss(
+async def test_an_opt_out_applies_to_an_address_lost_before_the_commit(
     api: Api, monkeypatch: pytest.MonkeyPatch, way: str, gain: str
 ) -> None:
-    """The loss is committed between the read of the add and its commit."""
+    """The contact loses the address between the read of the write and its commit."""
     uuid, _ = await opted_out(api)
     other, taker = await api.contact(), await api.contact(("phone", "14155550000"))
-    before_the_first_commit(api, monkeypatch, losses(api, uuid, other)[way])
+    run_before_the_first_commit(api, monkeypatch, ways_to_lose(api, uuid, other)[way])
 
     if gain == "create":
         taker = (await ok(api, "POST", "/v2/contact", {"phone": PHONE}))["uuid"]
@@ -81,34 +81,36 @@ async def test_an_add_meets_a_loss(
     assert await consent(api, taker) == ("opted_out", "suppression")
 
 
-async def test_an_add_meets_the_end_of_a_suppression(
+async def test_a_suppression_ended_before_the_commit_does_not_apply(
     api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The suppression is ended and set again between the read of the add and its commit."""
+    """The suppression is ended between the read of the write and its commit."""
     uuid, _ = await opted_out(api)
     await ok(api, "DELETE", f"/v2/contact/{uuid}/channel/phone")
     taker = await api.contact()
 
-    async def ends() -> None:
+    async def end_suppression() -> None:
         await ok(api, "DELETE", "/x/suppression", {**POST, "reason": "opted_out"})
 
-    before_the_first_commit(api, monkeypatch, ends)
+    run_before_the_first_commit(api, monkeypatch, end_suppression)
     await ok(api, "POST", f"/v2/contact/{taker}/channel", POST)
 
     assert await consent(api, taker) == ("unknown", "")
 
 
 @pytest.mark.parametrize("api_database", ["postgres"], indirect=True)
-async def test_an_add_does_not_wait_for_a_loss_that_is_not_committed(api: Api) -> None:
-    """Its statement began before the loss was committed, and would not see what that stored.
+async def test_an_opt_out_applies_to_an_address_removed_by_a_concurrent_transaction(
+    api: Api,
+) -> None:
+    """The statement of the write starts before that transaction commits, and cannot read its rows.
 
-    The opt-out is one of an older release: it is stored by the very transaction that removes it.
+    The transaction is that of an older release: it stores the suppression and removes the channel.
     """
     uuid, _ = await opted_out(api)
     taker, team = await api.contact(), api.bob.team.team_id
-    sent = beside(api.database)
-    [row] = await sent(f"SELECT digest, reason, at FROM suppression WHERE team_id = {team}")
-    await sent(f"DELETE FROM suppression WHERE team_id = {team}")
+    execute = beside(api.database)
+    [row] = await execute(f"SELECT digest, reason, at FROM suppression WHERE team_id = {team}")
+    await execute(f"DELETE FROM suppression WHERE team_id = {team}")
     connection = await asyncpg.connect(api.database)
     transaction = connection.transaction()
     await transaction.start()
@@ -121,16 +123,16 @@ async def test_an_add_does_not_wait_for_a_loss_that_is_not_committed(api: Api) -
     await transaction.commit()
     await connection.close()
 
-    answer = await adding
-    if answer.status_code != 200:
-        assert answer.json()["conflicting_contact_id"] == uuid
+    response = await adding
+    if response.status_code != 200:
+        assert response.json()["conflicting_contact_id"] == uuid
         await ok(api, "POST", f"/v2/contact/{taker}/channel", POST)
 
     assert await consent(api, taker) == ("opted_out", "suppression")
 
 
-async def test_concurrent_adds_and_removals(api: Api) -> None:
-    """Clients add and remove the address at once; each contact that has it has it opted out."""
+async def test_an_opt_out_applies_during_concurrent_adds_and_removals(api: Api) -> None:
+    """Clients add and remove the address concurrently; it is opted out on each contact."""
     uuid, _ = await opted_out(api)
     takers = [uuid, *[await api.contact() for _ in range(3)]]
 
@@ -139,7 +141,7 @@ async def test_concurrent_adds_and_removals(api: Api) -> None:
         query = "?on_conflict=move" if number % 3 else ""
         await api.request("POST", f"/v2/contact/{taker}/channel{query}", POST)
         listed = (await api.request("GET", f"/x/contact/{taker}/channels")).json()
-        assert {one["consent"] for one in listed} <= {"opted_out"}
+        assert {channel["consent"] for channel in listed} <= {"opted_out"}
         await api.request("DELETE", f"/v2/contact/{taker}/channel/phone")
 
     await asyncio.gather(*(turn(number) for number in range(24)))

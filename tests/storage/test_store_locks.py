@@ -103,7 +103,7 @@ async def test_locked_commits_are_never_stale(store: Store) -> None:
 
     outcomes = await asyncio.gather(*(commit_locked(store, digits) for digits in numbers))
 
-    assert all(isinstance(digits, Saved) for digits in outcomes)
+    assert all(isinstance(outcome, Saved) for outcome in outcomes)
     assert sorted(await stored_numbers(store)) == sorted([*numbers, "15105553344"])
 
 
