@@ -1,4 +1,4 @@
-"""Both stores: each test with the fixture `database` runs on SQLite and on PostgreSQL."""
+"""Fixtures of both engines: a test with `database` runs on SQLite and on PostgreSQL."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture(params=["sqlite", "postgres"])
 def database(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """The URL of a fresh, migrated database, once on each store."""
+    """The URL of a new, migrated database, on SQLite and on PostgreSQL."""
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path}/reachbook.db"
     url: str = request.getfixturevalue("copied_postgres")
@@ -50,31 +50,31 @@ def database(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 @pytest.fixture
 def copied_postgres(postgres: str) -> str:
-    """The URL of a fresh, migrated database on PostgreSQL."""
+    """The URL of a new, migrated database on PostgreSQL."""
     return asyncio.run(_copy_template(postgres))
 
 
 @pytest.fixture
 def copy_postgres(postgres: str) -> Callable[[], Awaitable[str]]:
-    """Returns the URL of another such database each time that it is called."""
+    """A function that returns the URL of another new database in each call."""
     return lambda: _copy_template(postgres)
 
 
 @pytest.fixture
 def empty_postgres(postgres: str) -> str:
-    """The URL of a PostgreSQL database with nothing in it."""
+    """The URL of an empty PostgreSQL database."""
     return asyncio.run(_create(postgres, "template1"))
 
 
 @pytest.fixture(scope="session")
 def shared_postgres(postgres: str) -> str:
-    """The URL of one migrated PostgreSQL database; each API on it has teams of its own."""
+    """The URL of a shared, migrated PostgreSQL database; each API on it has its own teams."""
     return asyncio.run(_copy_template(postgres))
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
 def api_database(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """The URL of a database that several tests may share, once on each store."""
+    """The URL of a database that several tests may share, on SQLite and on PostgreSQL."""
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path}/reachbook.db"
     url: str = request.getfixturevalue("shared_postgres")
@@ -90,13 +90,13 @@ async def api(api_database: str) -> AsyncIterator[Api]:
 
 @pytest.fixture
 async def fresh_api(database: str) -> AsyncIterator[Api]:
-    """The same on a database of its own, for tests that count rows or damage it."""
+    """The API on a database of its own, for tests that count or damage its rows."""
     async with open_api(database) as opened:
         yield opened
 
 
 def with_name(url: str, name: str) -> str:
-    """The URL of another database on the same server."""
+    """Return the URL of another database on the same server."""
     return urlunsplit(urlsplit(url)._replace(path=f"/{name}"))
 
 

@@ -1,7 +1,7 @@
-"""Architecture rules. A message names the line and says what to do.
+"""Architecture rules. Each message has the line and the correction.
 
 A function is exempt if the line of its `def` ends with `# size exception: <reason>`. Each rule is
-tested on a text that breaks it.
+also tested on code that violates it.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ Block = Loop | ast.If | ast.With | ast.AsyncWith | ast.Try | ast.TryStar | ast.M
 Check = Callable[[str, str], Iterator[str]]
 
 
-# ── rules: each takes a path and a text, and yields messages ──
+# ── rules: each takes a path and its text, and yields messages ──
 
 
 def sizes(path: str, text: str) -> Iterator[str]:
@@ -54,46 +54,51 @@ def sizes(path: str, text: str) -> Iterator[str]:
             ("blocks inside one another", _nesting(function), NESTING),
             ("parameters", _parameters(function, path), PARAMETERS),
         )
-        for what, found, most in metrics:
+        for unit, found, most in metrics:
             if found > most:
                 where = f"{path}:{function.lineno}: {function.name}"
-                yield f"{where} has {found} {what}, {most} is the most; {ADVICE}"
+                yield f"{where} has {found} {unit}, {most} is the most; {ADVICE}"
 
 
 def documented(path: str, text: str) -> Iterator[str]:
-    """A public module, class or function says what its name does not."""
+    """A public module, class or function has a docstring."""
     tree = ast.parse(text)
     if ast.get_docstring(tree) is None:
         yield f"{path}: say in a docstring what this module is for"
     classes = [node for node in _public(tree) if isinstance(node, ast.ClassDef)]
-    methods = [node for one in classes for node in _public(one) if isinstance(node, FunctionNode)]
+    methods = [
+        node for class_ in classes for node in _public(class_) if isinstance(node, FunctionNode)
+    ]
     is_engine = path.endswith(("/postgres/engine.py", "/sqlite/engine.py"))
-    said = _documented_by_protocol() if is_engine else set()
-    for node in [*_public(tree), *(one for one in methods if one.name not in said)]:
+    documented_methods = _documented_by_protocol() if is_engine else set()
+    for node in [
+        *_public(tree),
+        *(method for method in methods if method.name not in documented_methods),
+    ]:
         if ast.get_docstring(node) is None:
             yield f"{path}:{node.lineno}: {node.name} is public; say what its name does not"
 
 
-def small_libraries(path: str, text: str) -> Iterator[str]:
+def allowed_libraries(path: str, text: str) -> Iterator[str]:
     """domain/ and wire/ import only these libraries."""
     may_use = WIRE_MAY_USE if "/wire/" in path else DOMAIN_MAY_USE
     for node in ast.walk(ast.parse(text)):
         names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
         if isinstance(node, ast.ImportFrom):
             names = [node.module or ""]
-        for one in {name.partition(".")[0] for name in names}:
-            if one not in may_use | sys.stdlib_module_names:
-                yield f"{path} imports {one}, which this package may not import"
+        for library in {name.partition(".")[0] for name in names}:
+            if library not in may_use | sys.stdlib_module_names:
+                yield f"{path} imports {library}, which this package may not import"
 
 
 def pins(path: str, text: str) -> Iterator[str]:
-    """Requirements name versions and hashes, and no host to fetch them from."""
+    """Requirements have versions and hashes, and no URL."""
     for line in re.findall(r"^.*(?:://|@ |--(?:extra-)?index-url).*$", text, re.MULTILINE):
         yield f"{path}: {line}"
 
 
 def statements(path: str, text: str) -> Iterator[str]:
-    """A statement or list of columns has a line with its name, and a comment that explains it."""
+    """A statement or list of columns has a line with its name, and a comment."""
     explained = r"\A(?:--.*\n|\s)*-- (?:name|columns): .+\n-- \S"
     for statement in re.split(r"(?<=;)\n", text):
         if statement.strip() and not re.match(explained, statement):
@@ -105,14 +110,16 @@ def _is_exempt(line: str) -> bool:
 
 
 def _length(function: FunctionNode) -> int:
-    """From the def to the last line; the docstring is not counted."""
+    """Return the number of lines from the def to the end, without the docstring."""
     first = function.body[0]
-    told = (first.end_lineno or 0) - first.lineno + 1 if ast.get_docstring(function) else 0
-    return (function.end_lineno or 0) - function.lineno + 1 - told
+    docstring_lines = (
+        (first.end_lineno or 0) - first.lineno + 1 if ast.get_docstring(function) else 0
+    )
+    return (function.end_lineno or 0) - function.lineno + 1 - docstring_lines
 
 
 def _nesting(node: ast.AST) -> int:
-    """How deep blocks stand inside one another; an elif is not inside its if."""
+    """Return the depth of nested blocks; an elif is not inside its if."""
     deepest = 0
     for child in ast.iter_child_nodes(node):
         if isinstance(child, FunctionNode | ast.ClassDef):
@@ -124,49 +131,56 @@ def _nesting(node: ast.AST) -> int:
 
 
 def _parameters(function: FunctionNode, path: str) -> int:
-    """Self and cls excepted; a click command is handed every flag, and a test asks for fixtures."""
+    """Return the number of parameters, without self and cls.
+
+    Click commands and tests return 0: theirs are options and fixtures.
+    """
     in_cli, in_tests = path.startswith("src/reachbook/cli/"), path.startswith("tests/")
     if (in_cli and _is_command(function)) or (in_tests and function.name.startswith("test_")):
         return 0
     given = function.args
-    every = [one.arg for one in (*given.posonlyargs, *given.args, *given.kwonlyargs)]
-    return len(every) - (every[:1] in (["self"], ["cls"]))
+    names = [parameter.arg for parameter in (*given.posonlyargs, *given.args, *given.kwonlyargs)]
+    return len(names) - (names[:1] in (["self"], ["cls"]))
 
 
 def _is_command(function: FunctionNode) -> bool:
-    calls = (one.func for one in function.decorator_list if isinstance(one, ast.Call))
-    return any(isinstance(one, ast.Attribute) and one.attr == "command" for one in calls)
+    calls = (
+        decorator.func for decorator in function.decorator_list if isinstance(decorator, ast.Call)
+    )
+    return any(
+        isinstance(decorator, ast.Attribute) and decorator.attr == "command" for decorator in calls
+    )
 
 
 def _public(parent: ast.Module | ast.ClassDef) -> list[FunctionNode | ast.ClassDef]:
-    named = [one for one in parent.body if isinstance(one, FunctionNode | ast.ClassDef)]
-    return [one for one in named if not one.name.startswith("_")]
+    named = [node for node in parent.body if isinstance(node, FunctionNode | ast.ClassDef)]
+    return [node for node in named if not node.name.startswith("_")]
 
 
 def _documented_by_protocol() -> set[str]:
-    """What the engines' methods do is said once, in the protocol that both keep."""
+    """Return the methods that the protocol `Engine` documents for both engines."""
     tree = ast.parse((PACKAGE / "storage/engine.py").read_text())
     classes = (node for node in tree.body if isinstance(node, ast.ClassDef))
     [engine] = [node for node in classes if node.name == "Engine"]
-    return {one.name for one in _public(engine) if ast.get_docstring(one)}
+    return {method.name for method in _public(engine) if ast.get_docstring(method)}
 
 
 RULES: list[tuple[Check, list[str]]] = [
     (sizes, ["src/**/*.py", "tests/**/*.py", "bench/**/*.py"]),
     (documented, ["src/**/*.py"]),
-    (small_libraries, ["src/reachbook/domain/**/*.py", "src/reachbook/wire/*.py"]),
+    (allowed_libraries, ["src/reachbook/domain/**/*.py", "src/reachbook/wire/*.py"]),
     (pins, ["requirements/*.txt"]),
     (statements, ["src/reachbook/storage/sql/*.sql"]),
 ]
 
 
 @pytest.mark.parametrize(("rule", "patterns"), RULES)
-def test_the_rule_holds(rule: Check, patterns: list[str]) -> None:
+def test_no_file_violates_the_rule(rule: Check, patterns: list[str]) -> None:
     files = [file for pattern in patterns for file in sorted(ROOT.glob(pattern))]
 
     assert files
     _assert_none(
-        said for file in files for said in rule(str(file.relative_to(ROOT)), file.read_text())
+        message for file in files for message in rule(str(file.relative_to(ROOT)), file.read_text())
     )
 
 
@@ -180,7 +194,7 @@ LONG = "def f() -> None:\n" + "    g()\n" * FUNCTION_LINES
 DEEP = "def f():\n for a in b:\n  if a:\n   with a:\n    try: g()\n    finally: h()\n"
 SIX = "(a, b, c, /, d, e, *, g): ..."
 METHOD = '"""A."""\nclass A:\n "B."\n def {}(self): ...'
-PLANTED: list[tuple[Check, str, str, str]] = [
+VIOLATIONS: list[tuple[Check, str, str, str]] = [
     (sizes, IN_SRC, LONG, "planted.py:1: f has 41 lines, 40 is the most"),
     (sizes, IN_SRC, DEEP, "f has 4 blocks inside one another, 3 is the most"),
     (sizes, IN_SRC, f"async def f{SIX}", "f has 6 parameters, 5 is the most"),
@@ -191,9 +205,9 @@ PLANTED: list[tuple[Check, str, str, str]] = [
     (documented, IN_SRC, '"""A."""\nclass A: ...', "planted.py:2: A is public"),
     (documented, IN_SRC, METHOD.format("commit"), "planted.py:4: commit is public"),
     (documented, "storage/sqlite/engine.py", METHOD.format("g"), "engine.py:4: g is public"),
-    (small_libraries, IN_SRC, "import json\nimport requests.auth", "imports requests,"),
-    (small_libraries, IN_SRC, "def f():\n  from click import x", "imports click,"),
-    (small_libraries, "src/reachbook/wire/a.py", "import phonenumbers", "imports phonenumbers,"),
+    (allowed_libraries, IN_SRC, "import json\nimport requests.auth", "imports requests,"),
+    (allowed_libraries, IN_SRC, "def f():\n  from click import x", "imports click,"),
+    (allowed_libraries, "src/reachbook/wire/a.py", "import phonenumbers", "imports phonenumbers,"),
     (pins, "run.txt", "--index-url https://pypi.example/simple", "--index-url https"),
     (pins, "run.txt", "a==1\nb @ ../b", "run.txt: b @ ../b"),
     (statements, "a.sql", "-- name: bare\nSELECT 2;\n", "explain: -- name: bare"),
@@ -208,41 +222,45 @@ ACCEPTED: list[tuple[Check, str, str]] = [
     (sizes, "tests/a.py", f"def test_it_works{SIX}"),
     (documented, IN_SRC, '"""A."""\ndef _f(): ...\nclass _A: ...'),
     (documented, "storage/sqlite/engine.py", METHOD.format("commit")),
-    (small_libraries, IN_SRC, "import json\nfrom msgspec import Struct\nimport reachbook.errors"),
+    (allowed_libraries, IN_SRC, "import json\nfrom msgspec import Struct\nimport reachbook.errors"),
     (pins, "run.txt", "anyio==4.16.0 \\\n    --hash=sha256:59bb\n"),
     (statements, "a.sql", "-- Page.\n\n-- name: a\n-- Why.\nSELECT 1;\n"),
 ]
 
 
-@pytest.mark.parametrize(("rule", "path", "text", "message"), PLANTED)
-def test_a_planted_fault_is_named(rule: Check, path: str, text: str, message: str) -> None:
+@pytest.mark.parametrize(("rule", "path", "text", "message"), VIOLATIONS)
+def test_a_violation_is_reported(rule: Check, path: str, text: str, message: str) -> None:
     assert message in "\n".join(rule(path, text))
 
 
 @pytest.mark.parametrize(("rule", "path", "text"), ACCEPTED)
-def test_a_text_that_keeps_the_rule_is_accepted(rule: Check, path: str, text: str) -> None:
+def test_correct_code_is_accepted(rule: Check, path: str, text: str) -> None:
     assert list(rule(path, text)) == []
 
 
-def given_reasons(text: str) -> set[str]:
-    """The reasons that a text gives; one that it only compares with is not given."""
+def raised_reasons(text: str) -> set[str]:
+    """Return the reasons that a module uses, except in comparisons."""
     nodes = list(ast.walk(ast.parse(text)))
     compares = (node for node in nodes if isinstance(node, ast.Compare))
     compared = {part for node in compares for part in ast.walk(node)}
     named = {node for node in nodes if isinstance(node, ast.Attribute)} - compared
     return {
-        one.attr for one in named if isinstance(one.value, ast.Name) and one.value.id == "Reason"
+        attribute.attr
+        for attribute in named
+        if isinstance(attribute.value, ast.Name) and attribute.value.id == "Reason"
     }
 
 
-def test_every_reason_is_given_somewhere() -> None:
-    given = {one for file in PACKAGE.rglob("*.py") for one in given_reasons(file.read_text())}
+def test_every_reason_is_used() -> None:
+    used = {name for file in PACKAGE.rglob("*.py") for name in raised_reasons(file.read_text())}
 
-    _assert_none(f"nobody gives Reason.{one.name}" for one in Reason if one.name not in given)
+    _assert_none(
+        f"Reason.{reason.name} is not used" for reason in Reason if reason.name not in used
+    )
 
 
-def test_a_reason_that_is_only_compared_with_is_not_given() -> None:
-    assert given_reasons("if no.reason is Reason.A: raise Refusal(Reason.B, '')") == {"B"}
+def test_a_reason_in_a_comparison_is_not_used() -> None:
+    assert raised_reasons("if no.reason is Reason.A: raise Refusal(Reason.B, '')") == {"B"}
 
 
 def test_the_documentation_lists_every_reason() -> None:
@@ -250,21 +268,25 @@ def test_the_documentation_lists_every_reason() -> None:
 
     listed = row.findall((ROOT / "docs" / "errors.md").read_text())
 
-    assert listed == [(one.code, str(status(one)), one.kind, one.meaning) for one in Reason]
+    assert listed == [
+        (reason.code, str(status(reason)), reason.kind, reason.meaning) for reason in Reason
+    ]
 
 
 @pytest.mark.parametrize(
-    ("planted", "kept"), [("", True), ("from reachbook import storage", False)]
+    ("added", "is_kept"), [("", True), ("from reachbook import storage", False)]
 )
-def test_the_import_contracts(tmp_path: Path, planted: str, kept: bool) -> None:
-    """The contracts in pyproject.toml hold, and break when the wire reaches for the store."""
+def test_the_import_contracts_hold_and_detect_a_violation(
+    tmp_path: Path, added: str, is_kept: bool
+) -> None:
+    """They fail if a module of wire/ imports the storage."""
     shutil.copytree(PACKAGE, tmp_path / "src" / "reachbook")
     shutil.copy(ROOT / "pyproject.toml", tmp_path)
     with (tmp_path / "src/reachbook/wire/parse.py").open("a") as file:
-        file.write(f"\n{planted}\n")
+        file.write(f"\n{added}\n")
 
     lint = [str(Path(sys.executable).with_name("lint-imports")), "--no-cache", "--no-logo"]
     env = {**os.environ, "PYTHONPATH": str(tmp_path / "src")}
-    told = subprocess.run(lint, cwd=tmp_path, env=env, capture_output=True, timeout=60, check=False)
+    done = subprocess.run(lint, cwd=tmp_path, env=env, capture_output=True, timeout=60, check=False)
 
-    assert (told.returncode == 0) is kept, told.stdout.decode()
+    assert (done.returncode == 0) is is_kept, done.stdout.decode()

@@ -1,4 +1,4 @@
-"""The report of a run, on made-up figures."""
+"""The report of a benchmark run, with invented figures."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def results() -> Results:
 
 
 def verdicts() -> dict[str, str]:
-    return {each.figure: each.verdict for each in targets.outcomes(results())}
+    return {outcome.figure: outcome.verdict for outcome in targets.outcomes(results())}
 
 
 def test_a_ratio_is_the_median_of_the_ratios_of_the_rounds() -> None:
@@ -55,7 +55,7 @@ def test_the_summary_has_the_medians_and_the_chart() -> None:
     assert "(docs/benchmarks.svg)" in summary
 
 
-def test_the_tables_have_every_case() -> None:
+def test_the_tables_list_every_server() -> None:
     everything = tables.everything(results())
 
     assert all(f"| {server} " in everything for server in RATES)
@@ -67,7 +67,7 @@ def test_the_chart_is_svg_with_a_bar_for_each_server() -> None:
     assert len(root.findall("{http://www.w3.org/2000/svg}rect")) == len(RATES)
 
 
-def test_the_pages_have_the_figures_of_the_results_file() -> None:
+def test_the_pages_have_the_figures_of_the_stored_results() -> None:
     """README.md and docs/benchmarks.md have no figures, or those of bench/results/full.json."""
     file = FOLDER / "full.json"
     saved = load(file) if file.exists() else None
@@ -80,7 +80,7 @@ def test_the_pages_have_the_figures_of_the_results_file() -> None:
         assert content[begin:end].strip() == text
 
 
-def test_a_plan_is_filled_in_for_each_request() -> None:
+def test_a_plan_gives_each_request_another_value() -> None:
     body = f'{{"channel_id":"{plans.NUMBER}"}}'
     shape = plans.request("POST", f"/{plans.VALUE}", ["a", "b"], body)
     filler = plans.Filler(plans.Plan([shape], ["token"]))
@@ -94,7 +94,7 @@ def test_a_plan_is_filled_in_for_each_request() -> None:
     assert sent != second.partition("\r\n\r\n")[2]
 
 
-def test_a_plan_in_lua_quotes_what_lua_would_not_take() -> None:
+def test_a_plan_in_lua_escapes_special_characters() -> None:
     shape = plans.Shape(f'a"\\\r\n{plans.TOKEN}', ["v"])
 
     text = plans.as_lua(plans.Plan([shape], ["t"]))

@@ -1,4 +1,4 @@
-"""scripts/ci.sh runs the suite on the first Python that is installed, and names the others."""
+"""scripts/ci.sh runs all checks on the first installed Python, and prints the missing versions."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def ci(tmp_path: Path, *versions: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_the_first_version_runs_everything_and_a_missing_one_is_named(tmp_path: Path) -> None:
+def test_the_first_installed_version_runs_all_checks(tmp_path: Path) -> None:
     done = ci(tmp_path, "3.99", DEFAULT, DEFAULT)
 
     assert done.stdout.splitlines() == [
@@ -44,7 +44,7 @@ def test_the_first_version_runs_everything_and_a_missing_one_is_named(tmp_path: 
     assert done.returncode == 0
 
 
-def test_without_any_of_the_versions_it_fails(tmp_path: Path) -> None:
+def test_ci_fails_if_no_version_is_installed(tmp_path: Path) -> None:
     done = ci(tmp_path, "3.98", "3.99")
 
     assert done.returncode == 1

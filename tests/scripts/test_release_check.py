@@ -1,4 +1,4 @@
-"""The release check: the tag, the package's version and the changelog agree."""
+"""The release check: the tag, the package's version and the changelog must agree."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ PROGRAM = Path(__file__).parents[2] / "scripts" / "release_check.py"
 RELEASED = "# Changelog\n\n## [Unreleased]\n\n## [1.2.0] - 2026-11-26\n\n## [1.1.0] - 2026-10-01\n"
 
 
-def checked(root: Path, tag: str, version: str, changelog: str) -> tuple[int, str]:
+def run_check(root: Path, tag: str, version: str, changelog: str) -> tuple[int, str]:
     """Run the check in a tree with these texts; return its exit code and standard error."""
     (root / "scripts").mkdir()
     (root / "src" / "reachbook").mkdir(parents=True)
@@ -26,7 +26,7 @@ def checked(root: Path, tag: str, version: str, changelog: str) -> tuple[int, st
 
 
 def test_a_consistent_release_passes(tmp_path: Path) -> None:
-    assert checked(tmp_path, "v1.2.0", "1.2.0", RELEASED) == (0, "")
+    assert run_check(tmp_path, "v1.2.0", "1.2.0", RELEASED) == (0, "")
 
 
 @pytest.mark.parametrize(
@@ -40,9 +40,9 @@ def test_a_consistent_release_passes(tmp_path: Path) -> None:
         ("", "1.2.0", RELEASED, "Usage: make release-check TAG=v1.2.0"),
     ],
 )
-def test_a_disagreement_is_named(
+def test_a_disagreement_is_reported(
     tmp_path: Path, tag: str, version: str, changelog: str, message: str
 ) -> None:
-    code, errors = checked(tmp_path, tag, version, changelog)
+    code, errors = run_check(tmp_path, tag, version, changelog)
 
     assert (code, message in errors) == (1, True), errors
