@@ -18,7 +18,7 @@ from tests.support.clients import Client, open_clients
 from tests.support.full_size import scaled
 from tests.support.server_process import Server, serving_async
 from tests.support.teams import create_api_key
-from tests.support.verify import truth
+from tests.support.verify import read_rows
 from tests.support.waiting import wait_until_async
 from tests.support.write_load import Load
 
@@ -80,8 +80,8 @@ async def test_writes_are_refused_while_the_disk_is_full_and_none_is_lost(
     with limit_disk(tmp_path) as set_free:
         database = f"sqlite:///{tmp_path}/data/reachbook.db"
         load = await fill_the_disk_repeatedly(tmp_path, database, set_free)
-        faults = (await truth(database)).faults(load.ledger)
-    note(f"{load.ledger.acknowledged} acknowledged, {len(load.refused_after)} refused")
+        faults = (await read_rows(database)).faults(load.log)
+    note(f"{load.log.acknowledged} acknowledged, {len(load.refused_after)} refused")
     assert (faults, load.wrong, load.cuts) == ([], [], 0)
 
 

@@ -17,9 +17,9 @@ from tests.support.personas import MASTER_KEY
 from tests.support.postgres_cluster import Cluster
 from tests.support.server_process import serving_async
 from tests.support.teams import create_api_key
-from tests.support.verify import truth
+from tests.support.verify import read_rows
 from tests.support.waiting import wait_until_async
-from tests.support.write_load import Ledger, Load
+from tests.support.write_load import Load, WriteLog
 
 pytestmark = pytest.mark.anyio
 
@@ -50,12 +50,12 @@ async def findings_of_the_doctor(database: str) -> list[Finding]:
 async def kill_repeatedly(directory: Path, database: str, arguments: list[str], note: Note) -> None:
     rng = random.Random(4)
     key = await create_api_key(database)
-    ledger = Ledger()
+    log = WriteLog()
     kills = scaled(3, 30)
     for _ in range(kills):
         async with serving_async(directory, database, *arguments) as server:
             load = Load([Client(server.port, key) for _ in range(CLIENTS)])
-            load.ledger = ledger
+            load.log = log
             async with load.running():
                 await wait_until_async(
                     lambda: load.all_served_since(0),  # noqa: B023
@@ -65,6 +65,6 @@ async def kill_repeatedly(directory: Path, database: str, arguments: list[str], 
                 await asyncio.sleep(rng.uniform(0, 0.5))
                 await asyncio.to_thread(server.kill)
             assert load.wrong == []
-        assert (await truth(database)).faults(ledger) == []
+        assert (await read_rows(database)).faults(log) == []
         assert await findings_of_the_doctor(database) == []
-    note(f"{kills} kills, {ledger.acknowledged} writes acknowledged, none lost")
+    note(f"{kills} kills, {log.acknowledged} writes acknowledged, none lost")

@@ -21,9 +21,9 @@ from tests.support import sqlite_vfs as vfs
 from tests.support.clients import Response
 from tests.support.full_size import scaled
 from tests.support.personas import Api, open_api
-from tests.support.verify import truth
+from tests.support.verify import read_rows
 from tests.support.waiting import wait_until_async
-from tests.support.write_load import Ledger, Load, untyped
+from tests.support.write_load import Load, WriteLog, fault_of_refusal
 
 pytestmark = pytest.mark.anyio
 
@@ -77,14 +77,14 @@ async def faults_after_power_loss(directory: Path, seed: int, synchronous: str) 
             disk.lose_power(
                 rng,
                 rng.randrange(MAX_STEPS),
-                lambda image: images.append((image, len(load.ledger.lines))),
+                lambda image: images.append((image, len(load.log.lines))),
             )
             await wait_until_async(lambda: bool(images), SECONDS, "the power goes")
         assert load.wrong == []
     image, lines = images[0]
     vfs.put(image, directory / "back")
-    acknowledged = Ledger(load.ledger.lines[:lines])
-    return (await truth(f"sqlite:///{directory}/back/{FILE}")).faults(acknowledged)
+    acknowledged = WriteLog(load.log.lines[:lines])
+    return (await read_rows(f"sqlite:///{directory}/back/{FILE}")).faults(acknowledged)
 
 
 @pytest.mark.parametrize("seed", range(scaled(5, 40)))
@@ -125,7 +125,7 @@ async def test_a_failed_commit_refuses_all_waiting_writes(tmp_path: Path) -> Non
             )
         assert load.wrong == []
         assert max(load.refused_after) < 2
-    assert (await truth(f"sqlite:///{tmp_path}/{FILE}")).faults(load.ledger) == []
+    assert (await read_rows(f"sqlite:///{tmp_path}/{FILE}")).faults(load.log) == []
 
 
 async def test_a_read_error_of_the_disk_gives_503(tmp_path: Path) -> None:
@@ -133,7 +133,7 @@ async def test_a_read_error_of_the_disk_gives_503(tmp_path: Path) -> None:
         uuid = await api.contact(("email", "a@example.test"))
         path = f"/v2/contact/{uuid}/channels"
         disk.reads = False
-        assert untyped(to_response(await api.request("GET", path))) == ""
+        assert fault_of_refusal(to_response(await api.request("GET", path))) == ""
         disk.reads = True
         assert (await api.request("GET", path)).status_code == 200
 
@@ -149,7 +149,7 @@ async def test_a_write_refused_for_a_timeout_is_not_done_later(tmp_path: Path) -
 
         response = await api.request("POST", f"/v2/contact/{uuid}/channel", body)
 
-        assert untyped(to_response(response)) == ""
+        assert fault_of_refusal(to_response(response)) == ""
         await hold
         shown = await api.request("GET", f"/v2/contact/{uuid}/channels")
         assert [channel["channel_id"] for channel in json.loads(shown.content)] == [

@@ -22,9 +22,9 @@ from tests.support.postgres_cluster import Cluster
 from tests.support.server_process import Server, serving_async
 from tests.support.tcp_proxy import Network, Proxy
 from tests.support.teams import create_api_key
-from tests.support.verify import truth
+from tests.support.verify import read_rows
 from tests.support.waiting import wait_until_async
-from tests.support.write_load import Load, untyped
+from tests.support.write_load import Load, fault_of_refusal
 
 pytestmark = pytest.mark.anyio
 
@@ -88,13 +88,13 @@ async def wait_until_healed(load: Load) -> float:
 async def assert_nothing_was_lost(prepared: PreparedServer, load: Load, note: Note) -> None:
     slowest = max(load.refused_after, default=0.0)
     note(
-        f"{load.ledger.acknowledged} acknowledged, {len(load.refused_after)} refused, "
+        f"{load.log.acknowledged} acknowledged, {len(load.refused_after)} refused, "
         f"the slowest after {slowest:.2f} s"
     )
     assert load.wrong == []
     assert load.cuts == 0
     assert 0 < slowest <= RESPONSE_SECONDS + NOISE_SECONDS
-    assert (await truth(prepared.cluster.url(prepared.name))).faults(load.ledger) == []
+    assert (await read_rows(prepared.cluster.url(prepared.name))).faults(load.log) == []
     await assert_no_connection_leaks(prepared)
 
 
@@ -175,7 +175,7 @@ async def test_long_operations_are_refused_as_quickly_as_others(
         )
         seconds = time.monotonic() - start
 
-    assert [untyped(response) for response in responses] == [""] * len(LONG_OPERATIONS)
+    assert [fault_of_refusal(response) for response in responses] == [""] * len(LONG_OPERATIONS)
     assert {response.status for response in responses} == {503}
     assert seconds <= RESPONSE_SECONDS + NOISE_SECONDS
 
@@ -203,7 +203,9 @@ async def test_the_remaining_rows_of_a_bulk_write_fail_if_the_database_is_lost(
     assert 0 < len(result["contacts"]) < len(rows)
     assert len(result["contacts"]) + len(result["failed_contacts"]) == len(rows)
     assert {contact["error_code"] for contact in result["failed_contacts"]} == {"store_unavailable"}
-    stored = {uuid for _, uuid, _ in (await truth(prepared.cluster.url(prepared.name))).contacts}
+    stored = {
+        uuid for _, uuid, _ in (await read_rows(prepared.cluster.url(prepared.name))).contacts
+    }
     assert {contact["uuid"] for contact in result["contacts"]} <= stored
 
 
@@ -216,12 +218,12 @@ async def test_a_single_client_is_served_soon_after_the_network_returns(
         await asyncio.gather(*[client.request("GET", "/v1/team") for client in clients])
         await prepared.proxy.set_network(network)
         await asyncio.sleep(1)
-        assert untyped(await clients[0].request("GET", "/v1/team")) == ""
+        assert fault_of_refusal(await clients[0].request("GET", "/v1/team")) == ""
         await prepared.proxy.set_network(Network.OPEN)
         back = time.monotonic()
 
         while (response := await clients[0].request("GET", "/v1/team")).status != 200:
-            assert untyped(response) == ""
+            assert fault_of_refusal(response) == ""
             assert time.monotonic() - back < HEAL_SECONDS + NOISE_SECONDS
             await asyncio.sleep(0.1)
     await assert_no_connection_leaks(prepared)

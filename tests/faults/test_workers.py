@@ -17,7 +17,7 @@ from tests.support.postgres_cluster import Cluster
 from tests.support.server_process import STOP_SECONDS, Server, serving_async
 from tests.support.tcp_proxy import Network, Proxy
 from tests.support.teams import create_api_key
-from tests.support.verify import truth
+from tests.support.verify import read_rows
 from tests.support.waiting import wait_until_async
 from tests.support.write_load import Load
 
@@ -57,12 +57,12 @@ async def test_a_killed_worker_is_replaced(tmp_path: Path, cluster: Cluster, not
                 )
             await wait_until_all_are_served(load)
         code = await asyncio.to_thread(server.stop)
-    note(f"{load.ledger.acknowledged} acknowledged, {load.cuts} requests without an answer")
+    note(f"{load.log.acknowledged} acknowledged, {load.cuts} requests without a response")
     assert (code, load.wrong, load.refused_after) == (0, [], [])
     assert (
         load.cuts <= scaled(1, 5) * CLIENTS
     )  # at most the requests in progress in the killed workers
-    assert (await truth(database)).faults(load.ledger) == []
+    assert (await read_rows(database)).faults(load.log) == []
 
 
 async def test_a_worker_killed_during_an_outage_is_replaced_after_it(
@@ -103,7 +103,7 @@ async def test_workers_exit_with_their_parent(tmp_path: Path, cluster: Cluster) 
             await asyncio.to_thread(psutil.wait_procs, processes, STOP_SECONDS)
         assert [process for process in processes if process.is_running()] == []
         assert load.wrong == []
-    assert (await truth(database)).faults(load.ledger) == []
+    assert (await read_rows(database)).faults(load.log) == []
     async with serving_async(tmp_path, database, "--port", str(server.port)):
         pass
 
@@ -125,7 +125,7 @@ async def test_an_unresponsive_database_does_not_delay_the_shutdown(
                 await asyncio.sleep(0.2)
                 code = await asyncio.to_thread(server.stop)
         assert (code, load.wrong) == (0, [])
-    assert (await truth(cluster.url(name))).faults(load.ledger) == []
+    assert (await read_rows(cluster.url(name))).faults(load.log) == []
 
 
 async def replace_server(server: Server, directory: Path, database: str, load: Load) -> None:
@@ -151,6 +151,6 @@ async def test_a_rolling_restart_refuses_no_request(
             for server in [first, second]:
                 await wait_until_all_are_served(load)
                 await replace_server(server, tmp_path, database, load)
-    note(f"{load.ledger.acknowledged} acknowledged, {load.cuts} requests without an answer")
+    note(f"{load.log.acknowledged} acknowledged, {load.cuts} requests without a response")
     assert (load.wrong, load.refused_after, load.cuts) == ([], [], 0)
-    assert (await truth(database)).faults(load.ledger) == []
+    assert (await read_rows(database)).faults(load.log) == []

@@ -27,7 +27,7 @@ FILLED = 5000
 NEW_TEAM = 2
 KNOWN_ROWS, NEW_ROWS = (scaled(20_000, 1_000_000), scaled(4_000, 100_000))
 AFTER_PERSONS = f"person{AFTER_ALL}"
-AT_THE_END = filling.BEGINNING + FILLED
+AT_THE_END = filling.START + FILLED
 MODES: tuple[plans.PlanMode, ...] = ("force_custom_plan", "force_generic_plan")
 
 TEAMS_ARE_FEW = "there are few teams and credentials, and only commands of an operator read all"
@@ -165,11 +165,11 @@ WITH_EITHER = {"commit", "step_remove", "step_update"}
 
 VALUES: dict[str, dict[int, object]] = {
     "contacts_after": {
-        2: filling.BEGINNING,
+        2: filling.START,
         3: 499,
         4: 1_000_000,
-        5: filling.BEGINNING + 1_000_000,
-        6: filling.BEGINNING,
+        5: filling.START + 1_000_000,
+        6: filling.START,
         7: 5000,
         8: 10_500,
     },
@@ -177,7 +177,7 @@ VALUES: dict[str, dict[int, object]] = {
         2: AT_THE_END,
         3: 499,
         4: 1_000_000,
-        5: filling.BEGINNING + 1_000,
+        5: filling.START + 1_000,
         6: AT_THE_END,
         7: 5000,
         8: 10_500,
@@ -219,7 +219,7 @@ VALUES: dict[str, dict[int, object]] = {
     "names_page": {2: 1, 3: 500},
     "count_names": {2: "person", 3: AFTER_PERSONS, 4: 10_000},
     "name_at": {2: "person", 3: 1, 4: AFTER_PERSONS, 5: 4_000},
-    "count_contacts": {2: 0, 3: 1000, 4: filling.BEGINNING, 5: 86_400_000_000},
+    "count_contacts": {2: 0, 3: 1000, 4: filling.START, 5: 86_400_000_000},
     "count_contacts_by_channels": {2: 0, 3: 1000},
     "count_channels_by_type": {2: 0, 3: 1000},
     "find_names": {

@@ -38,7 +38,7 @@ async def store(database: str) -> AsyncIterator[Store]:
     else:
         await filling.copy_postgres(database, range(1, FILLED + 1))
     for number in range(2, TEAMS + 1):
-        await opened.create_team(f"Team {number}", None, filling.BEGINNING)
+        await opened.create_team(f"Team {number}", None, filling.START)
     yield opened
     await opened.close()
 
@@ -68,7 +68,7 @@ async def test_used_ids_are_skipped(store: Store, database: str) -> None:
         ),
         ("event", "id", lambda: service.channels.add(CONTEXT, last, phone("15105553345"))),
         ("contact", "id", lambda: service.contacts.create(CONTEXT, ContactInput())),
-        ("team", "team_id", lambda: store.create_team("New team", None, filling.BEGINNING)),
+        ("team", "team_id", lambda: store.create_team("New team", None, filling.START)),
     ]
     for table, id_column, write in writes:
         rows = f"SELECT {id_column} AS id, {table}.* FROM {table} ORDER BY {id_column}"

@@ -88,7 +88,7 @@ async def opened(
 
 
 async def faults(page: Page, width: int) -> list[str]:
-    """Return what is wrong with the page that is shown: too wide, or not accessible."""
+    """Return the faults of the shown page: it is too wide, or not accessible."""
     shown = await page.evaluate("document.documentElement.scrollWidth")
     found = [f"{page.url} is {shown} pixels wide"] if shown > width else []
     result = await Axe().run(page)

@@ -1,4 +1,4 @@
-"""Rows of many contacts, written without the program: a phone, an event and a response each."""
+"""Writes rows of many contacts with SQL: a phone, an event and a stored response each."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import apsw
 import asyncpg
 
 TEAM = 1
-BEGINNING = 1_700_000_000_000_000
+START = 1_700_000_000_000_000
 
 Row = tuple[object, ...]
 
@@ -33,32 +33,32 @@ COLUMNS = {
     "suppression": ("team_id", "digest", "reason", "identity_version", "at"),
     "ended_suppression": ("team_id", "digest", "reason", "ended", "actor"),
 }
-"""The tables that are filled, in an order that their keys allow, and the columns that are."""
+"""The filled tables in the order of their foreign keys, and the filled columns."""
 
 EVENT = '{"channels":[],"first":"Person"}'
 
 
 def uuid(number: int) -> str:
-    """The UUID of a contact by its number."""
+    """Return the UUID of a contact by its id."""
     return f"00000000-0000-4000-8000-{number:012x}"
 
 
 def phone(number: int) -> str:
-    """The phone of a contact by its number."""
+    """Return the phone of a contact by its id."""
     return f"1555{number:07d}"
 
 
 def rows(table: str, numbers: range, team: int = TEAM) -> Iterator[Row]:
-    """The rows of a table for contacts of a team by their numbers; the first creates the team."""
+    """Yield the rows of a table for contacts of a team; the row of the team comes with id 1."""
     if table == "team":
-        yield from [(team, "Bob's team", BEGINNING)] if numbers.start == 1 else []
+        yield from [(team, "Bob's team", START)] if numbers.start == 1 else []
         return
     for number in numbers:
         yield _row(table, number, team)
 
 
 def _row(table: str, n: int, team: int) -> Row:
-    at = BEGINNING + n
+    at = START + n
     names = ("Person", f"number {n}", "", "")
     row: dict[str, Row] = {
         "contact": (team, n, uuid(n), 1, at, at, *names, False, "{}", "[]"),

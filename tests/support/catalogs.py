@@ -1,4 +1,4 @@
-"""What a database's own catalogue says of its tables, in the same words for both engines."""
+"""Reads the tables from the catalogue of a database, in the same form for both engines."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from typing import Any
 from tests.support.raw_sql import Raw
 
 BOOKKEEPING = ("schema_version", "store_info")
-"""Tables of the program, not of a team. SQLite also has `sequence`: it has no sequences."""
+"""Tables without rows of a team. SQLite also has `sequence`, in place of sequences."""
 
 
 @dataclass
 class Table:
-    """A table by what both engines know of one; column names to whether they may be null."""
+    """The properties of a table that both engines have; `columns` are nullable if True."""
 
     columns: dict[str, bool] = field(default_factory=dict)
     primary_key: tuple[str, ...] = ()
@@ -27,7 +27,7 @@ class Table:
 
 
 async def of_postgres(raw: Raw) -> dict[str, Table]:
-    """Every table of the public schema."""
+    """Return every table of the public schema."""
     found: dict[str, Table] = {}
     for name, column, not_null in await raw(_PG_COLUMNS):
         found.setdefault(name, Table()).columns[column] = not not_null
@@ -40,7 +40,7 @@ async def of_postgres(raw: Raw) -> dict[str, Table]:
 
 
 async def of_sqlite(raw: Raw) -> dict[str, Table]:
-    """Every table of the file."""
+    """Return every table of the file."""
     names = "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"
     found = {name: await _sqlite_table(raw, name) for [name] in await raw(names)}
     found.pop("sequence", None)
@@ -86,7 +86,7 @@ def _without_bookkeeping(found: dict[str, Table]) -> dict[str, Table]:
 
 
 def starts_with_team(columns: Iterable[str]) -> bool:
-    """Whether team_id comes first."""
+    """Return whether team_id is the first column."""
     return next(iter(columns), None) == "team_id"
 
 

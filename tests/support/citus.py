@@ -1,6 +1,6 @@
-"""What would keep the schema and its statements from being distributed by team_id on Citus.
+"""Checks that the schema and its statements can be distributed by team_id on Citus.
 
-Each check returns the faults it sees, in words; nothing returned is nothing wrong.
+Each check returns the faults that it finds as text.
 """
 
 from __future__ import annotations
@@ -18,37 +18,37 @@ from tests.support.node_trees import Node
 from tests.support.raw_sql import Raw
 
 NOT_OF_ONE_TEAM = {
-    "teams": "the list of teams for the person at the terminal",
-    "any_api_secret": "what the master key is tried on at the start, whoever's it is",
-    "suppression_keys": "the master key is tried on the key of every team at the start",
+    "teams": "the list of teams is for the operator",
+    "any_api_secret": "the master key is checked at the start with a secret of any team",
+    "suppression_keys": "the master key is checked at the start with the key of every team",
     "reserve_ids": "a sequence has no rows of a team",
     "skip_used_ids": "a sequence has no rows of a team, and teams are counted, too",
-    "doctor_next_team": "how the doctor, who looks at every team, goes from one to the next",
-    "users_by_email": "whoever signs in with a password does not name a team",
+    "doctor_next_team": "the doctor checks all teams in order",
+    "users_by_email": "a sign-in with a password does not name a team",
     "store_info": "the facts of the store itself, in a local table",
     "set_store_info": "the facts of the store itself, in a local table",
     "lock_store_info": "the facts of the store itself, in a local table",
-    "any_channel": "whether anything has to be migrated, in whichever team",
+    "any_channel": "a migration checks whether there are rows of any team",
     "other_sessions": "the sessions of the database have no rows of a team",
     "identity_next_team": "how a migration goes from one team to the next",
     "names_next_team": "how a migration goes from one team to the next",
     "doctor_indexes": "the catalogue has no rows of a team",
 }
-"""Statements that need not name a team, and why."""
+"""Statements that need not name a team, with the reason."""
 
 MAY_BE_VOLATILE = {
     "reserve_ids": "taking numbers is its purpose, and it writes no row",
     "skip_used_ids": "setting sequences is its purpose, and it writes no row",
 }
 
-CLOCKS_AND_DICE = frozenset(
+VOLATILE_FUNCTIONS = frozenset(
     {
         *("now", "statement_timestamp", "transaction_timestamp", "clock_timestamp", "timeofday"),
         *("random", "gen_random_uuid", "uuidv7", "nextval"),
         *("datetime", "date", "time", "julianday", "strftime", "unixepoch", "randomblob"),
     }
 )
-"""Functions whose value differs from call to call, on either engine."""
+"""Functions whose result differs between calls, on either engine."""
 
 _BARE_CLOCKS = re.compile(
     r"\bcurrent_(?:timestamp|time|date)\b|\blocaltime(?:stamp)?\b", re.IGNORECASE
@@ -66,7 +66,7 @@ _PINNED = re.compile(r"\bteam_id\s*=\s*[$?]\d+")
 
 
 async def schema_faults(raw: Raw) -> list[str]:
-    """The faults of every table that PostgreSQL has, read from its catalogue."""
+    """Return the faults of every table in the catalogue of PostgreSQL."""
     tables = await catalogue.of_postgres(raw)
     faults = [fault for name, table in tables.items() for fault in _table_faults(name, table)]
     for [name] in await raw(_TRIGGERS):
@@ -100,7 +100,7 @@ def _table_faults(name: str, table: Table) -> list[str]:
 def statement_faults(
     statements: Mapping[str, str], tables: AbstractSet[str], volatile: AbstractSet[str]
 ) -> list[str]:
-    """The faults of named statements on `tables`; `volatile` functions may not be called."""
+    """Return the faults of named statements on `tables`; `volatile` functions are not allowed."""
     faults = []
     for name, text in statements.items():
         if name not in NOT_OF_ONE_TEAM:
@@ -114,7 +114,7 @@ def statement_faults(
 
 
 def _parts(text: str) -> list[str]:
-    """Every SELECT, INSERT, UPDATE and DELETE of a statement, without those that stand in it."""
+    """Return every SELECT, INSERT, UPDATE and DELETE of a statement, without nested statements."""
     parts: list[str] = []
     while match := _INNERMOST.search(text):
         inner = "{" + match[1] + "}"
@@ -127,10 +127,10 @@ def _parts(text: str) -> list[str]:
 
 
 def _part_faults(part: str, tables: AbstractSet[str]) -> list[str]:
-    """The faults of one SELECT, INSERT, UPDATE or DELETE."""
+    """Return the faults of a SELECT, INSERT, UPDATE or DELETE."""
     if part.startswith("INSERT INTO"):
         columns = [*_FIRST_COLUMN.findall(part), *_CONFLICT.findall(part)]
-        return [f"inserts by {one}, not by team_id" for one in columns if one != "team_id"]
+        return [f"inserts by {column}, not by team_id" for column in columns if column != "team_id"]
     faults = []
     touches = part.startswith(("UPDATE", "DELETE")) or tables & set(_READ.findall(part))
     if touches and not _PINNED.search(part):
@@ -144,7 +144,7 @@ def _part_faults(part: str, tables: AbstractSet[str]) -> list[str]:
 async def column_faults(
     connection: asyncpg.Connection[asyncpg.Record], statements: Mapping[str, str]
 ) -> list[str]:
-    """The functions that statements apply to columns of rows that they write, and may not.
+    """Return the functions that statements must not apply to columns of rows that they write.
 
     Citus refuses an UPDATE, a DELETE, an ON CONFLICT clause or a RETURNING clause that applies a
     STABLE or VOLATILE function to a column. Operators and casts are functions, too: a cast of text
@@ -168,7 +168,7 @@ async def column_faults(
 def _applied_to_columns(
     node: Node, conversions: Mapping[int, tuple[int, int]], *, is_writing: bool
 ) -> Iterator[int]:
-    """The functions in a tree that have a column as an argument, in its parts that write."""
+    """Yield the functions with a column as an argument in the writing parts of a tree."""
     if node.name in ("QUERY", "COMMONTABLEEXPR"):
         writes = node.number("commandType") in _WRITING
         is_writing = writes or (is_writing and node.name == "QUERY")

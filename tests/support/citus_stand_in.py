@@ -62,7 +62,7 @@ CREATE FUNCTION run_command_on_workers(
 
 
 async def install(url: str) -> None:
-    """Create the functions, with two workers that answer."""
+    """Create the functions, with two workers that execute commands."""
     connection = await asyncpg.connect(url)
     try:
         await connection.execute(_NAMES)

@@ -1,4 +1,4 @@
-"""Raw HTTP clients on loopback, which cost little beside the server that is tested."""
+"""Raw HTTP clients on loopback, which use little processor time compared to the server."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ class Done:
     err: str
 
     def __repr__(self) -> str:
-        return f"exit {self.code}, said {self.out[-400:]!r}, and on stderr {self.err[-400:]!r}"
+        return f"exit {self.code}, stdout {self.out[-400:]!r}, stderr {self.err[-400:]!r}"
 
     def succeeded(self) -> str:
         """Return the standard output; standard error must be empty."""
@@ -124,7 +124,7 @@ def _run_curl_by_httpx(words: list[str]) -> tuple[int, Any]:
             options[word].append(next(rest))
         else:
             url = word
-    headers = dict(one.split(": ", 1) for one in options["-H"])
+    headers = dict(header.split(": ", 1) for header in options["-H"])
     body = options["-d"][0] if options["-d"] else None
     method = options["-X"][0] if options["-X"] else "GET"
     response = httpx.request(method, url, headers=headers, content=body)

@@ -25,37 +25,37 @@ MAX_REDIRECTS = 5
 
 @dataclass
 class Visitor:
-    """A browser without a script: it keeps cookies, and sends the token of each form."""
+    """A browser without JavaScript: it stores cookies, and sends the CSRF token of each form."""
 
     client: httpx.AsyncClient
     csrf: str = ""
 
     async def get(self, path: str, **options: Any) -> httpx.Response:
-        """Load a page, and keep the token of its forms."""
+        """Load a page, and store the token of its forms."""
         response = await self.client.get(path, **options)
-        self._note(response)
+        self._store_token(response)
         return response
 
     async def post(self, path: str, form: dict[str, str] | None = None) -> httpx.Response:
-        """Send a form, and load the page that it leads to."""
+        """Send a form, and follow its redirects."""
         response = await self.client.post(path, data={"csrf": self.csrf, **(form or {})})
-        self._note(response)
+        self._store_token(response)
         for _ in range(MAX_REDIRECTS):
             if response.status_code != 303:
                 break
             response = await self.get(response.headers["location"])
         return response
 
-    def _note(self, response: httpx.Response) -> None:
+    def _store_token(self, response: httpx.Response) -> None:
         if found := re.search(r'name="csrf" value="([0-9a-f]{64})"', response.text):
             self.csrf = found[1]
 
 
 @dataclass
 class Console:
-    """The console beside the API, and the users of Bob's team.
+    """The console with the API, and the users of Bob's team.
 
-    Their email addresses hold the number of the team: tests on PostgreSQL share a database.
+    Their email addresses contain the team's id, because tests on PostgreSQL share a database.
     """
 
     api: Api
@@ -65,7 +65,7 @@ class Console:
 
     @asynccontextmanager
     async def visitor(self, user: User | None = None) -> AsyncIterator[Visitor]:
-        """Open a browser in which a user is signed in, or nobody."""
+        """Open a browser in which the user, if given, is signed in."""
         transport = httpx.ASGITransport(self.api.app)
         async with httpx.AsyncClient(transport=transport, base_url=HOST) as client:
             visitor = Visitor(client)

@@ -1,4 +1,4 @@
-"""Every page of the console, by name, for checks that concern all of them."""
+"""Every page of the console by name, for checks of all pages."""
 
 from __future__ import annotations
 

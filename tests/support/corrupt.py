@@ -1,4 +1,4 @@
-"""What should never be, done on purpose: rows changed behind the program's back."""
+"""Changes rows with SQL in ways that the program does not, and makes random valid writes."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ PAGES = ("", "page-1", "page-2")
 
 
 async def ruin(database: str, *statements: str) -> list[tuple[Any, ...]]:
-    """Run statements on either store, foreign keys not in the way; the rows of the last one."""
+    """Run statements without foreign key checks; return the rows of the last."""
     rows: list[Any] = []
     if database.startswith("sqlite:"):
         connection = apsw.Connection(str(sqlite_path(database)))
@@ -44,15 +44,15 @@ async def ruin(database: str, *statements: str) -> list[tuple[Any, ...]]:
 
 
 async def live(api: Api, steps: int, seed: int = 1) -> None:
-    """Random operations in both teams, as clients and people would do them."""
+    """Make random valid writes in both teams."""
     choose = random.Random(seed)
     service = Service(api.store, TeamKeys(api.store, (MASTER_KEY,)))
-    lives = [
-        (TeamId(one.team.team_id), await _contacts(service, one.team.team_id))
-        for one in (api.bob, api.charlie)
+    teams = [
+        (TeamId(client.team.team_id), await _contacts(service, client.team.team_id))
+        for client in (api.bob, api.charlie)
     ]
     for _ in range(steps):
-        team_id, uuids = choose.choice(lives)
+        team_id, uuids = choose.choice(teams)
         with suppress(Refusal):
             await step(service, team_id, choose.choice(uuids), choose)
 
@@ -63,14 +63,14 @@ async def _contacts(service: Service, team_id: int) -> list[str]:
         await service.contacts.create(context, ContactInput(first=f"Person {number}"))
         for number in range(8)
     ]
-    return [one.uuid for one in made]
+    return [contact.uuid for contact in made]
 
 
 async def step(service: Service, team_id: TeamId, uuid: str, choose: random.Random) -> None:
-    """One random operation on a contact; it may be refused."""
+    """Make a random write to a contact, which may be refused."""
     context = WriteContext(team_id, "test", "test")
     kind = addresses.channel_type(choose.choice(TYPES))
-    address = addresses.parse(kind, _spelled(kind, choose))
+    address = addresses.parse(kind, _random_spelling(kind, choose))
     handle, page = choose.choice(["", "A handle"]), choose.choice(PAGES)
     match choose.randrange(12):
         case 0 | 1:
@@ -85,7 +85,7 @@ async def step(service: Service, team_id: TeamId, uuid: str, choose: random.Rand
             await service.channels.add(context, uuid, wanted)
 
 
-def _spelled(kind: str, choose: random.Random) -> str:
+def _random_spelling(kind: str, choose: random.Random) -> str:
     number = choose.randrange(30)
     if kind == "email":
         return choose.choice([f"P{number}@Example.com", f"p{number}@bücher.example"])
@@ -96,7 +96,7 @@ def _spelled(kind: str, choose: random.Random) -> str:
 
 
 async def number_feed(database: str) -> None:
-    """Number both teams' events from 1, as a reader of the feed will."""
+    """Number both teams' events from 1, like a read of the feed."""
     numbered = (
         "SELECT count(*) FROM event AS e WHERE e.team_id = event.team_id AND e.id <= event.id"
     )

@@ -1,4 +1,4 @@
-"""A small believable team for pictures and for tests of pages, made through the API.
+"""A small realistic team for screenshots and tests of pages, created by the API.
 
 Phone numbers are from ranges that are reserved for fiction, and email addresses from example.com.
 """
@@ -41,7 +41,7 @@ DETAILED: dict[str, Any] = {
 
 @dataclass(frozen=True)
 class DemoTeam:
-    """The UUIDs of a contact with much to show, of one with little, and of one without channels."""
+    """The UUIDs of contacts with many details, with few details, and without channels."""
 
     detailed: str
     plain: str
@@ -54,13 +54,13 @@ def fill(url: str, api_key: str) -> DemoTeam:
     with httpx.Client(base_url=url, headers=headers) as client:
         plain = [_post(client, "/v2/contact", contact)["uuid"] for contact in CONTACTS]
         detailed = _post(client, "/v2/contact", DETAILED)["uuid"]
-        _live_through(client, detailed)
+        _create_history(client, detailed)
         unreachable = _post(client, "/v2/contact", {"first": "Noor", "last": "Rahman"})["uuid"]
         return DemoTeam(detailed, plain[0], unreachable)
 
 
-def _live_through(client: httpx.Client, uuid: str) -> None:
-    """Change a contact in each of the ways that its history can show."""
+def _create_history(client: httpx.Client, uuid: str) -> None:
+    """Change a contact in every way that its history shows."""
     channels = client.get(f"/x/contact/{uuid}/channels").json()
     ids = {channel["channel_type"]: channel["id"] for channel in channels}
     _send(client, "PUT", f"/v2/contact/{uuid}", {"display_name": "Maya F."})
@@ -76,11 +76,11 @@ def _live_through(client: httpx.Client, uuid: str) -> None:
 
 
 def _post(client: httpx.Client, path: str, body: dict[str, Any]) -> dict[str, Any]:
-    answer: dict[str, Any] = _send(client, "POST", path, body).json()
-    return answer
+    created: dict[str, Any] = _send(client, "POST", path, body).json()
+    return created
 
 
 def _send(client: httpx.Client, method: str, path: str, body: object) -> httpx.Response:
-    answer = client.request(method, path, json=body) if body else client.request(method, path)
-    assert answer.status_code == 200, (path, answer.text)
-    return answer
+    response = client.request(method, path, json=body) if body else client.request(method, path)
+    assert response.status_code == 200, (path, response.text)
+    return response

@@ -28,21 +28,21 @@ async def p99(port: int, api_key: str, path: str, number: int) -> float:
         env={**os.environ, "PYTHONPATH": paths},
     )
     async with asyncio.timeout(START_SECONDS):
-        said, _ = await process.communicate()
-    return float(said)
+        output, _ = await process.communicate()
+    return float(output)
 
 
 async def _measure(port: int, api_key: str, path: str, number: int) -> float:
     client = Client(port, api_key)
-    took = []
+    durations = []
     for _ in range(number):
-        began = time.perf_counter()
-        answer = await client.request("GET", path)
-        took.append(time.perf_counter() - began)
-        assert answer.status == 200, answer
+        start = time.perf_counter()
+        response = await client.request("GET", path)
+        durations.append(time.perf_counter() - start)
+        assert response.status == 200, response
         await asyncio.sleep(PAUSE_SECONDS)
     client.close()
-    return sorted(took)[int(number * 0.99)]
+    return sorted(durations)[int(number * 0.99)]
 
 
 if __name__ == "__main__":

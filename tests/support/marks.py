@@ -1,7 +1,7 @@
 """Assigns the markers `postgres` and `process` to collected tests.
 
-Markers that are written by hand are forgotten, and `make test-fast` then becomes slow one test at
-a time. So the markers follow from the fixtures and the code that a test uses.
+Markers that are written by hand are forgotten, and `make test-fast` then becomes slower with each
+such test. So the markers follow from the fixtures and the code that a test uses.
 """
 
 from __future__ import annotations
@@ -37,18 +37,18 @@ def mark(item: pytest.Item) -> None:
 
 @cache
 def starts_process(function: Any) -> bool:
-    """Whether a function, or any function of tests/ that it can reach, starts a process."""
+    """Return whether a function, or any function of tests/ that it can call, starts a process."""
     seen: set[Any] = set()
     pending = [function]
     while pending:
-        one = pending.pop()
-        if one in seen:
+        current = pending.pop()
+        if current in seen:
             continue
-        seen.add(one)
-        names = set(_names(one.__code__))
+        seen.add(current)
+        names = set(_names(current.__code__))
         if names & STARTERS or ("run" in names and "subprocess" in names):
             return True
-        pending.extend(_reached(one, names))
+        pending.extend(_reached(current, names))
     return False
 
 

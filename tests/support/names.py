@@ -13,7 +13,7 @@ from tests.support.raw_sql import beside
 
 
 async def indexed(database: str, team_id: int) -> dict[int, list[str]]:
-    """Returns the indexed words of a team's contacts by number, in the order of code points."""
+    """Return the indexed words of a team's contacts by id, sorted."""
     found: defaultdict[int, list[str]] = defaultdict(list)
     statement = f"SELECT contact_id, word FROM contact_name WHERE team_id = {team_id}"
     for number, word in await beside(database)(statement):
@@ -22,7 +22,7 @@ async def indexed(database: str, team_id: int) -> dict[int, list[str]]:
 
 
 async def expected(database: str, team_id: int) -> dict[int, list[str]]:
-    """Returns the words that follow from the names of a team's contacts."""
+    """Return the expected words for the names of a team's contacts."""
     statement = (
         "SELECT id, first, last, display_name FROM contact"
         f" WHERE team_id = {team_id} AND deleted IS NULL"

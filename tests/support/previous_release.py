@@ -1,4 +1,4 @@
-"""Makes a store of the previous release: its schema, and identities by its rules."""
+"""Creates a database of the previous release: its schema, and identities by its rules."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ CREATED = 1_700_000_000_000_000
 
 
 class Planted(NamedTuple):
-    """A channel of the contact with the same number, with the identity that its rules gave it."""
+    """A channel of the contact with the same id, with the identity of the previous release."""
 
     id: int
     channel_type: str
@@ -40,12 +40,12 @@ class Planted(NamedTuple):
 
 
 def uuid(number: int) -> str:
-    """The UUID of a planted contact."""
+    """Return the UUID of a contact."""
     return f"00000000-0000-4000-8000-{number:012d}"
 
 
 async def plant(database: str, channels: Sequence[Planted], region: str | None = None) -> None:
-    """Make the store of the previous release, with one team, number 1."""
+    """Create a database of the previous release with a team, whose id is 1."""
     every = migrations.steps
 
     def older(engine: str, *, after: int = 0) -> list[Step]:
@@ -94,7 +94,7 @@ async def _plant_events(database: str, contacts: list[int], channels: Sequence[P
 
 
 def body(number: int, channels: Sequence[Planted]) -> str:
-    """Returns the event body of a new contact, with the identities of that release."""
+    """Return the event body of a new contact, with the identities of that release."""
     mine = tuple(
         ContactChannel(
             id=each.id,

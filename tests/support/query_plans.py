@@ -1,4 +1,4 @@
-"""How each store finds the rows of a statement: the indexes it uses, and the rows it reads."""
+"""Reads query plans: the indexes that a statement uses, and the number of rows that it reads."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ GROWING = frozenset(
         *("idempotency", "idempotency_contact", "suppression", "ended_suppression"),
     }
 )
-"""The tables that grow with a team; of the others a team has a handful of rows."""
+"""The tables that grow with a team; of the others a team has a few rows."""
 
 TENANT = GROWING | {"team", "api_secret", "api_key", "suppression_key"}
 
@@ -42,7 +42,7 @@ class Scan:
 
 
 def of_sqlite(connection: apsw.Connection, text: str) -> list[str]:
-    """The faults of a statement on SQLite: a scan, or a search of all that a team has."""
+    """Return the faults of a statement on SQLite: a scan, or a search of all rows of a team."""
     tables = _tables_by_alias(text)
     return [
         f"{how} {tables[name]} by {columns}"
@@ -52,7 +52,7 @@ def of_sqlite(connection: apsw.Connection, text: str) -> list[str]:
 
 
 def indexes_of_sqlite(connection: apsw.Connection, text: str) -> set[str]:
-    """The indexes by which a statement finds rows of growing tables on SQLite."""
+    """Return the indexes that a statement uses on SQLite for growing tables."""
     tables = _tables_by_alias(text)
     return {
         f"{tables[name]}_pkey" if index == "PRIMARY KEY" else index
@@ -85,7 +85,7 @@ async def of_postgres(
     values: Mapping[int, object],
     mode: PlanMode,
 ) -> list[Scan]:
-    """Run a statement on PostgreSQL, undo it, and return how it read the tables that grow."""
+    """Run a statement on PostgreSQL, roll it back, and return its scans of growing tables."""
     kinds = [each.name for each in (await connection.prepare(text)).get_parameters()]
     empty = {int(place): _EMPTY[kind] for place, kind in _CAST.findall(text)}
     values = {**empty, **values}

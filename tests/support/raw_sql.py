@@ -1,4 +1,4 @@
-"""The tables as they are: statements sent by the drivers alone, beside the program."""
+"""Raw SQL: statements that are sent with the database driver, without the program's code."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Raw = Callable[[str], Awaitable[Rows]]
 
 
 def beside(database: str) -> Raw:
-    """Runs one statement on a connection of its own; its rows."""
+    """Return a function that runs a statement on a new connection, and returns its rows."""
     if database.startswith("sqlite"):
         return lambda statement: _on_sqlite(database, statement)
     return lambda statement: _on_postgres(database, statement)

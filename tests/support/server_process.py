@@ -1,4 +1,4 @@
-"""Starts and ends `reachbook serve` as a process of its own."""
+"""Starts and ends `reachbook serve` as a separate process."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from tests.support.personas import MASTER_KEY
 from tests.support.waiting import wait_until
 
 START_SECONDS = 40
-STOP_SECONDS = 10  # contract section 10: SIGTERM ends within this
+STOP_SECONDS = 10  # contract section 10: the server exits within this time after SIGTERM
 REQUEST_SECONDS = 10
 
 _listening = re.compile(r"^Reachbook is listening on (\S+)$", re.MULTILINE)
@@ -195,13 +195,13 @@ async def serving_async(
 
 
 def server_environment(directory: Path, **settings: str) -> dict[str, str]:
-    """Return the environment of a command beside a server of `serving`: with its master key."""
+    """Return the environment of a command for the data of `serving`, with its master key."""
     master_key = base64.b64encode(MASTER_KEY).decode()
     return environment(directory, **{"master_key": master_key, **settings})
 
 
 def worker_arguments(database: str) -> list[str]:
-    """Return the flags for as many workers as the store allows, up to two."""
+    """Return the flags for two workers on PostgreSQL; SQLite has one process."""
     return ["--workers", "2"] if database.startswith("postgresql") else []
 
 

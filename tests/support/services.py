@@ -20,8 +20,8 @@ async def stores(database: str) -> AsyncIterator[Sequence[Store]]:
     try:
         yield opened
     finally:
-        for one in opened:
-            await one.close()
+        for store in opened:
+            await store.close()
 
 
 async def team(store: Store) -> WriteContext:

@@ -1,4 +1,4 @@
-"""A disk for SQLite that forgets what was not synced when the power goes, and can fail a sync."""
+"""A simulated disk for SQLite: it loses unsynced data on power loss, and can fail operations."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Image = dict[str, bytes]
 
 
 class Disk:
-    """What is durable of each file, and what is only on its way there."""
+    """The durable content of each file, and the writes that are not synced."""
 
     def __init__(self) -> None:
         self.syncs = True
@@ -31,31 +31,31 @@ class Disk:
         self._random = random.Random()
         self._lock = threading.Lock()
 
-    def lose_power(self, chosen: random.Random, steps: int, tell: Callable[[Image], None]) -> None:
-        """After some more steps the power goes: `tell` what is found when it is back.
+    def lose_power(self, rng: random.Random, steps: int, on_loss: Callable[[Image], None]) -> None:
+        """Lose power after some more steps: call `on_loss` with the files that remain on the disk.
 
-        The disk then works on, as if nothing had been, so that a run ends in its own time.
+        The disk continues to work afterwards, so that the run can end normally.
         """
         with self._lock:
-            self._random, self._steps_left, self._on_loss = chosen, steps, tell
+            self._random, self._steps_left, self._on_loss = rng, steps, on_loss
 
     def write(self, path: str, offset: int, data: bytes | None) -> None:
-        """Take data that is not durable yet; None cuts the file off at `offset`."""
+        """Record a write that is not durable yet; None truncates the file at `offset`."""
         with self._lock:
             self._step()
             self._pending[path].append((offset, data))
 
     def sync(self, path: str) -> None:
-        """Make all of a file durable."""
+        """Make all writes to a file durable."""
         with self._lock:
             self._step()
             if not self.syncs:
                 raise apsw.IOError("the disk does not sync")
-            for one in self._pending.pop(path, []):
-                _apply(self._durable[path], *one)
+            for offset, data in self._pending.pop(path, []):
+                _apply(self._durable[path], offset, data)
 
     def delete(self, path: str) -> None:
-        """A file goes, at once and durably."""
+        """Delete a file, durably."""
         with self._lock:
             self._durable.pop(path, None)
             self._pending.pop(path, None)
@@ -66,16 +66,17 @@ class Disk:
         self._steps_left -= 1
 
     def _image(self) -> Image:
-        """What is durable, and of the rest whatever the disk had got round to: all, some or none
-        of it, in any order, a write in the making torn between two sectors.
+        """Return the durable content with a random part of the other writes.
+
+        A write may be torn: only its first sectors are then on the disk.
         """
-        got_round_to = self._random.choice([0.0, 0.0, 0.0, 0.5, 0.95])
+        written_share = self._random.choice([0.0, 0.0, 0.0, 0.5, 0.95])
         image = {path: bytearray(content) for path, content in self._durable.items()}
         for path, pending in self._pending.items():
             for offset, data in pending:
-                if self._random.random() < got_round_to:
+                if self._random.random() < written_share:
                     _apply(image.setdefault(path, bytearray()), offset, self._torn(data))
-        # A file without a name is a temporary file of SQLite: it does not survive.
+        # A file without a name is a temporary file of SQLite, which is lost.
         return {path: bytes(content) for path, content in image.items() if path}
 
     def _torn(self, data: bytes | None) -> bytes | None:
@@ -93,7 +94,7 @@ def _apply(content: bytearray, offset: int, data: bytes | None) -> None:
 
 
 class _Vfs(apsw.VFS):
-    """The system's own files, each change of which the disk is told."""
+    """The files of the system; each change is also recorded by the disk."""
 
     def __init__(self, disk: Disk) -> None:
         self._disk = disk
@@ -135,7 +136,7 @@ class _File(apsw.VFSFile):
 
 @contextmanager
 def simulated() -> Iterator[Disk]:
-    """Every SQLite file that is opened in this process until the block ends is on such a disk."""
+    """Put every SQLite file that is opened in this process until the block ends on such a disk."""
     disk = Disk()
     vfs = _Vfs(disk)
     try:
@@ -145,7 +146,7 @@ def simulated() -> Iterator[Disk]:
 
 
 def put(image: Image, directory: Path) -> None:
-    """The files of an image, as they are found when the power is back."""
+    """Write the files of an image into a directory."""
     directory.mkdir()
     for name, content in image.items():
         (directory / name).write_bytes(content)

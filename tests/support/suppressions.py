@@ -14,7 +14,7 @@ PHONE = "15105553344"
 
 async def channel(api: Api, uuid: str, address: str = PHONE) -> dict[str, Any]:
     listed = await ok(api, "GET", f"/x/contact/{uuid}/channels")
-    [found] = [one for one in listed if one["channel_id"] == address]
+    [found] = [item for item in listed if item["channel_id"] == address]
     return dict(found)
 
 
@@ -24,7 +24,7 @@ async def patch(api: Api, uuid: str, body: object, address: str = PHONE) -> dict
 
 
 async def opted_out(api: Api) -> tuple[str, str]:
-    """A contact whose phone is opted out, and the time of the opt-out."""
+    """Create a contact whose phone is opted out; return its UUID and the time of the opt-out."""
     uuid = await api.contact(("phone", PHONE))
     api.clock.forward(100)
     shown = await patch(api, uuid, {"consent": "opted_out", "consent_source": "STOP"})

@@ -71,8 +71,8 @@ class Proxy:
         await self._abort_all()
 
     async def _abort_all(self) -> None:
-        for one in self._tasks:
-            one.cancel()
+        for task in self._tasks:
+            task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def close_silent(self) -> None:
@@ -85,7 +85,7 @@ class Proxy:
         self._tasks.add(task)
         ends = [writer]
         try:
-            await self._travel(reader, ends)
+            await self._forward(reader, ends)
         except (OSError, asyncio.CancelledError):
             pass  # the state changed, or one end closed the connection
         finally:
@@ -95,24 +95,26 @@ class Proxy:
             else:
                 _abort(ends)
 
-    async def _travel(self, reader: asyncio.StreamReader, ends: list[asyncio.StreamWriter]) -> None:
+    async def _forward(
+        self, reader: asyncio.StreamReader, ends: list[asyncio.StreamWriter]
+    ) -> None:
         if self._network is Network.SWALLOWING:
             return
-        far_reader, far_writer = await asyncio.open_unix_connection(self._socket_path)
-        ends.append(far_writer)
-        ways = [
-            asyncio.create_task(self._carry(reader, far_writer, answers=False)),
-            asyncio.create_task(self._carry(far_reader, ends[0], answers=True)),
+        server_reader, server_writer = await asyncio.open_unix_connection(self._socket_path)
+        ends.append(server_writer)
+        directions = [
+            asyncio.create_task(self._copy(reader, server_writer, are_responses=False)),
+            asyncio.create_task(self._copy(server_reader, ends[0], are_responses=True)),
         ]
         try:
-            await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(directions, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            for one in ways:
-                one.cancel()
-            await asyncio.gather(*ways, return_exceptions=True)
+            for task in directions:
+                task.cancel()
+            await asyncio.gather(*directions, return_exceptions=True)
 
-    async def _carry(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, answers: bool
+    async def _copy(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, are_responses: bool
     ) -> None:
         while piece := await reader.read(PIECE):
             if self._network is Network.CUTTING:
@@ -120,7 +122,7 @@ class Proxy:
                 with suppress(OSError):
                     await writer.drain()
                 return
-            if self._network is Network.DEAF and answers:
+            if self._network is Network.DEAF and are_responses:
                 return
             if self._network is Network.SLOW:
                 await asyncio.sleep(self._delay)
@@ -129,6 +131,6 @@ class Proxy:
 
 
 def _abort(ends: list[asyncio.StreamWriter]) -> None:
-    for one in ends:
-        one.transport.abort()
+    for end in ends:
+        end.transport.abort()
     ends.clear()

@@ -1,4 +1,4 @@
-"""Compares the rows of a database with the writes that were acknowledged."""
+"""Compares the rows of a database with the acknowledged writes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import apsw
 import asyncpg
 
 from reachbook.storage import opening
-from tests.support.write_load import Knowledge, Ledger
+from tests.support.write_load import KnownAddresses, WriteLog
 
 CONTACTS = "SELECT id, uuid, rev FROM contact"
 CHANNELS = "SELECT contact_id, id, channel_id FROM contact_channel"
@@ -27,48 +27,49 @@ Row = Sequence[Any]
 
 
 @dataclass(frozen=True)
-class Truth:
+class DatabaseRows:
     """The rows of a database."""
 
     contacts: Sequence[Row]
     channels: Sequence[Row]
     events: Sequence[Row]
 
-    def faults(self, ledger: Ledger) -> list[str]:
+    def faults(self, log: WriteLog) -> list[str]:
         """Return the acknowledged writes that are lost, and the changes that are incomplete."""
-        return [*self._broken(ledger), *self._half_done()]
+        return [*self._lost(log), *self._incomplete()]
 
-    def _broken(self, ledger: Ledger) -> Iterator[str]:
-        known = ledger.contacts()
+    def _lost(self, log: WriteLog) -> Iterator[str]:
+        known = log.contacts()
         uuids = {number: uuid for number, uuid, _ in self.contacts}
         addresses: defaultdict[str, set[str]] = defaultdict(set)
         for contact_id, _, address in self.channels:
             addresses[uuids[contact_id]].add(address)
         for uuid in known.keys() - set(uuids.values()):
             yield f"contact {uuid} is lost"
-        for uuid, told in known.items():
-            yield from _broken_promises(uuid, told, addresses[uuid])
+        for uuid, expected in known.items():
+            yield from _address_faults(uuid, expected, addresses[uuid])
 
-    def _half_done(self) -> Iterator[str]:
+    def _incomplete(self) -> Iterator[str]:
         """Yield the contacts whose events are missing, or do not replay to their channels."""
         now: defaultdict[int, dict[int, str]] = defaultdict(dict)
         for contact_id, number, address in self.channels:
             now[contact_id][number] = address
-        told: defaultdict[int, list[Row]] = defaultdict(list)
+        events_of: defaultdict[int, list[Row]] = defaultdict(list)
         for event in self.events:
-            told[event[0]].append(event)
+            events_of[event[0]].append(event)
         for contact_id, uuid, rev in self.contacts:
-            if [event[1] for event in told[contact_id]] != list(range(1, rev + 1)):
-                yield f"contact {uuid} is at revision {rev} with {len(told[contact_id])} events"
-            elif replay(told[contact_id]) != now[contact_id]:
+            if [event[1] for event in events_of[contact_id]] != list(range(1, rev + 1)):
+                number = len(events_of[contact_id])
+                yield f"contact {uuid} is at revision {rev} with {number} events"
+            elif replay(events_of[contact_id]) != now[contact_id]:
                 yield f"the events of contact {uuid} do not replay to its channels"
 
 
-def _broken_promises(uuid: str, known: Knowledge, there: set[str]) -> Iterator[str]:
-    for address, promised in known.items():
-        if promised is not None and promised is not (address in there):
-            yield f"{address} of contact {uuid} is {'not there' if promised else 'still there'}"
-    for address in there - known.keys():
+def _address_faults(uuid: str, known: KnownAddresses, stored: set[str]) -> Iterator[str]:
+    for address, is_present in known.items():
+        if is_present is not None and is_present is not (address in stored):
+            yield f"{address} of contact {uuid} is {'missing' if is_present else 'still stored'}"
+    for address in stored - known.keys():
         yield f"{address} of contact {uuid} was never sent"
 
 
@@ -76,26 +77,28 @@ def replay(events: Iterable[Row]) -> dict[int, str] | None:
     """Return the channels after a contact's events; None if an event does not follow the last."""
     channels: dict[int, str] = {}
     for _, _, before, after in events:
-        for one in json.loads(before)["channels"] if before else []:
-            if channels.pop(one["id"], None) != one["channel_id"]:
+        for channel in json.loads(before)["channels"] if before else []:
+            if channels.pop(channel["id"], None) != channel["channel_id"]:
                 return None
-        channels.update({one["id"]: one["channel_id"] for one in json.loads(after)["channels"]})
+        channels.update(
+            {channel["id"]: channel["channel_id"] for channel in json.loads(after)["channels"]}
+        )
     return channels
 
 
-async def truth(database: str) -> Truth:
+async def read_rows(database: str) -> DatabaseRows:
     """Read the rows of a database."""
     if opening.is_sqlite(database):
         connection = apsw.Connection(str(opening.sqlite_path(database)))
         try:
             assert connection.pragma("integrity_check") == "ok"
-            found = [connection.execute(one).fetchall() for one in STATEMENTS]
+            found = [connection.execute(statement).fetchall() for statement in STATEMENTS]
         finally:
             connection.close()
-        return Truth(*found)
+        return DatabaseRows(*found)
     reader = await asyncpg.connect(database)
     try:
-        rows = [[tuple(row) for row in await reader.fetch(one)] for one in STATEMENTS]
-        return Truth(*rows)
+        rows = [[tuple(row) for row in await reader.fetch(statement)] for statement in STATEMENTS]
+        return DatabaseRows(*rows)
     finally:
         await reader.close()
