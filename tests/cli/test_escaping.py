@@ -152,7 +152,7 @@ def test_arguments_quoted_in_an_error_are_escaped(
 
 
 def texts(value: object) -> Iterator[str]:
-    """Yields every text in a JSON value, keys included."""
+    """Yield every text in a JSON value, including keys."""
     if isinstance(value, str):
         yield value
     for pair in value.items() if isinstance(value, dict) else ():

@@ -33,7 +33,7 @@ PAIR = [
 
 @pytest.fixture(params=["sqlite", "postgres"])
 def old_home(request: pytest.FixtureRequest, tmp_path: Path) -> Home:
-    """A home with an empty database, in which tests create the rows of the previous release."""
+    """A data directory with an empty database, for rows of the previous release."""
     database = f"sqlite:///{tmp_path}/data/reachbook.db"
     if request.param == "postgres":
         database = str(request.getfixturevalue("empty_postgres"))
@@ -57,7 +57,7 @@ def is_postgres(home: Home) -> bool:
 
 
 def test_migrate_reports_collisions_and_both_channels_remain_reachable(old_home: Home) -> None:
-    """The report, the doctor's report, and both channels of a pair over HTTP."""
+    """The doctor reports the same pair, and both channels are reachable over HTTP."""
     plant_channels(old_home, PAIR, "US")
 
     report = old_home.json("migrate")["identities"]
@@ -112,9 +112,9 @@ def assert_a_now_invalid_address_is_reachable(client: httpx.Client) -> None:
     named = {"channel_id": "447700900401 (work)"}
     assert client.get(path, params=named).json()["channel_id"] == named["channel_id"]
     assert client.get(path, params={"channel_id": "447700900401 (home)"}).status_code == 400
-    nobody = f"/v2/contact/{uuid(99)}/channel/whatsapp"
+    unknown = f"/v2/contact/{uuid(99)}/channel/whatsapp"
     for method in ("GET", "DELETE"):
-        assert client.request(method, nobody, params=named).status_code == 400
+        assert client.request(method, unknown, params=named).status_code == 400
     assert client.delete(path, params=named).status_code == 200
 
 

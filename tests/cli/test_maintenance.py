@@ -60,7 +60,7 @@ def findings(done: Done) -> Any:
 # ── doctor ───────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_doctor_finds_nothing_in_a_sound_database(alice_home: Home) -> None:
+def test_doctor_finds_nothing_in_a_consistent_database(alice_home: Home) -> None:
     alice_home = alice_home.as_process()
     assert alice_home.run("doctor").succeeded() == "Nothing is wrong.\n"
     assert alice_home.json("doctor", "--repair", "--yes") == []

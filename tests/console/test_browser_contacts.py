@@ -27,13 +27,13 @@ NAMES = [
 
 @pytest.fixture(scope="module")
 async def api_key(site: Site) -> str:
-    """The API key of a program that writes beside the users."""
+    """The API key of a program that writes at the same time as the users."""
     return str((await site.command("key", "create", "--team", "1"))["api_key"])
 
 
 @pytest.fixture
 async def api(site: Site, api_key: str) -> AsyncIterator[httpx.AsyncClient]:
-    """The API of the server."""
+    """A client of the server's API."""
     headers = {"authorization": f"Bearer {api_key}"}
     async with httpx.AsyncClient(base_url=site.url, headers=headers) as client:
         yield client

@@ -104,7 +104,7 @@ async def key(directory: Path) -> str:
 
 @pytest.fixture(scope="module")
 async def server(directory: Path, key: str) -> AsyncIterator[Server]:
-    """Serve the database that holds the key."""
+    """A server of the database that has the key."""
     async with serving_async(directory, f"sqlite:///{directory}/reachbook.db") as started:
         yield started
 
@@ -326,7 +326,7 @@ async def test_a_malformed_body_is_refused_after_all_responses_are_sent(
 async def test_a_refused_head_does_not_start_a_request(
     server: Server, key: str, offer: bytes
 ) -> None:
-    """This also holds for a request whose body is not read."""
+    """Also if the body of the request is not read."""
     get = encode_request("GET", "/v1/team", key)
     with_gzip = get.replace(b"\r\n\r\n", b"\r\ntransfer-encoding: gzip\r\n" + offer + b"\r\n")
     served = await count(server.port, TEAM_SERVED)
@@ -343,7 +343,7 @@ async def test_a_refused_head_does_not_start_a_request(
     ],
 )
 async def test_trailer_fields_are_not_used_as_headers(server: Server, key: str, field: str) -> None:
-    """This holds for a request without a credential and for a complete request."""
+    """Neither for a request without a credential nor for a complete request."""
     chunks = f"2\r\n{{}}\r\n0\r\n{field.format(key=key)}\r\n\r\n".encode()
     write = encode_request("POST", "/v2/contact", key)
     head = write.replace(b"\r\n\r\n", b"\r\ntransfer-encoding: chunked\r\n\r\n")

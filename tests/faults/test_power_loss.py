@@ -73,7 +73,9 @@ async def faults_after_power_loss(directory: Path, seed: int, synchronous: str) 
         writer(api).pragma("synchronous", synchronous)
         writer(api).pragma("wal_autocheckpoint", rng.choice([50, 1000, 1000]))
         async with load.running():
-            await wait_until_async(lambda: load.all_served_since(0), SECONDS, "everyone is served")
+            await wait_until_async(
+                lambda: load.all_served_since(0), SECONDS, "all clients are served"
+            )
             disk.lose_power(
                 rng,
                 rng.randrange(MAX_STEPS),
@@ -111,17 +113,19 @@ async def test_a_lost_write_is_detected(tmp_path: Path, note: Note) -> None:
 async def test_a_failed_commit_refuses_all_waiting_writes(tmp_path: Path) -> None:
     async with on_simulated_disk(tmp_path) as (disk, api, load):
         async with load.running():
-            await wait_until_async(lambda: load.all_served_since(0), SECONDS, "everyone is served")
+            await wait_until_async(
+                lambda: load.all_served_since(0), SECONDS, "all clients are served"
+            )
             disk.syncs = False
             failing = time.monotonic()
             await wait_until_async(
-                lambda: min(load.refused_at) > failing, SECONDS, "everyone is refused"
+                lambda: min(load.refused_at) > failing, SECONDS, "all clients are refused"
             )
             assert (await api.request("GET", "/v1/team")).status_code == 200
             disk.syncs = True
             healed = time.monotonic()
             await wait_until_async(
-                lambda: load.all_served_since(healed), 2, "everyone is served again"
+                lambda: load.all_served_since(healed), 2, "all clients are served again"
             )
         assert load.wrong == []
         assert max(load.refused_after) < 2

@@ -121,7 +121,9 @@ async def test_a_response_with_little_unread_is_limited_in_time(
     silent.close()
 
 
-async def test_a_client_that_reads_is_not_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_connection_of_a_client_that_reads_is_not_closed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """Each response has a time limit of its own, and the client may pause between requests."""
     monkeypatch.setattr(protocol, "REQUEST_SECONDS", 0.5)
     monkeypatch.setattr(protocol, "LOOK_SECONDS", 0.05)
@@ -318,12 +320,12 @@ async def read_slowly(
     slow.setblocking(False)
     await loop.sock_connect(slow, (HOST, port))
     await loop.sock_sendall(slow, GET.replace(b"/", path, 1))
-    read, began = 0, loop.time()
+    read, start = 0, loop.time()
     with slow, suppress(ConnectionError):
         while data := await loop.sock_recv(slow, piece):
             read += len(data)
             yield read
-            await asyncio.sleep(began + read / piece * every - loop.time())
+            await asyncio.sleep(start + read / piece * every - loop.time())
 
 
 @pytest.fixture
@@ -379,10 +381,10 @@ async def test_a_client_that_stops_reading_is_disconnected(path: bytes) -> None:
         await wait_until_async(lambda: not connections(), 1, "the connection is gone")
 
 
-async def test_a_client_that_does_not_read_is_closed_for_a_new_connection(
+async def test_the_connection_of_a_client_that_does_not_read_is_closed_for_a_new_one(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """It is closed although its request is under way; a client that reads keeps its connection."""
+    """It is closed although its request is in progress; that of a client that reads stays open."""
     monkeypatch.setattr(protocol, "LOOK_SECONDS", 0.1)
     monkeypatch.setattr(protocol, "MAX_CONNECTIONS", 2)
     async with (
@@ -394,8 +396,8 @@ async def test_a_client_that_does_not_read_is_closed_for_a_new_connection(
         await anext(silent)
         stalled = connections()
         loop = asyncio.get_running_loop()
-        began = loop.time()
-        while loop.time() - began < 0.5:
+        start = loop.time()
+        while loop.time() - start < 0.5:
             await anext(reads)
         async with connected(port) as (reader, writer):
             writer.write(GET)

@@ -112,8 +112,10 @@ async def assert_no_connection_leaks(prepared: PreparedServer) -> None:
         assert await prepared.cluster.connections(prepared.name) <= POOL_SIZE
 
 
-async def test_network_faults_are_survived(prepared: PreparedServer, note: Note) -> None:
-    """Every fault of the network under load, one after the other and then at random."""
+async def test_no_acknowledged_write_is_lost_during_network_faults(
+    prepared: PreparedServer, note: Note
+) -> None:
+    """Every fault of the network occurs under load, first in order and then at random."""
     load = Load([Client(prepared.server.port, prepared.key) for _ in range(CLIENTS)])
     rng = random.Random(3)
     faults = [FAULTS[i] if i < len(FAULTS) else rng.choice(FAULTS) for i in range(scaled(6, 50))]
@@ -130,7 +132,7 @@ async def test_network_faults_are_survived(prepared: PreparedServer, note: Note)
 
 
 @pytest.mark.parametrize("mode", ["fast", "immediate"])
-async def test_restarts_of_postgresql_are_survived(
+async def test_no_acknowledged_write_is_lost_during_restarts_of_postgresql(
     prepared: PreparedServer, mode: str, note: Note
 ) -> None:
     load = Load([Client(prepared.server.port, prepared.key) for _ in range(CLIENTS)])

@@ -135,7 +135,7 @@ def assert_one_contact(response: Response) -> None:
 @pytest.mark.parametrize("offer", OFFERS.values(), ids=OFFERS.keys())
 @pytest.mark.parametrize("body", BODIES.values(), ids=BODIES.keys())
 @pytest.mark.parametrize("cut", ["nowhere", "before the body", "in the head and the body"])
-async def test_the_body_of_a_request_with_an_offer_is_read(
+async def test_the_body_of_a_request_with_an_upgrade_offer_is_read(
     prepared: PreparedServer, offer: bytes, body: bytes, cut: str
 ) -> None:
     """The connection also serves the next request, which was pipelined."""

@@ -62,7 +62,9 @@ async def test_concurrent_renames_leave_the_words_of_the_last(database: str) -> 
         assert await indexed(database, context.team_id) == await expected(database, context.team_id)
 
 
-async def test_the_migration_during_writes(database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_migration_during_writes_indexes_all_names(
+    database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Contacts are renamed, created and deleted while their words are written in small batches."""
     monkeypatch.setattr(names, "BATCH", 2)
     async with stores(database) as opened:

@@ -97,7 +97,7 @@ def test_an_idle_connection_does_not_delay_the_stop(database: str, tmp_path: Pat
         assert time.monotonic() - start < 4
 
 
-def test_a_request_that_never_ends_is_refused_with_503(tmp_path: Path) -> None:
+def test_a_request_that_never_ends_is_refused_with_503_at_the_stop(tmp_path: Path) -> None:
     database = f"sqlite:///{tmp_path}/reachbook.db"
     with serving(database, tmp_path) as (_, server, api_key):
         with connected_socket(server.port, STOP_SECONDS) as connection:

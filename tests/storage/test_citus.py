@@ -174,7 +174,7 @@ CLEAN = [
 
 @pytest.fixture
 async def raw(empty_postgres: str) -> AsyncIterator[Raw]:
-    """Statements in a migrated database that may be spoilt."""
+    """A function that runs statements in a migrated database that the test may change."""
     store = await open_store(empty_postgres)
     await store.migrate()
     yield beside(empty_postgres)
@@ -182,7 +182,7 @@ async def raw(empty_postgres: str) -> AsyncIterator[Raw]:
 
 
 async def volatile(raw: Raw) -> set[str]:
-    """The functions of PostgreSQL that say so themselves, and those that we know of."""
+    """Return the functions that PostgreSQL lists as volatile, and `VOLATILE_FUNCTIONS`."""
     rows = await raw("SELECT DISTINCT proname FROM pg_proc WHERE provolatile = 'v'")
     return {row[0] for row in rows} | citus.VOLATILE_FUNCTIONS
 

@@ -1,4 +1,4 @@
-"""A data directory to run `reachbook` in."""
+"""A data directory in which a test runs `reachbook`."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class Home:
 
     @contextmanager
     def serve(self, *arguments: str, errors: Path | None = None) -> Iterator[Server]:
-        """Run a server until the block ends; its output is stored beside the data directory."""
+        """Run a server until the block ends; its output is stored next to the data directory."""
         directory = self.directory.parent
         with running(directory, *arguments, env=self.environment, errors=errors) as server:
             yield server

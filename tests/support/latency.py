@@ -1,4 +1,4 @@
-"""Measures latency in a process of its own, which waits for the server alone.
+"""Measures latency in a separate process, which waits only for the server.
 
 `python -m tests.support.latency PORT API_KEY PATH NUMBER` prints the seconds of its 99th
 percentile.

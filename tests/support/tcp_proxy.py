@@ -1,4 +1,4 @@
-"""A TCP proxy before PostgreSQL that simulates faults of a network."""
+"""A TCP proxy in front of PostgreSQL that simulates faults of a network."""
 
 from __future__ import annotations
 
