@@ -1,9 +1,9 @@
-"""The metrics of the program, for Prometheus; requests count by route template, never by path.
+"""The metrics of the program, for Prometheus; requests are labelled by route template, not by path.
 
-One `Metrics` is made when a process starts and passed to the code that counts. With several workers
-the values are in files that all share (`PROMETHEUS_MULTIPROC_DIR`, set by the parent before a
-worker imports anything), and any worker adds them up. Counters of dead workers remain in the
-totals; their gauges are dropped.
+A `Metrics` is made when a process starts and passed to the code that counts. Several workers write
+their values to files in a shared directory (`PROMETHEUS_MULTIPROC_DIR`, which the parent sets
+before a worker imports anything), and any worker adds them up. Counters of dead workers remain in
+the totals; their gauges are dropped.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ BackgroundTask = Literal[
     "thread",
     "unraisable",
 ]
-"""Work that nobody awaits, as `background` names it."""
+"""The names under which `background` counts errors of work that nobody awaits."""
 
 
 def all_workers(shared_dir: str) -> CollectorRegistry:
@@ -126,17 +126,18 @@ class Metrics:
         )
 
     def request(self, method: str, route: str, status: int, seconds: float) -> None:
-        """Count one answered request. A label's child is looked up once, not for each request."""
+        """Count a request that has been answered."""
+        # The child of a set of labels is looked up once, and not for each request.
         bound = self._bound.get((method, route, status)) or self._bind(method, route, status)
         bound[0].inc()
         bound[1].observe(seconds)
 
     def refusal(self, error_code: str) -> None:
-        """Count one refused request."""
+        """Count a request that has been refused."""
         self._refusals.labels(error_code).inc()
 
     def text(self) -> bytes:
-        """The exposition format, for all workers."""
+        """Returns the metrics of all workers in the exposition format."""
         if SHARED_DIR not in os.environ:
             return generate_latest(self.registry)
         return generate_latest(all_workers(os.environ[SHARED_DIR]))
@@ -164,25 +165,25 @@ class Metrics:
 
 
 class _Workers(MultiProcessCollector):
-    """The sum over workers, without the gauges of workers that have ended.
+    """Adds up the files of all workers, without the gauges of workers that have ended.
 
-    The parent removes that when it replaces a worker that died; a worker can also go when the
-    parent is told to restart them, and no one removes it then.
+    The parent removes the gauges of a worker that died when it replaces the worker. It does not
+    remove them when a signal makes it restart the workers.
     """
 
     def collect(self) -> Iterable[Metric]:
-        """Add up the files of the shared folder."""
+        """Returns the sums over the files of the shared directory."""
         files = glob(f"{self._path}/*.db")  # noqa: PTH207 - as strings, which the merge takes apart
-        return self.merge([file for file in files if not _left_behind(file)])  # type: ignore[no-untyped-call,no-any-return]
+        return self.merge([file for file in files if not _is_left_behind(file)])  # type: ignore[no-untyped-call,no-any-return]
 
 
-def _left_behind(file: str) -> bool:
-    """Whether a file holds the live gauges of a process that is gone."""
+def _is_left_behind(file: str) -> bool:
+    """Returns whether a file holds the live gauges of a process that has ended."""
     path = Path(file)
     if not path.name.startswith("gauge_live"):
         return False
     try:
         os.kill(int(path.stem.rpartition("_")[2]), 0)
-    except (ProcessLookupError, PermissionError):  # the number may be someone else's by now
+    except (ProcessLookupError, PermissionError):  # another user's process may have the pid by now
         return True
     return False

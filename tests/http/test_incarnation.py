@@ -21,7 +21,7 @@ async def restart_after_restore(api: Api) -> str:
     state = api.app.state.state
     api.app.state.state = type(state)(
         state.service,
-        state.access,
+        state.authenticator,
         state.rate_limiter,
         state.metrics,
         await api.store.incarnation(),

@@ -107,7 +107,7 @@ async def test_a_bug_is_a_500_without_a_stack_trace(fresh_api: Api) -> None:
     before: AppState = fresh_api.app.state.state
     fresh_api.app.state.state = AppState(
         Service(fresh_api.store, TeamKeys(fresh_api.store, (MASTER_KEY,)), failing_clock),
-        before.access,
+        before.authenticator,
         before.rate_limiter,
         before.metrics,
         before.incarnation,

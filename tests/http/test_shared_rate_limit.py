@@ -225,7 +225,7 @@ async def test_a_failure_is_logged_at_most_once_a_minute(monkeypatch: pytest.Mon
             assert [line["event"] for line in lines] == [UNREACHABLE]
             assert "secret" not in str(lines)
 
-            later = time.monotonic() + rate_limit.SAY_EVERY_SECONDS + 1
+            later = time.monotonic() + rate_limit.WARN_EVERY_SECONDS + 1
             monkeypatch.setattr(time, "monotonic", lambda: later)
             await count_allowed(limiter)
 
@@ -274,7 +274,7 @@ def test_serve_warns_if_each_worker_counts_separately(database: str, tmp_path: P
     ],
 )
 def test_serve_does_not_warn_about_a_single_count(settings: Settings) -> None:
-    assert rate_limit.to_say_at_start(settings) is None
+    assert rate_limit.startup_warning(settings) is None
 
 
 def test_the_error_names_the_missing_client_library(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -283,4 +283,4 @@ def test_the_error_names_the_missing_client_library(monkeypatch: pytest.MonkeyPa
     settings = Settings(rate_limit=10, rate_limit_url="redis://127.0.0.1:6379")
 
     with pytest.raises(BadSettingError, match=r"pip install 'reachbook\[redis\]'"):
-        rate_limit.to_say_at_start(settings)
+        rate_limit.startup_warning(settings)

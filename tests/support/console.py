@@ -89,7 +89,9 @@ async def open_console(api: Api, **options: Any) -> AsyncIterator[Console]:
         api.service, api.administration, master_key, SignInAttempts(), api.clock, **options
     )
     old: AppState = api.app.state.state
-    new = AppState(old.service, old.access, old.rate_limiter, old.metrics, old.incarnation, state)
+    new = AppState(
+        old.service, old.authenticator, old.rate_limiter, old.metrics, old.incarnation, state
+    )
 
     @asynccontextmanager
     async def open_state() -> AsyncIterator[AppState]:

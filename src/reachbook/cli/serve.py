@@ -46,8 +46,8 @@ def serve(as_json: bool, **flags: object) -> None:
     )
 
     chosen = common.read_settings(**flags)
-    if said := rate_limit.to_say_at_start(chosen):
-        common.say(said, err=True)
+    if warning := rate_limit.startup_warning(chosen):
+        common.say(warning, err=True)
     # Two event loops: the checks before the port is bound must leave nothing open in the process
     # that serves, or forks workers.
     with server.sqlite_serve_lock(chosen):

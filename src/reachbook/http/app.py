@@ -92,19 +92,19 @@ def build(
         routes=[*_routes(shows_metrics=shows_metrics), *pages],
         lifespan=lifespan,
     )
-    # Starlette's own middleware turns exceptions into responses, which the request log does here,
-    # for a tenth of the time of a short request.
+    # Starlette's own middleware turns exceptions into responses, which takes a tenth of the time of
+    # a short request. RequestLogMiddleware does the same.
     app.middleware_stack = RequestLogMiddleware(app.router)
     app.router.default = _no_route
-    # A redirect would answer POST with 307 and a body that no client of this API reads; a path with
-    # a trailing slash is another path, and 404 says so.
+    # Starlette would answer a POST to a path with a trailing slash with a redirect (307), which
+    # clients of this API do not expect. Such a path is another path, so the response is 404.
     app.router.redirect_slashes = False
     app.state.description = partial(_description, shows_metrics=shows_metrics, base_path=base_path)
     return app
 
 
 def _routes(*, shows_metrics: bool) -> list[Route]:
-    # Otherwise a port of its own serves them: see server/metrics_server.py.
+    # Otherwise the metrics are served on a port of their own: see server/metrics_server.py.
     return [*ROUTES, METRICS] if shows_metrics else ROUTES
 
 

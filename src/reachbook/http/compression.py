@@ -20,25 +20,25 @@ _CODING = re.compile(
 )
 
 
-async def compress(answer: ApiResponse, accept_encoding: str | None) -> ApiResponse:
+async def compress(response: ApiResponse, accept_encoding: str | None) -> ApiResponse:
     """Returns the response of a list operation, compressed if the client accepts it.
 
     Its ETag stays the same: it names a revision, and `Vary` keeps the two encodings apart in a
     cache. A large body is compressed in a thread, so that other requests do not wait.
     """
-    if answer.status == NOT_MODIFIED:  # must vary as the 200 would (RFC 9110, 15.4.5)
-        return replace(answer, vary=VARY)
-    if len(answer.body) <= MIN_BYTES:
-        return answer
+    if response.status == NOT_MODIFIED:  # must have the Vary of the 200 (RFC 9110, 15.4.5)
+        return replace(response, vary=VARY)
+    if len(response.body) <= MIN_BYTES:
+        return response
     if not accepts_gzip(accept_encoding):
-        return replace(answer, vary=VARY)
-    if len(answer.body) > MAX_INLINE_BYTES:
+        return replace(response, vary=VARY)
+    if len(response.body) > MAX_INLINE_BYTES:
         # mtime=0: the same response has the same bytes, so that a cache can compare them.
-        body = await asyncio.to_thread(gzip.compress, answer.body, LEVEL, mtime=0)
+        body = await asyncio.to_thread(gzip.compress, response.body, LEVEL, mtime=0)
     else:
-        body = gzip.compress(answer.body, LEVEL, mtime=0)
-    headers = [*answer.headers, (b"content-encoding", b"gzip")]
-    return replace(answer, body=body, headers=headers, vary=VARY)
+        body = gzip.compress(response.body, LEVEL, mtime=0)
+    headers = [*response.headers, (b"content-encoding", b"gzip")]
+    return replace(response, body=body, headers=headers, vary=VARY)
 
 
 def accepts_gzip(accept_encoding: str | None) -> bool:

@@ -75,7 +75,7 @@ def constant(text: str) -> Renderer:
 
 def _unreachable(request: RequestContext, channel_list: ChannelList) -> Headers:
     """Returns the header for a contact that has lost its last channel."""
-    # A contact without channels is common after a create; only a removal announces the loss.
+    # Only a removal sends it: a contact without channels is common after a create.
     if channel_list.channels or request.scope["method"] != "DELETE":
         return []
     return [(b"x-contact-reachable", b"false")]
@@ -122,16 +122,17 @@ DETAILS = Success(
 
 # ── parameters, headers and errors ───────────────────────────────────────────────────────────
 
-WHICH = Parameter(
+CHANNEL_ID = Parameter(
     "channel_id",
     str,
-    "Names one channel exactly, in any spelling of its address, where the contact has several of "
-    "the type. Without it, the primary one is meant.",
+    "The address of the channel, in any spelling, if the contact has several of the type. Without "
+    "it, the primary channel is meant.",
 )
 ON_CONFLICT = Parameter(
     "on_conflict",
     OnConflict,
-    "What to do when another contact owns the address: `refuse`, or `move` it here in one commit.",
+    "The action if another contact owns the address: `refuse` the request, or `move` the address "
+    "to this contact in one commit.",
 )
 OVERWRITE = Parameter(
     "overwrite", bool, "Whether `custom` is replaced; otherwise it is merged, key by key."
@@ -147,4 +148,4 @@ BAD_ADDRESS = (
 )
 BAD_NEW_ADDRESS = (*BAD_ADDRESS, Reason.AMBIGUOUS)
 NO_CONTACT = (Reason.BAD_UUID, Reason.NO_CONTACT)
-IN_THE_WAY = (Reason.ADDRESS_TAKEN, Reason.STALE_REVISION)
+WRITE_CONFLICTS = (Reason.ADDRESS_TAKEN, Reason.STALE_REVISION)

@@ -16,17 +16,20 @@ Headers = list[tuple[bytes, bytes]]
 
 
 def header(scope: Scope, name: bytes) -> str | None:
-    """The header of a name, given in lower case; one sent on several lines is their list."""
-    # Looked up up to ten times a request, so the list is made into a dict once.
+    """Returns the value of a header, or None; `name` must be in lower case.
+
+    If the header was sent on several lines, their values are joined by commas.
+    """
+    # A request looks up as many as ten headers, so the list is made into a dict once.
     if HEADERS not in scope:
         scope[HEADERS] = _by_name(scope["headers"])
-    # Latin-1 decodes any byte, so a header can never cause a 500; what it holds is checked by use.
+    # Latin-1 decodes any byte, so this cannot fail. The code that uses a header checks its value.
     value: bytes | None = scope[HEADERS].get(name)
     return None if value is None else value.decode("latin-1")
 
 
 def request_id(scope: Scope) -> str:
-    """The caller's own id for the request, or a new one when it is not fit to be one."""
+    """Returns the X-Request-Id of a request; a new id if it has none, or one that is not valid."""
     given = header(scope, b"x-request-id")
     return given if given and _VISIBLE_ASCII.fullmatch(given) else _new_id()
 

@@ -22,9 +22,9 @@ log: Final = logs.EventLogger()
 
 
 class RequestLogMiddleware:
-    """Gives each request an id and a log line; turns a bug into a 500 without a stack trace.
+    """Gives each request an id and a log line; responds to a bug with 500, without a stack trace.
 
-    Probes are counted, but not logged while they succeed: they come every second, and would be
+    Probes are counted, but not logged if they succeed: they are sent every second, and would be
     most of the log.
     """
 
@@ -52,13 +52,14 @@ class RequestLogMiddleware:
 
         try:
             await self._app(scope, receive, send_with_id)
-        except asyncio.CancelledError:  # told to stop, we have waited for it as long as we may
-            # A response that has begun cannot be replaced; its connection ends before its end.
+        except asyncio.CancelledError:
+            # The server stops, and the request did not end within the time for draining. A response
+            # that has begun cannot be replaced; its connection is closed before its end.
             if not status:
                 await error_response(_stopping(), scope, Representation.STRING_IDS)(
-                    scope, _nothing, send_with_id
+                    scope, _no_body, send_with_id
                 )
-        except Exception as error:  # noqa: BLE001 - the last net: a bug is a 500
+        except Exception as error:  # noqa: BLE001 - any bug is a 500
             log.error("bug", request_id=own_id, **logs.where(error))  # noqa: TRY400 - no text
             if not status:
                 await _send_500(scope, send_with_id)
@@ -86,7 +87,7 @@ def _log_request(scope: Scope, status: int, seconds: float) -> None:
 
 
 def _route(scope: Scope) -> str:
-    """The template of the route, never the path: paths hold ids, and there is no end of them."""
+    """Returns the template of the route, and not the path: the number of paths has no bound."""
     return getattr(scope.get("route"), "path", NO_ROUTE)
 
 
@@ -98,7 +99,7 @@ def _stopping() -> Refusal:
     )
 
 
-async def _nothing() -> Message:
+async def _no_body() -> Message:
     return {"type": "http.disconnect"}
 
 
@@ -106,4 +107,4 @@ async def _send_500(scope: Scope, send: Send) -> None:
     refusal = Refusal(
         Reason.BUG, "Something is wrong on our side; the log has it under this request id."
     )
-    await error_response(refusal, scope, Representation.STRING_IDS)(scope, _nothing, send)
+    await error_response(refusal, scope, Representation.STRING_IDS)(scope, _no_body, send)

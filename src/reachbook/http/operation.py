@@ -101,20 +101,19 @@ class Operation(Struct, Generic[HandlerT], frozen=True):
 class OperationSpec(Struct, Generic[HandlerT], frozen=True, kw_only=True):
     """The declaration of an operation, beside its docstring; it decorates the handler.
 
-    `etag` answers show one contact at one revision, and carry its ETag.
-    `compressible` must be set for an operation that returns a list, which may be long.
-    `writes_if` is for an operation that writes only if its body asks for it.
+    `etag` is true if the response shows one contact at one revision, and has its ETag.
+    `compressible` must be true if the operation returns a list, which may be long.
+    `writes_if` is set if the operation writes only if its body asks for it; it takes the body.
     `query` is the struct of a path under /x, which rejects unknown parameters; without it the
-    options of /v2 are read. `seconds` is how long the store may take; an
-    operation that may take long first makes sure that it answers at all.
-    `errors` are its own reasons, and `parameters` and `headers` its own too: what many share is
-    added by the description, and so are `contactID` and `channelType`.
+    options of /v2 are read. `seconds` is the time limit of the store; if it is longer than
+    `STORE_SECONDS`, the store is pinged first. `errors`, `parameters` and `headers` are only
+    those of this operation: the description adds the shared ones, `contactID` and `channelType`.
     """
 
     success: Success
     writes: bool = False
     writes_if: Callable[[bytes], bool] | None = None
-    tagged: bool = False
+    etag: bool = False
     compressible: bool = False
     query: type[Struct] | None = None
     seconds: float = STORE_SECONDS
@@ -129,14 +128,15 @@ class OperationSpec(Struct, Generic[HandlerT], frozen=True, kw_only=True):
         return self.writes or self.writes_if is not None
 
     def __call__(self, handle: HandlerT) -> Operation[HandlerT]:
-        """The operation that a handler is."""
+        """Returns the operation of a handler."""
         return Operation(handle, self)
 
 
-# For read-only credentials too, whatever the method; for others only; for everyone.
+# `reads` accepts read-only credentials, whatever the method, `writes` refuses them, and `public`
+# needs no credential.
 reads = OperationSpec[Handler]
 writes: Final = partial(OperationSpec[Handler], writes=True)
-opens = OperationSpec[PublicHandler]
+public = OperationSpec[PublicHandler]
 
 
 # ── the path ─────────────────────────────────────────────────────────────────────────────────
@@ -154,7 +154,7 @@ class BaseEndpoint(Generic[HandlerT]):
         self._allow_header = (b"allow", allow.encode())
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request, whatever comes of it."""
+        """Respond to one request, whatever its method."""
         if scope["method"] == "OPTIONS":
             response = ApiResponse(NO_CONTENT, b"", [self._allow_header])
         elif scope["method"] in self.operations:
@@ -166,7 +166,7 @@ class BaseEndpoint(Generic[HandlerT]):
     async def respond(
         self, operation: Operation[HandlerT], scope: Scope, receive: Receive
     ) -> ApiResponse:
-        """The response of one operation to one request."""
+        """Returns the response of one operation to one request."""
         raise NotImplementedError
 
     def _wrong_method(self, scope: Scope) -> ApiResponse:
@@ -180,7 +180,7 @@ class BaseEndpoint(Generic[HandlerT]):
 
 
 class Endpoint(BaseEndpoint[Handler]):
-    """A path for those who show a credential."""
+    """A path that needs a credential."""
 
     async def respond(
         self, operation: Operation[Handler], scope: Scope, receive: Receive
@@ -189,41 +189,42 @@ class Endpoint(BaseEndpoint[Handler]):
         scope["representation"] = Representation.STRING_IDS
         try:
             async with asyncio.timeout(STORE_SECONDS) as deadline:
-                response = await self._checked(operation, scope, receive, deadline)
+                response = await self._check_and_handle(operation, scope, receive, deadline)
         except Refusal as refusal:
             response = error_response(refusal, scope, scope["representation"])
         except TimeoutError:
             response = error_response(timeout_error(), scope, scope["representation"])
-        # After `_once`: what is stored for a retry is not compressed, and the retry may accept gzip
-        # where the first request did not.
+        # After `_handle_once`: a stored response is not compressed, because the retry may accept
+        # gzip although the first request did not, or the reverse.
         if operation.spec.compressible and response.status < ERROR:
             response = await compress(response, header(scope, b"accept-encoding"))
         shown = (b"x-representation", scope["representation"].encode())
         response.headers = [shown, *response.headers, *scope.get("rate_limit_headers", ())]
         return response
 
-    async def _checked(
+    async def _check_and_handle(
         self,
         operation: Operation[Handler],
         scope: Scope,
         receive: Receive,
         deadline: asyncio.Timeout,
     ) -> ApiResponse:
-        """Check a request and call the handler; the order of the checks is the contract's (§2)."""
+        """Check a request and call the handler, in the order of the contract (section 2)."""
         state: AppState = scope["app"].state.state
         spec = operation.spec
-        # Before the credential: a store of an older release must not be written at all.
+        # Before the credential is checked, because that may write its last use: a store of an
+        # older release must not be written at all.
         await state.service.require_identities()
-        caller = await state.access.caller(header(scope, b"authorization"))
+        caller = await state.authenticator.caller(header(scope, b"authorization"))
         scope["credential"] = caller.credential_id
         scope["representation"] = caller.representation
         _permit(caller, is_write=spec.writes)
-        # After the permission, so that a refused request costs nothing of the allowance.
+        # After the permission, so that a denied request does not count.
         await state.rate_limiter.check(caller.credential_id, scope)
         options = _options(operation, scope)
         scope["representation"] = options.representation or caller.representation
-        # Only the syntax, and for reads alone: a write ignores If-None-Match.
-        if spec.tagged and not spec.writes:
+        # Only the syntax, and only for reads: a write ignores If-None-Match.
+        if spec.etag and not spec.writes:
             check_if_none_match(header(scope, b"if-none-match"))
         request = RequestContext(
             state.service,
@@ -238,7 +239,7 @@ class Endpoint(BaseEndpoint[Handler]):
         if spec.seconds > STORE_SECONDS:
             await request.take_time(spec.seconds)
         await _check_body(operation, request)
-        return await _once(operation, request)
+        return await _handle_once(operation, request)
 
 
 class PublicEndpoint(BaseEndpoint[PublicHandler]):
@@ -248,9 +249,9 @@ class PublicEndpoint(BaseEndpoint[PublicHandler]):
         self,
         operation: Operation[PublicHandler],
         scope: Scope,
-        receive: Receive,  # noqa: ARG002 - nobody's body is read here
+        receive: Receive,  # noqa: ARG002 - a public path reads no body
     ) -> ApiResponse:
-        """Answer without asking who it is."""
+        """Returns the response of one operation; the request needs no credential."""
         try:
             return await operation.handle(PublicRequest(scope["app"].state.state, scope))
         except Refusal as refusal:
@@ -271,8 +272,8 @@ async def _check_body(operation: Operation[Handler], request: RequestContext) ->
         reject_unexpected_body(await request.body(), lenient=operation.spec.query is None)
 
 
-async def _once(operation: Operation[Handler], request: RequestContext) -> ApiResponse:
-    """Returns the response of the handler, or the one that is stored under the key."""
+async def _handle_once(operation: Operation[Handler], request: RequestContext) -> ApiResponse:
+    """Returns the response that is stored under the key, or else that of the handler."""
     spec, key = operation.spec, header(request.scope, b"idempotency-key")
     is_write = spec.writes or (spec.writes_if is not None and spec.writes_if(await request.body()))
     _permit(request.caller, is_write=is_write)
@@ -286,7 +287,7 @@ async def _once(operation: Operation[Handler], request: RequestContext) -> ApiRe
         except AlreadyAnsweredError as before:
             # A request with the same key was committed after the look-up above.
             return replay_response(before.response)
-        if not request.stores_apart:
+        if not request.stores_separately:
             return response
         stored = await request.service.store_response(request.context(), to_stored(response))
     return response if stored is None else replay_response(stored)

@@ -49,8 +49,8 @@ def make_etag(rev: int, representation: Representation, incarnation: Incarnation
 def revisions(if_match: str | None, incarnation: Incarnation) -> frozenset[int] | None:
     """Returns the revisions that an If-Match allows, or None if it allows any.
 
-    A tag that is not ours, or is of another incarnation, allows none. Raises a refusal if the
-    header holds anything but entity tags.
+    A tag that this server did not send, or of another incarnation, allows none. Raises a refusal
+    if the header holds anything but entity tags.
     """
     tags = _read_header(IF_MATCH, if_match)
     if tags is None:
@@ -82,7 +82,7 @@ def check_if_none_match(if_none_match: str | None) -> None:
 
 
 def _read_header(name: str, value: str | None) -> list[EntityTag] | None:
-    """Returns our tags among those of a header, or None if it is absent or `*`."""
+    """Returns the tags of a header that this server sent; None if the header is absent or `*`."""
     # `*` asks only that the contact exists, and without a contact the response is 404 anyway.
     if value is None or value == "*":
         return None
@@ -130,10 +130,10 @@ def check_key(key: str) -> None:
 
 
 def reject_if_match(if_match: str | None) -> None:
-    """Refuse an If-Match on a write of many contacts: it can speak of one only."""
+    """Refuse an If-Match on a write of many contacts: an ETag names a revision of one contact."""
     if if_match is not None:
         raise Refusal(
             Reason.BAD_VALUE,
-            "If-Match speaks of one contact, and this writes many; leave it out.",
+            "If-Match names a revision of one contact, and this request writes many; leave it out.",
             fields={IF_MATCH: "not on a bulk write"},
         )

@@ -1,4 +1,4 @@
-"""How many requests a minute one credential may make (contract section 5)."""
+"""The limit of requests a minute of each credential (contract section 5)."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 MINUTE = 60
 WAIT_SECONDS = 0.1
 PAUSE_SECONDS = 1.0
-SAY_EVERY_SECONDS = 60
+WARN_EVERY_SECONDS = 60
 MAX_CONNECTIONS = 32
 KEY_PREFIX = "reachbook"
 
@@ -37,12 +37,12 @@ log: Final = logs.EventLogger()
 
 
 class RateLimiter:
-    """Counts the requests of each credential; `per_minute` 0 counts nothing.
+    """Counts the requests of each credential; there is no limit if `per_minute` is 0.
 
-    Without a `url` each process counts for itself; `redis://` or `valkey://` shares the count
-    between workers and hosts. When the shared counter is out of reach, requests are let through:
-    an allowance protects, and must not be what takes the service down. No request waits longer
-    than `WAIT_SECONDS` for it, and after a failure none asks for `PAUSE_SECONDS`.
+    Without a `url` each process counts for itself; with `redis://` or `valkey://` workers and hosts
+    share a counter. If the shared counter cannot be reached, requests are accepted: the limit
+    protects the service, and must not make it unavailable. No request waits longer than
+    `WAIT_SECONDS` for the counter, and for `PAUSE_SECONDS` after a failure it is not used.
     """
 
     def __init__(self, per_minute: int, url: str = "") -> None:
@@ -56,15 +56,15 @@ class RateLimiter:
 
     async def check(self, credential_id: str, scope: Scope) -> None:
         """Count one request; raises if none is left. Puts the response headers into `scope`."""
-        # After a failure nobody asks for a moment: 1,000 requests that each wait for a counter that
-        # is out of reach would take the service down.
+        # After a failure the counter is not used for a while: if 1,000 requests each waited for a
+        # counter that cannot be reached, the service would be unavailable.
         if self._item is None or time.monotonic() < self._paused_until:
             return
         counting = self._count(self._item, credential_id)
         try:
             allowed, reset, left = await (self._in_time(counting) if self._pool else counting)
         except Exception as error:  # noqa: BLE001 - each backend has errors of its own
-            self._let_through(error)
+            self._pause(error)
             return
         seconds = max(1, math.ceil(reset - time.time()))
         scope["rate_limit_headers"] = self._headers(left, seconds)
@@ -82,7 +82,7 @@ class RateLimiter:
             await self._limiter.storage.reset()
 
     async def close(self) -> None:
-        """Let go of the shared counter."""
+        """Close the connections to the shared counter."""
         if self._pool:
             await asyncio.gather(*self._late, return_exceptions=True)
             await self._pool.disconnect()
@@ -93,10 +93,10 @@ class RateLimiter:
         return allowed, reset, left
 
     async def _in_time(self, counting: Coroutine[Any, Any, Count]) -> Count:
-        """Returns the count, if the storage responds in time.
+        """Returns the count; raises `TimeoutError` if the storage does not respond in time.
 
-        In a task of its own: the client closes a connection that hangs at its leisure, and the
-        request must not wait for that either.
+        The count is made in a task of its own: the client can take long to close a connection that
+        hangs, and the request must not wait for that either.
         """
         task = asyncio.create_task(counting)
         self._late.add(task)
@@ -105,25 +105,25 @@ class RateLimiter:
             if not (await asyncio.wait({task}, timeout=WAIT_SECONDS))[0]:
                 raise TimeoutError
         finally:
-            # Also when the caller is cancelled: the task is ours and must not outlive the request.
+            # Also when the caller is cancelled: the task must not outlive the request.
             task.cancel()
         return task.result()
 
     def _ended(self, task: asyncio.Task[Count]) -> None:
         self._late.discard(task)
         if not task.cancelled():
-            task.exception()  # one that nobody waits for any more is not a bug to log
+            task.exception()  # marked as retrieved: no request waits for it, so it is not logged
 
-    def _let_through(self, error: Exception) -> None:
-        """Stop asking the counter for a moment, and log that at most once a minute."""
+    def _pause(self, error: Exception) -> None:
+        """Stop using the counter for `PAUSE_SECONDS`, and log that at most once a minute."""
         now = time.monotonic()
         self._paused_until = now + PAUSE_SECONDS
         if now >= self._quiet_until:
-            self._quiet_until = now + SAY_EVERY_SECONDS
+            self._quiet_until = now + WARN_EVERY_SECONDS
             log.warning("the shared rate limit is out of reach", **logs.where(error))
 
     def _headers(self, left: int, seconds: int) -> list[tuple[bytes, bytes]]:
-        """The fields of the IETF draft "RateLimit header fields for HTTP"."""
+        """Returns the fields of the IETF draft "RateLimit header fields for HTTP"."""
         amount = self._item.amount if self._item else 0
         return [
             (b"ratelimit-policy", f'"credential";q={amount};w={MINUTE}'.encode()),
@@ -131,7 +131,7 @@ class RateLimiter:
         ]
 
 
-def to_say_at_start(settings: Settings) -> str | None:
+def startup_warning(settings: Settings) -> str | None:
     """Returns a warning if each worker counts for itself; raises if the URL is wrong."""
     if settings.rate_limit_url:
         _pool(settings.rate_limit_url)
@@ -151,9 +151,9 @@ def _shared_storage(pool: BlockingConnectionPool) -> RedisStorage:
 
 
 def _pool(url: str) -> BlockingConnectionPool:
-    """Connections to the shared counter; none is made before it is needed."""
+    """Returns a pool of connections to the shared counter; it connects when it is first used."""
     try:
-        # An extra: most servers count for themselves, and the import takes 0.1 s.
+        # Imported only here: the package is an extra, and the import takes 0.1 s.
         from valkey.asyncio import BlockingConnectionPool
     except ImportError:
         raise BadSettingError(
@@ -173,7 +173,7 @@ def _pool(url: str) -> BlockingConnectionPool:
     try:
         pool: BlockingConnectionPool = BlockingConnectionPool.from_url(url, **options)
         pool.make_connection()  # type: ignore[no-untyped-call] # this reads the options of the URL; it does not connect
-    except Exception:  # noqa: BLE001 - what it says can quote the URL, and with it the password
+    except Exception:  # noqa: BLE001 - its text can quote the URL, and with it the password
         raise BadSettingError(
             "REACHBOOK_RATE_LIMIT_URL cannot be read; it is like valkey://user:password@host:6379/0."
         ) from None

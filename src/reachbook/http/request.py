@@ -32,8 +32,8 @@ Renderer = Callable[["RequestContext", Any], ApiResponse]
 class RequestContext(Struct):
     """The argument of a handler: a verified caller and the request.
 
-    `render` makes the response from the result of the handler. `stores_apart` is set by a handler
-    whose effect is not one commit: its response is stored for a retry after it was made.
+    `render` makes the response from the result of the handler. A handler whose effect is not one
+    commit must set `stores_separately`: its response is then stored after its effect.
     """
 
     service: Service
@@ -45,7 +45,7 @@ class RequestContext(Struct):
     deadline: asyncio.Timeout
     render: Renderer
     key: IdempotencyKey | None = None
-    stores_apart: bool = False
+    stores_separately: bool = False
     sent: bytes | None = None
     rendered: tuple[object, ApiResponse] | None = None
 
@@ -55,7 +55,7 @@ class RequestContext(Struct):
         return self.options.representation or self.caller.representation
 
     def path(self, name: str) -> str:
-        """A part of the path, as it was sent."""
+        """Returns a part of the path, as it was sent."""
         return cast("str", self.scope["path_params"][name])
 
     def query(self, shape: type[Query]) -> Query:
@@ -63,7 +63,7 @@ class RequestContext(Struct):
         return parse_strict_query(self.scope["query_string"], shape)
 
     def context(self) -> WriteContext:
-        """Returns on whose behalf a use case runs, with the key of the request."""
+        """Returns the context of a use case: the caller, the preconditions and the key."""
         return WriteContext(
             self.caller.team_id,
             self.caller.credential_id,
@@ -75,9 +75,9 @@ class RequestContext(Struct):
         )
 
     def context_of_row(self, index: int, render: Renderer) -> WriteContext:
-        """Returns the same for one row of many, whose response is stored under a key of its own.
+        """Returns the context of one row of many, whose response is stored under its own key.
 
-        No caller's key holds a space, so none can be taken for a row's.
+        The key of a row contains a space. No key of a caller does, so the two cannot be equal.
         """
         context = self.context()
         if context.key is None:
@@ -86,7 +86,7 @@ class RequestContext(Struct):
         return replace(context, key=key, respond=lambda saved: to_stored(render(self, saved)))
 
     def respond(self, result: object) -> ApiResponse:
-        """Returns the response to a result, which a handler may have made itself.
+        """Returns the response for the result of a handler, which may be a response itself.
 
         The result of a commit was rendered to be stored with it, and is not rendered again.
         """
@@ -100,13 +100,13 @@ class RequestContext(Struct):
         return to_stored(self.respond(result))
 
     async def body(self) -> bytes:
-        """The body, refused as soon as it is known to be too large.
+        """Returns the body; raises as soon as it is known to be too large.
 
-        The connection has a deadline of its own for this; the store's stands still meanwhile.
+        The deadline of the store is suspended meanwhile.
         """
         if self.sent is None:
             loop = asyncio.get_running_loop()
-            # A slow upload is bounded by the protocol; it must not use up the time of the store.
+            # The server's protocol limits a slow upload; it must not use up the time of the store.
             left = (self.deadline.when() or 0.0) - loop.time()
             self.deadline.reschedule(None)
             self.sent = await read_body(self.scope, self.receive)
@@ -114,12 +114,12 @@ class RequestContext(Struct):
         return self.sent
 
     async def take_time(self, seconds: float) -> None:
-        """Set the deadline of the store to `seconds` from now, after a check that it answers."""
+        """Ping the store, then set its deadline to `seconds` from now."""
         await self.service.ping()
         self.deadline.reschedule(asyncio.get_running_loop().time() + seconds)
 
     async def take_key(self, key: str) -> None:
-        """Take the Idempotency-Key, with the hash of the request."""
+        """Set the key of the context from an Idempotency-Key and the hash of the request."""
         preconditions.check_key(key)
         parts = (
             self.scope["method"].encode(),
@@ -128,12 +128,13 @@ class RequestContext(Struct):
             self.representation.encode(),
             await self.body(),
         )
-        # Each part with its length: without it the end of one could be the start of the next.
+        # Each part has its length before it, so that two different requests never hash the same
+        # bytes.
         digest = hashlib.sha256(b"".join(b"%d:%b" % (len(part), part) for part in parts)).digest()
         self.key = self.service.idempotency_key(key, digest)
 
     def json(self, value: object, contact_uuids: Iterable[str] = ()) -> ApiResponse:
-        """Returns a 200 with a value in the caller's representation that mentions the contacts."""
+        """Returns a 200 with a value as JSON, which mentions the contacts."""
         return ApiResponse(
             200, msgspec.json.encode(value), [], contact_uuids=frozenset(contact_uuids)
         )
@@ -141,7 +142,7 @@ class RequestContext(Struct):
     def json_with_etag(
         self, channel_list: ChannelList, value: object, headers: Headers | None = None
     ) -> ApiResponse:
-        """Returns the same for a contact at one revision, with its ETag, or 304 if it is known."""
+        """Returns the same with the ETag of a contact, or 304 if the caller has that revision."""
         shown = (channel_list.rev, self.representation, self.incarnation)
         tag = preconditions.make_etag(*shown)
         headers = [(b"etag", tag.encode()), *(headers or [])]
@@ -187,11 +188,11 @@ async def read_body(scope: Scope, receive: Receive) -> bytes:
     more = True
     while more:
         message = await receive()
-        # Half a body must never be parsed: a cut JSON number is another number.
+        # An incomplete body must not be parsed: a JSON number that is cut is another number.
         if message["type"] == "http.disconnect":
             raise Refusal(Reason.MALFORMED_JSON, "The connection ended before the body did.")
         body += message.get("body", b"")
-        # A body in chunks declares no length, so it is counted as it arrives.
+        # A chunked body declares no length, so its bytes are counted.
         if len(body) > MAX_BODY_BYTES:
             raise _too_large_error()
         more = message.get("more_body", False)
@@ -201,5 +202,5 @@ async def read_body(scope: Scope, receive: Receive) -> bytes:
 def _too_large_error() -> Refusal:
     return Refusal(
         Reason.BODY_TOO_LARGE,
-        f"The body is over {MAX_BODY_BYTES} bytes, which is the most we read.",
+        f"The body must have at most {MAX_BODY_BYTES} bytes.",
     )

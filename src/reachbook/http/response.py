@@ -1,4 +1,4 @@
-"""Responses: whole or in pieces, of results, of errors, and of what is stored for a retry."""
+"""Responses: whole and streamed ones, those of errors, and those that are stored for a retry."""
 
 from __future__ import annotations
 
@@ -26,10 +26,11 @@ BODY_BEGUN = "reachbook.body_begun"
 
 
 class ApiResponse(Struct):
-    """A response: its status, its body, and the headers beside the usual ones.
+    """A response with a complete body.
 
-    `contact_uuids` are the contacts that it mentions. A response that is stored for a retry must
-    name all of them, because an erasure deletes the stored responses that name the contact.
+    `headers` are sent in addition to Vary, Content-Type and Content-Length. `contact_uuids` are the
+    contacts that the response mentions. A response that is stored for a retry must name all of
+    them, because an erasure deletes the stored responses that name the contact.
     """
 
     status: int
@@ -40,7 +41,7 @@ class ApiResponse(Struct):
     vary: bytes = b"Authorization"
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send it whole; a HEAD is told the length and spared the body."""
+        """Send the response; to HEAD, without the body but with its length."""
         if header(scope, b"expect") is not None:
             await _receive_expected_body(scope, receive)
         headers = [(b"vary", self.vary), *self.headers]
@@ -55,9 +56,9 @@ class ApiResponse(Struct):
 class StreamedResponse(ApiResponse, kw_only=True):
     """A response whose body is generated while it is sent, so that it is never in memory whole.
 
-    `body` is the start of the body, and `rest` generates the remainder. Without a `length` it is
-    sent in chunks. If the remainder fails, or does not have that length, the connection is closed
-    before the end, so that no client takes a part for the whole.
+    `body` is the start of the body, and `rest` generates the remainder. Without a `length` the body
+    is sent in chunks. If the generator fails, or the body does not have that length, the connection
+    is closed before the end, so that the client notices that the body is incomplete.
     """
 
     rest: AsyncGenerator[bytes, None]
@@ -77,10 +78,10 @@ class StreamedResponse(ApiResponse, kw_only=True):
 
     async def _send_pieces(self, scope: Scope, receive: Receive, send: Send) -> bool:
         """Returns whether all of the body was sent."""
-        leaving = asyncio.create_task(_until_gone(receive))
+        disconnect = asyncio.create_task(_wait_for_disconnect(receive))
         sent, piece = 0, self.body
         try:
-            while piece and not leaving.done():
+            while piece and not disconnect.done():
                 sent += len(piece)
                 if self.length is not None and sent > self.length:
                     return False
@@ -93,7 +94,7 @@ class StreamedResponse(ApiResponse, kw_only=True):
             ).reason.code
             return False
         finally:
-            leaving.cancel()
+            disconnect.cancel()
         return not piece and self.length in (None, sent)
 
 
@@ -118,7 +119,7 @@ async def streamed(scope: Scope, pieces: Callable[[], AsyncGenerator[bytes, None
     return StreamedResponse(200, await anext(rest), rest=rest, length=length)
 
 
-async def _until_gone(receive: Receive) -> None:
+async def _wait_for_disconnect(receive: Receive) -> None:
     """Returns when the client has closed the connection."""
     while (await receive())["type"] != "http.disconnect":
         pass
@@ -144,20 +145,21 @@ async def _receive_expected_body(scope: Scope, receive: Receive) -> None:
                 pass
 
 
-def replay_response(answer: StoredResponse) -> ApiResponse:
-    """An answer that was kept, as it was given the first time."""
-    headers = [(name.encode(), value.encode()) for name, value in answer.headers]
-    return ApiResponse(answer.status, answer.body, [*headers, (b"idempotent-replayed", b"true")])
+def replay_response(stored: StoredResponse) -> ApiResponse:
+    """Returns a stored response, marked as a replay."""
+    headers = [(name.encode(), value.encode()) for name, value in stored.headers]
+    return ApiResponse(stored.status, stored.body, [*headers, (b"idempotent-replayed", b"true")])
 
 
-def to_stored(answer: ApiResponse) -> StoredResponse:
-    """An answer as it is kept for a retry."""
-    headers = [(name.decode(), value.decode()) for name, value in answer.headers]
-    return StoredResponse(answer.status, headers, answer.body, tuple(sorted(answer.contact_uuids)))
+def to_stored(response: ApiResponse) -> StoredResponse:
+    """Returns a response in the form in which it is stored for a retry."""
+    headers = [(name.decode(), value.decode()) for name, value in response.headers]
+    uuids = tuple(sorted(response.contact_uuids))
+    return StoredResponse(response.status, headers, response.body, uuids)
 
 
 def error_response(refusal: Refusal, scope: Scope, representation: Representation) -> ApiResponse:
-    """A refusal as an answer, with the headers that its status calls for."""
+    """Returns the response for a refusal, with the headers that its status requires."""
     kind = refusal.reason.kind
     headers: Headers = []
     if kind is Kind.UNAUTHORIZED:
@@ -175,7 +177,7 @@ def error_response(refusal: Refusal, scope: Scope, representation: Representatio
 
 
 def timeout_error() -> Refusal:
-    """The refusal when the store takes longer than it may."""
+    """Returns the refusal for a store that did not respond within its time limit."""
     return Refusal(
         Reason.STORE_UNAVAILABLE,
         "The store did not answer in time. No contact was half changed; look again before you "

@@ -10,7 +10,7 @@ from starlette.routing import Route
 
 
 class ExactRoute(Route):
-    """A route whose path ends where it ends: Starlette's `$` lets a final newline through."""
+    """A route that does not match a path with a final newline, as Starlette's `$` does."""
 
     path_regex: re.Pattern[str]
 

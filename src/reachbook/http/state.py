@@ -12,13 +12,14 @@ from reachbook.service.authentication import Authenticator
 
 
 class AppState(Struct, frozen=True):
-    """The use cases, who may use them, how often, and the incarnation of the store.
+    """The use cases, and the objects that check and count requests.
 
-    `console` is the state of the web console, which only the console knows; None if it is off.
+    `incarnation` is that of the store. `console` is the state of the web console, whose type only
+    the console knows; None if the console is off.
     """
 
     service: Service
-    access: Authenticator
+    authenticator: Authenticator
     rate_limiter: RateLimiter
     metrics: Metrics
     incarnation: Incarnation

@@ -26,7 +26,7 @@ def success() -> tuple[int, dict[str, str], Json]:
 
 
 def error_of(reason: Reason = Reason.NO_CONTACT) -> tuple[int, dict[str, str], Json]:
-    return STATUS[reason.kind], dict(HEADERS), examples.refused(reason)
+    return STATUS[reason.kind], dict(HEADERS), examples.error_body(reason)
 
 
 def faults(status: int, headers: dict[str, str], body: Json) -> str:

@@ -1,9 +1,8 @@
 """Builds the OpenAPI 3.1 document from the operations of the routes.
 
-The declaration of an operation stands at its handler. Shared parts are added here: who may ask,
-the options under every path, the headers of every answer, and the refusals that are not the
-operation's own (`openapi/shared.py`). It is served as bytes. `serve` builds it at
-its start; otherwise it is built when it is first read.
+The declaration of an operation is at its handler. The parts that operations share are added here:
+security, parameters and headers of every path, and shared errors (`openapi/shared.py`). The
+document is served as bytes. `serve` builds it when it starts, other programs when it is first read.
 """
 
 from __future__ import annotations
@@ -54,7 +53,7 @@ as absent. A list of over 1 KiB is compressed if `Accept-Encoding` accepts gzip.
 """
 BY_JWT = """\
 A JWT signed with an API secret: HS256, `iss` is the secret's id, `iat` the time in Unix seconds,
-and the signing secret is `SECRET_ID||SECRET_KEY`. It lives 300 seconds from `iat`.
+and the signing secret is `SECRET_ID||SECRET_KEY`. It is valid for 300 seconds from `iat`.
 """
 TAGS = {
     "channels": ("contact_channel", "The channels of a contact, by their type."),
@@ -75,21 +74,21 @@ The id of an operation begins with its tag. Generated clients name their methods
 must not change when a module does.
 """
 
-BEARER_OF = {"type": "http", "scheme": "bearer"}
+BEARER_SCHEME = {"type": "http", "scheme": "bearer"}
 SECURITY = {
-    "jwt": {**BEARER_OF, "bearerFormat": "JWT", "description": BY_JWT},
-    "api_key": {**BEARER_OF, "description": "An API key, as it is."},
+    "jwt": {**BEARER_SCHEME, "bearerFormat": "JWT", "description": BY_JWT},
+    "api_key": {**BEARER_SCHEME, "description": "An API key, as it is."},
 }
 
 
 def document(routes: Sequence[Route], base_path: str = "") -> bytes:
-    """The document for some routes, as a proxy shows them under `base_path`."""
+    """Returns the document of the routes, as JSON; a proxy serves them under `base_path`."""
     writer = _Writer()
     paths = {
         route.path: {
             method.lower(): writer.operation(route, operation)
             for method, operation in route.endpoint.operations.items()
-            # HEAD is GET: described twice, clients would get two methods for one operation.
+            # HEAD is left out: a generated client would get two methods for one operation.
             if method != "HEAD"
         }
         for route in routes
@@ -133,22 +132,22 @@ class _Writer:
     def components(self) -> Json:
         """Returns the components: types, headers, and examples of errors."""
         named = {"schemas": self._types, "headers": self._headers, "examples": self._examples}
-        return {kind: dict(sorted(ones.items())) for kind, ones in named.items()}
+        return {kind: dict(sorted(members.items())) for kind, members in named.items()}
 
     def operation(self, route: Route, operation: Operation[Any]) -> Json:
-        """One method of a path."""
+        """Returns the description of one method of a path."""
         spec, handle = operation.spec, operation.handle
         summary, _, more = (inspect.getdoc(handle) or "").partition("\n")
         module = handle.__module__.rpartition(".")[2]
         self._modules.add(module)
         tag, _ = TAGS[module]
-        known = isinstance(route.endpoint, Endpoint)
+        needs_credential = isinstance(route.endpoint, Endpoint)
         written: Json = {
             "operationId": f"{tag}_{handle.__name__}",
             "tags": [_tag(tag)],
             "summary": summary.rstrip("."),
             "description": " ".join(more.split()) or summary,
-            "security": [{"jwt": []}, {"api_key": []}] if known else [],
+            "security": [{"jwt": []}, {"api_key": []}] if needs_credential else [],
             "parameters": [
                 self._parameter(parameter) for parameter in shared.parameters(route, operation)
             ],
@@ -161,7 +160,7 @@ class _Writer:
     def _responses(self, route: Route, operation: Operation[Any]) -> Json:
         spec = operation.spec
         found = {OK: self._success(spec.success, shared.headers_of_success(route, spec))}
-        if spec.tagged and not spec.writes:
+        if spec.etag and not spec.writes:
             found[str(NOT_MODIFIED)] = {
                 "description": "The ETag in If-None-Match is still true.",
                 "headers": self._written(shared.headers_of_304()),
@@ -217,7 +216,7 @@ class _Writer:
 
     def _example(self, reason: Reason) -> Json:
         if reason.code not in self._examples:
-            value = examples.refused(reason)
+            value = examples.error_body(reason)
             self._examples[reason.code] = {"summary": reason.meaning, "value": value}
         return {"$ref": f"#/components/examples/{reason.code}"}
 
@@ -231,7 +230,7 @@ class _Writer:
             "schema": self._schema(header.type),
         }
         if self._headers.setdefault(header.name, written) != written:
-            return written  # another operation means something else by this name
+            return written  # another operation has a different header of this name
         return {"$ref": f"#/components/headers/{header.name}"}
 
     def _schema(self, kind: Any) -> Json:
@@ -254,7 +253,7 @@ def _described(kind: Any) -> tuple[Json, Json]:
         [kind], schema_hook=any_of, ref_template=SCHEMAS
     )
     for form in (schema, *named.values()):
-        # msgspec leaves out the type of an enum, and some generators then make it `any`.
+        # msgspec omits the type of an enum, and some generators then make it `any`.
         if "enum" in form:
             form["type"] = "string"
         _prepare_for_generators(form)

@@ -1,6 +1,6 @@
 """Examples of the OpenAPI document: the contact of the vendor documents, and real errors.
 
-Nothing here is written twice: answers come from `wire`, refusals from the rules that refuse.
+The examples are made by the code that serves requests: bodies by `wire`, errors by the rules.
 """
 
 from __future__ import annotations
@@ -39,12 +39,11 @@ from reachbook.wire.models.x import (
     SuppressionBody,
 )
 from reachbook.wire.parse import contact_from, contact_uuid, decode
-from reachbook.wire.query import ResolveQuery, parse_options
-from reachbook.wire.query import parse_strict_query as own_query
+from reachbook.wire.query import ResolveQuery, parse_options, parse_strict_query
 
 REQUEST_ID = "8434932a-cd0b-49f1-b5ce-3613cd445555"
 
-# When seed 000 says that Alice's phone and then her email were added, in microseconds.
+# The times at which Alice's phone and email were added, by seed 000, in microseconds.
 _PHONE_ADDED = 1_705_312_800_000_000
 _EMAIL_ADDED = 1_705_313_100_000_000
 
@@ -85,16 +84,16 @@ ALICE = Contact(
 )
 
 
-def in_both(spell: Callable[[Representation], object]) -> dict[str, object]:
-    """An answer in each representation, under its name."""
-    return {representation.value: spell(representation) for representation in Representation}
+def in_both(render_as: Callable[[Representation], object]) -> dict[str, object]:
+    """Returns a body in each representation, by the name of the representation."""
+    return {representation.value: render_as(representation) for representation in Representation}
 
 
 # ── bulk writes, resolve, and events ─────────────────────────────────────────────────────────
 
 
 def bulk(representation: Representation) -> BulkBody:
-    """A bulk write of two rows, one of them bad."""
+    """Returns the result of a bulk write of two rows, one of which is refused."""
     row = b'{"first": "Bob", "phone": "+1 510"}'
     refusal = _refusal_of(partial(contact_from, decode(row, BulkRow), None))
     failed = wire_bulk.failed_row(1, Raw(row), refusal, representation)
@@ -109,48 +108,48 @@ EXPLAINED = with_fields(
     FOUND,
     explain=extensions.explanation(TYPED, addresses.parse(PHONE.channel_type, TYPED), PHONE),
 )
-NOBODY = ResolvedBody(None, None, created=False)
+NO_OWNER = ResolvedBody(None, None, created=False)
 SUPPRESSED = with_fields(
-    NOBODY,
+    NO_OWNER,
     suppressed=SuppressionBody(SuppressionReason.OPTED_OUT, "2024-01-15T10:00:00.000000Z"),
 )
 
 
 def batch() -> BatchBody:
-    """One address that is found, one that nobody owns, one that cannot be read."""
+    """Returns a batch of an address with an owner, one without, and one that cannot be read."""
     return BatchBody(
-        [FOUND, NOBODY, extensions.bad_address(_refusal_of(partial(_parse, "phone", "+1 510")))]
+        [FOUND, NO_OWNER, extensions.bad_address(_refusal_of(partial(_parse, "phone", "+1 510")))]
     )
 
 
 def _email_added() -> EventRecord:
-    """The second event of Alice, which is also her team's second."""
+    """Returns the second event of Alice, which is also the second of her team."""
     before = ChannelList(ALICE.team_id, ALICE.id, ALICE.uuid, 1, _PHONE_ADDED, (PHONE,))
     after = ChannelList(ALICE.team_id, ALICE.id, ALICE.uuid, 2, _EMAIL_ADDED, ALICE.channels)
     change = event.change(before, after)
-    was, now = event.diff(change)
+    old, new = event.diff(change)
     return EventRecord(
-        ALICE.uuid, after.rev, change.kind, was, now, _ACTOR, REQUEST_ID, _EMAIL_ADDED, seq=2
+        ALICE.uuid, after.rev, change.kind, old, new, _ACTOR, REQUEST_ID, _EMAIL_ADDED, seq=2
     )
 
 
 _ACTOR = "rbk_1_0123456789abcdef"
 _LABELS = {_ACTOR: "support desk"}
-TOLD = events.event(ALICE.team_id, _email_added(), _LABELS)
-HISTORY = HistoryBody([TOLD], events.cursor(ALICE.uuid, 2))
+EVENT = events.event(ALICE.team_id, _email_added(), _LABELS)
+HISTORY = HistoryBody([EVENT], events.cursor(ALICE.uuid, 2))
 FEED = FeedBody(
     [events.event_of_feed(ALICE.team_id, _email_added(), _LABELS)], 2, "5f0c1e2a9b7d4836"
 )
 EXPORT = ExportBody(
-    render.contact_with_string_ids(ALICE), None, extensions.channel_details(ALICE), [TOLD]
+    render.contact_with_string_ids(ALICE), None, extensions.channel_details(ALICE), [EVENT]
 )
 
 # ── refusals ─────────────────────────────────────────────────────────────────────────────────
 
 
-def refused(reason: Reason) -> dict[str, object]:
-    """A refusal as it reads on the wire; where a rule can be asked to refuse, it says it."""
-    refusal = _refusal_of(_CALLS[reason]) if reason in _CALLS else _meant(reason)
+def error_body(reason: Reason) -> dict[str, object]:
+    """Returns the body of an error with a reason; its message is that of the code if possible."""
+    refusal = _refusal_of(_CALLS[reason]) if reason in _CALLS else _by_meaning(reason)
     return errors.body(refusal, Representation.STRING_IDS, REQUEST_ID)
 
 
@@ -162,7 +161,7 @@ def _refusal_of(call: Callable[[], object]) -> Refusal:
     raise AssertionError("an example of a refusal was not refused")
 
 
-def _meant(reason: Reason) -> Refusal:
+def _by_meaning(reason: Reason) -> Refusal:
     return Refusal(reason, f"{reason.meaning[0].upper()}{reason.meaning[1:]}.")
 
 
@@ -170,38 +169,38 @@ def _parse(kind: str, value: str, region: str | None = None) -> Address:
     return addresses.parse(addresses.channel_type(kind), value, region)
 
 
-def _add_ambiguous() -> None:
+def _raise_ambiguous() -> None:
     channel_rules.add_channel(
         ALICE, ChannelInput(_parse("phone", "(646) 555-0123", "US")), _EMAIL_ADDED
     )
 
 
-def _remove_one_of_two() -> None:
+def _raise_several() -> None:
     with_two = with_fields(ALICE, channels=(*ALICE.channels, SECOND_PHONE))
     channel_rules.remove_channel(with_two, ChannelSelector(PHONE.channel_type), _EMAIL_ADDED)
 
 
-def _take() -> None:
+def _raise_address_taken() -> None:
     raise channel_lists.address_taken(ALICE.uuid, PHONE)
 
 
-def _ask_for_a_longer_page() -> None:
+def _raise_too_many() -> None:
     wire_bulk.list_query(ListRequest(limit=wire_bulk.MAX_PAGE + 1))
 
 
-def _list_after_a_crowded_second() -> None:
+def _raise_date_too_coarse() -> None:
     raise date_too_coarse(_PHONE_ADDED, Precision.SECOND)
 
 
-def _look_back_at_the_erased() -> None:
+def _raise_erased() -> None:
     raise contacts.erased_error(ALICE.uuid)
 
 
-def _follow_beyond_the_end() -> None:
+def _raise_feed_restarted() -> None:
     raise feed_restarted("after", "beyond the newest event")
 
 
-def _take_external_id() -> None:
+def _raise_external_id_taken() -> None:
     raise Refusal(
         Reason.EXTERNAL_ID_TAKEN,
         f"Contact {ALICE.uuid} already has this external_id; a team gives each only once.",
@@ -210,7 +209,7 @@ def _take_external_id() -> None:
     )
 
 
-def _expire() -> None:
+def _raise_expired() -> None:
     token = Token("rbs_1_0123456789abcdef", b"", b"", 0, None, None)
     raise jwt.check_expiry(token, jwt.TOKEN_LIFE + 40, seen=True)
 
@@ -223,26 +222,26 @@ _CALLS: dict[Reason, Callable[[], object]] = {
         decode, b'{"channel_type": "phone", "channel_id": 15105553344}', ChannelRequest
     ),
     Reason.BAD_VALUE: partial(parse_options, b"representation=strings"),
-    Reason.UNKNOWN_NAME: partial(own_query, b"explian=true", ResolveQuery),
+    Reason.UNKNOWN_NAME: partial(parse_strict_query, b"explian=true", ResolveQuery),
     Reason.BAD_CURSOR: partial(events.revision, ALICE.uuid, "2"),
-    Reason.DATE_TOO_COARSE: _list_after_a_crowded_second,
-    Reason.TOO_MANY: _ask_for_a_longer_page,
-    Reason.ERASED: _look_back_at_the_erased,
-    Reason.FEED_RESTARTED: _follow_beyond_the_end,
+    Reason.DATE_TOO_COARSE: _raise_date_too_coarse,
+    Reason.TOO_MANY: _raise_too_many,
+    Reason.ERASED: _raise_erased,
+    Reason.FEED_RESTARTED: _raise_feed_restarted,
     Reason.BAD_UUID: partial(contact_uuid, "1"),
     Reason.BAD_CHANNEL_TYPE: partial(addresses.channel_type, "Phone"),
     Reason.BAD_PHONE: partial(_parse, "phone", "+1 510"),
     Reason.BAD_EMAIL: partial(_parse, "email", "alice"),
     Reason.BAD_CHANNEL_ID: partial(_parse, "facebook", ""),
-    Reason.AMBIGUOUS: _add_ambiguous,
+    Reason.AMBIGUOUS: _raise_ambiguous,
     Reason.MISSING_CREDENTIAL: partial(credentials.bearer, None),
     Reason.MALFORMED_TOKEN: partial(credentials.bearer, "Basic YWxpY2U6"),
-    Reason.EXPIRED: _expire,
+    Reason.EXPIRED: _raise_expired,
     Reason.NO_CONTACT: partial(channel_lists.require_contact, None),
     Reason.NO_CHANNEL: partial(
         channel_lists.select_channel, ALICE, ChannelSelector(addresses.channel_type("facebook"))
     ),
-    Reason.ADDRESS_TAKEN: _take,
-    Reason.SEVERAL: _remove_one_of_two,
-    Reason.EXTERNAL_ID_TAKEN: _take_external_id,
+    Reason.ADDRESS_TAKEN: _raise_address_taken,
+    Reason.SEVERAL: _raise_several,
+    Reason.EXTERNAL_ID_TAKEN: _raise_external_id_taken,
 }

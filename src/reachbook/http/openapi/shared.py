@@ -1,8 +1,4 @@
-"""The parameters, headers and errors of the OpenAPI document that many operations share.
-
-Who may ask, the options under every path, the headers of every answer, and the refusals that are
-not an operation's own.
-"""
+"""The parameters, headers and errors of the OpenAPI document that many operations share."""
 
 from __future__ import annotations
 
@@ -38,14 +34,14 @@ OF_EVERY_PATH = (
 )
 OF_PATHS_WITH_PARTS = (Reason.NO_ROUTE, Reason.WRONG_METHOD)
 OF_EVERY_CALLER = (
-    *(one for one in Reason if one.kind is Kind.UNAUTHORIZED),
+    *(reason for reason in Reason if reason.kind is Kind.UNAUTHORIZED),
     *(Reason.BAD_VALUE, Reason.MALFORMED_JSON, Reason.UNSUPPORTED_ENCODING),
     Reason.BODY_TOO_LARGE,
     *(Reason.TOO_MANY_REQUESTS, Reason.STORE_UNAVAILABLE, Reason.STORE_UNFIT),
 )
 OF_WRITES = (Reason.READ_ONLY, Reason.CONTENDED)
-OF_KEYS = (Reason.IN_PROGRESS, Reason.KEY_REUSED)
-OF_OWN_PATHS = (Reason.UNKNOWN_NAME, Reason.WRONG_TYPE)
+OF_IDEMPOTENCY_KEYS = (Reason.IN_PROGRESS, Reason.KEY_REUSED)
+OF_EXTENSIONS = (Reason.UNKNOWN_NAME, Reason.WRONG_TYPE)
 OF_BODIES = (Reason.WRONG_TYPE,)
 OF_REQUIRED_KEYS = (Reason.MISSING_FIELD,)
 
@@ -59,19 +55,19 @@ HeaderText = Annotated[str, Meta(pattern="^[ -~]*$")]
 REQUEST_ID = Parameter(
     "X-Request-Id",
     HeaderText,
-    "Your own id for the request: 1 to 128 visible ASCII characters. Without it, or with anything "
-    "else, one is made.",
+    "Your own id for the request: 1 to 128 visible ASCII characters. Without it, or if it is not "
+    "accepted, the server makes an id.",
     "header",
 )
 REPRESENTATION = Parameter(
     "representation", Representation, "The form of ids in this response, whatever the credential."
 )
 
-KEY = Parameter(
+IDEMPOTENCY_KEY = Parameter(
     "Idempotency-Key",
     Annotated[str, Meta(min_length=1, max_length=255, pattern="^[!-~]+$")],
-    "A key of your own for this request, visible ASCII. The same request with the same key within "
-    "24 hours has one effect and one answer.",
+    "A key of your own for this request, visible ASCII. If the same request is sent again with the "
+    "same key within 24 hours, it has no further effect, and the response is the same.",
     "header",
 )
 IF_MATCH = Parameter(
@@ -89,39 +85,43 @@ ETAG = Header(
     str,
     "Names a revision of the contact, a representation and an incarnation of the store.",
 )
-ENCODING = Header(
+CONTENT_ENCODING = Header(
     "Content-Encoding",
     Literal["gzip"],
     "Sent with a list of over 1 KiB if the request accepts gzip.",
 )
 REPLAYED = Header(
-    "Idempotent-Replayed", Literal["true"], "Sent with an answer that was given before."
+    "Idempotent-Replayed", Literal["true"], "Sent with a response that was stored for the key."
 )
-ANSWERED_ID = Header("X-Request-Id", str, "The id of the request, yours or ours.", always=True)
-SPELLED = Header("X-Representation", Representation, "The form of ids.", always=True)
-SPELLED_IF_READ = Header("X-Representation", Representation, "The form of ids, once it is known.")
-WAIT = Header(
+X_REQUEST_ID = Header("X-Request-Id", str, "The id of the request, yours or ours.", always=True)
+X_REPRESENTATION = Header("X-Representation", Representation, "The form of ids.", always=True)
+X_REPRESENTATION_IF_KNOWN = Header(
+    "X-Representation", Representation, "The form of ids, if it is known."
+)
+RETRY_AFTER = Header(
     "Retry-After", Annotated[int, Meta(ge=1)], "Try again in so many seconds.", always=True
 )
-BEARER = Header("WWW-Authenticate", str, "`Bearer`.", always=True)
-ENCODINGS = Header("Accept-Encoding", Literal["identity"], "The accepted coding.", always=True)
+WWW_AUTHENTICATE = Header("WWW-Authenticate", str, "`Bearer`.", always=True)
+ACCEPT_ENCODING = Header(
+    "Accept-Encoding", Literal["identity"], "The accepted coding.", always=True
+)
 ALLOW = Header("Allow", str, "The methods that this path takes.", always=True)
 RATE_LIMIT = (
     Header("RateLimit", str, "The requests that are left of this minute, if there is a limit."),
     Header("RateLimit-Policy", str, "The rate limit, if there is one."),
 )
 OF_STATUS = {
-    STATUS[Kind.UNAUTHORIZED]: (BEARER,),
+    STATUS[Kind.UNAUTHORIZED]: (WWW_AUTHENTICATE,),
     STATUS[Kind.METHOD_NOT_ALLOWED]: (ALLOW,),
-    status_of(Reason.UNSUPPORTED_ENCODING): (ENCODINGS,),
-    STATUS[Kind.RATE_LIMITED]: (WAIT,),
-    STATUS[Kind.UNAVAILABLE]: (WAIT,),
+    status_of(Reason.UNSUPPORTED_ENCODING): (ACCEPT_ENCODING,),
+    STATUS[Kind.RATE_LIMITED]: (RETRY_AFTER,),
+    STATUS[Kind.UNAVAILABLE]: (RETRY_AFTER,),
 }
-WITHOUT_REPRESENTATION = {STATUS[one] for one in (Kind.METHOD_NOT_ALLOWED, Kind.SERVER_ERROR)}
+WITHOUT_REPRESENTATION = {STATUS[kind] for kind in (Kind.METHOD_NOT_ALLOWED, Kind.SERVER_ERROR)}
 DENIED = STATUS[Kind.DENIED]
-WITHOUT_ALLOWANCE = {
-    STATUS[one]
-    for one in (Kind.UNAUTHORIZED, Kind.DENIED, Kind.METHOD_NOT_ALLOWED, Kind.SERVER_ERROR)
+WITHOUT_RATE_LIMIT = {
+    STATUS[kind]
+    for kind in (Kind.UNAUTHORIZED, Kind.DENIED, Kind.METHOD_NOT_ALLOWED, Kind.SERVER_ERROR)
 }
 
 
@@ -134,9 +134,9 @@ def refusals(route: Route, operation: Operation[Any]) -> dict[int, list[Reason]]
     if isinstance(route.endpoint, Endpoint):
         reasons |= {*OF_EVERY_CALLER}
     if spec.may_write:
-        reasons |= {*OF_WRITES, *OF_KEYS}
+        reasons |= {*OF_WRITES, *OF_IDEMPOTENCY_KEYS}
     if spec.query:
-        reasons |= {*OF_OWN_PATHS}
+        reasons |= {*OF_EXTENSIONS}
     if spec.request_body:
         reasons |= {*OF_BODIES, *(OF_REQUIRED_KEYS if _requires_a_key(spec.request_body) else ())}
     by_status: dict[int, list[Reason]] = {}
@@ -152,7 +152,7 @@ def _requires_a_key(request_body: RequestBody) -> bool:
 
 
 def parameters(route: Route, operation: Operation[Any]) -> Iterable[Parameter]:
-    """In the path's order, then the operation's own, then those that are everywhere."""
+    """Yields the parameters of the path, then the others of the operation, then shared ones."""
     own = {parameter.name: parameter for parameter in operation.spec.parameters}
     yield from (own.get(name) or PATH_PARTS[name] for name in PART.findall(route.path))
     yield from (parameter for parameter in own.values() if parameter.where != "path")
@@ -164,39 +164,39 @@ def parameters(route: Route, operation: Operation[Any]) -> Iterable[Parameter]:
 
 def _conditions(spec: OperationSpec[Any]) -> Iterable[Parameter]:
     if spec.may_write:
-        yield KEY
+        yield IDEMPOTENCY_KEY
     if Reason.STALE_REVISION in spec.errors:
         yield IF_MATCH
-    if spec.tagged and not spec.writes:
+    if spec.etag and not spec.writes:
         yield IF_NONE_MATCH
 
 
 def headers_of_success(route: Route, spec: OperationSpec[Any]) -> Iterable[Header]:
-    """Those of a 200."""
-    yield ANSWERED_ID
+    """Yields the headers of a 200."""
+    yield X_REQUEST_ID
     yield from spec.headers
-    if spec.tagged:
+    if spec.etag:
         yield ETAG
     if spec.compressible:
-        yield ENCODING
+        yield CONTENT_ENCODING
     if spec.may_write:
         yield REPLAYED
     if isinstance(route.endpoint, Endpoint):
-        yield from (SPELLED, *RATE_LIMIT)
+        yield from (X_REPRESENTATION, *RATE_LIMIT)
 
 
 def headers_of_304() -> Iterable[Header]:
-    """Those of an answer that the caller has."""
-    return (ANSWERED_ID, ETAG, SPELLED, *RATE_LIMIT)
+    """Returns the headers of a 304."""
+    return (X_REQUEST_ID, ETAG, X_REPRESENTATION, *RATE_LIMIT)
 
 
 def headers_of_refusal(route: Route, status: int, spec: OperationSpec[Any]) -> Iterable[Header]:
-    """Those of a refusal of a status."""
-    yield ANSWERED_ID
+    """Yields the headers of an error with a status."""
+    yield X_REQUEST_ID
     yield from OF_STATUS.get(status, ())
     yield from (header for header in spec.headers if header.refusals)
     if isinstance(route.endpoint, Endpoint):
         if status not in WITHOUT_REPRESENTATION:
-            yield SPELLED_IF_READ
-        if status not in WITHOUT_ALLOWANCE or (spec.writes_if and status == DENIED):
+            yield X_REPRESENTATION_IF_KNOWN
+        if status not in WITHOUT_RATE_LIMIT or (spec.writes_if and status == DENIED):
             yield from RATE_LIMIT

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from reachbook.domain.errors import Reason, Refusal
-from reachbook.http.operation import Header, Parameter, PublicRequest, Success, opens
+from reachbook.http.operation import Header, Parameter, PublicRequest, Success, public
 from reachbook.http.response import ApiResponse
 
 PACKAGE = "swagger_ui"
@@ -58,25 +58,25 @@ PAGE = """\
 
 SNIFF_NOT = (b"x-content-type-options", b"nosniff")
 NO_SNIFFING = Header("X-Content-Type-Options", str, "`nosniff`.", always=True)
-CACHING = Header("Cache-Control", str, "How long a browser may keep it.", always=True)
+CACHING = Header("Cache-Control", str, "How long a browser may cache it.", always=True)
 ALLOWED = Header(
     "Content-Security-Policy", str, "The page may load only files of this server.", always=True
 )
 NAME = Parameter("name", str, "A file of the page, as the page names it.", where="path")
 
 
-@opens(success=Success("An OpenAPI 3.1 document.", (dict[str, Any],)), headers=(CACHING,))
-async def description(visit: PublicRequest) -> ApiResponse:
+@public(success=Success("An OpenAPI 3.1 document.", (dict[str, Any],)), headers=(CACHING,))
+async def description(request: PublicRequest) -> ApiResponse:
     """Read this description."""
-    body: bytes = visit.scope["app"].state.description()
+    body: bytes = request.scope["app"].state.description()
     return ApiResponse(200, body, [(b"cache-control", b"no-cache")])
 
 
-@opens(
+@public(
     success=Success("The page.", (str,), content_types=(HTML,)),
     headers=(CACHING, NO_SNIFFING, ALLOWED),
 )
-async def page(_visit: PublicRequest) -> ApiResponse:
+async def page(_request: PublicRequest) -> ApiResponse:
     """Read this description in a browser."""
     style, bundle, start = _assets()
     html = PAGE.format(style=style, bundle=bundle, start=start)
@@ -84,15 +84,15 @@ async def page(_visit: PublicRequest) -> ApiResponse:
     return ApiResponse(200, html.encode(), headers, _utf8(HTML))
 
 
-@opens(
+@public(
     success=Success("The file.", (str,), content_types=(CSS, JAVASCRIPT)),
     errors=(Reason.NO_ROUTE,),
     parameters=(NAME,),
     headers=(CACHING, NO_SNIFFING),
 )
-async def asset(visit: PublicRequest) -> ApiResponse:
+async def asset(request: PublicRequest) -> ApiResponse:
     """Load a file of the page."""
-    found = _assets().get(visit.scope["path_params"]["name"])
+    found = _assets().get(request.scope["path_params"]["name"])
     if found is None:
         raise Refusal(Reason.NO_ROUTE, "The page has no such file; load /docs again.")
     kind, body = found

@@ -10,7 +10,7 @@ from msgspec import Struct
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from reachbook.domain.errors import Reason, Refusal
-from reachbook.http.operation import Header, PublicRequest, Success, opens
+from reachbook.http.operation import Header, PublicRequest, Success, public
 from reachbook.http.response import ApiResponse
 
 READY_SECONDS = 1.5
@@ -37,21 +37,21 @@ class Readiness(Struct):
     status: Literal["ready"] = "ready"
 
 
-@opens(
+@public(
     success=Success("The process is running.", (Health,), {"alive": Health()}),
     headers=(NEVER_CACHED,),
 )
-async def health(_visit: PublicRequest) -> ApiResponse:
+async def health(_request: PublicRequest) -> ApiResponse:
     """Returns 200 while the process is running."""
     return ApiResponse(200, msgspec.json.encode(Health()))
 
 
-@opens(
+@public(
     success=Success("The service can handle requests.", (Readiness,), {"ready": Readiness()}),
     errors=(Reason.STORE_UNAVAILABLE, Reason.STORE_UNFIT),
     headers=(NEVER_CACHED,),
 )
-async def ready(visit: PublicRequest) -> ApiResponse:
+async def ready(request: PublicRequest) -> ApiResponse:
     """Returns 200 if the service can handle requests.
 
     The store must respond within 1.5 s, have the schema of this release or a newer one, and
@@ -59,7 +59,7 @@ async def ready(visit: PublicRequest) -> ApiResponse:
     """
     try:
         async with asyncio.timeout(READY_SECONDS):
-            await visit.state.service.ready()
+            await request.state.service.ready()
     except TimeoutError:
         raise Refusal(
             Reason.STORE_UNAVAILABLE,
@@ -67,18 +67,18 @@ async def ready(visit: PublicRequest) -> ApiResponse:
             retry_after=RETRY_AFTER,
         ) from None
     except Refusal as refusal:
-        # At the terminal an unfit store is final; here it may be migrated at any moment.
+        # The store may be migrated at any time, so this refusal is a reason to try again.
         refusal.retry_after = refusal.retry_after or RETRY_AFTER
         raise
     return ApiResponse(200, msgspec.json.encode(Readiness()))
 
 
-@opens(
+@public(
     success=Success("The metrics.", (str,), content_types=("text/plain",)),
     headers=(NEVER_CACHED,),
 )
-async def metrics(visit: PublicRequest) -> ApiResponse:
+async def metrics(request: PublicRequest) -> ApiResponse:
     """Returns the metrics of all workers, for Prometheus."""
     # In another thread: with many workers there are many files to read.
-    text = await asyncio.to_thread(visit.state.metrics.text)
+    text = await asyncio.to_thread(request.state.metrics.text)
     return ApiResponse(200, text, content_type=CONTENT_TYPE_LATEST.encode())

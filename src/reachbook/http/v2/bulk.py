@@ -60,7 +60,7 @@ ROWS_PARSED_AT_ONCE = 16  # at most 2 ms
 # A response that names more contacts is not stored whole, because storing it locks each of them.
 # A retry finds the stored response of each row.
 MAX_NAMED_CONTACTS = 2000
-PASSING = {
+RETRYABLE = {
     reason.code for reason in (Reason.STORE_UNAVAILABLE, Reason.CONTENDED, Reason.IN_PROGRESS)
 }
 
@@ -100,7 +100,7 @@ class BulkResults(Struct):
     def may_be_stored(self) -> bool:
         """Returns whether a retry may get these results; if not, it tries the failed rows again."""
         return len(self.named) <= MAX_NAMED_CONTACTS and not any(
-            row.error_code in PASSING for row in self.failed.values()
+            row.error_code in RETRYABLE for row in self.failed.values()
         )
 
 
@@ -121,10 +121,10 @@ def render_bulk(request: RequestContext, results: BulkResults) -> ApiResponse:
 async def page(request: RequestContext) -> ApiResponse:
     """List contacts by the time of their last change, newest first unless `ascending`.
 
-    Pass the last row's `updated` back as `date` for the next page, until a page is empty. A date
-    that was cut to milliseconds or seconds works, too: it means the whole millisecond or second,
-    and a page does not end inside it, so a page may be longer than `limit`. After a date without a
-    fraction a page begins with that second again.
+    For the next page, pass the last row's `updated` as `date`, until a page is empty. A date that
+    was cut to milliseconds or seconds is accepted: it means the whole millisecond or second, and a
+    page does not end inside it, so a page may be longer than `limit`. After a date without a
+    fraction the page begins with that second again.
     """
     query = bulk.list_query(decode(await request.body() or b"{}", ListRequest))
     found = await request.service.contacts.page(request.caller.team_id, query)
@@ -150,7 +150,7 @@ async def search(request: RequestContext) -> list[Contact]:
     """Find the contacts that own any of some addresses.
 
     Without `channel_type` an @ means email and digits mean phone. An address that cannot be read
-    is left out if another one can be read; otherwise the refusal of the first is raised.
+    is ignored if another address can be read; otherwise the error is that of the first address.
     """
     caller = request.caller
     wanted = bulk.parse_search(decode(await request.body(), SearchRequest), caller.default_region)
@@ -180,15 +180,16 @@ async def search(request: RequestContext) -> list[Contact]:
 async def write_many(request: RequestContext) -> BulkResults:
     """Create and update up to 1,000 contacts.
 
-    A row with a `contact_id` (the UUID) is an update, one without is made. One bad row fails
-    alone and is echoed as it was sent. When the store goes away, so fail the rows that are left,
-    or the whole when none was done. With an Idempotency-Key, a row that failed because the store
-    was out of reach is tried again by a retry; the others are not.
+    A row with a `contact_id` (a UUID) updates that contact; a row without it creates a contact. A
+    row that cannot be written does not affect the others, and is returned as it was sent. If the
+    store becomes unavailable, the remaining rows fail; if no row was written, the whole request
+    fails. If rows failed because the store was unavailable, a retry with the same Idempotency-Key
+    tries the failed rows again.
     """
     reject_if_match(header(request.scope, b"if-match"))
     rows = decode(await request.body(), BulkRequest).contacts
-    # Counted after the decode of the list alone: its rows are decoded one by one, so that a bad
-    # row is an error of that row.
+    # The rows are not decoded yet: each is decoded by itself, so that a bad row is an error of that
+    # row only.
     if len(rows) > MAX_ROWS:
         raise bulk.too_many("contacts", len(rows), MAX_ROWS)
     parsed = await _parse_rows(rows, request.caller.default_region)
@@ -196,10 +197,10 @@ async def write_many(request: RequestContext) -> BulkResults:
     await _write_chunks(request, parsed, results)
     for row in parsed:
         if row.index not in results.done and row.index not in results.failed:
-            await _take_row(request, row, results)
+            await _write_alone(request, row, results)
     if results.unavailable and not results.done:
         raise results.unavailable
-    request.stores_apart = results.may_be_stored()
+    request.stores_separately = results.may_be_stored()
     return results
 
 
@@ -224,18 +225,18 @@ async def write_many(request: RequestContext) -> BulkResults:
 async def delete_many(request: RequestContext) -> None:
     """Delete contacts by their UUIDs, under the reserved type `id`.
 
-    A contact that is not there any more is no reason to stop.
+    A contact that does not exist is skipped.
     """
     reject_if_match(header(request.scope, b"if-match"))
-    context = replace(request.context(), key=None)  # the response is that of all of them
+    context = replace(request.context(), key=None)  # stored once for all deletions, at the end
     for uuid in bulk.parse_delete(decode(await request.body(), BulkDeleteRequest)):
         try:
-            async with _in_time():
+            async with _time_limit():
                 await request.service.contacts.delete(context, uuid)
         except Refusal as refusal:
             if refusal.reason is not Reason.NO_CONTACT:
                 raise
-    request.stores_apart = True
+    request.stores_separately = True
 
 
 async def _parse_rows(rows: Sequence[Raw], region: str | None) -> list[ParsedRow]:
@@ -260,10 +261,10 @@ def _parse_row(index: int, raw: Raw, region: str | None) -> ParsedRow:
 async def _write_chunks(
     request: RequestContext, rows: Sequence[ParsedRow], results: BulkResults
 ) -> None:
-    """Write the contacts that no other row claims or names, in transactions of many.
+    """Write the rows that do not depend on another row, in transactions of many.
 
-    Updates come after creations: a row that waits for what an update releases is in neither. A
-    contact that is not written in this way is left to `_take_row`.
+    Two rows depend on each other if they name the same contact, address or external id. The other
+    rows, and those that could not be written here, are left to `_write_alone`.
     """
     readable = [(row, row.wanted) for row in rows if not isinstance(row.wanted, Refusal)]
     claimed = claims_of_many([wanted for _, wanted in readable])
@@ -307,11 +308,11 @@ async def _write_chunk(
 ) -> None:
     """Write contacts in one transaction, and note the results of those that were written."""
     try:
-        async with _in_time():
+        async with _time_limit():
             written = await write(chunk)
     except Refusal as refusal:
         if refusal.reason is Reason.STORE_UNAVAILABLE:
-            # Nobody knows whether they were written, so none of them may be tried again.
+            # It is not known whether they were written, so none of them may be tried again.
             results.unavailable = refusal
             for row, _ in chunk:
                 _fail_row(request, row, refusal, results)
@@ -321,25 +322,26 @@ async def _write_chunk(
             results.add(row.index, render_contact(request, contact))
 
 
-async def _take_row(request: RequestContext, row: ParsedRow, results: BulkResults) -> None:
+async def _write_alone(request: RequestContext, row: ParsedRow, results: BulkResults) -> None:
     """Write one row, and note its result."""
-    # A row that is begun too late would end in a timeout without a result for the rows before it.
+    # A row that is begun too late could exceed the deadline of the request, and then the results of
+    # the rows before it would be lost.
     if results.unavailable is None and _seconds_left(request) < STORE_SECONDS:
         results.unavailable = timeout_error()
     if results.unavailable:
         _fail_row(request, row, results.unavailable, results, is_named=False)
         return
     try:
-        async with _in_time():
+        async with _time_limit():
             results.add(row.index, await _write_row(request, row))
     except Refusal as refusal:
-        # The key of a row is in use for another request only if the whole key is.
+        # If the key of a row was used for another request, so was the key of the whole request.
         if refusal.reason is Reason.KEY_REUSED:
             raise
         if refusal.reason is Reason.STORE_UNAVAILABLE:
             results.unavailable = refusal
         _fail_row(request, row, refusal, results)
-        # A row that is refused does not await anything: let other requests run.
+        # A row that is refused may not have awaited anything: let other requests run.
         await asyncio.sleep(0)
 
 
@@ -351,7 +353,7 @@ def _fail_row(
     *,
     is_named: bool = True,
 ) -> None:
-    """Note the refusal of a row, and unless it was not tried the contacts that it mentions."""
+    """Note the refusal of a row, and the contacts that the row mentions if `is_named`."""
     failed = bulk.failed_row(row.index, row.raw, refusal, request.representation)
     results.failed[row.index] = failed
     if is_named:
@@ -359,10 +361,10 @@ def _fail_row(
 
 
 async def _write_row(request: RequestContext, row: ParsedRow) -> ApiResponse:
-    """One row, one commit.
+    """Write one row in a commit of its own; returns the response to it.
 
-    With a key, each row's answer is kept under a key of its own, so that a retry after a crash
-    goes on where it ended.
+    If the request has a key, the response to each row is stored under a key of its own, so that a
+    retry after a crash does not write the row again.
     """
     if isinstance(row.wanted, Refusal):
         raise row.wanted
@@ -384,8 +386,8 @@ async def _write_row(request: RequestContext, row: ParsedRow) -> ApiResponse:
 
 
 @asynccontextmanager
-async def _in_time() -> AsyncIterator[None]:
-    """How long the store may take for one write of the many in a request."""
+async def _time_limit() -> AsyncIterator[None]:
+    """Limit the time of one write of a request that has many; raises `store_unavailable`."""
     try:
         async with asyncio.timeout(STORE_SECONDS):
             yield

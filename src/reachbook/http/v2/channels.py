@@ -9,12 +9,12 @@ from reachbook.http.declarations import (
     BAD_ADDRESS,
     BAD_NEW_ADDRESS,
     CHANNEL,
+    CHANNEL_ID,
     CHANNELS,
-    IN_THE_WAY,
     NO_CONTACT,
     ON_CONFLICT,
     UNREACHABLE,
-    WHICH,
+    WRITE_CONFLICTS,
 )
 from reachbook.http.openapi.examples import ADD_EMAIL, ADD_PHONE, NEW_EMAIL
 from reachbook.http.operation import RequestBody, reads, writes
@@ -28,15 +28,15 @@ from reachbook.wire.query import explaining_plus
     compressible=True,
     request_body=RequestBody(ChannelRequest, {"email": ADD_EMAIL, "phone": ADD_PHONE}),
     success=CHANNELS,
-    tagged=True,
-    errors=(*NO_CONTACT, *BAD_NEW_ADDRESS, Reason.TOO_MANY, *IN_THE_WAY),
+    etag=True,
+    errors=(*NO_CONTACT, *BAD_NEW_ADDRESS, Reason.TOO_MANY, *WRITE_CONFLICTS),
     parameters=(ON_CONFLICT,),
 )
 async def add(request: RequestContext) -> ChannelList:
     """Add a channel to a contact.
 
-    What the contact already has, with every supplied field equal, is not written again; a
-    differing handle or info channel is updated.
+    If the contact has the address, and every supplied field is equal, nothing is written. A handle
+    or an info channel that differs is updated.
     """
     uuid = contact_uuid(request.path("contactID"))
     wanted = channel_input(await request.body(), request.caller.default_region)
@@ -47,7 +47,7 @@ async def add(request: RequestContext) -> ChannelList:
     compressible=True,
     request_body=RequestBody(ChannelRequest, {"email": NEW_EMAIL}),
     success=CHANNELS,
-    tagged=True,
+    etag=True,
     errors=(
         *NO_CONTACT,
         *BAD_NEW_ADDRESS,
@@ -55,22 +55,22 @@ async def add(request: RequestContext) -> ChannelList:
         Reason.ADDRESS_TAKEN,
         Reason.STALE_REVISION,
     ),
-    parameters=(WHICH, ON_CONFLICT),
+    parameters=(CHANNEL_ID, ON_CONFLICT),
 )
 async def replace(request: RequestContext) -> ChannelList:
     """Give the contact's channel of a type another address.
 
-    The channel keeps its `id` and `created`. A type that the contact lacks is refused: this
-    updates, it does not create.
+    The channel keeps its `id` and `created`. If the contact has no channel of the type, the
+    response is 404: this request does not create a channel.
     """
     uuid = contact_uuid(request.path("contactID"))
     wanted = channel_input(await request.body(), request.caller.default_region)
-    which = _named(request, wanted.address.channel_type)
+    selector = _selector(request, wanted.address.channel_type)
     with explaining_plus(request.scope["query_string"]):
-        return await request.service.channels.replace(request.context(), uuid, wanted, which)
+        return await request.service.channels.replace(request.context(), uuid, wanted, selector)
 
 
-@reads(compressible=True, success=CHANNELS, tagged=True, errors=NO_CONTACT)
+@reads(compressible=True, success=CHANNELS, etag=True, errors=NO_CONTACT)
 async def list_all(request: RequestContext) -> ChannelList:
     """List the channels of a contact."""
     uuid = contact_uuid(request.path("contactID"))
@@ -79,51 +79,50 @@ async def list_all(request: RequestContext) -> ChannelList:
 
 @reads(
     success=CHANNEL,
-    tagged=True,
+    etag=True,
     errors=(*NO_CONTACT, *BAD_ADDRESS, Reason.NO_CHANNEL),
-    parameters=(WHICH,),
+    parameters=(CHANNEL_ID,),
 )
 async def get(request: RequestContext) -> tuple[ChannelList, ContactChannel]:
     """Retrieve the channel of a type.
 
-    When there are several, it is the primary one: the one last made primary, else the oldest.
+    If there are several, this is the primary channel: the one that was last made primary, or else
+    the oldest.
     """
-    uuid, which = contact_uuid(request.path("contactID")), _named_in_path(request)
+    uuid = contact_uuid(request.path("contactID"))
+    selector = _selector(request, request.path("channelType"))
     with explaining_plus(request.scope["query_string"]):
-        return await request.service.channels.get(request.context(), uuid, which)
+        return await request.service.channels.get(request.context(), uuid, selector)
 
 
 @writes(
     compressible=True,
     success=CHANNELS,
-    tagged=True,
+    etag=True,
     errors=(*NO_CONTACT, *BAD_ADDRESS, Reason.NO_CHANNEL, Reason.SEVERAL, Reason.STALE_REVISION),
-    parameters=(WHICH,),
+    parameters=(CHANNEL_ID,),
     headers=(UNREACHABLE,),
 )
 async def remove(request: RequestContext) -> ChannelList:
     """Remove the channel of a type, for good.
 
-    The answer is the list that is left. The last channel may go: the contact can then not be
-    reached. When several channels could be meant, none is removed.
+    The response has the remaining channels. The last channel may be removed, although the contact
+    cannot be reached then. If several channels could be meant, none is removed.
     """
-    uuid, which = contact_uuid(request.path("contactID")), _named_in_path(request)
+    uuid = contact_uuid(request.path("contactID"))
+    selector = _selector(request, request.path("channelType"))
     with explaining_plus(request.scope["query_string"]):
-        return await request.service.channels.remove(request.context(), uuid, which)
+        return await request.service.channels.remove(request.context(), uuid, selector)
 
 
-def _named_in_path(request: RequestContext) -> ChannelSelector:
-    return _named(request, request.path("channelType"))
-
-
-def _named(request: RequestContext, channel_type: str) -> ChannelSelector:
+def _selector(request: RequestContext, channel_type: str) -> ChannelSelector:
     try:
         with explaining_plus(request.scope["query_string"]):
             return channel_selector(channel_type, request.options, request.caller.default_region)
     except Refusal as refusal:
-        # The address may be stored all the same, so the refusal is raised only if it is not found.
+        # An older release with other rules may have stored exactly this text, so the refusal is
+        # raised only if no channel has it.
         text = request.options.channel_id
         if text is None:
             raise
-        # An older release with other rules may have stored exactly this text.
         return ChannelSelector(addresses.channel_type(channel_type), text=text, refusal=refusal)

@@ -39,7 +39,7 @@ def render_team(request: RequestContext, found: tuple[Team, list[User]]) -> ApiR
         ContactRequest, {"Alice": {"first": "Alice", "contact_channels": [ADD_PHONE, ADD_EMAIL]}}
     ),
     success=CONTACT,
-    tagged=True,
+    etag=True,
     errors=(
         *BAD_NEW_ADDRESS,
         Reason.TOO_MANY,
@@ -51,14 +51,14 @@ def render_team(request: RequestContext, found: tuple[Team, list[User]]) -> ApiR
 async def create(request: RequestContext) -> Contact:
     """Create a contact.
 
-    `phone` and `email` are short for a channel of that type.
+    `phone` and `email` are short forms of a channel of that type.
     """
     wanted = contact_input(await request.body(), request.caller.default_region)
     with locating_address(wanted):
         return await request.service.contacts.create(request.context(), wanted)
 
 
-@reads(success=CONTACT, tagged=True, errors=NO_CONTACT)
+@reads(success=CONTACT, etag=True, errors=NO_CONTACT)
 async def get(request: RequestContext) -> Contact:
     """Retrieve a contact."""
     uuid = contact_uuid(request.path("contactID"))
@@ -70,7 +70,7 @@ async def get(request: RequestContext) -> Contact:
         ContactRequest, {"Alice": {"first": "Alice", "email": "alice@example.com"}}
     ),
     success=CONTACT,
-    tagged=True,
+    etag=True,
     errors=(
         *NO_CONTACT,
         *BAD_NEW_ADDRESS,
@@ -84,8 +84,9 @@ async def get(request: RequestContext) -> Contact:
 async def update(request: RequestContext) -> Contact:
     """Update a contact.
 
-    A field that is left out stays as it is. `phone` and `email` are the primary channels of those
-    types, and writing them writes the channel; `custom` is merged unless `overwrite` is true.
+    A field that is left out stays as it is. `phone` and `email` are the addresses of the primary
+    channels of those types: setting them changes the channels. `custom` is merged unless
+    `overwrite` is true.
     """
     uuid = contact_uuid(request.path("contactID"))
     wanted = contact_input(await request.body(), request.caller.default_region)
@@ -96,7 +97,7 @@ async def update(request: RequestContext) -> Contact:
 
 @writes(
     success=Success(
-        "It is deleted.",
+        "The contact is deleted.",
         (Literal["contact deleted"],),
         {"deleted": DELETED},
         render=constant(DELETED),
@@ -106,7 +107,7 @@ async def update(request: RequestContext) -> Contact:
 async def delete(request: RequestContext) -> Contact:
     """Delete a contact.
 
-    It is hidden, and its addresses are free for others.
+    It is hidden, and other contacts can have its addresses.
     """
     uuid = contact_uuid(request.path("contactID"))
     return await request.service.contacts.delete(request.context(), uuid)

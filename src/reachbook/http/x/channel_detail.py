@@ -1,4 +1,4 @@
-"""One channel by its id, with the fields beyond the nine of the vendor (`/x`)."""
+"""Channels by their id, with more than the nine fields of the vendor (`/x`)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,9 @@ from reachbook.wire.parse import contact_uuid, decode
 from reachbook.wire.query import AsOfQuery, NoQuery, explaining_plus, parse_timestamp
 
 AS_OF = Parameter(
-    "as_of", Moment, "Answer as of this moment (RFC 3339), events at that very instant included."
+    "as_of",
+    Moment,
+    "Show the state at this time (RFC 3339), after the events at exactly this time.",
 )
 NO_CHANNEL = (*NO_CONTACT, Reason.BAD_VALUE, Reason.NO_CHANNEL)
 
@@ -23,13 +25,13 @@ NO_CHANNEL = (*NO_CONTACT, Reason.BAD_VALUE, Reason.NO_CHANNEL)
 @reads(
     compressible=True,
     success=DETAILS,
-    tagged=True,
+    etag=True,
     errors=(*NO_CONTACT, Reason.ERASED),
     parameters=(AS_OF,),
     query=AsOfQuery,
 )
 async def list_all(request: RequestContext) -> ChannelList | ApiResponse:
-    """List the channels of a contact with all that we know of each, now or at a moment."""
+    """List the channels of a contact with all their fields, now or at a past time."""
     uuid = contact_uuid(request.path("contactID"))
     as_of = request.query(AsOfQuery).as_of
     if as_of is not None:
@@ -40,13 +42,13 @@ async def list_all(request: RequestContext) -> ChannelList | ApiResponse:
 
 @reads(
     success=DETAIL,
-    tagged=True,
+    etag=True,
     errors=(*NO_CHANNEL, Reason.ERASED),
     parameters=(AS_OF,),
     query=AsOfQuery,
 )
 async def get(request: RequestContext) -> ChannelList | ApiResponse:
-    """Retrieve one channel by its id, now or at a moment."""
+    """Retrieve one channel by its id, now or at a past time."""
     uuid, number = _ids_in_path(request)
     as_of = request.query(AsOfQuery).as_of
     if as_of is not None:
@@ -61,7 +63,7 @@ async def get(request: RequestContext) -> ChannelList | ApiResponse:
         {"bounced": {"held": True, "held_reason": "bounced"}, "consent": {"consent": "opted_in"}},
     ),
     success=DETAIL,
-    tagged=True,
+    etag=True,
     errors=(*NO_CHANNEL, Reason.UNKNOWN_NAME, Reason.ADDRESS_TAKEN, Reason.STALE_REVISION),
     query=NoQuery,
 )
@@ -72,7 +74,7 @@ async def patch(request: RequestContext) -> ChannelList:
     return await request.service.channels.patch(request.context(), uuid, number, wanted)
 
 
-@writes(success=DETAIL, tagged=True, errors=(*NO_CHANNEL, Reason.STALE_REVISION), query=NoQuery)
+@writes(success=DETAIL, etag=True, errors=(*NO_CHANNEL, Reason.STALE_REVISION), query=NoQuery)
 async def make_primary(request: RequestContext) -> ChannelList:
     """Make one channel the primary one of its type."""
     uuid, number = _ids_in_path(request)
@@ -82,13 +84,13 @@ async def make_primary(request: RequestContext) -> ChannelList:
 @writes(
     compressible=True,
     success=DETAILS,
-    tagged=True,
+    etag=True,
     errors=(*NO_CHANNEL, Reason.STALE_REVISION),
     headers=(UNREACHABLE,),
     query=NoQuery,
 )
 async def remove(request: RequestContext) -> ChannelList:
-    """Remove one channel by its id, for good; the answer is the list that is left."""
+    """Remove one channel by its id, for good; the response has the remaining channels."""
     uuid, number = _ids_in_path(request)
     return await request.service.channels.remove_exactly(request.context(), uuid, number)
 

@@ -22,16 +22,16 @@ from reachbook.wire.parse import contact_uuid
 from reachbook.wire.query import FeedQuery, HistoryQuery, NoQuery
 
 LIMIT = Parameter(
-    "limit", Annotated[int, Meta(ge=1, le=500)], "How many events at most; without it 50."
+    "limit", Annotated[int, Meta(ge=1, le=500)], "The maximum number of events; without it 50."
 )
 FEED_LIMIT = Parameter(
-    "limit", Annotated[int, Meta(ge=1, le=1000)], "How many events at most; without it 100."
+    "limit", Annotated[int, Meta(ge=1, le=1000)], "The maximum number of events; without it 100."
 )
-CURSOR = Parameter("cursor", str, "The `next` of the page before, as it was.")
+CURSOR = Parameter("cursor", str, "The `next` of the previous page, unchanged.")
 AFTER = Parameter(
     "after",
     Annotated[int, Meta(ge=0, le=2**53 - 1)],
-    "The `next` of the page before; 0 begins at the first event.",
+    "The `next` of the previous page; 0 begins at the first event.",
 )
 INCARNATION = Parameter(
     "incarnation",
@@ -76,11 +76,11 @@ async def of_contact(request: RequestContext) -> HistoryBody:
     seconds=READ_SECONDS,
 )
 async def feed(request: RequestContext) -> FeedBody:
-    """Follow the team's events, in order and gapless from 1.
+    """Follow the team's events, which are numbered from 1 without gaps.
 
-    Pass `next` back as `after`; a follower never misses one, however commits interleave. Pass
-    `incarnation` back too: after a restore of the store the response is 410, and the follower must
-    begin again from 0.
+    For the next page, pass `next` as `after`. A follower does not miss an event, however commits
+    interleave. Pass `incarnation`, too: after a restore of the store the response is 410, and the
+    follower must begin again from 0.
     """
     query = request.query(FeedQuery)
     incarnation = request.incarnation.current
@@ -93,13 +93,13 @@ async def feed(request: RequestContext) -> FeedBody:
 
 
 @reads(
-    success=Success("All that is held about the contact.", (Export,), {"alice": examples.EXPORT}),
+    success=Success("All data about the contact.", (Export,), {"alice": examples.EXPORT}),
     errors=PAST,
     query=NoQuery,
     seconds=READ_SECONDS,
 )
 async def export(request: RequestContext) -> ApiResponse:
-    """Export all that is held about one contact, as one JSON document.
+    """Export all data about a contact, as one JSON document.
 
     A long export is sent in chunks, while its events are read. If they cannot be read, the
     connection is closed before the end of the document. A contact that is erased meanwhile is
@@ -126,16 +126,20 @@ async def export(request: RequestContext) -> ApiResponse:
 
 @writes(
     success=Success(
-        "It is erased.", (Literal["contact erased"],), {"erased": ERASED}, render=constant(ERASED)
+        "The contact is erased.",
+        (Literal["contact erased"],),
+        {"erased": ERASED},
+        render=constant(ERASED),
     ),
     errors=(*PAST, Reason.STALE_REVISION),
     query=NoQuery,
     seconds=READ_SECONDS,
 )
 async def erase(request: RequestContext) -> None:
-    """Erase a person from contacts, channels, events and kept answers.
+    """Erase a person from contacts, channels, events and stored responses.
 
-    A tombstone without personal data remains, with an `erased` event so that followers purge.
+    The UUID remains without personal data, with an event `erased`, so that followers can delete
+    their copies, too.
     """
     uuid = contact_uuid(request.path("contactID"))
     request.query(NoQuery)

@@ -1,4 +1,4 @@
-"""Who is this: `/x/resolve`."""
+"""Resolving addresses to contacts, and suppressions: `/x/resolve` and `/x/suppression`."""
 
 from __future__ import annotations
 
@@ -36,20 +36,21 @@ from reachbook.wire.parse import contact_from, decode
 from reachbook.wire.query import NoQuery, ResolveQuery
 
 EXPLAIN = Parameter(
-    "explain", bool, "Tell how the address was read and which rule joined it to its owner."
+    "explain", bool, "Explain how the address was read, and which rule joined it to its owner."
 )
 ON_CONFLICT = Parameter(
     "on_conflict",
     OnConflict,
-    "What happens when somebody owns another address of the contact to make: `move` takes it from "
-    "them. The address that is looked for is never taken: its owner is the answer.",
+    "The action if another contact owns another address of the contact to create: `refuse` the "
+    "request, or `move` that address. The address of the request itself is never moved: its owner "
+    "is returned.",
 )
 ENDED = "suppression ended"
 TAKEN = (Reason.ADDRESS_TAKEN, Reason.EXTERNAL_ID_TAKEN)
 
 
 def render_resolved(request: RequestContext, resolved: Resolved) -> ApiResponse:
-    """Returns the owner of an address, and on request how the address was read."""
+    """Returns the owner of an address, and how the address was read if `explain` is set."""
     body = _body(resolved)
     if request.query(ResolveQuery).explain:
         query, region = resolved.query, request.caller.default_region
@@ -68,7 +69,7 @@ def render_batch(request: RequestContext, results: list[Resolved | Refusal]) -> 
 
 
 def creates(body: bytes) -> bool:
-    """Returns whether a body asks to make a contact; the handler refuses one that is not JSON."""
+    """Returns whether a body asks to create a contact; False if it cannot be decoded."""
     with suppress(Refusal):
         return decode(body, MayCreate).create is not None
     return False
@@ -91,13 +92,13 @@ def _body(resolved: Resolved) -> ResolvedBody:
         ResolveRequest,
         {
             "look up": {"channel_id": examples.TYPED},
-            "or make": {"channel_id": "15105553344", "create": {"first": "Alice"}},
+            "create": {"channel_id": "15105553344", "create": {"first": "Alice"}},
         },
     ),
     success=Success(
-        "Who owns the address; nobody is an answer.",
+        "The owner of the address, or null.",
         (ResolvedBody,),
-        {"found": examples.FOUND, "explained": examples.EXPLAINED, "nobody": examples.NOBODY}
+        {"found": examples.FOUND, "explained": examples.EXPLAINED, "nobody": examples.NO_OWNER}
         | {"suppressed": examples.SUPPRESSED},
         render=render_resolved,
     ),
@@ -107,20 +108,20 @@ def _body(resolved: Resolved) -> ResolvedBody:
     writes_if=creates,
 )
 async def one(request: RequestContext) -> Resolved:
-    """Find the contact that owns an address, or make it.
+    """Find the contact that owns an address, or create it.
 
-    Any number of simultaneous calls for one address give one contact, and `created` is true
-    exactly once. Without `create` this only looks, and a read-only credential may use it.
+    Simultaneous requests for one address create at most one contact, and `created` is true in one
+    response only. Without `create` this only reads, and a read-only credential may be used.
     """
     options = request.query(ResolveQuery)
     wanted = decode(await request.body(), ResolveRequest)
     region = request.caller.default_region
     query = extensions.address_query(wanted, region)
     create = contact_from(wanted.create, region) if wanted.create else None
-    # /x has one set of options for each path, so `on_conflict` is not among those of the context.
+    # The query of a path under /x is a struct of its own, so the context has no `on_conflict` yet.
     context = replace(request.context(), on_conflict=options.on_conflict)
     resolved = await request.service.resolving.one(context, query, create)
-    request.stores_apart = not resolved.created
+    request.stores_separately = not resolved.created
     return resolved
 
 
@@ -139,7 +140,7 @@ async def one(request: RequestContext) -> Resolved:
         },
     ),
     success=Success(
-        "An answer for each address, in order.",
+        "The result for each address, in order.",
         (BatchResults,),
         {"three": examples.batch()},
         render=render_batch,
@@ -149,7 +150,10 @@ async def one(request: RequestContext) -> Resolved:
     seconds=10.0,
 )
 async def batch(request: RequestContext) -> list[Resolved | Refusal]:
-    """Find the owners of up to 1,000 addresses, in order; a bad one is an error in its place."""
+    """Find the owners of up to 1,000 addresses, in order.
+
+    The result for an address that cannot be read is an error.
+    """
     request.query(NoQuery)
     rows = decode(await request.body(), BatchRequest).addresses
     if len(rows) > MAX_BATCH:
@@ -190,7 +194,7 @@ async def end_suppression(request: RequestContext) -> None:
     wanted = decode(await request.body(), SuppressionRequest)
     query = extensions.address_query(wanted, request.caller.default_region)
     await request.service.resolving.end_suppression(request.context(), query, wanted.reason)
-    request.stores_apart = True
+    request.stores_separately = True
 
 
 def _read(row: Raw, region: str | None) -> AddressQuery | Refusal:
