@@ -101,7 +101,7 @@ INDEXES = {
     "step_names": {"contact_pkey"},
     "step_end_suppressions": {"suppression_pkey"},
     "step_end_suppression": {"contact_channel_owner", "suppression_pkey"},
-    "step_forget_contacts": {"idempotency_contact_key"},
+    "step_delete_response_contacts": {"idempotency_contact_key"},
     "step_response_contacts": {"idempotency_pkey"},
     "doctor_next_team": {
         "contact_channel_contact",
@@ -117,7 +117,7 @@ INDEXES = {
     "doctor_duplicates": {"contact_channel_contact"},
     "doctor_feed": {"event_seq"},
     "doctor_set_revision": {"contact_pkey"},
-    "doctor_remove_stray": {"contact_channel_pkey", "contact_pkey"},
+    "doctor_remove_orphan": {"contact_channel_pkey", "contact_pkey"},
     "history": {"contact_pkey", "event_body_pkey", "event_revision"},
     "events_after": {"contact_pkey", "event_body_pkey", "event_revision"},
     "unnumbered": {"event_unnumbered"},

@@ -47,7 +47,7 @@ async def _repair(store: Store, team_id: int, number: int, now: int) -> ContactA
         await store.rewrite_names(team_id, number)
     if audit.contact is None:
         for channel in audit.channels:
-            await store.engine.write("doctor_remove_stray", team_id, channel.id)
+            await store.engine.write("doctor_remove_orphan", team_id, channel.id)
     elif kinds != {Kind.NAMES}:
         await _repair_contact(store, audit, audit.contact, now)
     return await read_settled(store, team_id, number)

@@ -200,8 +200,8 @@ class Decision(Struct):
         """Decide and commit; return None if that could deadlock."""
         store, hold, team_id = self.writer.store, self.hold, self.context.team_id
         seen = None
-        if hold.page is not None:
-            seen = await store.read(hold.page, team_id, hold.uuid)
+        if hold.shape is not None:
+            seen = await store.read(hold.shape, team_id, hold.uuid)
         commit = self._decide(seen, [], self.known, self.writer.clock())
         if _needs_locks(self.context, commit):
             self.is_locked = True

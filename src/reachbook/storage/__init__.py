@@ -1,4 +1,4 @@
-"""The only door to data: open a store, read words from it, hand it commits."""
+"""The only access to the database: `open_store`, `Store` and `Queries`, and values of commits."""
 
 from reachbook.storage.commit import (
     STALE,

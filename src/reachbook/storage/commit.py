@@ -1,4 +1,4 @@
-"""A commit and its outcome, as values: no transaction is open between them."""
+"""A commit and its outcome, as values."""
 
 from __future__ import annotations
 
@@ -57,10 +57,10 @@ class IdempotencyRecord(Struct, frozen=True):
 class Commit(Struct, frozen=True):
     """The changes of contacts to their next revisions, the actor, and the response to store.
 
-    `change` was asked for; the contacts of `others` make way for it. The commit holds only if every
-    contact still has the revision that its `before` shows. `new_ids` holds the ids that were
-    reserved for the channels that this commit inserts. `suppression` holds the suppressions that
-    the commit expects and those that it writes.
+    `change` is the requested one; the contacts of `others` release addresses for it. The commit is
+    written only if every contact still has the revision of its `before`. `new_ids` holds the ids
+    that were reserved for the channels that this commit inserts. `suppression` holds the
+    suppressions that the commit expects and those that it writes.
     """
 
     change: Change
@@ -73,24 +73,24 @@ class Commit(Struct, frozen=True):
 
     @property
     def changes(self) -> tuple[Change, ...]:
-        """All changes, the one that was asked for first."""
+        """All changes, the requested one first."""
         return (self.change, *self.others)
 
     def is_empty(self) -> bool:
-        """Whether the rule found nothing to do: it returned the very page it was given."""
+        """Returns whether the rule changed nothing: it returned the same object it was given."""
         return self.change.after is self.change.before
 
 
 class LockSet(Struct, frozen=True):
-    """The contacts that are held while a commit is decided.
+    """The contacts that are locked while a commit is decided.
 
-    They are the one that is to change, read as a `page` (None if it does not exist yet), and those
-    who may have to make way. `digests` are the suppressions to read with them, and `new_channels`
-    is the number of channels that get an id.
+    They are the contact to change, which is read as a `shape` (None if it does not exist yet), and
+    `owners`, which may have to release addresses. `digests` are the suppressions to read with them,
+    and `new_channels` is the number of channels that get an id.
     """
 
     team_id: int
-    page: type[ChannelList] | None
+    shape: type[ChannelList] | None
     uuid: str
     owners: frozenset[str] = frozenset()
     digests: tuple[str, ...] = ()
@@ -98,7 +98,7 @@ class LockSet(Struct, frozen=True):
 
 
 class Saved(Struct, frozen=True):
-    """The commit holds; `after` is the contact with every number the store gave."""
+    """The commit was written; `after` is the contact with the ids of its new rows."""
 
     after: ChannelList
 
@@ -119,7 +119,7 @@ class Replayed(Struct, frozen=True):
 
 
 class Stale(Enum):
-    """The contact has moved on since it was read: read it again and redo the rule."""
+    """The contact has changed since it was read: read it and apply the rule again."""
 
     STALE = "stale"
 
@@ -237,12 +237,12 @@ def may_deadlock(commit: Commit) -> bool:
 
 
 def ids_wanted(commit: Commit) -> int:
-    """How many channels of a commit have no number yet."""
+    """Returns how many channels of a commit have no id yet."""
     return sum(not channel.id for change in commit.changes for channel in change.after.channels)
 
 
 def with_ids(commit: Commit, contact_id: int, numbers: Iterator[int]) -> Commit:
-    """The commit with a number for the contact that is asked for, and for each new channel."""
+    """Returns the commit with an id for the contact to change, and for each new channel."""
     after = replace(commit.change.after, id=contact_id)
     new_ids = set(commit.new_ids)
     change = _with_numbers(replace(commit.change, after=after), numbers, new_ids)
@@ -280,10 +280,10 @@ def response_row(team_id: int, record: IdempotencyRecord) -> tuple[object, ...]:
     )
 
 
-def _beyond(these: ChannelList | None, those: ChannelList | None) -> list[ContactChannel]:
+def _beyond(first: ChannelList | None, second: ChannelList | None) -> list[ContactChannel]:
     """Returns the channels of the first whose address the second does not have."""
-    known = {_address(channel) for channel in those.channels} if those else set()
-    channels = these.channels if these else ()
+    known = {_address(channel) for channel in second.channels} if second else set()
+    channels = first.channels if first else ()
     return [channel for channel in channels if _address(channel) not in known]
 
 

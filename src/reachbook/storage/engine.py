@@ -1,4 +1,4 @@
-"""The interface of a database engine: few methods, which the store uses."""
+"""The interface of a database engine, which the store uses."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from reachbook.storage.identities import Script
 
 Result = TypeVar("Result")
 Row = Sequence[Any]
-Read = tuple[str, str]  # the name of a statement, and the UUID of the contact it is asked for
-SUPPRESSIONS = "suppressions"  # it takes a JSON array of digests instead
+Read = tuple[str, str]  # the name of a statement, and its argument: the UUID of a contact
+SUPPRESSIONS = "suppressions"  # the argument of this statement is a JSON array of digests
 SuppressionEnd = tuple[int, str, str, str, str, str, int, str]
 """Team, digest and reason; the address's type, scope and identity; time and actor."""
 LockedRule = Callable[[list[list[Row]]], Commit]
 
 RETRY_AFTER = 1
 EVENTS_NUMBERED_AT_ONCE = 1_000
-"""At least as many as a page of the feed can hold. The pass occupies SQLite's only writer."""
+"""At least the size of a page of the feed. Numbering occupies the only writer of SQLite."""
 
 log: Final = logging.getLogger(__name__)
 
 
 class UniqueViolationError(Exception):
-    """A unique key refused a row. Which one is for the store to find out by looking again."""
+    """A row violates a unique key. The store finds out which key by reading again."""
 
 
 class ErasedError(Exception):
@@ -36,7 +36,7 @@ class ErasedError(Exception):
 
 
 class RevisionConflictError(Exception):
-    """A contact no longer has the revision that was seen; nothing was written."""
+    """A contact no longer has the revision that was read; nothing was written."""
 
 
 class SchemaChange(Struct, frozen=True):
@@ -53,33 +53,33 @@ class SchemaChange(Struct, frozen=True):
 
 
 class Engine(Protocol):
-    """A database that can be read, written, and handed commits.
+    """A database.
 
-    Every method refuses with `store_unavailable` when the database cannot be reached or is full.
+    Every method raises `store_unavailable` if the database cannot be reached or is full.
     """
 
     name: str
 
     async def read(self, statement: str, *values: object) -> list[Row]:
-        """The rows of a statement that only reads."""
+        """Returns the rows of a statement that only reads."""
 
     async def scan(self, statement: str, *values: object) -> list[Row]:
-        """The same for a statement that may take long: it keeps nobody waiting."""
+        """Returns the rows of a statement that may take long; other requests do not wait for it."""
 
     async def count(self, statement: str, *values: object) -> list[Row]:
-        """The same for a statement that reads all rows of a team: no scan waits for it."""
+        """Returns the rows of a statement that reads all rows of a team; no scan waits for it."""
 
     async def write(self, statement: str, *values: object) -> list[Row]:
         """Run one statement that writes, outside any commit; may raise `UniqueViolationError`."""
 
     async def reserve_ids(self, table: str, count: int) -> list[int]:
-        """Returns ids for new rows of a table, which are never given again."""
+        """Returns ids for new rows of a table; they are never returned again."""
 
     async def skip_used_ids(self, team_id: int) -> None:
         """Reserve only ids beyond those in use by the team, and by teams themselves.
 
-        Call it if an id was given twice, as after a failover that lost the newest commits, or after
-        a restore while this process was running.
+        Call it if an id was returned twice, as after a failover that lost the newest commits, or
+        after a restore while this process was running.
         """
 
     async def commit(self, commit: Commit) -> None:
@@ -103,9 +103,9 @@ class Engine(Protocol):
         """
 
     async def commit_locked(self, team_id: int, reads: Sequence[Read], rule: LockedRule) -> Commit:
-        """Read contacts, let `rule` decide and write its commit, while nobody else may.
+        """Lock and read contacts, call `rule` with their rows, and write the commit it returns.
 
-        `rule` runs on the event loop's thread, and what it raises is raised here.
+        `rule` runs on the event loop's thread; its exceptions are raised here.
         """
 
     async def store_response(self, team_id: int, record: IdempotencyRecord) -> bool:
@@ -122,7 +122,7 @@ class Engine(Protocol):
         """
 
     async def number_events(self, team_id: int) -> None:
-        """Give the team's feed its next numbers, at most `EVENTS_NUMBERED_AT_ONCE` of them.
+        """Number the next events of the team's feed, at most `EVENTS_NUMBERED_AT_ONCE` of them.
 
         Only one caller numbers a team's events at a time.
         """
@@ -140,14 +140,14 @@ class Engine(Protocol):
         """Bring the schema to this program's version; on Citus distribute its tables."""
 
     async def schema_version(self) -> int:
-        """The version of the schema that is there; 0 for none."""
+        """Returns the version of the schema, or 0 if there is none."""
 
     async def close(self) -> None:
-        """Let go of every connection."""
+        """Close every connection."""
 
 
 def unavailable(why: str) -> Refusal:
-    """The refusal when the database cannot be reached, or cannot write."""
+    """Returns the refusal of a request if the database cannot be reached, or cannot write."""
     return Refusal(
         Reason.STORE_UNAVAILABLE,
         f"The store cannot answer: {why}. No contact was half changed; look again before you "
@@ -171,7 +171,7 @@ def unstorable(error: Exception) -> Refusal:
 
 
 def contended() -> Refusal:
-    """The refusal when others have been in the way for as long as we may try."""
+    """Returns the refusal of a write that conflicted with other writes until its time limit."""
     return Refusal(
         Reason.CONTENDED,
         "Too many others are changing the same contact; nothing was changed, try again.",
@@ -180,7 +180,7 @@ def contended() -> Refusal:
 
 
 def in_progress() -> Refusal:
-    """The refusal while a request with the same key has not ended."""
+    """Returns the refusal of a request while one with the same key has not ended."""
     return Refusal(
         Reason.IN_PROGRESS,
         "A request with the same Idempotency-Key has not ended; try again shortly.",
@@ -188,5 +188,5 @@ def in_progress() -> Refusal:
 
 
 def unfit(why: str) -> Refusal:
-    """The refusal of a database that this program must not serve."""
+    """Returns the refusal of a database that this program must not serve."""
     return Refusal(Reason.STORE_UNFIT, why)

@@ -1,4 +1,4 @@
-"""Ids for new rows, reserved in blocks so that a commit is complete before it is sent."""
+"""Ids for new rows, reserved in blocks, so that a commit has its ids before it is written."""
 
 from __future__ import annotations
 

@@ -12,9 +12,9 @@ from reachbook.domain.names import MAX_PREFIXES, NamePosition, bad_position
 from reachbook.storage.engine import Engine
 
 MAX_CANDIDATES = 10_000
-"""The most entries of the index that a page reads of the rarest prefix."""
+"""The maximum of index entries of the rarest prefix that are read for a page."""
 
-# No word holds this code point, which is unassigned for ever: it is after all words with a prefix.
+# No word has this code point, which will never be assigned: it is after all words with a prefix.
 AFTER_ALL = "\U0010ffff"
 LOWEST_ID, HIGHEST_ID = -(2**63), 2**63 - 1
 
@@ -77,7 +77,7 @@ async def find(
 async def _driving_prefix(
     engine: Engine, team_id: TeamId, prefixes: Sequence[str], after: NamePosition | None
 ) -> str:
-    """Returns the prefix whose entries are read: the rarest one, or that of the page before."""
+    """Returns the prefix whose entries are read: the rarest, or that of the previous page."""
     if after is not None:
         # No prefix begins another, so at most one begins the word. Counting again could choose
         # another prefix, in whose order the position means nothing.

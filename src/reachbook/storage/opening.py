@@ -1,4 +1,4 @@
-"""Which engine a database URL means."""
+"""Opens the store of a database URL."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from reachbook.storage.store import Store
 
 
 async def open_store(url: str, metrics: Metrics | None = None, *, migrating: bool = False) -> Store:
-    """The store at `postgresql://...` or `sqlite:///PATH`, or a refusal with a sentence.
+    """Returns the store at `postgresql://...` or `sqlite:///PATH`; raises a refusal if it cannot.
 
-    SQLite files are made and migrated on the way; a PostgreSQL schema is left as it is found.
-    If `migrating`, a session of PostgreSQL does not prevent a migration from starting.
-    The drivers are imported only when they are needed: a command line should start at once.
+    A SQLite file is created and migrated if necessary; the schema of PostgreSQL is not changed. If
+    `migrating`, the sessions of this store do not prevent a migration from starting.
     """
+    # Drivers are imported only when they are needed, so that a command starts fast.
     metrics = metrics or Metrics()
     scheme = _scheme(url)
     engine: Engine
@@ -46,12 +46,12 @@ def is_behind(url: str) -> bool:
 
 
 def is_sqlite(url: str) -> bool:
-    """Whether a URL means the embedded store."""
+    """Returns whether a URL is that of a SQLite store."""
     return _scheme(url) == "sqlite"
 
 
 def sqlite_path(url: str) -> Path:
-    """The file of a `sqlite:///PATH` URL; four slashes begin an absolute path."""
+    """Returns the file of a `sqlite:///PATH` URL; four slashes begin an absolute path."""
     split = urlsplit(url)
     path = unquote(split.path.removeprefix("/"))
     if split.netloc or not path or "\0" in path:
@@ -63,4 +63,4 @@ def _scheme(url: str) -> str:
     try:
         return urlsplit(url).scheme
     except ValueError:
-        raise unfit("The database URL cannot be read; is its host written rightly?") from None
+        raise unfit("The database URL cannot be read; check its host.") from None

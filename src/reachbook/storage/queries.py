@@ -26,14 +26,14 @@ OWNER_COLUMNS = 6
 """The columns of `owners_with_contacts` before those of the contact."""
 
 PAGE_BYTES = 1024 * 1024
-"""The most bytes of event bodies in a page, unless its first event alone is larger."""
+"""The maximum of bytes of event bodies in a page, unless its first event alone is larger."""
 
 MAX_TYPES = 32
-"""The most channel types of a team that are looked for."""
+"""The maximum of channel types of a team that are read."""
 
 
 class AddressOwner(Struct, frozen=True):
-    """Who owns an address that was looked for: the contact's and the channel's numbers."""
+    """The owner of an address: the numbers of the contact and of the channel."""
 
     channel_type: ChannelType
     scope: str
@@ -57,8 +57,8 @@ class Queries:
         query's cursor has more than `MAX_GROUP` contacts.
         """
         start = page_start(query.cursor, ascending=query.ascending)
-        # The last group may hold any number of contacts, so one more than may be shown is read:
-        # then it is known that a finer precision is needed.
+        # The last group may have any number of contacts. More than `MAX_GROUP` of them are read, so
+        # that the caller sees that a finer precision is needed.
         most = END_OF_TIME if precision is Precision.MICROSECOND else query.limit + 2 * MAX_GROUP
         rows = await self._engine.scan(
             "contacts_after" if query.ascending else "contacts_before",
@@ -97,19 +97,19 @@ class Queries:
         rows = await self._engine.scan(statement, team_id, start, 1, skipped)
         return rows[0][1] if rows else None
 
-    async def owners(self, team_id: TeamId, sought: list[AddressQuery]) -> list[list[AddressOwner]]:
-        """Who owns each of many addresses, in one statement; an entry for each, in order."""
-        found: list[list[AddressOwner]] = [[] for _ in sought]
-        for number, *owned in await self._engine.read("owners", team_id, _addresses(sought)):
+    async def owners(self, team_id: TeamId, wanted: list[AddressQuery]) -> list[list[AddressOwner]]:
+        """Returns the owners of each address, in the order of the addresses, in one statement."""
+        found: list[list[AddressOwner]] = [[] for _ in wanted]
+        for number, *owned in await self._engine.read("owners", team_id, _addresses(wanted)):
             found[number].append(AddressOwner(*owned))
         return found
 
     async def owners_with_contacts(
-        self, team_id: TeamId, sought: list[AddressQuery]
+        self, team_id: TeamId, wanted: list[AddressQuery]
     ) -> tuple[list[list[AddressOwner]], dict[int, Contact]]:
         """Returns the owners of a few addresses, and their contacts by number, in one statement."""
-        rows = await self._engine.read("owners_with_contacts", team_id, _addresses(sought))
-        found: list[list[AddressOwner]] = [[] for _ in sought]
+        rows = await self._engine.read("owners_with_contacts", team_id, _addresses(wanted))
+        found: list[list[AddressOwner]] = [[] for _ in wanted]
         contacts: dict[int, Contact] = {}
         for (number, *owned), of_owner in groupby(rows, key=itemgetter(*range(OWNER_COLUMNS))):
             owner = AddressOwner(*owned)
@@ -142,7 +142,7 @@ class Queries:
         return {contact.uuid: contact for contact in found.values()}
 
     async def contacts(self, team_id: TeamId, numbers: set[int]) -> dict[int, Contact]:
-        """Contacts by their numbers; those that have gone meanwhile are left out."""
+        """Returns contacts by their numbers; those that have been deleted meanwhile are omitted."""
         if not numbers:
             return {}
         # Sorted, so that neighbours in the index are read together.

@@ -1,4 +1,4 @@
-"""The retry policy: whatever is done again because others were in the way follows it."""
+"""The retry policy of everything that can fail because of concurrent writes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ class Attempts:
     """An asynchronous iterator over the numbers of the attempts, from 0.
 
     Before each attempt but the first it waits for a random time of at most `JITTER_SECONDS`, so
-    that those who met do not meet again. It ends after `MAX_ATTEMPTS` or `RETRY_SECONDS`.
+    that two writes that conflicted do not conflict again. It ends after `MAX_ATTEMPTS` attempts or
+    `RETRY_SECONDS`.
     """
 
     def __init__(self) -> None:

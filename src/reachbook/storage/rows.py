@@ -1,4 +1,4 @@
-"""Rows of a database → values of the domain: each field is read from the column of its name."""
+"""Decodes rows of a database to values of the domain, by the names of columns and fields."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ def _tags(text: str) -> tuple[int, ...]:
     return msgspec.json.decode(text, type=tuple[int, ...])
 
 
-# The columns whose values are of another type in Python, by name: SQLite has no booleans, both
-# engines hold JSON as text, and asyncpg returns a bytea as it stands in its buffer.
+# The conversions of columns whose values have another type in Python, by name. SQLite has no
+# booleans, both engines store JSON as text, and asyncpg returns a bytea as a view of its buffer.
 CONVERSIONS: dict[str, Callable[[Any], Any]] = {
     "consent": _CONSENT.__getitem__,
     "body": bytes,
@@ -108,7 +108,7 @@ NO_CREDENTIAL: Row = (0, "", bytes(92), "", Representation.STRING_IDS.value, Fal
 
 
 class ContactDecoder(Generic[ContactT]):
-    """Makes contacts of rows: the columns of the contact, then those of one of its channels.
+    """Decodes contacts. A row has the columns of the contact, then those of one of its channels.
 
     A contact without channels has one row, whose columns of the channel are null.
     """
@@ -121,7 +121,7 @@ class ContactDecoder(Generic[ContactT]):
         self._channel_id = itemgetter(row.index("id", len(columns)))
 
     def one(self, rows: list[Row], team_id: int) -> ContactT | None:
-        """Returns the contact of rows that are all its own, or None if there are none."""
+        """Returns the contact of rows that are all of one contact, or None if there are no rows."""
         if not rows:
             return None
         decode, channel_id = self._channel.decode, self._channel_id
@@ -129,7 +129,7 @@ class ContactDecoder(Generic[ContactT]):
         return self._contact.decode(rows[0], team_id, channels)
 
     def many(self, rows: list[Row], team_id: int) -> list[ContactT]:
-        """Returns the contacts of rows; those of one contact stand together."""
+        """Returns the contacts of rows; the rows of each contact must be adjacent."""
         groups = [list(group) for _, group in groupby(rows, key=self._contact_id)]
         return [contact for group in groups if (contact := self.one(group, team_id))]
 
@@ -155,7 +155,7 @@ stored_row_of: Final = RowDecoder(StoredRow, STORED_RESPONSE).decode
 _owner_uuid = itemgetter(OWNER.index("owner_uuid"))
 _owned_channel = RowDecoder(ContactChannel, OWNER).decode
 
-PAGES: dict[Any, tuple[str, Callable[[list[Row], int], Any]]] = {
+SHAPES: dict[Any, tuple[str, Callable[[list[Row], int], Any]]] = {
     ChannelList: ("channel_list", channel_list_of),
     Contact: ("contact", contact_of),
 }
@@ -163,7 +163,7 @@ PAGES: dict[Any, tuple[str, Callable[[list[Row], int], Any]]] = {
 channel_values: Final = attrgetter(*CHANNEL)
 changed_channel_values: Final = attrgetter(*sql.columns("channel_changes"))
 credential_values: Final = attrgetter("proof", "label", "representation", "read_only", "created")
-"""The values that statements take, in the order of their parameters."""
+"""The parameters of statements, in order."""
 
 
 def owner_of(row: Row) -> tuple[str, ContactChannel]:

@@ -50,7 +50,7 @@ from reachbook.storage.names import NamesProgress
 from reachbook.storage.retry import Attempts
 from reachbook.storage.rows import (
     NO_CREDENTIAL,
-    PAGES,
+    SHAPES,
     contact_of,
     credential_of,
     credential_values,
@@ -62,7 +62,7 @@ from reachbook.storage.rows import (
 MAX_PURGED = 500
 RETRY_SECONDS = 0.1
 TURN_SECONDS = 60
-"""How long a migration in batches waits for another to finish a batch."""
+"""How long a migration in batches waits for another one to finish a batch."""
 
 
 CredentialKind = Literal["api_secret", "api_key"]
@@ -98,21 +98,22 @@ class Store:
 
     # ── contacts ─────────────────────────────────────────────────────────────────────────────
 
-    async def read(self, page: type[ContactT], team_id: TeamId, uuid: str) -> ContactT | None:
+    async def read(self, shape: type[ContactT], team_id: TeamId, uuid: str) -> ContactT | None:
         """Returns a contact as a `ChannelList` or a `Contact`, or None if the team has none."""
-        statement, made_of = PAGES[page]
-        found: ContactT | None = made_of(await self.engine.read(statement, team_id, uuid), team_id)
+        statement, from_rows = SHAPES[shape]
+        rows = await self.engine.read(statement, team_id, uuid)
+        found: ContactT | None = from_rows(rows, team_id)
         return found
 
     async def read_ever(self, team_id: TeamId, uuid: str) -> Contact | None:
-        """Returns a contact that the team has or had, also a deleted or erased one, or None."""
+        """Returns a contact, which may be deleted or erased; None if the team never had it."""
         return contact_of(await self.engine.read("contact_ever", team_id, uuid), team_id)
 
     async def commit(self, commit: Commit, complete: Complete = unchanged) -> Outcome:
-        """Write a change, all of it or nothing; new rows that have no id get one.
+        """Write a commit; new rows that have no id get one.
 
-        `complete` returns the commit with the response to store; it is given the commit with its
-        ids. A commit that changes nothing and stores nothing counts as saved.
+        `complete` is called with the commit with its ids, and returns it with the response to
+        store. A commit that changes nothing and stores nothing counts as saved.
         """
         new_contacts = int(not commit.change.after.id)
         ids = await self._set_aside(new_contacts, commits.ids_wanted(commit))
@@ -146,7 +147,7 @@ class Store:
         wanted = sum(commits.ids_wanted(commit) for commit, _ in new)
         channel_ids = iter(await self._ids.take("contact_channel", wanted))
         completed = [
-            # An empty commit is known by its contact, which must stay the same object.
+            # A commit is empty if its contact is the same object, so it must not be copied.
             complete(
                 commit
                 if commit.is_empty()
@@ -172,22 +173,22 @@ class Store:
     async def commit_locked(
         self, hold: LockSet, attempt: LockedAttempt, complete: Complete = unchanged
     ) -> Outcome:
-        """Read, decide and write while contacts are held.
+        """Read, decide and write while contacts are locked.
 
-        `attempt` is given the contact that is to change, as the page that `hold` names, the owners
-        that are there, and the suppressions of `hold.digests`. It runs on the event loop's thread.
-        `complete` is as for `commit`.
+        `attempt` is called on the event loop's thread with the contact to change, in the shape of
+        `hold.shape`, the owners that exist, and the suppressions of `hold.digests`. `complete` is
+        as for `commit`.
         """
-        statement, contact_from_rows = PAGES[hold.page or Contact]
+        statement, contact_from_rows = SHAPES[hold.shape or Contact]
         reads = [(statement, hold.uuid)]
-        reads += [(PAGES[ChannelList][0], uuid) for uuid in hold.owners]
+        reads += [(SHAPES[ChannelList][0], uuid) for uuid in hold.owners]
         reads.append((SUPPRESSIONS, commits.json_text(hold.digests)))
-        ids = await self._set_aside(int(hold.page is None), hold.new_channels)
+        ids = await self._set_aside(int(hold.shape is None), hold.new_channels)
         attempted: list[Commit] = []
 
         def decide(found: list[list[Row]]) -> Commit:
             seen = contact_from_rows(found[0], hold.team_id)
-            owners = (PAGES[ChannelList][1](rows, hold.team_id) for rows in found[1:-1])
+            owners = (SHAPES[ChannelList][1](rows, hold.team_id) for rows in found[1:-1])
             known = suppressions_of(found[-1])
             commit = attempt(seen, [owner for owner in owners if owner], known)
             attempted[:] = [complete(ids.assign(commit))]
@@ -245,11 +246,11 @@ class Store:
     async def _outcome(
         self, write: Coroutine[Any, Any, object], attempted: list[Commit]
     ) -> Outcome:
-        """Returns the outcome of a write; `attempted` holds its commit by the time it fails.
+        """Returns the outcome of a write; `attempted` must hold its commit if it fails.
 
         If a unique key is violated, the owner of the conflicting address is looked up. If there is
-        none, the address has become free or an id was given twice: then the commit is `STALE`, and
-        the next attempt gets ids that are not in use.
+        none, the address has become free or an id was allocated twice: then the outcome is `STALE`,
+        and the next attempt gets ids that are not in use.
         """
         try:
             await write
@@ -282,11 +283,11 @@ class Store:
             stored := await self.stored_response(after.team_id, commit.idempotency.key)
         ):
             return stored
-        # The addresses in the order of the contact: the first that is taken is reported.
+        # In the order of the contact's channels, so that the first address in use is reported.
         released = _released(commit)
         for channel in after.channels:
             owner = await self.owner(after.team_id, location_of(channel))
-            # What the commit takes from another contact in the same transaction is no conflict.
+            # An address that another contact releases in the same commit is no conflict.
             if owner is None or owner.owner_uuid == after.uuid:
                 continue
             if owner.channel is None or owner.channel.id not in released:
@@ -418,7 +419,7 @@ class Store:
         await self.engine.write(f"use_{kind}", team_id, ident, now, unless_since)
 
     async def ping(self) -> None:
-        """Raises `store_unavailable` if the database does not answer."""
+        """Raises `store_unavailable` if the database does not respond."""
         await self.engine.read("ping")
 
     # ── the store itself ─────────────────────────────────────────────────────────────────────────
@@ -528,10 +529,11 @@ class Store:
         return int((await self._facts())["identity_version"]) < IDENTITY_VERSION
 
     async def require_schema(self, *, may_be_newer: bool = False) -> None:
-        """Refuse a database that is not at the version this program knows.
+        """Raises `store_unfit` if the schema is older than that of this program, or newer.
 
-        A process that started on its own version stays fit when the next release migrates: its
-        migrations come in two steps when they must.
+        A newer schema is accepted if `may_be_newer`: a running process continues when the next
+        release migrates. A change that this release cannot work with is therefore made in two
+        releases.
         """
         found = await self.engine.schema_version()
         if not may_be_newer:
@@ -549,7 +551,7 @@ class Store:
 
 
 def _released(commit: Commit) -> set[int]:
-    """Returns the ids of the channels that the commit itself takes from other contacts."""
+    """Returns the ids of the channels that other contacts release in the commit."""
     released: set[int] = set()
     for change in commit.others:
         before = change.before.channels if change.before else ()

@@ -1,7 +1,7 @@
--- The book, for SQLite: the same tables, columns, keys and indexes as for PostgreSQL; a test
--- compares the two. Tables are STRICT, so that a wrong type is refused here as it is there.
+-- The same tables, columns, keys and indexes as for PostgreSQL; a test compares the two. Tables are
+-- STRICT, so that SQLite refuses a wrong type, too.
 
--- SQLite has no sequences: the last number given, by table. It never gives one twice.
+-- The last id that was allocated in each table, because SQLite has no sequences.
 CREATE TABLE sequence (
     name TEXT NOT NULL,
     last INTEGER NOT NULL,
@@ -32,7 +32,7 @@ CREATE TABLE api_secret (
     PRIMARY KEY (team_id, secret_id),
     FOREIGN KEY (team_id) REFERENCES team (team_id) ON DELETE RESTRICT
 ) STRICT;
--- At most two live secrets a team: two slots, one live secret in each.
+-- At most two live secrets for each team: there are two slots, with one live secret in each.
 CREATE UNIQUE INDEX api_secret_slot ON api_secret (team_id, slot) WHERE revoked IS NULL;
 
 CREATE TABLE api_key (
@@ -89,7 +89,7 @@ CREATE TABLE contact_channel (
     PRIMARY KEY (team_id, id),
     FOREIGN KEY (team_id, contact_id) REFERENCES contact (team_id, id) ON DELETE CASCADE
 ) STRICT;
--- One owner per address: this index is the promise of contract section 3.
+-- This index ensures that an address has one owner (contract section 3).
 CREATE UNIQUE INDEX contact_channel_owner
     ON contact_channel (team_id, channel_type, identity, scope);
 CREATE INDEX contact_channel_contact ON contact_channel (team_id, contact_id);
@@ -110,7 +110,7 @@ CREATE TABLE event (
     FOREIGN KEY (team_id, contact_id) REFERENCES contact (team_id, id) ON DELETE CASCADE
 ) STRICT;
 CREATE UNIQUE INDEX event_revision ON event (team_id, contact_id, contact_rev);
--- The feed's own number, given by whoever reads the feed, in id order and without gaps.
+-- The number in the feed. A reader of the feed assigns it, in the order of ids and without gaps.
 CREATE UNIQUE INDEX event_seq ON event (team_id, seq) WHERE seq IS NOT NULL;
 CREATE INDEX event_unnumbered ON event (team_id, id) WHERE seq IS NULL;
 

@@ -1,5 +1,5 @@
--- What we know of each channel; erasing; lists by time of change; keys that grow old.
--- Every column has a default or may be null, so that the release before can go on writing.
+-- Label, hold and consent of channels; erasure; lists by time of change; expiry of stored responses.
+-- Every column has a default or may be null, so that the previous release can still write.
 
 ALTER TABLE contact_channel
     ADD COLUMN label          text   NOT NULL DEFAULT '',

@@ -10,7 +10,7 @@ CREATE TABLE idempotency_contact (
     PRIMARY KEY (team_id, contact_uuid, key),
     FOREIGN KEY (team_id, key) REFERENCES idempotency (team_id, key) ON DELETE CASCADE
 ) STRICT;
--- Needed by the cascade, and by a key that is used again after a day.
+-- Needed for the cascade, and when a key is used again after a day.
 CREATE INDEX idempotency_contact_key ON idempotency_contact (team_id, key);
 
 -- Delete responses without a contact_id, those of bulk writes and of resolves: the contacts that

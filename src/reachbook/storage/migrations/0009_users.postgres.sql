@@ -15,7 +15,7 @@ CREATE TABLE team_user (
     FOREIGN KEY (team_id) REFERENCES team (team_id) ON DELETE RESTRICT
 );
 CREATE UNIQUE INDEX team_user_email ON team_user (team_id, email);
--- Whoever signs in with a password does not name a team.
+-- A user who signs in with a password does not name a team.
 CREATE INDEX team_user_of_email ON team_user (email);
 
 CREATE TABLE sign_in_link (

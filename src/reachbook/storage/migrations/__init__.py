@@ -1,6 +1,6 @@
-"""Numbered steps from an empty database to this program's schema, a file per engine.
+"""Numbered steps from an empty database to this program's schema, a file for each engine.
 
-A file is named `0001_what_it_brings.ENGINE.sql` and never changes once released.
+A file is named `NUMBER_NAME.ENGINE.sql`, and its statements must not change once it is released.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class Step(Struct, frozen=True):
 
 
 def steps(engine: str, *, after: int = 0) -> list[Step]:
-    """The migrations of an engine that lead on from a version, in order."""
+    """Returns the migrations of an engine after a version, in order."""
     found = []
     for file in files(__name__).iterdir():
         if file.name.endswith(f".{engine}.sql"):
@@ -36,7 +36,7 @@ def steps(engine: str, *, after: int = 0) -> list[Step]:
 
 
 def newest(engine: str) -> int:
-    """The version of the schema that this program knows."""
+    """Returns the version of this program's schema."""
     return steps(engine)[-1].version
 
 
@@ -50,8 +50,12 @@ def refuse_newer(found: int, engine: str) -> None:
         )
 
 
-def not_a_reachbook_store(said: str) -> Refusal:
-    """Returns the error for a database where a step meets a table of another program."""
+def not_a_reachbook_store(message: str) -> Refusal:
+    """Returns the error for a database that has a table of another program.
+
+    `message` is the error of the database for a step of the migration.
+    """
     return unfit(
-        f"The database holds what is not Reachbook's ({said}); give it a database of its own."
+        f"The database has tables of another program ({message}); give Reachbook a database of "
+        "its own."
     )

@@ -19,8 +19,8 @@ FIRST_PLAN_SECONDS = 0.5
 PLAN_SECONDS = 5.0
 MAX_STATEMENTS = 200
 
-# The driver gave up on a connection; asyncpg says InternalClientError when a session is ended
-# between two statements.
+# The errors of a connection that cannot be used any more. asyncpg raises InternalClientError if a
+# session is ended between two statements.
 BROKEN = (OSError, asyncpg.InterfaceError, asyncpg.InternalClientError)
 
 
@@ -29,10 +29,10 @@ class Connection:
 
     The pool closes it when it is released if `is_expired`.
 
-    PostgreSQL keeps the plan of a prepared statement, and of the checks of foreign keys. One that
-    it made while a table was empty may read the whole table, and would be used until the next
+    PostgreSQL keeps the plan of a prepared statement, and of the checks of foreign keys. A plan
+    that it made while a table was empty may read the whole table, and would be used until the next
     ANALYZE. A table grows fastest after a pause, such as when an import begins: then the first plan
-    is used for `FIRST_PLAN_SECONDS`, and each later one twice as long, up to `PLAN_SECONDS`.
+    is used for `FIRST_PLAN_SECONDS`, and each later plan twice as long, up to `PLAN_SECONDS`.
     """
 
     def __init__(self, raw: RawConnection) -> None:
@@ -83,10 +83,10 @@ class Connection:
 
 @asynccontextmanager
 async def transaction(connection: Connection) -> AsyncIterator[None]:
-    """A transaction that does not roll back on a connection that is given up.
+    """A transaction that sends no ROLLBACK if its connection cannot be used any more.
 
-    The driver's own would, and wait for the answer of one that is half open; closing it does the
-    same.
+    The driver's own transaction would send it, and wait for the response of a connection that is
+    half open. Closing the connection rolls back as well.
     """
     await connection.execute("BEGIN")
     try:

@@ -1,4 +1,4 @@
-"""How PostgreSQL connects, binds, commits and complains."""
+"""The engine for PostgreSQL."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ from reachbook.storage.postgres.single_shard import ChangeSteps
 from reachbook.storage.retry import Attempts
 from reachbook.storage.rows import channel_values
 
-WRITE_SECONDS = 2.0  # longer than lock_timeout, so that PostgreSQL gives up first and says why
+WRITE_SECONDS = 2.0  # longer than lock_timeout, so that PostgreSQL reports the lock first
 
 _AGAIN = (
     asyncpg.SerializationError,
@@ -70,7 +70,7 @@ class Postgres:
 
     @classmethod
     async def open(cls, url: str, metrics: Metrics, application: str = APPLICATION) -> Postgres:
-        """Connect, or refuse with a sentence that does not hold the password."""
+        """Connect; raises a refusal whose message does not contain the password."""
         engine = cls(await Pool.open(url, metrics, application), metrics)
         try:
             await engine._require_utf8()
@@ -242,8 +242,8 @@ class Postgres:
         raise contended()
 
     async def _apply(self, connection: Connection, commit: Commit) -> None:
-        """One statement if only one contact's channels change; else a short transaction."""
-        # One contact's channels in one statement: no BEGIN and COMMIT, a third of the round trips.
+        """Write a commit: in one statement if only channels of one contact change."""
+        # Without BEGIN and COMMIT there are a third of the round trips.
         is_one_statement = commit.idempotency is None and not _is_whole(commit.change)
         if is_one_statement and not self.has_citus:
             await self._write(connection, commit, commit.change)
@@ -252,14 +252,15 @@ class Postgres:
             await self._take_steps(connection, commit)
 
     async def _take_steps(self, connection: Connection, commit: Commit) -> None:
-        """Inside a transaction: those who make way first."""
+        """Write a commit inside a transaction, the contacts that release addresses first."""
         await self._store_own_response(connection, commit)
         if commit.is_empty():
             await self._require_revision(connection, commit.change.after)
             return
         erased = commit.change.after if commit.change.kind is Kind.ERASED else None
-        # Locked before anything is looked for: a response that mentions the contact is either
-        # stored already, and deleted below, or its transaction waits and then sees the erasure.
+        # Locked before stored responses are looked for: a response that mentions the contact is
+        # either stored already, and deleted below, or its transaction waits for the lock and then
+        # sees the erasure.
         if erased:
             await connection.fetch(self._sql["lock_contacts"], erased.team_id, f"{{{erased.uuid}}}")
         for change in reversed(commit.changes):
@@ -269,7 +270,7 @@ class Postgres:
             # After the revision was checked and the contact locked.
             await self._write_names(connection, change)
         if erased:
-            await self._forget(connection, erased)
+            await self._erase_events_and_responses(connection, erased)
             await self._erase_suppressions(connection, commit)
 
     async def _create(self, connection: Connection, rows: NewContactRows) -> None:
@@ -343,7 +344,10 @@ class Postgres:
             raise UniqueViolationError
 
     async def _store_own_response(self, connection: Connection, commit: Commit) -> None:
-        """The key's row first: a duplicate waits on it, and then finds the answer."""
+        """Store the response of a commit before its changes.
+
+        A request with the same key waits for the row of the key, and then finds the response.
+        """
         team_id, record = commit.change.after.team_id, commit.idempotency
         if record and not await self._store_response(connection, team_id, record):
             raise UniqueViolationError
@@ -374,8 +378,10 @@ class Postgres:
         if any(row[0] is not None for row in rows):
             raise ErasedError
 
-    async def _forget(self, connection: Connection, erased: ChannelList) -> None:
-        """Delete the stored responses of a contact that is locked.
+    async def _erase_events_and_responses(
+        self, connection: Connection, erased: ChannelList
+    ) -> None:
+        """Delete the event bodies and the stored responses of a contact that is locked.
 
         Each statement sees everything that was committed before it began.
         """
@@ -398,5 +404,5 @@ class Postgres:
 
 
 def _is_whole(change: Change) -> bool:
-    """Whether more of the contact changes than its channels."""
+    """Returns whether fields of the contact may change, and not only its channels."""
     return isinstance(change.after, Contact)

@@ -1,7 +1,7 @@
 """The PostgreSQL connection pool: acquisition timeouts, session limits, broken connections.
 
-The pool of asyncpg costs as much as a short statement, because it wraps each connection in a proxy
-and each acquisition in tasks and timers. This one hands out connections from a list.
+The pool of asyncpg takes as much time as a short statement, because it wraps each connection in a
+proxy and each acquisition in tasks and timers. This pool is a list of connections.
 """
 
 from __future__ import annotations
@@ -34,13 +34,13 @@ CLOSE_SECONDS = 1.0
 
 APPLICATION = "reachbook"
 MIGRATING_APPLICATION = "reachbook-migrate"
-"""The names of sessions in pg_stat_activity. A migration must not run beside the first."""
+"""The names of sessions in pg_stat_activity. No session with the first may run in a migration."""
 
 LOCK_TIMEOUT = "1200ms"
 """How long a statement waits for a lock. A migration sets it on every node of Citus, too."""
 
-# The limits of a session. Its other end may be a dead router: then PostgreSQL itself
-# has to end the transaction that holds a contact, and no statement may outwait its caller by much.
+# The limits of a session. If the network fails, PostgreSQL itself must end the transaction that
+# locks a contact, and no statement may wait much longer than its caller.
 _SESSION = {
     "jit": "off",
     "lock_timeout": LOCK_TIMEOUT,
@@ -61,7 +61,7 @@ _OUT_OF_REACH = (
     asyncpg.InvalidCatalogNameError,
     asyncpg.IdleInTransactionSessionTimeoutError,
     asyncpg.PostgresSystemError,
-    # Citus says so when a worker is lost; PostgreSQL itself only if it is damaged.
+    # Citus raises it if a worker is lost, and PostgreSQL only if it is damaged.
     asyncpg.InternalServerError,
     asyncpg.ReadOnlySQLTransactionError,
     asyncpg.InsufficientPrivilegeError,
@@ -74,13 +74,13 @@ _OUT_OF_REACH = (
 _UNSTORABLE = (asyncpg.DataError, asyncpg.ProgramLimitExceededError)
 
 # A pooler or PostgreSQL itself does not know a parameter of the URL, or one of `_SESSION`.
-_ASKED_WRONGLY = (
+_BAD_PARAMETER = (
     asyncpg.ProtocolViolationError,
     asyncpg.UndefinedObjectError,
     asyncpg.InvalidParameterValueError,
     asyncpg.CantChangeRuntimeParamError,
 )
-_WORDS: tuple[tuple[type[Exception], str], ...] = (
+_DESCRIPTIONS: tuple[tuple[type[Exception], str], ...] = (
     (TimeoutError, "PostgreSQL did not answer in time"),
     (ConnectionRefusedError, "nothing listens at that host and port"),
     (socket.gaierror, "its host has no address"),
@@ -102,8 +102,9 @@ Waiter = asyncio.Future[Connection | None]
 class Pool:
     """Up to `POOL_SIZE` connections to one database, each used by one caller at a time.
 
-    A caller that finds none waits; a connection that is released goes to the caller that has waited
-    longest. A caller that is cancelled after it was given a connection releases it.
+    If all are in use, a caller waits; a connection that is released goes to the caller that has
+    waited longest. If a caller is cancelled after it was assigned a connection, the connection is
+    released.
 
     `has_citus` is whether the database has the extension Citus. It is looked up once.
     """
@@ -117,16 +118,16 @@ class Pool:
         self._connecting = 0
         self._waiters: deque[Waiter] = deque()
         self._loop = asyncio.get_running_loop()
-        # Set when a statement was given up, until every connection has answered again or all are
-        # expired. `_answered` holds the connections that have answered.
+        # Set when a statement was given up, until every connection has responded to a ping or all
+        # are expired. `_responding` holds the connections that have responded.
         self._suspicion: object | None = None
-        self._answered: set[Connection] = set()
+        self._responding: set[Connection] = set()
         self._is_closing = False
         self._released = asyncio.Event()
 
     @classmethod
     async def open(cls, url: str, metrics: Metrics, application: str = APPLICATION) -> Pool:
-        """Connect, or refuse with a sentence that does not hold the password."""
+        """Connect; raises a refusal whose message does not contain the password."""
         settings = {**_SESSION, "application_name": application}
 
         async def connect() -> Connection:
@@ -150,9 +151,10 @@ class Pool:
             raise unfit(
                 "The database URL cannot be read; write special characters as %XX."
             ) from None
-        except _ASKED_WRONGLY as error:
-            raise unfit(f"PostgreSQL refuses what the database URL asks for: {error}.") from None
-        except _OUT_OF_REACH as error:  # only who runs the program hears this, and needs it all
+        except _BAD_PARAMETER as error:
+            raise unfit(f"PostgreSQL refuses a parameter of the database URL: {error}.") from None
+        except _OUT_OF_REACH as error:
+            # The whole text of the driver: only the operator reads this message.
             raise unavailable(" ".join(str(error).split()) or type(error).__name__) from None
         return pool
 
@@ -191,16 +193,16 @@ class Pool:
         self._released.set()
 
     def give_up(self, connection: Connection, error: BaseException) -> None:
-        """Close a connection that has not answered: cancelling its statement can hang.
+        """Close a connection that has not responded: cancelling its statement can hang.
 
         The statement itself may be slow. But if the server or the network is gone, idle connections
         are half open, too, so each of them is checked before it is used again.
         """
-        with suppress(asyncpg.InterfaceError):  # it has gone by itself
+        with suppress(asyncpg.InterfaceError):  # it is closed already
             connection.raw.terminate()
         if isinstance(error, (asyncio.CancelledError, TimeoutError)):
             self._suspicion = object()
-            self._answered.clear()
+            self._responding.clear()
 
     async def _acquire(self) -> Connection:
         while self._idle:
@@ -270,16 +272,16 @@ class Pool:
 
     def _forget(self, connection: Connection) -> None:
         self._open.discard(connection)
-        self._answered.discard(connection)
+        self._responding.discard(connection)
 
     async def _ping(self, connection: Connection) -> bool:
-        """Returns whether a connection answers; closes it if it does not.
+        """Returns whether a connection responds; closes it if it does not.
 
-        If it does not answer in time, all connections are expired, because none can be expected to
-        answer.
+        If it does not respond in time, all connections are expired, because the others are not
+        expected to respond either.
         """
         suspicion = self._suspicion
-        if connection in self._answered:
+        if connection in self._responding:
             return True
         try:
             await connection.execute(_PING, timeout=PING_SECONDS)
@@ -291,8 +293,8 @@ class Pool:
             if isinstance(error, TimeoutError) and self._suspicion is suspicion:
                 self._expire()
             return False
-        self._answered.add(connection)
-        if len(self._answered) >= len(self._open):
+        self._responding.add(connection)
+        if len(self._responding) >= len(self._open):
             self._suspicion = None
         return True
 
@@ -323,7 +325,7 @@ class AcquireContext:
         except TimeoutError:
             raise unavailable("no connection came free, or could be made, in time") from None
         except _OUT_OF_REACH as error:
-            raise unavailable(_said(error)) from error
+            raise unavailable(_describe(error)) from error
         self._busy.inc()
         try:
             await self._connection.discard_old_plans()
@@ -357,15 +359,15 @@ def _refusal(error: Exception) -> Exception:
     if isinstance(error, _UNSTORABLE):
         return unstorable(error)
     if isinstance(error, _OUT_OF_REACH):
-        return unavailable(_said(error))
+        return unavailable(_describe(error))
     return error
 
 
-def _said(error: Exception) -> str:
-    """Returns the fault in our words: those of a driver may name hosts, users and databases."""
-    for kind, words in _WORDS:
+def _describe(error: Exception) -> str:
+    """Returns a description of an error; the driver's text may name hosts, users and databases."""
+    for kind, description in _DESCRIPTIONS:
         if isinstance(error, kind):
-            return words
+            return description
     if isinstance(error, asyncpg.PostgresError):
         return f"PostgreSQL refuses, with SQLSTATE {error.sqlstate}"
     return "PostgreSQL cannot be reached"

@@ -1,4 +1,4 @@
-"""How PostgreSQL's schema is brought up to date: one program at a time, all or nothing."""
+"""The migration of PostgreSQL's schema: by one program at a time, in one transaction."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ CREATE TABLE IF NOT EXISTS schema_version (
 
 
 async def version(connection: Connection) -> int:
-    """The version of the schema that is there; 0 for none."""
+    """Returns the version of the schema, or 0 if there is none."""
     if await connection.fetchval("SELECT to_regclass('schema_version')") is None:
         return 0
     async with _patient(connection):
@@ -41,7 +41,7 @@ async def version(connection: Connection) -> int:
 async def migrate(connection: Connection) -> SchemaChange:
     """Take every step that is missing, in one transaction, and distribute the tables on Citus."""
     migrations.refuse_newer(await version(connection), ENGINE)
-    with suppress(*_MADE_MEANWHILE):  # two programs at once: the other one made it
+    with suppress(*_MADE_MEANWHILE):  # another program created it at the same time
         async with _patient(connection):
             await connection.execute(_VERSION_TABLE)
     has_citus = await citus.is_installed(connection)
@@ -71,7 +71,7 @@ async def _take_steps(connection: Connection, before: int) -> None:
 
 async def _take(connection: Connection, step: str) -> None:
     try:
-        # One at a time: Citus takes no more for a distributed table.
+        # Citus does not accept several statements at once for a distributed table.
         for statement in _statements(step):
             await connection.execute(statement, timeout=STEP_SECONDS)
     except (asyncpg.DuplicateTableError, asyncpg.DuplicateObjectError) as error:
@@ -86,7 +86,7 @@ def _statements(step: str) -> list[str]:
 
 @asynccontextmanager
 async def _patient(connection: Connection) -> AsyncIterator[None]:
-    """A transaction that waits for a program that is migrating, but not for ever."""
+    """A transaction that waits at most `LOCK_SECONDS` for another program that migrates."""
     try:
         async with transaction(connection):
             await connection.execute(f"SET LOCAL lock_timeout = '{LOCK_SECONDS}s'")

@@ -42,7 +42,7 @@ async def store_response(
     if not await connection.fetch(statements["step_response"], *values):
         return False
     named = (team_id, record.key.key, commits.array_text(record.response.contact_uuids))
-    await connection.fetch(statements["step_forget_contacts"], *named)
+    await connection.fetch(statements["step_delete_response_contacts"], *named)
     await connection.fetch(statements["step_response_contacts"], *named)
     return True
 

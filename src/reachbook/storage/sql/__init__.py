@@ -1,11 +1,11 @@
 """Every statement that the program can send: a file for each table, each statement named.
 
-A read is written once, in the dialect that both engines share; a statement that needs two forms is
-marked with its engine, and the two stand side by side.
+A statement that both engines accept is written once. A statement that needs two forms is marked
+with its engine, and the two forms follow each other.
 
-A list of columns stands once, after `-- columns: NAME`, each column with its type on PostgreSQL.
-A statement includes it in one of four forms, of which some name a table, or the number of the
-first parameter:
+A list of columns is written once, after `-- columns: NAME`, each column with its type on
+PostgreSQL. A statement includes the list in one of four forms. Some of them name a table, or the
+number of the first parameter:
 
     {columns of channel}, {columns of channel in ch}        id, ...              ch.id, ...
     {types of channel}                                      id bigint, ...

@@ -1,15 +1,15 @@
--- Contacts, and what is read with them. Dialect: what PostgreSQL and SQLite share.
+-- Contacts, and the rows that are read with them. Statements without an engine are for both.
 --
 -- A look-up of one contact says `coalesce(deleted, 0) = 0`, and a list `deleted IS NULL`, which is
 -- the condition of the index contact_updated. Without statistics PostgreSQL expects few rows in that
 -- index and would read the whole team to find one contact.
 
 -- columns: contact_head
--- What is read of every contact.
+-- The columns that are read of every contact.
 id bigint, uuid text, rev bigint, updated bigint;
 
 -- columns: contact_dates
--- When the contact was created, deleted and erased.
+-- The times at which the contact was created, deleted and erased.
 created bigint, deleted bigint, erased bigint;
 
 -- columns: contact_fields
@@ -18,8 +18,8 @@ first text, last text, display_name text, avatar text, assigned_user_id bigint, 
 is_opted_out boolean, custom text, tags text;
 
 -- name: channel_list
--- How one contact can be reached, oldest channel first; no row when the team has no such contact,
--- one row of nulls for the channel when the contact has none.
+-- A contact and its channels, the oldest channel first. Returns no row if the team has no such
+-- contact, and one row with nulls for the channel if the contact has no channels.
 SELECT {columns of contact_head in c}, {columns of channel in ch}
 FROM contact AS c
 LEFT JOIN contact_channel AS ch ON ch.team_id = c.team_id AND ch.contact_id = c.id
@@ -27,7 +27,7 @@ WHERE c.team_id = $1 AND c.uuid = $2 AND coalesce(c.deleted, 0) = 0
 ORDER BY ch.created, ch.id;
 
 -- name: contact
--- The same, with all that is known of the contact.
+-- The same, with all columns of the contact.
 SELECT {columns of contact_head in c}, {columns of contact_dates in c},
        {columns of contact_fields in c}, {columns of channel in ch}
 FROM contact AS c
@@ -36,7 +36,7 @@ WHERE c.team_id = $1 AND c.uuid = $2 AND coalesce(c.deleted, 0) = 0
 ORDER BY ch.created, ch.id;
 
 -- name: contact_ever
--- The same, for a contact that may be deleted or erased: for its history.
+-- The same for a contact that may be deleted or erased; used for its history.
 SELECT {columns of contact_head in c}, {columns of contact_dates in c},
        {columns of contact_fields in c}, {columns of channel in ch}
 FROM contact AS c
@@ -45,8 +45,8 @@ WHERE c.team_id = $1 AND c.uuid = $2
 ORDER BY ch.created, ch.id;
 
 -- name: contacts_after
--- A page by time of change, oldest first. It begins at $2, holds $3 + 1 contacts if there are as
--- many and at least one at or after $5, and ends at the end of a group of $4 microseconds.
+-- A page by time of change, oldest first. It begins at $2, has $3 + 1 contacts if there are so many,
+-- at least one of them at or after $5, and ends at the end of a group of $4 microseconds.
 -- Returns no rows if no contact is at or after $5, or if more than $7 are in the group of the
 -- date, from $6 up to $5. Never reads more than $8 contacts, because the last group may be large.
 WITH edge AS MATERIALIZED (
@@ -75,8 +75,8 @@ LEFT JOIN contact_channel AS ch ON ch.team_id = $1 AND ch.contact_id = c.id
 ORDER BY c.updated, c.id, ch.created, ch.id;
 
 -- name: contacts_before
--- The same, newest first: the page begins before $2 and holds at least one contact before $5; the
--- group of the date is everything from $5 up to $6.
+-- The same, newest first: the page begins before $2 and has at least one contact before $5. The group
+-- of the date is everything from $5 up to $6.
 WITH edge AS MATERIALIZED (
     SELECT coalesce((
                SELECT e.updated FROM contact AS e
@@ -115,7 +115,7 @@ WHERE team_id = $1 AND deleted IS NULL AND updated < $2
 ORDER BY updated DESC, id DESC LIMIT $3 OFFSET $4;
 
 -- name: contacts_of [postgres]
--- The contacts of a JSON array of ids, by a look into the index each (OFFSET 0 holds it so).
+-- The contacts of a JSON array of ids. OFFSET 0 makes each of them one index look-up.
 SELECT {columns of contact_head in c}, {columns of contact_dates in c},
        {columns of contact_fields in c}, {columns of channel in ch}
 FROM jsonb_array_elements_text($2::text::jsonb) AS wanted (id)
@@ -128,7 +128,7 @@ LEFT JOIN contact_channel AS ch ON ch.team_id = $1 AND ch.contact_id = c.id
 ORDER BY c.id, ch.created, ch.id;
 
 -- name: contacts_of [sqlite]
--- The contacts of a JSON array of ids, likewise; CROSS keeps SQLite from going through all.
+-- The contacts of a JSON array of ids. CROSS keeps SQLite from reading all contacts.
 SELECT {columns of contact_head in c}, {columns of contact_dates in c},
        {columns of contact_fields in c}, {columns of channel in ch}
 FROM json_each($2) AS wanted
@@ -137,11 +137,11 @@ LEFT JOIN contact_channel AS ch ON ch.team_id = c.team_id AND ch.contact_id = c.
 ORDER BY c.id, ch.created, ch.id;
 
 -- name: contact_by_uuid
--- Whether a UUID is in use, by a deleted contact too: a UUID is never given twice.
+-- Whether a UUID is in use. Deleted contacts count, because a UUID is never used again.
 SELECT uuid FROM contact WHERE team_id = $1 AND uuid = $2;
 
 -- name: contact_by_external_id
--- Which contact has an external id.
+-- The contact that has an external id.
 SELECT uuid FROM contact WHERE team_id = $1 AND external_id = $2;
 
 -- name: ids_of_uuids [postgres]
@@ -185,20 +185,20 @@ FROM jsonb_to_recordset($2::text::jsonb) AS new (
 );
 
 -- name: insert_contact
--- A new contact, at revision 0; the commit that follows in the same transaction makes it 1.
+-- Insert a contact at revision 0; the commit that follows in the same transaction makes it 1.
 INSERT INTO contact (
     team_id, id, uuid, rev, updated, created, {columns of contact_fields}
 ) VALUES ($1, $2, $3, 0, $4, $4, {parameters of contact_fields from 5});
 
 -- name: set_contact
--- All that is known of a contact, if its revision is still the one seen. The revision itself is
--- moved by the commit that follows in the same transaction.
+-- Update the fields of a contact, if it still has the revision that was read. The commit that follows
+-- in the same transaction increases the revision.
 UPDATE contact
 SET deleted = $4, erased = $5, {assignments of contact_fields from 6}
 WHERE team_id = $1 AND id = $2 AND rev = $3;
 
 -- name: revision [postgres]
--- The revision of a contact, after any erasure that is under way. A later erasure waits for this
+-- The revision of a contact. Waits for an erasure that is running; a later erasure waits for this
 -- transaction. Used to store a response if its commit writes nothing else.
 SELECT rev FROM contact WHERE team_id = $1 AND id = $2 FOR KEY SHARE;
 
@@ -207,6 +207,6 @@ SELECT rev FROM contact WHERE team_id = $1 AND id = $2 FOR KEY SHARE;
 SELECT rev FROM contact WHERE team_id = $1 AND id = $2;
 
 -- name: lock_contacts [postgres]
--- Hold contacts' rows, in the order of their ids, so that no two can wait for one another: for a
--- change that lost too many races to try again without, and for one that takes addresses away.
+-- Lock contacts in the order of their ids, so that two transactions do not wait for each other. Used
+-- for a change whose attempts without locks failed, and for a change that moves addresses.
 SELECT id FROM contact WHERE team_id = $1 AND uuid = ANY ($2::text::text[]) ORDER BY id FOR UPDATE;

@@ -1,7 +1,7 @@
--- Contact channels, and the commit: the one way by which a contact changes.
+-- Contact channels, and the commit, by which every change of a contact is written.
 
 -- columns: channel
--- All columns of a channel but those of its contact.
+-- All columns of a channel except those of its contact.
 id bigint, channel_type text, channel_id text, scope text, identity text, channel_handle text,
 info_channel text, made_primary bigint, created bigint, updated bigint, label text,
 held_reason text, consent text, consent_source text, consent_at bigint;
@@ -13,16 +13,16 @@ made_primary bigint, updated bigint, label text, held_reason text, consent text,
 consent_source text, consent_at bigint;
 
 -- name: owner
--- Who owns an address: the contact's UUID and the channel.
+-- The owner of an address: the UUID of the contact, and the channel.
 SELECT c.uuid AS owner_uuid, {columns of channel in ch}
 FROM contact_channel AS ch
 JOIN contact AS c ON c.team_id = ch.team_id AND c.id = ch.contact_id
 WHERE ch.team_id = $1 AND ch.channel_type = $2 AND ch.identity = $4 AND ch.scope = $3;
 
 -- name: owners [postgres]
--- Who owns each of a JSON array of addresses {n, channel_type, identity, scope}; scope null: in
--- whichever scope. Rows say which entry (n) they answer. OFFSET 0 keeps the planner from reading
--- the whole table for a long array: each entry is one look into the index.
+-- The owners of a JSON array of addresses {n, channel_type, identity, scope}. A scope of null matches
+-- every scope. Each row begins with the n of its address. OFFSET 0 makes each address one index
+-- look-up: the planner would otherwise read the whole table for a long array.
 SELECT wanted.n, ch.channel_type, ch.scope, ch.created, ch.id, ch.contact_id
 FROM jsonb_to_recordset($2::text::jsonb) AS wanted (n int, channel_type text, identity text, scope text)
 CROSS JOIN LATERAL (
@@ -34,8 +34,8 @@ CROSS JOIN LATERAL (
 ) AS ch;
 
 -- name: owners [sqlite]
--- Who owns each of a JSON array of addresses, likewise; CROSS keeps SQLite from going through all
--- the team's channels for each entry.
+-- The owners of a JSON array of addresses. CROSS keeps SQLite from reading all channels of the team
+-- for each address.
 SELECT wanted.value ->> 'n', ch.channel_type, ch.scope, ch.created, ch.id, ch.contact_id
 FROM json_each($2) AS wanted
 CROSS JOIN contact_channel AS ch
@@ -161,8 +161,8 @@ WITH owned AS (
 SELECT recorded.id FROM recorded UNION ALL SELECT 0 FROM owned;
 
 -- name: commit_new_channel [postgres]
--- The commit of one new channel, which is what most commits are: the same as `commit`, with plain
--- parameters in place of JSON arrays, in half the time. $10 is the digest of its address, which must
+-- The commit of one new channel. Most commits are of this kind. It does the same as `commit` in half
+-- the time, because its parameters are not JSON arrays. $10 is the digest of the address, which must
 -- have no suppression.
 WITH owned AS (
     SELECT one.contact_id FROM contact_channel AS one
@@ -188,7 +188,7 @@ WITH owned AS (
 SELECT recorded.id FROM recorded UNION ALL SELECT 0 FROM owned;
 
 -- name: insert_channels [postgres]
--- The channels of new contacts, from a JSON array. The order is that of every commit, so that two
+-- Insert the channels of new contacts from a JSON array. The order is that of every commit, so that two
 -- transactions with the same addresses wait for each other in the same order.
 INSERT INTO contact_channel (team_id, contact_id, {columns of channel})
 SELECT $1, new.contact_id, {columns of channel in new}
@@ -196,7 +196,7 @@ FROM jsonb_to_recordset($2::text::jsonb) AS new (contact_id bigint, {types of ch
 ORDER BY new.channel_type, new.identity COLLATE "C", new.scope;
 
 -- name: insert_events [postgres]
--- The events that create contacts, from a JSON array {contact_id, rev, kind, at, after}.
+-- Insert the events that create contacts from a JSON array {contact_id, rev, kind, at, after}.
 WITH new AS MATERIALIZED (
     SELECT * FROM jsonb_to_recordset($2::text::jsonb) AS row (
         contact_id bigint, rev bigint, kind text, at bigint, after text
@@ -210,11 +210,11 @@ INSERT INTO event_body (team_id, event_id, after)
 SELECT $1, recorded.id, new.after FROM recorded JOIN new ON new.contact_id = recorded.contact_id;
 
 -- name: move_revision [sqlite]
--- The first step of a commit: the revision moves by one, if it is still the one seen.
+-- The first step of a commit: increase the revision by one, if it is still the one that was read.
 UPDATE contact SET rev = $3 + 1, updated = $4 WHERE team_id = $1 AND id = $2 AND rev = $3;
 
 -- name: remove_channel [sqlite]
--- A channel goes.
+-- Delete a channel.
 DELETE FROM contact_channel WHERE team_id = $1 AND contact_id = $2 AND id = $3;
 
 -- name: update_channel [sqlite]

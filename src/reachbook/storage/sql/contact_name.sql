@@ -43,7 +43,6 @@ SELECT id, {columns of contact_names}, deleted
 FROM contact WHERE team_id = $1 AND id > $2 ORDER BY id LIMIT $3;
 
 -- name: names_between
--- The words of the contacts after number $2 and up to $3, of which each has a few; whether or not
--- there are such contacts.
+-- The words of the contacts after number $2 and up to $3. The contacts need not exist.
 SELECT contact_id, word FROM contact_name
 WHERE team_id = $1 AND contact_id > $2 AND contact_id <= $3;

@@ -1,7 +1,7 @@
--- What the doctor reads, in bounded pages, and what only it writes.
+-- The statements of the doctor, which reads in bounded pages.
 
 -- name: doctor_next_team
--- The first team after $1 that has a row anywhere, its own row or not.
+-- The first team after $1 that has a row in any table; its own row may be missing.
 SELECT min(team_id) FROM (
     SELECT min(team_id) AS team_id FROM team WHERE team_id > $1
     UNION ALL SELECT min(team_id) FROM api_secret WHERE team_id > $1
@@ -21,8 +21,7 @@ WHERE team_id = $1 AND id > $2 AND id <= $3
 ORDER BY id LIMIT $4;
 
 -- name: doctor_channels
--- A page of the channels of contacts up to number $4, after a channel; whether or not there is
--- such a contact.
+-- A page of the channels of contacts up to number $4, after a channel. The contacts need not exist.
 SELECT contact_id, {columns of channel}
 FROM contact_channel
 WHERE team_id = $1 AND (contact_id, id) > ($2, $3) AND contact_id <= $4
@@ -71,22 +70,22 @@ ORDER BY ch.contact_id, ch.id, other.id LIMIT $4;
 SELECT seq FROM event WHERE team_id = $1 AND seq > $2 ORDER BY seq LIMIT $3;
 
 -- name: doctor_indexes [postgres]
--- The indexes that are there and can be used.
+-- The indexes that exist and can be used.
 SELECT c.relname
 FROM pg_index AS i
 JOIN pg_class AS c ON c.oid = i.indexrelid
 WHERE i.indisvalid AND c.relnamespace = current_schema()::regnamespace;
 
 -- name: doctor_indexes [sqlite]
--- The indexes that are there.
+-- The indexes that exist.
 SELECT name FROM sqlite_schema WHERE type = 'index';
 
 -- name: doctor_set_revision
--- The revision of a contact ($4) that had fallen behind its own events, if it is still as seen.
+-- Correct the revision of a contact to $4, that of its newest event, if it is still as it was read.
 UPDATE contact SET rev = $4 WHERE team_id = $1 AND id = $2 AND rev = $3;
 
--- name: doctor_remove_stray
--- A channel of no contact goes, which frees its address.
+-- name: doctor_remove_orphan
+-- Delete a channel that belongs to no contact, so that its address can be used again.
 DELETE FROM contact_channel
 WHERE team_id = $1 AND id = $2 AND NOT EXISTS (
     SELECT 1 FROM contact

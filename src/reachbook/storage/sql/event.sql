@@ -1,7 +1,7 @@
--- What happened: the history of a contact, and the feed of a team.
+-- Events: the history of a contact, and the feed of a team.
 
 -- A page of events is bounded in rows and in bytes of bodies; its first event is always in it. The
--- bytes are summed over lengths alone, so that no body is read that the page does not hold.
+-- bytes are summed over the lengths, so that only the bodies of the page are read.
 -- Scalar subqueries, not joins: for a page PostgreSQL would read all of a small table.
 
 -- name: history
@@ -49,12 +49,12 @@ ORDER BY page.contact_rev;
 SELECT id FROM event WHERE team_id = $1 AND seq IS NULL LIMIT 1;
 
 -- name: lock_team [postgres]
--- Hold the team's row, so that one reader of the feed numbers at a time. It does not stand in the
--- way of commits, whose foreign keys only share the row.
+-- Lock the team's row, so that only one reader of the feed numbers events at a time. The lock does
+-- not block commits, whose foreign keys only share the row.
 SELECT team_id FROM team WHERE team_id = $1 FOR NO KEY UPDATE;
 
 -- name: lock_team [sqlite]
--- The team; the transaction of the writer holds all rows.
+-- The team. SQLite needs no lock, because it has one writer at a time.
 SELECT team_id FROM team WHERE team_id = $1;
 
 -- name: number_events
@@ -115,7 +115,7 @@ WHERE team_id = $1 AND event_id IN (
 UPDATE event SET request_id = '' WHERE team_id = $1 AND contact_id = $2;
 
 -- name: labels
--- What a team's credentials and users are called, for the actors of events.
+-- The labels of a team's credentials and users, for the actors of events.
 SELECT secret_id AS id, label FROM api_secret WHERE team_id = $1
 UNION ALL
 SELECT key_id AS id, label FROM api_key WHERE team_id = $1

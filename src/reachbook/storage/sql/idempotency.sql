@@ -1,14 +1,14 @@
--- Answers that are kept so that a retry gets the same one.
+-- Responses that are stored, so that a retry gets the same response.
 
 -- name: stored_response
--- The answer kept under a key.
+-- The response that is stored under a key.
 SELECT request_hash, status, headers, body, created FROM idempotency
 WHERE team_id = $1 AND key = $2;
 
 -- name: store_response [postgres]
 -- Store a response in the transaction of its effect, and the contacts that it mentions ($9). A key
--- that was used before $8 may be used again. No row comes back if the key is in use.
--- The names of the previous response are deleted, except those that both have.
+-- that was used before $8 may be used again. Returns no row if the key is in use.
+-- The contacts of the previous response are deleted, except those that both responses mention.
 WITH stored AS (
     INSERT INTO idempotency (team_id, key, request_hash, status, headers, body, created)
     VALUES ($1, $2, $3, $4, $5, $6, $7)
@@ -57,7 +57,7 @@ SELECT key FROM stored;
 
 -- name: store_response [sqlite]
 -- Store a response in the transaction of its effect. A key that was used before $8 may be used
--- again. No row comes back if the key is in use.
+-- again. Returns no row if the key is in use.
 INSERT INTO idempotency (team_id, key, request_hash, status, headers, body, created)
 VALUES ($1, $2, $3, $4, $5, $6, $7)
 ON CONFLICT (team_id, key) DO UPDATE
@@ -91,8 +91,8 @@ CROSS JOIN contact ON contact.team_id = $1 AND contact.uuid = named.value
 WHERE contact.team_id = $1 AND contact.erased IS NOT NULL;
 
 -- name: purge_expired_responses
--- Let some of the keys that have grown old go, few enough that nobody notices: at least $3 + 1 of
--- them, if there are as many.
+-- Delete expired keys: at least $3 + 1 of them, if there are so many. The number is small, so that
+-- other requests are not delayed.
 DELETE FROM idempotency
 WHERE team_id = $1 AND created < $2 AND created <= coalesce((
     SELECT edge.created FROM idempotency AS edge
@@ -101,7 +101,8 @@ WHERE team_id = $1 AND created < $2 AND created <= coalesce((
 RETURNING key;
 
 -- name: purge_responses
--- Delete the stored responses that mention a contact, and with them the names of their contacts.
+-- Delete the stored responses that mention a contact. The rows that name their contacts are deleted by
+-- the cascade.
 DELETE FROM idempotency
 WHERE team_id = $1 AND key IN (
     SELECT named.key FROM idempotency_contact AS named

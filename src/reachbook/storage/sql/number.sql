@@ -1,11 +1,11 @@
--- The numbers that rows are known by. A number is never given twice; gaps are allowed.
+-- The ids of rows. An id is never allocated twice; gaps are allowed.
 
 -- name: reserve_ids [postgres]
--- The next $2 numbers of an identity column's sequence.
+-- The next $2 ids of the sequence of an identity column.
 SELECT nextval(pg_get_serial_sequence($1, $3)) FROM generate_series(1, $2);
 
 -- name: reserve_ids [sqlite]
--- The last of the next $2 numbers of a table.
+-- The last of the next $2 ids of a table.
 UPDATE sequence SET last = last + $2 WHERE name = $1 RETURNING last;
 
 -- name: skip_used_ids [postgres]

@@ -6,7 +6,7 @@
 -- `end_suppression`; the order is in single_shard.py.
 
 -- name: step_owner [postgres]
--- A row if another contact owns an address of the JSON array $4 and the revision is still $3.
+-- Returns a row if another contact owns an address of the JSON array $4 and the revision is still $3.
 SELECT ch.contact_id
 FROM contact AS c
 CROSS JOIN jsonb_to_recordset($4::text::jsonb) AS new (channel_type text, scope text, identity text)
@@ -93,7 +93,7 @@ SET request_hash = excluded.request_hash, status = excluded.status,
 WHERE idempotency.created < $8
 RETURNING key;
 
--- name: step_forget_contacts [postgres]
+-- name: step_delete_response_contacts [postgres]
 -- Delete the contacts that the previous response of a key mentioned, except those of $3.
 DELETE FROM idempotency_contact
 WHERE team_id = $1 AND key = $2 AND contact_uuid <> ALL ($3::text::text[]);

@@ -20,7 +20,8 @@ FROM (
 GROUP BY page.added, page.removed, page.is_live;
 
 -- name: count_contacts_by_channels
--- How many contacts after id $2 and up to $3 have how many channels; not those without any.
+-- The number of contacts after id $2 and up to $3 by their number of channels, without those that
+-- have none.
 SELECT owner.channels, count(*)
 FROM (
     SELECT count(*) AS channels FROM contact_channel AS ch

@@ -5,5 +5,5 @@
 SELECT name, value FROM store_info;
 
 -- name: set_store_info
--- Give a fact another value.
+-- Set a fact.
 UPDATE store_info SET value = $2 WHERE name = $1;

@@ -17,5 +17,5 @@ INSERT INTO team (team_id, name, default_region, created) VALUES ($1, $2, $3, $4
 UPDATE team SET name = $2, default_region = $3 WHERE team_id = $1 RETURNING team_id;
 
 -- name: ping
--- The shortest statement: it fails if the database does not answer.
+-- The shortest statement: it fails if the database does not respond.
 SELECT 1;

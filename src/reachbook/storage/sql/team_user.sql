@@ -1,7 +1,7 @@
 -- The users of the web console, their sign-in links and their sessions.
 
 -- columns: team_user
--- What is known of a user.
+-- The columns of a user.
 team_id bigint, id bigint, email text, role text, password text, created bigint, disabled bigint;
 
 -- name: users
@@ -17,8 +17,8 @@ SELECT {columns of team_user} FROM team_user WHERE team_id = $1 AND id = $2;
 SELECT {columns of team_user} FROM team_user WHERE team_id = $1 AND email = $2;
 
 -- name: users_by_email
--- The users of any team who have an email address, at most $2 of them. It spans teams: whoever
--- signs in with a password does not name one.
+-- The users of any team who have an email address, at most $2 of them. A user who signs in with a
+-- password does not name a team.
 SELECT {columns of team_user} FROM team_user WHERE email = $1 ORDER BY team_id LIMIT $2;
 
 -- name: insert_user

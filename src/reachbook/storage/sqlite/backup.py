@@ -1,4 +1,4 @@
-"""A SQLite store as one file: copied while it is written to, checked, and put in place whole."""
+"""Backups of a SQLite store: copying it while it is in use, verifying and replacing it."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ ENGINE = "sqlite"
 OWNER_ONLY = 0o600
 WAITS_MS = 10_000
 ALL_PAGES = -1
-BESIDE = ("-wal", "-shm", "-journal")
+SUFFIXES = ("-wal", "-shm", "-journal")
 
 
 def copy(source: Path, target: Path) -> None:
-    """Copy a database as it stands at one moment, into a new file that only its owner can read.
+    """Copy a database into a new file that only its owner can read.
 
-    It is one read transaction: writers go on, in this process and in others, and every write that
-    was answered before is in the copy.
+    The copy is made in one read transaction. It contains every write that was committed before, and
+    does not block writers, in this process or in others.
     """
     os.close(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, OWNER_ONLY))
     with _opened(source) as live, closing(apsw.Connection(str(target))) as copied:
@@ -35,48 +35,48 @@ def copy(source: Path, target: Path) -> None:
 
 
 def verify(path: Path) -> tuple[int, int]:
-    """A whole database of ours: its schema's version, and how many rows lack their parent row.
+    """Verify a database; returns the version of its schema, and how many rows have no parent row.
 
-    One that is damaged, is another program's, or comes from a newer release is refused.
+    Raises `store_unfit` if it is damaged, or of another program or a newer release.
     """
     with _opened(path) as connection:
         try:
-            said = connection.execute("PRAGMA integrity_check(1)").get
-            strays = len(connection.execute("PRAGMA foreign_key_check").fetchall())
+            result = connection.execute("PRAGMA integrity_check(1)").get
+            orphans = len(connection.execute("PRAGMA foreign_key_check").fetchall())
         except apsw.Error as error:
             raise unfit(f"{path} is not a whole SQLite database: {error}.") from None
-        if said != "ok":
-            raise unfit(f"{path} is damaged: {said}.")
+        if result != "ok":
+            raise unfit(f"{path} is damaged: {result}.")
         try:
             version = int(connection.execute("SELECT max(version) FROM schema_version").get)
         except (apsw.SQLError, TypeError):
             raise unfit(f"{path} is not a database of Reachbook.") from None
     migrations.refuse_newer(version, ENGINE)
-    return version, strays
+    return version, orphans
 
 
 def finish(path: Path) -> None:
-    """Make one whole file of a database that nobody has open, and put it on the disk."""
+    """Merge the log of a database into its file and sync it; no process may have it open."""
     with closing(apsw.Connection(str(path))) as connection:
         connection.execute("PRAGMA journal_mode=DELETE")
     _sync(path)
 
 
 def put(fresh: Path, target: Path) -> None:
-    """Give a finished file its name, and make that last."""
+    """Rename a finished file to its final name, and sync the directory."""
     fresh.replace(target)
     _sync(target.parent)
 
 
 def set_aside(database: Path, kept: Path) -> None:
-    """Keep a database that nobody has open under another name too, with all that is in its log.
+    """Link a database under another name, with its log merged; no process may have it open.
 
-    When it is so damaged that its log cannot be taken in, the log is kept beside it.
+    If the database is so damaged that its log cannot be merged, the log is moved beside the link.
     """
     with suppress(apsw.Error), _opened(database) as connection:
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
     kept.hardlink_to(database)
-    for suffix in BESIDE:
+    for suffix in SUFFIXES:
         with suppress(FileNotFoundError):
             database.with_name(database.name + suffix).replace(f"{kept}{suffix}")
     _sync(database.parent)
@@ -84,7 +84,7 @@ def set_aside(database: Path, kept: Path) -> None:
 
 def discard(path: Path) -> None:
     """Remove an incomplete backup, and the files that SQLite keeps beside it."""
-    for suffix in ("", *BESIDE):
+    for suffix in ("", *SUFFIXES):
         path.with_name(path.name + suffix).unlink(missing_ok=True)
 
 

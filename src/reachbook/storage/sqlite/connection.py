@@ -10,8 +10,8 @@ import apsw
 from reachbook.storage.engine import Row, unstorable
 from reachbook.storage.sqlite.writer import MAX_WAL_BYTES
 
-# Erased values must not stay readable in the file: SQLite leaves deleted text where it stood,
-# unless it is told to write zeros over it.
+# Erased values must not stay readable in the file: without secure_delete, SQLite does not overwrite
+# deleted text.
 _PRAGMAS = (
     "journal_mode=WAL",
     "synchronous=FULL",
@@ -32,7 +32,7 @@ _UNSTORABLE = (
 
 
 def connect(path: Path, waits_ms: int) -> apsw.Connection:
-    """Returns a connection that waits for the lock of another one for some milliseconds."""
+    """Returns a connection that waits at most `waits_ms` milliseconds for a lock."""
     connection = apsw.Connection(str(path))
     connection.set_busy_timeout(waits_ms)
     for pragma in _PRAGMAS:

@@ -1,7 +1,7 @@
-"""The same answers for SQLite: readers beside one writer thread that shares its fsyncs.
+"""The engine for SQLite.
 
-Indexed reads run on the event loop's own thread: they take less time than a hop to another.
-Writes queue for one thread (`sqlite_writer`) and are durable when they are answered.
+Reads by an index run on the event loop's own thread: they take less time than a switch to another
+thread. Writes are queued for one thread (`writer.py`), which commits several of them at once.
 """
 
 from __future__ import annotations
@@ -71,10 +71,10 @@ class Sqlite:
 
     def __init__(self, path: Path, metrics: Metrics) -> None:
         self._sql = sql.statements(self.name)
-        self._found_at_first: int | None = None  # before opening it brought it up to date
+        self._version_before: int | None = None  # the version of the schema before `open` migrated
         try:
-            # Scans and counts have connections of their own: a scan in a thread must not hold up
-            # the reads on the event loop, nor a count the scans; and SQLite has one writer.
+            # Scans and counts have connections of their own: reads on the event loop must not wait
+            # for a scan in a thread, nor scans for a count. SQLite has one writer at a time.
             self._reader = connect(path, READER_WAITS_MS)
             scanner, counter = (connect(path, READER_WAITS_MS) for _ in range(2))
             writer = connect(path, WRITER_WAITS_MS)
@@ -90,7 +90,7 @@ class Sqlite:
 
     @classmethod
     async def open(cls, path: Path, metrics: Metrics) -> Sqlite:
-        """Open the file, made and migrated if need be."""
+        """Open the file; creates and migrates it if necessary."""
         try:
             _make_private(path)
         except OSError as error:
@@ -202,12 +202,12 @@ class Sqlite:
     async def migrate(self) -> SchemaChange:
         found = await self.schema_version()
         migrations.refuse_newer(found, self.name)
-        if self._found_at_first is None:
-            self._found_at_first = found
+        if self._version_before is None:
+            self._version_before = found
         newest = migrations.newest(self.name)
         if found < newest:
             await self._writer.run(self._take_steps)
-        return SchemaChange(self._found_at_first, newest)
+        return SchemaChange(self._version_before, newest)
 
     async def schema_version(self) -> int:
         try:
@@ -227,7 +227,7 @@ class Sqlite:
         try:
             self._take_all_steps(connection, commit)
         except BaseException:
-            # The savepoint is rolled back, and with it a reservation that was made in it.
+            # The savepoint is rolled back, and with it the reservation of these ids.
             self._event_ids.clear()
             raise
 
@@ -239,12 +239,12 @@ class Sqlite:
             self._require_revision(connection, commit.change.after)
             return
         self._require_suppressions(connection, commit)
-        # The contacts that make way first: the unique index is checked row by row.
+        # The contacts that release addresses first: the unique index is checked for each row.
         for change in reversed(commit.changes):
             self._take_step(connection, commit, change)
         self._write_suppressions(connection, commit)
         if commit.change.kind is Kind.ERASED:
-            self._forget(connection, commit)
+            self._erase_events_and_responses(connection, commit)
 
     def _store_response(
         self, connection: apsw.Connection, team_id: int, record: IdempotencyRecord
@@ -296,9 +296,10 @@ class Sqlite:
                 fetch(connection, self._sql["set_contact"], *seen, *details)
             for statement, values in names.writes(change):
                 fetch(connection, self._sql[statement], *values)
-        moved = (after.team_id, after.id, after.rev - 1, after.updated)
-        fetch(connection, self._sql["move_revision"], *moved)
-        # Another process may have changed the contact since it was read; the savepoint is undone.
+        revision = (after.team_id, after.id, after.rev - 1, after.updated)
+        fetch(connection, self._sql["move_revision"], *revision)
+        # Another process may have changed the contact since it was read. The savepoint is rolled
+        # back.
         if connection.changes() == 0:
             raise RevisionConflictError
         self._write_rows(connection, commit, change)
@@ -332,14 +333,14 @@ class Sqlite:
             body = (after.team_id, event_id, rows.before, rows.after)
             fetch(connection, self._sql["insert_event_body"], *body)
 
-    def _forget(self, connection: apsw.Connection, commit: Commit) -> None:
-        gone = commit.change.after
-        fetch(connection, self._sql["erase_events"], gone.team_id, gone.id)
-        fetch(connection, self._sql["clear_request_ids"], gone.team_id, gone.id)
-        fetch(connection, self._sql["purge_responses"], gone.team_id, gone.uuid)
+    def _erase_events_and_responses(self, connection: apsw.Connection, commit: Commit) -> None:
+        erased = commit.change.after
+        fetch(connection, self._sql["erase_events"], erased.team_id, erased.id)
+        fetch(connection, self._sql["clear_request_ids"], erased.team_id, erased.id)
+        fetch(connection, self._sql["purge_responses"], erased.team_id, erased.uuid)
 
     def _begin(self, jobs: int) -> None:
-        """Forget the ids that an earlier transaction reserved: they must not be used any more.
+        """Discard the ids that an earlier transaction reserved.
 
         Another process may have written events with higher ids since then.
         """
@@ -367,10 +368,11 @@ class Sqlite:
 
 
 def _decide(loop: asyncio.AbstractEventLoop, rule: LockedRule, found: list[list[Row]]) -> Commit:
-    """Run a rule on the event loop, while the writer's thread holds the transaction for it.
+    """Run a rule on the event loop, while the writer's thread waits with its transaction open.
 
-    Only storage runs on the writer's thread: a rule renders the response that is stored with its
-    commit. A loop that is blocked must not hold up every other write.
+    The rule renders the response that is stored with its commit, and rendering must not run on the
+    writer's thread. Raises `contended` if the event loop is blocked for `DECISION_SECONDS`, because
+    all other writes wait meanwhile.
     """
 
     async def decide() -> Commit:
@@ -399,13 +401,16 @@ def is_behind(path: Path) -> bool:
         finally:
             connection.close()
     except apsw.Error:
-        return False  # opening it as a store reports the error
+        return False  # the error is reported when the file is opened as a store
     return version < migrations.newest("sqlite") or int(found) < IDENTITY_VERSION
 
 
 def _make_private(path: Path) -> None:
-    """Creates the file for its owner alone; the files that SQLite keeps beside it follow."""
-    # Before SQLite creates it: with the usual umask others could read the file.
+    """Create the file so that only its owner can read it.
+
+    SQLite creates its other files with the same permissions.
+    """
+    # Before SQLite creates the file: with the usual umask other users could read it.
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     if not path.exists():
         path.touch(mode=0o600)
@@ -423,7 +428,7 @@ def _json(uuids: Sequence[str]) -> str:
 
 
 def _version(connection: apsw.Connection) -> int:
-    there = "SELECT count(*) FROM sqlite_schema WHERE name = 'schema_version'"
-    if not connection.execute(there).get:
+    has_table = "SELECT count(*) FROM sqlite_schema WHERE name = 'schema_version'"
+    if not connection.execute(has_table).get:
         return 0
     return int(connection.execute("SELECT max(version) FROM schema_version").get or 0)

@@ -1,4 +1,4 @@
-"""The one thread that writes to SQLite: waiting jobs share one fsync (group commit)."""
+"""The thread that writes to SQLite; waiting jobs are committed with one fsync (group commit)."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ Result = TypeVar("Result")
 Job = Callable[[apsw.Connection], Any]
 Waiting = tuple[Job, asyncio.AbstractEventLoop, asyncio.Future[Any]]
 
-MAX_GROUPED_WRITES = 256  # the last of them waits for the others, and the WAL for all of them
+MAX_GROUPED_WRITES = 256  # the last job waits for all others, and so does a checkpoint of the WAL
 MAX_QUEUED = 10_000
 CLOSE_SECONDS = 1.0
 CHECKPOINT_SECONDS = 1.0
-MAX_WAL_BYTES = 8 * 1024 * 1024  # SQLite itself keeps it at about 4 MiB when no reader stays long
+MAX_WAL_BYTES = 8 * 1024 * 1024  # SQLite itself keeps it at about 4 MiB if no program reads long
 
-# The disk, the file or its locks fail us: not one job is to blame, and another try may succeed.
+# Errors of the disk, the file or its locks: they are not due to a job, and a retry may succeed.
 OUT_OF_REACH = (
     apsw.BusyError,
     apsw.CantOpenError,
@@ -50,10 +50,10 @@ _CLOSING = (apsw.ConnectionClosedError, apsw.InterruptError, apsw.ThreadingViola
 
 
 class Writer:
-    """Runs jobs one after the other on its own connection; each is all or nothing.
+    """Runs jobs one after the other on its own connection; each is written completely or not.
 
-    A job's result reaches its caller only after the fsync. When the transaction that carries
-    several jobs fails to commit, every one of them is refused.
+    A job's result is returned only after the fsync. If the transaction of several jobs cannot be
+    committed, all of them are refused.
     """
 
     def __init__(
@@ -62,7 +62,7 @@ class Writer:
         metrics: Metrics,
         on_begin: Callable[[int], None] = lambda _jobs: None,
     ) -> None:
-        """`on_begin` is called at the begin of each transaction, with the number of its jobs."""
+        """Start the thread; it calls `on_begin` with the number of jobs of each transaction."""
         self._connection = connection
         self._metrics = metrics
         self._on_begin = on_begin
@@ -74,7 +74,7 @@ class Writer:
         self._thread.start()
 
     async def run(self, job: Callable[[apsw.Connection], Result]) -> Result:
-        """Returns the result of the job, once it is durable."""
+        """Run a job; returns its result when it is durable."""
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Result] = loop.create_future()
         if self._closing:
@@ -87,8 +87,8 @@ class Writer:
     def close(self) -> None:
         """Finish the waiting jobs, then end the thread and close its connection.
 
-        A thread that hangs on a lock or a disk is left to end with the process: whoever waits for
-        it has been refused by then, or is refused by a process that ends.
+        A thread that hangs on a lock or a disk ends with the process. The requests that wait for it
+        have been refused by then, or are refused when the process ends.
         """
         self._closing = True
         self._queue.put(None)
@@ -106,7 +106,10 @@ class Writer:
                 self._shrink_wal()
 
     def _next_batch(self) -> tuple[list[Waiting], bool]:
-        """Returns the next jobs, none if none came for a while, and whether they are the last."""
+        """Returns the next jobs, and whether they are the last.
+
+        Returns no jobs if none were queued for `CHECKPOINT_SECONDS`.
+        """
         batch: list[Waiting] = []
         with suppress(Empty):
             waiting = self._queue.get(timeout=CHECKPOINT_SECONDS)
@@ -126,7 +129,7 @@ class Writer:
             background.report(self._metrics, "sqlite_writer", error)
             self._roll_back()
             outcomes = [(each, unavailable("an unexpected error ended it")) for each in batch]
-        # One call for all callers of a loop: each call wakes the loop by a system call.
+        # One call for all callers of a loop, because each call wakes the loop by a system call.
         for loop in {loop for (_, loop, _), _ in outcomes}:
             settled = [(future, result) for (_, its, future), result in outcomes if its is loop]
             with suppress(RuntimeError):  # the caller's event loop is closed
@@ -135,10 +138,10 @@ class Writer:
     def _shrink_wal(self) -> None:
         """Empty the write-ahead log if it is large.
 
-        A program that reads for long prevents SQLite from reusing the log's space, so the log grows
-        until that program is done, and only this method makes the file small again. It must not
-        wait: a checkpoint that waits for a reader blocks every writer. If there is a reader or a
-        writer it does nothing, and is tried again later.
+        While another program reads for long, SQLite cannot reuse the space of the log, so the log
+        grows, and only this method makes the file small again. It must not wait: a checkpoint that
+        waits for a reader blocks every writer. If there is a reader or a writer, this does nothing,
+        and is called again later.
         """
         with background.reporting(self._metrics, "sqlite_writer"), suppress(*OUT_OF_REACH):
             if Path(self._connection.filename_wal).stat().st_size <= MAX_WAL_BYTES:
@@ -158,7 +161,7 @@ class Writer:
         """
         try:
             self._connection.execute("BEGIN IMMEDIATE")
-            # After BEGIN, which may wait for another program for seconds.
+            # Checked after BEGIN, which may wait for another program for seconds.
             wanted = [job for job in batch if not job[2].cancelled()]
             self._on_begin(len(wanted))
             outcomes = self._try_alone(wanted[0]) if len(wanted) == 1 else self._try_each(wanted)
@@ -206,7 +209,7 @@ class Writer:
         # A disk that is full fails every job of the transaction, not this one alone.
         except OUT_OF_REACH:
             raise
-        except Exception as error:  # noqa: BLE001 - it belongs to the caller that waits for it
+        except Exception as error:  # noqa: BLE001 - it is raised in the caller that waits for it
             outcome = error
         return outcome
 
@@ -214,7 +217,7 @@ class Writer:
 def why(error: apsw.Error) -> str:
     """Returns the fault in a few words."""
     if isinstance(error, apsw.BusyError):
-        return "another program has been writing to the file all the while we waited"
+        return "another program has been writing to the file until the time limit"
     if isinstance(error, _CLOSING):
         return "it is being closed"
     return str(error)
@@ -232,13 +235,13 @@ def _settle(outcomes: list[tuple[asyncio.Future[Any], object]]) -> None:
         if future.done():
             continue
         if isinstance(outcome, Exception):
-            future.set_exception(_own(outcome))
+            future.set_exception(_copy(outcome))
         else:
             future.set_result(outcome)
 
 
-def _own(error: Exception) -> Exception:
-    """Each waiter gets an exception of its own: a raised one carries its raiser's traceback."""
+def _copy(error: Exception) -> Exception:
+    """Returns an exception for one waiter: raising the same one twice would mix tracebacks."""
     if isinstance(error, Refusal):
         return Refusal(
             error.reason,
