@@ -91,7 +91,7 @@ def test_a_token_within_its_validity_is_accepted(
         ({"iat": NOW - TOKEN_LIFE - 1}, Reason.EXPIRED, "expired 1 s ago"),
         ({"iat": NOW - TOKEN_LIFE - 0.5}, Reason.EXPIRED, "expired 1 s ago"),
         ({"iat": NOW - 3900}, Reason.EXPIRED, "expired 3600 s ago"),
-        ({"iat": -5}, Reason.EXPIRED, "a token lives 300 s"),
+        ({"iat": -5}, Reason.EXPIRED, "a token is valid for 300 s"),
         ({"exp": NOW - 1}, Reason.EXPIRED, "expired 1 s ago"),
         ({"exp": NOW}, Reason.EXPIRED, "expired"),
         ({"exp": 0}, Reason.EXPIRED, "expired"),

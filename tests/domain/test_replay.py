@@ -18,7 +18,7 @@ from reachbook.domain.channel import ChannelList, ChannelSelector
 from reachbook.domain.channel_rules import ChannelInput
 from reachbook.domain.contact import Contact, ContactInput
 from reachbook.domain.errors import Refusal
-from reachbook.domain.replay import NOTHING, PastState, Row
+from reachbook.domain.replay import PastState, Row
 from reachbook.storage.commit import Commit, with_ids
 
 PHONE = addresses.channel_type("phone")
@@ -95,7 +95,7 @@ def test_a_deleted_contact_has_no_channels_and_a_deletion_time() -> None:
 def test_the_state_before_the_creation_is_empty(rev: int | None, at: int | None) -> None:
     rows = [row for _, row in random_history(1, 3)]
 
-    assert replay.replay(rows, rev=rev, at=at) == NOTHING
+    assert replay.replay(rows, rev=rev, at=at) == PastState()
 
 
 def test_an_erased_contact_has_no_values() -> None:

@@ -193,7 +193,7 @@ async def test_simultaneous_requests_are_recorded_once(api: Api) -> None:
 
     await asyncio.gather(*(access.caller(by_key(bob)) for _ in range(50)))
 
-    assert len(access._notes) <= 1
+    assert len(access._tasks) <= 1
     await access.close()
 
 

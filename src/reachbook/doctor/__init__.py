@@ -1,7 +1,8 @@
 """Checks the database for inconsistencies, team by team, and repairs those that it can.
 
-It only reads, in bounded pages, and holds no lock: it is safe beside a running server. What looks
-wrong is looked at again before it is reported, for it may only have been changed meanwhile.
+The checks only read, in bounded pages and without locks, so they can run beside a server. A contact
+that seems to have a fault is read again before the fault is reported, because a write may have
+changed it between two reads.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from collections.abc import AsyncIterator
 from reachbook.doctor import team
 from reachbook.doctor.contact import check
 from reachbook.doctor.finding import Finding, Kind
-from reachbook.doctor.reading import audits, read_settled
+from reachbook.doctor.reading import audits, read_stable
 from reachbook.doctor.repair import repair
 from reachbook.storage import Store
 
@@ -21,7 +22,7 @@ NO_TEAM = -(2**63)
 
 
 async def examine(store: Store, keys: tuple[bytes, ...]) -> AsyncIterator[Finding]:
-    """Everything that is wrong in a store; `keys` are the master keys, the current one first."""
+    """Yields the inconsistencies of a store; `keys` are the master keys, the current one first."""
     async for finding in team.missing_indexes(store):
         yield finding
     async for finding in team.missing_names(store):
@@ -34,7 +35,7 @@ async def examine(store: Store, keys: tuple[bytes, ...]) -> AsyncIterator[Findin
 
 async def _team(store: Store, team_id: int, keys: tuple[bytes, ...]) -> AsyncIterator[Finding]:
     if await store.team(team_id) is None:
-        message = "there are rows of this team, and the team itself is not there"
+        message = "there are rows of this team, but the team does not exist"
         yield Finding(Kind.NO_TEAM, team_id, message)
     async for finding in team.credentials(store, team_id, keys):
         yield finding
@@ -42,8 +43,8 @@ async def _team(store: Store, team_id: int, keys: tuple[bytes, ...]) -> AsyncIte
         yield finding
     async for audit in audits(store, team_id):
         if check(audit):
-            still = await read_settled(store, team_id, audit.number)
-            for finding in check(still) if still else []:
+            stable = await read_stable(store, team_id, audit.number)
+            for finding in check(stable) if stable else []:
                 yield finding
     async for finding in team.bodies(store, team_id):
         yield finding

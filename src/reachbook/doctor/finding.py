@@ -34,10 +34,10 @@ class Kind(StrEnum):
 
 
 class Finding(Struct, frozen=True):
-    """One inconsistency: where it is, a sentence that describes it, and its repair if there is one.
+    """An inconsistency: where it is, a sentence that describes it, and its repair, if any.
 
-    `team_id` is None if it is not in one team; `contact_id` is the contact's UUID, and `number` its
-    integer id, by which a repair finds it, or 0 if it belongs to no contact.
+    `team_id` is None if it concerns the whole store. `contact_id` is the contact's UUID, and
+    `number` its integer id, which a repair uses, or 0 if the inconsistency concerns no contact.
     """
 
     kind: Kind
@@ -49,5 +49,5 @@ class Finding(Struct, frozen=True):
 
 
 def named(channel: ContactChannel | int) -> str:
-    """A channel as clients know it."""
+    """Returns the id of a channel as clients see it."""
     return f"ch_{channel if isinstance(channel, int) else channel.id:03d}"

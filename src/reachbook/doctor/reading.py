@@ -1,8 +1,8 @@
-"""Read all rows of a contact's number for the checks, in bounded pages.
+"""Reads the rows of contacts for the checks, in bounded pages.
 
-Contacts are read a page at a time, then the channels, the rivals and the events of that range of
-numbers; so a row that belongs to no contact is met on the way. Nothing is locked: what looks
-wrong may only have been changed between two reads, and `settled` tells.
+A page of contacts is read first, then the channels, duplicates and events of the same range of
+numbers; this finds rows that belong to no contact, too. Nothing is locked, so a write between two
+reads can look like a fault; `read_stable` reads a contact again until it does not change.
 """
 
 from __future__ import annotations
@@ -38,46 +38,45 @@ READ_AGAIN_SECONDS = 0.05
 class EventFold(Struct):
     """A contact's events, folded as they are read, and their own faults.
 
-    `last` is the highest revision that was read; `missing`, `twice`, `unread` and `bare` are
-    revisions. Events of `bare` revisions have no body, which is a fault unless the contact is
-    erased.
+    `last` is the highest revision that was read; `missing`, `repeated`, `invalid` and `bodiless`
+    are revisions. An event without a body is a fault unless the contact is erased.
     """
 
     replay: Replay = field(default_factory=Replay)
     last: int = 0
     missing: list[range] = field(default_factory=list)
-    twice: list[int] = field(default_factory=list)
-    unread: list[int] = field(default_factory=list)
-    bare: list[int] = field(default_factory=list)
+    repeated: list[int] = field(default_factory=list)
+    invalid: list[int] = field(default_factory=list)
+    bodiless: list[int] = field(default_factory=list)
 
     @property
     def is_whole(self) -> bool:
-        """Whether every revision up to the last is told once, and can be read."""
-        return not (self.missing or self.twice or self.unread)
+        """Whether each revision up to the last has exactly one event, which can be read."""
+        return not (self.missing or self.repeated or self.invalid)
 
     @property
     def past(self) -> PastState:
-        """Returns the contact as its events describe it."""
+        """The contact as its events describe it."""
         return self.replay.past()
 
     def add(self, row: EventRow) -> None:
-        """Take in the next event."""
+        """Add the next event, in the order of revisions."""
         rev, _, _, after = row
         if rev == self.last:
-            self.twice.append(rev)
+            self.repeated.append(rev)
         elif rev > self.last + 1:
             self.missing.append(range(self.last + 1, rev))
         self.last = rev
         if after is None:
-            self.bare.append(rev)
+            self.bodiless.append(rev)
         try:
             self.replay.add(row)
         except msgspec.DecodeError:
-            self.unread.append(rev)
+            self.invalid.append(rev)
 
 
 class DuplicateAddress(Struct, frozen=True):
-    """A channel, and the other one that has its address."""
+    """A channel, and another channel that has the same address."""
 
     channel: int
     other: int
@@ -92,7 +91,7 @@ class Owner(Struct, frozen=True):
 
 
 class ContactAudit(Struct):
-    """All that is kept under one contact's number; `contact` is None when no contact has it.
+    """The rows with a contact's number; `contact` is None if there is no such contact.
 
     `shared` holds the channels that have a stand-in for their identity, with the owner of the
     identity, or None if it has no owner any more. `bad_columns` hold invalid JSON, and are empty in
@@ -105,45 +104,44 @@ class ContactAudit(Struct):
     contact: Contact | None = None
     bad_columns: list[str] = field(default_factory=list)
     channels: list[ContactChannel] = field(default_factory=list)
-    rivals: list[DuplicateAddress] = field(default_factory=list)
+    duplicates: list[DuplicateAddress] = field(default_factory=list)
     shared: dict[int, Owner | None] = field(default_factory=dict)
-    told: EventFold = field(default_factory=EventFold)
+    events: EventFold = field(default_factory=EventFold)
     known: Contact | None = None
     words: set[str] | None = None
 
     @property
     def lost(self) -> list[int]:
-        """Returns the revisions whose events have lost their bodies; [] for an erased contact."""
+        """The revisions whose events have lost their bodies; [] for an erased contact."""
         erased = self.contact is not None and self.contact.erased is not None
-        return [] if erased else self.told.bare
+        return [] if erased else self.events.bodiless
 
     @property
     def is_whole(self) -> bool:
-        """Returns whether each revision up to the last has exactly one event, which can be read."""
-        return self.told.is_whole and not self.lost
+        """Whether each revision up to the last has exactly one event, which can be read."""
+        return self.events.is_whole and not self.lost
 
 
 async def audits(store: Store, team_id: int) -> AsyncIterator[ContactAudit]:
-    """Yields everything that is stored under each number of a team."""
+    """Yields the rows of each number of a team."""
     low = FIRST
     while low < LAST:
         rows = await store.engine.read("doctor_contacts", team_id, low, LAST, PAGE)
-        # The last page reaches to the end, so that rows of numbers without a contact are read as
-        # well.
+        # The range of the last page has no end, so that rows without a contact are read, too.
         high = rows[-1][0] if len(rows) == PAGE else LAST
         for audit in (await _between(store, team_id, low, high, rows)).values():
             yield audit
         low = high
 
 
-async def read_settled(store: Store, team_id: int, number: int) -> ContactAudit | None:
+async def read_stable(store: Store, team_id: int, number: int) -> ContactAudit | None:
     """Returns a contact as it was at one time, or None if it changes during each read."""
-    for look in range(READS):
-        await asyncio.sleep(READ_AGAIN_SECONDS if look else 0)
+    for attempt in range(READS):
+        await asyncio.sleep(READ_AGAIN_SECONDS if attempt else 0)
         only = (team_id, number - 1, number)
         rows = await store.engine.read("doctor_contacts", *only, 1)
         found = await _between(store, *only, rows)
-        # No lock: a server goes on writing while the doctor reads.
+        # Compared instead of locked: a server may write while the doctor reads.
         again = await store.engine.read("doctor_contacts", *only, 1)
         if [tuple(row) for row in rows] == [tuple(row) for row in again]:
             return found.get(number, ContactAudit(team_id, number))
@@ -165,11 +163,11 @@ async def _between(
         for channel in audit.channels:
             if is_stand_in(channel.identity):
                 audit.shared[channel.id] = await _owner(store, team_id, channel)
-    rivals = await store.engine.read("doctor_duplicates", team_id, low, high, PAGE)
-    for number, *rival in rivals:
-        of(number).rivals.append(DuplicateAddress(*rival))
-    async for number, rev, at, was, now in _events(store, team_id, low, high):
-        of(number).told.add((rev, at, was, now))
+    duplicates = await store.engine.read("doctor_duplicates", team_id, low, high, PAGE)
+    for number, *duplicate in duplicates:
+        of(number).duplicates.append(DuplicateAddress(*duplicate))
+    async for number, *event in _events(store, team_id, low, high):
+        of(number).events.add(tuple(event))
     words = await _words(store, team_id, low, high)
     for number in words or ():
         of(number)
@@ -202,7 +200,7 @@ async def _owner(store: Store, team_id: int, channel: ContactChannel) -> Owner |
 async def _paged(
     store: Store, statement: str, team_id: int, after: tuple[int, ...], high: int
 ) -> AsyncIterator[Any]:
-    """Yields every row after a cursor, whose columns are the first columns of a row."""
+    """Yields every row after a cursor, which has the first columns of a row."""
     while True:
         rows = await store.engine.read(statement, team_id, *after, high, PAGE)
         for row in rows:
@@ -213,11 +211,12 @@ async def _paged(
 
 
 async def _events(store: Store, team_id: int, low: int, high: int) -> AsyncIterator[Any]:
-    """Yields every event of a range of contacts. A page that is not full need not be the last."""
+    """Yields every event of a range of contacts."""
+    # A page can have fewer than `PAGE` events although more follow, because its bytes are limited.
     after = (low, LAST, LAST)
     while rows := await store.engine.read("doctor_events", team_id, *after, high, PAGE, PAGE_BYTES):
-        for number, rev, event_id, at, was, now in rows:
-            yield number, rev, at, was, now
+        for number, rev, event_id, at, before, values in rows:
+            yield number, rev, at, before, values
             after = (number, rev, event_id)
 
 
@@ -245,6 +244,6 @@ def _finish(audit: ContactAudit) -> None:
         return
     audit.contact = replace(audit.contact, channels=tuple(audit.channels))
     try:
-        audit.known = replay.contact(audit.told.past, audit.contact)
+        audit.known = replay.contact(audit.events.past, audit.contact)
     except msgspec.ValidationError:
-        audit.told.unread.append(audit.told.last)
+        audit.events.invalid.append(audit.events.last)

@@ -18,13 +18,13 @@ _DROPPED = re.compile(r"^DROP INDEX (?:IF EXISTS )?(\w+)", re.MULTILINE)
 
 
 async def missing_indexes(store: Store) -> AsyncIterator[Finding]:
-    """The indexes of this program's schema that are not there; some keep its promises."""
+    """Yields a finding for each index of this program's schema that does not exist."""
     text = "\n".join(step.text for step in migrations.steps(store.engine.name))
-    there = {row[0] for row in await store.engine.read("doctor_indexes")}
-    there |= set(_DROPPED.findall(text))
+    existing = {row[0] for row in await store.engine.read("doctor_indexes")}
+    existing |= set(_DROPPED.findall(text))
     for match in _INDEX.finditer(text):
-        if match[1] not in there:
-            message = f"there is no index {match[1]}; make it again: {' '.join(match[0].split())}"
+        if match[1] not in existing:
+            message = f"there is no index {match[1]}; create it: {' '.join(match[0].split())}"
             yield Finding(Kind.MISSING_INDEX, None, message)
 
 
@@ -38,12 +38,13 @@ async def missing_names(store: Store) -> AsyncIterator[Finding]:
 async def credentials(
     store: Store, team_id: int, keys: tuple[bytes, ...]
 ) -> AsyncIterator[Finding]:
-    """Returns the faults of a team's live API secrets; the current master key comes first."""
-    every = await store.credentials("api_secret", team_id)
-    live = [credential for credential in every if credential.revoked is None]
+    """Yields the faults of a team's live API secrets; the current master key comes first."""
+    secrets = await store.credentials("api_secret", team_id)
+    live = [secret for secret in secrets if secret.revoked is None]
     if len(live) > LIVE_SECRETS:
         message = (
-            f"{len(live)} live API secrets, {LIVE_SECRETS} is the most: reachbook secret revoke"
+            f"there are {len(live)} live API secrets, and {LIVE_SECRETS} are allowed; "
+            "run: reachbook secret revoke"
         )
         yield Finding(Kind.LIVE_SECRETS, team_id, message)
     for credential in live:
@@ -74,20 +75,20 @@ async def bodies(store: Store, team_id: int) -> AsyncIterator[Finding]:
         rows = await store.engine.read("doctor_bodies", team_id, last, PAGE)
         for last, event_id in rows:
             if event_id is None:
-                message = f"there is a body of event {last}, and the event itself is not there"
+                message = f"there is a body of event {last}, but the event does not exist"
                 yield Finding(Kind.ORPHAN_EVENT, team_id, message)
         if len(rows) < PAGE:
             return
 
 
 async def feed(store: Store, team_id: int) -> AsyncIterator[Finding]:
-    """Gaps in the numbers of a team's feed, which runs from 1 without any."""
+    """Yields a finding for each gap in the numbers of a team's feed, which must have none."""
     last = 0
     while True:
         rows = await store.engine.read("doctor_feed", team_id, last, PAGE)
         for (seq,) in rows:
             if seq != last + 1:
-                message = f"the feed goes from {last} to {seq}, and its followers count on no gaps"
+                message = f"the number {seq} follows {last} in the feed, which must have no gaps"
                 yield Finding(Kind.FEED, team_id, message)
             last = seq
         if len(rows) < PAGE:
@@ -99,7 +100,7 @@ def _sealed(secret: Credential, keys: tuple[bytes, ...]) -> Iterator[tuple[Kind,
         return
     if unseal_any(keys, secret.id, secret.proof) is None:
         message = f"the master key does not open API secret {secret.id}"
-        yield Kind.UNOPENED, f"{message}; bring the key that sealed it, or revoke it"
+        yield Kind.UNOPENED, f"{message}; set the key that sealed it, or revoke it"
     else:
         message = f"API secret {secret.id} is sealed under the previous master key"
         yield Kind.PREVIOUS_KEY, f"{message}; run: reachbook rekey"

@@ -59,10 +59,10 @@ ContactT = TypeVar("ContactT", bound=ChannelList)
 
 
 class ChannelSelector(Struct, frozen=True):
-    """Which channel is meant: the one of a type, or exactly the one with an address of it.
+    """Selects a channel of a contact: the primary one of a type, or the one with an address.
 
     `text` is the address as it was sent. A channel that is stored under exactly this text takes
-    precedence, so a value that was returned names the channel that it came from.
+    precedence, so a value that was returned selects the channel that it came from.
 
     `refusal` is set instead of the address if the text is not an address. A channel that an older
     release stored under exactly this text is found nevertheless.
@@ -75,7 +75,10 @@ class ChannelSelector(Struct, frozen=True):
 
 
 def require_contact(channel_list: ContactT | None) -> ContactT:
-    """The contact that was looked for, or `no_contact`: ours, erased and foreign read the same."""
+    """Returns the contact; raises `no_contact` if there is none.
+
+    The error is the same for a deleted contact and for that of another team.
+    """
     if channel_list is None:
         raise Refusal(Reason.NO_CONTACT, "This team has no contact with that UUID.")
     return channel_list
@@ -106,7 +109,7 @@ def has_address(channel: ContactChannel, address: Address) -> bool:
 
 
 def matching_channels(channel_list: ChannelList, selector: ChannelSelector) -> list[ContactChannel]:
-    """The channels that a name could mean."""
+    """Returns the channels that a selector matches; raises if its text is not an address."""
     of_type = [each for each in channel_list.channels if each.channel_type == selector.channel_type]
     if selector.address is None and selector.refusal is None:
         return of_type
@@ -115,8 +118,8 @@ def matching_channels(channel_list: ChannelList, selector: ChannelSelector) -> l
         return as_stored
     if selector.address is None:
         raise selector.refusal or no_channel(selector)
-    meant = readings(selector.address)
-    return [channel for channel in of_type if any(has_address(channel, each) for each in meant)]
+    possible = readings(selector.address)
+    return [channel for channel in of_type if any(has_address(channel, each) for each in possible)]
 
 
 def identities(channel_list: ChannelList) -> frozenset[tuple[str, str]]:
@@ -137,7 +140,7 @@ def reading_held(held: frozenset[tuple[str, str]], address: Address) -> Address:
 
 
 def select_channel(channel_list: ChannelList | None, selector: ChannelSelector) -> ContactChannel:
-    """The primary channel of a type, or the one that `?channel_id=` names."""
+    """Returns the primary one of the channels that a selector matches; raises if there is none."""
     channel = primary(matching_channels(require_channel(channel_list, selector), selector))
     if channel is None:
         raise no_channel(selector)
@@ -145,7 +148,7 @@ def select_channel(channel_list: ChannelList | None, selector: ChannelSelector) 
 
 
 def channel_by_number(channel_list: ChannelList | None, number: int) -> ContactChannel:
-    """The channel with an id."""
+    """Returns the channel with an id; raises `no_channel` if there is none."""
     for channel in require_contact(channel_list).channels:
         if channel.id == number:
             return channel
@@ -156,7 +159,7 @@ def channel_by_number(channel_list: ChannelList | None, number: int) -> ContactC
 
 
 def primary(channels: Sequence[ContactChannel]) -> ContactChannel | None:
-    """Of channels of one type, the one last made primary, else the oldest."""
+    """Returns the primary of channels of one type: that last made primary, or else the oldest."""
     return min(channels, key=primary_order, default=None)
 
 
@@ -174,11 +177,11 @@ def primaries(channel_list: ChannelList) -> list[ContactChannel]:
 
 
 def no_channel(selector: ChannelSelector) -> Refusal:
-    """The 404 of a contact that has no such channel."""
-    which = "" if selector.address is None else " with that address"
+    """Returns the refusal of a request for a channel that the contact does not have."""
+    suffix = "" if selector.address is None else " with that address"
     return Refusal(
         Reason.NO_CHANNEL,
-        f"The contact has no {selector.channel_type} channel{which}; "
+        f"The contact has no {selector.channel_type} channel{suffix}; "
         "list its channels to see what it has.",
     )
 
@@ -194,7 +197,7 @@ def too_many_channels(count: int, *, field: str = "contact_channels") -> Refusal
 
 
 def address_taken(owner_uuid: str, channel: ContactChannel, *, by_itself: bool = False) -> Refusal:
-    """The 409 that names who has the address: another contact, or this one `by_itself`."""
+    """Returns the refusal of an address in use: by another contact, or by this one `by_itself`."""
     address = f"{channel.channel_type} {channel.channel_id}"
     return Refusal(
         Reason.ADDRESS_TAKEN,

@@ -53,7 +53,7 @@ class ChannelInput(Struct, frozen=True):
 class Patch(Struct, frozen=True):
     """The fields of a PATCH of one channel. A field left unset stays as it is; "" clears it.
 
-    A `held_reason` of null is none in particular.
+    A `held_reason` of null means that no reason is given.
     """
 
     channel_handle: str | UnsetType = UNSET
@@ -68,7 +68,7 @@ class Patch(Struct, frozen=True):
 class ChannelEdit(Struct, frozen=True):
     """Another address for a channel and other fields of it.
 
-    `address` is None if the address stays, even if it could not be added today.
+    `address` is None if the address is not changed, even if current rules would refuse it.
     """
 
     address: Address | None
@@ -76,7 +76,7 @@ class ChannelEdit(Struct, frozen=True):
 
 
 def add_channel(channel_list: ChannelList | None, wanted: ChannelInput, now: int) -> ChannelList:
-    """POST: the contact has the address and the supplied fields, whatever it had before.
+    """Returns the contact with an address and the supplied fields of its channel.
 
     Raises `too_many` if the contact has `MAX_CHANNELS` channels and the address is not among them.
     """
@@ -93,7 +93,7 @@ def add_channel(channel_list: ChannelList | None, wanted: ChannelInput, now: int
 def add_channels(
     channel_list: ChannelList, wanted: Iterable[ChannelInput], now: int
 ) -> ChannelList:
-    """Adds several channels in one change, as `add` does each of them.
+    """Returns the contact with several channels added in one change, each as by `add_channel`.
 
     Channels are looked up by identity, so the time is linear in the number of channels. The caller
     must check `MAX_CHANNELS`: it may remove channels in the same change.
@@ -108,8 +108,8 @@ def add_channels(
             stored_as[channel.channel_type, channel.channel_id] = place
     changed = False
     for each in wanted:
-        # A channel that an older release stored under other rules has a stand-in for its identity,
-        # and is found by its text alone.
+        # A channel that an older release stored under other rules may have a stand-in for its
+        # identity. It is found by its text only.
         exact = stored_as.get((each.address.channel_type, each.address.channel_id))
         same = places[each.address.channel_type, each.address.identity]
         same = same if exact is None else [exact]
@@ -134,10 +134,10 @@ def replace_channel(
 ) -> ChannelList:
     """Returns the contact with another address for a channel, which keeps `id` and `created`.
 
-    Consent and hold were the old address's; another identity begins without them.
+    Consent and hold belong to the old address; a channel with another identity begins without them.
     """
     wanted = _as_held(channel_list, wanted)
-    # Before the 404: the caller has to correct the address in any case.
+    # Checked before the 404: the caller has to correct the address in any case.
     if channel_list is None or _same_address(channel_list, wanted) is None:
         addresses.require_unambiguous(wanted.address)
     known = require_channel(channel_list, selector)
@@ -187,20 +187,21 @@ def _with_address(
 def remove_channel(
     channel_list: ChannelList | None, selector: ChannelSelector, now: int
 ) -> ChannelList:
-    """Returns the contact without a channel; raise `several` if more than one could be meant."""
+    """Returns the contact without a channel; raises `several` if several channels match."""
     known = require_channel(channel_list, selector)
-    meant = matching_channels(known, selector)
-    if not meant:
+    matching = matching_channels(known, selector)
+    if not matching:
         raise no_channel(selector)
-    # Without a name a repeated DELETE would remove the next channel (contract, section 2).
-    if len(meant) > 1:
+    # If the primary channel were removed, a repeated DELETE would remove the next one (contract,
+    # section 2).
+    if len(matching) > 1:
         raise Refusal(
             Reason.SEVERAL,
-            f"The contact has {len(meant)} {selector.channel_type} channels; name one with "
+            f"The contact has {len(matching)} {selector.channel_type} channels; name one with "
             "?channel_id=, so that a repeated DELETE cannot take another.",
-            facts={"channels": with_fields(known, channels=tuple(meant))},
+            facts={"channels": with_fields(known, channels=tuple(matching))},
         )
-    return _without(known, meant[0], now)
+    return _without(known, matching[0], now)
 
 
 def remove_channel_by_number(
@@ -218,7 +219,7 @@ def release_addresses(
     left = tuple(
         channel for channel in owner.channels if (channel.scope, *_identity(channel)) not in wanted
     )
-    # It was released meanwhile: the very same value says that there is nothing to write.
+    # The addresses have been released meanwhile. The same object is returned if nothing changes.
     if len(left) == len(owner.channels):
         return owner
     return _with_channels(owner, left, next_timestamp(owner, now))
@@ -229,7 +230,7 @@ def make_primary(channel_list: ChannelList | None, number: int, now: int) -> Cha
     known, target = require_contact(channel_list), channel_by_number(channel_list, number)
     if primary(matching_channels(known, ChannelSelector(target.channel_type))) is target:
         return known
-    # The revision and not the time: two requests within a microsecond still have an order.
+    # The revision and not the time, so that two requests within a microsecond have an order.
     after = with_fields(target, made_primary=known.rev + 1)
     return _with_changed(known, target, after, next_timestamp(known, now))
 

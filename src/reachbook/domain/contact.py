@@ -1,4 +1,4 @@
-"""A contact: whom the channels reach, and the rules by which contacts come, change and go."""
+"""Contacts, and the rules by which they are created, changed, deleted and erased."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ from reachbook.domain.limits import MAX_CHANNELS, MAX_CUSTOM_BYTES, MAX_TAGS
 
 NOT_STORED = 0
 OPTED_OUT_SOURCE = "is_opted_out"
-"""The source of a consent that the contact's own `is_opted_out` has set."""
+"""The source of a consent that was set because of the contact's `is_opted_out`."""
 
 PHONE = ChannelType("phone")
 EMAIL = ChannelType("email")
 
 
 class Contact(ChannelList, frozen=True):
-    """A contact as the store keeps it: its channels and the fields of the person.
+    """A contact as it is stored: its channels and the fields of the person.
 
     `created`, `updated`, `deleted` and `erased` are microseconds since the epoch. `custom` is the
     JSON object of the team's own fields, at most `MAX_CUSTOM_BYTES` as compact UTF-8 JSON; `tags`
@@ -62,7 +62,7 @@ class Contact(ChannelList, frozen=True):
 class ContactInput(Struct, frozen=True):
     """The fields of a contact in a request. A field left unset stays as it is.
 
-    `phone` and `email` are the primary channels of those types; null takes the primary one away.
+    `phone` and `email` are the primary channels of those types; null removes the primary channel.
     A `custom` of None clears it; a dict is merged into it.
     """
 
@@ -81,7 +81,7 @@ class ContactInput(Struct, frozen=True):
 
 
 def create(team_id: int, uuid: str, wanted: ContactInput, now: int) -> Contact:
-    """A new contact with its channels, its first revision."""
+    """Returns a new contact with its channels, at its first revision."""
     empty = Contact(
         team_id=team_id, id=NOT_STORED, uuid=uuid, rev=0, updated=now - 1, channels=(), created=now
     )
@@ -92,14 +92,16 @@ def create(team_id: int, uuid: str, wanted: ContactInput, now: int) -> Contact:
 
 
 def update(contact: Contact | None, wanted: ContactInput, now: int, *, overwrite: bool) -> Contact:
-    """Set the supplied fields; `custom` is merged, or replaced if `overwrite` is true.
+    """Returns the contact with the supplied fields set.
+
+    `custom` is merged, or replaced if `overwrite` is true.
 
     `custom` stays unchanged if only the order of its keys differs: JSON objects are unordered. A
     contact that is over a limit already, as an older release allowed, can change in any way that
     does not make it bigger.
     """
     if contact is None:
-        # Before the 404: the caller has to correct such an address in any case.
+        # Checked before the 404: the caller has to correct such an address in any case.
         for channel in _all_wanted(wanted):
             addresses.require_unambiguous(channel.address)
     known = require_contact(contact)
@@ -111,7 +113,7 @@ def update(contact: Contact | None, wanted: ContactInput, now: int, *, overwrite
     channel_list = _with_wanted(known, wanted, now)
     channels = _opted_out(known, channel_list.channels, wanted, next_timestamp(known, now))
     after = with_fields(known, channels=channels, **supplied)
-    # `is`, because == takes 1 and true in `custom` to be equal.
+    # `is`, because 1 and true in `custom` are equal by ==.
     if after == known and after.custom is known.custom:
         return known
     _check_bounds(known, after)
@@ -119,16 +121,16 @@ def update(contact: Contact | None, wanted: ContactInput, now: int, *, overwrite
 
 
 def delete(contact: Contact | None, now: int) -> Contact:
-    """Free the addresses and the external id, and hide the contact; its history remains."""
+    """Returns the contact as deleted, without addresses and external id; its history remains."""
     known = require_contact(contact)
     at = next_timestamp(known, now)
-    # Others may have them at once; the UUID is never given again.
-    freed = {"channels": (), "external_id": None}
-    return with_fields(known, rev=known.rev + 1, updated=at, deleted=at, **freed)
+    # Other contacts can have them at once. The UUID is never used again.
+    released = {"channels": (), "external_id": None}
+    return with_fields(known, rev=known.rev + 1, updated=at, deleted=at, **released)
 
 
 def erase(contact: Contact | None, now: int) -> Contact:
-    """Returns the contact without personal data; its UUID stays, so that followers can purge."""
+    """Returns the contact without personal data; its UUID stays, so that followers can erase it."""
     known = require_contact(contact)
     at = next_timestamp(known, now)
     return Contact(
@@ -212,28 +214,28 @@ def _all_wanted(wanted: ContactInput) -> list[ChannelInput]:
 
 
 def _with_wanted(contact: Contact, wanted: ContactInput, now: int) -> ChannelList:
-    """Returns the channels with `phone` and `email` first, so that they are primary, then the list.
+    """Returns the contact with `phone` and `email` written first, and then the list of channels.
 
-    A client may send back all that it read with `phone` or `email` changed, and the old address
-    still in the list. One that was taken away by null is not added again; one that was changed
-    stays beside the new one, with its consent and its hold. Every step is taken at the same
-    moment: it is one change.
+    `phone` and `email` are first, so that they are primary. A client may send back a whole contact
+    with `phone` or `email` changed, and the old address still in the list. If the old address was
+    removed by null, it is not added again. If it was changed, it stays beside the new address, with
+    its consent and its hold. All steps have the same time, because they are one change.
     """
     channel_list: ChannelList = contact
     wanted = _as_held(contact, wanted)
-    gone: list[ContactChannel] = []
+    removed: list[ContactChannel] = []
     for kind, view in ((PHONE, wanted.phone), (EMAIL, wanted.email)):
         current = primary(matching_channels(channel_list, ChannelSelector(kind)))
         if isinstance(view, Address):
             listed = current is not None and _lists(wanted, current)
             channel_list = _with_view(channel_list, kind, view, now, beside=listed)
         elif view is None and current is not None:
-            gone.append(current)
+            removed.append(current)
             channel_list = _without(channel_list, current, now)
     remaining = (
         channel
         for channel in wanted.channels
-        if not any(has_address(removed, channel.address) for removed in gone)
+        if not any(has_address(each, channel.address) for each in removed)
     )
     return _at_once(contact, channel_rules.add_channels(channel_list, remaining, now))
 
@@ -259,7 +261,7 @@ def _opted_out(
     """Returns the channels, with the phone family opted out if the change opts the contact out.
 
     If the contact is opted out already, consents that were given since then stay. A change to
-    False ends no opt-out of an address.
+    False does not end the opt-out of an address.
     """
     if wanted.is_opted_out is not True or contact.is_opted_out:
         return channels
@@ -286,7 +288,7 @@ def _with_view(
 ) -> ChannelList:
     """Write the primary channel of a type: replace its address, or add one `beside` it.
 
-    An address that the contact has beside the primary one becomes primary, as it is written now.
+    If the contact has the address as another channel, that channel becomes primary.
     """
     current = primary(matching_channels(channel_list, ChannelSelector(kind)))
     held = matching_channels(channel_list, ChannelSelector(kind, view))
@@ -317,5 +319,5 @@ def _without(channel_list: ChannelList, gone: ContactChannel, now: int) -> Chann
 
 
 def _at_once(seen: ChannelList, after: ChannelList) -> ChannelList:
-    """Returns the result of a step without its revision and time: those are of the whole change."""
+    """Returns the result of a step with the revision and time of `seen`, which the change sets."""
     return with_fields(after, rev=seen.rev, updated=seen.updated)

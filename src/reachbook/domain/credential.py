@@ -54,7 +54,7 @@ class Credential(Struct, frozen=True):
 
 
 class Caller(Struct, frozen=True):
-    """Who is asking: only a verified token makes one."""
+    """The credential of a request, which has been verified."""
 
     team_id: TeamId
     credential_id: str
@@ -67,32 +67,32 @@ class Caller(Struct, frozen=True):
 
 
 def new_secret_id(team_id: int) -> str:
-    """An API secret's id; it carries the team as a hint where to look."""
+    """Returns an id for an API secret; it contains the team's id, to look up the secret."""
     return f"rbs_{team_id}_{secrets.token_hex(8)}"
 
 
 def new_key_id(team_id: int) -> str:
-    """An API key's id, likewise."""
+    """Returns an id for an API key; it contains the team's id, to look up the key."""
     return f"rbk_{team_id}_{secrets.token_hex(8)}"
 
 
 def new_secret_key() -> str:
-    """A secret key of 256 bits, shown once."""
+    """Returns a secret key of 256 bits."""
     return secrets.token_hex(32)
 
 
 def new_api_key(key_id: str) -> str:
-    """The whole API key, shown once: the key's id and 160 bits that only its hash remembers."""
+    """Returns an API key: its id and 160 random bits. Only a hash of it is stored."""
     return f"{key_id}_{secrets.token_hex(20)}"
 
 
 def hash_api_key(api_key: str) -> bytes:
-    """Returns the hash of an API key. Its entropy makes a slow hash needless."""
+    """Returns the hash of an API key. A slow hash is not needed, because the key is random."""
     return hashlib.sha256(api_key.encode()).digest()
 
 
 def team_hint(credential_id: str) -> int | None:
-    """The team that an id says it belongs to; the stored row is the authority."""
+    """Returns the team in the id of a credential, or None; only the stored row proves the team."""
     match = _ID.fullmatch(credential_id)
     return int(match[1]) if match else None
 
@@ -101,7 +101,7 @@ def team_hint(credential_id: str) -> int | None:
 
 
 def bearer(authorization: str | None) -> str:
-    """The token of an `Authorization: Bearer` header."""
+    """Returns the token of an `Authorization: Bearer` header; raises a refusal if it has none."""
     if not authorization:
         raise Refusal(
             Reason.MISSING_CREDENTIAL,
@@ -117,7 +117,7 @@ def bearer(authorization: str | None) -> str:
 
 
 def key_id(api_key: str) -> str | None:
-    """The id that an API key begins with, or None when it is not one of ours."""
+    """Returns the id in an API key, or None if the text is not an API key."""
     match = _API_KEY.fullmatch(api_key)
     return match[1] if match else None
 
@@ -126,7 +126,7 @@ def key_id(api_key: str) -> str | None:
 
 
 def bad_credential() -> Refusal:
-    """The one refusal for a wrong id, a wrong signature and a revoked credential."""
+    """Returns the refusal of a wrong id, a wrong signature and a revoked credential."""
     return Refusal(
         Reason.BAD_CREDENTIAL,
         "No live credential matches this token: the id is unknown or revoked, or it was signed "

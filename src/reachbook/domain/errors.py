@@ -38,30 +38,34 @@ class Reason(Enum):
         "the body has a Content-Encoding other than identity",
     )
     MALFORMED_REQUEST = "malformed_request", Kind.BAD_DATA, "the bytes are not an HTTP request"
-    MISSING_FIELD = "missing_field", Kind.BAD_DATA, "a required field is not there"
-    WRONG_TYPE = "wrong_type", Kind.BAD_DATA, "a field holds another JSON type"
+    MISSING_FIELD = "missing_field", Kind.BAD_DATA, "a required field is missing"
+    WRONG_TYPE = "wrong_type", Kind.BAD_DATA, "a field has the wrong JSON type"
     BAD_VALUE = (
         "bad_value",
         Kind.BAD_DATA,
-        "a field or parameter holds a value that is not accepted",
+        "a field or parameter has a value that is not accepted",
     )
-    UNKNOWN_NAME = "unknown_name", Kind.BAD_DATA, "an unknown key or parameter"
+    UNKNOWN_NAME = "unknown_name", Kind.BAD_DATA, "a key or parameter is unknown"
     BAD_CURSOR = "bad_cursor", Kind.BAD_DATA, "the cursor was not made by this server"
     DATE_TOO_COARSE = "date_too_coarse", Kind.BAD_DATA, "too many contacts share the date sent"
-    TOO_MANY = "too_many", Kind.BAD_DATA, "more than a request may carry or a contact may hold"
-    BAD_UUID = "bad_uuid", Kind.BAD_DATA, "the path does not carry a contact's UUID"
-    BAD_CHANNEL_TYPE = "bad_channel_type", Kind.BAD_DATA, "not a name a channel type can have"
-    BAD_PHONE = "bad_phone", Kind.BAD_DATA, "not a phone number with its country code"
-    BAD_EMAIL = "bad_email", Kind.BAD_DATA, "not an email address"
-    BAD_CHANNEL_ID = "bad_channel_id", Kind.BAD_DATA, "not a value an integration's id can have"
+    TOO_MANY = "too_many", Kind.BAD_DATA, "the request or the contact would have too many entries"
+    BAD_UUID = "bad_uuid", Kind.BAD_DATA, "the contact ID in the path is not a UUID"
+    BAD_CHANNEL_TYPE = "bad_channel_type", Kind.BAD_DATA, "the channel type is not a valid name"
+    BAD_PHONE = "bad_phone", Kind.BAD_DATA, "the value is not a phone number with its country code"
+    BAD_EMAIL = "bad_email", Kind.BAD_DATA, "the value is not an email address"
+    BAD_CHANNEL_ID = (
+        "bad_channel_id",
+        Kind.BAD_DATA,
+        "the value is not valid as the id of an integration",
+    )
     AMBIGUOUS = "ambiguous", Kind.BAD_DATA, "the digits could be two different phone numbers"
     MISSING_CREDENTIAL = "missing_credential", Kind.UNAUTHORIZED, "no bearer token was sent"
     MALFORMED_TOKEN = "malformed_token", Kind.UNAUTHORIZED, "the bearer token cannot be read"
     WRONG_ALGORITHM = "wrong_algorithm", Kind.UNAUTHORIZED, "the JWT is not signed with HS256"
     BAD_CREDENTIAL = "bad_credential", Kind.UNAUTHORIZED, "no live credential matches the token"
     EXPIRED = "expired", Kind.UNAUTHORIZED, "the JWT has expired"
-    NOT_YET_VALID = "not_yet_valid", Kind.UNAUTHORIZED, "the JWT is from the future"
-    READ_ONLY = "read_only", Kind.DENIED, "the credential may read and not write"
+    NOT_YET_VALID = "not_yet_valid", Kind.UNAUTHORIZED, "the JWT is not valid yet"
+    READ_ONLY = "read_only", Kind.DENIED, "the credential is read-only"
     NOT_LOCAL = (
         "not_local",
         Kind.DENIED,
@@ -73,7 +77,7 @@ class Reason(Enum):
     NO_SUPPRESSION = (
         "no_suppression",
         Kind.NOT_FOUND,
-        "no such suppression of the address",
+        "the address has no such suppression",
     )
     NO_TEAM = "no_team", Kind.NOT_FOUND, "there is no such team"
     NO_USER = "no_user", Kind.NOT_FOUND, "there is no such user of the web console"
@@ -89,22 +93,34 @@ class Reason(Enum):
     LAST_ADMIN = "last_admin", Kind.CONFLICT, "the team would have no admin"
     ALREADY_REVOKED = "already_revoked", Kind.CONFLICT, "the credential was revoked before"
     IN_PROGRESS = "in_progress", Kind.CONFLICT, "a request with the same key has not ended"
-    ERASED = "erased", Kind.GONE, "the contact was erased, and its past with it"
-    FEED_RESTARTED = "feed_restarted", Kind.GONE, "the store was restored; the feed begins anew"
-    STALE_REVISION = "stale_revision", Kind.PRECONDITION_FAILED, "If-Match is no longer true"
+    ERASED = "erased", Kind.GONE, "the contact was erased, with its history"
+    FEED_RESTARTED = (
+        "feed_restarted",
+        Kind.GONE,
+        "the store was restored; followers must begin the feed again",
+    )
+    STALE_REVISION = (
+        "stale_revision",
+        Kind.PRECONDITION_FAILED,
+        "the contact does not have the revision in If-Match",
+    )
     KEY_REUSED = "key_reused", Kind.IDEMPOTENCY_MISMATCH, "the key was used for another request"
     BODY_TOO_LARGE = "body_too_large", Kind.TOO_LARGE, "the body is over 1 MiB"
     TOO_MANY_REQUESTS = (
         "too_many_requests",
         Kind.RATE_LIMITED,
-        "the requests of the minute are used up",
+        "the limit of requests a minute is reached",
     )
     BUG = "server_error", Kind.SERVER_ERROR, "an error in the server"
-    STORE_UNAVAILABLE = "store_unavailable", Kind.UNAVAILABLE, "the store is out of reach or full"
-    CONTENDED = "contended", Kind.UNAVAILABLE, "too many others are changing the same contact"
+    STORE_UNAVAILABLE = (
+        "store_unavailable",
+        Kind.UNAVAILABLE,
+        "the store cannot be reached, or is full",
+    )
+    CONTENDED = "contended", Kind.UNAVAILABLE, "too many requests change the same contact"
     TOO_MANY_CONNECTIONS = "too_many_connections", Kind.UNAVAILABLE, "no connection is free"
     STOPPING = "stopping", Kind.UNAVAILABLE, "the process ends before the request does"
-    STORE_UNFIT = "store_unfit", Kind.UNAVAILABLE, "the store is not one this program can serve"
+    STORE_UNFIT = "store_unfit", Kind.UNAVAILABLE, "this program cannot serve the store"
 
     def __init__(self, code: str, kind: Kind, meaning: str) -> None:
         self.code = code
@@ -120,7 +136,7 @@ def shortened(text: str, most: int = MAX_MESSAGE_CHARACTERS) -> str:
     return text if len(text) <= most else f"{text[: most - 3]}..."
 
 
-class Refusal(Exception):  # noqa: N818 - a refusal is an answer, and the contract calls it that
+class Refusal(Exception):  # noqa: N818 - the name that the contract uses
     """The error of a request: its reason, one sentence, and facts that a program can use.
 
     `fields` names the wrong fields of the request; `facts` are further values for the body of the

@@ -1,7 +1,7 @@
 """Events: one for each revision of a contact, with the values before and after.
 
-The event row is the history, the feed and the queue. It is written in the same commit as the
-change it tells of, and holds only what the change touched.
+Events are the history of a contact and the feed of a team. An event is written in the same commit
+as its change, and has only the values that the change affects.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from reachbook.domain.channel import ChannelList, ContactChannel, primaries
 from reachbook.domain.contact import Contact, same_json
 from reachbook.domain.event_kind import Kind
 
-Channels = dict[int, tuple[ContactChannel, bool]]  # by id, with whether it is the primary one
-_NOT_TOLD = frozenset({"team_id", "id", "rev", "updated", "created", "channels"})
+Channels = dict[int, tuple[ContactChannel, bool]]  # by id; the flag is whether it is primary
+_NOT_IN_EVENT = frozenset({"team_id", "id", "rev", "updated", "created", "channels"})
 
 
 class EventRecord(Struct, frozen=True):
-    """An event as it is kept. `before` and `after` are JSON texts, null once erased.
+    """An event as it is stored. `before` and `after` are JSON texts, or null if it was erased.
 
     `at` is in microseconds since the epoch; `seq` is null until the feed has numbered it.
     """
@@ -36,13 +36,13 @@ class EventRecord(Struct, frozen=True):
 
 
 class ChannelSnapshot(ContactChannel, frozen=True):
-    """A channel as an event keeps it: with whether it is the primary one of its type."""
+    """A channel in an event; `primary` is whether it is the primary one of its type."""
 
     primary: bool | UnsetType = UNSET
 
 
 class Change(Struct, frozen=True):
-    """One contact moving from one revision to the next; `before` is null when it is made."""
+    """The change of a contact from one revision to the next; `before` is null for a new contact."""
 
     kind: Kind
     before: ChannelList | None
@@ -55,24 +55,27 @@ def change(before: ChannelList | None, after: ChannelList) -> Change:
 
 
 def diff(change: Change) -> tuple[str | None, str | None]:
-    """The values before and after, as JSON texts: the touched channels and the touched fields."""
+    """Returns the values before and after a change, as JSON texts.
+
+    They are the channels and the fields that the change affects.
+    """
     before, after = change.before, change.after
     if change.kind is Kind.ERASED:
         return None, None
     old = _channels(before) if before else {}
     new = _channels(after)
-    was: dict[str, object] = {"channels": _differing(old, new)}
-    now: dict[str, object] = {"channels": _differing(new, old)}
+    old_values: dict[str, object] = {"channels": _differing(old, new)}
+    new_values: dict[str, object] = {"channels": _differing(new, old)}
     if isinstance(after, Contact):
         known = fields(before) if isinstance(before, Contact) else {}
-        touched = {
+        changed = {
             key: value
             for key, value in fields(after).items()
             if not same_json(known.get(key), value)
         }
-        was |= {key: known[key] for key in touched if key in known}
-        now |= touched
-    return (_text(was) if before else None), _text(now)
+        old_values |= {key: known[key] for key in changed if key in known}
+        new_values |= changed
+    return (_text(old_values) if before else None), _text(new_values)
 
 
 def _kind(before: ChannelList | None, after: ChannelList) -> Kind:
@@ -90,7 +93,7 @@ def _kind(before: ChannelList | None, after: ChannelList) -> Kind:
 
 def fields(contact: Contact) -> dict[str, object]:
     """Returns the fields of a contact that an event can hold, beside its channels."""
-    return {key: value for key, value in asdict(contact).items() if key not in _NOT_TOLD}
+    return {key: value for key, value in asdict(contact).items() if key not in _NOT_IN_EVENT}
 
 
 def _channels(channel_list: ChannelList) -> Channels:
@@ -98,12 +101,12 @@ def _channels(channel_list: ChannelList) -> Channels:
     return {channel.id: (channel, channel.id in first) for channel in channel_list.channels}
 
 
-def _differing(these: Channels, those: Channels) -> list[ChannelSnapshot]:
-    """Those of the first that are not the same in the second."""
+def _differing(first: Channels, second: Channels) -> list[ChannelSnapshot]:
+    """Returns the channels of the first that are not the same in the second."""
     return [
         ChannelSnapshot(**asdict(channel), primary=primary)
-        for key, (channel, primary) in these.items()
-        if those.get(key) != (channel, primary)
+        for key, (channel, primary) in first.items()
+        if second.get(key) != (channel, primary)
     ]
 
 

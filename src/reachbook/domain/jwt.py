@@ -1,7 +1,7 @@
 """JSON Web Tokens: reads and verifies the JWT that an API secret signs (seed 001, contract §4).
 
-The clock is an argument. The check is our own and strict, because it runs on every request; the
-tests compare it with PyJWT.
+The clock is an argument. PyJWT is not used, because a token is checked for each request; the tests
+compare the results with those of PyJWT.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from reachbook.domain.errors import Reason, Refusal
 TOKEN_LIFE = 300
 CLOCK_SKEW = 60
 _MILLISECONDS = 10**11
-# As long as a real signing key (an id, two bars, 64 digits): HMAC hashes a long key first.
+# As long as a real signing key (an id, two bars, 64 digits), because HMAC hashes a long key first.
 _UNKNOWN_SIGNING_KEY = secrets.token_bytes(96)
 
 
@@ -37,7 +37,7 @@ class Token(Struct, frozen=True):
 
 
 def signing_key(secret_id: str, secret_key: str) -> bytes:
-    """The HMAC key of a JWT: `SECRET_ID||SECRET_KEY`, two literal bars (seed 001)."""
+    """Returns the HMAC key of a JWT: `SECRET_ID||SECRET_KEY`, with two literal bars (seed 001)."""
     return f"{secret_id}||{secret_key}".encode()
 
 
@@ -50,12 +50,15 @@ def sign(secret_id: str, secret_key: str, now: float) -> str:
 
 
 def is_jwt(token: str) -> bool:
-    """Whether a bearer token is a JWT: three parts with dots between."""
+    """Returns whether a bearer token has the form of a JWT: three parts, separated by dots."""
     return token.count(".") == 2  # noqa: PLR2004 - header.payload.signature
 
 
 def read_jwt(token: str) -> Token:
-    """The claims of a JWT, strictly: HS256, no `crit`, no duplicate names, numbers for times."""
+    """Returns the claims of a JWT; raises a refusal if it is malformed.
+
+    The algorithm must be HS256, and times must be numbers. `crit` and duplicate names are refused.
+    """
     signed, _, signature = token.rpartition(".")
     encoded_header, _, encoded_claims = signed.partition(".")
     header = _json_object(encoded_header, "header")
@@ -64,7 +67,7 @@ def read_jwt(token: str) -> Token:
             Reason.WRONG_ALGORITHM, "The JWT must be signed with HS256; its header says otherwise."
         )
     if "crit" in header or header.get("b64", True) is not True:
-        raise malformed_token("its header asks for extensions (crit, b64) that we do not have")
+        raise malformed_token("its header requires extensions (crit, b64) that are not supported")
     if not isinstance(header.get("kid", ""), str):
         raise malformed_token("its kid is not a string")
     if not _is_base64url(signature):
@@ -81,11 +84,12 @@ def read_jwt(token: str) -> Token:
 
 
 def verify(token: Token, signing: bytes | None, now: float, *, seen: bool = False) -> float:
-    """Check signature and times; `now` in Unix seconds. Returns the last moment it is good at.
+    """Verify signature and times; returns the last time at which the token is valid.
 
-    That is `iat` + 300 s, or the moment before `exp` (RFC 7519, 4.1.4: "on or after" is too late).
-    Without a signing key (no such secret) the same work is done and the same words are said.
-    `seen` is true if the token was accepted before, so that its sender's clock cannot be slow.
+    This is `iat` + 300 s, or the time just before `exp`: at `exp` itself a token is expired (RFC
+    7519, 4.1.4). All times are in Unix seconds. `signing` is None if there is no such secret; then
+    the work and the error are those of a wrong signature. `seen` is true if the token was accepted
+    before, so that the clock of its sender cannot be slow.
     """
     digest = hmac.digest(signing or _UNKNOWN_SIGNING_KEY, token.signed, "sha256")
     expected = base64.urlsafe_b64encode(digest).rstrip(b"=")
@@ -133,7 +137,7 @@ def check_expiry(token: Token, now: float, *, seen: bool) -> Refusal:
         "and must be corrected; otherwise sign a new one."
     )
     if token.expires is None or token.expires >= ends:
-        late, claim = now - ends, f"a token lives {TOKEN_LIFE} s from its iat"
+        late, claim = now - ends, f"a token is valid for {TOKEN_LIFE} s from its iat"
         advice = "Sign a new one." if seen else clock
     elif token.expires <= token.issued:
         late, claim = now - token.expires, "its exp is not later than its iat"
@@ -160,7 +164,7 @@ def _json_object(encoded: str, part: str) -> dict[str, object]:
 
 
 def _is_base64url(text: str) -> bool:
-    """Base64url without padding, and with no stray bits at the end: one spelling per value."""
+    """Returns whether a text is base64url without padding and without unused bits that are set."""
     try:
         raw = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
     except (binascii.Error, ValueError):

@@ -15,7 +15,7 @@ from reachbook.domain import timestamps
 from reachbook.domain.errors import Reason, Refusal
 
 MAX_GROUP = 5000
-"""The most contacts that a page holds beyond `limit` to avoid ending inside a group."""
+"""The maximum of contacts beyond `limit` in a page, so that it does not end inside a group."""
 
 END_OF_TIME = 9_000_000_000_000_000_000
 """Later than every time; a group can be added to it in 64 bits."""
@@ -52,11 +52,11 @@ class ListQuery(Struct, frozen=True):
 class PageStart(Struct, frozen=True):
     """Where a page begins.
 
-    Ascending, the page begins at `start`, it is empty unless a contact is at or after `beyond`,
-    and the group of the date is everything from `group` up to `beyond`. Descending, the page
-    begins before `start`, it is empty unless a contact is before `beyond`, and the group is
-    everything from `beyond` up to `group`. A date with microseconds has an empty group, because
-    it must work however many contacts share the microsecond.
+    If ascending, the page begins at `start`, it is empty unless a contact is at or after `beyond`,
+    and the group of the date is from `group` up to `beyond`. If descending, the page begins before
+    `start`, it is empty unless a contact is before `beyond`, and the group is from `beyond` up to
+    `group`. A date with microseconds has an empty group, because it must work for any number of
+    contacts in the microsecond.
     """
 
     start: int

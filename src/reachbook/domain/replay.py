@@ -1,4 +1,4 @@
-"""A contact's past: its events, folded in order, tell how it stood at a revision or a moment."""
+"""Replays the events of a contact, to find its state at a revision or at a time."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from reachbook.domain.channel import ContactChannel
 from reachbook.domain.contact import Contact
 
 Row = tuple[int, int, str | None, str | None]
-"""An event as it is kept: the revision, the moment, and the JSON texts before and after."""
+"""A stored event: its revision, its time, and the JSON texts before and after."""
 
 
 class PastState(Struct, frozen=True):
-    """A contact as its events tell it, after the last of them.
+    """The state of a contact after an event.
 
-    `rev` and `at` are that event's; `fields` are a contact's own, as JSON has them: one that is
-    not there has never been other than at first. Of an erased contact nothing is told any more
-    but when it was changed.
+    `rev` and `at` are those of the event. `fields` are the fields of the contact as JSON values; a
+    field that is absent has never had another value than its default. If the contact is erased,
+    only `rev` and `at` are known.
     """
 
     rev: int = 0
@@ -32,14 +32,11 @@ class PastState(Struct, frozen=True):
     erased: bool = False
 
 
-NOTHING = PastState()
-
-
 class Replay(Struct):
     """Folds a contact's events, which must be added in the order of their revisions.
 
-    Adding an event takes time for the channels that it touches, not for all channels of the
-    contact: they are sorted only in `past`.
+    The time of `add` depends on the channels that the event changes, and not on all channels of the
+    contact, because these are sorted only in `past`.
     """
 
     rev: int = 0
@@ -49,7 +46,7 @@ class Replay(Struct):
     erased: bool = False
 
     def add(self, row: Row) -> None:
-        """Adds the next event.
+        """Add the next event.
 
         Raises `msgspec.DecodeError`, and changes nothing, if its texts cannot be read.
         """
@@ -57,11 +54,11 @@ class Replay(Struct):
         if after is None or self.erased:
             self.channels, self.fields, self.erased = {}, {}, True
         else:
-            was, _ = _read(before) if before else ((), {})
-            now, fields = _read(after)
-            for channel in was:
+            old, _ = _read(before) if before else ((), {})
+            new, fields = _read(after)
+            for channel in old:
                 self.channels.pop(channel.id, None)
-            self.channels.update((channel.id, channel) for channel in now)
+            self.channels.update((channel.id, channel) for channel in new)
             self.fields.update(fields)
         self.rev, self.at = rev, at
 
@@ -74,7 +71,10 @@ class Replay(Struct):
 
 
 def replay(rows: Iterable[Row], *, rev: int | None = None, at: int | None = None) -> PastState:
-    """The contact after its last event, or as of a revision or a moment; rows in `rev` order."""
+    """Returns a contact after its last event, or at a revision or a time.
+
+    The rows must be in the order of their revisions.
+    """
     folded = Replay()
     for row in rows:
         if (rev is not None and row[0] > rev) or (at is not None and row[1] > at):
@@ -84,11 +84,14 @@ def replay(rows: Iterable[Row], *, rev: int | None = None, at: int | None = None
 
 
 def contact(past: PastState, seen: Contact) -> Contact:
-    """The past as a page of the contact that was seen; `msgspec.ValidationError` if it is none."""
-    page: dict[str, Any] = {"uuid": seen.uuid, **past.fields}
-    page |= {"team_id": seen.team_id, "id": seen.id, "created": seen.created}
-    page |= {"rev": past.rev, "updated": past.at, "channels": ()}
-    return replace(msgspec.convert(page, Contact), channels=past.channels)
+    """Returns a past state as a `Contact`, with the ids and the time of creation of `seen`.
+
+    Raises `msgspec.ValidationError` if the values of the events are not those of a contact.
+    """
+    values: dict[str, Any] = {"uuid": seen.uuid, **past.fields}
+    values |= {"team_id": seen.team_id, "id": seen.id, "created": seen.created}
+    values |= {"rev": past.rev, "updated": past.at, "channels": ()}
+    return replace(msgspec.convert(values, Contact), channels=past.channels)
 
 
 def _read(text: str) -> tuple[tuple[ContactChannel, ...], dict[str, Any]]:

@@ -14,13 +14,16 @@ MASTER_KEY_BYTES = 32
 
 
 def seal(master_key: bytes, secret_id: str, secret_key: str) -> bytes:
-    """The secret key under AES-256-GCM, bound to its id: HMAC needs the plain key back."""
+    """Returns a secret key encrypted with AES-256-GCM; its id is authenticated with it.
+
+    It is encrypted and not hashed, because HMAC needs the plain key.
+    """
     nonce = secrets.token_bytes(_NONCE_BYTES)
     return nonce + AESGCM(master_key).encrypt(nonce, secret_key.encode(), secret_id.encode())
 
 
 def unseal(master_key: bytes, secret_id: str, sealed: bytes) -> str | None:
-    """The plain secret key, or None when this master key did not seal it."""
+    """Returns the plain secret key, or None if this master key did not seal it."""
     nonce, text = sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:]
     try:
         return AESGCM(master_key).decrypt(nonce, text, secret_id.encode()).decode()
@@ -31,7 +34,7 @@ def unseal(master_key: bytes, secret_id: str, sealed: bytes) -> str | None:
 def unseal_any(keys: tuple[bytes, ...], secret_id: str, sealed: bytes) -> str | None:
     """Returns the plain secret key, or None if no master key opens it.
 
-    Every master key is tried, so that the time does not tell which of them sealed it.
+    Every master key is tried, so that the time does not reveal which of them sealed it.
     """
     opened = [unseal(key, secret_id, sealed) for key in keys]
     return next((plain for plain in opened if plain is not None), None)
@@ -49,6 +52,6 @@ def unseal_team_key(keys: tuple[bytes, ...], team_id: int, sealed: bytes) -> byt
 
 
 def new_decoy(master_key: bytes) -> tuple[str, bytes]:
-    """Returns an id and a sealed key of no team, to unseal if an unknown secret is asked for."""
+    """Returns an id and a sealed key of no team, to unseal in place of an unknown secret."""
     secret_id = new_secret_id(0)
     return secret_id, seal(master_key, secret_id, new_secret_key())

@@ -1,4 +1,4 @@
-"""The use cases, a file per noun: read, rule, commit."""
+"""The use cases: each reads, applies a rule and commits."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class Service:
         self.statistics: Final = Statistics(store, clock)
 
     async def ready(self) -> None:
-        """Refuse when the store does not answer, or is older than this program."""
+        """Raises a refusal if the store does not respond, or is older than this program."""
         await self._store.require_schema(may_be_newer=True)
         await self._store.require_identities(anew=True)
 
@@ -73,7 +73,7 @@ class Service:
             raise
 
     async def ping(self) -> None:
-        """Refuse when the store does not answer."""
+        """Raises `store_unavailable` if the store does not respond."""
         await self._store.ping()
 
     async def team(self, context: WriteContext) -> tuple[Team, list[User]]:
@@ -106,7 +106,7 @@ class Service:
         return await self._writer.store_response(context, response)
 
     async def purge_expired(self) -> None:
-        """Delete stored responses after a day, and the sessions and sign-in links that ended."""
+        """Delete responses that are older than a day, and ended sessions and sign-in links."""
         before = self._clock() - DAY
         for team in await self._store.teams():
             await self.users.purge(team.team_id)

@@ -85,7 +85,7 @@ class Administration:
         return await self._store.teams()
 
     async def create_secret(
-        self, team_id: int, terms: CredentialOptions, master_key: bytes
+        self, team_id: int, options: CredentialOptions, master_key: bytes
     ) -> tuple[Credential, str]:
         """Create an API secret; returns it with its key, which is not stored in a readable form.
 
@@ -94,7 +94,7 @@ class Administration:
         team = await self.team(team_id)
         secret_id, secret_key = credentials.new_secret_id(team_id), credentials.new_secret_key()
         sealed = sealing.seal(master_key, secret_id, secret_key)
-        secret = self._new(team, secret_id, sealed, terms)
+        secret = self._new(team, secret_id, sealed, options)
         slots = range(1, credentials.LIVE_SECRETS + 1)
         if not await self._store.insert_api_secret(secret, slots):
             raise Refusal(
@@ -104,13 +104,13 @@ class Administration:
             )
         return secret, secret_key
 
-    async def create_key(self, team_id: int, terms: CredentialOptions) -> tuple[Credential, str]:
+    async def create_key(self, team_id: int, options: CredentialOptions) -> tuple[Credential, str]:
         """Create an API key; returns its record and the key itself, of which a hash is stored."""
         team = await self.team(team_id)
         key_id = credentials.new_key_id(team_id)
         api_key = credentials.new_api_key(key_id)
         hashed = credentials.hash_api_key(api_key)
-        key = self._new(team, key_id, hashed, terms)
+        key = self._new(team, key_id, hashed, options)
         await self._store.insert_api_key(key)
         return key, api_key
 
@@ -149,7 +149,7 @@ class Administration:
         return found
 
     async def rekey(self, keys: tuple[bytes, ...]) -> Rekeyed:
-        """Reseal under the first of `keys` every secret of an earlier key, one secret a commit."""
+        """Reseal every secret of an earlier key under the first of `keys`."""
         current, *earlier = keys
         done = Rekeyed(0, [])
         for secret in await self.list("api_secret", None):
@@ -167,7 +167,8 @@ class Administration:
     async def rekey_teams(self, keys: tuple[bytes, ...], *, discard: bool) -> Rekeyed:
         """Seal the suppression keys of teams under the current master key.
 
-        A key that no master key opens is left; if `discard`, it is deleted with the suppressions.
+        A key that no master key opens is not changed, or deleted with the suppressions if
+        `discard`.
         """
         resealed, unopened, discarded = 0, [], []
         for team_id, sealed in await self._store.suppression_keys():
@@ -183,14 +184,14 @@ class Administration:
                 unopened.append(team_id)
         return Rekeyed(0, [], resealed, unopened, discarded)
 
-    def _new(self, team: Team, ident: str, proof: bytes, terms: CredentialOptions) -> Credential:
+    def _new(self, team: Team, ident: str, proof: bytes, options: CredentialOptions) -> Credential:
         return Credential(
             team_id=TeamId(team.team_id),
             id=ident,
             proof=proof,
-            label=_label(terms.label),
-            representation=terms.representation,
-            read_only=terms.read_only,
+            label=_label(options.label),
+            representation=options.representation,
+            read_only=options.read_only,
             created=self._clock(),
             last_used=None,
             revoked=None,
@@ -216,7 +217,7 @@ def _region(region: str | None) -> str | None:
     if region not in phonenumbers.SUPPORTED_REGIONS:
         raise Refusal(
             Reason.BAD_VALUE,
-            f"The region must be two capital letters that stand for a country, like US or BR; got "
+            f"The region must be the two capital letters of a country, like US or BR; got "
             f"{region!r}.",
         )
     return region

@@ -1,8 +1,8 @@
-"""Who is asking: a bearer token → a `Caller`.
+"""Verifies the bearer token of a request.
 
-A credential read from the store is trusted for 0.9 s, so that revoking is felt within a second in
-every worker. Tokens whose signature has been checked are remembered with the second they die;
-what their credential may do is looked up again each time.
+A credential that was read from the store is cached for 0.9 s, so that every worker refuses a
+revoked credential within a second. A token whose signature was verified is cached until it expires;
+its credential is looked up for each request.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ from reachbook.storage import Store
 from reachbook.storage.store import CredentialKind
 
 TRUSTED_SECONDS = 0.9
-# Both caches are bounded: a client that sends invented ids must not fill the memory.
+# Both caches are bounded, so that a client that sends invented ids cannot fill the memory.
 MAX_CREDENTIALS = 10_000
 MAX_TOKENS = 10_000
-USE_NOTED_EVERY = 60_000_000  # in microseconds; a write for each request would cost too much
+USE_RECORDED_EVERY = 60_000_000  # in microseconds; a write for each request would take too long
 
 Clock = Callable[[], int]
 Key = TypeVar("Key")
@@ -40,7 +40,7 @@ Value = TypeVar("Value")
 
 
 class CachedCredential(Struct, frozen=True):
-    """A credential as it was read, with its signing key opened, and until when it is trusted."""
+    """A credential and its opened signing key; `until` is the end of its time in the cache."""
 
     credential: Credential | None
     signing_key: bytes | None
@@ -64,15 +64,15 @@ class Authenticator:
     ) -> None:
         self._store = store
         self._metrics = metrics
-        # `_latest` is what the setting holds now, `_keys` what is used: keys are replaced only when
-        # a secret cannot be opened with them, so that a rotation costs no request its answer.
+        # `_latest` are the keys of the settings now, `_keys` those in use. The keys in use are
+        # replaced only if they do not open a secret, so that no request fails during a rotation.
         self._keys = self._latest = keys
         self._decoy = sealing.new_decoy(keys[0])
         self._reread = reread
         self._clock = clock
         self._known: dict[tuple[CredentialKind, str], CachedCredential] = {}
         self._verified: dict[str, tuple[str, float]] = {}
-        self._notes: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
 
     async def caller(self, authorization: str | None) -> Caller:
         """Returns the verified caller of an `Authorization` header; raise a refusal otherwise."""
@@ -83,7 +83,7 @@ class Authenticator:
 
     async def close(self) -> None:
         """Wait until the uses of credentials are recorded."""
-        await asyncio.gather(*self._notes, return_exceptions=True)
+        await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def _jwt(self, token: str) -> CachedCredential:
         now = self._clock() / 1_000_000
@@ -94,12 +94,13 @@ class Authenticator:
             if _is_live(known):
                 self._metrics.token_known.inc()
                 return known
-            # Check the token of a revoked secret again: it must cost as much as any bad token.
+            # The token of a revoked secret is verified again, so that refusing it takes as long as
+            # refusing any other bad token.
             self._verified.pop(token, None)
         self._metrics.token_new.inc()
         claimed = jwt.read_jwt(token)
         secret_id = claimed.credential_id
-        known, expires_at = await self._checked(
+        known, expires_at = await self._verify(
             ("api_secret", secret_id),
             lambda known: jwt.verify(claimed, known.signing_key, now, seen=seen is not None),
         )
@@ -111,32 +112,31 @@ class Authenticator:
 
         def verify(known: CachedCredential) -> None:
             found = known.credential
-            kept = found.proof if found else credentials.UNKNOWN_HASH
-            # compare_digest and not ==: the time of a comparison must not tell how much of a hash
-            # is right.
-            if not hmac.compare_digest(hashed, kept) or not _is_live(known):
+            expected = found.proof if found else credentials.UNKNOWN_HASH
+            # Not ==, whose time would reveal how many bytes of the hash are right.
+            if not hmac.compare_digest(hashed, expected) or not _is_live(known):
                 raise credentials.bad_credential()
 
-        known, _ = await self._checked(("api_key", credentials.key_id(token) or ""), verify)
+        known, _ = await self._verify(("api_key", credentials.key_id(token) or ""), verify)
         return known
 
-    async def _checked(
+    async def _verify(
         self, name: Name, verify: Callable[[CachedCredential], Value]
     ) -> tuple[CachedCredential, Value]:
-        """Returns a verified credential.
+        """Returns a credential and the result of `verify`; raises if it cannot be verified.
 
         A credential that fails is read once and verified twice before it is refused. So a wrong id
-        and a wrong signature cost the same, whichever of them was seen before.
+        and a wrong signature take the same time, whether or not they are in the cache.
         """
-        remembered = self._known.get(name)
+        cached = self._known.get(name)
         known = await self._look_up(*name)
         try:
             return known, verify(known)
         except Refusal as refusal:
             if refusal.reason is not Reason.BAD_CREDENTIAL:
                 raise
-        # What was remembered may be old: the secret may have been replaced in another process.
-        if known is remembered:
+        # The cached credential may be old: another process may have replaced the secret.
+        if known is cached:
             known = await self._read(*name)
         return known, verify(known)
 
@@ -147,8 +147,8 @@ class Authenticator:
         return known
 
     async def _read(self, kind: CredentialKind, ident: str) -> CachedCredential:
-        # Taken before the read: a credential that is revoked during it is trusted no longer than
-        # one that was revoked before.
+        # Set before the read, so that a credential that is revoked during the read is not cached
+        # for longer than `TRUSTED_SECONDS` after that.
         until = time.monotonic() + TRUSTED_SECONDS
         team_id = credentials.team_hint(ident)
         found = None
@@ -161,8 +161,8 @@ class Authenticator:
     def _signing_key(self, kind: CredentialKind, found: Credential | None) -> bytes | None:
         """Returns the signing key of a live secret that a master key opens, else None.
 
-        The work is the same for an id that is unknown, revoked or sealed under another master key:
-        its time must not tell an id that exists from one that does not.
+        The work is the same for an id that is unknown, revoked or sealed under another master key,
+        so that the time does not reveal which ids exist.
         """
         if kind != "api_secret":
             return None
@@ -181,22 +181,22 @@ class Authenticator:
         if found is None or not _is_live(known):
             raise credentials.bad_credential()
         now = self._clock()
-        if now - (found.last_used or 0) > USE_NOTED_EVERY:
-            # Replaced at once, so that the requests that follow do not start a task each.
+        if now - (found.last_used or 0) > USE_RECORDED_EVERY:
+            # The cached time is replaced now, so that the following requests start no task.
             self._known[kind, found.id] = replace(known, credential=replace(found, last_used=now))
-            note = background.start(
+            task = background.start(
                 self._metrics, "credential_use", self._record_use(kind, found, now)
             )
-            self._notes.add(note)
-            note.add_done_callback(self._notes.discard)
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
         return Caller(
             found.team_id, found.id, found.representation, found.read_only, found.default_region
         )
 
     async def _record_use(self, kind: CredentialKind, found: Credential, now: int) -> None:
-        with suppress(Refusal):  # a note that cannot be kept now is made again in a minute
+        with suppress(Refusal):  # a use that cannot be recorded now is recorded in a minute
             await self._store.record_use(
-                kind, found.team_id, found.id, now, unless_since=now - USE_NOTED_EVERY
+                kind, found.team_id, found.id, now, unless_since=now - USE_RECORDED_EVERY
             )
 
 
@@ -204,10 +204,11 @@ def _is_live(known: CachedCredential) -> bool:
     return known.credential is not None and known.credential.revoked is None
 
 
-def _remember(kept: dict[Key, Value], key: Key, value: Value, most: int) -> None:
-    """Keep a value, and drop the oldest one if there are too many."""
-    # A dict keeps the order of insertion; put back at the end, a renewed key is not the oldest.
-    kept.pop(key, None)
-    if len(kept) >= most:
-        del kept[next(iter(kept))]
-    kept[key] = value
+def _remember(cache: dict[Key, Value], key: Key, value: Value, most: int) -> None:
+    """Store a value in a cache, and drop the oldest value if there are `most` of them."""
+    # A dict is in the order of insertion. An existing key is removed first, so that it moves to the
+    # end.
+    cache.pop(key, None)
+    if len(cache) >= most:
+        del cache[next(iter(cache))]
+    cache[key] = value

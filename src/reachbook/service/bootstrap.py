@@ -1,4 +1,4 @@
-"""The first `serve` on an empty data directory: a team, its credentials and the seeds' contact."""
+"""The first start on an empty data directory: creates a team, credentials and a contact."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ TEAM_NAME = "My team"
 ACTOR = "first run"
 ADMIN = "admin@localhost"
 
-# When seed 000 says that Alice's phone and then her email were added, in microseconds.
+# The times at which Alice's phone and email were added, by seed 000, in microseconds.
 PHONE_ADDED = 1_705_312_800_000_000
 EMAIL_ADDED = 1_705_313_100_000_000
 
@@ -47,7 +47,7 @@ class Bootstrap(Struct):
 async def bootstrap(
     store: Store, administration: Administration, master_key: bytes
 ) -> Bootstrap | None:
-    """Make a team to try things with, unless the store has one."""
+    """Create a first team; returns None, and creates nothing, if the store has a team."""
     if await administration.teams():
         return None
     team = await administration.create_team(TEAM_NAME, None)
@@ -67,7 +67,7 @@ async def bootstrap(
 
 
 async def _create_alice(store: Store, team_id: TeamId, team_keys: TeamKeys) -> None:
-    """Alice as seed 000 shows her, at the times it shows, so that its examples answer the same."""
+    """Create the contact of seed 000, with the same times, so that its examples can be repeated."""
     times = chain([PHONE_ADDED], repeat(EMAIL_ADDED))
     service = Service(store, team_keys, partial(next, times))
     context = WriteContext(team_id, ACTOR, ACTOR)

@@ -67,7 +67,7 @@ class BulkWriter:
         """Create at most `CHUNK_ROWS` contacts, all in one transaction.
 
         Returns for each row the contact, or None if it was not created: its address or external id
-        is in use, it is refused, or the transaction met other writes.
+        is in use, it is refused, or the transaction conflicted with other writes.
         """
         taken = await self._taken(team_id, [row.wanted for row in rows])
         key = await self._writer.team_keys.of(team_id)
@@ -87,11 +87,11 @@ class BulkWriter:
         return created
 
     async def update(self, team_id: TeamId, rows: Sequence[ContactUpdate]) -> list[Contact | None]:
-        """Change at most `CHUNK_ROWS` contacts, each another one, all in one transaction.
+        """Change at most `CHUNK_ROWS` contacts, all in one transaction; each row is of another.
 
-        Returns for each row the contact, or None if it was not changed: the contact or what it
-        wants needs a look by itself (as for `create`), or it releases an address or an external
-        id, which another row of the request may be waiting for.
+        Returns for each row the contact, or None if it was not changed: for a reason as in
+        `create`, because the contact does not exist, or because the change releases an address or
+        an external id, which another row of the request may need.
         """
         known = await self._queries.contacts_by_uuid(team_id, {row.uuid for row in rows})
         taken = await self._taken(team_id, [row.wanted for row in rows])
@@ -136,7 +136,7 @@ class BulkWriter:
         return _without_suppressions(new_contact(row.context, contact, key))
 
     async def _taken(self, team_id: TeamId, rows: Sequence[ContactInput]) -> dict[Claim, set[int]]:
-        """Returns what the rows claim and contacts of the team have, with the owners' ids.
+        """Returns the claims of the rows that contacts of the team have, with the owners' ids.
 
         The owner of an external id is not looked up; its set is empty.
         """
@@ -155,7 +155,7 @@ class BulkWriter:
 def _is_owned_by_another(
     contact: Contact, wanted: ContactInput, taken: dict[Claim, set[int]]
 ) -> bool:
-    """Returns whether another contact may have what a row wants for a contact."""
+    """Returns whether another contact may have an address or external id of a row."""
     own = set() if contact.external_id is None else {_external_id(contact.external_id)}
     return any(
         taken[claim] != {contact.id}
@@ -165,7 +165,7 @@ def _is_owned_by_another(
 
 
 def _releases(before: Contact, after: Contact) -> bool:
-    """Returns whether a change frees an address or an external id for other contacts."""
+    """Returns whether a change releases an address or an external id."""
     lost = {each.id for each in before.channels} - {each.id for each in after.channels}
     return bool(lost) or before.external_id not in {None, after.external_id}
 
@@ -177,7 +177,7 @@ def _without_suppressions(commit: Commit) -> Commit | None:
 
 
 def claims_of_many(rows: Sequence[ContactInput]) -> set[Claim]:
-    """Returns what more than one row claims: the rows must be written in their order."""
+    """Returns the claims of more than one row; these rows must be written in their order."""
     counts = Counter(claim for wanted in rows for claim in set(claims(wanted)))
     return {claim for claim, count in counts.items() if count > 1}
 

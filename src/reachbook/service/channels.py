@@ -23,13 +23,13 @@ class Channels:
         self.writer = writer
 
     async def all(self, context: WriteContext, uuid: str) -> ChannelList:
-        """How a contact can be reached."""
+        """Returns the channels of a contact."""
         return require_contact(await self.writer.store.read(ChannelList, context.team_id, uuid))
 
     async def get(
         self, context: WriteContext, uuid: str, selector: ChannelSelector
     ) -> tuple[ChannelList, ContactChannel]:
-        """The primary channel of a type, or the one that is named."""
+        """Returns the primary channel of a type, or the channel with an address."""
         channel_list = require_channel(
             await self.writer.store.read(ChannelList, context.team_id, uuid), selector
         )
@@ -64,7 +64,7 @@ class Channels:
     async def remove(
         self, context: WriteContext, uuid: str, selector: ChannelSelector
     ) -> ChannelList:
-        """Take a channel from a contact, for good."""
+        """Remove a channel from a contact."""
         return await self.writer.change(
             context,
             ChannelList,
@@ -73,7 +73,7 @@ class Channels:
         )
 
     async def remove_exactly(self, context: WriteContext, uuid: str, number: int) -> ChannelList:
-        """Take the channel with an id from a contact, for good."""
+        """Remove the channel with an id from a contact."""
         return await self.writer.change(
             context,
             ChannelList,

@@ -51,8 +51,8 @@ from reachbook.storage import (
 )
 from reachbook.storage.retry import Attempts
 
-# Without locks most writes are one round trip. Under contention each attempt is likely to be stale,
-# and whoever locks the contact is sure to succeed.
+# Without locks most writes take one round trip. Under contention an attempt without locks is likely
+# to be stale, and an attempt that locks the contact is not.
 OPTIMISTIC_ATTEMPTS = 4
 
 Clock = Callable[[], int]
@@ -62,7 +62,7 @@ NONE_KNOWN: KnownSuppressions = {}
 
 
 def no_response(_result: object) -> StoredResponse:
-    """Raise: a use case whose caller stores no response has no key."""
+    """Raises: a context without `respond` must have no key."""
     raise AssertionError
 
 
@@ -71,7 +71,7 @@ class WriteContext(Struct, frozen=True):
 
     `if_match` holds the revisions that the contact may have; None means any. `key` is the
     Idempotency-Key, and `respond` returns the response to store under it from the result of the use
-    case. `stays` is an address that even a `move` leaves with its owner.
+    case. `unmovable` is an address that is not moved, even if `on_conflict` is `move`.
     """
 
     team_id: TeamId
@@ -81,17 +81,17 @@ class WriteContext(Struct, frozen=True):
     on_conflict: OnConflict = OnConflict.REFUSE
     key: IdempotencyKey | None = None
     respond: Respond = no_response
-    stays: Address | None = None
+    unmovable: Address | None = None
 
     def takes_over(self, channel: ContactChannel | None) -> bool:
-        """Whether another contact's channel is to be taken from it."""
+        """Returns whether a channel of another contact must be removed from that contact."""
         if channel is None or self.on_conflict is OnConflict.REFUSE:
             return False
-        return self.stays is None or not has_address(channel, self.stays)
+        return self.unmovable is None or not has_address(channel, self.unmovable)
 
 
 class AlreadyAnsweredError(Exception):
-    """The request was answered before, under the same key; here is that answer."""
+    """A response to the request is stored under its key; `response` is that response."""
 
     def __init__(self, response: StoredResponse) -> None:
         super().__init__("already answered")
@@ -99,7 +99,7 @@ class AlreadyAnsweredError(Exception):
 
 
 class ContactWriter:
-    """Changes contacts, one commit each."""
+    """Changes contacts, each in a commit of its own."""
 
     def __init__(self, store: Store, clock: Clock, team_keys: TeamKeys) -> None:
         self.store = store
@@ -107,10 +107,10 @@ class ContactWriter:
         self.team_keys = team_keys
 
     async def change(
-        self, context: WriteContext, page: type[ContactT], uuid: str, rule: Rule[ContactT]
+        self, context: WriteContext, shape: type[ContactT], uuid: str, rule: Rule[ContactT]
     ) -> ContactT:
         """Apply a rule to a contact and commit the result. Returns the saved contact."""
-        hold = LockSet(context.team_id, page, uuid)
+        hold = LockSet(context.team_id, shape, uuid)
         saved: ContactT = unwrap(context, await self._write(context, hold, rule))
         return saved
 
@@ -148,7 +148,7 @@ class ContactWriter:
     async def store_response(
         self, context: WriteContext, response: StoredResponse
     ) -> StoredResponse | None:
-        """Store a response by itself, not with a commit; return one that is there already."""
+        """Store a response without a commit; returns the one that is stored already, if any."""
         if context.key is None:
             return None
         record = IdempotencyRecord(context.key, response)
@@ -156,7 +156,7 @@ class ContactWriter:
         return None if stored is None else _of_same_request(context, stored)
 
     async def _write(self, context: WriteContext, hold: LockSet, rule: Rule[Any]) -> Outcome:
-        """Decide and commit, until no race and no owner is in the way."""
+        """Decide and commit; tries again after a conflict with other writes."""
         decision = Decision(self, context, hold, rule, await self.team_keys.of(context.team_id))
         async for attempt in Attempts():
             outcome = await decision.commit()
@@ -170,9 +170,9 @@ class ContactWriter:
 
 
 class Decision(Struct):
-    """What is to be committed for one request, as far as it is known from the last attempt.
+    """The attempts to commit one request; `hold` and `known` are those of the last attempt.
 
-    `hold` are the contacts to lock; its `page` is None if the contact does not exist yet.
+    `hold` are the contacts to lock; its `shape` is None if the contact does not exist yet.
     """
 
     writer: ContactWriter
@@ -184,7 +184,7 @@ class Decision(Struct):
     is_locked: bool = False
 
     def lock(self, *owners: str) -> None:
-        """Let the following attempts lock the contact, and those that own wanted addresses."""
+        """Make the following attempts lock the contact, and the owners of wanted addresses."""
         self.is_locked = True
         self.hold = replace(self.hold, owners=self.hold.owners.union(owners))
 
@@ -207,22 +207,19 @@ class Decision(Struct):
             self.is_locked = True
             return None
         outcome = await store.commit(commit, partial(with_response, self.context))
-        # The contact has changed, or an address that it gains has a suppression after all.
+        # The contact has changed, or an address that it gains has a suppression.
         if outcome is STALE:
             self.known = await store.suppressions(team_id, self.hold.digests)
         return outcome
 
     async def _commit_locked(self) -> Outcome:
-        """Decide and commit while the contacts are locked.
-
-        All of it happens at one moment, so that an address has one owner as of any.
-        """
+        """Decide and commit while the contacts are locked."""
 
         def attempt(
             seen: ChannelList | None, owners: list[ChannelList], known: KnownSuppressions
         ) -> Commit:
-            # One time for all of them, later than each has: history and `as_of` must never show
-            # an address with two owners or with none.
+            # All contacts get one time, later than the time of each: otherwise `as_of` could show
+            # an address with two owners, or with none.
             contacts = (seen, *owners)
             now = max(next_timestamp(contact, self.writer.clock()) for contact in contacts)
             return self._decide(seen, owners, known, now)
@@ -250,7 +247,10 @@ class Decision(Struct):
 
 
 def unwrap(context: WriteContext, outcome: Outcome) -> Any:
-    """The page that was saved, the answer that was given before, or the refusal."""
+    """Returns the saved contact.
+
+    Raises `AlreadyAnsweredError` if the response is stored already, or a refusal.
+    """
     match outcome:
         case Saved(after):
             return after
@@ -302,7 +302,6 @@ def _of_same_request(context: WriteContext, stored: Replayed) -> StoredResponse:
 
 def _suppressed(commit: Commit, key: bytes, known: KnownSuppressions) -> Commit:
     """Returns the commit with the suppressions of the addresses that the contact gains."""
-    # Nothing is gained or lost: the stored suppressions stay as they are.
     if commit.is_empty():
         return commit
     (change, *others), writes = suppress(commit.changes, key, known)
@@ -323,33 +322,36 @@ def _with_released_addresses(
 ) -> Commit:
     """Returns the commit with the changes of the owners that release the wanted addresses."""
     wanted = [channel for channel in commit.change.after.channels if context.takes_over(channel)]
-    ways = [(owner, channel_rules.release_addresses(owner, wanted, now)) for owner in owners]
-    given_up = [
+    pairs = [(owner, channel_rules.release_addresses(owner, wanted, now)) for owner in owners]
+    released = [
         Change(event_kind.Kind.CHANNEL_MOVED_AWAY, owner, after)
-        for owner, after in ways
+        for owner, after in pairs
         if after is not owner
     ]
     first = commit.change
-    # A new contact takes the address with its creation; there is no contact to move it to.
-    if given_up and first.before is not None:
+    # The event of a new contact keeps the kind `contact_created`.
+    if released and first.before is not None:
         first = replace(first, kind=event_kind.Kind.CHANNEL_MOVED_HERE)
-    return replace(commit, change=first, others=tuple(given_up))
+    return replace(commit, change=first, others=tuple(released))
 
 
 def _apply_rule(
     context: WriteContext, seen: ChannelList | None, rule: Callable[[], ContactT]
 ) -> ContactT:
     """Returns the result of the rule; raises if `If-Match` does not allow the revision."""
-    moved = seen is not None and context.if_match is not None and seen.rev not in context.if_match
-    # The rule runs before If-Match is checked: 400 and 404 go before 412 (contract, section 8), and
-    # only a conflict may be due to the change that the caller has not seen.
+    is_stale = (
+        seen is not None and context.if_match is not None and seen.rev not in context.if_match
+    )
+    # The rule runs before If-Match is checked, because 400 and 404 take precedence over 412
+    # (contract, section 8). A conflict does not: it may be due to the change that the caller has
+    # not seen.
     try:
         after = rule()
     except Refusal as refusal:
-        if moved and refusal.reason.kind is Kind.CONFLICT:
+        if is_stale and refusal.reason.kind is Kind.CONFLICT:
             raise _revision_changed() from None
         raise
-    if moved:
+    if is_stale:
         raise _revision_changed()
     return after
 
@@ -357,7 +359,7 @@ def _apply_rule(
 def _revision_changed() -> Refusal:
     return Refusal(
         Reason.STALE_REVISION,
-        "The contact has changed since the ETag in If-Match was given; read it again first.",
+        "The contact has changed since the revision in If-Match; read it again first.",
     )
 
 

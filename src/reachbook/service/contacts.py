@@ -1,4 +1,4 @@
-"""Contacts: one, many, and those who own an address."""
+"""Reading, listing, searching and changing contacts."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ class Contacts:
         self._bulk = BulkWriter(writer, queries)
 
     async def get(self, context: WriteContext, uuid: str) -> Contact:
-        """A contact and all that is known of it."""
+        """Returns a contact with all its fields."""
         return require_contact(await self._writer.store.read(Contact, context.team_id, uuid))
 
     async def create(
         self, context: WriteContext, wanted: ContactInput, uuid: str | None = None
     ) -> Contact:
-        """A new contact, with a new UUID unless one is given."""
+        """Create a contact, with a new UUID unless `uuid` is given; returns it."""
         named = uuid or str(uuid4())
         outcome = await self._writer.create(
             context, named, partial(contacts.create, context.team_id, named, wanted)
@@ -47,13 +47,13 @@ class Contacts:
     async def create_many(
         self, team_id: TeamId, rows: Sequence[NewContact]
     ) -> list[Contact | None]:
-        """Create contacts in one transaction; None for each that must be written by itself."""
+        """Create contacts in one transaction; returns None for each that must be written alone."""
         return await self._bulk.create(team_id, rows)
 
     async def update_many(
         self, team_id: TeamId, rows: Sequence[ContactUpdate]
     ) -> list[Contact | None]:
-        """Change contacts in one transaction; None for each that must be written by itself."""
+        """Change contacts in one transaction; returns None for each that must be written alone."""
         return await self._bulk.update(team_id, rows)
 
     async def update(
@@ -68,7 +68,7 @@ class Contacts:
         )
 
     async def delete(self, context: WriteContext, uuid: str) -> Contact:
-        """Hide a contact and free its addresses."""
+        """Hide a contact, and release its addresses; returns it."""
         return await self._writer.change(context, Contact, uuid, contacts.delete)
 
     async def page(self, team_id: TeamId, query: ListQuery) -> list[Contact]:

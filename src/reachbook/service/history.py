@@ -21,7 +21,7 @@ from reachbook.storage.queries import FAR_FUTURE
 from reachbook.storage.retry import Attempts
 
 PAGE_EVENTS = 1_000
-"""How many events are read at a time if a whole history is needed."""
+"""How many events are read at a time if the whole history is needed."""
 
 
 class EventPage(Struct, frozen=True):
@@ -33,10 +33,10 @@ class EventPage(Struct, frozen=True):
 
 
 class Export(Struct, frozen=True):
-    """A contact as it stands, and its events up to that revision, oldest first, in pages.
+    """A contact, and its events up to its revision, oldest first, in pages.
 
-    Iterating `pages` reads them, one page at a time. If the contact is erased meanwhile, the
-    events that follow have null values.
+    Iterating `pages` reads one page at a time. If the contact is erased meanwhile, the events that
+    follow have null values.
     """
 
     contact: Contact
@@ -93,7 +93,7 @@ class History:
         return EventPage(events, last, await self._queries.labels(team_id))
 
     async def channels_as_of(self, team_id: TeamId, uuid: str, at: int) -> ChannelList:
-        """How a contact could be reached at a moment, events at that very moment included.
+        """Returns the channels of a contact at a past time, after the events at exactly this time.
 
         A time up to the contact's own `updated` is accepted even if this host's clock is behind it.
         """
@@ -101,7 +101,7 @@ class History:
         if at > max(self._clock(), seen.updated if seen else 0):
             raise Refusal(
                 Reason.BAD_VALUE,
-                "as_of lies in the future; give a moment that has passed.",
+                "as_of must not be in the future.",
                 fields={"as_of": "in the future"},
             )
         contact = _not_erased(seen)
@@ -109,17 +109,18 @@ class History:
         return ChannelList(team_id, contact.id, uuid, past.rev, past.at, past.channels)
 
     async def export(self, team_id: TeamId, uuid: str) -> Export:
-        """All that is held about one contact: as it stands, and its whole history."""
+        """Returns all data about a contact: its fields, its channels and its whole history."""
         contact = await self._ever(team_id, uuid)
         labels = await self._queries.labels(team_id)
         return Export(contact, labels, self._pages(team_id, contact))
 
     async def erase(self, context: WriteContext, uuid: str) -> None:
-        """Remove the person from contacts, channels, events and kept answers."""
+        """Remove personal data from the contact, its channels, events and stored responses."""
         outcome: Outcome = STALE
         async for _ in Attempts():
             contact = await self._ever(context.team_id, uuid)
-            # Read anew in each attempt: the change that made the last one stale may have added one.
+            # Read again in each attempt: the change that made the last attempt stale may have added
+            # an address.
             past = await self._past_locations(context.team_id, contact)
             erased = contacts.erase(contact, self._clock())
             outcome = await self._writer.erase(context, contact, erased, past)
@@ -137,7 +138,7 @@ class History:
             async for page in pages:
                 for event in page:
                     past |= locations_of(event.before) | locations_of(event.after)
-        # One after the other: an erasure is rare, and must not take all the connections.
+        # One after the other: an erasure is rare, and must not use all connections.
         owners = {each: await self._store.owner(team_id, each) for each in past}
         return {
             each for each, owner in owners.items() if not owner or owner.owner_uuid == contact.uuid
@@ -169,7 +170,7 @@ class History:
         """
         last = 0
         while last < contact.rev:
-            # By revision and not by offset: events that are added meanwhile do not shift a page.
+            # By revision and not by offset, because events may be added meanwhile.
             events = await self._queries.events_after(
                 team_id, contact.id, after_rev=last, limit=PAGE_EVENTS
             )

@@ -1,4 +1,4 @@
-"""Find the owners of addresses: in their own type first, then in the whole phone family."""
+"""Finds the owners of addresses: in their own type first, then in the whole phone family."""
 
 from __future__ import annotations
 
@@ -26,25 +26,25 @@ PHONE = ChannelType("phone")
 Owners = list[AddressOwner] | Refusal
 
 
-async def look_up(queries: Queries, team_id: TeamId, sought: list[AddressQuery]) -> list[Owners]:
-    """Returns the owners of each address, in order; the owners of one address most exact first.
+async def look_up(queries: Queries, team_id: TeamId, addresses: list[AddressQuery]) -> list[Owners]:
+    """Returns the owners of each address, in order; those with the best match first.
 
     An address that can be read in two ways belongs to the owner of either reading. If two contacts
-    own them, its entry is the refusal that names both readings.
+    own the readings, the entry of the address is the refusal that names both readings.
     """
-    wanted = [_queries(each) for each in sought]
-    return _in_order(sought, wanted, await queries.owners(team_id, _flat(wanted)))
+    wanted = [_queries(each) for each in addresses]
+    return _in_order(addresses, wanted, await queries.owners(team_id, _flat(wanted)))
 
 
 async def look_up_first(
-    queries: Queries, team_id: TeamId, sought: list[AddressQuery]
+    queries: Queries, team_id: TeamId, addresses: list[AddressQuery]
 ) -> tuple[list[Owners], dict[int, Contact]]:
     """Returns the first owner of each address, and the contacts of these owners by number.
 
     One address takes one statement. Many take two, because several may have one owner.
     """
-    if len(sought) > 1:
-        owners = [_first(each) for each in await look_up(queries, team_id, sought)]
+    if len(addresses) > 1:
+        owners = [_first(each) for each in await look_up(queries, team_id, addresses)]
         numbers = {
             owner.contact_number
             for each in owners
@@ -52,9 +52,9 @@ async def look_up_first(
             for owner in each
         }
         return owners, await queries.contacts(team_id, numbers)
-    wanted = [_queries(each) for each in sought]
+    wanted = [_queries(each) for each in addresses]
     found, contacts = await queries.owners_with_contacts(team_id, _flat(wanted))
-    return [_first(each) for each in _in_order(sought, wanted, found)], contacts
+    return [_first(each) for each in _in_order(addresses, wanted, found)], contacts
 
 
 def _first(owners: Owners) -> Owners:
@@ -66,23 +66,28 @@ def _flat(wanted: list[list[list[AddressQuery]]]) -> list[AddressQuery]:
 
 
 def _in_order(
-    sought: list[AddressQuery],
+    addresses: list[AddressQuery],
     wanted: list[list[list[AddressQuery]]],
     found: list[list[AddressOwner]],
 ) -> list[Owners]:
     """Returns the owners of each address; `found` are those of each query in `_flat(wanted)`."""
-    answers = iter(found)
+    each_found = iter(found)
     return [
-        _owners(each.address, [_best([next(answers) for _ in of_types]) for of_types in by_reading])
-        for each, by_reading in zip(sought, wanted, strict=True)
+        _owners(
+            each.address, [_best([next(each_found) for _ in of_types]) for of_types in by_reading]
+        )
+        for each, by_reading in zip(addresses, wanted, strict=True)
     ]
 
 
-def _queries(sought: AddressQuery) -> list[list[AddressQuery]]:
+def _queries(addresses: AddressQuery) -> list[list[AddressQuery]]:
     """Returns the queries to the store: for each reading of an address, each type it may have."""
     return [
-        [replace(sought, address=replace(reading, channel_type=kind)) for kind in _types(reading)]
-        for reading in readings(sought.address)
+        [
+            replace(addresses, address=replace(reading, channel_type=kind))
+            for kind in _types(reading)
+        ]
+        for reading in readings(addresses.address)
     ]
 
 
@@ -96,14 +101,14 @@ def _types(address: Address) -> list[ChannelType]:
 
 
 def _owners(address: Address, by_reading: list[list[AddressOwner]]) -> Owners:
-    """Returns the owners under the readings, unless two contacts own one each."""
+    """Returns the owners of the readings, or a refusal if two contacts own one each."""
     owned = [owners for owners in by_reading if owners]
     if len({owners[0].contact_number for owners in owned}) > 1:
         return ambiguous_error(address)
     return owned[0] if owned else []
 
 
-def _best(answers: list[list[AddressOwner]]) -> list[AddressOwner]:
-    """Returns the owners under the first type that has any, the unscoped and the oldest first."""
-    some = next((owners for owners in answers if owners), [])
+def _best(by_type: list[list[AddressOwner]]) -> list[AddressOwner]:
+    """Returns the owners of the first type that has any, those without a scope first, by age."""
+    some = next((owners for owners in by_type if owners), [])
     return sorted(some, key=attrgetter("scope", "created", "channel_number"))

@@ -1,4 +1,4 @@
-"""Who is this? One contact for an address, under any concurrency."""
+"""Resolves addresses to contacts; concurrent requests for one address create one contact."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Resolved(Struct, frozen=True):
 
 
 class Resolver:
-    """Finds the owners of addresses, and creates a contact if asked."""
+    """Finds the owners of addresses, and creates contacts for addresses without an owner."""
 
     def __init__(self, writer: ContactWriter, queries: Queries) -> None:
         self._writer = writer
@@ -47,23 +47,24 @@ class Resolver:
     async def one(
         self, context: WriteContext, query: AddressQuery, create: ContactInput | None
     ) -> Resolved:
-        """Returns the owner of an address; makes a contact if there is no owner and one is given.
+        """Returns the owner of an address; creates `create` if there is no owner.
 
-        Raises `ambiguous` if two contacts own its two readings, or if it must be added.
+        Raises `ambiguous` if two contacts own the two readings of the address, or if an ambiguous
+        address must be added.
         """
         found = await self._find(context.team_id, query)
         if found.contact or create is None:
             return found
         addresses.require_unambiguous(query.address)
         wanted = ChannelInput(query.address, info_channel=query.info_channel)
-        named, new = str(uuid4()), replace(create, channels=(wanted, *create.channels))
+        uuid, new = str(uuid4()), replace(create, channels=(wanted, *create.channels))
         creating = _created_context(context, query)
         async for _ in Attempts():
             outcome = await self._writer.create(
-                creating, named, partial(contacts.create, context.team_id, named, new)
+                creating, uuid, partial(contacts.create, context.team_id, uuid, new)
             )
             # Any other conflict is an error of the request, such as an external id in use.
-            if not _is_ours(outcome, query):
+            if not _is_conflict_of(outcome, query):
                 saved: Contact = unwrap(context, outcome)
                 return created_result(saved, query)
             found = await self._find(context.team_id, query)
@@ -78,13 +79,13 @@ class Resolver:
         return found
 
     async def many(self, team_id: TeamId, query: list[AddressQuery]) -> list[Resolved | Refusal]:
-        """Returns the owners of many addresses, in order. Looks up again those that move meanwhile.
+        """Returns the owner of each address, in order.
 
         The entry of an address whose two readings belong to two contacts is a refusal.
         """
-        # The owners of many are found in one read and their contacts in the next. If an address has
-        # moved in between, only that address is looked up again.
-        answers: dict[int, Resolved | Refusal] = {}
+        # The owners are found in one read, and their contacts in the next. If an address has moved
+        # in between, only that address is looked up again.
+        results: dict[int, Resolved | Refusal] = {}
         left = list(range(len(query)))
         async for _ in Attempts():
             wanted = [query[place] for place in left]
@@ -93,28 +94,28 @@ class Resolver:
                 _resolved(query[place], owners, found)
                 for place, owners in zip(left, first, strict=True)
             ]
-            answers |= {
+            results |= {
                 place: each for place, each in zip(left, seen, strict=True) if each is not None
             }
             left = [place for place, each in zip(left, seen, strict=True) if each is None]
             if not left:
                 break
-        in_order = [answers.get(place, Resolved(query[place])) for place in range(len(query))]
+        in_order = [results.get(place, Resolved(query[place])) for place in range(len(query))]
         return await self._with_suppressions(team_id, query, in_order)
 
     async def _with_suppressions(
-        self, team_id: TeamId, query: list[AddressQuery], answers: list[Resolved | Refusal]
+        self, team_id: TeamId, query: list[AddressQuery], results: list[Resolved | Refusal]
     ) -> list[Resolved | Refusal]:
         """Returns the results; those without an owner get the suppression of either reading."""
         unowned = {
-            place: answer
-            for place, answer in enumerate(answers)
-            if isinstance(answer, Resolved) and answer.contact is None
+            place: result
+            for place, result in enumerate(results)
+            if isinstance(result, Resolved) and result.contact is None
         }
-        # A team without a key has no suppressions, and a look-up must not make one.
+        # A team without a key has no suppressions, and a look-up must not create a key.
         key = await self._writer.team_keys.find(team_id) if unowned else None
         if key is None:
-            return answers
+            return results
         digests = {
             place: [digest_of(key, each) for each in _locations(query[place])] for place in unowned
         }
@@ -124,8 +125,8 @@ class Resolver:
             rows = [row for digest in some for row in known.get(digest, ())]
             if rows:  # an opt-out takes precedence over a bounce
                 row = max(rows, key=attrgetter("reason"))
-                answers[place] = replace(unowned[place], suppressed=row)
-        return answers
+                results[place] = replace(unowned[place], suppressed=row)
+        return results
 
     async def end_suppression(
         self, context: WriteContext, query: AddressQuery, reason: SuppressionReason
@@ -173,22 +174,22 @@ def _owned_by(uuid: str, channel: ContactChannel) -> Refusal:
 
 
 def created_result(contact: Contact, query: AddressQuery) -> Resolved:
-    """A contact that was just made for an address, and the channel that has it."""
+    """Returns the result of creating a contact for an address: the contact and its channel."""
     channel = select_channel(contact, ChannelSelector(query.address.channel_type, query.address))
     return Resolved(query, contact, channel, created=True)
 
 
 def _created_context(context: WriteContext, query: AddressQuery) -> WriteContext:
-    """Returns the context in which a contact is made for an address, which nobody loses to it."""
+    """Returns the context in which a contact is created for an address, which is not moved."""
 
     def respond(contact: Contact) -> StoredResponse:
         return context.respond(created_result(contact, query))
 
-    return replace(context, stays=query.address, respond=respond)
+    return replace(context, unmovable=query.address, respond=respond)
 
 
-def _is_ours(outcome: object, query: AddressQuery) -> bool:
-    """Whether the conflict is that another request took the address meanwhile."""
+def _is_conflict_of(outcome: object, query: AddressQuery) -> bool:
+    """Returns whether another request has added the address meanwhile."""
     return (
         isinstance(outcome, Conflict)
         and outcome.channel is not None

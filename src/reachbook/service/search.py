@@ -44,9 +44,9 @@ class SearchPage(Struct, frozen=True):
     """The result of a search.
 
     `addresses` are the numbers or email addresses that the text is read as; there are two if its
-    digits are ambiguous. `refusal` is why a text that looks like an address is none. `owners` have
-    one of these addresses, or an id or a handle that is the text. `named` is a page of other
-    contacts, by their names.
+    digits are ambiguous. `refusal` is set if the text looks like an address but is not valid.
+    `owners` have one of these addresses, or an id or a handle that is the text. `named` is a page
+    of other contacts, by their names.
     """
 
     addresses: tuple[ReadAddress, ...]
@@ -56,7 +56,7 @@ class SearchPage(Struct, frozen=True):
 
 
 class Search:
-    """Finds contacts by whatever a user types."""
+    """Finds contacts by the text of a search box."""
 
     def __init__(self, queries: Queries, resolver: Resolver, names: NameSearch) -> None:
         self._queries = queries
@@ -85,12 +85,12 @@ class Search:
         named = NamePage(others, named.cursor, named.is_cut)
         return SearchPage(tuple(addresses), found.refusal, owners, named)
 
-    async def _owners(self, team_id: TeamId, meant: tuple[Reading, ...]) -> tuple[FoundOwner, ...]:
+    async def _owners(self, team_id: TeamId, parsed: tuple[Reading, ...]) -> tuple[FoundOwner, ...]:
         """Returns the owners of addresses, in the order of the readings, each contact once."""
-        # Each reading of a number by itself: if two contacts have them, both are shown.
-        sought = [AddressQuery(each) for reading in meant for each in readings(reading.address)]
-        answers = await look_up(self._queries, team_id, sought)
-        owned = [each for owners in answers if not isinstance(owners, Refusal) for each in owners]
+        # Each reading of a number is looked up by itself, so that two owners are both found.
+        queries = [AddressQuery(each) for reading in parsed for each in readings(reading.address)]
+        results = await look_up(self._queries, team_id, queries)
+        owned = [each for owners in results if not isinstance(owners, Refusal) for each in owners]
         contacts = await self._queries.contacts(team_id, {each.contact_number for each in owned})
         found: dict[int, FoundOwner] = {}
         for each in owned:

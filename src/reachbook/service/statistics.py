@@ -14,7 +14,7 @@ from reachbook.storage.statistics import FIRST, CountedPage, TypeCount, count_pa
 
 COUNT_SECONDS = 10.0
 COUNT_EVERY = 10 * 60 * SECOND
-"""The time in microseconds for which counts are used, and before a late count is tried again."""
+"""The microseconds for which counts are used, and after which a late count is tried again."""
 
 MAX_TEAMS = 1_000
 DAYS = 30
@@ -70,7 +70,7 @@ class _Entry(Struct):
 class Statistics:
     """Counts teams, each at most every `COUNT_EVERY`. `clock` gives microseconds since the epoch.
 
-    The counts of the `MAX_TEAMS` teams that were asked for last are kept in this process.
+    The counts of the `MAX_TEAMS` teams that were used last are cached in this process.
     """
 
     def __init__(self, store: Store, clock: Callable[[], int]) -> None:
@@ -79,9 +79,9 @@ class Statistics:
         self._entries: dict[TeamId, _Entry] = {}
 
     async def of_team(self, team_id: TeamId) -> Overview:
-        """Returns the counts of a team, which this makes if those that are known are too old.
+        """Returns the counts of a team; counts again if the cached counts are too old.
 
-        It returns after `COUNT_SECONDS` at the latest. Only one caller counts a team at a time; the
+        Returns after `COUNT_SECONDS` at the latest. Only one caller counts a team at a time; the
         others wait and return the same counts.
         """
         entry = self._entry(team_id)
@@ -98,7 +98,7 @@ class Statistics:
         entry = self._entries.pop(team_id, None) or _Entry()
         if len(self._entries) >= MAX_TEAMS:
             del self._entries[next(iter(self._entries))]
-        # At the end, so that the first entry is the one that was used least recently.
+        # Inserted at the end, so that the first entry is the one that was used least recently.
         self._entries[team_id] = entry
         return entry
 
@@ -134,7 +134,7 @@ class _Tally:
         for group in page.groups:
             self._contacts += group.contacts if group.is_live else 0
             for days, day in ((self._added, group.added), (self._removed, group.removed)):
-                # A clock that was set back leaves contacts of days to come.
+                # Contacts can have a future time if the clock was set back.
                 if day is not None and day < DAYS:
                     days[day] += group.contacts
         for channels, contacts in page.owners:

@@ -15,10 +15,10 @@ Reread = Callable[[], Awaitable[Keys]]
 
 
 class TeamKeys:
-    """Opens the keys of teams, and makes a key for a team that has none.
+    """Opens the keys of teams, and creates a key for a team that has none.
 
     `keys` are the master keys, the current one first. `reread` returns them again, or an empty
-    tuple; it is called before a key is made and when no master key opens a key. At most
+    tuple; it is called before a key is created, and if no master key opens a key. At most
     `MAX_KEYS` opened keys are cached; they do not change.
     """
 
@@ -50,7 +50,7 @@ class TeamKeys:
     async def _open(self, team_id: int) -> bytes:
         sealed = await self._store.suppression_key(team_id)
         if sealed is None:
-            await self._look_again()
+            await self._reread_keys()
             if self._keys:
                 new = sealing.seal_team_key(self._keys[0], team_id)
                 await self._store.insert_suppression_key(team_id, new)
@@ -59,10 +59,10 @@ class TeamKeys:
             opened = sealing.unseal_team_key(self._keys, team_id, sealed or b"")
             if opened is not None:
                 return opened
-            await self._look_again()
+            await self._reread_keys()
         raise unfit(unopened([team_id]))
 
-    async def _look_again(self) -> None:
+    async def _reread_keys(self) -> None:
         if self._reread is not None:
             self._keys = await self._reread() or self._keys
 
