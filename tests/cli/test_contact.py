@@ -182,7 +182,7 @@ def test_team_is_required_if_there_are_several(sqlite_home: Home) -> None:
     message = sqlite_home.run("contact", "create").refusal()
 
     assert message == (
-        "There are 2 teams, so say which with --team: 1 (Bob's team), 2 (Charlie's team)."
+        "There are 2 teams, so --team is required: 1 (Bob's team), 2 (Charlie's team)."
     )
     assert sqlite_home.run("contact", "show", ALICE).refusal() == message
 

@@ -125,7 +125,7 @@ def test_the_report_is_printed_as_text(old_home: Home) -> None:
 
     assert f"@Ann of contact {uuid(2)} keeps it; ann of contact {uuid(1)}" in output
     assert "Addresses that are refused now, and keep their identity: 1." in output
-    assert "Team 1: 1 numbers read differently" in output
+    assert "Team 1: 1 numbers are read differently" in output
     assert "The names of 4 contacts were indexed." in output
 
 

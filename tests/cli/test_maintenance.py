@@ -62,7 +62,7 @@ def findings(done: Done) -> Any:
 
 def test_doctor_finds_nothing_in_a_consistent_database(alice_home: Home) -> None:
     alice_home = alice_home.as_process()
-    assert alice_home.run("doctor").succeeded() == "Nothing is wrong.\n"
+    assert alice_home.run("doctor").succeeded() == "No fault was found.\n"
     assert alice_home.json("doctor", "--repair", "--yes") == []
 
 
@@ -81,7 +81,7 @@ def test_doctor_reports_previews_and_repairs(alice_home: Home) -> None:
     assert "1 fault was found" in report.err
     assert "would derive it from the address again" in dry_run.out
     assert repair.succeeded().count("  repaired\n") == 1
-    assert alice_home.run("doctor").succeeded() == "Nothing is wrong.\n"
+    assert alice_home.run("doctor").succeeded() == "No fault was found.\n"
 
 
 def test_findings_are_printed_as_json(alice_home: Home) -> None:
@@ -105,7 +105,7 @@ def test_findings_are_printed_as_json(alice_home: Home) -> None:
 def test_an_unrepairable_fault_is_reported(alice_home: Home) -> None:
     execute(alice_home, ORPHAN_EVENT)
 
-    assert "  it takes a person\n" in alice_home.run("doctor", "--repair").out
+    assert "  cannot be repaired by this command\n" in alice_home.run("doctor", "--repair").out
     done = alice_home.run("doctor", "--repair", "--yes")
     assert (done.code, done.out.count("not repaired")) == (1, 1)
     assert done.err == "reachbook: 1 of 1 faults could not be repaired.\n"
@@ -270,7 +270,7 @@ def test_rekey_prints_the_number_of_resealed_secrets(alice_home: Home) -> None:
         alice_home.as_process()
         .run("rekey")
         .succeeded()
-        .startswith("API secrets sealed anew under the current")
+        .startswith("API secrets sealed again, under the current")
     )
     assert alice_home.json("rekey") == {"resealed": 0, "previous_key_file": None}
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from reachbook.server.protocol import (
-    FAREWELL_SECONDS,
+    LAST_REQUEST_SECONDS,
     MAX_CONNECTIONS,
     MAX_HEAD_BYTES,
     MAX_HEADERS,
@@ -471,7 +471,7 @@ async def test_a_partly_received_request_is_served_during_shutdown(
         writer.write(whole[:received])
         await asyncio.sleep(0.3)
         stopping = asyncio.create_task(asyncio.to_thread(server.stop))
-        await asyncio.sleep(2 * FAREWELL_SECONDS)
+        await asyncio.sleep(2 * LAST_REQUEST_SECONDS)
         writer.write(whole[received:])
         response = await read_response(reader)
         code = await stopping

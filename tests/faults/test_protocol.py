@@ -104,7 +104,7 @@ async def test_a_response_with_little_unread_is_limited_in_time(
 ) -> None:
     """The unread rest is smaller than the transport's high-water mark."""
     monkeypatch.setattr(protocol, "REQUEST_SECONDS", 1.0)
-    monkeypatch.setattr(protocol, "LOOK_SECONDS", 0.2)
+    monkeypatch.setattr(protocol, "CHECK_SECONDS", 0.2)
     loop = asyncio.get_running_loop()
     silent = socket.socket()
     silent.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
@@ -126,7 +126,7 @@ async def test_the_connection_of_a_client_that_reads_is_not_closed(
 ) -> None:
     """Each response has a time limit of its own, and the client may pause between requests."""
     monkeypatch.setattr(protocol, "REQUEST_SECONDS", 0.5)
-    monkeypatch.setattr(protocol, "LOOK_SECONDS", 0.05)
+    monkeypatch.setattr(protocol, "CHECK_SECONDS", 0.05)
     async with listening() as (port, connections), connected(port) as (reader, writer):
         for pause in [*[0.05] * 15, 1.2, 0]:
             writer.write(GET)
@@ -254,7 +254,7 @@ async def test_pipelined_bytes_do_not_shorten_the_time_of_a_request(
     monkeypatch: pytest.MonkeyPatch, more: bytes
 ) -> None:
     monkeypatch.setattr(protocol, "REQUEST_SECONDS", 0.3)
-    monkeypatch.setattr(protocol, "LOOK_SECONDS", 0.05)
+    monkeypatch.setattr(protocol, "CHECK_SECONDS", 0.05)
     app = HeldApplication()
     async with listening(app) as (port, connections), connected(port) as (reader, writer):
         writer.write(post(b"{}"))
@@ -331,7 +331,7 @@ async def read_slowly(
 @pytest.fixture
 def short_timeouts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(protocol, "REQUEST_SECONDS", 0.5)
-    monkeypatch.setattr(protocol, "LOOK_SECONDS", 0.05)
+    monkeypatch.setattr(protocol, "CHECK_SECONDS", 0.05)
 
 
 @asynccontextmanager
@@ -385,7 +385,7 @@ async def test_the_connection_of_a_client_that_does_not_read_is_closed_for_a_new
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """It is closed although its request is in progress; that of a client that reads stays open."""
-    monkeypatch.setattr(protocol, "LOOK_SECONDS", 0.1)
+    monkeypatch.setattr(protocol, "CHECK_SECONDS", 0.1)
     monkeypatch.setattr(protocol, "MAX_CONNECTIONS", 2)
     async with (
         listening(send_long_response, send_buffer=65_536) as (port, connections),

@@ -136,7 +136,7 @@ def test_a_second_rotation_is_refused_before_the_first_is_finished(settings: Set
     previous = master_key.rotate_key_file(settings)
     keys = master_key.known_keys(settings)
 
-    with pytest.raises(BadSettingError, match="from an earlier turn"):
+    with pytest.raises(BadSettingError, match="from an earlier rotation"):
         master_key.rotate_key_file(settings)
 
     assert master_key.known_keys(settings) == keys
@@ -267,4 +267,4 @@ def test_on_postgresql_rekey_waits_for_the_file_on_other_hosts(
     assert ("every other host" in output) is is_shared
     assert home.run("doctor").code == is_shared
     assert home.json("rekey")["resealed"] == is_shared
-    assert home.run("doctor").succeeded() == "Nothing is wrong.\n"
+    assert home.run("doctor").succeeded() == "No fault was found.\n"

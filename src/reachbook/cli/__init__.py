@@ -63,7 +63,7 @@ class LazyCommands(MutableMapping[str, click.Command]):
 
 
 class Program(click.Group):
-    """The commands. Arguments that an error quotes are escaped: a script may pass any text."""
+    """The commands. Errors escape the arguments that they quote, which can be any text."""
 
     def make_context(self, *parsed: Any, **options: Any) -> click.Context:
         """Read the arguments before the name of a command."""
@@ -81,7 +81,7 @@ def _escaped() -> Iterator[None]:
     try:
         yield
     except click.exceptions.NoArgsIsHelpError:
-        raise  # its message is the help text, which has line breaks
+        raise  # its message is the help text, whose line breaks must stay
     except click.UsageError as error:
         raise click.UsageError(escaping.escape(error.format_message()), error.ctx) from None
 
@@ -90,8 +90,8 @@ def _escaped() -> Iterator[None]:
     cls=Program,
     commands=LazyCommands(COMMANDS),
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    epilog="Start with: reachbook serve. It makes a store to try things with, and prints a curl "
-    "line. Each command has its own --help.",
+    epilog="Start with: reachbook serve. It creates a store with an example, and prints a curl "
+    "command. Each command has its own --help.",
 )
 @click.version_option(__version__, prog_name="reachbook")
 def main() -> None:

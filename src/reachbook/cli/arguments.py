@@ -1,4 +1,4 @@
-"""Addresses as arguments: they may begin with a + or a -, as phone numbers and chat ids do."""
+"""Arguments that are addresses, which may begin with `-`."""
 
 from __future__ import annotations
 
@@ -7,18 +7,22 @@ from typing import Final
 import click
 
 value_type: Final = click.option(
-    "--type", "kind", metavar="TYPE", help="phone, email or another; told from the value if not."
+    "--type",
+    "kind",
+    metavar="TYPE",
+    help="The channel type, like phone; by default inferred from VALUE.",
 )
 
 
 class ValueOptions(click.Command):
-    """A command of which an argument that begins with one - is a value, unless it is an option."""
+    """A command that accepts values which begin with `-`, unless they are options."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """The values go to the end, behind a `--`; what begins with -- stays an option."""
-        # Click would take the id of a Telegram group, which begins with -, for an option.
+        """Parse the arguments after moving values to the end, behind a `--`."""
+        # Click would take the id of a Telegram group, which begins with -, for an option. Arguments
+        # that begin with -- are always options.
         options = {name: option for option in self.get_params(ctx) for name in option.opts}
-        kept: list[str] = []
+        given: list[str] = []
         values: list[str] = []
         rest = list(args)
         while rest:
@@ -29,10 +33,10 @@ class ValueOptions(click.Command):
             if word not in options and not word.startswith("--"):
                 values.append(word)
                 continue
-            kept.append(word)
+            given.append(word)
             if word in options and _expects_value(options[word]) and rest:
-                kept.append(rest.pop(0))
-        return super().parse_args(ctx, [*kept, "--", *values])
+                given.append(rest.pop(0))
+        return super().parse_args(ctx, [*given, "--", *values])
 
 
 def _expects_value(option: click.Parameter) -> bool:

@@ -84,24 +84,24 @@ def list_(uuid: str, team_id: int | None, as_json: bool, **flags: object) -> Non
 
 @channel.command()
 @click.argument("uuid")
-@click.argument("which", metavar="CHANNEL")
+@click.argument("named", metavar="CHANNEL")
 @common.team_option
 @common.options
-def remove(uuid: str, which: str, team_id: int | None, as_json: bool, **flags: object) -> None:
+def remove(uuid: str, named: str, team_id: int | None, as_json: bool, **flags: object) -> None:
     """Remove a channel for good: CHANNEL is its id, like ch_001, or its type if it is the only one.
 
     The remaining channels are listed.
     """
 
     async def change(service: Service, context: WriteContext, selector: str) -> ChannelList:
-        number = _number(which)
+        number = _number(named)
         if number is not None:
             return await service.channels.remove_exactly(context, selector, number)
-        kind = ChannelSelector(addresses.channel_type(which))
+        kind = ChannelSelector(addresses.channel_type(named))
         try:
             return await service.channels.remove(context, selector, kind)
         except Refusal as refusal:
-            raise _say_which(refusal) from None
+            raise _with_ids(refusal) from None
 
     _print(_ask(common.read_settings(**flags), team_id, uuid, change), as_json=as_json)
 
@@ -113,15 +113,15 @@ def _ask(chosen: Settings, team_id: int | None, uuid: str, use: Use) -> ChannelL
     return common.with_team(chosen, team_id, run)
 
 
-def _number(which: str) -> int | None:
+def _number(named: str) -> int | None:
     try:
-        return extensions.channel_number(which)
+        return extensions.channel_number(named)
     except Refusal:
         return None
 
 
-def _say_which(refusal: Refusal) -> Refusal:
-    """A refusal of several, in the words of the terminal."""
+def _with_ids(refusal: Refusal) -> Refusal:
+    """Returns a refusal `several` with the ids that the command accepts; others unchanged."""
     several = refusal.facts.get("channels")
     if refusal.reason is not Reason.SEVERAL or not isinstance(several, ChannelList):
         return refusal
@@ -141,15 +141,15 @@ def _print(channel_list: ChannelList, *, as_json: bool) -> None:
         return
     rows = [
         (
-            one.id,
-            one.channel_type,
-            one.channel_id,
-            "yes" if one.primary else None,
-            one.held_reason,
-            one.consent,
-            one.created,
+            detail.id,
+            detail.channel_type,
+            detail.channel_id,
+            "yes" if detail.primary else None,
+            detail.held_reason,
+            detail.consent,
+            detail.created,
         )
-        for one in body
+        for detail in body
     ]
     columns = ("channel", "type", "address", "primary", "held", "consent", "added")
     common.print_table(columns, rows)

@@ -34,14 +34,14 @@ team_option: Final = click.option(
     "team_id",
     type=int,
     metavar="ID",
-    help="Whose contact; may be left out when there is one team.",
+    help="The id of the team; not needed if there is only one.",
 )
 
 
 def options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Give a command `--json`, `--database` and `--data-dir`."""
     for option in (
-        click.option("--data-dir", help="Where the embedded store and the key file live."),
+        click.option("--data-dir", help="The directory of the SQLite store and the key file."),
         click.option("--database", help="postgresql://... or sqlite:///PATH.", metavar="URL"),
         click.option(
             "--json", "as_json", is_flag=True, help="Print one JSON document and nothing else."
@@ -55,7 +55,7 @@ def report_errors(command: Callable[..., Result]) -> Callable[..., Result]:
     """Turn a refusal into one sentence on standard error and exit code 1."""
 
     @wraps(command)
-    def spoken(*args: Any, **kwargs: Any) -> Result:
+    def reporting(*args: Any, **kwargs: Any) -> Result:
         try:
             return command(*args, **kwargs)
         except (Refusal, BadSettingError) as refusal:
@@ -63,15 +63,16 @@ def report_errors(command: Callable[..., Result]) -> Callable[..., Result]:
         except BrokenPipeError:
             raise  # the reader of the output has closed it; click ends without a message
         except OSError as error:
-            _write_no_more()
+            _discard_output()
             end(f"The operating system refuses: {error.strerror or error}.")
 
-    return spoken
+    return reporting
 
 
-def _write_no_more() -> None:
-    """Discard the rest of the output: on a full disk it would fail again at exit."""
-    # Python flushes standard output at exit, and would end with a traceback and code 120.
+def _discard_output() -> None:
+    """Discard the rest of the output."""
+    # Python flushes standard output at exit. On a full disk this would fail again, with a traceback
+    # and exit code 120.
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
@@ -82,7 +83,7 @@ def read_settings(**flags: object) -> Settings:
 
 @asynccontextmanager
 async def opened(chosen: Settings) -> AsyncIterator[Store]:
-    """Open the store; raise `store_unfit` if its schema is not that of this release."""
+    """Open the store; raises `store_unfit` if its schema is not that of this release."""
     store = await open_store(chosen.database_url)
     try:
         await store.require_schema()
@@ -95,11 +96,11 @@ async def opened(chosen: Settings) -> AsyncIterator[Store]:
 def with_store(chosen: Settings, use: Callable[[Store], Awaitable[Result]]) -> Result:
     """Open the store, return the result of `use`, and close the store."""
 
-    async def once() -> Result:
+    async def run() -> Result:
         async with opened(chosen) as store:
             return await use(store)
 
-    return asyncio.run(once())
+    return asyncio.run(run())
 
 
 def with_administration(
@@ -110,11 +111,11 @@ def with_administration(
 
 
 def with_team(chosen: Settings, team_id: int | None, use: Use[Result]) -> Result:
-    """Returns the result of a use case for a team; without an id, for the only team there is."""
+    """Returns the result of a use case for a team; without an id, for the only team."""
 
     async def run(store: Store) -> Result:
         team = await only_team(Administration(store, timestamps.now), team_id)
-        # Most commands only read, so the master key is opened or made only when a change needs it.
+        # Most commands only read, so the master key is opened or created only for a change.
         open_keys = partial(master_key.open_master_keys, chosen, store)
         return await use(Service(store, TeamKeys(store, (), open_keys)), team)
 
@@ -122,26 +123,27 @@ def with_team(chosen: Settings, team_id: int | None, use: Use[Result]) -> Result
 
 
 def context(team: Team) -> WriteContext:
-    """Returns the context of a use case on behalf of the person at the terminal."""
+    """Returns the context of a use case of the command line."""
     return WriteContext(TeamId(team.team_id), ACTOR, ACTOR)
 
 
 async def only_team(administration: Administration, team_id: int | None) -> Team:
-    """Returns the team with an id; without an id, the only team there is."""
+    """Returns the team with an id; without an id, the only team.
+
+    Raises `no_team` if there is no such team, or if there are several.
+    """
     if team_id is not None:
         return await administration.team(team_id)
     teams = await administration.teams()
-    # Most stores have one team, and its id is of no interest to the person at the terminal.
+    # Most stores have one team, so that its id need not be given.
     if len(teams) == 1:
         return teams[0]
     if not teams:
         raise Refusal(Reason.NO_TEAM, "There is no team yet; reachbook team create makes one.")
     shown = [f"{team.team_id} ({team.name})" for team in teams[:MAX_TEAMS_SHOWN]]
     more = len(teams) - len(shown)
-    which = ", ".join([*shown, f"and {more} more"] if more else shown)
-    raise Refusal(
-        Reason.NO_TEAM, f"There are {len(teams)} teams, so say which with --team: {which}."
-    )
+    names = ", ".join([*shown, f"and {more} more"] if more else shown)
+    raise Refusal(Reason.NO_TEAM, f"There are {len(teams)} teams, so --team is required: {names}.")
 
 
 def end(sentence: str) -> NoReturn:
@@ -182,7 +184,7 @@ def json_text(value: object) -> str:
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
     """Print rows for a person; a missing value is a dash."""
-    from rich.console import Console  # the terminal's own width, and 60 ms that JSON need not pay
+    from rich.console import Console  # takes 60 ms, which output as JSON does not need
     from rich.table import Table
     from rich.text import Text
 
@@ -190,7 +192,7 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> Non
     for column in columns:
         table.add_column(column, no_wrap=True)
     for row in rows:
-        # A name may look like markup; it is shown as it is.
+        # As `Text`, because rich would interpret markup in a name.
         table.add_row(*(Text(_shown(value)) for value in row))
     Console(width=WIDE).print(table)
 

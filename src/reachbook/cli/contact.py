@@ -1,4 +1,4 @@
-"""`contact`: whom a team can reach."""
+"""`contact`: create and show contacts."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from reachbook.wire.parse import contact_uuid
 
 @click.group()
 def contact() -> None:
-    """Make, show, export and erase contacts, and read their history."""
+    """Create, show, export and erase contacts, and read their history."""
 
 
 @contact.command()
 @common.team_option
-@click.option("--uuid", help="Its UUID; a new one unless given.")
+@click.option("--uuid", help="The UUID of the contact; by default a new one.")
 @click.option("--first", default="", metavar="NAME")
 @click.option("--last", default="", metavar="NAME")
 @click.option(
@@ -31,7 +31,7 @@ def contact() -> None:
     "channels",
     multiple=True,
     metavar="TYPE=VALUE",
-    help="A way to reach it, like phone=15105553344; may be given again.",
+    help="A channel, like phone=15105553344; may be given several times.",
 )
 @common.options
 def create(
@@ -43,7 +43,7 @@ def create(
     as_json: bool,
     **flags: object,
 ) -> None:
-    """Make a contact."""
+    """Create a contact."""
 
     async def make(service: Service, team: Team) -> Contact:
         wanted = ContactInput(
@@ -73,7 +73,7 @@ def show(uuid: str, team_id: int | None, as_json: bool, **flags: object) -> None
 
 
 def print_contact(contact: Contact, *, as_json: bool) -> None:
-    """A contact and its channels."""
+    """Print a contact and its channels."""
     body = render.contact(contact, Representation.STRING_IDS)
     if as_json:
         common.print_json(body)
@@ -91,7 +91,7 @@ def print_contact(contact: Contact, *, as_json: bool) -> None:
 def facts(contact: Contact) -> dict[str, object]:
     """Returns the names of a contact and its other fields that have a value."""
     body = render.contact(contact, Representation.STRING_IDS)
-    set_or_not = {
+    optional = {
         "display name": body.display_name,
         "external id": body.external_id,
         "assigned to": body.assigned_user_id,
@@ -103,7 +103,7 @@ def facts(contact: Contact) -> dict[str, object]:
         "uuid": body.uuid,
         "first": body.first,
         "last": body.last,
-        **{name: value for name, value in set_or_not.items() if value not in (None, "")},
+        **{name: value for name, value in optional.items() if value not in (None, "")},
         "revision": body.rev,
         "created": body.created,
         "updated": body.updated,

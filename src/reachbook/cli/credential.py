@@ -26,16 +26,16 @@ def key() -> None:
     """Create, list and revoke API keys."""
 
 
-def _how_to_make(default: Representation) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+def _options(default: Representation) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
         for option in (
-            click.option("--read-only", is_flag=True, help="It may read and not write."),
+            click.option("--read-only", is_flag=True, help="The credential cannot write."),
             click.option(
                 "--representation",
                 type=click.Choice([str(choice) for choice in Representation]),
                 default=str(default),
                 show_default=True,
-                help="The form of ids in responses to it.",
+                help="The form of ids in responses.",
             ),
             click.option("--label", default="", help="A label, for people."),
             click.option("--team", "team_id", type=int, required=True, metavar="ID"),
@@ -47,17 +47,17 @@ def _how_to_make(default: Representation) -> Callable[[Callable[..., Any]], Call
 
 
 @secret.command("create")
-@_how_to_make(Representation.INTEGER_IDS)
+@_options(Representation.INTEGER_IDS)
 def create_secret(
     team_id: int, label: str, representation: str, read_only: bool, as_json: bool, **flags: object
 ) -> None:
-    """Create an API secret. Its key is shown only now."""
+    """Create an API secret, and show its key, which is not shown again."""
     chosen = common.read_settings(**flags)
-    terms = CredentialOptions(Representation(representation), label, read_only)
+    options = CredentialOptions(Representation(representation), label, read_only)
 
     async def make(store: Store) -> tuple[Credential, str]:
         return await Administration(store, timestamps.now).create_secret(
-            team_id, terms, await open_master_key(chosen, store)
+            team_id, options, await open_master_key(chosen, store)
         )
 
     made, secret_key = common.with_store(chosen, make)
@@ -73,15 +73,15 @@ def create_secret(
 
 
 @key.command("create")
-@_how_to_make(Representation.STRING_IDS)
+@_options(Representation.STRING_IDS)
 def create_key(
     team_id: int, label: str, representation: str, read_only: bool, as_json: bool, **flags: object
 ) -> None:
-    """Create an API key. It is shown only now."""
-    terms = CredentialOptions(Representation(representation), label, read_only)
+    """Create an API key, and show it; it is not shown again."""
+    options = CredentialOptions(Representation(representation), label, read_only)
     made, api_key = common.with_administration(
         common.read_settings(**flags),
-        lambda admin: admin.create_key(team_id, terms),
+        lambda admin: admin.create_key(team_id, options),
     )
     _show_new(
         {
@@ -95,7 +95,7 @@ def create_key(
 
 
 def _add_list_and_revoke(group: click.Group, kind: CredentialKind, noun: str) -> None:
-    @group.command("list", help=f"List API {noun}s; the keys themselves are not kept.")
+    @group.command("list", help=f"List API {noun}s, without their keys.")
     @click.option("--team", "team_id", type=int, metavar="ID", help="Of this team only.")
     @common.options
     def list_(team_id: int | None, as_json: bool, **flags: object) -> None:
@@ -109,7 +109,7 @@ def _add_list_and_revoke(group: click.Group, kind: CredentialKind, noun: str) ->
             columns = ("team", noun, "label", "ids", "read only", "created", "used", "revoked")
             common.print_table(columns, [list(credential.values()) for credential in facts])
 
-    @group.command("revoke", help=f"End an API {noun}; every worker feels it within a second.")
+    @group.command("revoke", help=f"Revoke an API {noun}; every worker refuses it within a second.")
     @click.argument("ident", metavar=f"{noun.upper()}_ID")
     @common.options
     def revoke(ident: str, as_json: bool, **flags: object) -> None:
@@ -133,7 +133,7 @@ def _show_new(facts: dict[str, object], *, as_json: bool) -> None:
     else:
         common.print_facts(facts)
         common.say()
-        common.say("Keep the key now; it is not shown again.")
+        common.say("Store the key now; it is not shown again.")
 
 
 def _facts(credential: Credential, noun: str) -> dict[str, object]:

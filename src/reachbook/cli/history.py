@@ -29,9 +29,9 @@ END = "]\n}"  # the end of an export: its last key is the list of events
     type=click.IntRange(1, MAX_EVENTS),
     default=HistoryQuery().limit,
     show_default=True,
-    help="How many events at most.",
+    help="The maximum number of events.",
 )
-@click.option("--cursor", metavar="TEXT", help="Where the page before ended.")
+@click.option("--cursor", metavar="TEXT", help="The cursor that the previous page ended with.")
 @common.options
 def history(
     uuid: str,
@@ -71,7 +71,7 @@ def history(
     common.print_table(("rev", "at", "event", "by", "what"), rows)
     if found.next:
         common.say()
-        common.say(f"For what came before: --cursor {found.next}")
+        common.say(f"For earlier events: --cursor {found.next}")
 
 
 @click.command()
@@ -79,12 +79,12 @@ def history(
 @common.team_option
 @common.options
 def export(uuid: str, team_id: int | None, as_json: bool, **flags: object) -> None:  # noqa: ARG001
-    """Print all that is held about a contact, as one JSON document."""
+    """Print all data about a contact, as one JSON document."""
 
     async def write(service: Service, team: Team) -> None:
         exported = await service.history.export(common.context(team).team_id, contact_uuid(uuid))
         common.print_part(common.json_text(wire_events.export(exported.contact)).removesuffix(END))
-        # Event by event: a history can be too long for the memory, and a pipe may close early.
+        # Printed event by event, because a history can be too long for the memory.
         between = "\n    "
         async with aclosing(exported.pages) as pages:
             async for page in pages:
@@ -105,7 +105,8 @@ def export(uuid: str, team_id: int | None, as_json: bool, **flags: object) -> No
 def erase(uuid: str, team_id: int | None, yes: bool, as_json: bool, **flags: object) -> None:
     """Erase a person: names, addresses, history. It cannot be undone.
 
-    The UUID remains, with an event that says so, so that who follows the feed can purge too.
+    The UUID remains, with an event `erased`, so that programs that follow the feed can delete their
+    copies.
     """
     chosen = common.read_settings(**flags)
 
@@ -113,19 +114,19 @@ def erase(uuid: str, team_id: int | None, yes: bool, as_json: bool, **flags: obj
         team_number = common.context(team).team_id
         await service.history.of_contact(team_number, contact_uuid(uuid), before_rev=None, limit=1)
 
-    async def forget(service: Service, team: Team) -> None:
+    async def run(service: Service, team: Team) -> None:
         await service.history.erase(common.context(team), contact_uuid(uuid))
 
-    # Looked up first: nobody should be asked about a contact that does not exist.
+    # Looked up first, so that there is no question about a contact that does not exist.
     if not yes:
         common.with_team(chosen, team_id, look)
         if not _confirmed(f"Erase {uuid}, its names, addresses and history, for good?"):
             common.end("Nothing was erased.")
-    common.with_team(chosen, team_id, forget)
+    common.with_team(chosen, team_id, run)
     if as_json:
         common.print_json(ERASED)
     else:
-        common.say(f"{contact_uuid(uuid)} is erased. Backups made before still hold it.")
+        common.say(f"{contact_uuid(uuid)} is erased. Earlier backups still contain it.")
 
 
 def _confirmed(question: str) -> bool:
@@ -147,14 +148,14 @@ def _describe_change(event: EventBody) -> str:
 
 def _channels(old: dict[str, ChannelDetail], new: dict[str, ChannelDetail]) -> Iterator[str]:
     for ident in dict.fromkeys([*old, *new]):
-        was, now = old.get(ident), new.get(ident)
-        if now is None and was is not None:
-            yield f"- {was.channel_type} {was.channel_id}"
-        elif was is None and now is not None:
-            yield f"+ {now.channel_type} {now.channel_id}"
-        elif was is not None and now is not None:
-            moved = f"{was.channel_id} → " if was.channel_id != now.channel_id else ""
-            yield f"{now.channel_type} {moved}{now.channel_id}"
+        before, after = old.get(ident), new.get(ident)
+        if after is None and before is not None:
+            yield f"- {before.channel_type} {before.channel_id}"
+        elif before is None and after is not None:
+            yield f"+ {after.channel_type} {after.channel_id}"
+        elif before is not None and after is not None:
+            arrow = f"{before.channel_id} → " if before.channel_id != after.channel_id else ""
+            yield f"{after.channel_type} {arrow}{after.channel_id}"
 
 
 def _fields(before: dict[str, object], after: dict[str, object]) -> Iterator[str]:

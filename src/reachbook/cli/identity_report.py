@@ -99,7 +99,7 @@ def lines(report: Report) -> Iterator[str]:
         )
     for each in report.read_differently:
         yield (
-            f"Team {each.team_id}: {each.count} numbers read differently now if they are typed "
+            f"Team {each.team_id}: {each.count} numbers are read differently now if they are typed "
             f"without + in its region {each.region}:"
         )
         yield from (f"  {example}" for example in each.examples)

@@ -24,7 +24,7 @@ from reachbook.storage import Store, migrations, open_store, opening
 FILE = click.Path(dir_okay=False, path_type=Path)
 NO_DAMAGE = (Kind.PREVIOUS_KEY, Kind.SHARED_ADDRESS, Kind.ADDRESS, Kind.NAMES)
 """Findings that are no damage. A change of the address rules causes the second and the third."""
-AS_IT_IS = "Even if the doctor finds something wrong in it."
+AS_IT_IS = "Accept a store in which the doctor finds faults."
 DUMP = 'pg_dump --format=custom --file=FILE "$REACHBOOK_DATABASE"'
 PG_RESTORE = (
     'pg_restore --clean --if-exists --no-owner --single-transaction --dbname="$REACHBOOK_DATABASE"'
@@ -42,10 +42,10 @@ PG_RESTORE = (
 def doctor(repair: bool, yes: bool, as_json: bool, **flags: object) -> None:
     """Check the database for inconsistencies.
 
-    It only reads, and is safe beside a running server. It ends with 0 when nothing is wrong.
+    The command only reads, and can be run beside a server. Its exit code is 0 if it finds no fault.
     """
     if yes and not repair:
-        raise click.UsageError("--yes is the second word after --repair.")
+        raise click.UsageError("--yes needs --repair.")
     chosen = _existing(common.read_settings(**flags))
 
     async def run(store: Store) -> list[tuple[Finding, bool]]:
@@ -63,9 +63,7 @@ def doctor(repair: bool, yes: bool, as_json: bool, **flags: object) -> None:
     if left and yes:
         common.end(f"{left} of {len(found)} faults could not be repaired.")
     elif left:
-        next_step = (
-            "--repair --yes does it" if repair else "--repair says what can be done about it"
-        )
+        next_step = "--repair --yes makes the repairs" if repair else "--repair shows the repairs"
         common.end(f"{_faults(left)} found; reachbook doctor {next_step}.")
 
 
@@ -83,7 +81,7 @@ def _facts(finding: Finding, repaired: bool | None) -> dict[str, object]:
 
 def _say_findings(found: list[tuple[Finding, bool]], *, repair: bool, yes: bool) -> None:
     if not found:
-        common.say("Nothing is wrong.")
+        common.say("No fault was found.")
     for finding, done in found:
         where = "the store" if finding.team_id is None else f"team {finding.team_id}"
         where += f", contact {finding.contact_id}" if finding.contact_id else ""
@@ -91,7 +89,7 @@ def _say_findings(found: list[tuple[Finding, bool]], *, repair: bool, yes: bool)
         if done:
             common.say("  repaired")
         elif repair and (yes or finding.repair is None):
-            common.say("  not repaired: it takes a person" if yes else "  it takes a person")
+            common.say("  not repaired" if yes else "  cannot be repaired by this command")
         elif repair:
             common.say(f"  would {finding.repair}")
 
@@ -105,40 +103,43 @@ def _faults(count: int) -> str:
 
 @click.command()
 @click.argument("file", type=FILE)
-@click.option("--overwrite", is_flag=True, help="Replace FILE if it is there.")
+@click.option("--overwrite", is_flag=True, help="Replace FILE if it exists.")
 @click.option("--as-it-is", is_flag=True, help=AS_IT_IS)
 @common.options
 def backup(file: Path, overwrite: bool, as_it_is: bool, as_json: bool, **flags: object) -> None:
-    """Copy a SQLite store into FILE, whole and verified, while it is being served."""
+    """Copy a SQLite store to FILE, and verify the copy; the store may be in use."""
     file = file.absolute()
     chosen = _sqlite(common.read_settings(**flags), DUMP)
     source = _database(_existing(chosen))
     if file.exists() and not overwrite:
-        raise BadSettingError(f"{file} is there already; name another, or say --overwrite.")
+        raise BadSettingError(f"{file} exists already; name another file, or use --overwrite.")
     if file.exists() and file.samefile(source):
-        raise BadSettingError(f"{file} is the database itself; name another.")
+        raise BadSettingError(f"{file} is the database itself; name another file.")
     made = asyncio.run(_take(chosen, file, as_it_is=as_it_is))
     if as_json:
         common.print_json(made)
         return
-    common.say(f"{file} holds the whole store: {made['bytes']} bytes, verified.")
+    common.say(f"The store was copied to {file} and verified: {made['bytes']} bytes.")
     where = "REACHBOOK_MASTER_KEY" if chosen.master_key else chosen.directory / "master.key"
-    common.say(f"The master key is not in it: keep {where} apart, or its API secrets stay closed.")
+    common.say(
+        f"The backup does not contain the master key: back up {where}, too. Without it the API "
+        "secrets cannot be opened."
+    )
 
 
 @click.command()
 @click.argument("file", type=FILE, required=False)
 @click.option("--as-it-is", is_flag=True, help=AS_IT_IS)
-@click.option("--mark", is_flag=True, help="No FILE: only change the incarnation.")
+@click.option("--mark", is_flag=True, help="Only change the incarnation; without FILE.")
 @common.options
 def restore(file: Path | None, as_it_is: bool, mark: bool, as_json: bool, **flags: object) -> None:
-    """Put the backup in FILE in the place of a SQLite store that nobody is serving.
+    """Replace a SQLite store by the backup in FILE; no server may be running.
 
-    The store that was there is kept beside it. The restored store has another incarnation, so
-    that ETags and positions in the feed from before are refused.
+    The previous store is kept beside it. The restored store has another incarnation, so that ETags
+    and positions in the feed from before are refused.
 
     With --mark only the incarnation changes. Run it after pg_restore, after a point-in-time
-    recovery, and after a failover that lost something.
+    recovery, and after a failover that lost commits.
     """
     from reachbook.server import run as server
 
@@ -150,15 +151,15 @@ def restore(file: Path | None, as_it_is: bool, mark: bool, as_json: bool, **flag
             _mark(chosen, as_json=as_json)
         return
     chosen = _sqlite(chosen, PG_RESTORE)
-    # A server would write on to the file that is replaced, and lose what it acknowledges.
+    # A running server would continue to write to the replaced file, and these writes would be lost.
     with server.sqlite_serve_lock(chosen):
         made = asyncio.run(_put_back(chosen, file, as_it_is=as_it_is))
     if as_json:
         common.print_json(made)
         return
-    common.say(f"{made['database']} is now what {file} held.")
+    common.say(f"{made['database']} was restored from {file}.")
     if made["replaced"]:
-        common.say(f"What was there before is kept as {made['replaced']}.")
+        common.say(f"The previous store is kept as {made['replaced']}.")
 
 
 def _mark(chosen: Settings, *, as_json: bool) -> None:
@@ -168,26 +169,26 @@ def _mark(chosen: Settings, *, as_json: bool) -> None:
         return
     common.say(f"The store has another incarnation: {token}.")
     if not opening.is_sqlite(chosen.database_url):
-        common.say("Restart every process that serves it: they read it when they start.")
+        common.say("Restart every server process: they read the incarnation when they start.")
 
 
 async def _take(chosen: Settings, file: Path, *, as_it_is: bool) -> dict[str, Any]:
     from reachbook.storage.sqlite import (
-        backup as backups,  # it brings a driver that others do not need
+        backup as backups,  # imported here, because other commands do not need its driver
     )
 
-    # Beside the file: only a rename within one file system is atomic. A backup that is there
-    # already is replaced by a verified one, or stays.
+    # In the same directory, because only a rename within one file system is atomic. An existing
+    # backup is replaced only by a verified one.
     fresh = file.with_name(f".{file.name}.{os.getpid()}.part")
     try:
         backups.copy(_database(chosen), fresh)
-        version, strays = backups.verify(fresh)
+        version, orphans = backups.verify(fresh)
         if version < migrations.newest(backups.ENGINE):
             raise BadSettingError(
-                f"The database has schema version {version}: take the backup with the release "
-                "that made it, or run first: reachbook migrate"
+                f"The database has schema version {version}: make the backup with the release "
+                "that created it, or run first: reachbook migrate"
             )
-        await _require_sound(chosen, fresh, strays, as_it_is=as_it_is)
+        await _require_sound(chosen, fresh, orphans, as_it_is=as_it_is)
         backups.finish(fresh)
         size = fresh.stat().st_size
         backups.put(fresh, file)
@@ -205,18 +206,17 @@ async def _put_back(chosen: Settings, file: Path, *, as_it_is: bool) -> dict[str
     fresh = target.with_name(f".{target.name}.{os.getpid()}.part")
     kept = None
     try:
-        # Verified before the copy for a clear error, and after it because a disk can fail in
-        # between.
+        # Verified before the copy for a clear error, and again after it because the disk can fail.
         backups.verify(file)
         backups.copy(file, fresh)
         await _migrate(fresh)
-        _, strays = backups.verify(fresh)
-        await _require_sound(chosen, fresh, strays, as_it_is=as_it_is)
-        # Before the store is put in place: it must never be served with the old incarnation.
+        _, orphans = backups.verify(fresh)
+        await _require_sound(chosen, fresh, orphans, as_it_is=as_it_is)
+        # Before the store is replaced: it must never be served with the old incarnation.
         incarnation = await _renew_incarnation(fresh)
         backups.finish(fresh)
         if target.exists():
-            # Never deleted: whoever restores the wrong file can go back.
+            # Kept, so that an operator who restores the wrong file can go back.
             kept = target.with_name(f"{target.name}.replaced-{_stamp()}")
             backups.set_aside(target, kept)
         backups.put(fresh, target)
@@ -250,26 +250,26 @@ def _url(path: Path) -> str:
     return "sqlite:///" + quote(str(path))
 
 
-async def _require_sound(chosen: Settings, path: Path, strays: int, *, as_it_is: bool) -> None:
-    """Refuse a copy whose secrets do not open, or in which the doctor finds something."""
+async def _require_sound(chosen: Settings, path: Path, orphans: int, *, as_it_is: bool) -> None:
+    """Refuse a copy whose secrets cannot be opened, or in which the doctor finds faults."""
     store = await open_store(_url(path))
     try:
         await store.require_identities()
-        # A backup whose API secrets cannot be opened with this key is of another installation.
+        # Raises if the API secrets cannot be opened: the backup is of another installation.
         await master_key.open_master_keys(chosen, store)
         found = [finding.kind for finding in await _findings(chosen, store)]
-        count = max(strays, sum(kind not in NO_DAMAGE for kind in found))
+        count = max(orphans, sum(kind not in NO_DAMAGE for kind in found))
     finally:
         await store.close()
     if count and not as_it_is:
         raise BadSettingError(
-            f"{_faults(count)} found in it, so it was not kept; see reachbook doctor --repair, or "
-            "take it with --as-it-is."
+            f"{_faults(count)} found in the copy, so it was discarded; see reachbook doctor "
+            "--repair, or use --as-it-is."
         )
 
 
 def _existing(chosen: Settings) -> Settings:
-    """Refuse to make a store on the way to look at it."""
+    """Returns the settings; raises if there is no SQLite store, so that none is created."""
     if opening.is_sqlite(chosen.database_url) and not _database(chosen).is_file():
         raise BadSettingError(f"There is no store at {_database(chosen)}.")
     return chosen
@@ -277,17 +277,17 @@ def _existing(chosen: Settings) -> Settings:
 
 def _sqlite(chosen: Settings, command: str) -> Settings:
     if not opening.is_sqlite(chosen.database_url):
-        raise BadSettingError(f"PostgreSQL brings its own way, run: {command}")
+        raise BadSettingError(f"This command is for SQLite. For PostgreSQL run: {command}")
     return chosen
 
 
 def _database(chosen: Settings) -> Path:
-    """The file itself, where a name that only points to it leads."""
+    """Returns the path of the SQLite file, with symbolic links resolved."""
     return Path(os.path.realpath(opening.sqlite_path(chosen.database_url)))
 
 
 def _stamp() -> str:
-    """Now, as a part of a file's name: 20240115T100000.000000Z."""
+    """Returns the current time as a part of a file name: 20240115T100000.000000Z."""
     return timestamps.format_micros(timestamps.now()).replace("-", "").replace(":", "")
 
 
@@ -295,7 +295,9 @@ def _stamp() -> str:
 
 
 @click.command()
-@click.option("--new-key-file", is_flag=True, help="First make a new master.key; keep the old.")
+@click.option(
+    "--new-key-file", is_flag=True, help="First create a new master.key; the old one is kept."
+)
 @click.option(
     "--discard-suppressions",
     "discard",
@@ -304,10 +306,10 @@ def _stamp() -> str:
 )
 @common.options
 def rekey(new_key_file: bool, discard: bool, as_json: bool, **flags: object) -> None:
-    """Seal everything that is under the previous master key with the current one.
+    """Seal secrets of the previous master key under the current one.
 
     These are API secrets and the suppression keys of teams. Servers that have both master keys
-    continue to answer. The command can be stopped and run again.
+    continue to work. The command can be stopped and run again.
     """
     chosen = _existing(common.read_settings(**flags))
 
@@ -318,16 +320,16 @@ def rekey(new_key_file: bool, discard: bool, as_json: bool, **flags: object) -> 
         secrets = await administration.rekey(keys)
         return replace(teams, resealed=secrets.resealed, unopened=secrets.unopened)
 
-    async def turn(store: Store) -> Path:
-        # A backup whose API secrets cannot be opened with this key is of another installation.
+    async def rotate(store: Store) -> Path:
+        # Raises if the API secrets cannot be opened: the master key is of another installation.
         await master_key.open_master_keys(chosen, store)
         return master_key.rotate_key_file(chosen)
 
-    previous = common.with_store(chosen, turn) if new_key_file else None
+    previous = common.with_store(chosen, rotate) if new_key_file else None
     if previous and not as_json:
         common.say(f"{previous.with_name(master_key.FILE_NAME)} is new; {previous} is the old one.")
     if previous and not opening.is_sqlite(chosen.database_url):
-        # Another host could not open a secret sealed under a key that it does not have yet.
+        # Other hosts do not have the new key yet, and could not open a secret sealed under it.
         done = Rekeyed(0, [])
         next_step = "Copy both to every other host that serves, then run: reachbook rekey"
     else:
@@ -346,9 +348,9 @@ def _say_rekeyed(done: Rekeyed, previous: Path | None, next_step: str, *, as_jso
         discarded = {"discarded_teams": done.discarded_teams} if done.discarded_teams else {}
         common.print_json({"resealed": done.resealed, "previous_key_file": kept, **discarded})
         return
-    common.say(f"API secrets sealed anew under the current master key: {done.resealed}.")
+    common.say(f"API secrets sealed again, under the current master key: {done.resealed}.")
     if done.team_keys:
-        common.say(f"Suppression keys of teams sealed anew: {done.team_keys}.")
+        common.say(f"Suppression keys of teams sealed again: {done.team_keys}.")
     if done.discarded_teams:
         teams = ", ".join(map(str, done.discarded_teams))
         common.say(f"The opt-outs and bounces of these teams were deleted: {teams}.")

@@ -1,4 +1,4 @@
-"""`resolve`: whose address is this."""
+"""`resolve`: find the contact that owns an address."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from reachbook.wire.parse import contact_from
 @click.argument("value")
 @value_type
 @click.option("--info-channel", metavar="TEXT", help="Only within this page or integration.")
-@click.option("--create", is_flag=True, help="Make a contact if nobody owns it.")
-@click.option("--first", default="", metavar="NAME", help="With --create: its first name.")
-@click.option("--last", default="", metavar="NAME", help="With --create: its last name.")
-@click.option("--explain", is_flag=True, help="Tell how VALUE was read, and why it is theirs.")
+@click.option("--create", is_flag=True, help="Create a contact if there is no owner.")
+@click.option("--first", default="", metavar="NAME", help="With --create: the first name.")
+@click.option("--last", default="", metavar="NAME", help="With --create: the last name.")
+@click.option("--explain", is_flag=True, help="Explain how VALUE was read.")
 @common.team_option
 @common.options
 def resolve(
@@ -38,12 +38,12 @@ def resolve(
     as_json: bool,
     **flags: object,
 ) -> None:
-    """Tell which contact owns the address VALUE. Nobody is an answer too.
+    """Show which contact owns the address VALUE, if any.
 
     Without --type an @ means email, and digits mean phone.
     """
     if (first or last) and not create:
-        raise click.UsageError("--first and --last are for the contact that --create makes.")
+        raise click.UsageError("--first and --last need --create.")
 
     async def find(service: Service, team: Team) -> tuple[AddressQuery, Resolved, str | None]:
         region = team.default_region
@@ -61,7 +61,7 @@ def resolve(
     if as_json:
         common.print_json(_body(found, explanation))
     else:
-        _say(query, found, explanation)
+        _print(query, found, explanation)
 
 
 def _body(found: Resolved, explanation: ExplanationBody | None) -> ResolvedBody:
@@ -75,7 +75,7 @@ def _body(found: Resolved, explanation: ExplanationBody | None) -> ResolvedBody:
     return body
 
 
-def _say(query: AddressQuery, found: Resolved, explanation: ExplanationBody | None) -> None:
+def _print(query: AddressQuery, found: Resolved, explanation: ExplanationBody | None) -> None:
     if found.contact is None or found.channel is None:
         numbers = " or ".join(each.channel_id for each in readings(query.address))
         common.say(f"Nobody has {query.address.channel_type} {numbers}.")
@@ -91,7 +91,7 @@ def _say(query: AddressQuery, found: Resolved, explanation: ExplanationBody | No
         }
         if detail.held:
             shown["held"] = detail.held_reason
-        common.print_facts({**shown, "made now": "yes"} if found.created else shown)
+        common.print_facts({**shown, "created now": "yes"} if found.created else shown)
     if explanation is not None:
         common.say()
         common.print_facts(

@@ -37,19 +37,19 @@ PORT, WORKERS = (click.IntRange(*all_settings.LIMITS[name]) for name in ("port",
 def serve(as_json: bool, **flags: object) -> None:
     """Serve the API and the web console.
 
-    The first start on an empty data directory makes a team, its credentials, an admin of the
-    console and the contact of the documentation, and prints a curl line that works when pasted.
+    The first start on an empty data directory creates a team, its credentials, an admin of the
+    console and an example contact, and prints a curl command for it.
     """
     from reachbook.http import rate_limit
     from reachbook.server import (
-        run as server,  # the server and its libraries are of no use to other commands
+        run as server,  # imported here, because other commands do not need its libraries
     )
 
     chosen = common.read_settings(**flags)
     if warning := rate_limit.startup_warning(chosen):
         common.say(warning, err=True)
-    # Two event loops: the checks before the port is bound must leave nothing open in the process
-    # that serves, or forks workers.
+    # `prepare` has an event loop of its own, so that nothing of it stays open in the process that
+    # serves or starts workers.
     with server.sqlite_serve_lock(chosen):
         listener, made = asyncio.run(server.prepare(chosen))
         say = _say_json if as_json else _say
@@ -61,8 +61,8 @@ def serve(as_json: bool, **flags: object) -> None:
 def migrate(as_json: bool, **flags: object) -> None:
     """Bring the schema, the identities of addresses and the index of names up to date.
 
-    On Citus it also distributes the tables that are not distributed yet. PostgreSQL changes only by
-    this command; an embedded store is brought up to date by serve, too.
+    On Citus it also distributes the tables that are not distributed yet. PostgreSQL is migrated
+    only by this command; a SQLite store is also migrated by reachbook serve.
     """
     chosen = common.read_settings(**flags)
 
@@ -70,12 +70,12 @@ def migrate(as_json: bool, **flags: object) -> None:
         store = await open_store(chosen.database_url, migrating=True)
         try:
             schema = await store.migrate()
-            # The names last: a server refuses requests until the identities are current.
+            # The names last, because a server refuses requests until the identities are current.
             return schema, await identity_report.migrate(store), await store.index_names()
         finally:
             await store.close()
 
-    with _alone(chosen):
+    with _migration_lock(chosen):
         schema, report, names = asyncio.run(run())
     if as_json:
         facts: dict[str, object] = {"from": schema.before, "to": schema.after}
@@ -105,9 +105,9 @@ def _say_schema(schema: SchemaChange) -> None:
             common.say(f"    {statement}")
 
 
-def _alone(chosen: Settings) -> AbstractContextManager[None]:
-    """Keep a SQLite store from being served while it is migrated."""
-    # Only if there is something to migrate: the command must be harmless beside a running server.
+def _migration_lock(chosen: Settings) -> AbstractContextManager[None]:
+    """Lock a SQLite store that has to be migrated, so that no process serves it meanwhile."""
+    # Without a migration there is no lock, so that the command succeeds beside a running server.
     if not (opening.is_sqlite(chosen.database_url) and opening.is_behind(chosen.database_url)):
         return nullcontext()
     from reachbook.server import run as server
@@ -118,7 +118,7 @@ def _alone(chosen: Settings) -> AbstractContextManager[None]:
 @click.command("settings")
 @common.options
 def show_settings(as_json: bool, **flags: object) -> None:
-    """Show every setting and where it comes from; secrets are masked."""
+    """Show every setting and its source; secrets are masked."""
     shown = all_settings.shown(*all_settings.read(flags, os.environ))
     if as_json:
         common.print_json(shown)

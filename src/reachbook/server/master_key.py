@@ -1,7 +1,7 @@
-"""The keys that API secrets are sealed under: the current one first, then the one before it.
+"""The master keys, under which API secrets are sealed: the current key and the previous one.
 
-They come from the environment, or from a file that we make once. Secrets sealed under the current
-key and under the previous one both open, so the key can be rotated while servers run.
+They come from the environment, or from a file that is created at the first start. Both keys open
+secrets, so the key can be rotated while servers run.
 """
 
 from __future__ import annotations
@@ -29,12 +29,15 @@ Keys = tuple[bytes, ...]
 
 
 async def open_master_key(settings: Settings, store: Store) -> bytes:
-    """The key that seals: the first of `open_master_keys`."""
+    """Returns the current master key, which seals; raises as `open_master_keys` does."""
     return (await open_master_keys(settings, store))[0]
 
 
 async def open_master_keys(settings: Settings, store: Store) -> Keys:
-    """The master keys, tried on a secret of the store; wrong ones are refused before their use."""
+    """Returns the master keys, the current one first; creates a key file for a new store.
+
+    Raises `BadSettingError` if there is no key, or if none opens a secret of the store.
+    """
     sealed = await store.any_sealed()
     path = settings.directory / FILE_NAME
     holds_keys = sealed is not None or bool(await store.suppression_keys())
@@ -43,14 +46,14 @@ async def open_master_keys(settings: Settings, store: Store) -> Keys:
     keys = known_keys(settings)
     if not keys:
         raise BadSettingError(
-            f"The store holds sealed API secrets, and there is no key: neither "
-            f"REACHBOOK_MASTER_KEY nor {path}. Bring the key that sealed them."
+            f"The store has sealed API secrets, and there is no master key: neither "
+            f"REACHBOOK_MASTER_KEY nor {path}. Set the key that sealed them."
         )
     if sealed and unseal_any(keys, *sealed) is None:
         where = "REACHBOOK_MASTER_KEY" if settings.master_key else str(path)
         raise BadSettingError(
             f"{where} is not the master key that sealed this store's API secrets; "
-            "bring the one that did."
+            "set the key that sealed them."
         )
     return keys
 
@@ -63,7 +66,7 @@ async def require_team_keys(store: Store, keys: Keys) -> None:
 
 
 def known_keys(settings: Settings) -> Keys:
-    """The master keys that are there, untried; none is made."""
+    """Returns the configured master keys, without a check, and without creating one."""
     path, previous = (settings.directory / name for name in (FILE_NAME, PREVIOUS_NAME))
     if settings.master_key:
         keys = [decode_master_key(settings.master_key)]
@@ -76,7 +79,7 @@ def known_keys(settings: Settings) -> Keys:
 
 
 def reread(settings: Settings) -> Keys:
-    """The master keys that are there now; none when they cannot be read."""
+    """Returns the configured master keys, or an empty tuple if they cannot be read."""
     try:
         return known_keys(settings)
     except BadSettingError:
@@ -91,8 +94,8 @@ async def reread_later(settings: Settings) -> Keys:
 class ChangedKeys:
     """A callable that returns the master keys if their files have changed since the last call.
 
-    It returns an empty tuple if nothing has changed or the files cannot be read. A call costs two
-    calls of `os.stat`, so it can be made whenever a secret is read.
+    It returns an empty tuple if nothing has changed, or if the files cannot be read. It only calls
+    `os.stat` twice, so it can be called whenever a secret is read.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -113,7 +116,10 @@ class ChangedKeys:
 
 
 def rotate_key_file(settings: Settings) -> Path:
-    """Make a new key file, and keep the old one beside it as the previous key; where that is."""
+    """Create a new key file, and keep the old one as the previous key; returns the old one's path.
+
+    Raises `BadSettingError` if the key is not in a file, or if an earlier rotation is not complete.
+    """
     path, previous = (settings.directory / name for name in (FILE_NAME, PREVIOUS_NAME))
     if settings.master_key:
         raise BadSettingError(
@@ -124,11 +130,12 @@ def rotate_key_file(settings: Settings) -> Path:
     try:
         with _exclusive(path.parent):
             old = _read(path)
-            # The same key twice is a turn that was cut short after its first step.
+            # If both files have the same key, an earlier rotation was interrupted after its first
+            # step.
             if previous.exists() and _read(previous) != old:
                 raise BadSettingError(
-                    f"{previous} is there from an earlier turn; run reachbook rekey, and remove "
-                    "it when reachbook doctor finds no previous_key."
+                    f"{previous} is left from an earlier rotation; run reachbook rekey, and remove "
+                    "the file when reachbook doctor finds no previous_key."
                 )
             if not previous.exists():
                 previous.hardlink_to(path)
@@ -160,7 +167,8 @@ def _read(path: Path) -> bytes:
 
 
 def _create(path: Path) -> None:
-    """Write a whole file beside it and link it into place: of two first starts, one wins."""
+    """Create the key file, unless another process creates it first."""
+    # The key is written to another file, which is then linked: the key file is always complete.
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         fresh = _write(path)
@@ -175,7 +183,7 @@ def _create(path: Path) -> None:
 
 
 def _write(path: Path) -> Path:
-    """A new key in a file of its own, beside the one that it is for."""
+    """Write a new key to a file with a random name beside `path`; returns that file."""
     fresh = path.with_name(f"{FILE_NAME}.{secrets.token_hex(8)}")
     key = base64.b64encode(secrets.token_bytes(MASTER_KEY_BYTES))
     with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, OWNER_ONLY), "wb") as file:
@@ -187,7 +195,7 @@ def _write(path: Path) -> Path:
 
 @contextmanager
 def _exclusive(folder: Path) -> Iterator[None]:
-    """Nobody else turns the key in this folder meanwhile."""
+    """Lock a folder, so that only one process rotates its key."""
     handle = os.open(folder, os.O_RDONLY)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX)

@@ -1,4 +1,4 @@
-"""/metrics on an address of its own, served by threads beside the API."""
+"""Serves /metrics on an address of its own, in threads."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def serving(
 
 
 def _serve(server: ThreadingWSGIServer, metrics: Metrics | None, stopping: threading.Event) -> None:
-    """Accept connections until the server is shut down, whatever goes wrong meanwhile."""
+    """Accept connections until the server is shut down; errors are reported."""
     while not stopping.is_set():
         with background.reporting(metrics, "metrics_server"):
             server.serve_forever()
@@ -58,7 +58,7 @@ def _server(address: tuple[str, int], app: App, metrics: Metrics | None) -> Thre
     family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
 
     class Server(ThreadingWSGIServer):
-        """The default of `handle_error` prints a traceback to standard error."""
+        """A server that reports errors, instead of printing a traceback."""
 
         address_family = family
 
@@ -71,7 +71,7 @@ def _server(address: tuple[str, int], app: App, metrics: Metrics | None) -> Thre
 
 
 def _guarded(app: App, metrics: Metrics | None) -> App:
-    """Returns an application that answers 500 if the registry cannot be read.
+    """Returns an application that responds with 500 if the registry cannot be read.
 
     Without it wsgiref would print the traceback.
     """
@@ -93,4 +93,4 @@ class _Handler(WSGIRequestHandler):
     timeout = CONNECTION_SECONDS
 
     def log_message(self, *_line: object) -> None:
-        """Write nothing: a scrape every few seconds would be most of the log."""
+        """Write nothing: a line for each scrape would be most of the log."""

@@ -1,8 +1,8 @@
 """The server's protocol: deadlines and limits for connections and for the requests on them.
 
-Uvicorn has no deadline for a request that never ends, and no limit on its head, on pipelined
-requests and on connections. `BoundedProtocol` adds them; docs/decisions/0007 gives the reasons.
-Parsing is left to httptools, and sending responses to uvicorn.
+Uvicorn has no deadline for a request that never ends, and no limit of its head, of pipelined
+requests and of connections. `BoundedProtocol` adds them; docs/decisions/0007 gives the reasons.
+Requests are parsed by httptools, and responses are sent by uvicorn.
 """
 
 from __future__ import annotations
@@ -39,9 +39,9 @@ from reachbook.server.framing import (
 )
 
 REQUEST_SECONDS = 10.0
-LOOK_SECONDS = 2.0
+CHECK_SECONDS = 2.0
 IDLE_SECONDS = 65
-FAREWELL_SECONDS = 0.5
+LAST_REQUEST_SECONDS = 0.5
 LINGER_SECONDS = 2.0
 DROP_SECONDS = 0.05
 MAX_HEAD_BYTES = 32 * 1024
@@ -58,7 +58,8 @@ log: Final = logs.EventLogger()
 class BoundedProtocol(HttpToolsProtocol):
     """A connection with deadlines for receiving a request and for reading a response.
 
-    One timer per connection looks at the clock now and then; a request costs a few assignments.
+    Each connection has one timer, which checks the deadlines periodically, so that a request needs
+    only a few assignments.
     """
 
     flow: FlowControl
@@ -83,7 +84,7 @@ class BoundedProtocol(HttpToolsProtocol):
         """Accept the connection; if all are taken, close an idle one or refuse this one."""
         super().connection_made(transport)
         self.flow = FlowControl(transport)
-        self._responses = ResponseTransport(transport, self.loop, self._part)
+        self._responses = ResponseTransport(transport, self.loop, self._close_after_response)
         self._client = ReadingClient(transport, self._responses)
         self._idle = IdleConnections.of(self.server_state)
         if len(self.connections) > MAX_CONNECTIONS and not self._close_idle():
@@ -100,10 +101,10 @@ class BoundedProtocol(HttpToolsProtocol):
         else:
             self._idle[self] = None
         self._receiving_since = self.loop.time()
-        self._timer = self.loop.call_later(LOOK_SECONDS, self._look_at_the_clock)
+        self._timer = self.loop.call_later(CHECK_SECONDS, self._check_deadlines)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Stop watching."""
+        """Stop the timer, and mark the request that is being answered as disconnected."""
         if self._timer is not None:
             self._timer.cancel()
         self._idle.pop(self, None)
@@ -142,7 +143,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self.headers.append((name, value))
 
     def on_headers_complete(self) -> None:
-        """Start the request, or queue it until the request before it is answered."""
+        """Start the request, or queue it until the request before it has its response."""
         if len(self.headers) > MAX_HEADERS:
             raise MalformedRequestError(_too_many_headers())
         if self._hosts != 1:
@@ -183,19 +184,20 @@ class BoundedProtocol(HttpToolsProtocol):
         self._client.begin_unread(self.loop.time())
 
     def shutdown(self) -> None:
-        """Drain: a request that is half received is under way, and so may be one that is sent now.
+        """Close the connection if it is idle after `LAST_REQUEST_SECONDS`.
 
-        A client whose connection ends in that moment cannot know what became of its request. So
-        each has a little time to ask once more, and is told with the answer that it was the last.
+        A client may be sending a request now. If the connection were closed at once, the client
+        could not know whether the request was executed. So one more request is accepted; its
+        response has `Connection: close`.
         """
         self._draining = True
-        self.loop.call_later(FAREWELL_SECONDS, self._end_if_idle)
+        self.loop.call_later(LAST_REQUEST_SECONDS, self._end_if_idle)
 
     def send_400_response(self, msg: str) -> None:
         """Respond to bytes that are no HTTP request, as JSON and with a request id.
 
-        If requests before it on the same connection have yet to be answered, the connection ends
-        with their responses instead: a client could take the refusal for one of them.
+        If earlier requests on the connection have no response yet, the connection is closed after
+        their responses instead, because a client could take the error for one of these responses.
         """
         refusal = Refusal(Reason.MALFORMED_REQUEST, msg)
         if self._owes_earlier_response():
@@ -210,8 +212,8 @@ class BoundedProtocol(HttpToolsProtocol):
     def _parse_one(self, data: bytes) -> int:
         """Parse the head that the data begins with, and its body if nothing follows it.
 
-        Returns the end of the parsed bytes, or 0. Nearly every read is one request, and this costs
-        less than `_parse`, which can do the same.
+        Returns the end of the parsed bytes, or 0. Nearly every read is one request, and this is
+        faster than `_parse`, which can do the same.
         """
         end = head_end(data, MAX_HEAD_BYTES)
         if end:
@@ -223,9 +225,9 @@ class BoundedProtocol(HttpToolsProtocol):
         return end
 
     def _parse(self) -> None:
-        """Parse the kept bytes, until `MAX_PIPELINED` requests wait for the response before theirs.
+        """Parse the received bytes, until `MAX_PIPELINED` requests wait for earlier responses.
 
-        The rest is parsed as responses leave, and nothing more is read until then.
+        The rest is parsed as responses are sent, and nothing more is read until then.
         """
         while self._parsed_to < len(self._unparsed) and not self._is_ending:
             in_message = self._in_head or self._in_body
@@ -238,7 +240,7 @@ class BoundedProtocol(HttpToolsProtocol):
             self.flow.is_held = False
 
     def _parse_piece(self) -> None:
-        """Give the parser one piece of the kept bytes."""
+        """Give the parser one piece of the received bytes."""
         data, start = self._unparsed, self._parsed_to
         most = MAX_MESSAGE_BYTES if self._in_body else MAX_HEAD_BYTES
         stop = min(start + most - self._message_bytes, len(data))
@@ -261,7 +263,7 @@ class BoundedProtocol(HttpToolsProtocol):
             self._feed_head(piece)
 
     def _note(self, name: bytes, value: bytes) -> None:
-        """Record a header that decides how the request is framed or answered."""
+        """Record a header that affects the framing of the request or its response."""
         if name == b"host":
             self._hosts += 1
         elif name != b"expect":
@@ -321,7 +323,7 @@ class BoundedProtocol(HttpToolsProtocol):
         return self._running is not None and not self._running.response_complete
 
     def _owes_earlier_response(self) -> bool:
-        """Returns whether a request before the one that is being received is not answered yet."""
+        """Returns whether a request before the one that is being received has no response yet."""
         return self._is_answering() and not (self._in_body and self.cycle is self._running)
 
     def _end_after_earlier_responses(self) -> None:
@@ -334,7 +336,7 @@ class BoundedProtocol(HttpToolsProtocol):
             last.keep_alive = False
 
     def _close_idle(self) -> bool:
-        """Close the connection that has been idle longest; return whether there was one."""
+        """Close the connection that has been idle longest; returns whether there was one."""
         longest = self._idle.close_longest()
         if longest is None:
             return False
@@ -346,17 +348,18 @@ class BoundedProtocol(HttpToolsProtocol):
         if not self._in_head:
             super().shutdown()
 
-    def _part(self) -> None:
-        """End the connection after a response, unless the client may have more to send."""
+    def _close_after_response(self) -> None:
+        """Close the connection; later, if the client may still be sending."""
         if self._receiving_since or self._is_ending or self._unparsed or self.flow.read_paused:
             self._linger()
         else:
             self.transport.close()
 
     def _linger(self) -> None:
-        """Let a client that is still sending read our answer: to close at once would reset it.
+        """Close the connection after `LINGER_SECONDS`, so that the client can read the response.
 
-        Its further bytes are read past the parser and discarded.
+        If the client is still sending, closing at once would reset the connection, and the client
+        might lose the response. Its further bytes are read and discarded.
         """
         if not self._lingering and not self.transport.is_closing():
             self._responses.flush()
@@ -371,7 +374,7 @@ class BoundedProtocol(HttpToolsProtocol):
             self.loop.call_later(LINGER_SECONDS, self.transport.close)
 
     def _disconnect_running(self) -> None:
-        """Tell the request that is being answered that its response can no longer be sent."""
+        """Mark the request that is being answered as disconnected."""
         if self._running is not None and not self._running.response_complete:
             self._running.disconnected = True
             self._running.message_event.set()
@@ -384,7 +387,7 @@ class BoundedProtocol(HttpToolsProtocol):
         if not self.transport.is_closing():
             self.flow.resume_reading()
 
-    def _look_at_the_clock(self) -> None:
+    def _check_deadlines(self) -> None:
         now = self.loop.time()
         if self._receiving_since and self._owes_earlier_response():
             self._receiving_since = now  # its bytes may not have been read yet
@@ -396,13 +399,13 @@ class BoundedProtocol(HttpToolsProtocol):
             self._idle.setdefault(self)
         elif self._is_answering() and not self._lingering:
             self._idle.pop(self, None)
-        self._timer = self.loop.call_later(LOOK_SECONDS, self._look_at_the_clock)
+        self._timer = self.loop.call_later(CHECK_SECONDS, self._check_deadlines)
 
     def _refuse(self, refusal: Refusal) -> None:
         self._responses.write(refusal_response(refusal, self._record(refusal)))
 
     def _record(self, refusal: Refusal) -> str:
-        """Log and count a refusal; return the request id."""
+        """Log and count a refusal; returns the request id."""
         headers = self.headers if self._in_head or self._in_body else []
         own_id = request_id({"headers": headers})
         self.app_state["metrics"].refusal(refusal.reason.code)

@@ -1,4 +1,4 @@
-"""One process or several that serve: from settings to a listening socket, and back to silence."""
+"""Runs the server: checks the settings, binds the socket, and starts and stops processes."""
 
 from __future__ import annotations
 
@@ -58,29 +58,28 @@ Clock = Callable[[], int]
 
 
 async def prepare(settings: Settings) -> tuple[socket.socket, Bootstrap | None]:
-    """Check whatever could prevent the start, bind the port, and create the first credentials.
+    """Check everything that could prevent the start, bind the port, and create first credentials.
 
-    The socket is bound and does not listen yet: no client connects before the server can respond.
+    The socket does not listen yet, so that no client connects before the server can respond.
     """
     on_sqlite = opening.is_sqlite(settings.database_url)
     if on_sqlite and settings.workers > 1:
         raise BadSettingError(
-            "SQLite is served by one process, whose single writer keeps its promises; "
-            "for --workers above 1 use PostgreSQL."
+            "SQLite can be served by one process only; for --workers above 1 use PostgreSQL."
         )
-    # Opened and closed again: workers are forked later, and a connection must not be shared by two
-    # processes.
+    # Closed again at the end, because workers are started later, and two processes must not share a
+    # connection.
     store = await open_store(settings.database_url)
     try:
         await store.require_schema()
-        # On SQLite this process is the only one, so it may migrate; on PostgreSQL another release
-        # may be running, and `reachbook migrate` is a step of its own.
+        # With SQLite this process is the only one, so it may migrate. With PostgreSQL an older
+        # release may be running, so an operator must run `reachbook migrate`.
         if on_sqlite:
             await store.migrate_identities()
             await store.index_names()
         keys = await open_master_keys(settings, store)
         await require_team_keys(store, keys)
-        # Made for its errors alone: a wrong URL must be reported before the port is taken.
+        # Created only for its errors: a wrong URL must be reported before the port is bound.
         RateLimiter(settings.rate_limit, settings.rate_limit_url)
         listener = bind(settings)
         if not on_sqlite:
@@ -92,10 +91,10 @@ async def prepare(settings: Settings) -> tuple[socket.socket, Bootstrap | None]:
 
 
 def bind(settings: Settings) -> socket.socket:
-    """Returns a bound socket; raise `BadSettingError` if the address cannot be bound."""
+    """Returns a bound socket; raises `BadSettingError` if the address cannot be bound."""
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
-    # A restart must not wait for connections of the last process that are in TIME_WAIT.
+    # A restart must not wait for connections of the previous process that are in TIME_WAIT.
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((settings.host, settings.port))
@@ -125,15 +124,15 @@ def run(settings: Settings, listener: socket.socket, announce: Announce) -> None
 def run_process(config: uvicorn.Config, listener: socket.socket, ready: Callable[[], None]) -> None:
     """Serve in this process until a signal; call `ready` when the server can respond."""
     process = OneProcess(config, ready)
-    # A signal that comes while we start is heeded, too. Uvicorn raises it again when it has
-    # drained, which is success: exit 0.
+    # Set before the start, so that a signal during the start is handled, too. Uvicorn raises the
+    # signal again after it has drained; with this handler the process then exits with 0.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, process.handle_exit)
     process.run([listener])
 
 
 def _run_workers(settings: Settings, listener: socket.socket, ready: Callable[[], None]) -> None:
-    """Run workers; they write their metrics to files, which this process only adds up."""
+    """Run workers, which write their metrics to files; this process adds them up."""
     with tempfile.TemporaryDirectory(prefix="reachbook-metrics-") as shared:
         os.environ[SHARED_DIR] = shared
         logs.configure()
@@ -178,8 +177,8 @@ def make_app(settings: Settings, metrics: Metrics | None = None) -> ASGIApp:
         base_path=settings.base_path,
         pages=_pages() if settings.console else (),
     )
-    application.state.description()  # made now: a request for it must not delay others
-    # X-Forwarded-For is believed only if a proxy is named: any client can send it.
+    application.state.description()  # built now, so that no request has to wait for it
+    # X-Forwarded-For is used only if proxies are configured, because any client can send it.
     if not settings.trusted_proxies:
         return application
     return TrustedProxies(application, settings.trusted_proxies)
@@ -214,8 +213,8 @@ def _console(settings: Settings, store: Store, service: Service) -> ConsoleState
 async def open_state(
     settings: Settings, metrics: Metrics, clock: Clock = timestamps.now
 ) -> AsyncIterator[AppState]:
-    """Open the store and what uses it, for as long as the context lasts."""
-    # Closed in the reverse order: who uses the store ends before the store does.
+    """Open the store and the use cases; they are closed at the end of the context."""
+    # They are closed in reverse order, so that the store is closed after everything that uses it.
     async with AsyncExitStack() as closing:
         closing.enter_context(background.watching(metrics))
         store = await open_store(settings.database_url, metrics)
@@ -269,7 +268,7 @@ def _serving_metrics(
 
 @contextmanager
 def sqlite_serve_lock(settings: Settings) -> Iterator[None]:
-    """Lock the SQLite file for this process; raise an error that names the process that has it."""
+    """Lock the SQLite file; raises `BadSettingError` that names the process that has the lock."""
     if not opening.is_sqlite(settings.database_url):
         yield
         return
@@ -281,7 +280,7 @@ def sqlite_serve_lock(settings: Settings) -> Iterator[None]:
     except OSError as error:
         raise BadSettingError(f"{path}: {error.strerror}.") from None
     with file:
-        # A lock and not the mere file: the kernel releases it when the process is killed.
+        # A lock, and not only a file: the kernel releases it when the process is killed.
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:

@@ -1,4 +1,4 @@
-"""The processes that serve: one, or a parent with its workers; how they start and end."""
+"""The processes of the server: a single process, or a parent with workers."""
 
 from __future__ import annotations
 
@@ -40,8 +40,7 @@ class OneProcess(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Drain the connections, then close those that have not ended."""
         await super().shutdown(sockets)
-        # Uvicorn waits for them no longer, but would leave their sockets open until the process
-        # ends.
+        # Uvicorn does not wait longer, but would keep their sockets open until the process ends.
         for connection in list(self.server_state.connections):
             connection.transport.abort()
 
@@ -65,7 +64,10 @@ class Workers(Multiprocess):
         self._ready()
 
     def terminate_all(self) -> None:
-        """Close the listeners here too, so that no client waits in a queue that no worker reads."""
+        """Terminate the workers, and close the sockets in this process, too.
+
+        Otherwise clients would wait in the queue of a socket that no worker accepts from.
+        """
         for listener in self.sockets:
             listener.close()
         super().terminate_all()
@@ -73,9 +75,9 @@ class Workers(Multiprocess):
     def keep_subprocess_alive(self) -> None:
         """Replace a worker that died, and drop its gauges.
 
-        Uvicorn's own would end the whole service when a worker cannot start; ours only waits: once
-        we have served, what is missing is a store that will come back. A process that the system
-        refuses to start is tried again at the next look.
+        Uvicorn's own method ends the whole service if a worker cannot start. This one tries again:
+        after a successful start, a worker usually fails because the store is temporarily
+        unavailable. If the system refuses to start a process, the next call tries again.
         """
         for number, process in enumerate(self.processes):
             if self.should_exit.is_set() or process.is_alive(
@@ -83,7 +85,7 @@ class Workers(Multiprocess):
             ):
                 continue
             with background.reporting(None, "workers"):
-                # It may hang and not be dead: two processes must not serve with one set of metrics.
+                # Killed because it may hang: two processes must not use the same metrics files.
                 process.kill()
                 process.join()
                 log.warning("a worker died and is replaced", pid=process.pid)
@@ -93,18 +95,20 @@ class Workers(Multiprocess):
                 self.processes[number] = started
 
     def handle_signals(self) -> None:
-        """Handle signals; an error here must not end the parent, and the workers with it."""
+        """Handle signals; an error is reported, and does not end the parent and its workers."""
         with background.reporting(None, "workers"):
             super().handle_signals()
 
 
 def raise_fd_limit(wanted: int) -> None:
-    """Raises the limit of open files: every connection is one, and the default is often too low."""
-    # The hard limit needs no privilege to be reached, so no operator has to configure anything.
+    """Raise the limit of open files to `wanted`, or to the hard limit if that is lower.
+
+    Every connection needs an open file, and the default is often too low.
+    """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    enough = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
-    if soft != resource.RLIM_INFINITY and soft < enough:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (enough, hard))
+    limit = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    if soft != resource.RLIM_INFINITY and soft < limit:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))
 
 
 @contextmanager
@@ -117,7 +121,7 @@ def exit_with_parent() -> Iterator[None]:
     loop, sentinel = asyncio.get_running_loop(), parent.sentinel
 
     def end() -> None:
-        # The pipe stays readable: without this the loop would call `end` without a pause.
+        # The pipe stays readable, so the loop would call `end` again and again.
         loop.remove_reader(sentinel)
         os.kill(os.getpid(), signal.SIGTERM)
 
