@@ -85,7 +85,7 @@ def _measure(options: Options, name: str, stages: Sequence[Callable[[Run], phase
         try:
             for rest in [stage(run) for stage in stages]:
                 rest()
-        finally:  # what was measured before an error is worth keeping
+        finally:  # the measurements before an error are saved
             results.seconds = time.monotonic() - started
             saved = results.save().relative_to(machine.ROOT)
     print(f"\n{tables.everything(results)}\n\nwritten: {saved}")

@@ -74,7 +74,7 @@ class Client(asyncio.Protocol):
 
 
 async def measure(plan: Plan, port: int, seconds: float, connections: int) -> Tally:
-    """Returns what the connections saw."""
+    """Returns the times and errors of the connections."""
     loop = asyncio.get_running_loop()
     tally = Tally(Filler(plan), seconds)
     clients = [

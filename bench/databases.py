@@ -1,4 +1,4 @@
-"""The databases that are measured: a PostgreSQL server of our own, and SQLite files."""
+"""The databases of the benchmark: a PostgreSQL server that it starts, and SQLite files."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class Database(msgspec.Struct):
 
 
 class Cluster:
-    """A running PostgreSQL server without autovacuum, so that only we analyze its tables."""
+    """A running PostgreSQL server without autovacuum, so that tables are analyzed explicitly."""
 
     def __init__(self, url: str) -> None:
         self.url = url
@@ -195,7 +195,7 @@ def fill_sqlite(path: Path, teams: Sequence[Team], *, durable: bool) -> float:
 
 
 def copy_environment(database: Database) -> dict[str, str]:
-    """Returns what the servers that are compared with read from the environment."""
+    """Returns the environment of the servers with which Reachbook is compared."""
     teams = {team.secret_id: [team.team_id, team.secret_key] for team in database.teams}
     return {"BENCH_DATABASE": database.url, "BENCH_TEAMS": json.dumps(teams)}
 

@@ -22,7 +22,7 @@ _WRK = shutil.which("wrk")
 
 
 class Load(msgspec.Struct, frozen=True):
-    """What the generator saw: `p50` and `p99` in milliseconds."""
+    """The result of the generator: `p50` and `p99` in milliseconds."""
 
     requests: int
     seconds: float
@@ -33,7 +33,7 @@ class Load(msgspec.Struct, frozen=True):
 
 
 class LoadError(Exception):
-    """The generator failed, or a response was not what the plan expects."""
+    """The generator failed, or a response was not the expected one."""
 
 
 class NoResponseError(LoadError):
@@ -45,8 +45,8 @@ def name() -> str:
     if _WRK is None:
         return FALLBACK
     # wrk prints its version, and ends with an error because it has no URL.
-    said = subprocess.run([_WRK, "-v"], capture_output=True, text=True, timeout=10, check=False)
-    return " ".join(said.stdout.split()[:2]) or "wrk"
+    output = subprocess.run([_WRK, "-v"], capture_output=True, text=True, timeout=10, check=False)
+    return " ".join(output.stdout.split()[:2]) or "wrk"
 
 
 def send(plan: Plan, port: int, seconds: int, connections: int = CONNECTIONS) -> Load:
@@ -74,15 +74,15 @@ def send(plan: Plan, port: int, seconds: int, connections: int = CONNECTIONS) ->
 def _run(command: list[str], seconds: int) -> Load:
     bound = seconds + GRACE_SECONDS
     try:
-        said = subprocess.run(
+        output = subprocess.run(
             command, cwd=ROOT, capture_output=True, text=True, timeout=bound, check=True
         ).stdout
     except subprocess.CalledProcessError as error:
         raise LoadError(f"the load generator failed: {error.stderr.strip()[-300:]}") from None
     except subprocess.TimeoutExpired:
         raise LoadError(f"the load generator did not end within {bound:g} s") from None
-    for line in said.splitlines():
+    for line in output.splitlines():
         if line.startswith("RESULT "):
             requests, duration, p50, p99, refused, failed = map(int, line.split()[1:])
             return Load(requests, duration / 1e6, p50 / 1e3, p99 / 1e3, refused, failed)
-    raise LoadError(f"the load generator printed no result: {said.strip()[-300:]}")
+    raise LoadError(f"the load generator printed no result: {output.strip()[-300:]}")

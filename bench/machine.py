@@ -53,7 +53,7 @@ def describe() -> dict[str, str]:
 
 
 def versions(postgres: str, generator: str) -> dict[str, str]:
-    """Returns the versions of everything that takes part, `absent` for what is not installed."""
+    """Returns the versions of all programs that take part; `absent` if one is not installed."""
     return {
         "python": platform.python_version(),
         "postgresql": postgres,

@@ -1,4 +1,4 @@
-"""What is measured on each store, and beside what."""
+"""The measurements on each store, and the servers that are compared."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ LOGGED_SECONDS = 0.3
 """Lines are in the log file after this time."""
 
 Rest = Callable[[], None]
-"""Measures what comes last, so that the time limit cuts it first."""
+"""The last part of a stage; the time limit leaves it out first."""
 
 
 def postgres(run: Run) -> Rest:
-    """Measure the workloads on PostgreSQL; returns what measures the rest."""
+    """Measure the workloads on PostgreSQL; returns the last part of the stage."""
     small, *larger = run.options.channels
     print("PostgreSQL: filling", flush=True)
     create = partial(databases.new_postgres, run.cluster, run.folder)
@@ -67,7 +67,7 @@ def postgres(run: Run) -> Rest:
 
 
 def sqlite(run: Run) -> Rest:
-    """Measure the workloads on SQLite; returns what measures the rest."""
+    """Measure the workloads on SQLite; returns the last part of the stage."""
     small, *larger = run.options.channels
     print("SQLite: filling", flush=True)
     main = asyncio.run(databases.new_sqlite(run.folder, small))
@@ -94,7 +94,7 @@ def sqlite(run: Run) -> Rest:
 
 
 def postgres_sizes(run: Run) -> Rest:
-    """Measure Reachbook alone on PostgreSQL at each size; returns what measures the rest."""
+    """Measure Reachbook alone on PostgreSQL at each size; returns the last part of the stage."""
     print("PostgreSQL: filling", flush=True)
     sized = [each for channels in run.options.channels for each in _both_states(run, channels)]
     _compare_sizes(run, sized)
@@ -104,7 +104,7 @@ def postgres_sizes(run: Run) -> Rest:
 
 
 def sqlite_sizes(run: Run) -> Rest:
-    """Measure Reachbook alone on SQLite at each size; returns what measures the rest."""
+    """Measure Reachbook alone on SQLite at each size; returns the last part of the stage."""
     print("SQLite: filling", flush=True)
     create = partial(databases.new_sqlite, run.folder)
     sized = [asyncio.run(create(channels)) for channels in run.options.channels]
@@ -113,7 +113,7 @@ def sqlite_sizes(run: Run) -> Rest:
 
 
 def _both_states(run: Run, channels: int) -> list[Database]:
-    """Returns two equal PostgreSQL databases: one analyzed, one that never was."""
+    """Returns two equal PostgreSQL databases: an analyzed one, and one that was never analyzed."""
     filled = asyncio.run(databases.new_postgres(run.cluster, run.folder, channels))
     analyzed = asyncio.run(databases.copy_of(run.cluster, filled))
     asyncio.run(databases.analyze(analyzed))
@@ -133,7 +133,7 @@ def _compare_sizes(run: Run, sized: Sequence[Database]) -> None:
 
 
 def _product_and_ceiling(run: Run, stack: ExitStack, equal: Sequence[Database]) -> list[Contestant]:
-    """Reachbook with and without its log line, and the ceiling; the first one must start."""
+    """Start Reachbook with and without its log line, and the ceiling; the first must start."""
     database, for_quiet, for_ceiling = equal
     every = BY_SIZE if run.options.quick else NAMES
     made = _product(run, stack, database, PRODUCT, every)
@@ -155,13 +155,13 @@ def _compared(run: Run) -> tuple[str, ...]:
 def _product(
     run: Run, stack: ExitStack, database: Database, name: str, wanted: Sequence[str]
 ) -> list[Contestant]:
-    what = f"{name}, {database.store}, {database.channels:,} channels {database.state}"
-    server = run.start(stack, what, servers.product(database))
+    label = f"{name}, {database.store}, {database.channels:,} channels {database.state}"
+    server = run.start(stack, label, servers.product(database))
     return [contestant(server, name, database, wanted)] if server else []
 
 
 def _workers(run: Run, stack: ExitStack, database: Database) -> list[Contestant]:
-    """Reachbook with two workers, which share both cores with PostgreSQL and the generator."""
+    """Start Reachbook with two workers, which share both cores with PostgreSQL and the generator."""
     launch = servers.product(database, workers=WORKERS)
     server = run.start(stack, f"{PRODUCT} with {WORKERS} workers", launch)
     if server is None:
@@ -236,13 +236,13 @@ def _pgbench(run: Run, database: Database) -> None:
     case = Case(pgbench.NAME, "postgres", "", database.channels, database.state)
     seconds = run.options.alone
     for workload in _compared(run) * run.options.rounds:
-        what = f"{pgbench.NAME}, {workload}"
-        if not run.has_time(what, seconds + OVERHEAD_SECONDS):
+        label = f"{pgbench.NAME}, {workload}"
+        if not run.has_time(label, seconds + OVERHEAD_SECONDS):
             return
         try:
             measured = pgbench.measure(workload, database, seconds, run.folder)
         except (OSError, RuntimeError, subprocess.SubprocessError) as error:
-            run.note_absent(what, error)
+            run.note_absent(label, error)
             return
         case = msgspec.structs.replace(case, workload=workload)
         run.add_round(case, database.durability, measured, pgbench.NAME)

@@ -15,7 +15,7 @@ CEILING = "ceiling"
 
 
 class Case(msgspec.Struct, frozen=True):
-    """What a measurement is about. `channels` is the size of the database before the run.
+    """The subject of a measurement. `channels` is the size of the database before the run.
 
     `state` is `analyzed` or `never analyzed` on PostgreSQL, and empty on other stores.
     """
@@ -71,7 +71,7 @@ class Value(msgspec.Struct):
 
 
 class Results(msgspec.Struct):
-    """Everything one run of the benchmark found out."""
+    """All results of a run of the benchmark."""
 
     name: str
     command: str

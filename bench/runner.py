@@ -25,7 +25,7 @@ OVERHEAD_SECONDS = 0.4
 
 
 class Options(msgspec.Struct, frozen=True):
-    """How much is measured. `seconds` are those of a round beside other servers, `alone` others."""
+    """The extent of a run. `seconds` is the length of a round beside other servers, `alone` of others."""
 
     rounds: int
     seconds: int
@@ -66,16 +66,16 @@ class Run:
         self.deadline = time.monotonic() + options.limit
         self._generator = generator.name()
 
-    def note_absent(self, what: str, why: object) -> None:
-        """Say that something is not measured, and why."""
-        self.results.absent.setdefault(what, str(why))
-        print(f"  absent: {what}: {why}", flush=True)
+    def note_absent(self, name: str, why: object) -> None:
+        """Note and print that a measurement is absent, and why."""
+        self.results.absent.setdefault(name, str(why))
+        print(f"  absent: {name}: {why}", flush=True)
 
-    def has_time(self, what: str, seconds: float = 0.0) -> bool:
-        """Returns whether the time limit allows something; notes it as absent if not."""
+    def has_time(self, name: str, seconds: float = 0.0) -> bool:
+        """Returns whether the time limit allows a measurement; notes it as absent if not."""
         if time.monotonic() + seconds <= self.deadline:
             return True
-        self.note_absent(what, "the time limit was reached")
+        self.note_absent(name, "the time limit was reached")
         return False
 
     def add_value(self, value: Value) -> None:
@@ -91,12 +91,12 @@ class Run:
             self.results.measurements.append(found)
         found.rounds.append(measured)
 
-    def start(self, stack: ExitStack, what: str, launch: Launch) -> Server | None:
+    def start(self, stack: ExitStack, name: str, launch: Launch) -> Server | None:
         """Start a server until the stack is closed; returns None if it does not start."""
         try:
             return stack.enter_context(servers.running(launch, self.folder))
         except (StartError, OSError) as error:
-            self.note_absent(what, error)
+            self.note_absent(name, error)
             return None
 
 
@@ -127,7 +127,7 @@ def compare(run: Run, contestants: Sequence[Contestant]) -> None:
 def require_same_responses(contestants: Sequence[Contestant], database: Database) -> None:
     """Raise `LoadError` if a server responds to a get or a list with other JSON than the product.
 
-    A ceiling that sent less would be none.
+    A ceiling with shorter responses would be no upper bound.
     """
     team = database.large_team
     path = f"/v2/contact/{rows.uuid(team.first_contact)}/"
@@ -169,8 +169,8 @@ def _measure_each(run: Run, contestants: Sequence[Contestant], workload: str) ->
     options = run.options
     seconds = options.seconds if len(contestants) > 1 else options.alone
     for each in contestants:
-        what = f"{each.case.server}, {each.case.store}, {workload}, some rounds"
-        if not run.has_time(what, seconds + OVERHEAD_SECONDS):
+        name = f"{each.case.server}, {each.case.store}, {workload}, some rounds"
+        if not run.has_time(name, seconds + OVERHEAD_SECONDS):
             continue
         measured = _try(run, each, workload, seconds)
         if measured is not None:
@@ -187,7 +187,7 @@ def _try(run: Run, each: Contestant, workload: str, seconds: int) -> Round | Non
         return measure(each.server, each.plan(workload), seconds)
     except (LoadError, psutil.Error) as error:
         case = each.case
-        what = f"{case.server}, {case.store}, {case.channels:,} channels {case.state}, {workload}"
-        run.note_absent(what, error)
+        name = f"{case.server}, {case.store}, {case.channels:,} channels {case.state}, {workload}"
+        run.note_absent(name, error)
         each.wanted.remove(workload)
         return None

@@ -103,7 +103,7 @@ def ceiling(database: Database) -> Launch:
 
 
 def free_port() -> int:
-    """Returns a port of loopback that nobody listened on a moment ago."""
+    """Returns a port of loopback on which no process listens."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
@@ -143,8 +143,8 @@ def _wait_for(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
         else:
             return
     lines = log.read_text(errors="replace").strip().splitlines()
-    said = " ".join(lines)[-LOG_CHARACTERS:]
-    raise StartError(f"the server did not start: {said or 'it logged nothing'}")
+    output = " ".join(lines)[-LOG_CHARACTERS:]
+    raise StartError(f"the server did not start: {output or 'it logged nothing'}")
 
 
 def _python_path() -> str:

@@ -103,11 +103,11 @@ def _seconds(call: Callable[[], object]) -> float:
 def bulk(run: Run, empty: Database, filled: Sequence[Database]) -> None:
     """Measure bulk writes, and COPY of such rows, into an empty database and into filled ones."""
     for database in [empty, *filled]:
-        what = bulk_name(database)
-        if not run.has_time(f"{what}, {database.store}", BULK_SECONDS + 2.0):
+        label = bulk_name(database)
+        if not run.has_time(f"{label}, {database.store}", BULK_SECONDS + 2.0):
             continue
         with ExitStack() as stack:
-            server = run.start(stack, what, servers.product(database))
+            server = run.start(stack, label, servers.product(database))
             if server:
                 _bulk(run, database, server)
         # Last, because an empty store would not be empty after it.
@@ -139,14 +139,14 @@ def _bulk(run: Run, database: Database, server: Server) -> None:
         started = time.perf_counter()
         try:
             token = sign(database.large_team)
-            status, said = servers.ask(server.port, "POST", "/v2/contacts", token, body)
+            status, content = servers.ask(server.port, "POST", "/v2/contacts", token, body)
         except OSError as error:
             run.note_absent(f"{bulk_name(database)}, {database.store}", error)
             break
         took = time.perf_counter() - started
-        failed = json.loads(said).get("failed_contacts") if status == 200 else None
+        failed = json.loads(content).get("failed_contacts") if status == 200 else None
         if status != 200 or failed:
-            why = f"status {status}, {len(failed or [])} rows failed: {said[-200:]!r}"
+            why = f"status {status}, {len(failed or [])} rows failed: {content[-200:]!r}"
             run.note_absent(f"{bulk_name(database)}, {database.store}", why)
             break
         rates.append(BULK_ROWS / took)

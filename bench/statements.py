@@ -17,8 +17,8 @@ ORDER BY ch.made_primary DESC NULLS LAST, ch.created, ch.id LIMIT 1"""
 
 LIST = f"SELECT {COLUMNS}{_FROM} ORDER BY ch.created, ch.id"
 
-# The revision, the channel, the event and its body in one statement. The list is that of before,
-# and the new channel, which the statement itself does not see in the table.
+# The revision, the channel, the event and its body in one statement. The returned list is the
+# previous channels and the new one, which the statement itself does not see in the table.
 ADD = f"""
 WITH held AS (
     UPDATE contact SET rev = rev + 1, updated = $5

@@ -95,7 +95,7 @@ class Channel(models.Model):
 
 
 class Event(models.Model):
-    """What happened to a contact."""
+    """An event of a contact."""
 
     team_id = models.BigIntegerField()
     id = models.BigAutoField(primary_key=True)

@@ -75,7 +75,7 @@ class Channel(Base):
 
 
 class Event(Base):
-    """What happened to a contact."""
+    """An event of a contact."""
 
     __tablename__ = "event"
 

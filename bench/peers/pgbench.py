@@ -1,4 +1,4 @@
-"""pgbench with the ceiling's statements: what PostgreSQL itself does, without a server in front."""
+"""pgbench with the statements of the ceiling: PostgreSQL by itself, without a server before it."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def measure(workload: str, database: Database, seconds: int, folder: Path) -> Ro
     flags += ["--time", str(seconds), "--file", str(file)]
     flags += ["--host", parse_qs(url.query)["host"][0], "--username", url.username or "postgres"]
     before = _children_seconds()
-    said = subprocess.run(
+    output = subprocess.run(
         [str(program()), *flags, url.path.lstrip("/")],
         capture_output=True,
         text=True,
@@ -64,9 +64,9 @@ def measure(workload: str, database: Database, seconds: int, folder: Path) -> Ro
         preexec_fn=machine.pin_to_server_core,
     ).stdout
     spent = _children_seconds() - before
-    rate = float(_found(r"tps = ([\d.]+)", said))
-    count = int(_found(r"number of transactions actually processed: (\d+)", said))
-    failed = int(_found(r"number of failed transactions: (\d+)", said))
+    rate = float(_found(r"tps = ([\d.]+)", output))
+    count = int(_found(r"number of transactions actually processed: (\d+)", output))
+    failed = int(_found(r"number of failed transactions: (\d+)", output))
     return Round(rate, 0.0, 0.0, spent / max(count, 1) * 1e6, failed, 0)
 
 

@@ -33,10 +33,10 @@ def report(metrics: Metrics | None, task: Task, error: BaseException | None) -> 
 
 @contextmanager
 def reporting(metrics: Metrics | None, task: Task) -> Iterator[None]:
-    """Report an exception of the block and go on after it.
+    """Report an exception of the block, and continue after the block.
 
-    A `CancelledError` is raised only if this task itself is being cancelled. Any other comes from
-    work that was awaited, and must not end a loop.
+    A `CancelledError` is raised only if this task itself is being cancelled. Any other
+    `CancelledError` is of work that was awaited, and must not end a loop.
     """
     try:
         yield
@@ -70,7 +70,8 @@ async def repeat(
 
 def start(metrics: Metrics, task: Task, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
     """Start a task whose exception is reported if it ends with one; the caller must hold it."""
-    # The event loop holds tasks weakly: one that nobody else holds may be collected while it runs.
+    # The event loop has only weak references to tasks: a task without another reference may be
+    # collected while it runs.
     started = asyncio.create_task(work, name=task)
     started.add_done_callback(partial(_ended, metrics, task))
     return started

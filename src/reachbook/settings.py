@@ -1,6 +1,6 @@
-"""Flags, then `REACHBOOK_*` variables, then defaults: one frozen `Settings`, made once.
+"""The settings: from flags, `REACHBOOK_*` variables and defaults, in this order.
 
-Nothing here reads the environment on import, and nothing holds settings in a global.
+The environment is not read on import, and there are no global settings.
 """
 
 from __future__ import annotations
@@ -39,16 +39,16 @@ class BadSettingError(Exception):
 
 
 class Settings(Struct, frozen=True):
-    """How the program runs.
+    """The settings of the program.
 
-    `database` is a URL (empty: SQLite in `data_dir`), `master_key` is base64 of 32 bytes (empty:
-    the key file in `data_dir`), `master_key_previous` the one before it, which opens secrets and
-    seals none, `rate_limit` is requests a minute for each credential (0: off),
-    counted per process unless `rate_limit_url` names a Redis or Valkey. `metrics` is HOST:PORT
-    where /metrics is served instead (empty: beside the API). `base_path` is where a proxy shows
-    us, and `trusted_proxies` are the addresses whose X-Forwarded-For is believed. `console` says
-    whether the web console is served, and `trusted_user_header` is the header in which a trusted
-    proxy names its user (empty: none).
+    `database` is a URL (empty: SQLite in `data_dir`). `master_key` is base64 of 32 bytes (empty:
+    the key file in `data_dir`); `master_key_previous` is the previous master key, which only opens
+    secrets. `rate_limit` is the number of requests a minute of each credential (0: no limit), which
+    is counted in each process unless `rate_limit_url` names a Redis or Valkey server. `metrics` is
+    HOST:PORT of a separate address for /metrics (empty: it is served with the API). `base_path` is
+    the path under which a proxy serves the program, and `trusted_proxies` are the addresses whose
+    X-Forwarded-For is used. `console` is whether the web console is served, and
+    `trusted_user_header` is the header in which a trusted proxy names its user (empty: none).
     """
 
     database: str = ""
@@ -68,12 +68,12 @@ class Settings(Struct, frozen=True):
 
     @property
     def directory(self) -> Path:
-        """The data directory: the embedded store and the key file live here."""
+        """The data directory, of the SQLite store and the key file."""
         return Path(self.data_dir) if self.data_dir else user_data_path("reachbook")
 
     @property
     def metrics_address(self) -> tuple[str, int] | None:
-        """The address on which /metrics is served by itself, or None."""
+        """The separate address on which /metrics is served, or None."""
         if not self.metrics:
             return None
         host, _, port = self.metrics.rpartition(":")
@@ -97,7 +97,7 @@ def read(
         variable = PREFIX + name.upper()
         if flags.get(name) is not None:
             values[name], sources[name] = flags[name], "flag"
-        # An empty variable counts as unset: Compose and systemd files set many to nothing.
+        # An empty variable counts as unset, because Compose and systemd files often set it so.
         elif environment.get(variable):
             values[name], sources[name] = environment[variable], "environment"
         else:
@@ -145,7 +145,7 @@ def _check(settings: Settings) -> None:
         raise BadSettingError("REACHBOOK_METRICS is HOST:PORT, like 127.0.0.1:9100.")
     if settings.trusted_user_header:
         _check_trusted_user_header(settings)
-    # Decoded here for the error alone: a wrong key is found before a database is opened.
+    # Decoded here only for the error, so that a wrong key is reported before a database is opened.
     if settings.master_key:
         decode_master_key(settings.master_key)
     if settings.master_key_previous:
@@ -175,8 +175,8 @@ def _is_address(text: str) -> bool:
 
 
 def _without_password(url: str) -> str:
-    """A URL as it may be shown. What cannot be told apart from a password is hidden with it."""
-    # The last @: a password that was not percent-encoded may hold one.
+    """Returns a URL without its password; hides more of a URL that cannot be parsed safely."""
+    # The last @ ends the password, because a password that is not percent-encoded may contain one.
     user, at, host = url.rpartition("@")
     if at:
         scheme, slashes, user = user.partition("://")
@@ -186,5 +186,7 @@ def _without_password(url: str) -> str:
 
 
 def _sentence(complaint: str) -> str:
-    said, _, where = complaint.partition(" - at `$.")
-    return f"{PREFIX}{where.rstrip('`').upper()}: {said[:1].lower()}{said[1:]}.".replace("`", "")
+    problem, _, where = complaint.partition(" - at `$.")
+    return f"{PREFIX}{where.rstrip('`').upper()}: {problem[:1].lower()}{problem[1:]}.".replace(
+        "`", ""
+    )

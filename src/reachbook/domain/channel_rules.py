@@ -342,8 +342,8 @@ def _with_changed(
     )
 
 
-def _without(channel_list: ChannelList, gone: ContactChannel, now: int) -> ChannelList:
-    left = tuple(channel for channel in channel_list.channels if channel is not gone)
+def _without(channel_list: ChannelList, removed: ContactChannel, now: int) -> ChannelList:
+    left = tuple(channel for channel in channel_list.channels if channel is not removed)
     return _with_channels(channel_list, left, next_timestamp(channel_list, now))
 
 

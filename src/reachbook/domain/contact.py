@@ -312,9 +312,9 @@ def _with_view(
     )
 
 
-def _without(channel_list: ChannelList, gone: ContactChannel, now: int) -> ChannelList:
+def _without(channel_list: ChannelList, removed: ContactChannel, now: int) -> ChannelList:
     return _at_once(
-        channel_list, channel_rules.remove_channel_by_number(channel_list, gone.id, now)
+        channel_list, channel_rules.remove_channel_by_number(channel_list, removed.id, now)
     )
 
 

@@ -59,8 +59,8 @@ KnownSuppressions = Mapping[str, Iterable[Suppression]]
 
 def digest_of(key: bytes, location: Location) -> str:
     """Returns the keyed hash of an address, in hexadecimal."""
-    # Keyed: without the key nobody can try all phone numbers and see who opted out, so the digest
-    # may outlive the erasure of the person.
+    # The hash is keyed: without the key nobody can try all phone numbers to find out who opted out.
+    # So the digest may be kept after the erasure of the person.
     return hmac.digest(key, msgspec.json.encode(location), "sha256").hex()
 
 
@@ -106,9 +106,9 @@ def suppress(
 ) -> tuple[tuple[Change, ...], SuppressionWrites]:
     """Returns changes with the suppressions of gained addresses applied, and the rows to store.
 
-    The first change is the one that was asked for; the others are those of contacts that give up
-    an address in the same commit. `known` holds the suppressions that were read; an address that
-    is not in it is assumed to have none, and the commit must fail if it has one.
+    The first change is the requested one; the others are of contacts that release an address in
+    the same commit. `known` holds the suppressions that were read; an address that is not in it is
+    assumed to have none, and the commit must fail if it has one.
     """
     first, *others = changes
     held = _locations(first.before)
@@ -119,14 +119,14 @@ def suppress(
     rows: dict[str, dict[SuppressionReason, int]] = {}
     for row in (*released, *expected):  # the time of the stored suppression takes precedence
         rows.setdefault(row.digest, {})[row.reason] = row.at
-    # Only the contact that is asked for can end a suppression; who gives up an address cannot.
+    # Only the requested change can end a suppression; the contacts that release addresses cannot.
     ended = set(_ended(first, key))
     channels = []
     for channel in first.after.channels:
         found = rows.get(digests.get(location_of(channel), ""))
-        applied, given_up = _applied(first, channel, found) if found else (channel, ())
+        applied, reasons = _applied(first, channel, found) if found else (channel, ())
         channels.append(applied)
-        ended |= {(digests[location_of(channel)], reason) for reason in given_up}
+        ended |= {(digests[location_of(channel)], reason) for reason in reasons}
     if gained:
         first = replace(first, after=_shown(first, tuple(channels)))
     recorded = released | set(_lost(first, key)) | set(_set(first, key))
@@ -154,23 +154,23 @@ def _applied(
 ) -> tuple[ContactChannel, list[SuppressionReason]]:
     """Returns a gained channel with its suppressions, and the reasons that the change itself ends.
 
-    A PATCH can give a channel another scope and another consent at once. That consent is explicit.
+    A PATCH can give a channel another scope and a consent at once. That consent ends an opt-out.
     """
-    given_up = []
+    ended = []
     opted_out = found.get(SuppressionReason.OPTED_OUT)
     if opted_out is not None:
         if channel.consent is not Consent.OPTED_OUT and channel.consent_at == change.after.updated:
-            given_up.append(SuppressionReason.OPTED_OUT)
+            ended.append(SuppressionReason.OPTED_OUT)
         else:
             channel = replace(
                 channel, consent=Consent.OPTED_OUT, consent_source=SOURCE, consent_at=opted_out
             )
     if SuppressionReason.BOUNCED in found:
         if _is_released(_before(change, channel), channel):
-            given_up.append(SuppressionReason.BOUNCED)
+            ended.append(SuppressionReason.BOUNCED)
         else:
             channel = replace(channel, held_reason=HeldReason.BOUNCED)
-    return channel, given_up
+    return channel, ended
 
 
 def _before(change: Change, channel: ContactChannel) -> ContactChannel | None:
@@ -234,16 +234,16 @@ def _set(change: Change, key: bytes) -> Iterator[Suppression]:
     """Yields the suppressions of channels that are opted out or bounced since this change."""
     old = {location_of(each): each for each in (change.before.channels if change.before else ())}
     for channel in change.after.channels:
-        was = old.get(location_of(channel))
-        if was is channel:
+        previous = old.get(location_of(channel))
+        if previous is channel:
             continue
         opted_out = channel.consent is Consent.OPTED_OUT
-        if opted_out and (was is None or was.consent is not Consent.OPTED_OUT):
+        if opted_out and (previous is None or previous.consent is not Consent.OPTED_OUT):
             at = channel.consent_at or change.after.updated
             digest = digest_of(key, location_of(channel))
             yield Suppression(digest, SuppressionReason.OPTED_OUT, at)
         bounced = channel.held_reason is HeldReason.BOUNCED
-        if bounced and (was is None or was.held_reason is not HeldReason.BOUNCED):
+        if bounced and (previous is None or previous.held_reason is not HeldReason.BOUNCED):
             digest = digest_of(key, location_of(channel))
             yield Suppression(digest, SuppressionReason.BOUNCED, change.after.updated)
 
@@ -252,12 +252,12 @@ def _ended(change: Change, key: bytes) -> Iterator[tuple[str, SuppressionReason]
     """Yields the suppressions that an explicit consent, or the end of a hold, ends."""
     old = {location_of(each): each for each in (change.before.channels if change.before else ())}
     for channel in change.after.channels:
-        was = old.get(location_of(channel))
-        if was is None or was is channel:
+        previous = old.get(location_of(channel))
+        if previous is None or previous is channel:
             continue
-        if was.consent is Consent.OPTED_OUT and channel.consent is not Consent.OPTED_OUT:
+        if previous.consent is Consent.OPTED_OUT and channel.consent is not Consent.OPTED_OUT:
             yield digest_of(key, location_of(channel)), SuppressionReason.OPTED_OUT
-        if _is_released(was, channel):
+        if _is_released(previous, channel):
             yield digest_of(key, location_of(channel)), SuppressionReason.BOUNCED
 
 

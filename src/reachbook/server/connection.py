@@ -44,8 +44,8 @@ class FlowControl(flow_control.FlowControl):
 class ResponseTransport:
     """The transport methods that a response needs; `close` is called instead of closing it.
 
-    Uvicorn writes the head of a response and its body one after the other. A system call for each
-    costs a twentieth of a short request, so the head waits for the body.
+    Uvicorn writes the head of a response and then its body. A system call for each takes a
+    twentieth of the time of a short request, so the head is written together with the body.
     """
 
     def __init__(
@@ -62,7 +62,7 @@ class ResponseTransport:
         self._head = b""
 
     def write(self, data: bytes) -> None:
-        """Write, and count the bytes. A head is written with the body, or in the next iteration."""
+        """Write and count bytes; a head is written with the body, or in the next loop iteration."""
         self.written_bytes += len(data)
         if self._head:
             data, self._head = self._head + data, b""
@@ -73,13 +73,13 @@ class ResponseTransport:
         self._write(data)
 
     def flush(self) -> None:
-        """Write a head that has no body, or whose body comes later."""
+        """Write a head without a body, or before its body."""
         if self._head:
             data, self._head = self._head, b""
             self._write(data)
 
     def close(self) -> None:
-        """Write what waits, and end the connection."""
+        """Write the pending head, and close the connection."""
         self.flush()
         self._close()
 
@@ -102,8 +102,8 @@ class ReadingClient:
     def seconds_behind(self, now: float) -> float:
         """Returns for how long the client has read less than `MIN_READ_BYTES_PER_SECOND`.
 
-        Call it periodically while the connection lasts. `is_stalled` tells whether the client has
-        read nothing since the last call although the kernel takes no more for it.
+        Call it periodically while the connection is open. `is_stalled` is then true if the client
+        has read nothing since the last call, and the kernel accepts no more bytes for it.
         """
         unsent = self._transport.get_write_buffer_size()
         if not unsent:
@@ -128,8 +128,8 @@ class Connection(Protocol):
 class IdleConnections(OrderedDict[Connection, None]):
     """The idle connections of a process; the first has been idle longest.
 
-    A connection is idle from its last response, or from when it was made, until a request on it is
-    under way. Receiving a part of a head does not end this.
+    A connection is idle from its last response, or from its beginning, until the head of a request
+    is complete.
     """
 
     @classmethod
@@ -165,9 +165,9 @@ def refusal_response(refusal: Refusal, request_id: str) -> bytes:
 def _queued_bytes(transport: asyncio.Transport) -> int:
     """Returns how many bytes the kernel holds that the client has not acknowledged.
 
-    The kernel takes megabytes at a time, and then nothing until the client has read most of them.
-    Without this number a client that reads steadily would seem to pause for seconds. Returns 0
-    where the system does not tell.
+    The kernel accepts megabytes at a time, and then nothing until the client has read most of them.
+    Without this number a client that reads steadily would seem to pause for seconds. Returns 0 if
+    the system does not report the number.
     """
     connection: socket.socket = transport.get_extra_info("socket")
     try:

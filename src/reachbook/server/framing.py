@@ -3,7 +3,7 @@
 httptools parses all the bytes that it is given, and a callback cannot make it stop. A single read
 can hold thousands of requests, so the protocol feeds the parser one piece at a time and can stop
 after each request. httptools alone decides where a request ends: `Framing` only finds a position
-that is not after that end. A piece that is too short costs one more call and is never wrong.
+that is not after that end. A piece that is too short costs one more call, and is no error.
 """
 
 from __future__ import annotations

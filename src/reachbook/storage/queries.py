@@ -213,7 +213,7 @@ class Queries:
 
 def _addresses(sought: list[AddressQuery]) -> str:
     """Returns addresses as the JSON array of a statement."""
-    asked = [
+    entries = [
         {
             "n": number,
             "channel_type": query.address.channel_type,
@@ -223,7 +223,7 @@ def _addresses(sought: list[AddressQuery]) -> str:
         for number, query in enumerate(sought)
     ]
     # One parameter: PostgreSQL would prepare a statement for every number of parameters.
-    return msgspec.json.encode(asked).decode()
+    return msgspec.json.encode(entries).decode()
 
 
 def _event_record(row: Row) -> EventRecord:

@@ -240,8 +240,8 @@ class Store:
 
     async def purge_expired_responses(self, team_id: int, before: int) -> bool:
         """Delete expired responses, at most `MAX_PURGED`; returns whether there may be more."""
-        gone = await self.engine.write("purge_expired_responses", team_id, before, MAX_PURGED - 1)
-        return len(gone) >= MAX_PURGED
+        purged = await self.engine.write("purge_expired_responses", team_id, before, MAX_PURGED - 1)
+        return len(purged) >= MAX_PURGED
 
     async def _outcome(
         self, write: Coroutine[Any, Any, object], attempted: list[Commit]

@@ -47,7 +47,7 @@ def row_uuid(row: BulkRow) -> str | None:
         if value is not None:
             with renaming_fields({"contactID": field}):
                 read.add(contact_uuid(value))
-    # Neither takes precedence: to guess could overwrite the wrong contact.
+    # Neither takes precedence, because the wrong contact could be overwritten.
     if len(read) > 1:
         raise Refusal(
             Reason.BAD_VALUE,
@@ -68,7 +68,7 @@ def list_query(request: ListRequest) -> ListQuery:
 
 
 def address_query(kind: str | None, value: str, region: str | None = None) -> Address:
-    """An address to look for; without a type an @ means email and digits mean phone.
+    """Returns an address to look for; without a type an @ means email and digits mean phone.
 
     `region` is the team's default region. A phone number after `tel:` or before
     `@s.whatsapp.net` is a phone, too.
@@ -191,7 +191,7 @@ def _unescaped(escape: re.Match[str]) -> str:
 
 
 def too_many(field: str, count: int, most: int) -> Refusal:
-    """The refusal of more than one request may carry, before any work."""
+    """Returns the refusal of a request with more than `most` entries."""
     return Refusal(
         Reason.TOO_MANY,
         f"{field}: {count} is more than the {most} that one request may ask for.",

@@ -12,15 +12,15 @@ __all__ = ["KIND", "SHAPES", "STATUS", "body", "facts", "status"]
 
 
 def body(refusal: Refusal, representation: Representation, request_id: str) -> dict[str, object]:
-    """The body of an answer that says no."""
-    said: dict[str, object] = {
+    """Returns the body of the response for a refusal."""
+    common: dict[str, object] = {
         "error": refusal.reason.kind,
         "error_code": refusal.reason.code,
         "message": refusal.message,
     }
     if refusal.fields:
-        said["fields"] = refusal.fields
-    return {**said, **facts(refusal, representation), "request_id": request_id}
+        common["fields"] = refusal.fields
+    return {**common, **facts(refusal, representation), "request_id": request_id}
 
 
 def facts(refusal: Refusal, representation: Representation) -> dict[str, object]:

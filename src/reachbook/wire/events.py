@@ -27,7 +27,7 @@ def event(team_id: int, record: EventRecord, labels: dict[str, str]) -> EventBod
 
 
 def event_of_feed(team_id: int, record: EventRecord, labels: dict[str, str]) -> FeedEventBody:
-    """An event that the feed has numbered."""
+    """Returns an event of the feed, with its number."""
     return FeedEventBody(**_event_fields(team_id, record, labels), seq=record.seq or 0)
 
 
@@ -42,14 +42,14 @@ def export(contact: Contact) -> ExportBody:
 
 
 def cursor(uuid: str, rev: int | None) -> str | None:
-    """Where the next page of a contact's history begins, as an opaque text."""
+    """Returns the cursor of the next page of a contact's history, as an opaque text."""
     if rev is None:
         return None
     return base64.urlsafe_b64encode(f"{uuid}:{rev}".encode()).decode().rstrip("=")
 
 
 def revision(uuid: str, text: str | None) -> int | None:
-    """The revision in a cursor that we gave for a contact's history."""
+    """Returns the revision in a cursor; raises `bad_cursor` if it is not one of this contact."""
     if text is None:
         return None
     try:

@@ -36,7 +36,7 @@ def suppression(found: Suppression | None) -> SuppressionBody | None:
 
 
 def channel_detail(channel_list: ChannelList, channel: ContactChannel) -> ChannelDetail:
-    """A channel of a contact as it stands."""
+    """Returns a channel of a contact with all its fields."""
     return channel_snapshot(
         channel_list.team_id,
         channel_list.uuid,
@@ -46,7 +46,7 @@ def channel_detail(channel_list: ChannelList, channel: ContactChannel) -> Channe
 
 
 def channel_details(channel_list: ChannelList) -> list[ChannelDetail]:
-    """The contact's whole list, oldest first."""
+    """Returns the channels of a contact with all their fields, oldest first."""
     first = _primary_ids(channel_list)
     return [
         channel_snapshot(
@@ -59,7 +59,7 @@ def channel_details(channel_list: ChannelList) -> list[ChannelDetail]:
 def channel_snapshot(
     team_id: int, uuid: str, channel: ContactChannel, *, primary: bool | UnsetType
 ) -> ChannelDetail:
-    """A channel, and whether it is the primary one of its type."""
+    """Returns a channel with all its fields, and whether it is the primary one of its type."""
     return ChannelDetail(
         id=f"ch_{channel.id:03d}",
         team_id=team_id,
@@ -83,7 +83,7 @@ def channel_snapshot(
 
 
 def channel_number(text: str) -> int:
-    """The number of a channel's id in a path: `ch_001`, or the integer."""
+    """Returns the number in a channel's id: `ch_001`, or the integer."""
     match = _CHANNEL_NUMBER.fullmatch(text)
     if match is None:
         raise Refusal(
@@ -105,7 +105,7 @@ def address_query(request: AddressRequest | SuppressionRequest, region: str | No
 
 
 def bad_address(refusal: Refusal) -> BadAddress:
-    """The result of a batch for an address that cannot be read."""
+    """Returns the entry of a batch for an address that cannot be read."""
     return BadAddress(
         refusal.reason.kind,
         refusal.reason.code,

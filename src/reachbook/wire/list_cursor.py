@@ -1,4 +1,4 @@
-"""The `date` of a list request → a cursor, with the precision of its digits."""
+"""Parses the `date` of a list request to a cursor, with the precision of its digits."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def parse_cursor(text: str) -> ListCursor:
             fields={"date": "not an RFC 3339 time"},
         )
     fraction = match["fraction"] or ""
-    # From the digits and not from a float: 0.1 s is not exact in binary.
+    # From the digits, because a float cannot hold 0.1 s exactly.
     return ListCursor(
         seconds * Precision.SECOND + int(fraction[:6].ljust(6, "0")), _precision(fraction)
     )

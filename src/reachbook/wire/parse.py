@@ -1,4 +1,4 @@
-"""A request's path, query and body → words, decoded once, or a refusal that names the field."""
+"""Parses the path and the body of a request to values of the domain; errors name the field."""
 
 from __future__ import annotations
 
@@ -34,19 +34,18 @@ _MISSING = re.compile(r"missing required field `([^`]*)`")
 _UNKNOWN = re.compile(r"unknown field `([^`]*)`")
 _LENIENT = re.compile(r"got `(?:array|null)`")
 MAX_DEPTH = 32
-_NO_ONE = -1
+_NOBODY = -1
 _CHECKED = (str, list, dict)  # the JSON types that can hold a NUL or nested values
 
 
 def contact_uuid(text: str) -> str:
-    """The contact's UUID from a path, in lower case."""
+    """Returns the contact's UUID from a path, in lower case; raises `bad_uuid` if it is not one."""
     if _UUID.fullmatch(text):
         return text.lower()
-    hint = "the path takes the UUID, not the integer id" if text.isdecimal() else "it is not one"
+    got = "an integer id" if text.isdecimal() else "another text"
     raise Refusal(
         Reason.BAD_UUID,
-        f"A contact is named by its UUID, and {hint}; "
-        "one looks like a1b2c3d4-e5f6-7890-abcd-ef1234567890.",
+        f"The contact ID must be a UUID, like a1b2c3d4-e5f6-7890-abcd-ef1234567890; got {got}.",
         fields={"contactID": "not a UUID"},
     )
 
@@ -88,18 +87,19 @@ def contact_from(request: ContactRequest, region: str | None) -> ContactInput:
 
 
 def reject_unexpected_body(body: bytes, *, lenient: bool) -> None:
-    """Judge a body that nobody asked for: real clients send [] and {}.
+    """Check the body of an operation that has none; some clients send `[]` or `{}`.
 
-    It is refused when it is no JSON, and, unless we are `lenient`, when it holds something.
+    Raises a refusal if it is not JSON, and, unless `lenient`, if it is not empty.
     """
-    # Read even where it is ignored: bytes that are no JSON are a mistake that the client wants to
-    # know.
-    held = _read(body, ANY_JSON) if body else None
-    if not held or lenient:
+    # Decoded even if it is ignored, because invalid JSON is a mistake of the client.
+    value = _read(body, ANY_JSON) if body else None
+    if not value or lenient:
         return
-    if isinstance(held, dict):
-        raise unknown_name("key", next(iter(held)), ())
-    raise Refusal(Reason.WRONG_TYPE, "This takes no body.", fields={"body": "not taken"})
+    if isinstance(value, dict):
+        raise unknown_name("key", next(iter(value)), ())
+    raise Refusal(
+        Reason.WRONG_TYPE, "This request must have no body.", fields={"body": "not accepted"}
+    )
 
 
 def decode(body: bytes, shape: type[Body]) -> Body:
@@ -112,8 +112,8 @@ def decode(body: bytes, shape: type[Body]) -> Body:
 
 
 def _read(body: bytes, decoder: msgspec.json.Decoder[Any]) -> Any:
-    # Decoded to text first: msgspec skips unknown fields without a look at their bytes, and a body
-    # that is not UTF-8 must be refused wherever the fault is.
+    # Decoded to text first: msgspec does not check the bytes of unknown fields, and a body that is
+    # not UTF-8 must be refused.
     try:
         return decoder.decode(body.decode())
     except msgspec.ValidationError as error:
@@ -136,9 +136,9 @@ def _read_leniently(body: bytes, shape: type[Any], complaint: str) -> Any:
     """
     try:
         sent = ANY_JSON.decode(body)
-        meant = _lenient_value(sent, shape)
-        if meant != sent:
-            return msgspec.convert(meant, shape)
+        adapted = _lenient_value(sent, shape)
+        if adapted != sent:
+            return msgspec.convert(adapted, shape)
     except msgspec.ValidationError as error:
         complaint = str(error)
     except (msgspec.DecodeError, RecursionError):
@@ -219,17 +219,17 @@ def _invalid(complaint: str, shape: type[Any]) -> Refusal:
             f"The body lacks {field}, which is required.",
             fields={field: "required"},
         )
-    # msgspec has no structured errors, so its sentence is taken apart.
-    # The complaint quotes a whole value that is not a member of an enumeration.
-    said = complaint.rsplit(" - at ", maxsplit=1)[0].replace("`", "")
-    said = shortened(said, MAX_QUOTED_CHARACTERS)
+    # msgspec has no structured errors, so its message is parsed. It is shortened, because it quotes
+    # the whole value if that is not a member of an enumeration.
+    problem = complaint.rsplit(" - at ", maxsplit=1)[0].replace("`", "")
+    problem = shortened(problem, MAX_QUOTED_CHARACTERS)
     field = path or "body"
-    sentence = f"{field}: {said[0].lower()}{said[1:]}."
-    return Refusal(Reason.WRONG_TYPE, sentence, fields={field: said})
+    sentence = f"{field}: {problem[0].lower()}{problem[1:]}."
+    return Refusal(Reason.WRONG_TYPE, sentence, fields={field: problem})
 
 
 def _struct_at(shape: type[Struct], path: str) -> type[Struct]:
-    """The struct that stands at a path like create.tags[...]."""
+    """Returns the struct at a path like create.tags[...]."""
     for name in path.split("."):
         kinds = {field.encode_name: field.type for field in msgspec.structs.fields(shape)}
         shape = next(_structs(kinds.get(name.partition("[")[0])), shape)
@@ -237,7 +237,7 @@ def _struct_at(shape: type[Struct], path: str) -> type[Struct]:
 
 
 def _structs(kind: Any) -> Iterator[type[Struct]]:
-    """The structs that a field's type is made of."""
+    """Yields the structs in the type of a field."""
     if isinstance(kind, type) and issubclass(kind, Struct):
         yield kind
     for inner in get_args(kind):
@@ -262,7 +262,7 @@ def _channel_inputs(request: ContactRequest, region: str | None) -> Iterator[Cha
             f"at most {MAX_LISTED_CHANNELS}; this one lists {count}.",
             fields={"contact_channels": f"more than {MAX_LISTED_CHANNELS} entries"},
         )
-    # Lazily: the first bad channel is reported, and the others need not be parsed.
+    # A generator, because only the first bad channel is reported.
     for index, item in enumerate(request.contact_channels or ()):
         fields = ChannelRequest.__struct_fields__
         with renaming_fields({field: f"contact_channels[{index}].{field}" for field in fields}):
@@ -272,7 +272,7 @@ def _channel_inputs(request: ContactRequest, region: str | None) -> Iterator[Cha
 def _view(
     kind: str, value: str | UnsetType | None, region: str | None
 ) -> Address | UnsetType | None:
-    """The primary phone or email that is asked for; "" and null ask for none."""
+    """Returns the primary phone or email of a request; None for "" and null, which remove it."""
     if value is UNSET:
         return UNSET
     if not value:
@@ -294,7 +294,7 @@ def _check_custom_depth(value: object, left: int) -> None:
             "custom holds a NUL character, which cannot be stored.",
             fields={"custom": "holds a NUL"},
         )
-    # A bound of our own: Python's recursion limit would depend on the depth of the call.
+    # An explicit limit, because Python's recursion limit depends on the depth of the caller.
     if left == 0:
         raise Refusal(
             Reason.BAD_VALUE,
@@ -369,7 +369,7 @@ def _assigned_user_id(request: ContactRequest) -> int | UnsetType | None:
     sent, the client has set the first and returned the second.
     """
     wanted = request.assigned_user_id if request.assignee_id is UNSET else request.assignee_id
-    return None if wanted == _NO_ONE else wanted
+    return None if wanted == _NOBODY else wanted
 
 
 def _external_id(value: str | None) -> str | None:

@@ -1,7 +1,7 @@
-"""Query strings → one frozen struct per operation.
+"""Parses query strings to structs.
 
-Under /v2 the options that are ours are read and others ignored, as the vendor ignores ours. Under
-/x an unknown parameter is refused, naming the nearest one we know.
+Under /v2 unknown parameters are ignored, as the vendor does. Under /x an unknown parameter is
+refused, and the error names the most similar known one.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Options(Struct, frozen=True):
-    """The query options that are ours under /v2, and the vendor's `overwrite`."""
+    """The query parameters of Reachbook under /v2, and the vendor's `overwrite`."""
 
     representation: Representation | None = None
     channel_id: str | None = None
@@ -44,7 +44,7 @@ class NoQuery(Struct, frozen=True):
 
 
 class AsOfQuery(Struct, frozen=True):
-    """A look at the past: `as_of` is a moment, RFC 3339."""
+    """A request for a past state; `as_of` is a time in the form of RFC 3339."""
 
     as_of: str | None = None
 
@@ -83,7 +83,7 @@ def parse_options(raw: bytes) -> Options:
         representation=_choice("representation", pairs, Representation),
         channel_id=pairs.get("channel_id"),
         on_conflict=_choice("on_conflict", pairs, OnConflict) or OnConflict.REFUSE,
-        # Anything else is false: the vendor ignores what it does not know under /v2.
+        # Any other value is false, because unknown values are ignored under /v2.
         overwrite=pairs.get("overwrite", "").lower() in ("true", "1"),
     )
 
@@ -95,18 +95,17 @@ def parse_strict_query(raw: bytes, shape: type[Query]) -> Query:
         if name not in shape.__struct_fields__:
             raise unknown_name("parameter", name, shape.__struct_fields__)
     try:
-        # Not strict: every value of a query is text, numbers too.
+        # Not strict, because every value of a query is text, also numbers.
         return msgspec.convert(pairs, shape, strict=False)
     except msgspec.ValidationError as error:
-        said, _, where = str(error).replace("`", "").rpartition(" - at $.")
-        said = shortened(said, MAX_QUOTED_CHARACTERS)
-        raise Refusal(
-            Reason.BAD_VALUE, f"{where}: {said[0].lower()}{said[1:]}.", fields={where: said}
-        ) from None
+        problem, _, where = str(error).replace("`", "").rpartition(" - at $.")
+        problem = shortened(problem, MAX_QUOTED_CHARACTERS)
+        message = f"{where}: {problem[0].lower()}{problem[1:]}."
+        raise Refusal(Reason.BAD_VALUE, message, fields={where: problem}) from None
 
 
 def parse_timestamp(field: str, text: str) -> int:
-    """Microseconds since the epoch of an RFC 3339 time with its offset."""
+    """Returns an RFC 3339 time with its offset in microseconds since the epoch."""
     try:
         # RFC 3339 allows a lower-case t and z; fromisoformat does not.
         time = datetime.fromisoformat(text.upper())
@@ -118,7 +117,7 @@ def parse_timestamp(field: str, text: str) -> int:
             f"{field} must be a time with its offset, like 2024-01-15T10:00:00Z.",
             fields={field: "not an RFC 3339 time"},
         )
-    # Integers: a timestamp as a float loses microseconds.
+    # Computed with integers, because a float loses microseconds.
     return (time - _EPOCH) // timedelta(microseconds=1)
 
 
@@ -129,7 +128,7 @@ _OF_A_VALUE = {
 
 
 def explaining_plus(raw: bytes) -> AbstractContextManager[None]:
-    """If a query has a +, add an explanation to the refusal of a value: it means a blank."""
+    """Returns a context that adds a hint to the refusal of a value if the query contains a +."""
     return _explaining_plus() if b"+" in raw else nullcontext()
 
 
@@ -144,7 +143,7 @@ def _explaining_plus() -> Iterator[None]:
 
 
 def unknown_name(kind: str, name: str, known: Iterable[str], place: str = "") -> Refusal:
-    """The refusal of a key or parameter that we do not know, naming the nearest that we do.
+    """Returns the refusal of an unknown key or parameter, which names the most similar known one.
 
     `place` is its path in a body. A name can be as long as a whole body; only its beginning is
     compared and shown, because the comparison takes time in proportion to its length.

@@ -1,7 +1,6 @@
-"""Words → the vendor's JSON, in the representation of the caller (contract section 2.1).
+"""Renders contacts and channels as the vendor's JSON, in a representation (contract section 2.1).
 
-Seed 000 has string ids and leaves unset keys out; seeds 001 and 002 have integers and show all
-nine keys.
+Seed 000 has string ids and omits unset keys; seeds 001 and 002 have integer ids and all nine keys.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ from reachbook.wire.models.v2 import (
 
 
 def channel_id(number: int, representation: Representation) -> str | int:
-    """A channel record's id: `"ch_001"`, or the integer."""
+    """Returns the id of a channel: `"ch_001"`, or the integer."""
     return f"ch_{number:03d}" if representation is Representation.STRING_IDS else number
 
 
@@ -36,7 +35,7 @@ def channel_id(number: int, representation: Representation) -> str | int:
 def channel(
     channel_list: ChannelList, record: ContactChannel, representation: Representation
 ) -> StringIdsChannel | IntegerIdsChannel:
-    """A channel as the caller's representation shows it."""
+    """Returns a channel of a contact in a representation."""
     created, updated = (
         timestamps.format_seconds(record.created),
         timestamps.format_seconds(record.updated),
@@ -69,7 +68,7 @@ def channel(
 def channels(
     channel_list: ChannelList, representation: Representation
 ) -> list[StringIdsChannel | IntegerIdsChannel]:
-    """The contact's whole list, oldest first."""
+    """Returns the channels of a contact, oldest first."""
     return [channel(channel_list, record, representation) for record in channel_list.channels]
 
 
@@ -79,7 +78,7 @@ def channels(
 def contact(
     record: Contact, representation: Representation
 ) -> StringIdsContact | IntegerIdsContact:
-    """A Contact; `phone` and `email` are its primary channels of those types."""
+    """Returns a contact; `phone` and `email` are the addresses of its primary channels."""
     strings = representation is Representation.STRING_IDS
     shape: type[Any] = StringIdsContact if strings else IntegerIdsContact
     body: StringIdsContact | IntegerIdsContact = shape(
@@ -106,7 +105,7 @@ def contact(
 
 
 def contact_with_string_ids(record: Contact) -> StringIdsContact:
-    """A Contact as `/x` shows it."""
+    """Returns a contact in the form of `/x`."""
     return cast("StringIdsContact", contact(record, Representation.STRING_IDS))
 
 

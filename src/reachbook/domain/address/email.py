@@ -98,10 +98,10 @@ def _reject_characters(text: str) -> None:
 
 
 def _validate_parts(local: str, domain: str) -> None:
-    """Raises `bad_email` if the parts are no email address.
+    """Raises `bad_email` if the parts are not an email address.
 
-    Most addresses have a plain part before the @ and one of a few domains: the library, which takes
-    40 us, is asked about such a domain only once.
+    Most addresses have a plain part before the @ and one of a few domains. For these the result of
+    the library, which takes 40 us, is cached by domain.
     """
     if _PLAIN_LOCAL.fullmatch(local):
         _validate_domain(domain)
@@ -149,9 +149,9 @@ def _without_carrier_dots(local: str, domain: str) -> str:
 def _without_special_use(domain: str) -> str:
     """Returns an ASCII domain with another top-level domain in place of `.test`, `.local`, ...
 
-    The library refuses these names, as a sign-up form must; a company's own mail may use them.
-    Its list is a global of the library, so it is not changed here. The other name has the same
-    length, so that the library's limits hold.
+    The library refuses these names, which suits a sign-up form; internal mail of a company may use
+    them. The list is a global variable of the library, so it is not changed here. The other name
+    has the same length, so that the library's limits of lengths apply.
     """
     head, dot, last = domain.rpartition(".")
     if dot and last in email_validator.SPECIAL_USE_DOMAIN_NAMES:
@@ -163,12 +163,12 @@ def _without_special_use(domain: str) -> str:
 
 
 def _domain(text: str) -> tuple[str, str]:
-    """Returns a domain in Unicode, and the ASCII domain that email-validator is asked about.
+    """Returns a domain in Unicode, and the ASCII domain to validate with email-validator.
 
-    An internationalized domain follows IDNA 2008, mapped as RFC 5895 says: lower case, narrow
-    forms, NFC. The library is not asked about such labels: it refuses joiners, and maps as UTS 46
-    says, which makes one of s and long s. It gets a label of the same length instead, so that its
-    limits hold.
+    An internationalized domain follows IDNA 2008, mapped by RFC 5895: lower case, narrow forms,
+    NFC. email-validator cannot validate such labels: it refuses joiners, and maps by UTS 46, for
+    which s and long s are equal. It gets an ASCII label of the same length instead, so that its
+    limits of lengths apply.
     """
     if text.isascii() and "xn--" not in (lower := text.lower()):
         return lower, lower
@@ -186,13 +186,13 @@ def _mapped(text: str) -> str:
         else char
         for char in text
     )
-    # One character at a time: str.lower() of a whole word has another final sigma for Greek.
+    # One character at a time, because str.lower() of a whole word changes a final Greek sigma.
     return unicodedata.normalize("NFC", "".join(char.lower() for char in narrow))
 
 
 def _label(label: str) -> str:
     """Returns a label of a domain in Unicode, with the joiners that IDNA 2008 allows there."""
-    label = _without_stray_joiners(label)
+    label = _without_other_joiners(label)
     try:
         if label.startswith("xn--"):
             return idna.ulabel(label)
@@ -203,18 +203,18 @@ def _label(label: str) -> str:
     return label
 
 
-def _without_stray_joiners(label: str) -> str:
+def _without_other_joiners(label: str) -> str:
     """Returns the label with those joiners that IDNA 2008 allows between their neighbours."""
     if label.isascii():
         return label
-    kept = ""
+    result = ""
     for position, char in enumerate(label):
         if char in JOINERS:
             rest = without_invisible(label[position:])
-            if not _is_joiner_allowed(kept + char + rest, len(kept)):
+            if not _is_joiner_allowed(result + char + rest, len(result)):
                 continue
-        kept += char
-    return kept
+        result += char
+    return result
 
 
 def _is_joiner_allowed(label: str, position: int) -> bool:

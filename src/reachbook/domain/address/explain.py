@@ -41,7 +41,7 @@ def read_as(
 
 
 def joined(address: Address, other: str) -> str:
-    """Which rule makes two different spellings one identity."""
+    """Returns which rule makes two different spellings one identity."""
     if address.channel_type == "email":
         return "email addresses are compared without regard to case"
     if address.channel_type in USERNAMES:

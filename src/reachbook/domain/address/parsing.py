@@ -1,8 +1,8 @@
 """Read an address as typed; returns the canonical address and its identity.
 
-An `Address` exists only in canonical form: `parse` makes one, or refuses with a sentence and an
-example. Two spellings of one address have one identity, and the database keeps one owner of each
-identity (contract section 3).
+An `Address` exists only in canonical form: `parse` returns one, or raises a refusal with an
+example. Two spellings of one address have one identity, and an identity has one owner in the
+database (contract section 3).
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class Address(Struct, frozen=True):
 
 
 def channel_type(text: str) -> ChannelType:
-    """A channel type as the path or body gives it, or `bad_channel_type`."""
+    """Returns a text as a channel type; raises `bad_channel_type` if it is not one."""
     if _CHANNEL_TYPE.fullmatch(text) is None or text == RESERVED_TYPE:
         raise Refusal(
             Reason.BAD_CHANNEL_TYPE,
@@ -70,7 +70,7 @@ def parse(kind: ChannelType, text: str, region: str | None = None) -> Address:
     typed without + or 00 is read as a national number, too. Without it nothing is guessed.
 
     Raises a refusal that shows an example if the text is not an address of the type. A text that
-    can be read in two ways is returned as ambiguous; call `certain` before adding it.
+    can be read in two ways is returned as ambiguous; call `require_unambiguous` before adding it.
     """
     if kind in PHONE_FAMILY:
         phone = address_phone.read(kind, text, region)
@@ -112,7 +112,10 @@ def is_number(address: Address) -> bool:
 
 
 def scope(kind: ChannelType, info_channel: str) -> str:
-    """Where an identity is unique: within its page or integration for ids that those issue."""
+    """Returns the scope in which an identity is unique, or "" if it is unique in the team.
+
+    Ids that a page or an integration issues are unique within that page or integration.
+    """
     return "" if kind in UNSCOPED else info_channel
 
 
@@ -130,7 +133,7 @@ def is_stand_in(identity: str) -> bool:
 
 
 def require_unambiguous(address: Address) -> None:
-    """Refuse to add an address that could be somebody else's number."""
+    """Raises `ambiguous` if an address could be two numbers, so that it cannot be added."""
     if address.is_ambiguous:
         raise ambiguous_error(address)
 
@@ -149,11 +152,11 @@ def ambiguous_error(address: Address) -> Refusal:
 
 
 def validate_text(field: str, text: str) -> str:
-    """A short text as given, unless the two stores would treat it differently or it is too long."""
+    """Returns a short text unchanged; raises `bad_value` if it is too long or cannot be stored."""
     if len(text) > MAX_CHARACTERS:
         raise Refusal(
             Reason.BAD_VALUE,
-            f"{field} is {len(text)} characters long; {MAX_CHARACTERS} is the most we keep.",
+            f"{field} is {len(text)} characters long; at most {MAX_CHARACTERS} are accepted.",
             fields={field: "too long"},
         )
     if unstorable(text):

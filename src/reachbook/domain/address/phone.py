@@ -138,7 +138,7 @@ def _number(kind: str, typed: Typed, region: str | None) -> Phone:
         return Phone(digits, digits)
     if not digits:
         raise bad_phone("it has no digits" if text else "it is empty")
-    # A text that says which country it is of has one reading, in every team.
+    # A text with a country code has one reading in every team.
     if region is not None and not national_digits(kind, typed):
         region = None
     if digits.startswith("00") and "+" not in text:
@@ -185,7 +185,7 @@ def _is_short_code(typed: Typed, region: str | None) -> bool:
 def _no_number(kind: str, typed: Typed, region: str | None) -> Phone:
     text = typed.text
     forbidden = unstorable(text)
-    # With a letter it was meant as an id of the provider, so that is what the refusal speaks of.
+    # A text with a letter is likely to be an id of the provider, so the error is about such an id.
     if forbidden and kind in MESSENGERS and _has_letter(text):
         raise _bad_opaque(kind, f"it holds {forbidden}")
     if forbidden:
@@ -306,17 +306,17 @@ def _stray_character(kind: str, text: str) -> str:
     """Returns a clause with the first character that is not accepted, and the accepted ones."""
     if kind not in TEXT_MESSAGES:
         accepted = "digits, blanks and . - ( ) / are accepted, after a leading + or 00"
-        strays = _NOT_IN_NUMBER.findall(text)
+        refused = _NOT_IN_NUMBER.findall(text)
     else:
         accepted = (
             "a number, a short code of 3 to 8 digits and a sender name are accepted; a sender name "
             "has 1 to 11 of A-Z, a-z, 0-9, blank, &, -, _ and ., and at least one letter"
         )
-        strays = _NOT_IN_SENDER_NAME.findall(text)
-        if not strays:
+        refused = _NOT_IN_SENDER_NAME.findall(text)
+        if not refused:
             return accepted
-    blamed = next((char for char in strays if not char.isascii()), strays[0])
-    return f"it holds {character_name(blamed)}; {accepted}"
+    shown = next((char for char in refused if not char.isascii()), refused[0])
+    return f"it holds {character_name(shown)}; {accepted}"
 
 
 def _bad_opaque(kind: str, why: str) -> Refusal:

@@ -43,7 +43,7 @@ class Reading(Struct, frozen=True):
 class SearchText(Struct, frozen=True):
     """The readings of a text: numbers and email addresses first, then ids and handles.
 
-    `refusal` is why the text, although it looks like a number or an email address, is none.
+    `refusal` is set if the text looks like a number or an email address, but is not valid.
     """
 
     readings: tuple[Reading, ...]
@@ -76,8 +76,8 @@ def _number_or_email(text: str, region: str | None) -> tuple[Reading, ...]:
             return ()
         raise
     explanation = _explanation(text, address, region)
-    meant = readings(address) if address.is_ambiguous else (address,)
-    return tuple(Reading(each, explanation) for each in meant)
+    possible = readings(address) if address.is_ambiguous else (address,)
+    return tuple(Reading(each, explanation) for each in possible)
 
 
 def owned(text: str, reading: Reading, region: str | None, identity: str) -> Reading:

@@ -1,1 +1,1 @@
-"""The bodies of requests and responses, as structs: no parsing, and nothing that loads slowly."""
+"""The bodies of requests and responses, as structs. These modules must not import slow ones."""

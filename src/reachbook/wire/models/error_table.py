@@ -1,4 +1,4 @@
-"""One table of errors: read from left to right by the server, from right to left by a client."""
+"""The table of errors: the server looks up the status of a reason, and a client the reverse."""
 
 from __future__ import annotations
 

@@ -116,7 +116,7 @@ Inboxes = Annotated[list[dict[str, Any]], Meta(max_length=0)]
 
 
 class ChannelRequest(Struct):
-    """The body of a POST or PUT of a channel; other keys are let through unread."""
+    """The body of a POST or PUT of a channel; other keys are ignored."""
 
     channel_type: ChannelType
     channel_id: Typed

@@ -1,7 +1,7 @@
 """The bodies of requests and responses under `/x`.
 
-Some types stand only in the OpenAPI document: a bulk write and a batch check each row by itself, so
-their bodies are decoded into raw rows, and the values of an event are kept as JSON.
+Some types are used only in the OpenAPI document: a bulk write and a batch check each row by itself,
+so their bodies are decoded into raw rows, and the values of an event are stored as JSON.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ MAX_BATCH = 1000
 
 
 class ChannelDetail(Struct, kw_only=True):
-    """A channel with its nine keys and all that we know of it. Ids are strings here."""
+    """A channel with its nine keys and the fields of Reachbook. Ids are strings."""
 
     id: Annotated[str, Meta(examples=["ch_001"])]
     team_id: int
@@ -54,11 +54,11 @@ class ChannelDetail(Struct, kw_only=True):
 
 
 class StrictChannel(ChannelRequest, forbid_unknown_fields=True):
-    """A channel of a contact to make, without keys that we do not know."""
+    """A channel of a contact to create; unknown keys are refused."""
 
 
 class StrictTag(Tag, forbid_unknown_fields=True):
-    """A tag of a contact to make, likewise."""
+    """A tag of a contact to create; unknown keys are refused."""
 
 
 StrictChannels = Annotated[
@@ -70,7 +70,7 @@ StrictTags = Annotated[list[StrictTag], Meta(extra_json_schema={"maxItems": MAX_
 
 
 class NewContact(ContactRequest, forbid_unknown_fields=True):
-    """The contact to make when nobody owns the address, without keys that we do not know."""
+    """The contact to create if there is no owner of the address; unknown keys are refused."""
 
     contact_channels: StrictChannels | None = None  # type: ignore[assignment]
     tags: StrictTags | UnsetType | None = UNSET  # type: ignore[assignment]
@@ -97,7 +97,7 @@ class BatchRequest(Struct, forbid_unknown_fields=True):
 
 
 class MayCreate(Struct):
-    """As much of the body of POST /x/resolve as tells whether it would write."""
+    """The part of the body of POST /x/resolve that decides whether it may write."""
 
     create: Any = None
 
@@ -152,7 +152,7 @@ class ResolvedBody(Struct):
 
 
 class BadAddress(Struct, omit_defaults=True):
-    """An address of a batch that cannot be read, in its place."""
+    """The result for an address of a batch that cannot be read."""
 
     error: Kind
     error_code: str
@@ -162,7 +162,7 @@ class BadAddress(Struct, omit_defaults=True):
 
 
 class BatchBody(Struct):
-    """An answer for each address of a batch, in order."""
+    """The result for each address of a batch, in order."""
 
     results: list[Any]
 
@@ -171,7 +171,7 @@ EventKind = Annotated[str, Meta(extra_json_schema={"enum": list(ChangeKind)})]
 
 
 class Actor(Struct):
-    """Who did it: a credential with its label, or the command line."""
+    """The actor of an event: a credential with its label, a user, or the command line."""
 
     credential_id: str
     label: str
@@ -195,7 +195,7 @@ class EventBody(Struct, kw_only=True):
 
 
 class FeedEventBody(EventBody, kw_only=True):
-    """The same with its place in the team's feed."""
+    """An event with its number in the team's feed."""
 
     seq: Annotated[int, Meta(ge=1)]
 
@@ -219,7 +219,7 @@ class FeedBody(Struct):
 
 
 class ExportBody(Struct):
-    """All that is held about one contact."""
+    """All data about a contact."""
 
     contact: StringIdsContact
     deleted: Moment | None
@@ -228,7 +228,7 @@ class ExportBody(Struct):
 
 
 class OneOf:
-    """One of several forms, which nothing but their keys tells apart."""
+    """One of several forms, which differ only in their keys."""
 
     forms: ClassVar[tuple[type, ...]]
 
@@ -240,13 +240,13 @@ class BatchRows(Struct, forbid_unknown_fields=True):
 
 
 class BatchResult(OneOf):
-    """Who owns an address of a batch, or why it cannot be read."""
+    """The owner of an address of a batch, or the error if it cannot be read."""
 
     forms: ClassVar[tuple[type, ...]] = (ResolvedBody, BadAddress)
 
 
 class BatchResults(Struct):
-    """An answer for each address of a batch, in order."""
+    """The result for each address of a batch, in order."""
 
     results: list[BatchResult]
 
@@ -301,7 +301,7 @@ class FeedPage(Struct):
 
 
 class Export(Struct):
-    """All that is held about one contact."""
+    """All data about a contact."""
 
     contact: StringIdsContact
     deleted: Moment | None
