@@ -161,7 +161,7 @@ def _product(
 
 
 def _workers(run: Run, stack: ExitStack, database: Database) -> list[Contestant]:
-    """Start Reachbook with two workers, which share both cores with PostgreSQL and the generator."""
+    """Start Reachbook with two workers, which share both cores with the other programs."""
     launch = servers.product(database, workers=WORKERS)
     server = run.start(stack, f"{PRODUCT} with {WORKERS} workers", launch)
     if server is None:

@@ -25,7 +25,7 @@ OVERHEAD_SECONDS = 0.4
 
 
 class Options(msgspec.Struct, frozen=True):
-    """The extent of a run. `seconds` is the length of a round beside other servers, `alone` of others."""
+    """The extent of a run. `seconds` is the length of a round, `alone` if no other server runs."""
 
     rounds: int
     seconds: int

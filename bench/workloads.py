@@ -21,7 +21,7 @@ WRITERS = 32
 SAMPLE = 20_000
 READS_PER_ADD = 9
 FRESH_TOKENS = 20_000
-"""More tokens than a server caches (10,000), so that a token is not cached when it is sent again."""
+"""More tokens than a server caches (10,000), so that none is cached when it is sent again."""
 
 
 def plan(workload: str, database: Database) -> Plan:

@@ -44,7 +44,7 @@ _STANDARD_ERROR = 2
 def configure(
     dropped: Callable[[int], object] = lambda _lines: None, *, lazily: bool = False
 ) -> None:
-    """Send our events and the warnings of libraries to standard error as JSON lines.
+    """Send the program's events and the warnings of libraries to standard error as JSON lines.
 
     `dropped` is called with the number of lines when some are dropped. If `lazily`, structlog is
     imported with the first event that needs it.
@@ -306,10 +306,10 @@ class _Handler(logging.Handler):
 
 
 class _Line(logging.Formatter):
-    """A library's log record as one of our lines."""
+    """Formats a log record of a library as a JSON line."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """The record as JSON."""
+        """Returns the record as JSON."""
         line: dict[str, object] = {
             "event": record.getMessage()[:MAX_CHARACTERS],
             "logger": record.name,

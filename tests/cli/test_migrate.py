@@ -33,7 +33,7 @@ def test_migrate_creates_the_schema_once(empty_home: Home) -> None:
     first = empty_home.run("migrate").succeeded()
     second = empty_home.run("migrate").succeeded()
 
-    assert first == f"The schema went from version 0 to {NEWEST}.\n"
+    assert first == f"The schema was migrated from version 0 to {NEWEST}.\n"
     assert second == f"The schema is at version {NEWEST} already.\n"
     assert empty_home.json("team", "list") == []
 

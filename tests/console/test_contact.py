@@ -420,7 +420,7 @@ async def test_a_custom_field_without_a_name_and_a_value_is_deleted(
         (
             {"custom_key_0": "a", "custom_value_0": "{", "custom_kind_0": "json"},
             "d-value-0",
-            "This is no JSON",
+            "This is not valid JSON",
         ),
         ({"custom_key_0": "", "custom_value_0": "x"}, "d-key-0", "no name"),
         (

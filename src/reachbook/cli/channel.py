@@ -88,7 +88,7 @@ def list_(uuid: str, team_id: int | None, as_json: bool, **flags: object) -> Non
 @common.team_option
 @common.options
 def remove(uuid: str, named: str, team_id: int | None, as_json: bool, **flags: object) -> None:
-    """Remove a channel for good: CHANNEL is its id, like ch_001, or its type if it is the only one.
+    """Remove a channel; CHANNEL is its id, like ch_001, or its type if it is the only one.
 
     The remaining channels are listed.
     """

@@ -96,7 +96,7 @@ def _say_schema(schema: SchemaChange) -> None:
     if schema.before == schema.after:
         common.say(f"The schema is at version {schema.after} already.")
     else:
-        common.say(f"The schema went from version {schema.before} to {schema.after}.")
+        common.say(f"The schema was migrated from version {schema.before} to {schema.after}.")
     if schema.distributed:
         common.say(f"Distributed over the nodes of Citus: {', '.join(schema.distributed)}.")
     if schema.to_run:

@@ -45,7 +45,7 @@ class Bars(Struct, frozen=True):
 
 
 class Days(Struct, frozen=True):
-    """A chart of days beside each other: upwards what was added, downwards what was removed.
+    """A chart of days beside each other, with bars upwards for added and downwards for removed.
 
     `baseline` is between the two; `top` and `bottom` are the largest numbers.
     """

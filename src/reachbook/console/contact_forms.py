@@ -1,4 +1,4 @@
-"""The forms of contacts: their fields as values of the domain, and what was typed."""
+"""The forms of contacts: their typed texts, and their fields as values of the domain."""
 
 from __future__ import annotations
 
@@ -49,7 +49,10 @@ _TAG = re.compile(r"[0-9]{1,15}")  # tags are at most 2 ** 53 - 1, as other prog
 
 
 class Holder(Struct, frozen=True):
-    """The contact that has what a form asks for. `can_move` is true if it is an address."""
+    """The contact that has the address or external id of a form.
+
+    `can_move` is true if it is an address.
+    """
 
     uuid: str
     title: str
@@ -75,7 +78,7 @@ class FormState(Struct):
         return self if (self.kind, self.channel) == (kind, channel) else FormState()
 
     def value(self, name: str, stored: str = "") -> str:
-        """Returns what was typed into a field; what is stored if the form was not sent."""
+        """Returns the typed text of a field, or the stored text if the form was not sent."""
         return self.values.get(name, "") if self.kind else stored
 
     def typed(self) -> dict[str, str]:
@@ -272,7 +275,7 @@ def _json(text: str, name: str) -> Any:
     except (msgspec.DecodeError, RecursionError) as error:
         raise _wrong(
             name,
-            f"This is no JSON ({error}). Choose Text if it is a text; as JSON, a text stands in "
+            f"This is not valid JSON ({error}). Choose Text if it is a text; as JSON, a text is in "
             'quotation marks, as "pro".',
         ) from None
 

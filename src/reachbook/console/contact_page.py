@@ -23,7 +23,7 @@ NOT_FOUND, GONE = 404, 410
 
 
 def uuid_of(request: ConsoleRequest) -> str:
-    """Returns the UUID in the path; raises `no_contact` if it is none."""
+    """Returns the UUID in the path; raises `no_contact` if it is not a UUID."""
     try:
         return parse.contact_uuid(request.path("uuid"))
     except Refusal:
@@ -60,7 +60,7 @@ async def show(
 
 
 def values_of(contact: Contact, form: FormState) -> Values:
-    """Returns what the forms of a contact show."""
+    """Returns the values of the forms of a contact."""
     return {
         "contact": contact,
         "title": presentation.title(contact),

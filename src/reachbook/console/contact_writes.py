@@ -1,4 +1,4 @@
-"""A form that changes a contact: what is shown after it, whether it succeeds or not."""
+"""The responses to forms that change a contact, after a success and after an error."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Difference(Struct, frozen=True):
 
 
 async def attempt(request: ConsoleRequest, form: FormState, write: Write, done: str) -> ApiResponse:
-    """Returns the response to a form: a redirect to the contact, or a page that says what is wrong.
+    """Returns the response to a form: a redirect to the contact, or a page with the errors.
 
     If the contact has changed since the form was shown, the page has both versions.
     """
@@ -51,7 +51,7 @@ async def attempt(request: ConsoleRequest, form: FormState, write: Write, done: 
 
 
 async def note_refusal(request: ConsoleRequest, form: FormState, refusal: Refusal) -> None:
-    """Note in a form why it was refused, and which contact has what it asks for."""
+    """Note in a form why it was refused, and which contact has its address or external id."""
     form.refuse(refusal)
     uuid = refusal.facts.get("conflicting_contact_id")
     if not isinstance(uuid, str) or uuid == request.scope["path_params"].get("uuid"):

@@ -103,7 +103,7 @@ async def new(request: ConsoleRequest) -> ApiResponse:
 
 
 async def create(request: ConsoleRequest) -> ApiResponse:
-    """Create a contact, or show the form again with what is wrong."""
+    """Create a contact, or show the form again with the errors."""
     form = FormState("new", request.form)
     conflict = OnConflict.MOVE if request.form.get("move") else OnConflict.REFUSE
     try:

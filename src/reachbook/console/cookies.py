@@ -44,7 +44,7 @@ def new_form_secret() -> str:
 
 
 def csrf_token(secret: str) -> str:
-    """Returns what a form must contain, for the secret in the session's or the form's cookie."""
+    """Returns the token that a form must contain, for the secret in a cookie."""
     return hmac.digest(secret.encode(), b"reachbook form", hashlib.sha256).hex()
 
 

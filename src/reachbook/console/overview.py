@@ -46,7 +46,7 @@ def _kinds(counted: TypeCount) -> list[tuple[str, int]]:
 
 
 def _days(counts: Counts) -> list[tuple[date, int, int]]:
-    """Returns the days with what was added and removed, newest first."""
+    """Returns the days with the numbers of added and removed contacts, newest first."""
     first = datetime.fromtimestamp(counts.beginning // SECOND, UTC).date()
     numbers = zip(counts.added, counts.removed, strict=True)
     days = [(first + timedelta(days=day), *each) for day, each in enumerate(numbers)]

@@ -112,7 +112,7 @@ async def _ask_to_sign_in(request: ConsoleRequest) -> ApiResponse:
 
 
 async def _read_form(scope: Scope, receive: Receive) -> dict[str, str]:
-    """Returns the fields of a form; raises if the body is none."""
+    """Returns the fields of a form; raises if the body is not a form."""
     content_type = (header(scope, b"content-type") or "").partition(";")[0].strip().lower()
     body = await read_body(scope, receive)
     if content_type != FORM_TYPE:

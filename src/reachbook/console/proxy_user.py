@@ -25,7 +25,7 @@ def named(state: ConsoleState, scope: Scope) -> str | None:
 async def session(request: ConsoleRequest, email: str) -> Session | None:
     """Returns a session of the user with an email address.
 
-    Raises `no_user` if no team has such a user who may sign in. If several teams have, returns
+    Raises `no_user` if no team has such a user who may sign in. If several teams have one, returns
     that of the team that the user chose, or None.
     """
     users = await request.state.service.users.who_may_sign_in(email)

@@ -42,9 +42,9 @@ Values = Mapping[str, Any]
 class ConsoleRequest(Struct):
     """The argument of a view.
 
-    `session` is None on the pages for everyone, before someone signs in. `secret` is what the
-    tokens of forms are made from: the token of the session, or the value of the form's cookie.
-    `form` holds the fields of a POST; of a field that was sent twice, the last value.
+    `session` is None on the pages for everyone, if no user has signed in. `secret` is the secret of
+    the tokens of forms: the token of the session, or the value of the form's cookie. `form` holds
+    the fields of a POST; if a field was sent twice, its last value.
     """
 
     state: ConsoleState
@@ -114,7 +114,7 @@ class ConsoleRequest(Struct):
         return f"{self.state.base_path}{path}{'?' + urlencode(query) if query else ''}"
 
     def page(self, template: str, values: Values | None = None, status: int = 200) -> ApiResponse:
-        """Returns a page: a template with the given values, and what all pages show."""
+        """Returns a page: a template with the given values, and the parts of all pages."""
         shared = {
             "base": self.state.base_path,
             "csrf": cookies.csrf_token(self.secret),

@@ -1,4 +1,4 @@
-"""The stylesheet and the script. Their names hold a digest, so a browser may keep them for ever."""
+"""The stylesheet and the script. Their names contain a digest, so a browser may cache them."""
 
 from __future__ import annotations
 

@@ -165,7 +165,7 @@ def _changed(was: ChannelSnapshot, now: ChannelSnapshot) -> Iterator[Line]:
 
 
 def _details(channel: ChannelSnapshot) -> Iterator[Line]:
-    """Yields what a new channel has beside its address."""
+    """Yields the fields that a new channel has besides its address."""
     if channel.held_reason is not None:
         yield _hold(channel)
     if channel.consent != "unknown":
@@ -217,7 +217,7 @@ def _custom_change(key: str, old: str, new: str | None) -> Iterator[Line]:
 
 
 def _change(label: str, old: str, new: str) -> Iterator[Line]:
-    """Yields the line of a changed text; an empty text is none."""
+    """Yields the line of a text if it has changed; an empty text is shown as not set."""
     if old == new:
         return
     if old and new:

@@ -354,7 +354,7 @@ def _with_channels(
 
 
 def _identity(channel: ContactChannel) -> tuple[str, str]:
-    """Returns what only one channel of a contact can have; the scope does not count."""
+    """Returns the key that only one channel of a contact can have; the scope is not part of it."""
     return channel.channel_type, channel.identity
 
 

@@ -86,5 +86,5 @@ def team_of_token(token: str) -> int | None:
 
 
 def digest_of_token(token: str) -> bytes:
-    """Returns what is stored of a token, so that the database holds nothing to sign in with."""
+    """Returns the digest of a token, which is stored instead of the token."""
     return hashlib.sha256(token.encode()).digest()

@@ -1,6 +1,6 @@
 """Create or change many contacts in one transaction.
 
-A contact that conflicts with another one, or is refused, is left out. The caller then writes it by
+A contact that conflicts with another, or is refused, is left out. The caller then writes it by
 itself, which raises the error.
 """
 

@@ -109,7 +109,7 @@ class Search:
 def _owned(
     team: Team, text: str, reading: Reading, owners: tuple[FoundOwner, ...]
 ) -> ReadAddress | None:
-    """Returns the reading that an owner has, or None if nobody has either."""
+    """Returns the reading of an address that an owner has, or None if there is no owner."""
     for owner in owners:
         if _has(owner.channel, reading.address):
             identity = owner.channel.identity

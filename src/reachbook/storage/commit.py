@@ -188,8 +188,8 @@ def suppression_values(commit: Commit, change: Change) -> tuple[object, ...]:
     """Returns the addresses gained, their digests, and the rows to expect, insert and delete.
 
     The order is that of the statement for PostgreSQL. A repair by the doctor has no values. Only
-    the requested change has any: the others are written before it, and would change what it
-    expects.
+    the requested change has any: the others are written before it, and would change the
+    suppressions that it expects.
     """
     writes = commit.suppression
     if change is not commit.change or writes == SuppressionWrites():

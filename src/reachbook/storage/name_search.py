@@ -36,7 +36,7 @@ class FoundNames(Struct, frozen=True):
 class NamedContacts(Struct, frozen=True):
     """A page of contacts that a search found; `following` and `is_cut` are as in `FoundNames`.
 
-    The page may have fewer contacts than were asked for although another page follows.
+    The page may have fewer contacts than the limit although another page follows.
     """
 
     contacts: list[Contact]

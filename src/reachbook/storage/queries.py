@@ -190,10 +190,10 @@ class Queries:
         return [_event_record(row) for row in rows]
 
     async def feed(self, team_id: TeamId, after: int, limit: int) -> list[EventRecord]:
-        """The team's events after a number, in order and without gaps.
+        """Returns the team's events after a number, in order and without gaps.
 
-        Whoever reads numbers what has arrived first, so a number never appears late. The page
-        has fewer than `limit` events if they are large.
+        New events are numbered before the read, so that an event with a lower number never appears
+        later. The page has fewer than `limit` events if they are large.
         """
         if await self._engine.read("unnumbered", team_id):
             await self._engine.number_events(team_id)

@@ -16,7 +16,7 @@ FIRST = 0  # before the id of any contact
 class ContactGroup(Struct, frozen=True):
     """A number of contacts that were added on one day and removed on one day.
 
-    The days count from the beginning that the page was asked for; None is an earlier day, and in
+    The days are counted from the `beginning` of `count_page`; None is an earlier day, and in
     `removed` also a contact that exists. `last` is the highest id of the group.
     """
 

@@ -125,7 +125,7 @@ class Store:
     async def create_contacts(self, new: Sequence[tuple[Commit, Complete]]) -> list[Any]:
         """Create contacts in one transaction; returns them, or none if one cannot be created.
 
-        Each is given as its commit and what completes it, as for `commit`.
+        Each is given as its commit and the function that completes it, as for `commit`.
         """
         if not new:
             return []
@@ -354,7 +354,7 @@ class Store:
 
         The key is deleted last: if this is interrupted, it can be called again.
         """
-        # Without the key no digest can be computed again, so these rows would stay for ever.
+        # Without the key no digest can be computed again, so nothing else would delete these rows.
         await self.engine.write("discard_suppressions", team_id)
         await self.engine.write("discard_ended_suppressions", team_id)
         return bool(await self.engine.write("discard_suppression_key", team_id, sealed))

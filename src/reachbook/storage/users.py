@@ -83,7 +83,7 @@ class UserStore:
         self, user: User, statement: str, value: object, *, keeps_admin: bool
     ) -> bool:
         def script() -> Script[bool]:
-            # Two admins may remove each other at once: the second must see what the first did.
+            # The team is locked, because two admins may remove each other at the same time.
             yield "lock_team", (user.team_id,)
             users = [_user_of(row) for row in (yield "users", (user.team_id,))]
             if not keeps_admin and {each.id for each in users if each.is_admin} == {user.id}:

@@ -276,10 +276,10 @@ def _read_by_library(digits: str) -> str:
 
 
 def _is_canonical(digits: str) -> bool:
-    """Returns whether libphonenumber would call the digits possible, and would not change them.
+    """Returns whether libphonenumber finds the digits possible, and would not change them.
 
-    The result is that of parsing and formatting, at a fraction of the cost: the national part
-    has a possible length and does not begin with what the country strips from a national number.
+    The result is that of parsing and formatting, in a fraction of the time: the national part must
+    have a possible length, and must not begin with a prefix that the country's plan removes.
     """
     for size in (1, 2, 3):
         plan = _numbering_plan(digits[:size])

@@ -21,8 +21,8 @@ from reachbook.domain.errors import Reason, Refusal
 from reachbook.domain.limits import MAX_CHARACTERS
 
 # The version of the rules that make an identity of an address. Stored identities were computed
-# under a version. Increase it with every change of these rules: what is unique changes with them,
-# so a migration has to compute every stored identity again.
+# under a version. Increase it with every change of these rules: a migration then computes every
+# stored identity again.
 IDENTITY_VERSION = 2
 
 ChannelType = NewType("ChannelType", str)

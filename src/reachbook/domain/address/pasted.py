@@ -48,13 +48,13 @@ def find(kind: ChannelType, text: str, region: str | None) -> Address:
 def _may_hold_address(kind: ChannelType, text: str, refusal: Refusal) -> bool:
     if refusal.reason is Reason.BAD_EMAIL:
         return "@" in text
-    # Without a letter the text is no prose: a number with a decimal fraction, for example, is one
-    # that a spreadsheet has changed.
+    # A text without a letter has no words around a number. It may be a number that a spreadsheet
+    # has changed, such as one with a decimal fraction.
     return kind in PHONE_FAMILY and any(map(str.isalpha, text))
 
 
 def _numbers(kind: ChannelType, text: str, region: str | None) -> dict[str, Address]:
-    """Returns the numbers of a text by what people would compare: their E.164 form."""
+    """Returns the numbers of a text by their E.164 form."""
     matches = phonenumbers.PhoneNumberMatcher(text, region or NO_REGION)
     found: dict[str, Address] = {}
     for match in matches:

@@ -51,7 +51,7 @@ class SearchText(Struct, frozen=True):
 
 
 def read(text: str, region: str | None, types: Iterable[str] = ()) -> SearchText:
-    """Returns what a text may mean to a team with a default region.
+    """Returns the readings of a text for a team with a default region.
 
     `types` are the channel types that the team uses, beside the known ones. Digits that two numbers
     have are two readings.

@@ -112,7 +112,7 @@ async def export(request: RequestContext) -> ApiResponse:
     async def pieces() -> AsyncGenerator[bytes, None]:
         exported = await request.service.history.export(team_id, uuid)
         yield msgspec.json.encode(wire_events.export(exported.contact)).removesuffix(END)
-        # A JSON array without a trailing comma: the comma stands before each page but the first.
+        # A JSON array has no trailing comma, so a comma is sent before each page but the first.
         between = b""
         async with aclosing(exported.pages) as pages:
             async for page in pages:

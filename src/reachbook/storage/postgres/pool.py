@@ -88,7 +88,7 @@ _DESCRIPTIONS: tuple[tuple[type[Exception], str], ...] = (
     (asyncpg.InvalidCatalogNameError, "PostgreSQL has no database of that name"),
     (asyncpg.TooManyConnectionsError, "PostgreSQL takes no more connections"),
     (asyncpg.DiskFullError, "PostgreSQL's disk is full"),
-    (asyncpg.QueryCanceledError, "PostgreSQL was told to cancel the statement"),
+    (asyncpg.QueryCanceledError, "PostgreSQL has cancelled the statement"),
     (asyncpg.OperatorInterventionError, "PostgreSQL is being stopped or started"),
     (asyncpg.ReadOnlySQLTransactionError, "PostgreSQL takes no writes, as a standby does"),
     (asyncpg.InsufficientPrivilegeError, "the user of the database may not do this"),

@@ -93,7 +93,7 @@ async def _patient(connection: Connection) -> AsyncIterator[None]:
             yield
     except asyncpg.LockNotAvailableError:
         raise unfit(
-            f"Another program is migrating this database; we waited {LOCK_SECONDS} s. "
+            f"Another program is migrating this database, for more than {LOCK_SECONDS} s. "
             "Try again when it is done."
         ) from None
 

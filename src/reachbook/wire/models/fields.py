@@ -1,4 +1,4 @@
-"""The types of single fields, with what the OpenAPI document says about them."""
+"""The types of single fields, with their descriptions and constraints in the OpenAPI document."""
 
 from __future__ import annotations
 
