@@ -18,7 +18,7 @@ import httpx
 import pytest
 
 from reachbook.cli import main
-from reachbook.cli.serve import _say, serve
+from reachbook.cli.serve import _announce, serve
 from reachbook.domain import timestamps
 from reachbook.http import app
 from reachbook.http.operation import BaseEndpoint
@@ -188,7 +188,7 @@ def test_the_snippet_imports_only_the_standard_library() -> None:
 
 def test_the_first_start_prints_the_shown_text(capsys: pytest.CaptureFixture[str]) -> None:
     made = Bootstrap(1, "rbs_1_...", "...", "rbk_1", "rbk_1_...", ALICE, ADMIN, "...")
-    _say(HOST, made, Settings())
+    _announce(HOST, made, Settings())
 
     [shown] = blocks(read(README), "text")
     assert capsys.readouterr().out.strip() == shown.strip()

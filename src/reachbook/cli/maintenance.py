@@ -58,7 +58,7 @@ def doctor(repair: bool, yes: bool, as_json: bool, **flags: object) -> None:
     if as_json:
         common.print_json([_facts(finding, done if yes else None) for finding, done in found])
     else:
-        _say_findings(found, repair=repair, yes=yes)
+        _print_findings(found, repair=repair, yes=yes)
     left = sum(not done for _, done in found)
     if left and yes:
         common.end(f"{left} of {len(found)} faults could not be repaired.")
@@ -79,7 +79,7 @@ def _facts(finding: Finding, repaired: bool | None) -> dict[str, object]:
     return facts if repaired is None else {**facts, "repaired": repaired}
 
 
-def _say_findings(found: list[tuple[Finding, bool]], *, repair: bool, yes: bool) -> None:
+def _print_findings(found: list[tuple[Finding, bool]], *, repair: bool, yes: bool) -> None:
     if not found:
         common.say("No fault was found.")
     for finding, done in found:
@@ -335,14 +335,14 @@ def rekey(new_key_file: bool, discard: bool, as_json: bool, **flags: object) -> 
     else:
         done = common.with_store(chosen, run)
         next_step = "When reachbook doctor finds no previous_key, drop the previous key."
-    _say_rekeyed(done, previous, next_step, as_json=as_json)
+    _print_rekeyed(done, previous, next_step, as_json=as_json)
     if done.unopened:
         common.end(f"No key opens these API secrets: {', '.join(done.unopened)}.")
     if done.unopened_teams:
         common.end(unopened(done.unopened_teams))
 
 
-def _say_rekeyed(done: Rekeyed, previous: Path | None, next_step: str, *, as_json: bool) -> None:
+def _print_rekeyed(done: Rekeyed, previous: Path | None, next_step: str, *, as_json: bool) -> None:
     if as_json:
         kept = str(previous) if previous else None
         discarded = {"discarded_teams": done.discarded_teams} if done.discarded_teams else {}

@@ -52,8 +52,8 @@ def serve(as_json: bool, **flags: object) -> None:
     # serves or starts workers.
     with server.sqlite_serve_lock(chosen):
         listener, made = asyncio.run(server.prepare(chosen))
-        say = _say_json if as_json else _say
-        server.run(chosen, listener, lambda url: say(url, made, chosen))
+        announce = _announce_as_json if as_json else _announce
+        server.run(chosen, listener, lambda url: announce(url, made, chosen))
 
 
 @click.command()
@@ -84,7 +84,7 @@ def migrate(as_json: bool, **flags: object) -> None:
         facts |= {"identities": report} if report else {}
         common.print_json(facts | ({"names": {"contacts": names.contacts}} if names else {}))
         return
-    _say_schema(schema)
+    _print_schema(schema)
     if report:
         for line in identity_report.lines(report):
             common.say(line)
@@ -92,7 +92,7 @@ def migrate(as_json: bool, **flags: object) -> None:
         common.say(f"The names of {names.contacts} contacts were indexed.")
 
 
-def _say_schema(schema: SchemaChange) -> None:
+def _print_schema(schema: SchemaChange) -> None:
     if schema.before == schema.after:
         common.say(f"The schema is at version {schema.after} already.")
     else:
@@ -127,7 +127,7 @@ def show_settings(as_json: bool, **flags: object) -> None:
         common.print_table(("setting", "value", "source"), rows)
 
 
-def _say(url: str, made: Bootstrap | None, chosen: Settings) -> None:
+def _announce(url: str, made: Bootstrap | None, chosen: Settings) -> None:
     common.say(f"Reachbook is listening on {url}")
     if made is None:
         common.say("To send requests, create an API key: reachbook key create --team ID")
@@ -158,7 +158,7 @@ def _say(url: str, made: Bootstrap | None, chosen: Settings) -> None:
         common.say()
 
 
-def _say_json(url: str, made: Bootstrap | None, chosen: Settings) -> None:
+def _announce_as_json(url: str, made: Bootstrap | None, chosen: Settings) -> None:
     facts: dict[str, object] = {"url": url}
     if made is not None:
         facts |= msgspec.to_builtins(made)

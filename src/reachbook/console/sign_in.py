@@ -118,8 +118,10 @@ async def _teams(request: ConsoleRequest, users: list[User]) -> list[tuple[int, 
 def _again(
     request: ConsoleRequest, message: str, status: int, values: Values | None = None
 ) -> ApiResponse:
-    kept = {name: request.form.get(name, "") for name in ("email", "next", "resume", "resume_path")}
-    return request.page("sign_in.html", {**kept, "message": message, **(values or {})}, status)
+    preserved = {
+        name: request.form.get(name, "") for name in ("email", "next", "resume", "resume_path")
+    }
+    return request.page("sign_in.html", {**preserved, "message": message, **(values or {})}, status)
 
 
 def _minutes(seconds: int) -> str:

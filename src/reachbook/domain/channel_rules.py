@@ -113,7 +113,7 @@ def add_channels(
         exact = stored_as.get((each.address.channel_type, each.address.channel_id))
         same = places[each.address.channel_type, each.address.identity]
         same = same if exact is None else [exact]
-        # Digits with two readings may be looked up and kept, but only one owner can be added.
+        # Digits with two readings may be looked up and current, but only one owner can be added.
         if not same:
             addresses.require_unambiguous(each.address)
             same.append(len(channels))
@@ -358,5 +358,5 @@ def _identity(channel: ContactChannel) -> tuple[str, str]:
     return channel.channel_type, channel.identity
 
 
-def _coalesce(supplied: Value | UnsetType, kept: Value) -> Value:
-    return kept if supplied is UNSET else supplied
+def _coalesce(supplied: Value | UnsetType, current: Value) -> Value:
+    return current if supplied is UNSET else supplied

@@ -205,10 +205,10 @@ def _lost(change: Change, key: bytes) -> Iterator[Suppression]:
     before = change.before
     if before is None:
         return
-    kept = _locations(change.after)
+    remaining = _locations(change.after)
     day = DAY if change.kind is Kind.ERASED else 1
     for channel in before.channels:
-        if location_of(channel) in kept:
+        if location_of(channel) in remaining:
             continue
         digest = digest_of(key, location_of(channel))
         if _is_opted_out(before, channel):

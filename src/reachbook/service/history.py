@@ -60,7 +60,7 @@ class History:
 
         A page with fewer events than `limit` is the last only if its `next` is None.
         """
-        contact = await self._ever(team_id, uuid)
+        contact = await self._require_contact(team_id, uuid)
         return await self._page(team_id, contact, before_rev, limit)
 
     async def with_contact(
@@ -110,7 +110,7 @@ class History:
 
     async def export(self, team_id: TeamId, uuid: str) -> Export:
         """Returns all data about a contact: its fields, its channels and its whole history."""
-        contact = await self._ever(team_id, uuid)
+        contact = await self._require_contact(team_id, uuid)
         labels = await self._queries.labels(team_id)
         return Export(contact, labels, self._pages(team_id, contact))
 
@@ -118,7 +118,7 @@ class History:
         """Remove personal data from the contact, its channels, events and stored responses."""
         outcome: Outcome = STALE
         async for _ in Attempts():
-            contact = await self._ever(context.team_id, uuid)
+            contact = await self._require_contact(context.team_id, uuid)
             # Read again in each attempt: the change that made the last attempt stale may have added
             # an address.
             past = await self._past_locations(context.team_id, contact)
@@ -144,7 +144,7 @@ class History:
             each for each, owner in owners.items() if not owner or owner.owner_uuid == contact.uuid
         }
 
-    async def _ever(self, team_id: TeamId, uuid: str) -> Contact:
+    async def _require_contact(self, team_id: TeamId, uuid: str) -> Contact:
         return _not_erased(await self._store.read_ever(team_id, uuid))
 
     async def _replay(self, team_id: TeamId, contact: Contact, at: int) -> replay.PastState:
