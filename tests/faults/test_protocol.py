@@ -346,7 +346,7 @@ async def reading(
         yield reads, connections
 
 
-@pytest.mark.usefixtures("hurried")
+@pytest.mark.usefixtures("short_timeouts")
 @pytest.mark.parametrize("path", [b"/", b"/pieces"])
 async def test_a_client_that_reads_slowly_is_served(path: bytes) -> None:
     """It reads for several times the limit of an unread response."""
@@ -358,7 +358,7 @@ async def test_a_client_that_reads_slowly_is_served(path: bytes) -> None:
     assert most > LONG_RESPONSE_BYTES
 
 
-@pytest.mark.usefixtures("hurried")
+@pytest.mark.usefixtures("short_timeouts")
 @pytest.mark.parametrize("path", [b"/", b"/pieces"])
 @pytest.mark.parametrize(("piece", "every"), [(1, 0.05), (2_000, 0.25)])
 async def test_a_client_that_reads_too_slowly_is_disconnected(
@@ -371,7 +371,7 @@ async def test_a_client_that_reads_too_slowly_is_disconnected(
             assert read * every < 1.5 * piece, "the client is never disconnected"
 
 
-@pytest.mark.usefixtures("hurried")
+@pytest.mark.usefixtures("short_timeouts")
 @pytest.mark.parametrize("path", [b"/", b"/pieces"])
 async def test_a_client_that_stops_reading_is_disconnected(path: bytes) -> None:
     """The client is disconnected even if it has read much before."""

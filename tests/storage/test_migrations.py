@@ -138,7 +138,7 @@ async def test_the_values_of_events_are_moved_to_their_own_table(
     monkeypatch.setattr(migrations, "steps", older)
     await migrate(empty)
     for statement in OLD_ROWS:
-        await raw(statement.format(error="0" if empty.startswith("sqlite") else "false"))
+        await raw(statement.format(no="0" if empty.startswith("sqlite") else "false"))
     monkeypatch.undo()
 
     await migrate(empty)
