@@ -19,7 +19,7 @@ from reachbook.domain.address.parsing import IDENTITY_VERSION, stand_in
 from tests.support.commands import PROGRAM
 from tests.support.home import Home
 from tests.support.previous_release import CREATED, Planted, plant, uuid
-from tests.support.raw_sql import beside
+from tests.support.raw_sql import sql_runner
 from tests.support.waiting import wait_until
 
 MANY = 3_000
@@ -42,7 +42,7 @@ def old_home(request: pytest.FixtureRequest, tmp_path: Path) -> Home:
 
 def query(home: Home, statement: str) -> list[tuple[Any, ...]]:
     async def run() -> list[tuple[Any, ...]]:
-        return await beside(home.database)(statement)
+        return await sql_runner(home.database)(statement)
 
     return asyncio.run(run())
 
@@ -243,4 +243,4 @@ def test_serve_migrates_sqlite_but_not_postgresql(old_home: Home) -> None:
 
 async def set_version(home: Home, version: str) -> None:
     statement = f"UPDATE store_info SET value = '{version}' WHERE name = 'identity_version'"
-    await beside(home.database)(statement)
+    await sql_runner(home.database)(statement)

@@ -13,7 +13,7 @@ import pytest
 
 from reachbook.storage import migrations
 from tests.support.commands import Done
-from tests.support.corrupt import ruin
+from tests.support.corrupt import execute_unchecked
 from tests.support.home import Home
 
 WRONG_IDENTITY = "UPDATE contact_channel SET identity = '15105559999'"
@@ -47,7 +47,7 @@ def database(home: Home) -> str:
 
 
 def execute(home: Home, *statements: str) -> None:
-    asyncio.run(ruin(database(home), *statements))
+    asyncio.run(execute_unchecked(database(home), *statements))
 
 
 def findings(done: Done) -> Any:
@@ -244,7 +244,7 @@ def test_restore_requires_the_master_key_of_the_backup(alice_sqlite: Home, backu
 def test_restore_refuses_a_newer_schema_or_a_foreign_database(
     alice_sqlite: Home, backup: Path, statement: str, expected: str
 ) -> None:
-    asyncio.run(ruin(f"sqlite:///{backup}", statement))
+    asyncio.run(execute_unchecked(f"sqlite:///{backup}", statement))
 
     assert expected in alice_sqlite.run("restore", str(backup)).refusal()
     assert alice_sqlite.json("doctor") == []

@@ -15,7 +15,7 @@ from reachbook.storage.postgres import citus
 from reachbook.storage.postgres.connection import Connection
 from tests.support import citus_stand_in
 from tests.support.home import Home
-from tests.support.raw_sql import beside
+from tests.support.raw_sql import sql_runner
 
 pytestmark = pytest.mark.anyio
 
@@ -93,13 +93,13 @@ async def test_a_database_of_another_application_is_refused_and_unchanged(
 ) -> None:
     """It has a table with the name of one of ours."""
     theirs = empty_postgres if engine == "postgres" else f"sqlite:///{tmp_path}/theirs.db"
-    await beside(theirs)("CREATE TABLE contact (name text)")
+    await sql_runner(theirs)("CREATE TABLE contact (name text)")
 
     message = home.having(database=theirs).run("migrate").refusal()
 
     assert "contact" in message
     assert "database of its own" in message
-    assert await beside(theirs)("SELECT name FROM contact") == []
+    assert await sql_runner(theirs)("SELECT name FROM contact") == []
 
 
 def test_wrong_usage_exits_with_2(home: Home) -> None:
@@ -127,7 +127,7 @@ async def citus_home(
         return True
 
     await citus_stand_in.install(empty_postgres)
-    await beside(empty_postgres)("UPDATE stand_in_worker SET success = nodename = 'w1'")
+    await sql_runner(empty_postgres)("UPDATE stand_in_worker SET success = nodename = 'w1'")
     monkeypatch.setattr(citus, "is_installed", is_installed)
     return empty_home
 

@@ -18,7 +18,7 @@ from reachbook.settings import Settings
 from tests.support.console import Console, open_console
 from tests.support.home import Home
 from tests.support.personas import MASTER_KEY, NOBODY, Api, sign
-from tests.support.raw_sql import beside
+from tests.support.raw_sql import sql_runner
 from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.anyio
@@ -71,7 +71,7 @@ async def test_every_route_except_public_ones_requires_a_credential(api: Api) ->
 
 async def dump_tables(api: Api) -> str:
     """Return all rows of the tables as text; bytes as hexadecimal digits and decoded."""
-    send = beside(api.database)
+    send = sql_runner(api.database)
     cells = []
     for table in TABLES:
         for row in await send(f"SELECT * FROM {table}"):
@@ -102,7 +102,7 @@ async def test_the_database_has_no_usable_credential(api: Api) -> None:
 async def test_the_database_with_the_master_key_can_sign_tokens(api: Api) -> None:
     bob = api.bob
     select = f"SELECT sealed FROM api_secret WHERE secret_id = '{bob.secret.id}'"
-    [[sealed]] = await beside(api.database)(select)
+    [[sealed]] = await sql_runner(api.database)(select)
 
     secret_key = sealing.unseal(MASTER_KEY, bob.secret.id, sealed)
 
@@ -119,7 +119,7 @@ async def test_write_access_to_the_database_gives_access_to_the_api(api: Api) ->
     api_key = credential.new_api_key(key_id)
     digest = credential.hash_api_key(api_key).hex()
     blob = f"x'{digest}'" if api.database.startswith("sqlite") else rf"'\x{digest}'"
-    await beside(api.database)(
+    await sql_runner(api.database)(
         "INSERT INTO api_key (team_id, key_id, hash, label, representation, read_only, created)"
         f" SELECT team_id, '{key_id}', {blob}, '', representation, read_only, created"
         f" FROM api_key WHERE team_id = {team_id}"

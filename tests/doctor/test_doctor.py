@@ -16,7 +16,7 @@ from reachbook.domain.credential import TeamId
 from reachbook.domain.errors import Refusal
 from reachbook.service import Service, TeamKeys
 from reachbook.storage import open_store
-from tests.support.corrupt import live, number_feed, ruin, step
+from tests.support.corrupt import execute_unchecked, make_random_writes, number_feed, step
 from tests.support.inconsistencies import FAULTS, ITS_CHANNEL, ITS_EVENT, THIS, Fault
 from tests.support.names import expected, indexed
 from tests.support.personas import MASTER_KEY, Api
@@ -54,13 +54,15 @@ async def create_contacts(api: Api, number: int = 0) -> dict[str, int]:
 
 
 async def cause_fault(api: Api, fault: Fault, numbers: dict[str, int]) -> None:
-    await ruin(api.database, *(statement.format(**numbers) for statement in fault.statements))
+    await execute_unchecked(
+        api.database, *(statement.format(**numbers) for statement in fault.statements)
+    )
 
 
 async def test_a_consistent_store_has_no_findings(api: Api) -> None:
     """Tests after random operations, before and after the events are numbered for the feed."""
     await create_contacts(api)
-    await live(api, 250)
+    await make_random_writes(api, 250)
     assert await findings_of(api) == []
 
     await number_feed(api.database)
@@ -88,7 +90,7 @@ async def test_each_fault_is_found_and_repaired_if_it_is_repairable(api: Api, na
 
 async def test_all_faults_are_found_in_the_same_store(api: Api) -> None:
     """Each fault is made on separate contacts; all repairable faults are repaired."""
-    await live(api, 40)
+    await make_random_writes(api, 40)
     contacts = [await create_contacts(api, number) for number in range(len(FAULTS))]
     await number_feed(api.database)
     for fault, numbers in zip(FAULTS.values(), contacts, strict=True):
@@ -116,8 +118,8 @@ async def test_a_repair_is_an_event_with_the_values_before_and_after(api: Api) -
     [(_, rev, _, at, before, after)] = rows
     event_query = f"SELECT kind, actor FROM event {ITS_EVENT} = 3".format(**numbers)
     contact_query = f"SELECT rev, updated FROM contact {THIS}".format(**numbers)
-    assert await ruin(api.database, event_query) == [("repaired", "doctor")]
-    assert await ruin(api.database, contact_query) == [(rev, at)] == [(3, at)]
+    assert await execute_unchecked(api.database, event_query) == [("repaired", "doctor")]
+    assert await execute_unchecked(api.database, contact_query) == [(rev, at)] == [(3, at)]
     assert '"identity":"15105560000"' in before
     assert '"identity":"15105560000"' in after
 
@@ -126,7 +128,9 @@ async def test_the_words_of_names_are_repaired_without_an_event(api: Api) -> Non
     """A process of an older release has changed the name of a contact."""
     numbers = await create_contacts(api)
     uuid = (await api.request("POST", "/v2/contact", {"first": "Alice Maria"})).json()["uuid"]
-    await ruin(api.database, "UPDATE contact_name SET word = 'stale' WHERE word = 'maria'")
+    await execute_unchecked(
+        api.database, "UPDATE contact_name SET word = 'stale' WHERE word = 'maria'"
+    )
 
     [(finding, is_repaired)] = await repair_all(api, await findings_of(api))
 
@@ -140,7 +144,7 @@ async def test_the_words_of_names_are_repaired_without_an_event(api: Api) -> Non
 
 async def test_an_incomplete_name_index_is_one_finding(api: Api) -> None:
     await api.request("POST", "/v2/contact", {"first": "Alice Maria"})
-    await ruin(
+    await execute_unchecked(
         api.database,
         "DELETE FROM contact_name",
         "UPDATE store_info SET value = '{}' WHERE name = 'names_cursor'",
@@ -158,7 +162,7 @@ async def test_an_address_of_another_contact_is_not_repaired(api: Api) -> None:
     """The canonical form of the changed address belongs to another contact."""
     numbers = await create_contacts(api)
     await api.contact(("phone", "15105559999"))
-    await ruin(
+    await execute_unchecked(
         api.database,
         f"UPDATE contact_channel SET channel_id = '15105559999' {ITS_CHANNEL}".format(**numbers),
     )
@@ -178,7 +182,9 @@ async def test_only_the_revisions_of_an_erased_contact_are_checked(api: Api) -> 
     numbers = await create_contacts(api)
     its_events = f"SELECT id FROM event {ITS_EVENT} < 9".format(**numbers)
     erased = f"UPDATE contact SET first = '', erased = updated {THIS}".format(**numbers)
-    await ruin(api.database, f"DELETE FROM event_body WHERE event_id IN ({its_events})", erased)
+    await execute_unchecked(
+        api.database, f"DELETE FROM event_body WHERE event_id IN ({its_events})", erased
+    )
 
     assert await findings_of(api) == []
 
@@ -204,7 +210,7 @@ async def test_the_findings_do_not_depend_on_page_sizes(
 
 async def test_concurrent_changes_are_not_reported(api: Api) -> None:
     """Runs the doctor many times during continuous writes."""
-    await live(api, 60)
+    await make_random_writes(api, 60)
     service, runs = Service(api.store, TeamKeys(api.store, (MASTER_KEY,))), 20
     uuids = [contact.uuid async for contact in read_contacts(api)]
     done = asyncio.Event()

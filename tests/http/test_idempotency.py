@@ -24,7 +24,7 @@ from tests.support.http import (
     send,
 )
 from tests.support.personas import ALICE, Api
-from tests.support.raw_sql import beside
+from tests.support.raw_sql import sql_runner
 
 pytestmark = pytest.mark.anyio
 
@@ -67,7 +67,7 @@ async def test_a_stored_response_is_indexed_by_every_contact_in_it(
         expected = set(UUID.findall(response.text)) - {ALICE}  # the example in a message
         if "{uuid}" in path and not isinstance(response.json(), str):
             expected.add(names["uuid"])
-        rows = await beside(api.database)(
+        rows = await sql_runner(api.database)(
             f"SELECT contact_uuid FROM idempotency_contact WHERE key = '{key['idempotency-key']}'"
         )
         assert {row[0] for row in rows} == expected, (method, path)
@@ -80,7 +80,7 @@ async def test_a_reused_key_is_indexed_by_the_contacts_of_its_new_response(api: 
     uuids = []
     for uuid in (first, other, other):
         await send(api, ("PUT", f"/v2/contact/{uuid}", {"first": "A"}), {}, key)
-        rows = await beside(api.database)(
+        rows = await sql_runner(api.database)(
             "SELECT contact_uuid FROM idempotency_contact "
             f"WHERE team_id = {api.bob.team.team_id} AND key = 'k'"
         )

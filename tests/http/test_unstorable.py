@@ -15,7 +15,7 @@ from reachbook.domain.errors import Refusal
 from reachbook.storage.sqlite.engine import Sqlite
 from tests.support.http import refusal
 from tests.support.personas import Api
-from tests.support.raw_sql import beside
+from tests.support.raw_sql import sql_runner
 
 pytestmark = pytest.mark.anyio
 
@@ -32,15 +32,17 @@ async def limit_row_length(api: Api) -> None:
 
 async def index_custom(api: Api) -> None:
     """Creates an index, whose entries are limited to a third of a page."""
-    await beside(api.database)("CREATE INDEX strict ON contact (team_id, custom)")
+    await sql_runner(api.database)("CREATE INDEX strict ON contact (team_id, custom)")
 
 
 async def narrow_custom(api: Api) -> None:
-    await beside(api.database)("ALTER TABLE contact ALTER COLUMN custom TYPE varchar(100)")
+    await sql_runner(api.database)("ALTER TABLE contact ALTER COLUMN custom TYPE varchar(100)")
 
 
 async def narrow_number(api: Api) -> None:
-    await beside(api.database)("ALTER TABLE contact ALTER COLUMN assigned_user_id TYPE smallint")
+    await sql_runner(api.database)(
+        "ALTER TABLE contact ALTER COLUMN assigned_user_id TYPE smallint"
+    )
 
 
 SQLITE: list[tuple[MakeStricter, object]] = [(limit_row_length, TOO_LONG)]

@@ -13,7 +13,7 @@ import pytest
 
 from tests.support.http import refusal
 from tests.support.personas import Api
-from tests.support.raw_sql import beside, locked
+from tests.support.raw_sql import locked, sql_runner
 
 pytestmark = pytest.mark.anyio
 
@@ -110,7 +110,7 @@ async def erase(api: Api, names: dict[str, str]) -> None:
 async def stored_keys(api: Api) -> list[str]:
     """Return the keys of the team's stored responses."""
     statement = f"SELECT key FROM idempotency WHERE team_id = {api.bob.team.team_id}"
-    return [str(row[0]) for row in await beside(api.database)(statement)]
+    return [str(row[0]) for row in await sql_runner(api.database)(statement)]
 
 
 async def assert_not_stored(api: Api, write: Write, names: dict[str, str]) -> None:
@@ -148,7 +148,7 @@ async def wait_for_lock_waiters(api: Api, count: int) -> None:
         "WHERE datname = current_database() AND wait_event_type = 'Lock'"
     )
     for _ in range(WAIT_TRIES):
-        if await beside(api.database)(statement) == [(count,)]:
+        if await sql_runner(api.database)(statement) == [(count,)]:
             return
         await asyncio.sleep(0.005)
     raise AssertionError(f"there were never {count} statements that waited for a lock")

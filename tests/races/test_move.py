@@ -19,7 +19,7 @@ from reachbook.storage import Conflict, Outcome
 from tests.support.clients import Client, open_clients
 from tests.support.full_size import scaled
 from tests.support.personas import Api
-from tests.support.raw_sql import beside
+from tests.support.raw_sql import sql_runner
 from tests.support.server_process import serving_async, worker_arguments
 from tests.support.teams import create_api_key
 
@@ -237,7 +237,7 @@ async def test_moves_do_not_deadlock(fresh_api: Api) -> None:
     # 404: the contact has no phone to replace or to delete; 409: it has the address already.
     assert set(statuses) <= {200, 404, 409}, statuses
     counted = "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()"
-    assert await beside(api.database)(counted) == [(0,)]
+    assert await sql_runner(api.database)(counted) == [(0,)]
 
 
 @pytest.mark.parametrize("api_database", ["postgres"], indirect=True)

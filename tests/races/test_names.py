@@ -15,7 +15,7 @@ from reachbook.service import Service, WriteContext
 from reachbook.storage import Queries, Store, names
 from tests.support.full_size import scaled
 from tests.support.names import expected, indexed
-from tests.support.raw_sql import beside
+from tests.support.raw_sql import sql_runner
 from tests.support.services import services, stores, team
 
 pytestmark = pytest.mark.anyio
@@ -45,8 +45,8 @@ async def rename(service: Service, context: WriteContext, uuids: Sequence[str], 
 
 async def delete_words(database: str) -> None:
     """Put a database in the state after the migration of the schema."""
-    await beside(database)("DELETE FROM contact_name")
-    await beside(database)("UPDATE store_info SET value = '{}' WHERE name = 'names_cursor'")
+    await sql_runner(database)("DELETE FROM contact_name")
+    await sql_runner(database)("UPDATE store_info SET value = '{}' WHERE name = 'names_cursor'")
 
 
 async def test_concurrent_renames_leave_the_words_of_the_last(database: str) -> None:
@@ -114,7 +114,7 @@ async def test_the_migration_waits_for_a_rename_of_an_older_release(database: st
 async def wait_for_a_lock_waiter(database: str) -> None:
     statement = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
     for _ in range(400):
-        if await beside(database)(statement) != [(0,)]:
+        if await sql_runner(database)(statement) != [(0,)]:
             return
         await asyncio.sleep(0.005)
     raise AssertionError("no statement waited for a lock")

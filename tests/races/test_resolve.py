@@ -10,7 +10,7 @@ import pytest
 
 from tests.support.clients import Client, open_clients
 from tests.support.full_size import scaled
-from tests.support.raw_sql import beside
+from tests.support.raw_sql import sql_runner
 from tests.support.server_process import serving_async, worker_arguments
 from tests.support.teams import create_api_key
 
@@ -64,7 +64,7 @@ async def test_each_address_gets_one_contact(database: str, tmp_path: Path) -> N
     assert {len(uuids) for uuids in owners.values()} == {1}
     assert set(made.values()) == {1}
     counted = [
-        await beside(database)(f"SELECT count(*) FROM {table}")
+        await sql_runner(database)(f"SELECT count(*) FROM {table}")
         for table in ("contact", "contact_channel", "event")
     ]
     assert counted == [[(ADDRESSES,)]] * 3

@@ -13,7 +13,7 @@ import pytest
 from tests.support.clients import Client, ConnectionLostError, Response
 from tests.support.full_size import scaled
 from tests.support.personas import Api
-from tests.support.raw_sql import beside, locked
+from tests.support.raw_sql import locked, sql_runner
 from tests.support.server_process import serving_async, worker_arguments
 from tests.support.teams import create_api_key
 from tests.support.waiting import wait_until_async
@@ -82,7 +82,7 @@ async def test_each_key_has_one_effect(database: str, tmp_path: Path) -> None:
         assert len({response.body for response in received}) == 1
         assert sum("idempotent-replayed" not in response.headers for response in received) <= 1
     for table in ("contact", "event", "idempotency"):
-        assert await beside(database)(f"SELECT count(*) FROM {table}") == [(KEYS,)]
+        assert await sql_runner(database)(f"SELECT count(*) FROM {table}") == [(KEYS,)]
 
 
 async def _serve_until_killed(

@@ -11,7 +11,7 @@ import pytest
 
 from reachbook.storage import Outcome
 from tests.support.personas import Api
-from tests.support.raw_sql import beside
+from tests.support.raw_sql import sql_runner
 from tests.support.suppressions import PHONE, channel, ok, opted_out, patch
 
 pytestmark = pytest.mark.anyio
@@ -108,7 +108,7 @@ async def test_an_opt_out_applies_to_an_address_removed_by_a_concurrent_transact
     """
     uuid, _ = await opted_out(api)
     taker, team = await api.contact(), api.bob.team.team_id
-    execute = beside(api.database)
+    execute = sql_runner(api.database)
     [row] = await execute(f"SELECT digest, reason, at FROM suppression WHERE team_id = {team}")
     await execute(f"DELETE FROM suppression WHERE team_id = {team}")
     connection = await asyncpg.connect(api.database)

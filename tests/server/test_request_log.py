@@ -12,7 +12,7 @@ import pytest
 
 from tests.support.home import Home
 from tests.support.personas import ALICE, NOBODY, sign
-from tests.support.raw_sql import beside
+from tests.support.raw_sql import sql_runner
 from tests.support.server_process import Server
 from tests.support.waiting import wait_until
 
@@ -118,7 +118,7 @@ async def test_an_unexpected_error_is_logged_without_secrets_and_returned_withou
     home.json("contact", "create", "--team", team, "--uuid", ALICE)
 
     with home.serve() as server, server.client(api_key) as client:
-        await beside(database)("DROP TABLE contact_channel")
+        await sql_runner(database)("DROP TABLE contact_channel")
         phone = {"channel_type": "phone", "channel_id": PHONE}
         responses = [
             client.post(f"/v2/contact/{ALICE}/channel", json=phone),

@@ -17,7 +17,7 @@ from reachbook.service.bootstrap import bootstrap
 from reachbook.storage import Store, open_store
 from reachbook.wire import render
 from tests.support.personas import ALICE, MASTER_KEY
-from tests.support.raw_sql import beside
+from tests.support.raw_sql import sql_runner
 from tests.support.vendor_documents import ALICE_LIST
 
 pytestmark = pytest.mark.anyio
@@ -61,7 +61,7 @@ async def test_a_second_bootstrap_creates_nothing(store: Store, database: str) -
 
     assert await bootstrap(store, administration, MASTER_KEY) is None
     for table in ("team", "api_secret", "api_key", "contact"):
-        assert await beside(database)(f"SELECT count(*) FROM {table}") == [(1,)]
+        assert await sql_runner(database)(f"SELECT count(*) FROM {table}") == [(1,)]
 
 
 async def test_bootstrap_creates_nothing_if_there_is_a_team(store: Store) -> None:
@@ -75,7 +75,7 @@ async def test_bootstrap_creates_nothing_if_there_is_a_team(store: Store) -> Non
 async def test_bootstrap_records_the_events_of_alice(store: Store, database: str) -> None:
     await bootstrap(store, Administration(store, timestamps.now), MASTER_KEY)
 
-    assert await beside(database)("SELECT kind, contact_rev, at FROM event ORDER BY id") == [
+    assert await sql_runner(database)("SELECT kind, contact_rev, at FROM event ORDER BY id") == [
         ("contact_created", 1, 1_705_312_800_000_000),
         ("channel_added", 2, 1_705_313_100_000_000),
     ]

@@ -13,7 +13,7 @@ from reachbook.service import TeamKeys
 from reachbook.service.administration import Rekeyed
 from reachbook.settings import BadSettingError
 from tests.support.personas import MASTER_KEY, Api
-from tests.support.raw_sql import beside
+from tests.support.raw_sql import sql_runner
 from tests.support.suppressions import PHONE, channel, ok, opted_out
 
 pytestmark = pytest.mark.anyio
@@ -37,13 +37,13 @@ async def test_the_key_of_a_team_is_created_once(api: Api) -> None:
     assert len(set(keys)) == 1
     assert await several[0].of(charlie) != keys[0]
     assert await TeamKeys(api.store, (NEW_KEY, MASTER_KEY)).of(bob) == keys[0]
-    rows = await beside(api.database)("SELECT sealed FROM suppression_key")
+    rows = await sql_runner(api.database)("SELECT sealed FROM suppression_key")
     assert all(keys[0] not in bytes(row[0]) for row in rows)
 
 
 async def test_a_read_request_creates_no_key(api: Api) -> None:
     await ok(api, "POST", "/x/resolve", {"channel_id": PHONE})
-    assert await beside(api.database)("SELECT team_id FROM suppression_key") == []
+    assert await sql_runner(api.database)("SELECT team_id FROM suppression_key") == []
 
 
 async def test_the_master_keys_are_reread_if_the_key_cannot_be_unsealed(api: Api) -> None:
@@ -94,4 +94,4 @@ async def test_serve_refuses_a_key_that_cannot_be_unsealed_until_it_is_discarded
 
     assert done.discarded_teams == [bob]
     await require_team_keys(api.store, wrong_keys)
-    assert await beside(api.database)("SELECT digest FROM suppression") == []
+    assert await sql_runner(api.database)("SELECT digest FROM suppression") == []

@@ -15,7 +15,7 @@ from reachbook.service.users import Users
 from reachbook.storage import Store, open_store
 from reachbook.storage.users import UserStore
 from tests.support.personas import Clock
-from tests.support.raw_sql import beside
+from tests.support.raw_sql import sql_runner
 
 pytestmark = pytest.mark.anyio
 
@@ -110,7 +110,7 @@ async def test_ended_sessions_and_links_are_deleted(staff: Staff) -> None:
     await staff.users.purge(staff.team_id)
 
     assert await staff.users.session(live)
-    raw = beside(staff.database)
+    raw = sql_runner(staff.database)
     assert await raw("SELECT count(*) FROM console_session") == [(1,)]
     assert await raw("SELECT count(*) FROM sign_in_link") == [(0,)]
 
@@ -122,7 +122,7 @@ async def test_passwords_and_tokens_are_not_stored_in_clear_text(staff: Staff) -
         await staff.users.new_link(staff.member),
     ]
 
-    raw = beside(staff.database)
+    raw = sql_runner(staff.database)
     stored = [
         str(row)
         for table in ("team_user", "console_session", "sign_in_link")
@@ -219,9 +219,9 @@ async def test_a_malformed_token_has_no_session_or_link(staff: Staff, token: str
 
 async def test_user_ids_are_skipped_after_a_restore(staff: Staff) -> None:
     if staff.database.startswith("sqlite"):
-        await beside(staff.database)("UPDATE sequence SET last = 0 WHERE name = 'team_user'")
+        await sql_runner(staff.database)("UPDATE sequence SET last = 0 WHERE name = 'team_user'")
     else:
-        await beside(staff.database)("ALTER SEQUENCE team_user_id_seq RESTART")
+        await sql_runner(staff.database)("ALTER SEQUENCE team_user_id_seq RESTART")
     again = Users(UserStore(staff.store.engine), staff.clock)
 
     created = await again.create(staff.team_id, "erin@example.com", Role.MEMBER)

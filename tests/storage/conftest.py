@@ -14,7 +14,7 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from tests.support.raw_sql import Raw, beside
+from tests.support.raw_sql import Raw, sql_runner
 from tests.support.server_process import end, free_port
 
 DEBIAN = Path("/usr/lib/postgresql/15/bin")
@@ -25,7 +25,7 @@ START_TRIES = 100
 @pytest.fixture
 def raw(database: str) -> Raw:
     """A function that runs a statement with the driver alone, and returns its rows."""
-    return beside(database)
+    return sql_runner(database)
 
 
 @pytest.fixture(scope="session")

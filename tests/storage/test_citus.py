@@ -10,7 +10,7 @@ import pytest
 from reachbook.storage import open_store, sql
 from tests.support import catalogs as catalogue
 from tests.support import citus
-from tests.support.raw_sql import Raw, beside
+from tests.support.raw_sql import Raw, sql_runner
 
 pytestmark = pytest.mark.anyio
 
@@ -177,7 +177,7 @@ async def raw(empty_postgres: str) -> AsyncIterator[Raw]:
     """A function that runs statements in a migrated database that the test may change."""
     store = await open_store(empty_postgres)
     await store.migrate()
-    yield beside(empty_postgres)
+    yield sql_runner(empty_postgres)
     await store.close()
 
 

@@ -14,7 +14,7 @@ from reachbook.storage.postgres import citus
 from reachbook.storage.postgres.connection import Connection
 from reachbook.storage.postgres.pool import LOCK_TIMEOUT
 from tests.support import catalogs, citus_stand_in
-from tests.support.raw_sql import Raw, beside
+from tests.support.raw_sql import Raw, sql_runner
 
 pytestmark = pytest.mark.anyio
 
@@ -27,7 +27,7 @@ WHERE d.datname = current_database()"""
 
 @pytest.fixture
 def raw(empty_postgres: str) -> Raw:
-    return beside(empty_postgres)
+    return sql_runner(empty_postgres)
 
 
 @pytest.fixture

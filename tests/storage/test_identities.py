@@ -14,7 +14,7 @@ from reachbook.domain.errors import Reason, Refusal
 from reachbook.storage import identities, open_store
 from reachbook.storage.identities import Progress
 from tests.support.previous_release import CREATED, Planted, plant
-from tests.support.raw_sql import beside
+from tests.support.raw_sql import sql_runner
 
 pytestmark = pytest.mark.anyio
 
@@ -48,14 +48,14 @@ async def migrate(database: str) -> Progress | None:
 
 
 async def stored(database: str) -> dict[int, str]:
-    rows = await beside(database)("SELECT id, identity FROM contact_channel ORDER BY id")
+    rows = await sql_runner(database)("SELECT id, identity FROM contact_channel ORDER BY id")
     return dict(rows)
 
 
 async def test_the_older_of_two_channels_gets_their_identity(old_database: str) -> None:
     """Only identities change; the younger channel gets a stand-in."""
     await plant(old_database, COLLIDING)
-    raw = beside(old_database)
+    raw = sql_runner(old_database)
     other_columns = (
         "SELECT id, contact_id, channel_type, channel_id, scope, created, updated"
         " FROM contact_channel ORDER BY id"
@@ -150,7 +150,9 @@ async def test_a_database_is_refused_until_its_identities_are_migrated(old_datab
         await store.require_identities()
     await store.migrate_identities()
     await store.require_identities()
-    await beside(old_database)("UPDATE store_info SET value = '99' WHERE name = 'identity_version'")
+    await sql_runner(old_database)(
+        "UPDATE store_info SET value = '99' WHERE name = 'identity_version'"
+    )
     await store.require_identities()  # the result is cached
     with pytest.raises(Refusal, match="version 99"):
         await store.require_identities(anew=True)

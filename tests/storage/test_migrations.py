@@ -15,7 +15,7 @@ from reachbook.storage.postgres import pool, schema
 from reachbook.storage.sqlite import engine as sqlite
 from reachbook.storage.sqlite.connection import connect
 from tests.support import catalogs as catalogue
-from tests.support.raw_sql import beside
+from tests.support.raw_sql import sql_runner
 
 pytestmark = pytest.mark.anyio
 
@@ -53,17 +53,17 @@ async def test_an_empty_database_is_migrated_to_the_newest_version(empty: str) -
     await store.require_schema()
     assert await store.teams() == []
     await store.close()
-    steps = await beside(empty)("SELECT version, name FROM schema_version ORDER BY version")
+    steps = await sql_runner(empty)("SELECT version, name FROM schema_version ORDER BY version")
     assert steps == [(step.version, step.name) for step in migrations.steps("sqlite")]
 
 
 async def test_a_second_migration_changes_nothing(empty: str) -> None:
     newest = migrations.newest("sqlite")
     await migrate(empty)
-    before = await beside(empty)("SELECT * FROM schema_version")
+    before = await sql_runner(empty)("SELECT * FROM schema_version")
 
     assert await migrate(empty) == (newest, newest)
-    assert await beside(empty)("SELECT * FROM schema_version") == before
+    assert await sql_runner(empty)("SELECT * FROM schema_version") == before
 
 
 async def test_concurrent_migrations_run_each_step_once(empty: str) -> None:
@@ -71,12 +71,12 @@ async def test_concurrent_migrations_run_each_step_once(empty: str) -> None:
 
     newest = migrations.newest("sqlite")
     assert {after for _, after in done} == {newest}
-    assert len(await beside(empty)("SELECT * FROM schema_version")) == newest
+    assert len(await sql_runner(empty)("SELECT * FROM schema_version")) == newest
 
 
 async def test_a_newer_schema_is_refused(empty: str) -> None:
     await migrate(empty)
-    await beside(empty)("INSERT INTO schema_version VALUES (99, 'future', '2030-01-01')")
+    await sql_runner(empty)("INSERT INTO schema_version VALUES (99, 'future', '2030-01-01')")
 
     error = await refusal(empty)
 
@@ -130,7 +130,7 @@ async def test_the_values_of_events_are_moved_to_their_own_table(
     empty: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The events are of a created, a changed and an erased contact."""
-    every, raw = migrations.steps, beside(empty)
+    every, raw = migrations.steps, sql_runner(empty)
 
     def older(engine: str, *, after: int = 0) -> list[Step]:
         return [step for step in every(engine, after=after) if step.version <= BEFORE_BODIES]
@@ -155,7 +155,7 @@ async def test_the_values_of_events_are_moved_to_their_own_table(
 
 
 async def catalogue_of(database: str) -> dict[str, catalogue.Table]:
-    raw = beside(database)
+    raw = sql_runner(database)
     of = catalogue.of_sqlite if database.startswith("sqlite") else catalogue.of_postgres
     return await of(raw)
 
@@ -176,7 +176,7 @@ async def test_both_engines_have_the_same_tables(empty_postgres: str, tmp_path: 
 
 
 async def test_the_comparison_detects_a_difference(empty_postgres: str) -> None:
-    raw = beside(empty_postgres)
+    raw = sql_runner(empty_postgres)
     await migrate(empty_postgres)
     before = await catalogue_of(empty_postgres)
     for change in (
@@ -199,7 +199,7 @@ async def test_stored_responses_of_the_previous_release_get_their_contacts(
     known = {engine: migrations.steps(engine) for engine in ("sqlite", "postgres")}
     monkeypatch.setattr(migrations, "steps", lambda engine, *, after=0: known[engine][after:2])
     await migrate(empty)
-    raw, blob = beside(empty), "BLOB" if empty.startswith("sqlite") else "bytea"
+    raw, blob = sql_runner(empty), "BLOB" if empty.startswith("sqlite") else "bytea"
     await raw("INSERT INTO team (team_id, name, created) VALUES (1, 'team', 1)")
     for number, erased in ((1, "NULL"), (2, "5")):
         await raw(
@@ -296,7 +296,7 @@ async def test_migrate_is_refused_after_waiting_for_a_locked_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     database = f"sqlite:///{tmp_path}/reachbook.db"
-    raw = beside(database)
+    raw = sql_runner(database)
     await raw("PRAGMA journal_mode=WAL")
     monkeypatch.setattr(sqlite, "WRITER_WAITS_MS", 200)
     holder = connect(tmp_path / "reachbook.db", 0)

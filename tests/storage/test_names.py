@@ -18,7 +18,7 @@ from reachbook.storage.names import NamesProgress
 from tests.support.names import expected, indexed, named
 from tests.support.personas import Api
 from tests.support.previous_release import Planted, plant
-from tests.support.raw_sql import beside
+from tests.support.raw_sql import sql_runner
 from tests.support.services import services
 
 pytestmark = pytest.mark.anyio
@@ -104,14 +104,14 @@ async def test_the_words_of_a_bulk_creation_are_indexed(api: Api, bob: WriteCont
 async def contacts_of_the_fixture(api: Api, context: WriteContext) -> list[Any]:
     """Return the contacts with a name that the fixture `api` created."""
     statement = f"SELECT id FROM contact WHERE team_id = {context.team_id} AND first = 'Alice'"
-    return await beside(api.database)(statement)
+    return await sql_runner(api.database)(statement)
 
 
 async def test_a_change_without_a_name_writes_no_words(
     api: Api, bob: WriteContext, anna: Contact
 ) -> None:
     """The index is emptied with SQL before, so a write of words would be visible."""
-    await beside(api.database)("DELETE FROM contact_name")
+    await sql_runner(api.database)("DELETE FROM contact_name")
 
     await api.service.channels.add(bob, anna.uuid, phone("15105553344"))
     for wanted in (
@@ -146,7 +146,7 @@ def old_database(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 async def plant_named_contacts(database: str, count: int = OLD_CONTACTS) -> None:
     """Create a database of the previous release, with contacts that have names."""
     await plant(database, [Planted(n, "telegram", f"u{n}", f"u{n}") for n in range(1, count + 1)])
-    raw = beside(database)
+    raw = sql_runner(database)
     await raw("UPDATE contact SET first = 'Person ' || id, last = 'Straße'")
     await raw("UPDATE contact SET deleted = 2 WHERE id = 3")
 
@@ -248,7 +248,7 @@ async def test_outdated_words_of_an_older_release_are_replaced(
     await plant_named_contacts(old_database)
     store = await open_store(old_database)
     await store.migrate()
-    raw = beside(old_database)
+    raw = sql_runner(old_database)
     await raw("INSERT INTO contact_name (team_id, word, contact_id) VALUES (1, 'stale', 7)")
 
     await store.index_names()
@@ -260,7 +260,7 @@ async def test_outdated_words_of_an_older_release_are_replaced(
 async def test_rewrite_names_indexes_one_contact(
     api: Api, bob: WriteContext, anna: Contact
 ) -> None:
-    await beside(api.database)("DELETE FROM contact_name")
+    await sql_runner(api.database)("DELETE FROM contact_name")
 
     await api.store.rewrite_names(bob.team_id, anna.id)
     await api.store.rewrite_names(bob.team_id, 880_001)

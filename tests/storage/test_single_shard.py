@@ -13,7 +13,7 @@ from reachbook.storage import sql
 from reachbook.storage.postgres.connection import Connection
 from reachbook.storage.postgres.engine import Postgres
 from tests.support.personas import Api, open_api
-from tests.support.raw_sql import beside
+from tests.support.raw_sql import sql_runner
 
 pytestmark = pytest.mark.anyio
 
@@ -116,7 +116,7 @@ async def run_requests(url: str, *, has_citus: bool) -> tuple[list[tuple[int, st
         api.clock.now = START
         names = {"a": await api.contact(("phone", PHONE), ("line", "a")), "b": await api.contact()}
         responses = [await send(api, names, *request) for request in REQUESTS]
-    return responses, [await beside(url)(text) for text in ROWS]
+    return responses, [await sql_runner(url)(text) for text in ROWS]
 
 
 async def send(

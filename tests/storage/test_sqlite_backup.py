@@ -18,7 +18,7 @@ import pytest
 
 from reachbook.domain.errors import Refusal
 from reachbook.storage.sqlite import backup
-from tests.support.corrupt import live, ruin
+from tests.support.corrupt import execute_unchecked, make_random_writes
 from tests.support.home import Home
 from tests.support.inconsistencies import FAULTS
 from tests.support.personas import open_api
@@ -33,7 +33,7 @@ def database(tmp_path: Path) -> Path:
 
     async def fill() -> None:
         async with open_api(f"sqlite:///{tmp_path}/reachbook.db") as api:
-            await live(api, 60)
+            await make_random_writes(api, 60)
 
     asyncio.run(fill())
     return tmp_path / "reachbook.db"
@@ -88,7 +88,7 @@ def test_rows_without_their_parent_are_counted(database: Path) -> None:
         "channel": query(database, "SELECT min(id) FROM contact_channel")[0][0],
     }
     [statement] = FAULTS["a channel of no contact"].statements
-    asyncio.run(ruin(f"sqlite:///{database}", statement.format(**numbers)))
+    asyncio.run(execute_unchecked(f"sqlite:///{database}", statement.format(**numbers)))
 
     assert backup.verify(database)[1] == 1
 

@@ -19,7 +19,7 @@ from reachbook.storage import Store, open_store
 from reachbook.storage.opening import sqlite_path
 from tests.support import bulk_rows as filling
 from tests.support.personas import MASTER_KEY
-from tests.support.raw_sql import beside
+from tests.support.raw_sql import sql_runner
 
 pytestmark = pytest.mark.anyio
 
@@ -50,7 +50,7 @@ async def reset_sequence(database: str, table: str, id_column: str) -> None:
         if database.startswith("sqlite")
         else f"SELECT setval(pg_get_serial_sequence('{table}', '{id_column}'), 1, false)"
     )
-    await beside(database)(statement)
+    await sql_runner(database)(statement)
 
 
 def phone(digits: str) -> ChannelInput:
@@ -72,14 +72,14 @@ async def test_used_ids_are_skipped(store: Store, database: str) -> None:
     ]
     for table, id_column, write in writes:
         rows = f"SELECT {id_column} AS id, {table}.* FROM {table} ORDER BY {id_column}"
-        before = await beside(database)(rows)
+        before = await sql_runner(database)(rows)
         await reset_sequence(database, table, id_column)
         for _ in range(5):  # PostgreSQL allocates growing blocks; the last has unused ids
             await store._ids.take(table)
 
         assert await write()
 
-        after = await beside(database)(rows)
+        after = await sql_runner(database)(rows)
         assert after[:-1] == before, table
         assert after[-1][0] > before[-1][0]
 
@@ -87,7 +87,7 @@ async def test_used_ids_are_skipped(store: Store, database: str) -> None:
 async def test_used_ids_of_several_channels_are_skipped(store: Store, database: str) -> None:
     """A contact is created with three channels whose ids are all used."""
     rows = "SELECT * FROM contact_channel ORDER BY id"
-    before = await beside(database)(rows)
+    before = await sql_runner(database)(rows)
     await reset_sequence(database, "contact_channel", "id")
     numbers = tuple(phone(f"1510555334{number}") for number in range(3))
 
@@ -95,7 +95,7 @@ async def test_used_ids_of_several_channels_are_skipped(store: Store, database: 
         CONTEXT, ContactInput(numbers)
     )
 
-    assert (await beside(database)(rows))[:-3] == before
+    assert (await sql_runner(database)(rows))[:-3] == before
     assert min(channel.id for channel in made.channels) > FILLED
 
 
@@ -115,4 +115,4 @@ async def test_each_process_skips_the_used_ids_of_its_own_block(
         await service.channels.add(CONTEXT, filling.uuid(1 + number), wanted)
     await other.close()
 
-    assert await beside(database)("SELECT count(*) FROM contact_channel") == [(FILLED + 2,)]
+    assert await sql_runner(database)("SELECT count(*) FROM contact_channel") == [(FILLED + 2,)]

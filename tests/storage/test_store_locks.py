@@ -32,7 +32,7 @@ from reachbook.storage import (
     retry,
 )
 from tests.support.personas import ALICE, NOBODY
-from tests.support.raw_sql import Raw, beside
+from tests.support.raw_sql import Raw, sql_runner
 
 pytestmark = pytest.mark.anyio
 
@@ -112,7 +112,7 @@ async def test_a_locked_commit_without_changes_writes_nothing(store: Store, data
 
     assert isinstance(outcome, Saved)
     assert outcome.after.rev == 1
-    assert await beside(database)("SELECT count(*) FROM event") == [(1,)]
+    assert await sql_runner(database)("SELECT count(*) FROM event") == [(1,)]
 
 
 async def test_a_refusal_releases_the_lock(store: Store) -> None:
@@ -161,14 +161,14 @@ async def test_possible_owners_are_locked_and_passed(store: Store) -> None:
 
 async def test_a_conflict_names_the_owner_of_the_address(store: Store, database: str) -> None:
     await store.commit(create_commit(NOBODY, "15105553399"))
-    before = await beside(database)("SELECT * FROM contact ORDER BY id")
+    before = await sql_runner(database)("SELECT * FROM contact ORDER BY id")
 
     for write in (commit_locked, commit_unlocked):
         outcome = await write(store, "15105553399")
         assert isinstance(outcome, Conflict)
         assert (outcome.owner_uuid, outcome.field) == (NOBODY, "address")
 
-    assert await beside(database)("SELECT * FROM contact ORDER BY id") == before
+    assert await sql_runner(database)("SELECT * FROM contact ORDER BY id") == before
 
 
 # ── only PostgreSQL ──────────────────────────────────────────────────────────────────────────────
@@ -177,7 +177,7 @@ async def test_a_conflict_names_the_owner_of_the_address(store: Store, database:
 @pytest.fixture
 async def store_and_other(empty_postgres: str) -> AsyncIterator[tuple[Store, asyncpg.Connection]]:
     """A store, and another program's connection, which PostgreSQL never aborts in a deadlock."""
-    raw: Raw = beside(empty_postgres)
+    raw: Raw = sql_runner(empty_postgres)
     name = urlsplit(empty_postgres).path[1:]
     await raw(f"ALTER DATABASE {name} SET deadlock_timeout = '100ms'")
     store = await open_store(empty_postgres)
@@ -303,7 +303,7 @@ async def test_a_dropped_database_is_store_unavailable(
 ) -> None:
     store, other = store_and_other
     name = await other.fetchval("SELECT current_database()")
-    await beside(postgres)(f"DROP DATABASE {name} WITH (FORCE)")
+    await sql_runner(postgres)(f"DROP DATABASE {name} WITH (FORCE)")
 
     for _ in range(3):
         with pytest.raises(Refusal) as refused:

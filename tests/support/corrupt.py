@@ -23,7 +23,7 @@ TYPES = ("phone", "sms", "whatsapp", "email", "facebook")
 PAGES = ("", "page-1", "page-2")
 
 
-async def ruin(database: str, *statements: str) -> list[tuple[Any, ...]]:
+async def execute_unchecked(database: str, *statements: str) -> list[tuple[Any, ...]]:
     """Run statements without foreign key checks; return the rows of the last."""
     rows: list[Any] = []
     if database.startswith("sqlite:"):
@@ -43,7 +43,7 @@ async def ruin(database: str, *statements: str) -> list[tuple[Any, ...]]:
     return [tuple(row) for row in rows]
 
 
-async def live(api: Api, steps: int, seed: int = 1) -> None:
+async def make_random_writes(api: Api, steps: int, seed: int = 1) -> None:
     """Make random valid writes in both teams."""
     choose = random.Random(seed)
     service = Service(api.store, TeamKeys(api.store, (MASTER_KEY,)))
@@ -100,4 +100,4 @@ async def number_feed(database: str) -> None:
     numbered = (
         "SELECT count(*) FROM event AS e WHERE e.team_id = event.team_id AND e.id <= event.id"
     )
-    await ruin(database, f"UPDATE event SET seq = ({numbered})")
+    await execute_unchecked(database, f"UPDATE event SET seq = ({numbered})")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from reachbook.domain import timestamps
-from tests.support.corrupt import ruin
+from tests.support.corrupt import execute_unchecked
 from tests.support.personas import Api
 
 TEN = int(datetime(2026, 1, 2, 10, tzinfo=UTC).timestamp()) * timestamps.SECOND
@@ -30,11 +30,11 @@ async def plant_many(api: Api, count: int, *, start: int, step: int) -> None:
 async def insert(api: Api, times: str) -> None:
     """Insert a contact for each row of a common table expression."""
     team_id = api.bob.team.team_id
-    [[last]] = await ruin(
+    [[last]] = await execute_unchecked(
         api.database, f"SELECT coalesce(max(id), 0) FROM contact WHERE team_id = {team_id}"
     )
     flag = "0" if api.database.startswith("sqlite") else "false"
-    await ruin(
+    await execute_unchecked(
         api.database,
         "INSERT INTO contact (team_id, id, uuid, rev, updated, created, first, last, "
         "display_name, avatar, is_opted_out, custom, tags) "

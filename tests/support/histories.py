@@ -10,7 +10,7 @@ from reachbook.domain.contact import Contact
 from reachbook.domain.credential import TeamId
 from tests.support.http import ok
 from tests.support.personas import Api
-from tests.support.raw_sql import beside
+from tests.support.raw_sql import sql_runner
 
 ONE, TWO, EMAIL = "15105553344", "14155551234", "alice@example.com"
 
@@ -24,7 +24,7 @@ async def history(api: Api, uuid: str, query: str = "") -> Any:
     return await ok(api, "GET", f"/x/contact/{uuid}/history{query}")
 
 
-async def told_of_alice(api: Api) -> str:
+async def create_alice_with_history(api: Api) -> str:
     """Create a contact with each kind of revision that needs no other contact, a second apart."""
     body = {"first": "Alice", "contact_channels": [phone(ONE)], "tags": [{"tag_id": 3}]}
     uuid = str((await ok(api, "POST", "/v2/contact", body))["uuid"])
@@ -57,7 +57,7 @@ async def plant(database: str, seen: ChannelList, count: int, custom_bytes: int)
         f"WITH RECURSIVE n (i) AS (SELECT {first} UNION ALL SELECT i + 1 FROM n WHERE i < {last})"
     )
     custom = json.dumps({"channels": [], "custom": {"a": "x" * custom_bytes}})
-    raw = beside(database)
+    raw = sql_runner(database)
     await raw(
         f"{numbers} INSERT INTO event"
         " (team_id, id, contact_id, contact_rev, kind, actor, request_id, at)"

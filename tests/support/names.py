@@ -9,14 +9,14 @@ from reachbook.domain import names
 from reachbook.domain.contact import Contact, ContactInput
 from reachbook.service import WriteContext
 from tests.support.personas import Api
-from tests.support.raw_sql import beside
+from tests.support.raw_sql import sql_runner
 
 
 async def indexed(database: str, team_id: int) -> dict[int, list[str]]:
     """Return the indexed words of a team's contacts by id, sorted."""
     found: defaultdict[int, list[str]] = defaultdict(list)
     statement = f"SELECT contact_id, word FROM contact_name WHERE team_id = {team_id}"
-    for number, word in await beside(database)(statement):
+    for number, word in await sql_runner(database)(statement):
         found[number].append(word)
     return {number: sorted(words) for number, words in found.items()}
 
@@ -27,7 +27,7 @@ async def expected(database: str, team_id: int) -> dict[int, list[str]]:
         "SELECT id, first, last, display_name FROM contact"
         f" WHERE team_id = {team_id} AND deleted IS NULL"
     )
-    read = {number: names.words(*texts) for number, *texts in await beside(database)(statement)}
+    read = {number: names.words(*texts) for number, *texts in await sql_runner(database)(statement)}
     return {number: sorted(words) for number, words in read.items() if words}
 
 

@@ -15,7 +15,7 @@ Rows = list[tuple[Any, ...]]
 Raw = Callable[[str], Awaitable[Rows]]
 
 
-def beside(database: str) -> Raw:
+def sql_runner(database: str) -> Raw:
     """Return a function that runs a statement on a new connection, and returns its rows."""
     if database.startswith("sqlite"):
         return lambda statement: _on_sqlite(database, statement)

@@ -16,7 +16,7 @@ from reachbook.storage.engine import unavailable
 from reachbook.storage.opening import sqlite_path
 from tests.support.http import refusal
 from tests.support.personas import NOBODY, Api, create_team_client
-from tests.support.raw_sql import beside
+from tests.support.raw_sql import sql_runner
 
 pytestmark = pytest.mark.anyio
 
@@ -321,7 +321,7 @@ async def test_a_retry_replays_every_update(api: Api) -> None:
     headers = {**api.bob.by_key(), "idempotency-key": "update"}
     body = {"contacts": [{"contact_id": each["uuid"], "last": "Smith"} for each in created]}
     first = await api.request("POST", "/v2/contacts", body, by=headers)
-    await beside(api.database)("DELETE FROM idempotency WHERE key = 'update'")
+    await sql_runner(api.database)("DELETE FROM idempotency WHERE key = 'update'")
 
     again = await api.request("POST", "/v2/contacts", body, by=headers)
 
@@ -340,7 +340,7 @@ async def test_a_retry_replays_every_row(api: Api) -> None:
     headers = {**api.bob.by_key(), "idempotency-key": "import"}
     rows = [{"first": f"Person {n}", "phone": f"1510555{n:04d}"} for n in range(20)]
     first = await api.request("POST", "/v2/contacts", {"contacts": rows}, by=headers)
-    await beside(api.database)("DELETE FROM idempotency WHERE key = 'import'")
+    await sql_runner(api.database)("DELETE FROM idempotency WHERE key = 'import'")
 
     again = await api.request("POST", "/v2/contacts", {"contacts": rows}, by=headers)
 
@@ -349,7 +349,7 @@ async def test_a_retry_replays_every_row(api: Api) -> None:
     for table in ("contact", "idempotency_contact"):
         counted = f"SELECT count(*) FROM {table} WHERE team_id = {api.bob.team.team_id}"
         more = " AND key <> 'import'" if table == "idempotency_contact" else ""
-        assert await beside(api.database)(counted + more) == [(20,)]
+        assert await sql_runner(api.database)(counted + more) == [(20,)]
 
 
 async def test_more_than_a_thousand_rows_are_refused_and_none_written(api: Api) -> None:
@@ -449,7 +449,7 @@ async def test_a_retry_continues_after_the_last_written_row(api: Api) -> None:
     rows = {"contacts": [{"first": "A"}, {"first": "B"}]}
     first = await api.request("POST", "/v2/contacts", rows, by=by)
     team = api.bob.team.team_id
-    await beside(api.database)(
+    await sql_runner(api.database)(
         f"DELETE FROM idempotency WHERE team_id = {team} AND key IN ('k', 'k 1')"
     )
 
@@ -486,7 +486,7 @@ async def test_a_response_with_too_many_contacts_is_not_stored_whole(
         assert first.status_code == 200, first.text
         assert again.content == first.content
         assert ("idempotent-replayed" in again.headers) is whole
-        stored = await beside(api.database)(
+        stored = await sql_runner(api.database)(
             f"SELECT key FROM idempotency WHERE team_id = {team} AND key LIKE '{key}%'"
         )
         assert {row[0] for row in stored} == {f"{key} 0", *([key] if whole else [])}
@@ -497,7 +497,7 @@ async def test_a_different_request_under_the_same_key_is_refused(api: Api) -> No
     by = {**api.bob.by_key(), "idempotency-key": "k"}
     await api.request("POST", "/v2/contacts", {"contacts": [{"first": "A"}]}, by=by)
     team = api.bob.team.team_id
-    await beside(api.database)(f"DELETE FROM idempotency WHERE team_id = {team} AND key = 'k'")
+    await sql_runner(api.database)(f"DELETE FROM idempotency WHERE team_id = {team} AND key = 'k'")
 
     response = await api.request("POST", "/v2/contacts", {"contacts": [{"first": "B"}]}, by=by)
 

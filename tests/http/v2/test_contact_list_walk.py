@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from reachbook.domain import timestamps
-from tests.support.corrupt import ruin
+from tests.support.corrupt import execute_unchecked
 from tests.support.personas import Api, TeamClient, create_team_client
 
 pytestmark = pytest.mark.anyio
@@ -101,7 +101,7 @@ class Team:
         self.uuids = [contact["uuid"] for contact in made]
         times = self._times()
         cases = " ".join(f"WHEN {contact['id']} THEN {next(times)}" for contact in made)
-        await ruin(
+        await execute_unchecked(
             self.api.database,
             f"UPDATE contact SET updated = CASE id {cases} END "
             f"WHERE team_id = {self.by.team.team_id}",

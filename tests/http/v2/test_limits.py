@@ -14,7 +14,7 @@ from reachbook.domain.channel import ChannelList
 from reachbook.domain.credential import TeamId
 from tests.support.http import ok, refusal, rev
 from tests.support.personas import Api
-from tests.support.raw_sql import beside
+from tests.support.raw_sql import sql_runner
 
 pytestmark = pytest.mark.anyio
 
@@ -48,7 +48,7 @@ async def insert_channels(api: Api, uuid: str, count: int) -> None:
         f" 'older-{index}', '', 'older-{index}', '', '', 1, 1)"
         for index in range(count)
     )
-    await beside(api.database)(
+    await sql_runner(api.database)(
         "INSERT INTO contact_channel (team_id, id, contact_id, channel_type, channel_id, scope,"
         f" identity, channel_handle, info_channel, created, updated) VALUES {values}"
     )
@@ -57,7 +57,7 @@ async def insert_channels(api: Api, uuid: str, count: int) -> None:
 async def set_custom(api: Api, uuid: str, custom: object) -> None:
     """Give a contact a custom object, as an older release allowed."""
     text = json.dumps(custom, separators=(",", ":"))
-    await beside(api.database)(f"UPDATE contact SET custom = '{text}' WHERE uuid = '{uuid}'")
+    await sql_runner(api.database)(f"UPDATE contact SET custom = '{text}' WHERE uuid = '{uuid}'")
 
 
 async def failure_of_row(api: Api, row: dict[str, Any]) -> tuple[int, str]:

@@ -10,7 +10,7 @@ import pytest
 from reachbook.domain.address.parsing import IDENTITY_VERSION
 from tests.support.http import refusal
 from tests.support.personas import Api
-from tests.support.raw_sql import beside
+from tests.support.raw_sql import sql_runner
 from tests.support.suppressions import PHONE, channel, ok, opted_out, patch
 
 pytestmark = pytest.mark.anyio
@@ -368,7 +368,7 @@ async def test_an_opt_out_of_an_older_release_survives(api: Api) -> None:
     """Such a release set the consent, or the contact's `is_opted_out`, and stored nothing else."""
     uuid, at = await opted_out(api)
     other = await api.contact(("phone", OTHER))
-    execute = beside(api.database)
+    execute = sql_runner(api.database)
     await execute(f"DELETE FROM suppression WHERE team_id = {api.bob.team.team_id}")
     true = "true" if api.database.startswith("postgres") else "1"
     await execute(f"UPDATE contact SET is_opted_out = {true} WHERE uuid = '{other}'")
@@ -397,7 +397,7 @@ async def test_the_address_is_not_stored_in_clear_text(api: Api) -> None:
     uuid, _ = await opted_out(api)
     await by_erasure(api, uuid)
 
-    rows = await beside(api.database)(
+    rows = await sql_runner(api.database)(
         f"SELECT * FROM suppression WHERE team_id = {api.bob.team.team_id}"
     )
 
@@ -441,7 +441,7 @@ async def test_delete_ends_a_suppression_and_records_it(api: Api) -> None:
     assert refusal(again) == (404, "no_suppression")
     current = await channel(api, await gained_by_post(api))
     assert (current["consent"], current["held_reason"]) == ("unknown", "bounced")
-    rows = await beside(api.database)(
+    rows = await sql_runner(api.database)(
         f"SELECT reason, ended, actor FROM ended_suppression WHERE team_id = {api.bob.team.team_id}"
     )
     assert rows == [("opted_out", api.clock(), api.bob.key.id)]

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from tests.support.histories import EMAIL, ONE, TWO, history, phone, told_of_alice
+from tests.support.histories import EMAIL, ONE, TWO, create_alice_with_history, history, phone
 from tests.support.http import ok, refusal
 from tests.support.personas import Api
 
@@ -15,7 +15,7 @@ pytestmark = pytest.mark.anyio
 
 async def test_as_of_returns_the_channels_after_each_event(api: Api) -> None:
     """An event is included at its own time, and not a microsecond before."""
-    uuid = await told_of_alice(api)
+    uuid = await create_alice_with_history(api)
     at = [event["at"] for event in (await history(api, uuid))["events"]][::-1]
     after = [
         [ONE],

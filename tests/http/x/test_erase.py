@@ -10,7 +10,7 @@ from reachbook.storage.opening import sqlite_path
 from tests.support import catalogs as catalogue
 from tests.support.http import refusal
 from tests.support.personas import NOBODY, Api
-from tests.support.raw_sql import beside
+from tests.support.raw_sql import sql_runner
 
 pytestmark = pytest.mark.anyio
 
@@ -87,7 +87,7 @@ async def create_person(api: Api) -> str:
 
 async def all_rows(api: Api) -> str:
     """Returns every row of every table of Bob's team as text; bytes are decoded."""
-    execute, team = beside(api.database), api.bob.team.team_id
+    execute, team = sql_runner(api.database), api.bob.team.team_id
     cells = []
     for table in TABLES:
         for row in await execute(f"SELECT * FROM {table} WHERE team_id = {team}"):
@@ -100,7 +100,9 @@ async def all_rows(api: Api) -> str:
 
 async def count(api: Api, table: str) -> int:
     team = api.bob.team.team_id
-    [[number]] = await beside(api.database)(f"SELECT count(*) FROM {table} WHERE team_id = {team}")
+    [[number]] = await sql_runner(api.database)(
+        f"SELECT count(*) FROM {table} WHERE team_id = {team}"
+    )
     return int(number)
 
 
@@ -127,7 +129,7 @@ async def test_no_table_has_values_of_an_erased_contact(api: Api, *, deleted_bef
 
 async def test_these_tests_read_every_table_of_a_team(api: Api) -> None:
     """A new table with data of contacts must be added to `TABLES`."""
-    raw = beside(api.database)
+    raw = sql_runner(api.database)
     list_tables = (
         catalogue.of_sqlite if api.database.startswith("sqlite") else catalogue.of_postgres
     )
@@ -153,7 +155,7 @@ async def test_the_database_file_has_no_values_of_an_erased_contact(api: Api) ->
     for _ in range(5):
         uuid = await create_person(api)
         await ok(api, "DELETE", f"/x/contact/{uuid}/erase")
-    [[busy, *_]] = await beside(api.database)("PRAGMA wal_checkpoint(TRUNCATE)")
+    [[busy, *_]] = await sql_runner(api.database)("PRAGMA wal_checkpoint(TRUNCATE)")
     assert not busy
 
     file = sqlite_path(api.database)

@@ -21,7 +21,7 @@ from tests.support.clients import connected_socket
 from tests.support.histories import ONE, plant_events
 from tests.support.http import ok
 from tests.support.personas import Api, open_api
-from tests.support.raw_sql import beside
+from tests.support.raw_sql import sql_runner
 from tests.support.server_process import REQUEST_SECONDS, Server, serving
 from tests.support.waiting import wait_until
 
@@ -199,7 +199,7 @@ def test_losing_the_store_during_an_export_ends_it_early(
 
 
 async def drop_database(postgres: str, name: str) -> None:
-    await beside(postgres)(f"DROP DATABASE {name} WITH (FORCE)")
+    await sql_runner(postgres)(f"DROP DATABASE {name} WITH (FORCE)")
 
 
 @pytest.mark.anyio

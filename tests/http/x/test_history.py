@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.histories import EMAIL, ONE, TWO, history, told_of_alice
+from tests.support.histories import EMAIL, ONE, TWO, create_alice_with_history, history
 from tests.support.http import ok, refusal
 from tests.support.personas import NOBODY, Api, TeamClient
 
@@ -36,7 +36,7 @@ KINDS = [
 
 async def test_a_history_has_each_event_newest_first(api: Api) -> None:
     """Each event has the changed fields before and after; a deleted contact has a history too."""
-    uuid = await told_of_alice(api)
+    uuid = await create_alice_with_history(api)
 
     page = await history(api, uuid)
 
@@ -71,7 +71,7 @@ BEFORE_AND_AFTER = ("before", "after")
 
 async def test_reading_the_feed_does_not_change_a_history(api: Api) -> None:
     """`seq` is a field of the feed only."""
-    uuid = await told_of_alice(api)
+    uuid = await create_alice_with_history(api)
     before = await history(api, uuid)
     await get_feed(api)
 
@@ -81,7 +81,7 @@ async def test_reading_the_feed_does_not_change_a_history(api: Api) -> None:
 
 
 async def test_a_cursor_of_another_contact_is_refused(api: Api) -> None:
-    alice, other = await told_of_alice(api), await api.contact()
+    alice, other = await create_alice_with_history(api), await api.contact()
     cursor = (await history(api, alice, "?limit=1"))["next"]
 
     response = await api.request("GET", f"/x/contact/{other}/history?cursor={cursor}")
@@ -122,7 +122,7 @@ async def test_an_event_has_its_actor_and_request_id(api: Api) -> None:
 
 
 async def test_following_the_cursor_reads_the_whole_history(api: Api) -> None:
-    uuid = await told_of_alice(api)
+    uuid = await create_alice_with_history(api)
     for limit, sizes in [(1, [1] * 6), (4, [4, 2]), (6, [6]), (3, [3, 3])]:
         pages, query = [], f"?limit={limit}"
         for _ in range(7):
@@ -199,7 +199,7 @@ async def test_a_wrong_query_is_refused(api: Api, path: str, code: str, in_messa
 async def test_the_feed_is_numbered_in_order_without_gaps(api: Api) -> None:
     incarnation = (await api.store.incarnation()).current
     assert await get_feed(api) == {"events": [], "next": 0, "incarnation": incarnation}
-    uuid = await told_of_alice(api)
+    uuid = await create_alice_with_history(api)
 
     page = await get_feed(api)
 

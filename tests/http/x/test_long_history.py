@@ -14,7 +14,7 @@ from reachbook.storage.engine import EVENTS_NUMBERED_AT_ONCE
 from tests.support.histories import ONE, TWO, history, phone, plant_events
 from tests.support.http import ok, refusal
 from tests.support.personas import Api
-from tests.support.raw_sql import beside
+from tests.support.raw_sql import sql_runner
 
 pytestmark = pytest.mark.anyio
 
@@ -128,7 +128,7 @@ async def test_a_reader_numbers_at_most_1000_events(api: Api) -> None:
     """The next reader numbers the following events."""
     uuid = await api.contact()
     await plant_events(api, uuid, 2 * EVENTS_NUMBERED_AT_ONCE)
-    raw, team = beside(api.database), api.bob.team.team_id
+    raw, team = sql_runner(api.database), api.bob.team.team_id
     counting = f"SELECT count(*) FROM event WHERE team_id = {team} AND seq IS NOT NULL"
 
     first = await ok(api, "GET", "/x/events?limit=10")
@@ -144,7 +144,7 @@ async def test_numbering_does_not_rewrite_the_bodies_of_events(api: Api) -> None
     """Numbering writes fewer bytes than the bodies of the events have."""
     uuid = await api.contact()
     await plant_events(api, uuid, EVENTS_NUMBERED_AT_ONCE, custom_bytes=16_000)
-    raw = beside(api.database)
+    raw = sql_runner(api.database)
     await raw("PRAGMA wal_checkpoint(TRUNCATE)")
 
     await ok(api, "GET", "/x/events?limit=1")
