@@ -148,7 +148,7 @@ def test_backup_prints_the_file_and_that_the_master_key_is_not_in_it(
     output = alice_sqlite.as_process().run("backup", str(tmp_path / "a.db")).succeeded()
     made = alice_sqlite.json("backup", str(tmp_path / "b.db"))
 
-    assert "The master key is not in it" in output
+    assert "does not contain the master key" in output
     assert str(alice_sqlite.directory / "master.key") in output
     size = (tmp_path / "b.db").stat().st_size
     newest = migrations.newest("sqlite")
@@ -161,7 +161,7 @@ def test_an_existing_file_is_replaced_only_with_overwrite(alice_sqlite: Home, ba
     first = backup.read_bytes()
     alice_sqlite.json("contact", "create", "--team", "1", "--first", "Later")
 
-    assert "is there already" in alice_sqlite.run("backup", str(backup)).refusal()
+    assert "exists already" in alice_sqlite.run("backup", str(backup)).refusal()
     assert backup.read_bytes() == first
     alice_sqlite.run("backup", str(backup), "--overwrite").succeeded()
     assert b"Later" in backup.read_bytes()
@@ -186,11 +186,11 @@ def test_a_database_with_a_fault_is_backed_up_only_with_as_it_is(
     execute(alice_sqlite, WRONG_IDENTITY)
     path = tmp_path / "a.db"
 
-    assert "1 fault was found in it" in alice_sqlite.run("backup", str(path)).refusal()
+    assert "1 fault was found in the copy" in alice_sqlite.run("backup", str(path)).refusal()
     assert not path.exists()
     alice_sqlite.run("backup", str(path), "--as-it-is").succeeded()
 
-    assert "1 fault was found in it" in alice_sqlite.run("restore", str(path)).refusal()
+    assert "1 fault was found in the copy" in alice_sqlite.run("restore", str(path)).refusal()
     alice_sqlite.run("restore", str(path), "--as-it-is").succeeded()
     assert len(findings(alice_sqlite.run("doctor", "--json"))) == 1
 
@@ -226,7 +226,7 @@ def test_restore_requires_the_master_key_of_the_backup(alice_sqlite: Home, backu
     elsewhere = Home(alice_sqlite.directory.parent / "elsewhere")
 
     assert "is not the master key that sealed" in wrong.run("restore", str(backup)).refusal()
-    assert "there is no key" in elsewhere.run("restore", str(backup)).refusal()
+    assert "there is no master key" in elsewhere.run("restore", str(backup)).refusal()
     assert (alice_sqlite.directory / "reachbook.db").read_bytes() == before
     assert not (elsewhere.directory / "reachbook.db").exists()
 
@@ -317,7 +317,7 @@ def test_restore_mark_changes_the_incarnation(team_home: Home) -> None:
     after = feed_page(team_home, api_key)
     assert f"The store has another incarnation: {after['incarnation']}.\n" in output
     is_sqlite = team_home.database.startswith("sqlite")
-    assert ("Restart every process" not in output) == is_sqlite
+    assert ("Restart every server process" not in output) == is_sqlite
     assert len({before["incarnation"], made["incarnation"], after["incarnation"]}) == 3
 
 
