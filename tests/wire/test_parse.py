@@ -138,7 +138,7 @@ def test_the_error_for_a_malformed_uuid_has_an_example(text: str) -> None:
 
 @pytest.mark.parametrize("text", ["1", "7", "123456789012345678901"])
 def test_the_error_for_an_integer_id_names_the_uuid(text: str) -> None:
-    assert "takes the UUID" in refusal(lambda: parse.contact_uuid(text)).message
+    assert "got an integer id" in refusal(lambda: parse.contact_uuid(text)).message
 
 
 @pytest.mark.parametrize(
