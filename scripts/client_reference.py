@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 import inspect
 import types
 import typing
@@ -37,6 +38,8 @@ def page() -> str:
     parts += [_method(name, method) for name, method in methods()]
     parts.append("## Structs\n")
     parts += [_struct(struct) for struct in structs()]
+    parts.append("## Enumerations\n")
+    parts += [_enumeration(enumeration) for enumeration in enumerations()]
     return "\n".join(parts)
 
 
@@ -53,6 +56,14 @@ def structs() -> Iterator[type[msgspec.Struct]]:
     for name in sorted(client.__all__):
         exported = getattr(client, name)
         if isinstance(exported, type) and issubclass(exported, msgspec.Struct):
+            yield exported
+
+
+def enumerations() -> Iterator[type[enum.Enum]]:
+    """Yields the enumerations that `reachbook.client` exports, by name."""
+    for name in sorted(client.__all__):
+        exported = getattr(client, name)
+        if isinstance(exported, type) and issubclass(exported, enum.Enum):
             yield exported
 
 
@@ -88,6 +99,15 @@ def _struct(struct: type[msgspec.Struct]) -> str:
         f"### `{struct.__name__}`\n\n{inspect.getdoc(struct)}\n\n"
         f"{table(('field', 'type', 'default'), rows)}"
     )
+
+
+def _enumeration(enumeration: type[enum.Enum]) -> str:
+    rows = [(f"**{member.name}**", f"`{_value(member)}`") for member in enumeration]
+    return f"### `{enumeration.__name__}`\n\n{table(('member', 'value'), rows)}"
+
+
+def _value(member: enum.Enum) -> object:
+    return member.code if isinstance(member, client.Reason) else member.value
 
 
 def _type(hint: Any) -> str:

@@ -165,7 +165,14 @@ def _documented_by_protocol() -> set[str]:
     return {method.name for method in _public(engine) if ast.get_docstring(method)}
 
 
+def merged(path: str, text: str) -> Iterator[str]:
+    """No file has the markers of a merge conflict."""
+    for marker in re.findall(r"^(?:<{7}|>{7}) .*", text, re.MULTILINE):
+        yield f"{path}: resolve the merge conflict: {marker}"
+
+
 RULES: list[tuple[Check, list[str]]] = [
+    (merged, ["*.md", "*.yml", "*.toml", "Makefile", "docs/**/*.md", "deploy/*", "src/**/*.sql"]),
     (sizes, ["src/**/*.py", "tests/**/*.py", "bench/**/*.py"]),
     (documented, ["src/**/*.py"]),
     (allowed_libraries, ["src/reachbook/domain/**/*.py", "src/reachbook/wire/*.py"]),
@@ -210,6 +217,7 @@ VIOLATIONS: list[tuple[Check, str, str, str]] = [
     (allowed_libraries, "src/reachbook/wire/a.py", "import phonenumbers", "imports phonenumbers,"),
     (pins, "run.txt", "--index-url https://pypi.example/simple", "--index-url https"),
     (pins, "run.txt", "a==1\nb @ ../b", "run.txt: b @ ../b"),
+    (merged, "a.md", f"# A\n{'<' * 7} HEAD\n", "a.md: resolve the merge conflict"),
     (statements, "a.sql", "-- name: bare\nSELECT 2;\n", "explain: -- name: bare"),
     (statements, "a.sql", "-- name: a\n-- Why.\nSELECT 2;\n\nSELECT 3;\n", "explain: SELECT 3;"),
 ]
@@ -224,6 +232,7 @@ ACCEPTED: list[tuple[Check, str, str]] = [
     (documented, "storage/sqlite/engine.py", METHOD.format("commit")),
     (allowed_libraries, IN_SRC, "import json\nfrom msgspec import Struct\nimport reachbook.errors"),
     (pins, "run.txt", "anyio==4.16.0 \\\n    --hash=sha256:59bb\n"),
+    (merged, "a.md", "A table\n=======\n"),
     (statements, "a.sql", "-- Page.\n\n-- name: a\n-- Why.\nSELECT 1;\n"),
 ]
 

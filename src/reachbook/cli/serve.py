@@ -130,7 +130,11 @@ def show_settings(as_json: bool, **flags: object) -> None:
 def _announce(url: str, made: Bootstrap | None, chosen: Settings) -> None:
     common.say(f"Reachbook is listening on {url}")
     if made is None:
-        common.say("To send requests, create an API key: reachbook key create --team ID")
+        # Without the option, the command would use the store of the default directory.
+        directory = f" --data-dir {chosen.data_dir}" if chosen.data_dir else ""
+        common.say(
+            f"To send requests, create an API key: reachbook key create --team ID{directory}"
+        )
         return
     common.say()
     common.say("This is the first start: a team and the contact Alice were created.")
