@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import httpx
 import pytest
 
 from reachbook.client import Client
@@ -27,7 +28,10 @@ def reachbook_sandbox(reachbook_sandbox_process: Sandbox) -> Sandbox:
 @pytest.fixture
 def reachbook_client(reachbook_sandbox: Sandbox) -> Iterator[Client]:
     """A client of the sandbox, with its API key."""
-    with Client(reachbook_sandbox.url, reachbook_sandbox.credential) as client:
+    # With a transport, httpx does not use a proxy of the environment: it is not for loopback.
+    transport = httpx.HTTPTransport()
+    credential = reachbook_sandbox.credential
+    with Client(reachbook_sandbox.url, credential, transport=transport) as client:
         yield client
 
 

@@ -11,6 +11,7 @@ import secrets
 import subprocess
 import sys
 import threading
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
@@ -21,6 +22,7 @@ import httpx
 from reachbook.client import ApiKey, ApiSecret
 
 START_SECONDS = 30.0
+MAX_LOG_LINES = 20
 STOP_SECONDS = 15.0
 REQUEST_SECONDS = 20.0
 
@@ -111,6 +113,10 @@ class Sandbox:
         """Restore the store from a snapshot."""
         self.control("POST", f"snapshots/{name}/restore")
 
+    def delete_snapshot(self, name: str) -> None:
+        """Delete a snapshot; snapshots remain after a reset, and there are at most 32."""
+        self.control("DELETE", f"snapshots/{name}")
+
     def advance_clock(self, seconds: int) -> None:
         """Move the clock forward; tokens that were signed before may expire."""
         self.control("POST", "clock", {"advance_seconds": seconds})
@@ -155,12 +161,14 @@ def run_sandbox(*arguments: str) -> Iterator[Sandbox]:
     command += ["--parent-pid", str(os.getpid()), *arguments]
     # In the environment, because other users can see the arguments of a process.
     environment = {**os.environ, "REACHBOOK_SANDBOX_TOKEN": secrets.token_hex(16)}
-    # Its log of requests is of no use here: the journal has them.
     process = subprocess.Popen(  # noqa: S603 - this interpreter, and options of the caller
-        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE
     )
+    last_lines: deque[bytes] = deque(maxlen=MAX_LOG_LINES)
+    reader = threading.Thread(target=_read_log, args=(process, last_lines), daemon=True)
+    reader.start()
     try:
-        sandbox = Sandbox(_facts(process))
+        sandbox = Sandbox(_facts(process, reader, last_lines))
         try:
             yield sandbox
         finally:
@@ -172,9 +180,19 @@ def run_sandbox(*arguments: str) -> Iterator[Sandbox]:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+        reader.join(STOP_SECONDS)
 
 
-def _facts(process: subprocess.Popen[bytes]) -> dict[str, Any]:
+def _read_log(process: subprocess.Popen[bytes], last_lines: deque[bytes]) -> None:
+    """Read the log of requests to its end, and keep the last lines for an error."""
+    assert process.stderr is not None  # noqa: S101 - a pipe was asked for
+    with process.stderr:
+        last_lines.extend(process.stderr)
+
+
+def _facts(
+    process: subprocess.Popen[bytes], reader: threading.Thread, last_lines: deque[bytes]
+) -> dict[str, Any]:
     """Returns the facts that the command prints when it can respond."""
     assert process.stdout is not None  # noqa: S101 - a pipe was asked for
     timer = threading.Timer(START_SECONDS, process.kill)
@@ -185,6 +203,6 @@ def _facts(process: subprocess.Popen[bytes]) -> dict[str, Any]:
     if text.endswith(b"}\n"):
         facts: dict[str, Any] = json.loads(text)
         return facts
-    raise SandboxError(
-        "reachbook sandbox did not start; run it by hand to see why. It needs reachbook[sandbox]."
-    )
+    reader.join(STOP_SECONDS)
+    reason = b"".join(last_lines).decode(errors="replace").strip()
+    raise SandboxError(f"reachbook sandbox did not start: {reason or 'it printed no reason'}")

@@ -157,7 +157,7 @@ async def test_the_argument_is_named_and_nothing_is_sent(kind: type[Client | Asy
     assert server.requests == []
 
 
-@pytest.mark.parametrize("key", ["", "two words", "a\n", "é", "x" * 256])
+@pytest.mark.parametrize("key", ["", "two words", "a\n", "é", "x" * 256, KEY.api_key])
 @pytest.mark.parametrize("kind", CLIENTS)
 def test_an_idempotency_key_is_visible_ascii(kind: type[Client | AsyncClient], key: str) -> None:
     with pytest.raises(ValueError, match=r"^idempotency_key must be 1 to 255 visible ASCII"):
@@ -171,6 +171,26 @@ def test_if_match_is_an_etag(kind: type[Client | AsyncClient], etag: str) -> Non
         kind("http://127.0.0.1:9", KEY).with_options(if_match=etag)
 
     assert KEY.api_key not in str(raised.value)
+
+
+@pytest.mark.parametrize("value", [float("nan"), [1, float("inf")], {"a": [-float("inf")]}])
+@pytest.mark.parametrize("kind", CLIENTS)
+async def test_a_number_that_is_not_json_is_refused(
+    kind: type[Client | AsyncClient], value: object
+) -> None:
+    async with scripted(kind) as (client, server):
+        with pytest.raises(ValueError, match=r"^contact\.custom\.score.* must be a finite number"):
+            await call(client, "create_contact", ContactRequest(custom={"score": value}))
+        with pytest.raises(ValueError, match=r"^rows\[0\]\.custom\.score.* must be a finite"):
+            await call(client, "write_contacts", [BulkRow(custom={"score": value})])
+
+    assert server.requests == []
+
+
+@pytest.mark.parametrize("kind", CLIENTS)
+def test_a_credential_has_its_class(kind: type[Client | AsyncClient]) -> None:
+    with pytest.raises(TypeError, match=r"^credential must be an ApiKey or an ApiSecret"):
+        kind("http://127.0.0.1:9", KEY.api_key)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("kind", CLIENTS)
@@ -194,7 +214,10 @@ async def test_an_iterator_names_its_argument(kind: type[Client | AsyncClient]) 
                 await collect(iterator)
 
 
-@pytest.mark.parametrize("url", ["", "127.0.0.1:8080", "ftp://a", "http://", KEY.api_key])
+@pytest.mark.parametrize(
+    "url",
+    ["", "127.0.0.1:8080", "ftp://a", "http://", "http://a?b=1", "http://a/#b", KEY.api_key],
+)
 @pytest.mark.parametrize("kind", CLIENTS)
 def test_the_url_of_a_server_is_one(kind: type[Client | AsyncClient], url: str) -> None:
     with pytest.raises(ValueError, match=r"^base_url must be") as raised:

@@ -82,6 +82,31 @@ async def test_a_created_contact_may_be_three_keys(kind: type[Client | AsyncClie
     assert json.loads(server.requests[1].body) == {"contacts": [{"first": "Alice"}]}
 
 
+@pytest.mark.parametrize(
+    ("sent", "error", "message", "index"),
+    [
+        ({}, "bad_data", "", 1),
+        ({"error": "invalid phone"}, "bad_data", "invalid phone", 1),
+        ({"error": "conflict", "message": "A sentence.", "index": 7}, "conflict", "A sentence.", 7),
+    ],
+)
+async def test_a_failed_row_may_be_its_contact_alone(
+    kind: type[Client | AsyncClient], sent: dict[str, Any], error: str, message: str, index: int
+) -> None:
+    failed = {"contact": {"phone": "bad"}, **sent}
+    body = {
+        "contacts": [{"id": 5, "rev": 1, "uuid": ALICE}],
+        "failed_contacts": [{"contact": {}}, failed],
+    }
+    async with scripted(kind, answering(body), **VENDOR) as (client, _):
+        bulk = await call(client, "write_contacts", [BulkRow(first="Alice")])
+
+    row = bulk.failed_contacts[1]
+    assert [contact.uuid for contact in bulk.contacts] == [ALICE]
+    assert json.loads(bytes(row.contact)) == {"phone": "bad"}
+    assert (row.error, row.message, row.index) == (error, message, index)
+
+
 @pytest.mark.parametrize("body", [b"", b"{}", b"<html>", b"[]", b"null", b'{"id": "x"}', b"\xff"])
 async def test_a_success_that_cannot_be_read_is_an_error(
     kind: type[Client | AsyncClient], body: bytes

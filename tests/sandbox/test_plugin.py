@@ -123,9 +123,27 @@ def test_it_ends_when_its_session_is_killed(tmp_path: Path) -> None:
 def test_a_sandbox_ends_if_its_parent_was_killed_before_it_started(tmp_path: Path) -> None:
     another = os.getppid()
     with running(tmp_path, "--parent-pid", str(another)) as sandbox:
-        assert sandbox.process.wait(15) == 0
+        assert sandbox.process.wait(15) == 2
 
 
-def test_a_sandbox_that_does_not_start_raises() -> None:
-    with pytest.raises(SandboxError, match="did not start"), run_sandbox("--no-such-option"):
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (("--no-such-option",), "No such option"),
+        (("--rate-limit", "x"), "--rate-limit"),
+        (("--control-token", "short"), "at least 16"),
+    ],
+)
+def test_the_error_of_a_sandbox_that_does_not_start_has_the_reason(
+    arguments: tuple[str, ...], reason: str
+) -> None:
+    with pytest.raises(SandboxError, match=f"(?s)did not start.*{reason}"), run_sandbox(*arguments):
         pass
+
+
+def test_the_client_uses_no_proxy(
+    monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+    client: Client = request.getfixturevalue("reachbook_client")
+    assert client.get_team().id == 1

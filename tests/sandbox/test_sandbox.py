@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import socket
+import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
@@ -18,8 +20,11 @@ import httpx
 import pytest
 
 from reachbook.domain.jwt import sign
+from reachbook.sandbox.faults import has_form
+from reachbook.sandbox.journal import redact
 from tests.sandbox.conftest import TOKEN, SandboxProcess, running
-from tests.support.server_process import serving
+from tests.support.commands import PROGRAM
+from tests.support.server_process import free_port, serving
 from tests.support.waiting import wait_until
 
 ROUTES = [
@@ -401,6 +406,8 @@ def test_a_request_is_slow(sandbox: SandboxProcess) -> None:
         {"fault": "hang", "path": "v2"},
         {"fault": "hang", "path": "/v2/contact/{contactID}"},
         {"fault": "hang", "path": "/sandbox/reset"},
+        {"fault": "hang", "path": "/v1/team?a=1"},
+        {"fault": "hang", "path": "/v1/%74eam"},
         {"fault": "hang", "route": "/v2"},
         [],
         "hang",
@@ -415,6 +422,48 @@ def test_a_fault_that_cannot_be_understood_says_what_is_accepted(
     assert response.status_code == 400
     assert "A fault is" in response.json()["message"]
     assert sandbox.control("GET", "faults").json() == {"faults": []}
+
+
+def test_a_pattern_with_many_stars_takes_no_time(sandbox: SandboxProcess) -> None:
+    fault = {"fault": "500", "path": "/*" + "a*" * 200 + "b"}
+    assert sandbox.control("POST", "faults", json=fault).is_success
+
+    began = time.monotonic()
+    response = sandbox.request("GET", "/a" * 2000)
+
+    assert response.status_code == 404
+    assert time.monotonic() - began < 2
+
+
+@pytest.mark.parametrize(
+    ("pattern", "text", "expected"),
+    [
+        ("/v1/team", "/v1/team", True),
+        ("/v1/team", "/v1/teams", False),
+        ("/v2/*", "/v2/", True),
+        ("*", "", True),
+        ("*team", "/v1/team", True),
+        ("/v2/contact/*/channel", "/v2/contact/1/channel", True),
+        ("/v2/contact/*/channel", "/v2/contact/1/channels", False),
+        ("/a*a", "/a", False),
+        ("*ab*ba*", "aba", False),
+        ("*ab*ba*", "xabxbax", True),
+        ("/**", "/", True),
+        ("/.*", "/x", False),
+    ],
+)
+def test_a_star_is_any_text(pattern: str, text: str, expected: bool) -> None:
+    assert has_form(text, pattern) is expected
+
+
+def test_a_slow_request_is_executed_although_the_client_has_gone(sandbox: SandboxProcess) -> None:
+    fault = {"fault": "slow", "milliseconds": 800, "path": "/v2/contact"}
+    sandbox.control("POST", "faults", json=fault)
+
+    with pytest.raises(httpx.ReadTimeout):
+        sandbox.request("POST", "/v2/contact", json={"first": "Zoe"}, timeout=0.3)
+
+    wait_until(lambda: "Zoe" in names(sandbox), 10, "the write is executed")
 
 
 def test_queued_faults_are_bounded(sandbox: SandboxProcess) -> None:
@@ -533,6 +582,46 @@ def test_the_journal_redacts_by_name(sandbox: SandboxProcess) -> None:
     assert "Zoe" in response.text
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        r'{"password": "a\"hunter2"}',
+        '{"apiKey": "hunter2"}',
+        '{"private-key" : "hunter2"}',
+        '{"Cookie":"hunter2"}',
+        '{"authorization": "hunter2"}',
+    ],
+)
+def test_a_secret_in_json_is_redacted_whole(text: str) -> None:
+    assert "hunter2" not in redact(text)
+    assert "********" in redact(text)
+
+
+def test_redaction_takes_time_in_proportion_to_the_text() -> None:
+    began = time.monotonic()
+    redact('\\"' * 32_000)
+    redact('"token' * 11_000)
+    assert time.monotonic() - began < 2
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "cookie=hunter2",
+        "%74oken=hunter2",
+        "a=1&api%5Fkey=hunter2",
+        "a=" + "rbk_1_0123456789abcdef_".replace("_", "%5f") + b"hunter2".hex() + "0" * 26,
+    ],
+)
+def test_a_secret_in_a_query_is_redacted(sandbox: SandboxProcess, query: str) -> None:
+    sandbox.request("GET", f"/v1/team?{query}")
+
+    [entry] = sandbox.control("GET", "journal").json()["entries"]
+    assert "hunter2" not in entry["query"]
+    assert b"hunter2".hex() not in entry["query"]
+    assert entry["query"].endswith("=********")
+
+
 def test_the_journal_has_the_body_that_was_read(sandbox: SandboxProcess) -> None:
     sandbox.request("POST", "/v2/contact", json={"first": "Zoe", "last": "x" * 20_000})
     sandbox.request("POST", "/v2/contact", content='{"first": "Zoe"}')
@@ -635,6 +724,55 @@ def test_a_request_that_hangs_does_not_delay_the_end(tmp_path: Path) -> None:
             time.sleep(0.01)
         sandbox.process.send_signal(signal.SIGTERM)
         assert sandbox.process.wait(5) == 0
+
+
+def test_the_end_of_a_hanging_request_is_no_error(tmp_path: Path) -> None:
+    with running(tmp_path) as sandbox, ThreadPoolExecutor() as pool:
+        sandbox.control("POST", "faults", json={"fault": "hang"})
+        hanging = pool.submit(sandbox.request, "GET", "/v1/team")
+        wait_until(lambda: sandbox.control("GET", "journal").json()["entries"], 10, "it hangs")
+        sandbox.process.send_signal(signal.SIGTERM)
+        with pytest.raises(httpx.TransportError):
+            hanging.result(20)
+
+    assert "Exception in ASGI application" not in (tmp_path / "sandbox.log").read_text()
+
+
+def test_its_store_is_deleted_when_its_terminal_closes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    with running(tmp_path) as sandbox:
+        assert sandbox.facts
+        sandbox.process.send_signal(signal.SIGHUP)
+        assert sandbox.process.wait(15) is not None
+
+    assert list(tmp_path.glob("reachbook-sandbox-*")) == []
+
+
+def test_a_sandbox_goes_on_if_its_output_is_closed(tmp_path: Path) -> None:
+    """Its first output fails, and it must not end with a traceback."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    log = tmp_path / "log"
+    port = free_port()
+    with log.open("wb") as errors:
+        process = subprocess.Popen(
+            [PROGRAM, "sandbox", "--port", str(port)], stdout=writing, stderr=errors
+        )
+    os.close(writing)
+    try:
+        wait_until(lambda: is_listening(port), 20, "the sandbox responds")
+    finally:
+        process.terminate()
+        assert process.wait(15) == 0
+    assert "Traceback" not in log.read_text()
+
+
+def is_listening(port: int) -> bool:
+    with suppress(httpx.TransportError):
+        return httpx.get(f"http://127.0.0.1:{port}/healthz").is_success
+    return False
 
 
 def test_a_short_control_token_is_refused(tmp_path: Path) -> None:

@@ -69,6 +69,14 @@ def report_errors(command: Callable[..., Result]) -> Callable[..., Result]:
     return reporting
 
 
+def print_or_discard(show: Callable[[], None]) -> None:
+    """Print what a server prints at its start; if standard output is closed or full, go on."""
+    try:
+        show()
+    except OSError:
+        _discard_output()
+
+
 def _discard_output() -> None:
     """Discard the rest of the output."""
     # Python flushes standard output at exit. On a full disk this would fail again, with a traceback

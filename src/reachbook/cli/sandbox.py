@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 from typing import TYPE_CHECKING
 
@@ -74,9 +75,16 @@ def sandbox(
             f"must be at least {MIN_TOKEN} visible ASCII characters.",
             param_hint="--control-token",
         )
+    if parent_pid is not None and parent_pid != os.getppid():
+        raise click.BadParameter(
+            f"must be the process that started the sandbox, which is {os.getppid()}; "
+            f"got {parent_pid}.",
+            param_hint="--parent-pid",
+        )
     host = "0.0.0.0" if listen_on_all_interfaces else "127.0.0.1"  # noqa: S104 - asked for
     options = server.Options(host, port, rate_limit, token, parent_pid)
-    server.run(options, _say_json if as_json else _say)
+    show = _say_json if as_json else _say
+    server.run(options, lambda made: common.print_or_discard(lambda: show(made)))
 
 
 def _facts(made: Sandbox) -> dict[str, object]:

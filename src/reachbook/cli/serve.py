@@ -53,7 +53,11 @@ def serve(as_json: bool, **flags: object) -> None:
     with server.sqlite_serve_lock(chosen):
         listener, made = asyncio.run(server.prepare(chosen))
         announce = _announce_as_json if as_json else _announce
-        server.run(chosen, listener, lambda url: announce(url, made, chosen))
+        server.run(
+            chosen,
+            listener,
+            lambda url: common.print_or_discard(lambda: announce(url, made, chosen)),
+        )
 
 
 @click.command()

@@ -5,6 +5,7 @@ A refused value is shown only if it cannot be a secret: the message may end in a
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sized
 from datetime import datetime
@@ -92,7 +93,7 @@ def not_empty(argument: str, value: str, example: str) -> str:
 
 def idempotency_key(value: str) -> str:
     """Returns an Idempotency-Key."""
-    if _IDEMPOTENCY_KEY.fullmatch(value):
+    if _IDEMPOTENCY_KEY.fullmatch(value) and not value.startswith(("rbk_", "rbs_")):
         return value
     accepted = "1 to 255 visible ASCII characters without white space, like order-4711"
     raise _wrong("idempotency_key", accepted, value)
@@ -103,6 +104,18 @@ def etag(value: str) -> str:
     if _ETAG.fullmatch(value):
         return value
     raise _wrong("if_match", "the ETag of a response, with its double quotes", value)
+
+
+def finite(argument: str, value: object) -> None:
+    """Refuse numbers that are not in JSON; an encoder would send null in their place."""
+    if isinstance(value, dict):
+        for key, each in value.items():
+            finite(f"{argument}.{key}", each)
+    elif isinstance(value, list | tuple):
+        for index, each in enumerate(value):
+            finite(f"{argument}[{index}]", each)
+    elif isinstance(value, float) and not math.isfinite(value):
+        raise ValueError(f"{argument} must be a finite number; got {value}.")
 
 
 def secret_id(value: str) -> str:
@@ -133,7 +146,7 @@ def api_key(value: str) -> str:
 
 def base_url(value: str) -> str:
     """Returns the URL of a server."""
-    if re.match(r"https?://[^/\s]", value):
+    if re.fullmatch(r"https?://[^/\s?#][^\s?#]*", value):
         return value
     raise _wrong("base_url", "the URL of a server, like http://127.0.0.1:8080", value)
 

@@ -51,6 +51,8 @@ class Authorization:
     """
 
     def __init__(self, credential: Credential, clock: Callable[[], float] = time.time) -> None:
+        if not isinstance(credential, ApiSecret | ApiKey):
+            raise TypeError("credential must be an ApiKey or an ApiSecret.")
         self._credential = credential
         self._clock = clock
         self._signed = (0.0, "")  # one value, so that a thread never sees half of it

@@ -122,7 +122,7 @@ def create_contact(
     contact: ContactRequest, on_conflict: OnConflict | None
 ) -> PreparedRequest[StringIdsContact]:
     """Prepare `POST /v2/contact`."""
-    _check_channels("contact", contact)
+    _check_contact("contact", contact)
     return _write("POST", "/v2/contact", results.contact, contact, _conflict(on_conflict))
 
 
@@ -134,7 +134,7 @@ def update_contact(
     overwrite: bool,
 ) -> PreparedRequest[StringIdsContact]:
     """Prepare `PUT /v2/contact/{contactID}`."""
-    _check_channels("contact", contact)
+    _check_contact("contact", contact)
     query = {**_conflict(on_conflict), **_flag("overwrite", value=overwrite)}
     return _write("PUT", _contact(contact_id), results.contact, contact, query)
 
@@ -178,6 +178,7 @@ def write_contacts(
     """Prepare `POST /v2/contacts`."""
     arguments.at_most("rows", rows, MAX_ROWS)
     for index, row in enumerate(rows):
+        arguments.finite(f"rows[{index}].custom", row.custom)
         for field in ("contact_id", "uuid"):
             if (value := getattr(row, field)) is not None:
                 arguments.contact_id(value, f"rows[{index}].{field}")
@@ -217,7 +218,7 @@ def resolve(
     query = {**_conflict(on_conflict), **_flag("explain", value=explain)}
     if address.create is None:
         return _read("/x/resolve", results.resolved, address, query)
-    _check_channels("address.create", address.create)
+    _check_contact("address.create", address.create)
     return _write("POST", "/x/resolve", results.resolved, address, query)
 
 
@@ -346,7 +347,8 @@ def _checked(channel: ChannelRequest, place: str = "channel") -> ChannelRequest:
     return channel
 
 
-def _check_channels(place: str, contact: ContactRequest) -> None:
+def _check_contact(place: str, contact: ContactRequest) -> None:
+    arguments.finite(f"{place}.custom", contact.custom)
     for index, channel in enumerate(contact.contact_channels or ()):
         _checked(channel, f"{place}.contact_channels[{index}]")
 

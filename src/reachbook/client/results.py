@@ -13,6 +13,7 @@ import httpx
 import msgspec
 from msgspec.json import Decoder
 
+from reachbook.domain.errors import Kind
 from reachbook.wire.models.v2 import (
     StringIdsBulk,
     StringIdsChannel,
@@ -63,7 +64,8 @@ def _or_vendors(decoder: Decoder[T]) -> Parse[T]:
             return decoder.decode(response.content)
         except msgspec.ValidationError:
             sent = msgspec.json.decode(response.content)
-            return msgspec.convert(_with_own_keys(sent), decoder.type)
+            # Encoded again, because a row that failed has a contact that is left as JSON.
+            return decoder.decode(msgspec.json.encode(_with_own_keys(sent)))
 
     return parse
 
@@ -75,7 +77,8 @@ def _with_own_keys(value: Any) -> Any:
     if not isinstance(value, dict):
         return value
     if "contacts" in value:
-        return {**value, "contacts": _with_own_keys(value["contacts"])}
+        failed = [_failed_row(*each) for each in enumerate(value.get("failed_contacts", []))]
+        return {"contacts": _with_own_keys(value["contacts"]), "failed_contacts": failed}
     sent = {key: each for key, each in value.items() if each is not None}
     if "channel_type" in sent:
         ids = {key: str(sent[key]) for key in ("id", "contact_id") if key in sent}
@@ -85,6 +88,15 @@ def _with_own_keys(value: Any) -> Any:
         **sent,
         "contact_channels": _with_own_keys(sent.get("contact_channels", [])),
     }
+
+
+def _failed_row(position: int, sent: dict[str, Any]) -> dict[str, Any]:
+    """Returns a row that failed with all keys; the vendor documents `contact` alone."""
+    own = {"index": position, "error": Kind.BAD_DATA, "error_code": "", "message": ""}
+    error = sent.get("error")
+    if error is not None and error not in set(Kind):
+        sent = {**sent, "error": Kind.BAD_DATA, "message": sent.get("message") or str(error)}
+    return {**own, **sent}
 
 
 channel: Parse[StringIdsChannel] = _or_vendors(Decoder(StringIdsChannel))

@@ -6,6 +6,7 @@ import asyncio
 import re
 from collections import deque
 from contextlib import suppress
+from urllib.parse import unquote_plus
 
 from msgspec import Struct, field
 from starlette.types import Message, Receive, Scope, Send
@@ -20,12 +21,13 @@ MAX_BODY_BYTES = 4 * MAX_BODY_CHARACTERS  # a character of UTF-8 has at most fou
 READ_AHEAD_SECONDS = 1.0
 REDACTED = "********"
 
-_SECRET_NAME = re.compile(r"auth|cookie|token|secret|password|api[-_]?key", re.IGNORECASE)
-_SECRET_PARAMETER = re.compile(
-    r"(?<![^?&])([^=&]*(?:auth|token|secret|password|key)[^=&]*=)[^&]*", re.IGNORECASE
-)
+_SECRET_NAME = re.compile(r"auth|cookie|token|secret|password|(?<!idempotency-)key", re.IGNORECASE)
+_SECRET_PARAMETER = re.compile(r"auth|cookie|token|secret|password|key", re.IGNORECASE)
+# The length of a name is bounded, so that the time is in proportion to the length of the text.
 _SECRET_FIELD = re.compile(
-    r'("[^"]*(?:token|secret|password|api_key)[^"]*"\s*:\s*")[^"]*', re.IGNORECASE
+    r'("(?:[^"\\]|\\.){0,100}?(?:auth|cookie|token|secret|password|(?:api|private)[-_]?key)'
+    r'(?:[^"\\]|\\.){0,100}"\s{0,100}:\s{0,100}")(?:[^"\\]|\\.)*',
+    re.IGNORECASE,
 )
 _CREDENTIAL = re.compile(
     r"rbk(?:_|%5F)[0-9]+(?:_|%5F)[0-9a-f]{16}(?:_|%5F)[0-9a-f]{40}|eyJ[\w-]*\.[\w-]+\.[\w-]*|\b[0-9a-f]{64}\b",
@@ -65,9 +67,7 @@ class Journal(Struct):
             timestamps.format_micros(timestamps.now()),
             scope["method"],
             redact(scope["path"]),
-            redact(
-                _SECRET_PARAMETER.sub(rf"\1{REDACTED}", scope["query_string"].decode("latin-1"))
-            ),
+            "&".join(map(_parameter, scope["query_string"].decode("latin-1").split("&"))),
             [
                 _header(name.decode("latin-1"), value.decode("latin-1"))
                 for name, value in scope["headers"]
@@ -141,6 +141,15 @@ class Recorder:
 def redact(text: str) -> str:
     """Returns a text without API keys, JWTs and keys of API secrets."""
     return _SECRET_FIELD.sub(rf"\1{REDACTED}", _CREDENTIAL.sub(REDACTED, text))
+
+
+def _parameter(text: str) -> str:
+    """Returns a parameter of a query as it was sent, or without its value if that is a secret."""
+    name, equals, _ = text.partition("=")
+    decoded = unquote_plus(text)
+    if equals and _SECRET_PARAMETER.search(unquote_plus(name)):
+        return f"{name}={REDACTED}"
+    return text if redact(decoded) == decoded else f"{redact(unquote_plus(name))}={REDACTED}"
 
 
 def _header(name: str, value: str) -> tuple[str, str]:

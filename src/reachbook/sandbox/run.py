@@ -59,6 +59,8 @@ def run(options: Options, announce: Callable[[Sandbox], None]) -> None:
     """Serve until a signal; the store is then deleted. Call `announce` at the start."""
     # Until the server has its own handler: a signal must not leave the directory behind.
     signal.signal(signal.SIGTERM, _exit)
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:  # and not ignored, as by nohup
+        signal.signal(signal.SIGHUP, lambda _number, _frame: signal.raise_signal(signal.SIGTERM))
     with tempfile.TemporaryDirectory(prefix="reachbook-sandbox-") as folder:
         settings = Settings(
             data_dir=folder,

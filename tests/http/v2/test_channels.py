@@ -92,7 +92,7 @@ async def test_the_error_for_an_integer_id_names_the_uuid(api: Api, method: str)
     response = await api.request(method, f"/v2/contact/123/{tail}", channel_body(PHONE))
 
     assert refusal(response) == (400, "bad_data", "bad_uuid")
-    assert "UUID, not the integer id" in response.json()["message"]
+    assert "got an integer id" in response.json()["message"]
 
 
 # ── POST ─────────────────────────────────────────────────────────────────────────────────────
