@@ -7,7 +7,7 @@ import json
 import os
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from http import HTTPStatus
@@ -218,6 +218,12 @@ def read_contacts(source: Client, limit: int = PAGE) -> dict[str, StringIdsConta
     contacts: dict[str, StringIdsContact] = {}
     date, page = None, 0
     while found := source.list_contacts(limit=limit, date=date, page=page, ascending=True):
+        if page and all(contacts.get(each.uuid) == each for each in found):
+            # The server ignores `page`, and would return these contacts for ever.
+            if date == found[-1].updated:
+                break
+            date, page = found[-1].updated, 0
+            continue
         for contact in found:
             contacts.pop(contact.uuid, None)
             contacts[contact.uuid] = contact
@@ -291,14 +297,19 @@ def refused_channel(
     return next((each for each in channels if address_of(each)[:2] == view), None)
 
 
-def main() -> int:
+def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--source", required=True, help="the base URL of the vendor")
     parser.add_argument("--target", required=True, help="the base URL of Reachbook")
     parser.add_argument("--map", required=True, type=Path, help="the file of UUIDs")
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     if unset := [name for name in CREDENTIALS if name not in os.environ]:
         parser.error(f"these environment variables are not set: {', '.join(unset)}")
+    return options
+
+
+def main() -> int:
+    options = parse_arguments()
     secret_id, secret_key, api_key = (os.environ[name] for name in CREDENTIALS)
     secret, key = ApiSecret(secret_id, secret_key), ApiKey(api_key)
     with (

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import json
+import operator
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import httpx
 import pytest
 
 from examples.move_from_vendor.move import CopyMap, Move, read_contacts
 from reachbook.client import (
+    ApiSecret,
     BulkRow,
     ChannelRequest,
     Client,
@@ -377,3 +381,31 @@ def test_contacts_of_one_time_are_read_whole(sides: Sides) -> None:
 
     for limit in (1, 2, 3, 500):
         assert len(read_contacts(sides.source, limit)) == 9
+
+
+@pytest.mark.parametrize("limit", [2, 3, 4, 500])
+@pytest.mark.parametrize("knows_page", [True, False])
+@pytest.mark.parametrize("after", [operator.gt, operator.ge], ids=["after", "from"])
+def test_lists_of_other_servers_are_read_whole(
+    limit: int, knows_page: bool, after: Callable[[str, str], bool]
+) -> None:
+    """The vendor does not say whether `date` itself is included, and how exact its times are."""
+    times = "11233345567"
+    rows = [
+        {"id": number, "uuid": f"uuid-{number}", "updated": time}
+        for number, time in enumerate(times)
+    ]
+
+    def handle(request: httpx.Request) -> httpx.Response:
+        body = json.loads(request.content)
+        listed = [row for row in rows if after(str(row["updated"]), body.get("date", ""))]
+        start = limit * body.get("page", 0) if knows_page else 0
+        return httpx.Response(200, json=listed[start : start + limit])
+
+    credential = ApiSecret("an-id-of-the-vendor", "a-key-of-the-vendor")
+    transport = httpx.MockTransport(handle)
+    with Client("http://vendor.test", credential, transport=transport) as client:
+        found = read_contacts(client, limit)
+
+    if knows_page or limit > 3:  # three contacts have one time
+        assert len(found) == len(rows)
