@@ -6,6 +6,7 @@ import argparse
 import json
 import os
 import re
+import secrets
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -40,31 +41,38 @@ CREDENTIALS = ("SOURCE_SECRET_ID", "SOURCE_SECRET_KEY", "TARGET_API_KEY")
 
 
 class CopyMap:
-    """A file of JSON lines that maps the UUID of each original to the UUID of its copy."""
+    """A file of JSON lines that maps the UUID of each original to the UUID of its copy.
+
+    `key` is a random text in its first line, so that the writes of a new map have other
+    idempotency keys than those of an old one, whose copies may have been deleted.
+    """
 
     def __init__(self, path: Path) -> None:
-        self.copies: dict[str, str] = {}
         text = path.read_text() if path.exists() else ""
-        for line in text[: text.rfind("\n") + 1].splitlines():  # a killed run may cut the last line
-            self._set(**json.loads(line))
+        # A run that was killed may have left a part of a line at the end.
+        lines = [json.loads(line) for line in text[: text.rfind("\n") + 1].splitlines()]
+        self.key: str = lines[0]["key"] if lines else secrets.token_hex(8)
+        copies = {line["original"]: line["copy"] for line in lines[1:]}
+        self.copies: dict[str, str] = {each: copy for each, copy in copies.items() if copy}
         new = path.with_name(f"{path.name}.new")
-        new.write_text("".join(map(_line, self.copies, self.copies.values())))
+        with new.open("w") as file:
+            file.write(json.dumps({"key": self.key}) + "\n")
+            file.writelines(_line(*each) for each in self.copies.items())
         new.replace(path)
         self._file = path.open("a", buffering=1)  # writes each line at once
 
-    def record(self, original: str, copy: str | None) -> None:
-        """Store the UUID of a copy, or that there is none any more."""
-        self._set(original, copy)
+    def record(self, original: str, copy: str) -> None:
+        """Store the UUID of a copy."""
+        self.copies[original] = copy
         self._file.write(_line(original, copy))
+
+    def remove(self, original: str) -> None:
+        """Store that a contact has no copy any more."""
+        del self.copies[original]
+        self._file.write(_line(original, None))
 
     def close(self) -> None:
         self._file.close()
-
-    def _set(self, original: str, copy: str | None) -> None:
-        if copy is None:
-            self.copies.pop(original, None)
-        else:
-            self.copies[original] = copy
 
 
 def _line(original: str, copy: str | None) -> str:
@@ -122,14 +130,14 @@ class Move:
         # A run that was killed may have deleted it, and not recorded that.
         with suppress(NoContactError):
             self.target.delete_contact(self.map.copies[uuid])
-        self.map.record(uuid, None)
+        self.map.remove(uuid)
         self.deleted += 1
 
     def _find_or_create(self, uuid: str) -> str:
         if uuid not in self.map.copies:
             # Empty, so that the request is always the same: if a run was killed before it recorded
             # the copy, the key returns that copy, even if the original has changed since then.
-            keyed = self.target.with_options(idempotency_key=f"move-{uuid}")
+            keyed = self.target.with_options(idempotency_key=f"{self.map.key}-{uuid}")
             self.map.record(uuid, keyed.create_contact(ContactRequest()).uuid)
             self.created += 1
         return self.map.copies[uuid]
@@ -323,8 +331,8 @@ def main() -> int:
             sys.exit(f"Stopped: {error}")
         finally:
             move.map.close()
-    for uuid, message in move.problems:
-        print(f"{uuid}: {message}", file=sys.stderr)
+            for uuid, message in move.problems:
+                print(f"{uuid}: {message}", file=sys.stderr)
     print(
         f"contacts: {count}, created: {move.created}, deleted: {move.deleted}, "
         f"problems: {len(move.problems)}"

@@ -282,6 +282,18 @@ def test_the_copy_of_a_killed_run_is_not_created_again(sides: Sides) -> None:
     assert (copy.first, addresses(copy)) == ("Zoë", [("phone", NEW)])
 
 
+def test_a_move_can_begin_again_with_a_new_map(sides: Sides) -> None:
+    original = sides.source.create_contact(phone_of(X))
+    sides.run()
+    sides.target.delete_contacts(list(sides.copies().values()))
+    assert [uuid for uuid, _ in sides.run().problems] == [original.uuid]
+    sides.map_file.unlink()
+
+    assert sides.run().problems == []
+
+    assert sides.copy_of(original).phone == X
+
+
 def test_a_line_of_the_map_that_was_cut_is_dropped(sides: Sides) -> None:
     for number in (X, Y):
         sides.source.create_contact(phone_of(number))
