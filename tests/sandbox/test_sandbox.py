@@ -7,6 +7,7 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -742,7 +743,12 @@ def test_its_store_is_deleted_when_its_terminal_closes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TMPDIR", str(tmp_path))
-    with running(tmp_path) as sandbox:
+    # The tests may run under nohup, which ignores the signal for all processes.
+    program = (
+        "import signal; signal.signal(signal.SIGHUP, signal.SIG_DFL); "
+        "from reachbook.__main__ import main; main()"
+    )
+    with running(tmp_path, program=(sys.executable, "-c", program)) as sandbox:
         assert sandbox.facts
         sandbox.process.send_signal(signal.SIGHUP)
         assert sandbox.process.wait(15) is not None
