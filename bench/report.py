@@ -1,6 +1,7 @@
 """Write the figures of a results file into README.md and docs/benchmarks.md, and draw the chart.
 
 Usage: python -m bench.report [bench/results/full.json]
+The figures of bench/results/sizes.json are written into docs/benchmarks-sizes.md.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ BEGIN = "<!-- The figures up to the end are written by python -m bench.report. -
 END = "<!-- end of the figures -->"
 README = ROOT / "README.md"
 PAGE = ROOT / "docs" / "benchmarks.md"
+SIZES = FOLDER / "sizes.json"
+SIZES_PAGE = ROOT / "docs" / "benchmarks-sizes.md"
 CHART = ROOT / "docs" / "benchmarks.svg"
 
 _NAMES = {"postgres": "PostgreSQL", "sqlite": "SQLite"}
@@ -29,9 +32,12 @@ def main() -> None:
     given = Path(sys.argv[1]) if len(sys.argv) > 1 else FOLDER / "full.json"
     results = load(given)
     CHART.write_text(chart.svg(results))
-    for page, text in ((README, summary(results)), (PAGE, tables.everything(results))):
+    texts = {README: summary(results), PAGE: tables.everything(results)}
+    if SIZES.exists():
+        texts[SIZES_PAGE] = tables.everything(load(SIZES), all_targets=False)
+    for page, text in texts.items():
         page.write_text(replaced(page.read_text(), text))
-    print(f"written: {', '.join(str(each.relative_to(ROOT)) for each in (CHART, README, PAGE))}")
+    print(f"written: {', '.join(str(each.relative_to(ROOT)) for each in (CHART, *texts))}")
 
 
 def summary(results: Results) -> str:

@@ -11,13 +11,13 @@ from bench.workloads import NAMES
 _STORES = ("postgres", "sqlite")
 
 
-def everything(results: Results) -> str:
-    """Returns all tables, one after the other."""
+def everything(results: Results, *, all_targets: bool = True) -> str:
+    """Returns all tables, one after the other; without `all_targets`, the measured ones alone."""
     sections = [
         ("Conditions", conditions(results)),
         ("Requests", requests(results)),
         ("Other figures", values(results)),
-        ("Targets", outcomes(results)),
+        ("Targets", outcomes(results, all_targets=all_targets)),
         ("Not measured", absent(results)),
     ]
     return "\n\n".join(f"## {title}\n\n{text}" for title, text in sections if text)
@@ -54,8 +54,8 @@ def values(results: Results) -> str:
     return table(("store", "figure", "median", "unit", "durability", "note"), rows)
 
 
-def outcomes(results: Results) -> str:
-    """Returns the targets."""
+def outcomes(results: Results, *, all_targets: bool = True) -> str:
+    """Returns the targets; without `all_targets`, those that were measured."""
     rows = [
         (
             each.figure,
@@ -66,6 +66,7 @@ def outcomes(results: Results) -> str:
             each.verdict,
         )
         for each in targets.outcomes(results)
+        if all_targets or each.measured is not None
     ]
     return table(("figure", "target", "stretch", "measured", "by CPU", "verdict"), rows)
 

@@ -68,13 +68,17 @@ def test_the_chart_is_svg_with_a_bar_for_each_server() -> None:
 
 
 def test_the_pages_have_the_figures_of_the_stored_results() -> None:
-    """README.md and docs/benchmarks.md have no figures, or those of bench/results/full.json."""
+    """The pages have no figures, or those of full.json and sizes.json in bench/results."""
     file = FOLDER / "full.json"
     saved = load(file) if file.exists() else None
     readme = report.summary(saved) if saved else ""
     page = tables.everything(saved) if saved else ""
+    sizes = ""
+    if report.SIZES.exists():
+        sizes = tables.everything(load(report.SIZES), all_targets=False)
 
-    for path, text in ((report.README, readme), (report.PAGE, page)):
+    texts = {report.README: readme, report.PAGE: page, report.SIZES_PAGE: sizes}
+    for path, text in texts.items():
         content = path.read_text()
         begin, end = content.index(report.BEGIN) + len(report.BEGIN), content.index(report.END)
         assert content[begin:end].strip() == text
