@@ -31,7 +31,7 @@ def main() -> None:
     parser.add_argument(
         "--sizes",
         action="store_true",
-        help="Reachbook alone, at 10 thousand and 10 million channels (an hour)",
+        help="Reachbook alone, at 10 thousand and 10 million channels (15 minutes)",
     )
     parser.add_argument("--store", choices=list(PHASES), action="append")
     parser.add_argument("--rounds", type=int, default=3)

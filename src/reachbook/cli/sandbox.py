@@ -31,7 +31,7 @@ MIN_TOKEN = 16
     "--listen-on-all-interfaces",
     is_flag=True,
     help="Let anyone who can reach this machine use the sandbox. Its routes under /sandbox still "
-    "accept only requests to a loopback address.",
+    "need the control token, and a Host header with a loopback address.",
 )
 @click.option(
     "--rate-limit",
