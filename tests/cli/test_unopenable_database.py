@@ -102,7 +102,17 @@ def test_the_error_names_an_unknown_parameter_of_the_url(
     assert parameter.partition("=")[0] in message
 
 
-@pytest.mark.parametrize("command", [["team", "list"], ["team", "list", "--json"], ["settings"]])
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["team", "list"],
+        ["team", "list", "--json"],
+        ["settings"],
+        ["--help"],
+        ["--version"],
+        ["team", "create", "--help"],
+    ],
+)
 def test_a_write_error_on_standard_output_is_reported(home: Home, command: list[str]) -> None:
     """The disk of the output file is full."""
     with Path("/dev/full").open("w") as full:

@@ -67,23 +67,29 @@ class Program(click.Group):
 
     def make_context(self, *parsed: Any, **options: Any) -> click.Context:
         """Read the arguments before the name of a command."""
-        with _escaped():
+        with _reported():
             return super().make_context(*parsed, **options)
 
     def invoke(self, ctx: click.Context) -> Any:
         """Read the arguments of the command and run it."""
-        with _escaped():
+        with _reported():
             return super().invoke(ctx)
 
 
 @contextmanager
-def _escaped() -> Iterator[None]:
+def _reported() -> Iterator[None]:
     try:
         yield
     except click.exceptions.NoArgsIsHelpError:
         raise  # its message is the help text, whose line breaks must stay
     except click.UsageError as error:
         raise click.UsageError(escaping.escape(error.format_message()), error.ctx) from None
+    except BrokenPipeError:
+        raise  # the reader of the output has closed it; click ends without a message
+    except OSError as error:  # the text of --help cannot be written
+        from reachbook.cli import common
+
+        common.end_with_os_error(error)
 
 
 @click.group(

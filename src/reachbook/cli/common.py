@@ -63,10 +63,15 @@ def report_errors(command: Callable[..., Result]) -> Callable[..., Result]:
         except BrokenPipeError:
             raise  # the reader of the output has closed it; click ends without a message
         except OSError as error:
-            _discard_output()
-            end(f"The operating system refuses: {error.strerror or error}.")
+            end_with_os_error(error)
 
     return reporting
+
+
+def end_with_os_error(error: OSError) -> NoReturn:
+    """Print the sentence of an error of the operating system, and exit with code 1."""
+    _discard_output()
+    end(f"The operating system refuses: {error.strerror or error}.")
 
 
 def print_or_discard(show: Callable[[], None]) -> None:
