@@ -139,10 +139,10 @@ class Sandbox:
     def control(self, method: str, path: str, body: object = None) -> dict[str, Any]:
         """Send a request to a route under `/sandbox`; raises `SandboxError` if it is refused."""
         response = self._http.request(method, path, json=body)
-        answer: dict[str, Any] = response.json()
+        result: dict[str, Any] = response.json()
         if response.is_error:
-            raise SandboxError(answer["message"])
-        return answer
+            raise SandboxError(result["message"])
+        return result
 
     def close(self) -> None:
         """Close the connection of the control routes."""

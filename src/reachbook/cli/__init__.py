@@ -1,6 +1,6 @@
-"""The command line: it imports everything, and nothing imports it.
+"""The command line: it may import every package, and no package imports it.
 
-The module of a command is imported when the command is used, because some of them take long.
+The module of a command is imported when the command is looked up, because some take long to import.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ COMMANDS = {
     "team": "team:team",
     "user": "user:user",
 }
-"""The module of each command, and its name there."""
+"""The module of each command, and the name of the command in it."""
 
 
 class LazyCommands(MutableMapping[str, click.Command]):
-    """The commands by name; `places` are those of `COMMANDS`, imported when they are looked up."""
+    """The commands by name, imported when they are looked up; `places` is like `COMMANDS`."""
 
     def __init__(self, places: Mapping[str, str]) -> None:
         self._commands: dict[str, click.Command | str] = dict(places)

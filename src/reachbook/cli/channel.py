@@ -137,7 +137,7 @@ def _print(channel_list: ChannelList, *, as_json: bool) -> None:
         common.print_json(body)
         return
     if not body:
-        common.say("The contact has no channel, and cannot be reached.")
+        common.echo("The contact has no channel, and cannot be reached.")
         return
     rows = [
         (

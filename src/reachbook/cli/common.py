@@ -161,11 +161,11 @@ async def only_team(administration: Administration, team_id: int | None) -> Team
 
 def end(sentence: str) -> NoReturn:
     """Print one sentence on standard error, and exit with code 1."""
-    say(f"reachbook: {sentence}", err=True)
+    echo(f"reachbook: {sentence}", err=True)
     sys.exit(1)
 
 
-def say(line: str = "", *, err: bool = False) -> None:
+def echo(line: str = "", *, err: bool = False) -> None:
     """Print one line of text. All output that is not JSON must be printed with this function.
 
     The line is escaped: it can hold text from clients, and a terminal interprets control
@@ -214,7 +214,7 @@ def print_facts(facts: Mapping[str, object]) -> None:
     """Print names and values for a person, one on each line."""
     width = max(len(name) for name in facts)
     for name, value in facts.items():
-        say(f"  {name:<{width}}  {_shown(value)}")
+        echo(f"  {name:<{width}}  {_shown(value)}")
 
 
 def _shown(value: object) -> str:

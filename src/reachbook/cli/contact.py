@@ -84,7 +84,7 @@ def print_contact(contact: Contact, *, as_json: bool) -> None:
         for each in body.contact_channels
     ]
     if rows:
-        common.say()
+        common.echo()
         common.print_table(("channel", "type", "address", "added"), rows)
 
 

@@ -120,7 +120,7 @@ def _add_list_and_revoke(group: click.Group, kind: CredentialKind, noun: str) ->
         if as_json:
             common.print_json(facts)
         else:
-            common.say(f"{ended.id} is revoked, as of {facts['revoked']}.")
+            common.echo(f"{ended.id} is revoked, as of {facts['revoked']}.")
 
 
 _add_list_and_revoke(secret, "api_secret", "secret")
@@ -132,8 +132,8 @@ def _show_new(facts: dict[str, object], *, as_json: bool) -> None:
         common.print_json(facts)
     else:
         common.print_facts(facts)
-        common.say()
-        common.say("Store the key now; it is not shown again.")
+        common.echo()
+        common.echo("Store the key now; it is not shown again.")
 
 
 def _facts(credential: Credential, noun: str) -> dict[str, object]:

@@ -70,8 +70,8 @@ def history(
     ]
     common.print_table(("rev", "at", "event", "by", "what"), rows)
     if found.next:
-        common.say()
-        common.say(f"For earlier events: --cursor {found.next}")
+        common.echo()
+        common.echo(f"For earlier events: --cursor {found.next}")
 
 
 @click.command()
@@ -126,14 +126,14 @@ def erase(uuid: str, team_id: int | None, yes: bool, as_json: bool, **flags: obj
     if as_json:
         common.print_json(ERASED)
     else:
-        common.say(f"{contact_uuid(uuid)} is erased. Earlier backups still contain it.")
+        common.echo(f"{contact_uuid(uuid)} is erased. Earlier backups still contain it.")
 
 
 def _confirmed(question: str) -> bool:
     try:
         return click.confirm(escaping.escape(question), err=True)
     except click.Abort:
-        common.say(err=True)  # the prompt did not end its line
+        common.echo(err=True)  # the prompt did not end its line
         return False
 
 

@@ -81,17 +81,17 @@ def _facts(finding: Finding, repaired: bool | None) -> dict[str, object]:
 
 def _print_findings(found: list[tuple[Finding, bool]], *, repair: bool, yes: bool) -> None:
     if not found:
-        common.say("No fault was found.")
+        common.echo("No fault was found.")
     for finding, done in found:
         where = "the store" if finding.team_id is None else f"team {finding.team_id}"
         where += f", contact {finding.contact_id}" if finding.contact_id else ""
-        common.say(f"{finding.kind}: {where}: {finding.message}.")
+        common.echo(f"{finding.kind}: {where}: {finding.message}.")
         if done:
-            common.say("  repaired")
+            common.echo("  repaired")
         elif repair and (yes or finding.repair is None):
-            common.say("  not repaired" if yes else "  cannot be repaired by this command")
+            common.echo("  not repaired" if yes else "  cannot be repaired by this command")
         elif repair:
-            common.say(f"  would {finding.repair}")
+            common.echo(f"  would {finding.repair}")
 
 
 def _faults(count: int) -> str:
@@ -119,9 +119,9 @@ def backup(file: Path, overwrite: bool, as_it_is: bool, as_json: bool, **flags: 
     if as_json:
         common.print_json(made)
         return
-    common.say(f"The store was copied to {file} and verified: {made['bytes']} bytes.")
+    common.echo(f"The store was copied to {file} and verified: {made['bytes']} bytes.")
     where = "REACHBOOK_MASTER_KEY" if chosen.master_key else chosen.directory / "master.key"
-    common.say(
+    common.echo(
         f"The backup does not contain the master key: back up {where}, too. Without it the API "
         "secrets cannot be opened."
     )
@@ -157,9 +157,9 @@ def restore(file: Path | None, as_it_is: bool, mark: bool, as_json: bool, **flag
     if as_json:
         common.print_json(made)
         return
-    common.say(f"{made['database']} was restored from {file}.")
+    common.echo(f"{made['database']} was restored from {file}.")
     if made["replaced"]:
-        common.say(f"The previous store is kept as {made['replaced']}.")
+        common.echo(f"The previous store is kept as {made['replaced']}.")
 
 
 def _mark(chosen: Settings, *, as_json: bool) -> None:
@@ -167,9 +167,9 @@ def _mark(chosen: Settings, *, as_json: bool) -> None:
     if as_json:
         common.print_json({"incarnation": token})
         return
-    common.say(f"The store has another incarnation: {token}.")
+    common.echo(f"The store has another incarnation: {token}.")
     if not opening.is_sqlite(chosen.database_url):
-        common.say("Restart every server process: they read the incarnation when they start.")
+        common.echo("Restart every server process: they read the incarnation when they start.")
 
 
 async def _take(chosen: Settings, file: Path, *, as_it_is: bool) -> dict[str, Any]:
@@ -327,7 +327,9 @@ def rekey(new_key_file: bool, discard: bool, as_json: bool, **flags: object) -> 
 
     previous = common.with_store(chosen, rotate) if new_key_file else None
     if previous and not as_json:
-        common.say(f"{previous.with_name(master_key.FILE_NAME)} is new; {previous} is the old one.")
+        common.echo(
+            f"{previous.with_name(master_key.FILE_NAME)} is new; {previous} is the old one."
+        )
     if previous and not opening.is_sqlite(chosen.database_url):
         # Other hosts do not have the new key yet, and could not open a secret sealed under it.
         done = Rekeyed(0, [])
@@ -348,11 +350,11 @@ def _print_rekeyed(done: Rekeyed, previous: Path | None, next_step: str, *, as_j
         discarded = {"discarded_teams": done.discarded_teams} if done.discarded_teams else {}
         common.print_json({"resealed": done.resealed, "previous_key_file": kept, **discarded})
         return
-    common.say(f"API secrets sealed again, under the current master key: {done.resealed}.")
+    common.echo(f"API secrets sealed again, under the current master key: {done.resealed}.")
     if done.team_keys:
-        common.say(f"Suppression keys of teams sealed again: {done.team_keys}.")
+        common.echo(f"Suppression keys of teams sealed again: {done.team_keys}.")
     if done.discarded_teams:
         teams = ", ".join(map(str, done.discarded_teams))
-        common.say(f"The opt-outs and bounces of these teams were deleted: {teams}.")
+        common.echo(f"The opt-outs and bounces of these teams were deleted: {teams}.")
     if not done.unopened and not done.unopened_teams:
-        common.say(next_step)
+        common.echo(next_step)

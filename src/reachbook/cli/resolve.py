@@ -78,9 +78,9 @@ def _body(found: Resolved, explanation: ExplanationBody | None) -> ResolvedBody:
 def _print(query: AddressQuery, found: Resolved, explanation: ExplanationBody | None) -> None:
     if found.contact is None or found.channel is None:
         numbers = " or ".join(each.channel_id for each in readings(query.address))
-        common.say(f"Nobody has {query.address.channel_type} {numbers}.")
+        common.echo(f"Nobody has {query.address.channel_type} {numbers}.")
         if suppressed := extensions.suppression(found.suppressed):
-            common.say(f"It is suppressed: {suppressed.reason} since {suppressed.at}.")
+            common.echo(f"It is suppressed: {suppressed.reason} since {suppressed.at}.")
     else:
         detail = extensions.channel_detail(found.contact, found.channel)
         shown = {
@@ -93,7 +93,7 @@ def _print(query: AddressQuery, found: Resolved, explanation: ExplanationBody | 
             shown["held"] = detail.held_reason
         common.print_facts({**shown, "created now": "yes"} if found.created else shown)
     if explanation is not None:
-        common.say()
+        common.echo()
         common.print_facts(
             {
                 "typed": explanation.typed,

@@ -83,7 +83,7 @@ def sandbox(
         )
     host = "0.0.0.0" if listen_on_all_interfaces else "127.0.0.1"  # noqa: S104 - asked for
     options = server.Options(host, port, rate_limit, token, parent_pid)
-    show = _say_json if as_json else _say
+    show = _print_json if as_json else _print_text
     server.run(options, lambda made: common.print_or_discard(lambda: show(made)))
 
 
@@ -99,25 +99,25 @@ def _facts(made: Sandbox) -> dict[str, object]:
     }
 
 
-def _say_json(made: Sandbox) -> None:
+def _print_json(made: Sandbox) -> None:
     common.print_json_line(_facts(made))
 
 
-def _say(made: Sandbox) -> None:
-    common.say(f"The sandbox is listening on {made.url}")
-    common.say("Its store is temporary, and is deleted when it ends.")
-    common.say()
+def _print_text(made: Sandbox) -> None:
+    common.echo(f"The sandbox is listening on {made.url}")
+    common.echo("Its store is temporary, and is deleted when it ends.")
+    common.echo()
     common.print_facts(
         {name.replace("_", " "): value for name, value in _facts(made).items() if name != "url"}
     )
-    common.say()
-    common.say("Try it:")
-    common.say()
-    common.say(
+    common.echo()
+    common.echo("Try it:")
+    common.echo()
+    common.echo(
         f"curl {made.url}/v2/contact/{made.team.contact}/channels "
         f'-H "Authorization: Bearer {made.team.api_key}"'
     )
-    common.say(
+    common.echo(
         f'curl -X POST {made.url}/sandbox/reset -H "Authorization: Bearer {made.control_token}"'
     )
-    common.say()
+    common.echo()

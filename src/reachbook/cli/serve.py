@@ -41,13 +41,13 @@ def serve(as_json: bool, **flags: object) -> None:
     console and an example contact, and prints a curl command for it.
     """
     from reachbook.http import rate_limit
-    from reachbook.server import (
-        run as server,  # imported here, because other commands do not need its libraries
-    )
+
+    # Imported here, because other commands do not need the libraries of the server.
+    from reachbook.server import run as server
 
     chosen = common.read_settings(**flags)
     if warning := rate_limit.startup_warning(chosen):
-        common.say(warning, err=True)
+        common.echo(warning, err=True)
     # `prepare` has an event loop of its own, so that nothing of it stays open in the process that
     # serves or starts workers.
     with server.sqlite_serve_lock(chosen):
@@ -91,22 +91,22 @@ def migrate(as_json: bool, **flags: object) -> None:
     _print_schema(schema)
     if report:
         for line in identity_report.lines(report):
-            common.say(line)
+            common.echo(line)
     if names:
-        common.say(f"The names of {names.contacts} contacts were indexed.")
+        common.echo(f"The names of {names.contacts} contacts were indexed.")
 
 
 def _print_schema(schema: SchemaChange) -> None:
     if schema.before == schema.after:
-        common.say(f"The schema is at version {schema.after} already.")
+        common.echo(f"The schema is at version {schema.after} already.")
     else:
-        common.say(f"The schema was migrated from version {schema.before} to {schema.after}.")
+        common.echo(f"The schema was migrated from version {schema.before} to {schema.after}.")
     if schema.distributed:
-        common.say(f"Distributed over the nodes of Citus: {', '.join(schema.distributed)}.")
+        common.echo(f"Distributed over the nodes of Citus: {', '.join(schema.distributed)}.")
     if schema.to_run:
-        common.say("The lock timeout is not set on every node. Run as the owner of the database:")
+        common.echo("The lock timeout is not set on every node. Run as the owner of the database:")
         for statement in schema.to_run:
-            common.say(f"    {statement}")
+            common.echo(f"    {statement}")
 
 
 def _migration_lock(chosen: Settings) -> AbstractContextManager[None]:
@@ -132,18 +132,18 @@ def show_settings(as_json: bool, **flags: object) -> None:
 
 
 def _announce(url: str, made: Bootstrap | None, chosen: Settings) -> None:
-    common.say(f"Reachbook is listening on {url}")
+    common.echo(f"Reachbook is listening on {url}")
     if made is None:
         # Without the option, the command would use the store of the default directory.
         directory = f" --data-dir {chosen.data_dir}" if chosen.data_dir else ""
-        common.say(
+        common.echo(
             f"To send requests, create an API key: reachbook key create --team ID{directory}"
         )
         return
-    common.say()
-    common.say("This is the first start: a team and the contact Alice were created.")
-    common.say("The keys are shown only now:")
-    common.say()
+    common.echo()
+    common.echo("This is the first start: a team and the contact Alice were created.")
+    common.echo("The keys are shown only now:")
+    common.echo()
     common.print_facts(
         {
             "team": made.team_id,
@@ -152,18 +152,18 @@ def _announce(url: str, made: Bootstrap | None, chosen: Settings) -> None:
             "API secret key": made.secret_key,
         }
     )
-    common.say()
-    common.say("Try it:")
-    common.say()
-    common.say(
+    common.echo()
+    common.echo("Try it:")
+    common.echo()
+    common.echo(
         f'curl {url}/v2/contact/{made.contact}/channels -H "Authorization: Bearer {made.api_key}"'
     )
-    common.say()
+    common.echo()
     if chosen.console:
-        common.say(f"Sign in to the console as {made.user}, once and within ten minutes:")
-        common.say()
-        common.say(link_address(f"{url}{chosen.base_path}", made.sign_in_token))
-        common.say()
+        common.echo(f"Sign in to the console as {made.user}, once and within ten minutes:")
+        common.echo()
+        common.echo(link_address(f"{url}{chosen.base_path}", made.sign_in_token))
+        common.echo()
 
 
 def _announce_as_json(url: str, made: Bootstrap | None, chosen: Settings) -> None:

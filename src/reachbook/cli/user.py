@@ -117,7 +117,7 @@ def link(email: str, team_id: int | None, url: str | None, as_json: bool, **flag
     if as_json:
         common.print_json({"user_id": found.id, "email": found.email, "url": address})
     else:
-        common.say(address)
+        common.echo(address)
 
 
 def link_address(url: str, token: str) -> str:

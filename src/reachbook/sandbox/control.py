@@ -66,7 +66,7 @@ class ClockRequest(Struct, forbid_unknown_fields=True):
 
 
 class Controls:
-    """The handlers of the routes; `token` is what a request must send as its bearer token."""
+    """The handlers of the routes; `token` is the bearer token that a request must send."""
 
     def __init__(self, token: str, store: SandboxStore, clock: SandboxClock) -> None:
         self._token = token
@@ -181,8 +181,8 @@ class Controls:
 
     async def _set_offset(self, offset: int) -> object:
         self._clock.offset = offset
-        # The counter of requests has the clock of the host: it begins anew when its minute is over
-        # for the clock of the sandbox.
+        # The rate limiter counts by the clock of the host. Its counter is set to zero when a minute
+        # has passed on the clock of the sandbox.
         if abs(offset - self._counted_from) >= MINUTE * MICROSECONDS:
             self._counted_from = offset
             await self._store.current.state.rate_limiter.clear()
@@ -221,7 +221,7 @@ class ControlEndpoint(BaseEndpoint[Handler]):
         self._check = check
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request."""
+        """Respond to one request."""
         try:
             self._check(scope)
         except Refusal as refusal:

@@ -46,7 +46,7 @@ FaultKind = Literal[
 
 
 class Fault(Struct, forbid_unknown_fields=True):
-    """What the next `times` requests with a method and a path get instead of their response."""
+    """A failure of the next `times` requests with a method and a path."""
 
     fault: FaultKind
     method: Literal["GET", "POST", "PUT", "PATCH", "DELETE"] | None = None
